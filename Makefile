@@ -1,0 +1,47 @@
+# Every habit of this project is one command here; people and CI use the same ones.
+# `make demo` and `make test` set up everything they need by themselves.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check interop format lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[emulator]' --group dev
+	@touch $@
+
+demo: $(READY) ## run the example app on an embedded auth server
+	@exec $(BIN)/python -m example_app
+
+test: $(READY) ## run every test
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+check: $(READY) ## lint, formatting, types, import ranks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+interop: $(READY) ## run the vendor's JavaScript SDK against the emulator (needs Node)
+	$(BIN)/python tests/interop/run.py
+
+format: $(READY) ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip > constraints.txt
+
+clean: ## remove what the other commands made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,1 @@
+"""A small app that shows how fastapi-stackauth is used."""

@@ -1,0 +1,114 @@
+"""Stack Auth (Hexclave) for FastAPI: dependencies, sign-in routes, typed errors.
+
+What `__all__` lists is the public API; everything else may change.
+
+Example:
+    >>> from fastapi import FastAPI
+    >>> from fastapi_stackauth import CurrentUser, StackAuth, User
+    >>> stack = StackAuth()
+    >>> app = FastAPI()
+    >>> stack.install(app)
+    >>> app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+    >>> @app.get("/me")
+    ... async def me(user: CurrentUser) -> User:
+    ...     return user
+"""
+
+from typing import Annotated
+
+from fastapi import Depends
+from pydantic import SecretStr
+
+from fastapi_stackauth._version import __version__
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.credentials import (
+    Credential,
+    CredentialSource,
+    HeaderCredentials,
+    QueryToken,
+    SdkCookies,
+    Site,
+)
+from fastapi_stackauth.dependencies import (
+    Optionally,
+    ProfileOf,
+    Require,
+    SessionCheck,
+    SessionWatch,
+    WatchSession,
+    access_token,
+    current_profile,
+    current_user,
+    optional_user,
+)
+from fastapi_stackauth.dependencies.account import Profile
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ConfigurationError,
+    KnownApiError,
+    StackAuthError,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.models import CurrentUserProfile, User
+from fastapi_stackauth.plugin import StackAuth
+from fastapi_stackauth.problems import problem
+from fastapi_stackauth.settings import Settings
+
+CurrentUser = Annotated[User, Depends(current_user)]
+"""The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
+
+OptionalUser = Annotated[User | None, Depends(optional_user)]
+"""The signed-in user or None: `async def hello(user: OptionalUser)`."""
+
+AccessToken = Annotated[SecretStr, Depends(access_token)]
+"""The signed-in user's verified access token, for calls of the auth server on their behalf."""
+
+CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
+"""The signed-in user's account, fresh from the auth server."""
+
+__all__ = [
+    "AccessToken",
+    "AuthError",
+    "AuthServerError",
+    "AuthServerMisconfigured",
+    "AuthServerUnavailable",
+    "ConfigurationError",
+    "Credential",
+    "CredentialSource",
+    "CurrentProfile",
+    "CurrentUser",
+    "CurrentUserProfile",
+    "HeaderCredentials",
+    "KnownApiError",
+    "OptionalUser",
+    "Optionally",
+    "Profile",
+    "ProfileOf",
+    "QueryToken",
+    "Require",
+    "SdkCookies",
+    "SessionCheck",
+    "SessionWatch",
+    "Settings",
+    "Site",
+    "StackAuth",
+    "StackAuthClient",
+    "StackAuthError",
+    "TokenKind",
+    "User",
+    "VerificationUnavailable",
+    "WatchSession",
+    "__version__",
+    "access_token",
+    "current_profile",
+    "current_user",
+    "error_response",
+    "optional_user",
+    "problem",
+    "stack_auth_error_handler",
+]

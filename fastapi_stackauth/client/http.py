@@ -1,0 +1,177 @@
+"""The one seam to the network: a call goes out with the right headers and comes back as an answer or a typed error.
+
+Retries (design decision 13): a refused connection and a 429 for any call; other failures only where
+repeating does no harm. Redirects are never followed: headers with keys would follow them.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+
+from fastapi_stackauth.client.answers import Answer, error_of
+from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.errors import (
+    AuthServerError,
+    AuthServerTimeout,
+    AuthServerUnavailable,
+    AuthServerUnreachable,
+    RateLimited,
+    UnexpectedAnswer,
+)
+from fastapi_stackauth.loops import PerLoop
+
+MAX_BODY = 16 * 1024 * 1024
+_BACKOFF_BASE, _BACKOFF_CAP = 0.2, 3.0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a call failed, whether it may have reached the server, and the pause the server asks for, in seconds."""
+
+    error: AuthServerError
+    sent: bool = True
+    asked: float = 0.0
+    hopeless: bool = False
+
+
+class Http:
+    """Sends calls. One pooled `httpx.AsyncClient` for each event loop, opened on first use.
+
+    Args:
+        base_url: the server's address without ``/api/v1``.
+        timeout: seconds a call may take in all, its retries included.
+        client: an own `httpx.AsyncClient`; it is used as it is and stays the caller's to close.
+        transport: an own httpx transport, such as `httpx.ASGITransport`.
+        sleep: waits for a number of seconds.
+        jitter: a random number from 0 to 1.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        timeout: float,
+        *,
+        client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = f"{base_url}/api/v1"
+        self._timeout = timeout
+        self._own = client
+        self._transport = transport
+        self._sleep = sleep
+        self._jitter = jitter
+        self._clock = clock
+        self._pools: PerLoop[httpx.AsyncClient] = PerLoop(self._open)
+
+    async def send(self, call: Call) -> Answer:
+        """The answer to a call, whatever its status below 400.
+
+        Raises:
+            AuthServerError: for every other outcome.
+        """
+        timeout = call.timeout or self._timeout
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._with_retries(call, self._clock() + timeout)
+        except TimeoutError:
+            raise AuthServerTimeout(operation=call.operation) from None
+
+    async def aclose(self) -> None:
+        """Close the running loop's pool; the next call opens another."""
+        if (pool := self._pools.pop()) is not None:
+            await pool.aclose()
+
+    def _open(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+        # Connecting ends well before the deadline: one that is cancelled in a TLS handshake leaves its socket open.
+        timeout = httpx.Timeout(self._timeout, connect=self._timeout / 2)
+        return httpx.AsyncClient(transport=self._transport, limits=limits, timeout=timeout, follow_redirects=False)
+
+    async def _with_retries(self, call: Call, deadline: float) -> Answer:
+        attempt = 1
+        while True:
+            outcome = await self._once(call)
+            if isinstance(outcome, Answer):
+                return outcome
+            pause = self._pause(attempt, outcome)
+            # A pause that ends after the deadline would only turn a telling error into a timeout.
+            if attempt >= call.attempts or not _worth_repeating(outcome, call) or self._clock() + pause >= deadline:
+                raise outcome.error
+            await self._sleep(pause)
+            attempt += 1
+
+    def _pause(self, attempt: int, failure: _Failure) -> float:
+        backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
+        return max(failure.asked, backoff)
+
+    async def _once(self, call: Call) -> Answer | _Failure:
+        try:
+            answer = await self._exchange(call)
+        except (httpx.ConnectTimeout, httpx.PoolTimeout):
+            return _Failure(AuthServerTimeout(operation=call.operation), sent=False)
+        except httpx.ConnectError as error:
+            return _not_connected(error, call)
+        except httpx.TimeoutException:
+            return _Failure(AuthServerTimeout(operation=call.operation))
+        except httpx.DecodingError:
+            return _Failure(UnexpectedAnswer(operation=call.operation), hopeless=True)
+        except httpx.RequestError:
+            return _Failure(AuthServerUnreachable(operation=call.operation))
+        refusal = error_of(answer, call.operation)
+        return _Failure(refusal, asked=answer.retry_after or 0.0) if refusal else answer
+
+    async def _exchange(self, call: Call) -> Answer:
+        pool = self._own or self._pools.get()
+        body = {} if call.json is None else {"content-type": "application/json"}
+        request = pool.build_request(
+            call.method,
+            self._root + call.path,
+            params=call.params,
+            content=call.content,
+            headers={**body, **call.headers},
+        )
+        response = await pool.send(request, stream=True, follow_redirects=False)
+        try:
+            content = await _read(response, call.operation)
+        finally:
+            await response.aclose()
+        return Answer.of(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
+
+
+def _not_connected(error: httpx.ConnectError, call: Call) -> _Failure:
+    """The failure to connect; a certificate that is not trusted will not be trusted a moment later either."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return _Failure(AuthServerUnreachable(operation=call.operation), sent=False)
+    message = "The auth server's TLS certificate is not trusted."
+    return _Failure(AuthServerUnreachable(message, operation=call.operation), sent=False, hopeless=True)
+
+
+def _worth_repeating(failure: _Failure, call: Call) -> bool:
+    if failure.hopeless:
+        return False
+    if not failure.sent or isinstance(failure.error, RateLimited):
+        return True
+    passing = isinstance(failure.error, AuthServerUnavailable) and failure.error.answer_status in (None, 502, 503, 504)
+    return call.repeatable and passing
+
+
+async def _read(response: httpx.Response, operation: str) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise UnexpectedAnswer(message="The auth server's answer is too large.", operation=operation)
+        chunks.append(chunk)
+    return b"".join(chunks)

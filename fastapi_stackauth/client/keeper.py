@@ -1,0 +1,70 @@
+"""Keeps one session's access token fresh (contract/tokens.md §3).
+
+Law: one refresh at a time; the old access token never travels with it; the refresh token stays the same.
+"""
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+
+from fastapi_stackauth.loops import SingleFlight
+from fastapi_stackauth.models import AccessToken, TokenPair, expiry_of
+
+REFRESH_BEFORE = 20.0
+
+Listener = Callable[[TokenPair], Awaitable[None] | None]
+
+
+class TokenKeeper:
+    """One session's tokens.
+
+    Args:
+        tokens: what the session starts with.
+        refresh: from a refresh token to a new access token.
+        listener: hears of each new pair.
+        clock: the time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenPair,
+        refresh: Callable[[str], Awaitable[AccessToken]],
+        listener: Listener | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.tokens = tokens
+        self._refresh = refresh
+        self._listener = listener
+        self._clock = clock
+        self._flight: SingleFlight[TokenPair] = SingleFlight()
+
+    async def access_token(self) -> str:
+        """An access token that lives for more than 20 seconds yet.
+
+        Raises:
+            SessionGone: the session has ended.
+            AuthServerError: where it could not be refreshed for another reason.
+        """
+        return await self.replace(self.tokens.access_token) if self._is_stale() else self.tokens.access_token
+
+    async def replace(self, access_token: str) -> str:
+        """Another access token than this one, which is refused or about to be.
+
+        Raises:
+            SessionGone: the session has ended.
+            AuthServerError: where it could not be refreshed for another reason.
+        """
+        if self.tokens.access_token != access_token:
+            return self.tokens.access_token
+        return (await self._flight.run("refresh", self._renew)).access_token
+
+    def _is_stale(self) -> bool:
+        expires_at = expiry_of(self.tokens.access_token)
+        return expires_at is None or expires_at.timestamp() - self._clock() <= REFRESH_BEFORE
+
+    async def _renew(self) -> TokenPair:
+        fresh = await self._refresh(self.tokens.refresh_token)
+        self.tokens = TokenPair(access_token=fresh.access_token, refresh_token=self.tokens.refresh_token)
+        if self._listener is not None and inspect.isawaitable(heard := self._listener(self.tokens)):
+            await heard
+        return self.tokens

@@ -1,0 +1,77 @@
+"""Lists: what travels as `items`, and listings that come in pages (contract/endpoints.json, conventions)."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.models import ApiModel
+
+T = TypeVar("T", bound=ApiModel)
+
+
+class Pagination(ApiModel):
+    """Where the next page begins."""
+
+    next_cursor: str | None = None
+
+
+class Page(ApiModel, Generic[T]):
+    """A list as it travels. Few lists are paginated; older servers leave `pagination` out."""
+
+    items: tuple[T, ...] = ()
+    is_paginated: bool = False
+    pagination: Pagination | None = None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The first item of the next page; None on the last page."""
+        return self.pagination.next_cursor if self.pagination else None
+
+
+class Listing(Generic[T]):
+    """A list that comes in pages, fetched as it is read.
+
+    Example:
+        >>> async for user in client.as_server().users.list(query="ada"):
+        ...     print(user.display_name)
+        >>> async for page in client.as_server().users.list(limit=50).pages():
+        ...     print(len(page.items))
+    """
+
+    def __init__(self, fetch: Callable[[str | None], Awaitable[Page[T]]]) -> None:
+        self._fetch = fetch
+
+    async def page(self, cursor: str | None = None) -> Page[T]:
+        """One page: the first, or the one that begins at a cursor.
+
+        Raises:
+            AuthServerError: where it cannot be read.
+        """
+        return await self._fetch(cursor)
+
+    async def pages(self, cursor: str | None = None) -> AsyncIterator[Page[T]]:
+        """Page after page.
+
+        Raises:
+            UnexpectedAnswer: where the server leads in a circle.
+            AuthServerError: where a page cannot be read.
+        """
+        seen = {cursor}
+        while True:
+            page = await self.page(cursor)
+            yield page
+            if (cursor := page.next_cursor) is None:
+                return
+            if cursor in seen:
+                raise UnexpectedAnswer(message="The auth server's pages lead in a circle.")
+            seen.add(cursor)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Item after item, over all pages.
+
+        Raises:
+            AuthServerError: where a page cannot be read.
+        """
+        async for page in self.pages():
+            for item in page.items:
+                yield item

@@ -1,0 +1,21 @@
+"""Step 3: what an endpoint declares to learn who is calling, and to demand what they must be."""
+
+from fastapi_stackauth.dependencies.account import ProfileOf, access_token, current_profile
+from fastapi_stackauth.dependencies.identity import Resolution, resolve
+from fastapi_stackauth.dependencies.users import Optionally, Require, current_user, optional_user
+from fastapi_stackauth.dependencies.watch import SessionCheck, SessionWatch, WatchSession
+
+__all__ = [
+    "Optionally",
+    "ProfileOf",
+    "Require",
+    "Resolution",
+    "SessionCheck",
+    "SessionWatch",
+    "WatchSession",
+    "access_token",
+    "current_profile",
+    "current_user",
+    "optional_user",
+    "resolve",
+]

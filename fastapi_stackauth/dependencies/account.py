@@ -1,0 +1,138 @@
+"""The signed-in user's account as it is now, and their token for calls on their behalf."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel, SecretStr, ValidationError
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.dependencies.identity import Resolution
+from fastapi_stackauth.dependencies.users import Require, current_user
+from fastapi_stackauth.errors import AuthServerError, ProfileMetadataInvalid
+from fastapi_stackauth.models import CurrentUserProfile, User
+from fastapi_stackauth.schemes import Secured
+from fastapi_stackauth.verification.fallback import refusal_of
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Profile(CurrentUserProfile, Generic[M]):
+    """A user's account whose `client_metadata` has the app's own type."""
+
+    client_metadata: M  # type: ignore[assignment]  # narrower than JSON, on purpose
+
+
+@dataclass(frozen=True, eq=False)
+class CurrentProfile(Secured):
+    """The account of the user who is calling, fresh from `GET /users/me`: one call of the auth server per request.
+
+    Attributes:
+        require: what is demanded of the user first.
+
+    Raises:
+        AuthError: as `require` does; 401 `user_gone` where the account was deleted.
+        AuthServerError: where the account cannot be read.
+    """
+
+    require: Require = current_user
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
+        """The account, for FastAPI to give to the endpoint."""
+        return await _profile(self.require, connection, scopes)
+
+
+@dataclass(frozen=True, eq=False)
+class ProfileOf(Secured, Generic[M]):
+    """`current_profile` whose `client_metadata` is read into the app's own model; a user without any gets its defaults.
+
+    Attributes:
+        metadata: the model.
+        require: what is demanded of the user first.
+
+    Example:
+        >>> class Preferences(BaseModel):
+        ...     theme: str = "light"
+        >>> @app.get("/theme")
+        ... async def theme(profile: Annotated[Profile[Preferences], Depends(ProfileOf(Preferences))]) -> str:
+        ...     return profile.client_metadata.theme
+
+    Raises:
+        ProfileMetadataInvalid: 409, where what is stored does not fit the model.
+        AuthError, AuthServerError: as `current_profile` does.
+    """
+
+    metadata: type[M]
+    require: Require = current_user
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Profile[M]:
+        """The account, for FastAPI to give to the endpoint."""
+        profile = await _profile(self.require, connection, scopes)
+        stored = {} if profile.client_metadata is None else profile.client_metadata
+        try:
+            metadata = self.metadata.model_validate(stored)
+        except ValidationError as error:
+            faults = error.errors(include_input=False, include_url=False, include_context=False)
+            fields = tuple(".".join(map(str, fault["loc"])) for fault in faults)
+            raise ProfileMetadataInvalid(fields) from None
+        return Profile[M].model_construct(None, **{**dict(profile), "client_metadata": metadata})
+
+
+@dataclass(frozen=True, eq=False)
+class AccessTokenOf(Secured):
+    """The verified access token of the user who is calling, for calls of the auth server on their behalf.
+
+    Attributes:
+        require: what is demanded of the user first.
+
+    Example:
+        >>> @app.get("/teams")
+        ... async def teams(token: Annotated[SecretStr, Depends(access_token)]):
+        ...     return await stack.client.as_user(token.get_secret_value()).users.me()
+    """
+
+    require: Require = current_user
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
+        """The token, for FastAPI to give to the endpoint."""
+        user = await self.require(connection, scopes)
+        credential = (await self.require.resolution(connection, scopes)).credential
+        return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
+
+
+current_profile = CurrentProfile()
+"""The signed-in user's account, fresh from the auth server (see `CurrentProfile`)."""
+
+access_token = AccessTokenOf()
+"""The signed-in user's verified access token as `SecretStr` (see `AccessTokenOf`)."""
+
+
+async def _profile(require: Require, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
+    user = await require(connection, scopes)
+    resolution = await require.resolution(connection, scopes)
+    if resolution.credential is None:  # a test put this user in place: what it says is all there is
+        return _profile_from(user)
+    return await _fetched_profile(resolution, resolution.credential.token)
+
+
+async def _fetched_profile(resolution: Resolution, token: str) -> CurrentUserProfile:
+    try:
+        return await resolution.stack.client.as_user(token).users.me()
+    except AuthServerError as error:
+        if refusal := refusal_of(error):
+            raise refusal from None
+        raise
+
+
+def _profile_from(user: User) -> CurrentUserProfile:
+    return CurrentUserProfile(
+        id=user.id,
+        primary_email=user.email,
+        primary_email_verified=user.email_verified,
+        display_name=user.display_name,
+        selected_team_id=user.selected_team_id,
+        requires_totp_mfa=user.mfa_required,
+        is_anonymous=user.is_anonymous,
+        is_restricted=user.is_restricted,
+        signed_up_at_millis=user.signed_up_at,
+    )

@@ -1,0 +1,158 @@
+"""`current_user`, `optional_user` and `Require`: data that says what is demanded, and one small check for each demand.
+
+They are `SecurityBase` objects, so FastAPI writes `security` into OpenAPI by itself, also through included routers; and
+frozen and hashable, so `app.dependency_overrides` finds them by equality.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.dependencies.identity import Resolution, resolve
+from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.installed import STATE_KEY, InstalledStack, stack_of
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.models import User
+from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Secured
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Demand(Secured):
+    """What the dependencies on a user share.
+
+    Attributes:
+        allow_anonymous: guests may pass as well; implies `allow_restricted`, since guests are restricted too.
+        allow_restricted: users that the auth server restricts may pass as well.
+        stack: whose users; the app's default `StackAuth` where None. Compared by identity.
+    """
+
+    allow_anonymous: bool = False
+    allow_restricted: bool = False
+    stack: Any = field(default=None, repr=False)
+
+    async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
+        """Who is calling, before any demand is checked."""
+        if scopes.scopes:
+            raise ConfigurationError(
+                "Security(..., scopes=[...]) is not supported by this dependency: scopes would be ignored. "
+                "Use Depends(...), and Require(...) for what you demand."
+            )
+        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        return await resolve(connection, stack, _override(connection, stack))
+
+    def _kind_refusal(self, user: User) -> AuthError | None:
+        if user.kind is TokenKind.NORMAL or self.allow_anonymous:
+            return None
+        if user.kind is TokenKind.ANONYMOUS:
+            return AuthError("anonymous_not_allowed")
+        if self.allow_restricted:
+            return None
+        return AuthError("restricted_not_allowed", details={"restricted_reason": user.restricted_reason})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Require(_Demand):
+    """The user who is calling, if they are what is demanded; 401 or 403 otherwise.
+
+    By default full users alone: a guest gets 403 `anonymous_not_allowed`, a restricted user 403
+    `restricted_not_allowed` with the reason. 403, since they are signed in: signing in again would change nothing.
+
+    Attributes:
+        verified_email: the token must say that the primary e-mail address is verified; else 403 `email_not_verified`.
+        live: also ask the auth server whether the session still exists; else 401 `session_revoked`. One call for each
+            request. Impersonation sessions are not listed to clients, and so refused (contract/endpoints.json,
+            `GET /auth/sessions`).
+
+    Example:
+        >>> @app.delete("/account")
+        ... async def delete(user: Annotated[User, Depends(Require(live=True, verified_email=True))]): ...
+
+    Raises:
+        AuthError: 401 or 403.
+        VerificationUnavailable: 503, where the token can be neither accepted nor refused.
+        AuthServerMisconfigured: 502, where the auth server refuses this app.
+        ConfigurationError: where no `StackAuth` is installed, or scopes are given.
+    """
+
+    verified_email: bool = False
+    live: bool = False
+
+    def refusal_of(self, user: User) -> AuthError | None:
+        """What stands against a verified user, as far as the token alone tells."""
+        if refusal := self._kind_refusal(user):
+            return refusal
+        return AuthError("email_not_verified") if self.verified_email and not user.email_verified else None
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+        """The user, for FastAPI to give to the endpoint."""
+        resolution = await self.resolution(connection, scopes)
+        user = resolution.user
+        if user is None:
+            raise resolution.refusal or AuthError("authentication_required")
+        if refusal := self.refusal_of(user):
+            raise refusal
+        if self.live and resolution.credential is not None:  # a user put in place by a test has no session to ask for
+            await resolution.stack.live_sessions.check(resolution.credential.token, user)
+        connection.scope["state"]["user"] = user
+        return user
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Optionally(_Demand):
+    """The user who is calling, or None.
+
+    None where there is no credential, where it is no longer valid or malformed (401 with
+    `optional_invalid="error"`), and for guests and restricted users unless they are allowed. Two contradicting
+    headers are 401, a cookie that another site made travel is 403, and what cannot be verified is 503: none of
+    them is "nobody".
+    """
+
+    scheme_name = OPTIONAL_SCHEME_NAME
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
+        """The user or None, for FastAPI to give to the endpoint."""
+        resolution = await self.resolution(connection, scopes)
+        if resolution.refusal is not None:
+            _raise_if_not_nobody(resolution.refusal, resolution.stack)
+        user = resolution.user
+        if user is None or self._kind_refusal(user):
+            connection.scope["state"].setdefault("user", None)
+            return None
+        connection.scope["state"]["user"] = user
+        return user
+
+
+def _raise_if_not_nobody(refusal: AuthError, stack: InstalledStack) -> None:
+    strict = stack.settings.optional_invalid == "error"
+    if strict or refusal.status_code != 401 or refusal.code == "credentials_conflict":
+        raise refusal
+
+
+def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa: ANN401 - any callable
+    """What the app's tests put in place of `current_user`: it then speaks for everything derived from it."""
+    app = connection.scope["app"]
+    if not app.dependency_overrides:
+        return None
+    override = app.dependency_overrides.get(current_user_of(stack))
+    if override is None and getattr(app.state, STATE_KEY, None) is stack:
+        override = app.dependency_overrides.get(current_user)
+    return override
+
+
+current_user = Require()
+"""The signed-in user; 401 without one. Guests and restricted users get 403 (see `Require`)."""
+
+optional_user = Optionally()
+"""The signed-in user, or None (see `Optionally`)."""
+
+
+def current_user_of(stack: InstalledStack) -> Require:
+    """`current_user` of one particular `StackAuth`."""
+    return Require(stack=stack)
+
+
+def optional_user_of(stack: InstalledStack) -> Optionally:
+    """`optional_user` of one particular `StackAuth`."""
+    return Optionally(stack=stack)

@@ -1,0 +1,212 @@
+"""Long-lived connections: a WebSocket or an event stream ends when the token it was opened with does.
+
+A token is checked when a connection opens; this goes on checking while it lasts. Time is watched on the spot, the
+session by asking at an interval, and whoever learns of a revocation sooner says so with `SessionWatch.end`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.credentials import Credential
+from fastapi_stackauth.dependencies.identity import Resolution
+from fastapi_stackauth.dependencies.users import Require, current_user
+from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
+from fastapi_stackauth.models import User
+from fastapi_stackauth.schemes import Secured
+
+logger = logging.getLogger("fastapi_stackauth.watch")
+
+T = TypeVar("T")
+
+_LONGEST_NAP = 60.0  # seconds; wall clocks are set and machines sleep, so the time left is looked at again
+
+
+class SessionCheck(Protocol):
+    """Says whether a session still exists. The default asks the auth server; a list of revocations may know better."""
+
+    async def check(self, token: str, user: User) -> None:
+        """Return where the session exists.
+
+        Raises:
+            AuthError: where it does not.
+            AuthServerError: where that cannot be said now; it is asked again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WatchSession(Secured):
+    """A dependency that gives a `SessionWatch` over the user who is calling.
+
+    Attributes:
+        every: seconds between two questions whether the session still exists, each one call of the auth server;
+            None watches the token's expiry alone.
+        require: what is demanded of the user first.
+        check: asked instead of the auth server's list of sessions.
+
+    Example:
+        >>> @app.websocket("/feed")
+        ... async def feed(websocket: WebSocket, watch: Annotated[SessionWatch, Depends(WatchSession(every=30))]):
+        ...     await websocket.accept()
+        ...     async with watch:
+        ...         async for text in websocket.iter_text():
+        ...             await websocket.send_text(f"{watch.user.id}: {text}")
+
+    Raises:
+        AuthError, VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: as `require` does.
+    """
+
+    every: float | None = 60.0
+    require: Require = current_user
+    check: SessionCheck | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every is not None and self.every <= 0:
+            raise ConfigurationError("WatchSession(every=...) takes a positive number of seconds, or None.")
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
+        """The watch, for FastAPI to give to the endpoint; it begins when it is entered or iterated."""
+        user = await self.require(connection, scopes)
+        return SessionWatch(self, user, await self.require.resolution(connection, scopes))
+
+
+class SessionWatch:
+    """Ends what runs under it when the user's token expires, or their session is revoked. Made by `WatchSession`.
+
+    As an async context manager it cancels its body and raises the refusal, which closes an accepted WebSocket with
+    code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at a time.
+
+    Attributes:
+        user: whose session is watched.
+        ended: why it ended; None while it goes on.
+    """
+
+    def __init__(self, watched: WatchSession, user: User, resolution: Resolution) -> None:
+        self.user = user
+        self.ended: Exception | None = None
+        self._watched = watched
+        self._verifier = resolution.stack.verifier
+        self._check: SessionCheck = watched.check or resolution.stack.live_sessions
+        self._credential = resolution.credential
+        self._limit: asyncio.Timeout | None = None
+        self._context: AbstractAsyncContextManager[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._context = self._watching_body()
+        await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._context is not None:
+            await self._context.__aexit__(kind, error, trace)
+
+    async def stream(self, items: AsyncIterable[T]) -> AsyncGenerator[T, None]:
+        """The items, until they or the session end. For `StreamingResponse` and endpoints that yield.
+
+        The stream just ends: its status was sent long ago. A client that comes back is then told 401.
+        """
+        iterator = aiter(items)
+        async with self._watching():
+            try:
+                while True:
+                    async with self._limited():  # around this alone: what receives the items is not ours to cancel
+                        item = await anext(iterator)
+                    yield item
+            except StopAsyncIteration:
+                return
+            except AuthError as refusal:
+                if refusal is not self.ended:
+                    raise
+            finally:
+                if isinstance(iterator, AsyncGenerator):
+                    await iterator.aclose()
+
+    async def renew(self, token: str) -> User:
+        """Go on with a newer token of the same user, which the client sends over the connection before the old expires.
+
+        Raises:
+            AuthError: the token is not accepted, or is another user's; the watch goes on with the old one.
+            VerificationUnavailable, AuthServerMisconfigured: it cannot be verified now.
+        """
+        user = await self._verifier.verify(token)
+        if user.id != self.user.id:
+            raise AuthError("credentials_conflict", reason="another user's token")
+        if refusal := self._watched.require.refusal_of(user):
+            raise refusal
+        self.user, self._credential = user, Credential(token, "renewed")
+        return user
+
+    def end(self, refusal: AuthError | None = None) -> None:
+        """End it now: for whoever learns of a revocation sooner. From other threads, by `loop.call_soon_threadsafe`.
+
+        Args:
+            refusal: why; `session_revoked` where None. The first reason stands.
+        """
+        self._end(refusal or AuthError("session_revoked"))
+
+    # --- inside ---
+
+    def _end(self, reason: Exception) -> None:
+        if self.ended is None:
+            self.ended = reason
+            if self._limit is not None:
+                self._limit.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def _watching_body(self) -> AsyncIterator[None]:
+        async with self._watching(), self._limited():
+            yield
+
+    @asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _limited(self) -> AsyncIterator[None]:
+        if refusal := self.ended:
+            raise refusal
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._limit = limit
+                yield
+        except TimeoutError:
+            if self.ended is None or not limit.expired():
+                raise  # the body's own
+            raise self.ended from None
+        finally:
+            self._limit = None
+
+    async def _watch(self) -> None:
+        try:
+            while (left := self._verifier.seconds_left(self.user)) > 0:
+                await asyncio.sleep(min(left, self._watched.every or _LONGEST_NAP))
+                if self._watched.every is not None and self._verifier.seconds_left(self.user) > 0:
+                    await self._ask()
+            self._end(AuthError("token_expired"))
+        except Exception as error:  # noqa: BLE001 - a check that breaks must not let the connection go on unwatched
+            self._end(error)
+
+    async def _ask(self) -> None:
+        if self._credential is None:  # a test put this user in place
+            return
+        try:
+            await self._check.check(self._credential.token, self.user)
+        except AuthServerError as error:
+            logger.warning("whether a session still exists could not be asked: %s", error)

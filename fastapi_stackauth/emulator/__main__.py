@@ -1,0 +1,88 @@
+"""The command line: `python -m fastapi_stackauth.emulator`.
+
+Law: says what it is, prints what an app needs, serves until Ctrl-C; a mistake is one line, never a traceback.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sqlite3
+import sys
+from pathlib import Path
+
+from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
+from .reading import parsed
+from .serving import PortTaken, bind, serve
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastapi_stackauth.emulator",
+        description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
+        "and sends no mail: it is no production server.",
+    )
+    parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host", default=LOOPBACK, help="address to listen on (default: %(default)s, this machine only)"
+    )
+    parser.add_argument(
+        "--public-url", help="address under which apps reach it, in links and issuers (default: http://localhost:PORT)"
+    )
+    parser.add_argument("--data", type=Path, help="SQLite file that keeps project, keys, users and sessions")
+    parser.add_argument("--seed", type=Path, help="JSON file with a project's settings and users to begin with")
+    parser.add_argument(
+        "--rotate-keys", action="store_true", help="make fresh signing keys; tokens signed before are refused"
+    )
+    return parser
+
+
+def started(options: argparse.Namespace, port: int) -> Emulator:
+    """Return the emulator that the options describe, filled with its seed."""
+    seed = parsed(options.seed.read_bytes()) if options.seed else {}
+    emulator = Emulator(
+        options.public_url or f"http://localhost:{port}",
+        project_id=options.project_id,
+        data=options.data,
+        rotate_keys=options.rotate_keys,
+    )
+    try:
+        emulator.seed(seed)
+    except ValueError:
+        emulator.close()
+        raise
+    return emulator
+
+
+def greeting(emulator: Emulator, address: str) -> str:
+    """Return what is printed when the server starts."""
+    lines = [f"{name}={value}" for name, value in emulator.environment().items()]
+    return "\n".join([
+        f"Stack Auth emulator on {address} - for development and tests, no production server.",
+        "For your environment file:",
+        "",
+        *lines,
+        "",
+        "Stop with Ctrl-C.",
+    ])  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line; 0 after a clean stop, 1 when it could not start."""
+    options = arguments().parse_args(words)
+    with contextlib.ExitStack() as stack:
+        try:
+            listener = stack.enter_context(bind(options.host, options.port))
+            emulator = stack.enter_context(contextlib.closing(started(options, listener.getsockname()[1])))
+        except (PortTaken, ValueError, OSError, sqlite3.Error) as error:
+            print(f"emulator: {error}", file=sys.stderr)
+            return 1
+        print(greeting(emulator, "{}:{}".format(*listener.getsockname()[:2])), flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # where the loop takes no signal handlers
+            asyncio.run(serve([(emulator.app, listener)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Making users and signing them in: what the methods have in common.
+
+Law: whether an address is free is decided by the store's unique index, inside the transaction that takes it.
+"""
+
+import sqlite3
+from typing import Any
+
+from .errors import KnownError
+from .server import Server
+from .store.database import Row
+from .store.projects import Project
+from .wire import Call
+
+
+def normalized(email: str) -> str:
+    """Return an address as it is stored and looked up."""
+    return email.strip().lower()
+
+
+def check_sign_up_open(project: Project) -> None:
+    """Refuse new users where the project takes none."""
+    if not project.config["sign_up_enabled"]:
+        raise KnownError("SIGN_UP_NOT_ENABLED")
+
+
+def check_bot_challenge(fields: dict[str, Any]) -> None:
+    """Judge a bot challenge: the emulator asks nobody, and takes the vendor's mock tokens for right."""
+    phase, token = fields.get("bot_challenge_phase"), fields.get("bot_challenge_token", "")
+    passed = token.startswith("mock-turnstile-ok")
+    if "bot_challenge_unavailable" in fields or (phase == "visible" and not passed):
+        message = "The visible bot challenge was not passed."
+        raise KnownError("BOT_CHALLENGE_FAILED", message, message=message)
+    if phase == "invisible" and not passed:
+        raise KnownError("BOT_CHALLENGE_REQUIRED")
+
+
+def apply_rules(project: Project, email: str | None) -> Row:
+    """Return the columns that the project's sign-up rules set, or refuse the sign-up."""
+    rules = [rule for rule in project.config["sign_up_rules"] if email is not None and rule["contains"] in email]
+    if not rules:
+        return {}
+    if rules[0]["action"] == "reject":
+        message = "A sign-up rule of this project rejects this address."
+        raise KnownError("SIGN_UP_REJECTED", message, message=message)
+    return {"restricted_by_admin": 1, "restricted_by_admin_private_details": f"rule: contains {rules[0]['contains']}"}
+
+
+def already_exists(email: str, *, would_work_if_verified: bool = False) -> KnownError:
+    """Return the refusal of a taken address."""
+    return KnownError("USER_EMAIL_ALREADY_EXISTS", email=email, would_work_if_email_was_verified=would_work_if_verified)
+
+
+def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> Row:
+    """Make a user with a primary address that signs in, or turn the signed-in anonymous user into one.
+
+    Raises:
+        KnownError: USER_EMAIL_ALREADY_EXISTS, SIGN_UP_REJECTED.
+    """
+    store = call.server.store
+    columns = {**apply_rules(call.project, email), **columns}
+    try:
+        with store.transaction():
+            user = upgraded(call, columns) or store.users.create(call.project.id, columns)
+            if email is not None:
+                set_primary_email(call.server, user, email, {"is_verified": verified, "used_for_auth": True})
+    except sqlite3.IntegrityError:
+        raise already_exists(email or "") from None
+    return user
+
+
+def upgraded(call: Call, columns: Row) -> Row | None:
+    """Turn the signed-in anonymous user into a full one; None when nobody anonymous is signed in."""
+    store = call.server.store
+    user = call.user and store.users.get(call.project.id, call.user["id"])
+    if user is None or not user["is_anonymous"]:
+        return None
+    if "password_hash" in columns:
+        store.sessions.delete_of_user(user["id"])
+    now = call.server.clock.millis()
+    store.users.update(user["id"], {**columns, "is_anonymous": 0, "signed_up_at": now})
+    return store.users.get(user["project_id"], user["id"])
+
+
+def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bool]) -> Row:
+    """Make an address the user's primary one; a channel they have with it already is kept.
+
+    Raises:
+        sqlite3.IntegrityError: somebody else signs in with it.
+    """
+    channels = server.store.channels
+    held = channels.with_value(user["id"], email)
+    if held is None:
+        return channels.create(user, email, {"is_primary": True, **flags})
+    return channels.update(held, {"is_primary": 1, **{name: int(flag) for name, flag in flags.items()}})
+
+
+def signed_in(call: Call, user: Row, *, is_new: bool) -> dict[str, Any]:
+    """Open a session for a user, or ask for the second factor.
+
+    Raises:
+        KnownError: MULTI_FACTOR_AUTHENTICATION_REQUIRED with an attempt code.
+    """
+    check_second_factor(call, user, is_new=is_new)
+    return {**open_session(call, user), "user_id": user["id"]}
+
+
+def check_second_factor(call: Call, user: Row, *, is_new: bool) -> None:
+    """Ask for the second factor of a user who has one."""
+    if user["requires_totp_mfa"]:
+        data = {"user_id": user["id"], "is_new_user": is_new}
+        attempt_code = call.server.store.codes.create(call.project.id, "mfa_attempt", data)
+        raise KnownError("MULTI_FACTOR_AUTHENTICATION_REQUIRED", attempt_code=attempt_code)
+
+
+def open_session(call: Call, user: Row, **options: Any) -> dict[str, str]:  # noqa: ANN401 - see Sessions.create
+    """Return the tokens of a new session."""
+    session = call.server.store.sessions.create(user, **options)
+    access_token = call.server.tokens.issue(call.project, user, session["id"])
+    return {"access_token": access_token, "refresh_token": session["refresh_token"]}

@@ -1,0 +1,52 @@
+"""The FastAPI app: every registered operation under /api/v1 and /api/latest, the edge around it.
+
+Law: composition only. The app has no documentation pages of its own: its contract is the real server's.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from .control import add_controls
+from .edge import API, Edge
+from .guard import Guard
+from .operations import OPERATIONS
+from .pages import Pages
+from .server import Server
+from .wire import Operation, dispatch
+
+PREFIXES = ("/api/v1", "/api/latest")
+
+
+def create_app(server: Server, default_project: str) -> FastAPI:
+    """Return the app of a server; its control API and pages mean `default_project` unless another is named."""
+    app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None)
+    for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
+        for prefix in PREFIXES:
+            app.add_route(prefix + registered.path, endpoint(server, registered), methods=[registered.method])
+    add_controls(app, server, default_project)
+    Pages(server, default_project).add_to(app)
+    app.add_exception_handler(HTTPException, framework_answer)
+    app.add_middleware(Edge, server=server)
+    app.add_middleware(Guard, public_url=server.public_url)
+    return app
+
+
+def endpoint(server: Server, registered: Operation) -> Callable[[Request], Awaitable[Response]]:
+    """Return the route function of an operation."""
+
+    async def answer(request: Request) -> Response:
+        return await dispatch(server, registered, request)
+
+    return answer
+
+
+async def framework_answer(request: Request, error: Exception) -> Response:
+    """Answer an unknown path in words, and a method that a path lacks with nothing."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    if error.status_code == 404 and API.match(request.url.path):  # Not Found
+        return PlainTextResponse("404 - the API has no such page.", 404)
+    return Response(status_code=error.status_code, headers=error.headers)

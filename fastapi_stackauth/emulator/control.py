@@ -1,0 +1,248 @@
+"""The control API under /emulator/, for tests: state, time, keys, settings, faults, tokens, mails.
+
+Law: JSON in, JSON out, no keys asked: `guard.py` keeps strangers away. A mistake is 400 with `{"error"}`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from . import issuing
+from .faults import Fault
+from .passwords import on_a_thread
+from .reading import parsed
+from .schema import Check, Flag, Number, Problems, Record, Text
+from .seeding import password_hashes, plant, read_seed
+from .server import Server
+from .store.database import Row
+from .store.projects import Project
+
+LONGEST = 1_000_000_000  # seconds, some 30 years
+YEAR_3000 = 32_503_680_000  # unix seconds
+OPTIONAL = Text(required=False)
+OPEN = Record(required=False, fields={}, open=True)
+PROJECT_ID: Mapping[str, Check] = {"project_id": OPTIONAL}
+FAULT = {
+    "path": Text(form="filled"),
+    "method": Text(required=False, choices=("GET", "POST", "PUT", "PATCH", "DELETE")),
+    "status": Number(required=False, least=400, most=599, whole=True),
+    "delay_seconds": Number(required=False, least=0, most=600),
+    "retry_after_seconds": Number(required=False, least=0, most=86400, whole=True),
+    "times": Number(required=False, least=1, most=1_000_000, whole=True),
+    "for_seconds": Number(required=False, least=0, most=LONGEST),
+}
+TOKEN = {
+    **PROJECT_ID,
+    "user_id": OPTIONAL,
+    "kind": Text(required=False, choices=issuing.KINDS),
+    "expires_in_seconds": Number(required=False, least=-LONGEST, most=LONGEST),
+    "claims": OPEN,
+}
+
+
+@dataclass
+class Order:
+    """One request to the control API."""
+
+    server: Server
+    project: Project
+    body: dict[str, Any]
+    query: Mapping[str, str]
+
+
+Control = Callable[[Order], Any]
+CONTROLS: list[tuple[str, str, Mapping[str, Check], Control]] = []
+
+
+def control(method: str, path: str, fields: Mapping[str, Check] = PROJECT_ID) -> Callable[[Control], Control]:
+    """Register a control; `fields` is the form of its body."""
+
+    def register(handler: Control) -> Control:
+        CONTROLS.append((method, f"/emulator{path}", fields, handler))
+        return handler
+
+    return register
+
+
+@control("POST", "/reset")
+def reset(order: Order) -> None:
+    """Forget the project's users, codes and mails, all faults, and the clock's offset."""
+    order.server.store.projects.empty(order.project.id)
+    order.server.faults.clear()
+    order.server.clock.reset()
+
+
+@control("POST", "/seed", {**PROJECT_ID, "seed": Record(fields={}, open=True)})
+async def seed(order: Order) -> None:
+    """Fill the project (form: `seeding.py`)."""
+    read = read_seed(order.body["seed"])
+    hashes = await on_a_thread(password_hashes, read)
+    plant(order.server, order.project, read, hashes)
+
+
+@control("POST", "/tokens", TOKEN)
+def tokens(order: Order) -> dict[str, str]:
+    """Tokens of a new session, of any kind, expired ones too."""
+    body, seconds = order.body, order.body.get("expires_in_seconds")
+    return issuing.issue(
+        order.server,
+        order.project,
+        user_id=body.get("user_id"),
+        kind=body.get("kind", "normal"),
+        expires_in=None if seconds is None else int(seconds),
+        claims=body.get("claims"),
+    )
+
+
+def clock_view(server: Server) -> dict[str, float]:
+    """Return the server's time."""
+    return {"now": server.clock.now(), "offset_seconds": server.clock.offset}
+
+
+@control("GET", "/clock")
+def clock(order: Order) -> dict[str, float]:
+    """The server's time."""
+    return clock_view(order.server)
+
+
+@control(
+    "POST",
+    "/clock",
+    {"advance_seconds": Number(required=False, least=-LONGEST, most=LONGEST), "reset": Flag(required=False)},
+)
+def move_clock(order: Order) -> dict[str, float]:
+    """Move the clock, or show the real time again."""
+    clock, seconds = order.server.clock, order.body.get("advance_seconds", 0)
+    start = clock.now() - (clock.offset if order.body.get("reset") else 0)
+    if not 0 <= start + seconds <= YEAR_3000:
+        raise ValueError("the clock must stay between the years 1970 and 3000")
+    if order.body.get("reset"):
+        clock.reset()
+    clock.advance(seconds)
+    return clock_view(order.server)
+
+
+@control("POST", "/rotate-keys", {})
+def rotate_keys(order: Order) -> None:
+    """Make fresh signing keys; tokens signed before are refused."""
+    order.server.store.projects.rotate_keys()
+
+
+def project_view(project: Project) -> dict[str, Any]:
+    """Return a project with its keys: whoever may control the server may have them."""
+    return {**vars(project), "config": dict(project.config)}
+
+
+@control("GET", "/project")
+def show_project(order: Order) -> dict[str, Any]:
+    """The project with its keys and settings."""
+    return project_view(order.project)
+
+
+@control("PATCH", "/project", {**PROJECT_ID, "display_name": OPTIONAL, "config": OPEN})
+def change_project(order: Order) -> dict[str, Any]:
+    """Change the project's name and settings."""
+    projects, project = order.server.store.projects, order.project
+    project = projects.configure(project, order.body.get("config", {}))
+    if "display_name" in order.body:
+        project = projects.rename(project, order.body["display_name"])
+    return project_view(project)
+
+
+@control("POST", "/projects", {"id": OPTIONAL, "display_name": OPTIONAL, "config": OPEN})
+def create_project(order: Order) -> dict[str, Any]:
+    """Make another project, with what a new project of the real server has."""
+    projects, body = order.server.store.projects, order.body
+    if "id" in body and projects.get(body["id"]) is not None:
+        raise ValueError("there is a project with this id")
+    project = projects.create(body.get("config", {}), id=body.get("id"), display_name=body.get("display_name"))
+    return project_view(project)
+
+
+@control("POST", "/faults", FAULT)
+def add_fault(order: Order) -> None:
+    """Make paths that begin so fail, or be slow, for a while."""
+    body, seconds = order.body, order.body.get("for_seconds")
+    fault = Fault(
+        path=body["path"],
+        method=body.get("method"),
+        status=int(body["status"]) if "status" in body else None,
+        delay=float(body.get("delay_seconds", 0)),
+        retry_after=int(body["retry_after_seconds"]) if "retry_after_seconds" in body else None,
+        times_left=int(body["times"]) if "times" in body else None,
+        until=None if seconds is None else order.server.clock.now() + seconds,
+    )
+    order.server.faults.add(fault)
+
+
+@control("DELETE", "/faults", {})
+def clear_faults(order: Order) -> None:
+    """Let everything work again."""
+    order.server.faults.clear()
+
+
+def mail_view(mail: Row) -> dict[str, Any]:
+    """Return a mail as the outbox shows it."""
+    names = ("id", "project_id", "kind", "subject", "body", "link", "code", "otp")
+    return {"to": mail["recipient"], "sent_at_millis": mail["sent_at"], **{name: mail[name] for name in names}}
+
+
+@control("GET", "/outbox.json")
+def outbox(order: Order) -> dict[str, Any]:
+    """The mails, newest first; `?to=` and `?kind=` choose."""
+    found = order.server.store.mails.find(order.project.id, order.query.get("to"), order.query.get("kind"))
+    return {"items": [mail_view(mail) for mail in found]}
+
+
+@control("DELETE", "/outbox.json")
+def empty_outbox(order: Order) -> None:
+    """Throw the mails away."""
+    order.server.store.mails.clear(order.project.id)
+
+
+def add_controls(app: FastAPI, server: Server, default_project: str) -> None:
+    """Put the control API on an app."""
+    for method, path, fields, handler in CONTROLS:
+        app.add_route(path, endpoint(server, default_project, fields, handler), methods=[method])
+
+
+def endpoint(
+    server: Server, default_project: str, fields: Mapping[str, Check], handler: Control
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the route function of a control."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            order = await read_order(server, default_project, fields, request)
+            result = handler(order)
+            if inspect.isawaitable(result):
+                result = await result
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"success": True} if result is None else result)
+
+    return answer
+
+
+async def read_order(server: Server, default_project: str, fields: Mapping[str, Check], request: Request) -> Order:
+    """Return a request to the control API after a look at its form.
+
+    Raises:
+        ValueError: the body is no JSON, has not the right form, or names an unknown project.
+    """
+    raw, problems = await request.body(), Problems(me=None)
+    if raw and not request.headers.get("content-type", "").startswith("application/json"):
+        raise ValueError("the body must be application/json")
+    body = Record(fields=fields).read(parsed(raw) if raw else {}, "body", problems)
+    if problems.found:
+        raise ValueError("; ".join(problems.found))
+    project_id = body.get("project_id") or request.query_params.get("project_id") or default_project
+    project = server.store.projects.get(project_id)
+    if project is None:
+        raise ValueError("there is no such project")
+    return Order(server, project, body, request.query_params)

@@ -1,0 +1,100 @@
+"""The outermost layer of the API: names of headers, CORS, faults on order, the headers of every answer.
+
+Law: whatever the API answers passes here, refusals and unknown paths included; nothing here knows an endpoint.
+"""
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from .server import Server
+
+API = re.compile(r"/api/(v1|latest)(/|$)")
+OLD, NEW = b"x-stack-", b"x-hexclave-"
+TWINS = ("known-error", "actual-status", "request-id")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ALLOWED = (
+    "project-id", "branch-id", "override-error-status", "random-nonce", "client-version",
+    "disable-artificial-development-delay", "access-type", "publishable-client-key", "secret-server-key",
+    "super-secret-admin-key", "admin-access-token", "refresh-token", "access-token", "allow-anonymous-user",
+)  # fmt: skip
+ALLOWED_HEADERS = ", ".join([
+    "content-type", "authorization", *(f"x-{brand}-{name}" for brand in ("stack", "hexclave") for name in ALLOWED),
+    "baggage", "sentry-trace", "x-vercel-protection-bypass", "ngrok-skip-browser-warning",
+])  # fmt: skip
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": ", ".join(METHODS),
+    "access-control-max-age": "86400",
+    "access-control-allow-headers": ALLOWED_HEADERS,
+    "access-control-expose-headers": ", ".join(
+        ["content-type", *(f"x-{brand}-{name}" for brand in ("stack", "hexclave") for name in TWINS[:2])]
+    ),
+    "vary": ALLOWED_HEADERS,
+}
+
+
+def one_family(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return request headers with the newer names replaced by the older; a header of both keeps the older."""
+    present = {name for name, _ in headers}
+    renamed = []
+    for name, value in headers:
+        older = OLD + name.removeprefix(NEW) if name.startswith(NEW) else name
+        if older == name or older not in present:
+            renamed.append((older, value))
+    return renamed
+
+
+class Edge:
+    """ASGI middleware around the API's paths; other paths pass untouched."""
+
+    def __init__(self, app: ASGIApp, server: "Server") -> None:
+        self._app, self._server = app, server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not API.match(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": one_family(scope["headers"])}
+        overrides = "x-stack-override-error-status" in Headers(scope=scope)
+
+        async def finished(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._finish(message, overrides=overrides)
+            await send(message)
+
+        app = await self._early(scope) or self._app
+        await app(scope, receive, finished)
+
+    async def _early(self, scope: Scope) -> Response | None:
+        """Return the answer that needs no endpoint: a preflight's, or a fault's after its delay."""
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=200)
+        fault = self._server.faults.take(scope["method"], scope["path"])
+        if fault is None:
+            return None
+        await asyncio.sleep(fault.delay)
+        if fault.status is None:
+            return None
+        headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+        return PlainTextResponse("A fault on order.", fault.status, headers)
+
+    def _finish(self, message: Message, *, overrides: bool) -> None:
+        """Write the headers that every answer has; hide a 4xx behind 200 where the caller asked for it."""
+        headers = MutableHeaders(scope=message)
+        for name, value in CORS.items():
+            headers[name] = value
+        headers.setdefault("cache-control", "no-store, max-age=0")
+        headers["x-stack-request-id"] = self._server.chance.code(16)
+        if overrides and message["status"] // 100 == 4:  # 4xx
+            headers["x-stack-actual-status"] = str(message["status"])
+            message["status"] = 200
+        for name in TWINS:
+            if f"x-stack-{name}" in headers:
+                headers[f"x-hexclave-{name}"] = headers[f"x-stack-{name}"]

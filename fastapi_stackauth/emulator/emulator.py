@@ -1,0 +1,163 @@
+"""The emulator as a thing to hold: a server with one default project, its app, and its address.
+
+Law: nothing listens until `run` or `emulator()`; what is given as an argument wins over what the data file holds.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from .ambient import Chance, Clock
+from .app import create_app
+from .control import mail_view
+from .issuing import issue
+from .seeding import password_hashes, plant, read_seed
+from .server import Server
+from .serving import bind, served
+from .store import Store
+from .store.projects import FRIENDLY, Project
+from .tokens import LIFETIME_SECONDS
+
+DEFAULT_PORT = 8102
+LOOPBACK = "127.0.0.1"
+
+
+class Emulator:
+    """An auth server in this process.
+
+    Args:
+        public_url: the address under which apps reach it, in links and issuers; no slash at the end.
+        project_id: the default project's id; else the one in the data file, else drawn.
+        config: settings of the default project, over `FRIENDLY` ones when it is new (see `store/projects.py`).
+        data: SQLite file that keeps everything; in memory when None.
+        rotate_keys: make fresh signing keys and forget the old ones.
+        clock: the time; the system's by default.
+        chance: randomness; the system's by default.
+        token_lifetime: seconds until an access token expires.
+
+    Raises:
+        ValueError: a setting is unknown, or the data file comes from another version.
+    """
+
+    def __init__(
+        self,
+        public_url: str = f"http://localhost:{DEFAULT_PORT}",
+        *,
+        project_id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        data: Path | None = None,
+        rotate_keys: bool = False,
+        clock: Clock | None = None,
+        chance: Chance | None = None,
+        token_lifetime: int = LIFETIME_SECONDS,
+    ) -> None:
+        self.server = Server(public_url, data, clock, chance, token_lifetime)
+        if rotate_keys:
+            self.server.store.projects.rotate_keys()
+        self.project_id = self._open_project(project_id, config or {})
+        self.app: FastAPI = create_app(self.server, self.project_id)
+
+    def _open_project(self, project_id: str | None, config: Mapping[str, Any]) -> str:
+        projects = self.store.projects
+        with self.store.transaction():
+            wanted = project_id or projects.default_id()
+            project = projects.get(wanted) if wanted else None
+            if project is None:
+                project = projects.create({**FRIENDLY, **config}, id=wanted)
+            elif config:
+                project = projects.configure(project, config)
+            projects.make_default(project.id)
+        return project.id
+
+    @property
+    def store(self) -> Store:
+        """Everything the server remembers."""
+        return self.server.store
+
+    @property
+    def clock(self) -> Clock:
+        """The server's time."""
+        return self.server.clock
+
+    @property
+    def url(self) -> str:
+        """The address under which apps reach the server."""
+        return self.server.public_url
+
+    @property
+    def project(self) -> Project:
+        """The default project as it stands."""
+        project = self.store.projects.get(self.project_id)
+        assert project is not None  # noqa: S101 - projects are never deleted
+        return project
+
+    @property
+    def publishable_client_key(self) -> str:
+        """The default project's key for access type client."""
+        return self.project.publishable_client_key
+
+    @property
+    def secret_server_key(self) -> str:
+        """The default project's key for access type server."""
+        return self.project.secret_server_key
+
+    @property
+    def super_secret_admin_key(self) -> str:
+        """The default project's key for access type admin."""
+        return self.project.super_secret_admin_key
+
+    def configure(self, **changes: Any) -> None:  # noqa: ANN401 - see FRIENDLY in store/projects.py
+        """Change settings of the default project, for example `magic_link_enabled=False`."""
+        self.store.projects.configure(self.project, changes)
+
+    def seed(self, value: Any) -> None:  # noqa: ANN401 - JSON from outside
+        """Fill the default project (form: `seeding.py`).
+
+        Raises:
+            ValueError: the seed has not the right form.
+        """
+        read = read_seed(value)
+        plant(self.server, self.project, read, password_hashes(read))
+
+    def mails(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the default project's outbox, newest first, perhaps of one recipient or kind."""
+        return [mail_view(mail) for mail in self.store.mails.find(self.project_id, to, kind)]
+
+    def issue_token(self, **options: Any) -> dict[str, str]:  # noqa: ANN401 - see issuing.issue
+        """Return user_id, access_token and refresh_token of a new session (options: `issuing.issue`)."""
+        return issue(self.server, self.project, **options)
+
+    def environment(self) -> dict[str, str]:
+        """Return what an environment file needs to use this server."""
+        return {
+            "STACK_API_URL": self.url,
+            "STACK_PROJECT_ID": self.project_id,
+            "STACK_PUBLISHABLE_CLIENT_KEY": self.publishable_client_key,
+            "STACK_SECRET_SERVER_KEY": self.secret_server_key,
+        }
+
+    def close(self) -> None:
+        """Close the data file."""
+        self.store.close()
+
+
+@contextlib.asynccontextmanager
+async def emulator(*, port: int = 0, **options: Any) -> AsyncIterator[Emulator]:  # noqa: ANN401 - see Emulator
+    """Run an emulator on a loopback port while the block runs.
+
+    Args:
+        port: the port; 0 lets the system choose.
+        options: as for `Emulator`; the public URL is the loopback address unless given.
+    """
+    listener = bind(LOOPBACK, port)
+    options.setdefault("public_url", f"http://{LOOPBACK}:{listener.getsockname()[1]}")
+    running = Emulator(**options)
+    try:
+        async with served([(running.app, listener)]):
+            yield running
+    finally:
+        listener.close()
+        running.close()

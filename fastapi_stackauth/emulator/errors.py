@@ -1,0 +1,117 @@
+"""Every refusal the server can answer, as the wire shows it.
+
+    Refusal
+    ├── KnownError    a code of the contract (known_errors.json), as JSON
+    ├── PlainError    a sentence without a code, as text
+    └── OAuthError    RFC 6749 section 5.2, as JSON without a code
+
+Law: the codes, statuses and names of details are the contract's; the sentences are this project's own.
+"""
+
+from typing import Any, ClassVar
+
+Details = dict[str, Any]
+
+
+class Refusal(Exception):
+    """An answer that is not a success; `status` is its HTTP status."""
+
+    status: int
+
+
+class KnownError(Refusal):
+    """A refusal with a code of the contract."""
+
+    KNOWN: ClassVar[dict[str, tuple[int, str]]] = {
+        "BODY_PARSING_ERROR": (400, "The request's body cannot be read as its content type says."),
+        "SCHEMA_ERROR": (400, "The request does not have the form that this endpoint takes."),
+        "PROJECT_KEY_WITHOUT_ACCESS_TYPE": (400, "A key came without x-stack-access-type."),
+        "INVALID_ACCESS_TYPE": (400, "x-stack-access-type must be client, server or admin."),
+        "ACCESS_TYPE_WITHOUT_PROJECT_ID": (400, "x-stack-access-type came without x-stack-project-id."),
+        "ACCESS_TYPE_REQUIRED": (400, "x-stack-access-type is missing."),
+        "CANNOT_GET_OWN_USER_WITHOUT_USER": (400, "The user 'me' was asked for, but nobody is signed in."),
+        "INSUFFICIENT_ACCESS_TYPE": (401, "This endpoint is closed to this access type."),
+        "INVALID_PUBLISHABLE_CLIENT_KEY": (401, "The publishable client key is not one of this project."),
+        "INVALID_SECRET_SERVER_KEY": (401, "The secret server key is not one of this project."),
+        "INVALID_SUPER_SECRET_ADMIN_KEY": (401, "The super secret admin key is not one of this project."),
+        "UNPARSABLE_ADMIN_ACCESS_TOKEN": (401, "The admin access token cannot be read."),
+        "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT": (401, "This project needs a publishable client key."),
+        "SERVER_AUTHENTICATION_REQUIRED": (401, "Access type server needs a secret server key."),
+        "ADMIN_AUTHENTICATION_REQUIRED": (401, "Access type admin needs a super secret admin key."),
+        "UNPARSABLE_ACCESS_TOKEN": (401, "The access token cannot be read."),
+        "ACCESS_TOKEN_EXPIRED": (401, "The access token has expired: refresh it."),
+        "INVALID_PROJECT_FOR_ACCESS_TOKEN": (401, "The access token belongs to another project."),
+        "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED": (401, "The refresh token is unknown, or its session has ended."),
+        "CANNOT_DELETE_CURRENT_SESSION": (400, "The session that asks cannot be ended this way."),
+        "USER_EMAIL_ALREADY_EXISTS": (409, "Another user signs in with this e-mail address."),
+        "USER_ID_DOES_NOT_EXIST": (400, "There is no user with this id."),
+        "USER_NOT_FOUND": (404, "There is no such user."),
+        "RESTRICTED_USER_NOT_ALLOWED": (403, "A restricted user may not do this."),
+        "CURRENT_PROJECT_NOT_FOUND": (400, "There is no project with the id of x-stack-project-id."),
+        "BRANCH_DOES_NOT_EXIST": (400, "The project has no such branch."),
+        "SIGN_UP_NOT_ENABLED": (400, "This project takes no new users."),
+        "SIGN_UP_REJECTED": (403, "A rule of this project rejects the sign-up."),
+        "BOT_CHALLENGE_REQUIRED": (409, "Repeat this with a visible bot challenge."),
+        "BOT_CHALLENGE_FAILED": (400, "The bot challenge failed."),
+        "PASSWORD_AUTHENTICATION_NOT_ENABLED": (400, "Passwords are switched off in this project."),
+        "PASSKEY_AUTHENTICATION_NOT_ENABLED": (400, "Passkeys are switched off in this project."),
+        "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": (401, "An anonymous user may not do this."),
+        "EMAIL_PASSWORD_MISMATCH": (400, "E-mail address and password do not match."),
+        "REDIRECT_URL_NOT_WHITELISTED": (400, "The address to return to is not a trusted domain of this project."),
+        "PASSWORD_TOO_SHORT": (400, "The password is too short."),
+        "PASSWORD_TOO_LONG": (400, "The password is too long."),
+        "USER_DOES_NOT_HAVE_PASSWORD": (400, "This user has no password."),
+        "VERIFICATION_CODE_NOT_FOUND": (404, "The code is unknown."),
+        "VERIFICATION_CODE_EXPIRED": (400, "The code has expired."),
+        "VERIFICATION_CODE_ALREADY_USED": (409, "The code was used before."),
+        "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": (400, "The code was tried too often."),
+        "PASSWORD_CONFIRMATION_MISMATCH": (400, "The old password is wrong."),
+        "EMAIL_ALREADY_VERIFIED": (409, "The e-mail address is verified already."),
+        "EMAIL_IS_NOT_PRIMARY_EMAIL": (400, "This is not the user's primary e-mail address."),
+        "PASSKEY_REGISTRATION_FAILED": (400, "The passkey cannot be registered."),
+        "PASSKEY_AUTHENTICATION_FAILED": (400, "The passkey does not sign in."),
+        "TEAM_MEMBERSHIP_NOT_FOUND": (404, "The user is not in this team."),
+        "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER": (400, "The user has no account of this provider."),
+        "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER": (409, "Another user has this provider's account."),
+        "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE": (400, "The account was not connected with this scope."),
+        "OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS": (400, "Shared provider keys take no extra scope."),
+        "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS": (400, "Shared provider keys give no tokens."),
+        "INVALID_OAUTH_CLIENT_ID_OR_SECRET": (400, "The OAuth client id or secret is wrong."),
+        "OUTER_OAUTH_TIMEOUT": (408, "The sign-in took too long: start again."),
+        "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED": (400, "The OAuth provider is unknown or switched off."),
+        "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN": (400, "This provider account signs in already."),
+        "MULTI_FACTOR_AUTHENTICATION_REQUIRED": (400, "A second factor is needed: see attempt_code."),
+        "INVALID_TOTP_CODE": (400, "The one-time password is wrong."),
+        "INVALID_AUTHORIZATION_CODE": (400, "The authorization code is wrong, used or expired."),
+        "OAUTH_PROVIDER_ACCESS_DENIED": (400, "The provider, or the person there, denied access."),
+        "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE": (503, "The provider cannot be reached at the moment."),
+        "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE": (409, "Another user signs in with this address."),
+    }
+
+    def __init__(self, code: str, message: str | None = None, /, **details: object) -> None:
+        self.code = code
+        self.status, sentence = self.KNOWN[code]
+        self.message = message or sentence
+        self.details: Details | None = details or None
+        super().__init__(code)
+
+    def body(self) -> Details:
+        """Return the JSON body: code, details where there are any, error."""
+        middle = {} if self.details is None else {"details": self.details}
+        return {"code": self.code, **middle, "error": self.message}
+
+
+class PlainError(Refusal):
+    """A refusal that is only a sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+        super().__init__(text)
+
+
+class OAuthError(Refusal):
+    """A refusal of the token endpoint that has no code in the contract."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        self.status, self.error, self.description = status, error, description
+        super().__init__(error)

@@ -1,0 +1,60 @@
+"""Tokens on order, for tests: of any kind of user, expired ones too.
+
+Law: what is issued is what the server itself would have issued, at another time or to another user.
+"""
+
+from typing import Any
+
+from .server import Server
+from .store.database import Row
+from .store.projects import Project
+
+KINDS = ("normal", "restricted", "anonymous")
+
+
+def make_user(server: Server, project: Project, kind: str, email: str | None = None) -> Row:
+    """Make a user of a kind: with a verified address, restricted by an administrator, or anonymous."""
+    if kind not in KINDS:
+        raise ValueError(f"the kind of user must be one of {', '.join(KINDS)}")
+    store, columns = server.store, {"restricted_by_admin": int(kind == "restricted")}
+    with store.transaction():
+        user = store.users.create(project.id, {**columns, "is_anonymous": int(kind == "anonymous")})
+        if kind != "anonymous":
+            address = email or f"user-{server.chance.code(12)}@example.com"
+            flags = {"is_primary": True, "is_verified": True, "used_for_auth": True}
+            store.channels.create(user, address, flags)
+    return user
+
+
+def issue(
+    server: Server,
+    project: Project,
+    *,
+    user_id: str | None = None,
+    kind: str = "normal",
+    expires_in: int | None = None,
+    claims: dict[str, Any] | None = None,
+) -> dict[str, str]:
+    """Return tokens of a new session.
+
+    Args:
+        user_id: whose; a new user of `kind` when None. Their own kind decides then.
+        expires_in: seconds until the access token expires; negative for one that has expired.
+        claims: claims to write over the real ones (issuer and audience follow the kind).
+
+    Raises:
+        ValueError: there is no such user, or kind; or the audience is no text, so that no key belongs to it.
+    """
+    store = server.store
+    user = store.users.get(project.id, user_id) if user_id else make_user(server, project, kind)
+    if user is None:
+        raise ValueError("there is no such user")
+    if type((claims or {}).get("aud", "")) is not str:
+        raise ValueError("the claim aud must be a text")
+    session = store.sessions.create(user)
+    real = server.tokens.claims(project, user, session["id"])
+    if expires_in is not None:
+        expiry = int(server.clock.now()) + expires_in
+        real |= {"exp": expiry, "iat": min(real["iat"], expiry - server.tokens.lifetime)}
+    access_token = server.tokens.sign({**real, **(claims or {})})
+    return {"user_id": user["id"], "access_token": access_token, "refresh_token": session["refresh_token"]}

@@ -1,0 +1,124 @@
+"""Whose account at a provider is it: signing in, signing up, merging, linking.
+
+Law: decides by the store alone, inside one transaction; the contract's merge strategies are here and nowhere else.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from . import accounts
+from .errors import KnownError
+from .store.database import Row
+from .wire import Call
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who somebody is at a provider."""
+
+    provider: str
+    account_id: str
+    email: str | None
+    email_verified: bool
+    display_name: str | None
+    scopes: list[str]
+
+
+def taken(email: str, *, would_work_if_verified: bool) -> KnownError:
+    """Return the refusal of an address that somebody else signs in with."""
+    return KnownError(
+        "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
+        type="email",
+        contact_channel_value=email,
+        would_work_if_email_was_verified=would_work_if_verified,
+    )
+
+
+def connected(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row, bool]:
+    """Return the user whom an identity signs in, and whether they are new.
+
+    Raises:
+        KnownError: the identity or its address is somebody else's, or the project takes no new users.
+    """
+    store = call.server.store
+    try:
+        with store.transaction():
+            if flow["type"] == "link":
+                user, account, is_new = *linked(call, identity, flow["user_id"]), False
+            else:
+                user, account, is_new = authenticated(call, identity)
+            store.oauth.grant(account, identity.scopes)
+    except sqlite3.IntegrityError:
+        raise KnownError("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER") from None
+    return user, is_new
+
+
+def links_of(call: Call, identity: Identity) -> list[Row]:
+    """Return the links that a provider's account has."""
+    return call.server.store.oauth.same_account(call.project.id, identity.provider, identity.account_id)
+
+
+def linked(call: Call, identity: Identity, user_id: str) -> tuple[Row, Row]:
+    """Link an identity to a signed-in user."""
+    store = call.server.store
+    user = store.users.get(call.project.id, user_id)
+    if user is None:
+        raise KnownError("USER_NOT_FOUND")
+    links = links_of(call, identity)
+    if any(link["user_id"] != user["id"] for link in links):
+        raise KnownError("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER")
+    return user, links[0] if links else new_link(call, user, identity)
+
+
+def new_link(call: Call, user: Row, identity: Identity) -> Row:
+    """Link an account; it signs in unless another account of this provider does already."""
+    store = call.server.store
+    signs_in = any(
+        row["provider"] == identity.provider and row["allow_sign_in"] for row in store.oauth.accounts(user["id"])
+    )
+    fields = {"provider": identity.provider, "account_id": identity.account_id, "email": identity.email}
+    return store.oauth.link(user, {**fields, "allow_sign_in": int(not signs_in), "allow_connected_accounts": 1})
+
+
+def authenticated(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
+    """Return the user of an identity: the one who has it, the one with its address, or a new one."""
+    store = call.server.store
+    for link in links_of(call, identity):
+        user = store.users.get(call.project.id, link["user_id"])
+        if link["allow_sign_in"] and user is not None:
+            return user, link, False
+    user = merged(call, identity)
+    is_new = user is None
+    if user is None:
+        accounts.check_sign_up_open(call.project)
+        user = signed_up(call, identity)
+    return user, new_link(call, user, identity), is_new
+
+
+def merged(call: Call, identity: Identity) -> Row | None:
+    """Return the user who has the identity's address already, where the project merges the two."""
+    if identity.email is None:
+        return None
+    store, strategy = call.server.store, call.project.config["oauth_account_merge_strategy"]
+    user = store.users.by_auth_email(call.project.id, identity.email)
+    if user is None or strategy == "allow_duplicates":
+        return None
+    if strategy == "raise_error":
+        raise taken(identity.email, would_work_if_verified=False)
+    channel = store.channels.with_value(user["id"], identity.email)
+    if channel is None or not channel["is_verified"] or not identity.email_verified:
+        raise taken(identity.email, would_work_if_verified=True)
+    return user
+
+
+def signed_up(call: Call, identity: Identity) -> Row:
+    """Make a user of an identity; an address that signs in somebody else does not sign in this one too."""
+    store, email = call.server.store, identity.email
+    columns: Row = {**accounts.apply_rules(call.project, email), "display_name": identity.display_name}
+    user = accounts.upgraded(call, columns) or store.users.create(call.project.id, columns)
+    if email is not None:
+        free = store.users.by_auth_email(call.project.id, email) is None
+        flags = {"is_verified": identity.email_verified, "used_for_auth": free}
+        accounts.set_primary_email(call.server, user, email, flags)
+    return user

@@ -1,0 +1,20 @@
+"""The endpoints, one file a family; importing this package registers them all."""
+
+from fastapi_stackauth.emulator.wire import OPERATIONS as OPERATIONS
+
+from . import anonymous as anonymous
+from . import connected_accounts as connected_accounts
+from . import contact_channels as contact_channels
+from . import mfa as mfa
+from . import oauth_authorize as oauth_authorize
+from . import oauth_callback as oauth_callback
+from . import oauth_providers as oauth_providers
+from . import oauth_token as oauth_token
+from . import otp as otp
+from . import passkeys as passkeys
+from . import password as password
+from . import password_reset as password_reset
+from . import projects as projects
+from . import sessions as sessions
+from . import users as users
+from . import users_me as users_me

@@ -1,0 +1,15 @@
+"""Anonymous users: somebody before they sign up."""
+
+from typing import Any
+
+from fastapi_stackauth.emulator import accounts
+from fastapi_stackauth.emulator.wire import Call, operation
+
+
+@operation("POST", "/auth/anonymous/sign-up")
+async def sign_up(call: Call) -> dict[str, Any]:
+    """A new user whom nobody knows, in an open project and in a closed one."""
+    store = call.server.store
+    with store.transaction():
+        user = store.users.create(call.project.id, {"is_anonymous": 1})
+        return {**accounts.open_session(call, user), "user_id": user["id"]}

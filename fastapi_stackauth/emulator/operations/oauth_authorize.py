@@ -1,0 +1,119 @@
+"""OAuth, the start: an app sends somebody to a provider (contract/tokens.md section 10)."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import RedirectResponse, Response
+
+from fastapi_stackauth.emulator import accounts, credentials, trust
+from fastapi_stackauth.emulator.errors import KnownError, PlainError
+from fastapi_stackauth.emulator.schema import BOT_CHALLENGE, OPTIONAL_URL, URL, Text
+from fastapi_stackauth.emulator.server import Server
+from fastapi_stackauth.emulator.store.oauth import FLOW_MILLIS
+from fastapi_stackauth.emulator.store.projects import Project
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation
+
+OPTIONAL = Text(required=False)
+QUERY = {
+    "client_id": Text(),
+    "client_secret": Text(),
+    "redirect_uri": URL,
+    "scope": Text(),
+    "state": Text(),
+    "grant_type": Text(choices=("authorization_code",)),
+    "code_challenge": Text(),
+    "code_challenge_method": Text(),
+    "response_type": Text(),
+    "type": Text(choices=("authenticate", "link"), required=False),
+    "token": OPTIONAL,
+    "provider_scope": OPTIONAL,
+    "error_redirect_uri": OPTIONAL_URL,
+    "error_redirect_url": OPTIONAL_URL,
+    "after_callback_redirect_url": OPTIONAL_URL,
+    "stack_response_mode": Text(choices=("json", "redirect"), required=False),
+    "hexclave_response_mode": Text(choices=("json", "redirect"), required=False),
+    **BOT_CHALLENGE,
+}
+KEPT = ("redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "response_type")
+BASE_SCOPE = "openid email profile offline_access"
+COOKIE = "stack-oauth-inner-"
+
+
+def client_project(server: Server, client_id: str, secret: str) -> Project:
+    """Return the project of an OAuth client, whose secret is the publishable client key."""
+    project_id, _, branch = client_id.partition("#")
+    project = server.store.projects.get(project_id)
+    if project is None or branch not in ("", credentials.MAIN_BRANCH):
+        raise KnownError("INVALID_OAUTH_CLIENT_ID_OR_SECRET", client_id=client_id)
+    credentials.check_publishable_key(project, secret, credentials.MAIN_BRANCH)
+    return project
+
+
+def check_request(project: Project, provider: str, query: dict[str, Any]) -> None:
+    """Refuse a request that cannot start a flow, in the real server's order."""
+    if project.provider(provider) is None:
+        raise KnownError("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED")
+    if query.get("type") == "link" and not query.get("token"):
+        raise PlainError(400, "Linking needs ?token=, the access token of the user to link to.")
+    trust.check_redirect(project.config, query.get("after_callback_redirect_url"), mobile=True)
+    accounts.check_bot_challenge(query)
+    if query.get("provider_scope") and project.shares_keys(provider):
+        raise KnownError("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
+
+
+def token_user(server: Server, project: Project, token: str | None) -> str | None:
+    """Return the id of the user whose access token came along."""
+    if not token:
+        return None
+    claims = credentials.token_claims(server, token)
+    if claims["project_id"] != project.id:
+        raise PlainError(403, "The access token belongs to another project.")
+    return str(claims["sub"])
+
+
+@operation(
+    "GET",
+    "/auth/oauth/authorize/{provider_id}",
+    access=NOBODY,
+    params={"provider_id": Text()},
+    query=QUERY,
+    open_query=True,
+)
+async def authorize(call: Call) -> Response:
+    """Send the browser to the provider, or say in JSON where that is."""
+    server, query, provider = call.server, call.query, call.path["provider_id"]
+    project = client_project(server, query["client_id"], query["client_secret"])
+    check_request(project, provider, query)
+    as_json = "json" in (query.get("stack_response_mode"), query.get("hexclave_response_mode"))
+    flow = {
+        **{name: query[name] for name in KEPT},
+        "provider": provider,
+        "type": query.get("type", "authenticate"),
+        "user_id": token_user(server, project, query.get("token")),
+        "provider_scope": query.get("provider_scope", ""),
+        "error_redirect_uri": query.get("error_redirect_uri") or query.get("error_redirect_url"),
+        "after_callback_redirect_url": query.get("after_callback_redirect_url"),
+        "needs_cookie": not as_json,
+    }
+    state = server.store.oauth.start(project.id, flow)
+    location = provider_url(server, provider, state, flow["provider_scope"])
+    if as_json:
+        return json_answer({"location": location})
+    answer = RedirectResponse(location, 307)
+    secure = server.public_url.startswith("https:")
+    answer.set_cookie(COOKIE + state, "true", max_age=FLOW_MILLIS // 1000, secure=secure, httponly=True, samesite=None)
+    return answer
+
+
+def provider_url(server: Server, provider: str, state: str, extra_scope: str) -> str:
+    """Return the address of the mock provider's page, in the form that real ones have."""
+    query = {
+        "client_id": provider,
+        "scope": f"{BASE_SCOPE} {extra_scope}".strip(),
+        "response_type": "code",
+        "redirect_uri": f"{server.public_url}/api/v1/auth/oauth/callback/{provider}",
+        "state": state,
+        "access_type": "offline",
+        "prompt": "consent",
+    }
+    return f"{server.public_url}/emulator/oauth/{provider}/authorize?{urlencode(query)}"

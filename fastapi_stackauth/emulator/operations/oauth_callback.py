@@ -1,0 +1,135 @@
+"""OAuth, the way back: a provider's answer becomes a user, and a code for the app."""
+
+import json
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from starlette.responses import RedirectResponse, Response
+
+from fastapi_stackauth.emulator import linking, trust
+from fastapi_stackauth.emulator.credentials import Asker
+from fastapi_stackauth.emulator.errors import KnownError, PlainError
+from fastapi_stackauth.emulator.operations.oauth_authorize import COOKIE
+from fastapi_stackauth.emulator.schema import Text
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation, refused
+
+OPTIONAL = Text(required=False)
+FIELDS = {"state": OPTIONAL, "code": OPTIONAL, "error": OPTIONAL}
+PARAMS = {"provider_id": Text()}
+PATH = "/auth/oauth/callback/{provider_id}"
+SCOPE = "legacy"
+ADDRESS_CHARACTERS = ":/%#?=@[]!$&'()*+,;"
+
+
+@operation("GET", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True)
+async def callback(call: Call) -> Response:
+    """A provider's answer in the query."""
+    return answered(call, call.query)
+
+
+@operation("POST", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True, body=FIELDS, open_body=True)
+async def posted_callback(call: Call) -> Response:
+    """A provider's answer in a form."""
+    return answered(call, {**call.query, **call.body})
+
+
+def answered(call: Call, fields: dict[str, Any]) -> Response:
+    """Answer a provider's answer."""
+    state = fields.get("state", "")
+    row = call.server.store.oauth.flow(state)
+    if row is None or "provider" not in row["data"]:
+        raise PlainError(400, "The OAuth state is unknown: start the sign-in again.")
+    flow = row["data"]
+    if flow["needs_cookie"] and call.request.cookies.get(COOKIE + state) != "true":
+        raise PlainError(400, "The cookie of this sign-in is missing: start it again in this browser.")
+    answer = ended(call, row, fields)
+    if flow["needs_cookie"]:
+        answer.delete_cookie(COOKIE + state, samesite=None)
+    return answer
+
+
+def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
+    """End a flow: with a code for the app, or with its refusal; the flow cannot be used again."""
+    store, flow = call.server.store, row["data"]
+    project = store.projects.get(row["project_id"])
+    user = flow["user_id"] and store.users.get(row["project_id"], flow["user_id"])
+    call = replace(call, asker=Asker(project=project, user=user or None))
+    store.oauth.end_flow(row["state"])
+    try:
+        check_time(call, row)
+        identity = provider_identity(call, flow, fields)
+        trust.check_redirect(call.project.config, flow["redirect_uri"], mobile=True)
+        check_outer(flow)
+        user, is_new = linking.connected(call, identity, flow)
+    except KnownError as refusal:
+        return error_answer(call, flow, refusal)
+    except PlainError as refusal:
+        return refused(refusal)
+    return success(call, flow, user, is_new=is_new)
+
+
+def check_time(call: Call, row: Row) -> None:
+    """Refuse a flow that began too long ago."""
+    if row["expires_at"] <= call.server.clock.millis():
+        raise KnownError("OUTER_OAUTH_TIMEOUT")
+
+
+def provider_identity(call: Call, flow: dict[str, Any], fields: dict[str, Any]) -> linking.Identity:
+    """Return who the provider says it is."""
+    if flow["provider"] != call.path["provider_id"]:
+        raise PlainError(400, "The OAuth state belongs to another provider.")
+    if call.project.provider(flow["provider"]) is None:
+        raise KnownError("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED")
+    if fields.get("error") == "temporarily_unavailable":
+        raise KnownError("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE")
+    if fields.get("error"):
+        raise KnownError("OAUTH_PROVIDER_ACCESS_DENIED")
+    granted = call.server.store.oauth.flow(fields.get("code", ""))
+    known = granted is not None and granted["expires_at"] > call.server.clock.millis()
+    if granted is None or not known or granted["data"].get("granted_for") != flow["provider"]:
+        raise PlainError(400, "The provider's code is unknown or used: start the sign-in again.")
+    call.server.store.oauth.end_flow(granted["state"])
+    return linking.Identity(**granted["data"]["identity"])
+
+
+def check_outer(flow: dict[str, Any]) -> None:
+    """Refuse what an app asked for wrongly; the real server too says so only here."""
+    if flow["scope"] != SCOPE:
+        raise PlainError(400, "The scope must be 'legacy'.")
+    if flow["response_type"] != "code":  # the real server answers 500
+        raise PlainError(400, "The response type must be 'code'.")
+    if flow["code_challenge_method"] not in ("S256", "plain"):
+        raise PlainError(400, "The code challenge method must be S256 or plain.")
+
+
+def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Response:
+    """Send the browser back to the app with a code."""
+    kept = ("redirect_uri", "code_challenge", "code_challenge_method", "after_callback_redirect_url")
+    data = {**{name: flow[name] for name in kept}, "is_new_user": is_new}
+    code = call.server.store.oauth.issue_code(user, data)
+    location = with_query(flow["redirect_uri"], {"code": code, "state": flow["state"]})
+    return json_answer({}, 303, {"location": quote(location, safe=ADDRESS_CHARACTERS)})
+
+
+def error_answer(call: Call, flow: dict[str, Any], refusal: KnownError) -> Response:
+    """Send the browser back with a refusal, to an address that the project trusts; else answer it as it is."""
+    for address in (flow["redirect_uri"], flow["error_redirect_uri"]):
+        if address and trust.is_trusted(call.project.config, address, mobile=True):
+            query = {
+                "error": "server_error",
+                "error_description": refusal.message,
+                "errorCode": refusal.code,
+                "message": refusal.message,
+                "details": json.dumps(refusal.details or {}),
+            }
+            return RedirectResponse(with_query(address, query), 307)
+    return refused(refusal)
+
+
+def with_query(address: str, extra: dict[str, str]) -> str:
+    """Return an address with more in its query, which wins over what was there."""
+    parts = urlsplit(address)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in extra]
+    return urlunsplit(parts._replace(query=urlencode([*kept, *extra.items()]), fragment=""))

@@ -1,0 +1,115 @@
+"""Links between users and their accounts at OAuth providers."""
+
+import sqlite3
+from typing import Any
+
+from fastapi_stackauth.emulator import views
+from fastapi_stackauth.emulator.errors import KnownError, PlainError
+from fastapi_stackauth.emulator.profiles import existing
+from fastapi_stackauth.emulator.schema import Flag, Text, UserId
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.wire import SERVER, Call, operation
+
+FLAG = Flag(required=False)
+EMAIL = Text(required=False, form="email")
+CREATE = {
+    "user_id": UserId(),
+    "provider_config_id": Text(),
+    "email": EMAIL,
+    "allow_sign_in": Flag(),
+    "allow_connected_accounts": Flag(),
+    "account_id": Text(),
+}
+CLIENT_UPDATE = {"allow_sign_in": FLAG, "allow_connected_accounts": FLAG}
+SERVER_UPDATE = {**CLIENT_UPDATE, "email": EMAIL, "account_id": Text(required=False)}
+UPDATE = {"client": CLIENT_UPDATE, "server": SERVER_UPDATE, "admin": SERVER_UPDATE}
+PARAMS = {"user_id": UserId(), "provider_id": Text(form="uuid")}
+FOREIGN = "A client handles the OAuth providers of its own user only."
+USED_FOR_SIGN_IN = "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN"
+FLAGS = ("allow_sign_in", "allow_connected_accounts")
+
+
+def shown(call: Call, row: Row) -> dict[str, Any]:
+    """Return a link as this access type sees it."""
+    return views.provider_link(row, for_client=call.is_client)
+
+
+def found(call: Call) -> Row:
+    """Return the link that the path names, or refuse."""
+    user_id, link_id = call.path["user_id"], call.path["provider_id"].lower()
+    call.only_own(user_id, FOREIGN)
+    existing(call, user_id)
+    row = next((row for row in call.server.store.oauth.accounts(user_id) if row["id"] == link_id), None)
+    if row is None:
+        raise PlainError(404, "The user has no such OAuth provider.")
+    return row
+
+
+@operation("GET", "/oauth-providers", query={"user_id": UserId(required=False)})
+async def list_links(call: Call) -> dict[str, Any]:
+    """The links of a user, or for a server of everybody."""
+    user_id, oauth = call.query.get("user_id"), call.server.store.oauth
+    if call.is_client:
+        call.only_own(user_id, FOREIGN)
+    if user_id is not None:
+        existing(call, user_id)
+    rows = oauth.of_project(call.project.id) if user_id is None else oauth.accounts(user_id)
+    return {"items": [shown(call, row) for row in rows], "is_paginated": False}
+
+
+def check_free(call: Call, user_id: str, body: dict[str, Any]) -> None:
+    """Refuse a second link of the same kind."""
+    oauth, provider = call.server.store.oauth, body["provider_config_id"]
+    own = [row for row in oauth.accounts(user_id) if row["provider"] == provider]
+    if body["allow_sign_in"] and any(row["allow_sign_in"] for row in own):
+        raise PlainError(400, "The user signs in with another account of this provider already.")
+    if any(row["account_id"] == body["account_id"] for row in own):
+        raise PlainError(400, "The user has this account of the provider already.")
+
+
+@operation("POST", "/oauth-providers", access=SERVER, body=CREATE, status=201)
+async def create(call: Call) -> dict[str, Any]:
+    """Link a user to an account by hand."""
+    body, store = call.body, call.server.store
+    if call.project.provider(body["provider_config_id"]) is None:
+        raise PlainError(404, "The project has no such OAuth provider.")
+    user = existing(call, body["user_id"])
+    fields = {
+        "provider": body["provider_config_id"],
+        "account_id": body["account_id"],
+        "email": body.get("email"),
+        **{name: int(body[name]) for name in FLAGS},
+    }
+    try:
+        with store.transaction():
+            check_free(call, user["id"], body)
+            return shown(call, store.oauth.link(user, fields))
+    except sqlite3.IntegrityError:
+        raise KnownError(USED_FOR_SIGN_IN) from None
+
+
+@operation("GET", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS)
+async def read(call: Call) -> dict[str, Any]:
+    """One link."""
+    return shown(call, found(call))
+
+
+@operation("PATCH", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS, body=UPDATE)
+async def update(call: Call) -> dict[str, Any]:
+    """Change a link. Sign-in that was switched off cannot be switched on again, as on the real server."""
+    row, body = found(call), call.body
+    if body.get("allow_sign_in") and not row["allow_sign_in"]:
+        raise KnownError(USED_FOR_SIGN_IN)
+    changes: Row = {name: int(body[name]) for name in FLAGS if name in body}
+    changes |= {name: body[name] for name in ("email", "account_id") if name in body}
+    try:
+        return shown(call, call.server.store.oauth.update(row, changes))
+    except sqlite3.IntegrityError:
+        raise KnownError(USED_FOR_SIGN_IN) from None
+
+
+@operation("DELETE", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS)
+async def delete(call: Call) -> dict[str, Any]:
+    """Remove a link."""
+    call.server.store.oauth.unlink(found(call)["id"])
+    return {"success": True}

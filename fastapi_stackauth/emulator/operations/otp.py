@@ -1,0 +1,61 @@
+"""Sign-in by e-mail: a code to type or a link to open."""
+
+from typing import Any
+
+from fastapi_stackauth.emulator import accounts, mailing, trust, verification
+from fastapi_stackauth.emulator.errors import PlainError
+from fastapi_stackauth.emulator.schema import BOT_CHALLENGE, URL, Text
+from fastapi_stackauth.emulator.store.codes import OTP_LENGTH
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.wire import Call, operation
+
+SEND = {"email": Text(form="strict_email"), "callback_url": URL, **BOT_CHALLENGE}
+
+
+def known_user(call: Call, email: str) -> Row | None:
+    """Return the user who signs in with an address, or None; refuse one whose address is unverified."""
+    store = call.server.store
+    user = store.users.by_auth_email(call.project.id, email)
+    if user is None:
+        accounts.check_sign_up_open(call.project)
+        return None
+    channel = store.channels.with_value(user["id"], email)
+    if channel is None or not channel["is_verified"]:
+        raise accounts.already_exists(email, would_work_if_verified=True)
+    return user
+
+
+@operation("POST", "/auth/otp/send-sign-in-code", body=SEND)
+async def send_code(call: Call) -> dict[str, Any]:
+    """Mail a code; the answer has all of it but the six characters that a person types."""
+    if not call.project.config["magic_link_enabled"]:
+        raise PlainError(403, "Sign-in by e-mail code is switched off in this project.")
+    store, email = call.server.store, accounts.normalized(call.body["email"])
+    user = known_user(call, email)
+    if user is None:
+        accounts.check_bot_challenge(call.body)
+    trust.check_redirect(call.project.config, call.body["callback_url"])
+    with store.transaction():
+        if user is not None:
+            store.users.update(user["id"], {"otp_auth_enabled": 1})
+        code = store.codes.create(call.project.id, "sign_in", {"email": email})
+        mailing.send(call.server, call.project, email, "sign_in", call.body["callback_url"], code)
+    return {"nonce": code[OTP_LENGTH:]}
+
+
+@operation("POST", "/auth/otp/sign-in", body=verification.BODY)
+async def sign_in(call: Call) -> dict[str, Any]:
+    """A session for a mailed code; a new address becomes a new user, or the anonymous one's."""
+    email = verification.consumed(call, "sign_in")["email"]
+    user = known_user(call, email)
+    is_new = user is None
+    if user is None:
+        user = accounts.sign_up(call, email, {"otp_auth_enabled": 1}, verified=True)
+    return {**accounts.signed_in(call, user, is_new=is_new), "is_new_user": is_new}
+
+
+@operation("POST", "/auth/otp/sign-in/check-code", body=verification.BODY)
+async def check_code(call: Call) -> dict[str, Any]:
+    """Whether a code would work; it stays usable."""
+    verification.attempted(call, "sign_in")
+    return verification.VALID

@@ -1,0 +1,44 @@
+"""A forgotten password: a mailed link, and the new password."""
+
+from typing import Any
+
+from fastapi_stackauth.emulator import accounts, mailing, passwords, profiles, trust, verification
+from fastapi_stackauth.emulator.operations.password import check_enabled
+from fastapi_stackauth.emulator.schema import PASSWORD, URL, Text
+from fastapi_stackauth.emulator.wire import Call, operation
+
+PERHAPS = "maybe, only if user with e-mail exists"  # the contract's fixed value, a text where others have true
+
+
+@operation("POST", "/auth/password/send-reset-code", body={"email": Text(form="email"), "callback_url": URL})
+async def send_code(call: Call) -> dict[str, Any]:
+    """Mail a reset link where the address signs somebody in; the answer is the same where it does not."""
+    check_enabled(call.project)
+    email = accounts.normalized(call.body["email"])
+    user = call.server.store.users.by_auth_email(call.project.id, email)
+    if user is not None:
+        trust.check_redirect(call.project.config, call.body["callback_url"])
+        code = call.server.store.codes.create(call.project.id, "password_reset", {"user_id": user["id"]})
+        mailing.send(call.server, call.project, email, "password_reset", call.body["callback_url"], code)
+    return {"success": PERHAPS}
+
+
+@operation("POST", "/auth/password/reset", body={**verification.BODY, "password": PASSWORD})
+async def reset(call: Call) -> dict[str, Any]:
+    """A new password for a mailed code; every session ends."""
+    user_id = verification.consumed(call, "password_reset")["user_id"]
+    check_enabled(call.project)
+    passwords.check_length(call.body["password"])
+    columns = {"password_hash": await passwords.hashed(call.body["password"])}
+    with call.server.store.transaction():
+        profiles.existing(call, user_id)  # they may have been deleted since the mail was sent
+        call.server.store.users.update(user_id, columns)
+        call.server.store.sessions.delete_of_user(user_id)
+    return {"success": True}
+
+
+@operation("POST", "/auth/password/reset/check-code", body=verification.BODY)
+async def check_code(call: Call) -> dict[str, Any]:
+    """Whether a code would work; it stays usable."""
+    verification.attempted(call, "password_reset")
+    return verification.VALID

@@ -1,0 +1,37 @@
+"""The project itself, and the keys that verify its tokens."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from fastapi_stackauth.emulator import keys, views
+from fastapi_stackauth.emulator.errors import PlainError
+from fastapi_stackauth.emulator.schema import TRUE_FALSE, Text
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation
+
+FLAGS = {"include_restricted": TRUE_FALSE, "include_anonymous": TRUE_FALSE}
+
+
+@operation("GET", "/projects/current")
+async def current_project(call: Call) -> dict[str, Any]:
+    """The project whose id and keys came along."""
+    return views.project(call.project)
+
+
+@operation(
+    "GET",
+    "/projects/{project_id}/.well-known/jwks.json",
+    access=NOBODY,
+    params={"project_id": Text()},
+    query=FLAGS,
+)
+async def key_set(call: Call) -> Response:
+    """The public keys: of normal users, and on request of restricted and anonymous ones."""
+    projects = call.server.store.projects
+    if projects.get(call.path["project_id"]) is None:
+        raise PlainError(404, "There is no such project.")
+    anonymous = call.query.get("include_anonymous") == "true"
+    restricted = anonymous or call.query.get("include_restricted") == "true"
+    kinds = ["normal", *(["restricted"] if restricted else []), *(["anonymous"] if anonymous else [])]
+    found = keys.key_set(projects.server_secret(), call.path["project_id"], kinds)
+    return json_answer({"keys": found}, headers={"cache-control": "public, max-age=3600"})

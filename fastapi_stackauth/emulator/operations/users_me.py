@@ -1,0 +1,43 @@
+"""The signed-in user: reading, changing, deleting."""
+
+from typing import Any
+
+from fastapi_stackauth.emulator import profiles, views
+from fastapi_stackauth.emulator.errors import KnownError, PlainError
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.wire import Call, operation
+
+
+def own(call: Call) -> Row:
+    """Return the signed-in user, or refuse."""
+    if call.user is None:
+        raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
+    return call.user
+
+
+def shown(call: Call, user: Row) -> dict[str, Any]:
+    """Return a user as this access type sees them."""
+    view = views.client_user if call.is_client else views.server_user
+    return view(call.server.store, call.project, user)
+
+
+@operation("GET", "/users/me")
+async def read(call: Call) -> dict[str, Any]:
+    """The signed-in user."""
+    return shown(call, own(call))
+
+
+@operation("PATCH", "/users/me", body=profiles.UPDATE_BODY)
+async def update(call: Call) -> dict[str, Any]:
+    """Change the signed-in user."""
+    return shown(call, await profiles.update(call, own(call)))
+
+
+@operation("DELETE", "/users/me")
+async def delete(call: Call) -> dict[str, Any]:
+    """Remove the signed-in user; as client only where the project allows it."""
+    user = own(call)
+    if call.is_client and not call.project.config["client_user_deletion_enabled"]:
+        raise PlainError(400, "This project does not let users delete themselves.")
+    call.server.store.users.delete(user["id"])
+    return {"success": True}

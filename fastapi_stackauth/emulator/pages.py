@@ -1,0 +1,110 @@
+"""The pages a person sees: the outbox, and the mock provider where one signs in as anybody.
+
+Law: values reach the page through the template's escaping only.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import FastAPI
+from jinja2 import Environment, FileSystemLoader
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from .accounts import normalized
+from .operations.oauth_callback import with_query
+from .schema import EMAIL
+from .server import Server
+
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
+
+
+def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any value a template shows
+    """Return a page made of a template."""
+    return HTMLResponse(TEMPLATES.get_template(name).render(values), status)
+
+
+def is_identity(form: dict[str, str]) -> bool:
+    """Return whether a form names somebody: by an address, or by an account id alone."""
+    email = normalized(form.get("email", ""))
+    return bool(EMAIL.fullmatch(email)) if email else bool(form.get("account_id"))
+
+
+class Pages:
+    """The pages of a server."""
+
+    def __init__(self, server: Server, default_project: str) -> None:
+        self._server, self._default_project = server, default_project
+
+    def add_to(self, app: FastAPI) -> None:
+        """Put the pages on an app."""
+        app.add_route("/", self.start, methods=["GET"])
+        app.add_route("/emulator/outbox", self.outbox, methods=["GET"])
+        app.add_route("/emulator/oauth/{provider}/authorize", self.provider, methods=["GET"])
+        app.add_route("/emulator/oauth/{provider}/authorize", self.decide, methods=["POST"])
+
+    async def start(self, request: Request) -> Response:  # noqa: ARG002 - a route function
+        """Where a person lands who opens the server's address."""
+        return RedirectResponse("/emulator/outbox", 307)
+
+    async def outbox(self, request: Request) -> Response:
+        """The mails of a project, newest first."""
+        project_id = request.query_params.get("project_id", self._default_project)
+        project = self._server.store.projects.get(project_id)
+        if project is None:
+            return HTMLResponse("There is no such project.", 404)
+        mails = [self._mail(mail) for mail in self._server.store.mails.find(project.id)]
+        return page("outbox.html", project=project.display_name, mails=mails)
+
+    @staticmethod
+    def _mail(mail: dict[str, Any]) -> dict[str, Any]:
+        sent_at = datetime.fromtimestamp(mail["sent_at"] / 1000, UTC).isoformat(" ", "seconds")
+        link = mail["link"] or ""
+        href = link if urlsplit(link).scheme in ("http", "https") else None
+        return {**mail, "to": mail["recipient"], "sent_at": sent_at, "href": href}
+
+    def _flow(self, request: Request, state: str) -> dict[str, Any] | None:
+        flow = self._server.store.oauth.flow(state)
+        if flow is None or flow["data"].get("provider") != request.path_params["provider"]:
+            return None
+        return flow
+
+    async def provider(self, request: Request) -> Response:
+        """The mock provider asks whom to sign in as."""
+        state = request.query_params.get("state", "")
+        if self._flow(request, state) is None:
+            return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)
+        return page("provider.html", provider=request.path_params["provider"], hidden={"state": state})
+
+    async def decide(self, request: Request) -> Response:
+        """The mock provider sends the browser back, with a code or a refusal."""
+        form = dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+        flow = self._flow(request, form.get("state", ""))
+        if flow is None:
+            return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)
+        provider, answer = request.path_params["provider"], {"state": form["state"], "iss": self._server.public_url}
+        if form.get("answer") in ERRORS:
+            answer["error"] = ERRORS[form["answer"]]
+        elif not is_identity(form):
+            return page("provider.html", 400, provider=provider, hidden={"state": form["state"]})
+        else:
+            answer["code"] = self._granted(flow, provider, form)
+        back = f"{self._server.public_url}/api/v1/auth/oauth/callback/{provider}"
+        return RedirectResponse(with_query(back, answer), 303)
+
+    def _granted(self, flow: dict[str, Any], provider: str, form: dict[str, str]) -> str:
+        """Return a provider's code for whoever was typed in."""
+        email = normalized(form.get("email", "")) or None
+        scope = "openid email profile offline_access " + flow["data"]["provider_scope"]
+        identity = {
+            "provider": provider,
+            "account_id": form.get("account_id") or email,
+            "email": email,
+            "email_verified": form.get("unverified") != "yes",
+            "display_name": form.get("display_name") or None,
+            "scopes": scope.split(),
+        }
+        return self._server.store.oauth.start(flow["project_id"], {"granted_for": provider, "identity": identity})

@@ -1,0 +1,33 @@
+"""JSON from outside: bodies, seed files, what tests hand over.
+
+Law: what is taken can be stored and written back; anything else is a ValueError, whatever Python raised.
+"""
+
+import json
+from typing import Any
+
+
+def parsed(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
+    """Return JSON (RFC 8259) that `check_writable` has passed.
+
+    Raises:
+        ValueError: it is no JSON, is nested too deeply, or holds what no JSON could hold.
+    """
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("this is not valid JSON") from None
+    check_writable(value)
+    return value
+
+
+def check_writable(value: Any) -> None:  # noqa: ANN401 - JSON from outside
+    """Refuse what JSON cannot hold: NaN, infinities (1e999 is read as one), lone surrogates, other objects.
+
+    Raises:
+        ValueError: there is such a thing in the value.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError("this holds a value that JSON cannot hold") from None

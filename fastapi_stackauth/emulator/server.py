@@ -1,0 +1,38 @@
+"""What every operation works with: the store, the clock, chance, tokens and the address of this server.
+
+Law: one instance a server; no module holds state.
+"""
+
+from pathlib import Path
+
+from .ambient import Chance, Clock
+from .faults import Faults
+from .store import Store
+from .tokens import LIFETIME_SECONDS, Tokens
+
+
+class Server:
+    """The running server's parts.
+
+    Args:
+        public_url: the address under which apps reach this server, in links and issuers.
+        data: the SQLite file; in memory when None.
+        clock: the time; the system's by default.
+        chance: randomness; the system's by default.
+        token_lifetime: seconds until an access token expires.
+    """
+
+    def __init__(
+        self,
+        public_url: str,
+        data: Path | None = None,
+        clock: Clock | None = None,
+        chance: Chance | None = None,
+        token_lifetime: int = LIFETIME_SECONDS,
+    ) -> None:
+        self.public_url = public_url.rstrip("/")
+        self.clock = clock or Clock()
+        self.chance = chance or Chance()
+        self.store = Store(data, self.clock, self.chance)
+        self.tokens = Tokens(self.store, self.clock, self.public_url, token_lifetime)
+        self.faults = Faults(self.clock)

@@ -1,0 +1,97 @@
+"""Running apps on sockets that were bound beforehand, several in one process.
+
+Law: a taken port is known before anything starts; Ctrl-C and SIGTERM end every server cleanly, in order.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+Served = tuple[ASGIApp, socket.socket]
+STARTING_SECONDS = 10
+WAIT_SECONDS = 0.005
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections: else a slow one finds its connection closed
+
+
+class PortTaken(Exception):
+    """Somebody else listens on this port."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 lets the system choose.
+
+    Raises:
+        PortTaken: the address is in use, or may not be used; the message says which.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PortTaken(f"cannot listen on {host} port {port}: {reason}") from None
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs several servers."""
+        yield
+
+
+def quiet_server(app: ASGIApp) -> QuietServer:
+    """Return a server that logs warnings only: an access log would show codes in addresses."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    return QuietServer(config)
+
+
+@contextlib.asynccontextmanager
+async def served(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
+    """Serve apps on their sockets while the block runs; then stop, and wait until all have stopped.
+
+    Raises:
+        RuntimeError: an app failed while it started.
+    """
+    servers = [quiet_server(app) for app, _ in pairs]
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener]))
+        for server, (_, listener) in zip(servers, pairs, strict=True)
+    ]
+    try:
+        await asyncio.wait_for(started(servers, tasks), STARTING_SECONDS)
+        yield servers
+    finally:
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def started(servers: Sequence[QuietServer], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Return when every server answers."""
+    while not all(server.started for server in servers):
+        if any(task.done() for task in tasks):
+            raise RuntimeError("a server ended before it had started")
+        await asyncio.sleep(WAIT_SECONDS)
+
+
+async def serve(pairs: Sequence[Served]) -> None:
+    """Serve apps on their sockets until Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows has no handlers on its loop
+            loop.add_signal_handler(number, stop.set)
+    async with served(pairs):
+        await stop.wait()

@@ -1,0 +1,171 @@
+"""Projects with their keys and configuration, and the server's own secret."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi_stackauth.emulator.ambient import Chance
+from fastapi_stackauth.emulator.schema import Flag, Items, Problems, Record, Text
+
+from .database import Database, Row
+
+# What a project made through the vendor's API starts with (contract/endpoints.json, default_project_config).
+DEFAULTS: Mapping[str, Any] = {
+    "credential_enabled": True,
+    "magic_link_enabled": False,
+    "passkey_enabled": False,
+    "sign_up_enabled": True,
+    "oauth_providers": [],
+    "oauth_account_merge_strategy": "link_method",
+    "allow_localhost": False,
+    "domains": [],
+    "client_user_deletion_enabled": False,
+    "client_team_creation_enabled": False,
+    "allow_user_api_keys": False,
+    "allow_team_api_keys": False,
+    "require_email_verification": False,
+    "require_publishable_client_key": False,
+    "sign_up_rules": [],
+    "shared_oauth_access_tokens": False,
+}
+# What a newcomer wants to try, all switched on.
+FRIENDLY: Mapping[str, Any] = {
+    **DEFAULTS,
+    "magic_link_enabled": True,
+    "passkey_enabled": True,
+    "allow_localhost": True,
+    "client_user_deletion_enabled": True,
+    "client_team_creation_enabled": True,
+    "oauth_providers": [{"id": name, "type": "standard"} for name in ("google", "github", "microsoft", "spotify")],
+}
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+FLAG = Flag(required=False)
+PROVIDER = Record(fields={"id": Text(form="filled"), "type": Text(required=False, choices=("shared", "standard"))})
+DOMAIN = Record(fields={"domain": Text(form="web"), "handler_path": Text(required=False)})
+RULE = Record(fields={"contains": Text(form="filled"), "action": Text(choices=("reject", "restrict"))})
+STRATEGIES = ("link_method", "raise_error", "allow_duplicates")
+SETTINGS = Record(
+    fields={
+        **{name: FLAG for name, value in DEFAULTS.items() if isinstance(value, bool)},
+        "oauth_providers": Items(required=False, of=PROVIDER),
+        "oauth_account_merge_strategy": Text(required=False, choices=STRATEGIES),
+        "domains": Items(required=False, of=DOMAIN),
+        "sign_up_rules": Items(required=False, of=RULE),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project as it stands; its keys never appear in a repr."""
+
+    id: str
+    display_name: str
+    config: Mapping[str, Any]
+    publishable_client_key: str = field(repr=False)
+    secret_server_key: str = field(repr=False)
+    super_secret_admin_key: str = field(repr=False)
+
+    def provider(self, name: str) -> Mapping[str, Any] | None:
+        """Return an enabled OAuth provider's configuration."""
+        return next((item for item in self.config["oauth_providers"] if item["id"] == name), None)
+
+    def shares_keys(self, name: str) -> bool:
+        """Return whether an OAuth provider runs on keys that projects share."""
+        provider = self.provider(name)
+        return provider is not None and provider.get("type", "shared") == "shared"
+
+
+def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration after a look at its form.
+
+    Raises:
+        ValueError: a setting is unknown, or its value has the wrong form; the message names each.
+    """
+    problems = Problems(me=None)
+    read: dict[str, Any] = SETTINGS.read(dict(config), "config", problems)
+    if problems.found:
+        raise ValueError(f"{'; '.join(problems.found)} (settings: {', '.join(sorted(DEFAULTS))})")
+    return read
+
+
+class Projects:
+    """The shelf of projects."""
+
+    def __init__(self, database: Database, chance: Chance) -> None:
+        self._database, self._chance = database, chance
+
+    def server_secret(self) -> str:
+        """Return the secret that signing keys come from; made on first use, kept from then on."""
+        self._database.run("insert or ignore into meta values ('server_secret', ?)", self._chance.code())
+        row = self._database.one("select value from meta where name = 'server_secret'")
+        assert row is not None  # noqa: S101 - written one line above
+        return str(row["value"])
+
+    def rotate_keys(self) -> None:
+        """Replace the server's secret: every signing key changes, no old token is accepted any more."""
+        self._database.run("insert or replace into meta values ('server_secret', ?)", self._chance.code())
+
+    def default_id(self) -> str | None:
+        """Return the id of the project that this server was last started with."""
+        row = self._database.one("select value from meta where name = 'default_project'")
+        return str(row["value"]) if row else None
+
+    def make_default(self, project_id: str) -> None:
+        """Remember a project as the one to start with."""
+        self._database.run("insert or replace into meta values ('default_project', ?)", project_id)
+
+    def get(self, project_id: str) -> Project | None:
+        """Return a project by its id."""
+        row = self._database.one("select * from projects where id = ?", project_id)
+        return self._project(row) if row else None
+
+    def all(self) -> list[Project]:
+        """Return every project."""
+        return [self._project(row) for row in self._database.all("select * from projects order by rowid")]
+
+    def create(self, config: Mapping[str, Any], **fields: str | None) -> Project:
+        """Make a project; id, name and keys may be given, what is missing is drawn.
+
+        Raises:
+            ValueError: the id is no UUID and no simple name (it stands in issuers and paths), or a setting is wrong.
+        """
+        given = {name: value for name, value in fields.items() if value is not None}
+        project_id = given.get("id", self._chance.uuid())
+        if not ID.fullmatch(project_id):
+            raise ValueError("a project's id is a UUID, or up to 64 of a-z, A-Z, 0-9, '-' and '_'")
+        project = Project(
+            id=project_id,
+            display_name=given.get("display_name", "Emulator"),
+            config={**DEFAULTS, **checked(config)},
+            publishable_client_key=given.get("publishable_client_key") or f"pck_{self._chance.code()}",
+            secret_server_key=given.get("secret_server_key") or f"ssk_{self._chance.code()}",
+            super_secret_admin_key=given.get("super_secret_admin_key") or f"sak_{self._chance.code()}",
+        )
+        row = {**vars(project), "config": json.dumps(project.config)}
+        self._database.insert("projects", row)
+        return project
+
+    def configure(self, project: Project, changes: Mapping[str, Any]) -> Project:
+        """Change some settings of a project."""
+        changed = replace(project, config={**project.config, **checked(changes)})
+        self._database.update("projects", project.id, {"config": json.dumps(changed.config)})
+        return changed
+
+    def rename(self, project: Project, display_name: str) -> Project:
+        """Change a project's display name."""
+        self._database.update("projects", project.id, {"display_name": display_name})
+        return replace(project, display_name=display_name)
+
+    def empty(self, project_id: str) -> None:
+        """Forget every user, code, mail and sign-in of a project; keep its keys and settings."""
+        with self._database.transaction():
+            for table in ("users", "codes", "mails", "oauth_flows", "authorization_codes"):
+                self._database.run(f"delete from {table} where project_id = ?", project_id)  # noqa: S608 - names only
+
+    @staticmethod
+    def _project(row: Row) -> Project:
+        return Project(**{**row, "config": json.loads(row["config"])})

@@ -1,0 +1,46 @@
+"""The store: one database, and a shelf for each kind of thing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastapi_stackauth.emulator.ambient import Chance, Clock
+
+from .codes import Codes
+from .database import Database
+from .mails import Mails
+from .oauth import OAuthShelf
+from .people import Channels, Passkeys, Users
+from .projects import Projects
+from .sessions import Sessions
+
+
+class Store:
+    """Everything the server remembers.
+
+    Args:
+        path: the SQLite file; in memory when None.
+        clock: gives the times that are written.
+        chance: gives the ids and secrets that are written.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock, chance: Chance) -> None:
+        self.database = Database(path)
+        self.projects = Projects(self.database, chance)
+        self.users = Users(self.database, clock, chance)
+        self.channels = Channels(self.database, clock, chance)
+        self.passkeys = Passkeys(self.database)
+        self.sessions = Sessions(self.database, clock, chance)
+        self.codes = Codes(self.database, clock, chance)
+        self.mails = Mails(self.database, clock, chance)
+        self.oauth = OAuthShelf(self.database, clock, chance)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all that happens inside, or nothing of it."""
+        with self.database.transaction():
+            yield
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()

@@ -1,0 +1,199 @@
+"""From a request to a call: reads the body, checks who asks, then the form; hands the call to its operation.
+
+Law: the order of the checks is the real server's (contract/tokens.md section 5). An operation states its access
+types and forms when it registers; the handler gets values that fit.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from .credentials import Asker, identify
+from .errors import KnownError, OAuthError, PlainError
+from .reading import parsed
+from .schema import MISSING, Check, Problems, Record
+from .store.database import Row
+from .store.projects import Project
+
+if TYPE_CHECKING:
+    from .server import Server
+
+ALL = ("client", "server", "admin")
+SERVER = ("server", "admin")
+NOBODY = ("none",)
+ANYBODY = ("none", *ALL)
+Forms = Mapping[str, Check]
+
+
+@dataclass
+class Call:
+    """One request that passed every check."""
+
+    server: "Server"
+    request: Request
+    asker: Asker
+    path: dict[str, Any]
+    query: dict[str, Any]
+    body: dict[str, Any]
+
+    @property
+    def project(self) -> Project:
+        """The project that is asked for."""
+        assert self.asker.project is not None  # noqa: S101 - only operations without a project lack one
+        return self.asker.project
+
+    @property
+    def is_client(self) -> bool:
+        """Whether the client, not the project's own server, asks."""
+        return self.asker.access == "client"
+
+    @property
+    def user(self) -> Row | None:
+        """The user whose access token came along, as the store knows them now."""
+        return self.asker.user
+
+    @property
+    def signed_in(self) -> Row:
+        """The user, where the operation demands one."""
+        if self.asker.user is None:
+            raise schema_error(self.request, ["auth.user must be defined"])
+        return self.asker.user
+
+    def header(self, name: str) -> str | None:
+        """Return an x-stack header."""
+        return self.request.headers.get(f"x-stack-{name}")
+
+    def only_own(self, user_id: str | None, sentence: str) -> None:
+        """Refuse a client that asks about somebody else."""
+        if self.is_client and (self.user is None or self.user["id"] != user_id):
+            raise PlainError(403, sentence)
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One endpoint: where it is, who may ask, which forms it takes, and who answers."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: tuple[str, ...] = ALL
+    body: Forms | Mapping[str, Forms] | None = None
+    query: Forms = field(default_factory=dict)
+    params: Forms = field(default_factory=dict)
+    open_query: bool = False
+    open_body: bool = False
+    status: int = 200
+
+    def body_form(self, access: str | None) -> Record | None:
+        """Return the body's form for an access type; None where any body is ignored."""
+        if self.body is None:
+            return None
+        forms = self.body.get(access or "", self.body) if "client" in self.body else self.body
+        return Record(fields=forms, open=self.open_body)  # type: ignore[arg-type]  # either one form, or one for each access type
+
+
+OPERATIONS: list[Operation] = []
+
+
+def operation(method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:  # noqa: ANN401 - see Operation
+    """Register a handler; the options are the fields of `Operation`."""
+
+    def register(handler: Handler) -> Handler:
+        OPERATIONS.append(Operation(method, path, handler, **options))
+        return handler
+
+    return register
+
+
+async def read_body(request: Request) -> Any:  # noqa: ANN401 - JSON from outside
+    """Return the body as its content type says; MISSING where there is none."""
+    if request.method == "GET":
+        return MISSING
+    raw = await request.body()
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == "":
+        return MISSING
+    if kind == "application/json":
+        return read_json(raw)
+    if kind == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
+    if kind in ("text/plain", "application/octet-stream"):
+        return raw.decode(errors="replace")
+    raise KnownError("BODY_PARSING_ERROR", "The body has a content type that this server does not read.")
+
+
+def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
+    """Return JSON, or refuse the body."""
+    try:
+        return parsed(raw)
+    except ValueError:
+        raise KnownError("BODY_PARSING_ERROR", "The body is not valid JSON.") from None
+
+
+def schema_error(request: Request, problems: list[str]) -> KnownError:
+    """Return SCHEMA_ERROR for these problems; no value of the request is repeated in it."""
+    lines = "".join(f"\n  - {problem}" for problem in problems)
+    message = f"{request.method} {request.url.path} cannot be answered:{lines}"
+    return KnownError("SCHEMA_ERROR", message, message=message)
+
+
+def check_access(operation: Operation, asker: Asker) -> None:
+    """Refuse an access type that the operation does not take."""
+    if "none" in operation.access:
+        return
+    if asker.access is None:
+        raise KnownError("ACCESS_TYPE_REQUIRED")
+    if asker.access not in operation.access:
+        details: Any = {"actual_access_type": asker.access, "allowed_access_types": list(operation.access)}
+        raise KnownError("INSUFFICIENT_ACCESS_TYPE", **details)
+
+
+def read_forms(operation: Operation, request: Request, asker: Asker, body: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Return path, query and body as the handler gets them."""
+    problems = Problems(me=asker.user["id"] if asker.user else None)
+    form = operation.body_form(asker.access)
+    query = Record(fields=operation.query, open=operation.open_query)
+    read = [
+        Record(fields=operation.params).read(dict(request.path_params), "params", problems),
+        query.read(dict(request.query_params), "query", problems),
+        form.read(body, "body", problems) if form else {},
+    ]
+    if problems.me_without_user:
+        raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
+    if problems.found:
+        raise schema_error(request, problems.found)
+    return read
+
+
+async def dispatch(server: "Server", operation: Operation, request: Request) -> Response:
+    """Answer a request."""
+    try:
+        body = await read_body(request)
+        asker = Asker() if operation.access == NOBODY else identify(server, request.headers)
+        check_access(operation, asker)
+        path, query, fields = read_forms(operation, request, asker, body)
+        answer = await operation.handler(Call(server, request, asker, path, query, fields))
+    except (KnownError, PlainError, OAuthError) as refusal:
+        return refused(refusal)
+    return answer if isinstance(answer, Response) else json_answer(answer, operation.status)
+
+
+def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:  # noqa: ANN401
+    """Return a JSON answer."""
+    return JSONResponse(body, status, {"content-type": "application/json; charset=utf-8", **(headers or {})})
+
+
+def refused(refusal: KnownError | PlainError | OAuthError) -> Response:
+    """Return the answer that a refusal becomes."""
+    if isinstance(refusal, KnownError):
+        return json_answer(refusal.body(), refusal.status, {"x-stack-known-error": refusal.code})
+    if isinstance(refusal, OAuthError):
+        return json_answer({"error": refusal.error, "error_description": refusal.description}, refusal.status)
+    return PlainTextResponse(refusal.text, refusal.status)

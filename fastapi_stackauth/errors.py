@@ -1,0 +1,688 @@
+"""Every error this library raises on purpose. This room imports nothing of the package.
+
+StackAuthError                      status_code, code, message
+├── ConfigurationError              the app's developer: a setting is missing, wrong or contradicts another
+├── AuthError                       the caller: 401 (who are you?) or 403 (you may not)
+├── RequestInvalid                  the caller: a request of our own routes has the wrong form (422, or 400 unreadable)
+├── SecondFactorRequired            the caller: the first factor was right, a code is needed to finish (403)
+├── RateLimitExceeded               the caller: too many attempts (429)
+├── SessionTooLarge                 a session that does not fit into a cookie
+├── ProfileMetadataInvalid          the user's stored metadata does not fit the app's own model
+└── AuthServerError                 the auth server, or the way to it
+    ├── UnexpectedAnswer            it refused without one of its codes, or answered something unreadable
+    │   └── OAuthRefused            it refused with one of OAuth's own codes
+    ├── KnownApiError               it answered one of its codes; unknown codes stay this class
+    │   ├── SchemaError             ├── SignUpNotEnabled            ├── SessionGone
+    │   ├── EmailPasswordMismatch   ├── SignUpRejected              ├── AccessTokenRefused
+    │   ├── EmailAlreadyExists      ├── MethodNotEnabled            ├── UserGone
+    │   ├── PasswordRequirementsNotMet (PasswordTooShort, PasswordTooLong)
+    │   └── ...                     the classes below, one sentence each
+    ├── AuthServerMisconfigured     502: it refuses our own keys or project id
+    └── AuthServerUnavailable       503: no answer, or one that says "later"
+        ├── AuthServerUnreachable   refused, reset, TLS or name resolution
+        ├── AuthServerTimeout       no whole answer in time
+        ├── RateLimited             it answered 429
+        └── VerificationUnavailable a token could be neither accepted nor refused
+
+Sources: contract/known_errors.json for codes and statuses; RFC 6750 and RFC 9457 for what callers are told.
+No error ever holds a token, code, password or key.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class StackAuthError(Exception):
+    """Anything this library raises on purpose.
+
+    Attributes:
+        status_code: the HTTP status an app answers with.
+        code: a stable name for programs; texts may change, codes do not.
+        message: one sentence for people, safe to show to the caller.
+    """
+
+    status_code: int = 500
+    code: str = "stack_auth_error"
+    message: str = "Something went wrong with authentication."
+
+    def __init__(self, message: str | None = None) -> None:
+        if message is not None:
+            self.message = message
+        super().__init__(self.message)
+
+
+class ConfigurationError(StackAuthError):
+    """A setting is missing, wrong or contradicts another; the message names it. Answered as a plain 500."""
+
+    code = "configuration_error"
+    message = "The Stack Auth settings of this app are incomplete."
+
+
+# --- the caller ------------------------------------------------------------------------------------------
+
+REFUSALS: Mapping[str, tuple[int, str]] = {
+    # no usable credential
+    "authentication_required": (401, "Sign in to use this."),
+    "credentials_malformed": (401, "The credentials of this request cannot be read."),
+    "credentials_too_large": (401, "The credentials of this request are too large."),
+    "credentials_conflict": (401, "This request carries two different access tokens."),
+    # a token that is not accepted, in the order of the checks
+    "token_malformed": (401, "The access token is not a well-formed JSON Web Token."),
+    "token_algorithm_not_allowed": (401, "The access token is not signed with ES256."),
+    "token_key_unknown": (401, "The access token is signed by an unknown key."),
+    "token_signature_invalid": (401, "The signature of the access token is wrong."),
+    "token_claims_missing": (401, "The access token lacks a required claim."),
+    "token_issuer_not_allowed": (401, "The access token comes from another issuer."),
+    "token_audience_not_allowed": (401, "The access token is meant for another audience."),
+    "token_project_mismatch": (401, "The access token belongs to another project or branch."),
+    "token_kind_mismatch": (401, "Issuer, audience and claims of the access token contradict each other."),
+    "token_expired": (401, "The access token has expired."),
+    "token_not_yet_valid": (401, "The access token is not valid yet."),
+    "user_gone": (401, "The user of this access token no longer exists."),
+    "session_revoked": (401, "The session of this access token has ended."),
+    # a known user who may not
+    "anonymous_not_allowed": (403, "Guests may not do this: sign up first."),
+    "restricted_not_allowed": (403, "This account is restricted for now."),
+    "email_not_verified": (403, "Verify your e-mail address first."),
+    "cross_site_request": (403, "This request came from another site."),
+}
+"""Every refusal: its HTTP status and its sentence. Order follows the checks."""
+
+
+class AuthError(StackAuthError):
+    """The caller is not who, or not what, this endpoint demands: 401 or 403.
+
+    Args:
+        code: a key of `REFUSALS`.
+        reason: which check failed, for the log alone; never shown to the caller and never a secret.
+        details: facts the caller may see, such as why a user is restricted.
+
+    Raises:
+        KeyError: for a code that `REFUSALS` does not list.
+    """
+
+    def __init__(self, code: str, *, reason: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+        self.status_code, message = REFUSALS[code]
+        self.code = code
+        self.reason = reason
+        self.details = dict(details or {})
+        super().__init__(message)
+
+
+class RequestInvalid(StackAuthError):
+    """A request of this library's routes does not have the form it should.
+
+    Attributes:
+        faults: where and what, as pairs of a place such as ``body.email`` and a sentence; never what was sent.
+    """
+
+    status_code = 422
+    code = "request_invalid"
+    message = "This request does not have the expected form."
+
+    def __init__(self, faults: tuple[tuple[str, str], ...] = (), status_code: int = 422) -> None:
+        self.faults = faults
+        self.status_code = status_code
+        super().__init__()
+
+
+class SecondFactorRequired(StackAuthError):
+    """A sign-in through this library's routes needs a TOTP code to finish.
+
+    Attributes:
+        attempt: what goes with the code, valid for 5 minutes; None where it travels in a cookie.
+    """
+
+    status_code = 403
+    code = "mfa_required"
+    message = "A code from your authenticator app is needed."
+
+    def __init__(self, attempt: str | None = None) -> None:
+        self.attempt = attempt
+        super().__init__()
+
+
+class RateLimitExceeded(StackAuthError):
+    """Too many attempts from one address or for one account. `retry_after` is a number of seconds."""
+
+    status_code = 429
+    code = "rate_limit_exceeded"
+    message = "Too many attempts; wait a moment."
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class SessionTooLarge(StackAuthError):
+    """A token, with its name, is more than the 4,096 bytes that browsers keep; `purpose` says which cookie's."""
+
+    code = "session_too_large"
+    message = "This session does not fit into a cookie."
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+        super().__init__()
+
+
+class ProfileMetadataInvalid(StackAuthError):
+    """The metadata stored for a user does not fit the model given to `ProfileOf`; `fields` names where."""
+
+    status_code = 409
+    code = "profile_metadata_invalid"
+    message = "The metadata stored for this user does not have the expected shape."
+
+    def __init__(self, fields: tuple[str, ...] = ()) -> None:
+        self.fields = fields
+        super().__init__()
+
+
+# --- the auth server -------------------------------------------------------------------------------------
+
+
+class AuthServerError(StackAuthError):
+    """The auth server, or the way to it.
+
+    Args:
+        message: one sentence; the class's own where absent.
+        operation: method and path template of the call, such as ``POST /auth/password/sign-in``.
+        request_id: the server's id of the exchange, for its operators.
+    """
+
+    status_code = 502
+    code = "auth_server_error"
+    message = "The auth server could not do this."
+
+    def __init__(
+        self, message: str | None = None, *, operation: str | None = None, request_id: str | None = None
+    ) -> None:
+        self.operation = operation
+        self.request_id = request_id
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        """The sentence, with the operation and the request id where they are known."""
+        facts = [part for part in (self.operation, self.request_id and f"request {self.request_id}") if part]
+        return f"{self.message} ({', '.join(facts)})" if facts else self.message
+
+
+class UnexpectedAnswer(AuthServerError):
+    """The server refused without one of its codes (a plain-text 4xx), or its answer cannot be read (502)."""
+
+    code = "auth_server_unexpected_answer"
+    message = "The auth server gave an unexpected answer."
+
+    def __init__(
+        self,
+        status_code: int = 502,
+        message: str | None = None,
+        *,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.status_code = status_code
+        if 400 <= status_code < 500:
+            self.code, self.message = "auth_server_refused", "The auth server refused this."
+        super().__init__(message, operation=operation, request_id=request_id)
+
+
+class OAuthRefused(UnexpectedAnswer):
+    """OAuth's token endpoint refused in its own words (RFC 6749 §5.2).
+
+    Attributes:
+        oauth_error: the error's code there, such as ``invalid_request``.
+    """
+
+    def __init__(
+        self,
+        oauth_error: str,
+        status_code: int = 400,
+        *,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.oauth_error = oauth_error
+        super().__init__(status_code, operation=operation, request_id=request_id)
+
+
+class AuthServerMisconfigured(AuthServerError):
+    """The server refuses the app's own keys, project id or branch: a fault of the set-up, never of the caller."""
+
+    code = "auth_server_misconfigured"
+    message = "The auth server does not accept this app's configuration."
+
+
+class AuthServerUnavailable(AuthServerError):
+    """No answer, or one that says "later".
+
+    Attributes:
+        retry_after: seconds after which trying again makes sense.
+        answer_status: the HTTP status that the server answered; None where no answer came.
+    """
+
+    status_code = 503
+    code = "auth_server_unavailable"
+    message = "The auth server cannot be reached right now."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float = 5.0,
+        answer_status: int | None = None,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.retry_after = retry_after
+        self.answer_status = answer_status
+        super().__init__(message, operation=operation, request_id=request_id)
+
+
+class AuthServerUnreachable(AuthServerUnavailable):
+    """The connection failed: refused, reset, TLS, or the name did not resolve."""
+
+
+class AuthServerTimeout(AuthServerUnavailable):
+    """No whole answer came in time."""
+
+    message = "The auth server did not answer in time."
+
+
+class RateLimited(AuthServerUnavailable):
+    """The auth server answered 429, and went on doing so through the retries."""
+
+    code = "auth_server_rate_limited"
+    message = "The auth server asks for a pause."
+
+
+class VerificationUnavailable(AuthServerUnavailable):
+    """A token could be neither accepted nor refused: keys and fallback are both out of reach.
+
+    503 and not 401: a 401 would make front ends sign their users out because of an outage.
+    """
+
+    code = "verification_unavailable"
+    message = "Sign-ins cannot be checked right now; try again shortly."
+
+
+# --- the auth server's own codes -------------------------------------------------------------------------
+
+_CLASSES: dict[str, type["KnownApiError"]] = {}
+
+
+class KnownApiError(AuthServerError):
+    """The auth server answered one of its codes (contract/known_errors.json). Codes it adds later stay this class.
+
+    Attributes:
+        code: the server's code, such as ``USER_EMAIL_ALREADY_EXISTS``.
+        status_code: the server's HTTP status.
+        details: the server's details, verbatim. They may hold what the caller must not see
+            (an MFA attempt code): handlers show only those named in `public_details`.
+    """
+
+    status_code = 400
+    message = "The auth server refused this."
+    codes: ClassVar[tuple[str, ...]] = ()
+    public_details: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        for code in cls.codes:
+            _CLASSES[code] = cls
+
+    def __init__(
+        self,
+        code: str,
+        status_code: int | None = None,
+        details: Mapping[str, Any] | None = None,
+        *,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.code = code
+        if status_code is not None:
+            self.status_code = status_code
+        self.details = dict(details or {})
+        super().__init__(operation=operation, request_id=request_id)
+
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        status_code: int,
+        details: Mapping[str, Any] | None = None,
+        *,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> "KnownApiError":
+        """The most specific class for a code; this class itself for codes it does not know."""
+        return _CLASSES.get(code, KnownApiError)(code, status_code, details, operation=operation, request_id=request_id)
+
+    def __str__(self) -> str:
+        """The code and the sentence; never the details, which may hold a code that signs in."""
+        return f"{self.code}: {super().__str__()}"
+
+
+class SchemaError(KnownApiError):
+    """The server found the request's form wrong."""
+
+    codes = ("SCHEMA_ERROR", "BODY_PARSING_ERROR", "ALL_OVERLOADS_FAILED")
+    message = "The auth server could not accept a value of this request."
+
+
+class EmailPasswordMismatch(KnownApiError):
+    """Unknown e-mail address or wrong password; the server does not tell which."""
+
+    codes = ("EMAIL_PASSWORD_MISMATCH",)
+    message = "E-mail address or password is wrong."
+
+
+class EmailAlreadyExists(KnownApiError):
+    """An account with this e-mail address exists already."""
+
+    codes = ("USER_EMAIL_ALREADY_EXISTS", "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE")
+    public_details = ("would_work_if_email_was_verified",)
+    status_code = 409
+    message = "An account with this e-mail address exists already."
+
+
+class PasswordRequirementsNotMet(KnownApiError):
+    """The password does not meet the server's rules."""
+
+    message = "This password does not meet the requirements."
+
+
+class PasswordTooShort(PasswordRequirementsNotMet):
+    """The password is shorter than `details["min_length"]` characters."""
+
+    codes = ("PASSWORD_TOO_SHORT",)
+    public_details = ("min_length",)
+    message = "This password is too short."
+
+
+class PasswordTooLong(PasswordRequirementsNotMet):
+    """The password is longer than `details["maxLength"]` characters."""
+
+    codes = ("PASSWORD_TOO_LONG",)
+    public_details = ("maxLength",)
+    message = "This password is too long."
+
+
+class PasswordConfirmationMismatch(KnownApiError):
+    """The old password given to confirm a change is wrong."""
+
+    codes = ("PASSWORD_CONFIRMATION_MISMATCH",)
+    message = "The current password is wrong."
+
+
+class UserHasNoPassword(KnownApiError):
+    """The account has no password to change."""
+
+    codes = ("USER_DOES_NOT_HAVE_PASSWORD",)
+    message = "This account has no password."
+
+
+class SignUpNotEnabled(KnownApiError):
+    """The project takes no new accounts."""
+
+    codes = ("SIGN_UP_NOT_ENABLED",)
+    message = "New accounts cannot be made here."
+
+
+class SignUpRejected(KnownApiError):
+    """A sign-up rule of the project rejects this account."""
+
+    codes = ("SIGN_UP_REJECTED",)
+    status_code = 403
+    message = "This sign-up was rejected."
+
+
+class MethodNotEnabled(KnownApiError):
+    """The project has this sign-in method switched off."""
+
+    codes = (
+        "PASSWORD_AUTHENTICATION_NOT_ENABLED",
+        "PASSKEY_AUTHENTICATION_NOT_ENABLED",
+        "ANONYMOUS_ACCOUNTS_NOT_ENABLED",
+        "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
+    )
+    message = "This way to sign in is switched off."
+
+
+class BotChallengeRequired(KnownApiError):
+    """The server wants a solved bot challenge with this request."""
+
+    codes = ("BOT_CHALLENGE_REQUIRED",)
+    status_code = 409
+    message = "Solve the bot challenge and try again."
+
+
+class BotChallengeFailed(KnownApiError):
+    """The bot challenge was not solved."""
+
+    codes = ("BOT_CHALLENGE_FAILED",)
+    message = "The bot challenge was not solved."
+
+
+class RedirectUrlNotAllowed(KnownApiError):
+    """A link's address is not among the project's trusted domains."""
+
+    codes = ("REDIRECT_URL_NOT_WHITELISTED",)
+    message = "The project does not trust the address that the link should lead to."
+
+
+class VerificationCodeError(KnownApiError):
+    """A one-time code was not accepted."""
+
+    message = "This code was not accepted."
+
+
+class VerificationCodeNotFound(VerificationCodeError):
+    """The one-time code is wrong."""
+
+    codes = ("VERIFICATION_CODE_NOT_FOUND",)
+    status_code = 404
+    message = "This code is wrong."
+
+
+class VerificationCodeExpired(VerificationCodeError):
+    """The one-time code has expired."""
+
+    codes = ("VERIFICATION_CODE_EXPIRED",)
+    message = "This code has expired; ask for a new one."
+
+
+class VerificationCodeUsed(VerificationCodeError):
+    """The one-time code has been used."""
+
+    codes = ("VERIFICATION_CODE_ALREADY_USED",)
+    status_code = 409
+    message = "This code has been used already; ask for a new one."
+
+
+class VerificationCodeAttemptsExhausted(VerificationCodeError):
+    """The one-time code was tried too often."""
+
+    codes = ("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",)
+    message = "There were too many attempts with this code; ask for a new one."
+
+
+class MfaRequired(KnownApiError):
+    """The first factor was right; a TOTP code is needed to finish. The attempt code is a secret."""
+
+    codes = ("MULTI_FACTOR_AUTHENTICATION_REQUIRED",)
+    message = "A code from your authenticator app is needed."
+
+    @property
+    def attempt_code(self) -> str:
+        """What `client.mfa.sign_in` takes beside the six digits; valid for 5 minutes (tokens.md §7)."""
+        return str(self.details.get("attempt_code", ""))
+
+
+class InvalidTotpCode(KnownApiError):
+    """The six digits are wrong; the attempt may be repeated."""
+
+    codes = ("INVALID_TOTP_CODE",)
+    message = "This code is wrong; try the next one your app shows."
+
+
+class PasskeyFailed(KnownApiError):
+    """The passkey was not accepted, at registration or at sign-in."""
+
+    codes = ("PASSKEY_AUTHENTICATION_FAILED", "PASSKEY_REGISTRATION_FAILED", "PASSKEY_WEBAUTHN_ERROR")
+    message = "This passkey was not accepted."
+
+
+class SessionGone(KnownApiError):
+    """The refresh token is unknown, revoked or expired: the session is over."""
+
+    codes = ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",)
+    status_code = 401
+    message = "This session has ended; sign in again."
+
+
+class CannotDeleteCurrentSession(KnownApiError):
+    """The session in use cannot be revoked by its id: sign out instead."""
+
+    codes = ("CANNOT_DELETE_CURRENT_SESSION",)
+    message = "This is the session in use: sign out instead."
+
+
+class AccessTokenRefused(KnownApiError):
+    """The server does not accept the access token that was sent along."""
+
+    codes = ("ACCESS_TOKEN_EXPIRED", "UNPARSABLE_ACCESS_TOKEN", "INVALID_PROJECT_FOR_ACCESS_TOKEN")
+    status_code = 401
+    message = "The auth server does not accept this access token."
+
+
+class UserGone(KnownApiError):
+    """The call needs a signed-in user, and there is none: no token, or its user was deleted."""
+
+    codes = ("CANNOT_GET_OWN_USER_WITHOUT_USER", "USER_AUTHENTICATION_REQUIRED")
+    status_code = 401
+    message = "No user is signed in."
+
+
+class UserNotFound(KnownApiError):
+    """There is no user with this id."""
+
+    codes = ("USER_NOT_FOUND", "USER_ID_DOES_NOT_EXIST")
+    status_code = 404
+    message = "There is no such user."
+
+
+class AnonymousNotAllowed(KnownApiError):
+    """The server refuses guests here."""
+
+    codes = ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED",)
+    status_code = 401
+    message = "Guests may not do this: sign up first."
+
+
+class RestrictedNotAllowed(KnownApiError):
+    """The server refuses restricted users here."""
+
+    codes = ("RESTRICTED_USER_NOT_ALLOWED", "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED")
+    public_details = ("restricted_reason",)
+    status_code = 403
+    message = "This account is restricted for now."
+
+
+class EmailAlreadyVerified(KnownApiError):
+    """The e-mail address has been verified already."""
+
+    codes = ("EMAIL_ALREADY_VERIFIED",)
+    status_code = 409
+    message = "This e-mail address has been verified already."
+
+
+class PermissionMissing(KnownApiError):
+    """The user lacks a permission the server demands."""
+
+    codes = ("TEAM_PERMISSION_REQUIRED", "PROJECT_PERMISSION_REQUIRED", "TEAM_PERMISSION_NOT_FOUND")
+    public_details = ("permission_id", "team_id")
+    status_code = 403
+    message = "A permission is missing for this."
+
+
+class TeamNotFound(KnownApiError):
+    """There is no such team, or it is none of the user's."""
+
+    codes = ("TEAM_NOT_FOUND", "TEAM_MEMBERSHIP_NOT_FOUND")
+    status_code = 404
+    message = "There is no such team."
+
+
+class TeamMembershipExists(KnownApiError):
+    """The user is a member of the team already."""
+
+    codes = ("TEAM_MEMBERSHIP_ALREADY_EXISTS",)
+    status_code = 409
+    message = "This user is a member of the team already."
+
+
+class OAuthConnectionError(KnownApiError):
+    """A connected account cannot do what was asked of it."""
+
+    codes = (
+        "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER",
+        "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE",
+        "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER",
+        "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE",
+        "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
+        "OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
+        "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN",
+    )
+    message = "The connected account cannot be used for this."
+
+
+class OAuthProviderFailed(KnownApiError):
+    """The OAuth provider denied the request or was not available."""
+
+    codes = ("OAUTH_PROVIDER_ACCESS_DENIED", "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE", "OUTER_OAUTH_TIMEOUT")
+    message = "The sign-in at the provider did not succeed."
+
+
+class AuthorizationCodeInvalid(KnownApiError):
+    """The OAuth authorization code is wrong, used or expired."""
+
+    codes = ("INVALID_AUTHORIZATION_CODE",)
+    message = "This authorization code was not accepted."
+
+
+class ApiKeyNotValid(KnownApiError):
+    """The API key is unknown, expired, revoked or of another type."""
+
+    codes = (
+        "API_KEY_NOT_FOUND",
+        "API_KEY_EXPIRED",
+        "API_KEY_REVOKED",
+        "WRONG_API_KEY_TYPE",
+        "PUBLIC_API_KEY_CANNOT_BE_REVOKED",
+    )
+    status_code = 401
+    message = "This API key was not accepted."
+
+
+MISCONFIGURATION_CODES = frozenset(
+    {
+        "PROJECT_KEY_WITHOUT_ACCESS_TYPE",
+        "INVALID_ACCESS_TYPE",
+        "ACCESS_TYPE_WITHOUT_PROJECT_ID",
+        "ACCESS_TYPE_REQUIRED",
+        "INSUFFICIENT_ACCESS_TYPE",
+        "INVALID_PUBLISHABLE_CLIENT_KEY",
+        "INVALID_SECRET_SERVER_KEY",
+        "INVALID_SUPER_SECRET_ADMIN_KEY",
+        "CLIENT_AUTHENTICATION_REQUIRED",
+        "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT",
+        "SERVER_AUTHENTICATION_REQUIRED",
+        "CLIENT_OR_SERVER_AUTHENTICATION_REQUIRED",
+        "ADMIN_AUTHENTICATION_REQUIRED",
+        "INVALID_OAUTH_CLIENT_ID_OR_SECRET",
+        "CURRENT_PROJECT_NOT_FOUND",
+        "PROJECT_NOT_FOUND",
+        "BRANCH_DOES_NOT_EXIST",
+    }
+)
+"""Codes by which the server refuses the app itself; they surface as `AuthServerMisconfigured`."""

@@ -1,0 +1,86 @@
+"""The one place where errors become HTTP: RFC 9457 problem documents, or FastAPI's own `detail` shape.
+
+What a caller sees is made of constants and of facts named as public; nothing of the request is repeated.
+"""
+
+import logging
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.websockets import WebSocket, WebSocketState
+
+from fastapi_stackauth.errors import AuthError, AuthServerMisconfigured, ConfigurationError, StackAuthError
+from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY
+from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
+from fastapi_stackauth.settings import Settings
+
+logger = logging.getLogger("fastapi_stackauth")
+
+POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+
+
+def error_response(error: StackAuthError, *, shape: str = "problem") -> Response:
+    """The response an error is answered with.
+
+    Args:
+        error: any error of this library.
+        shape: ``problem``, or ``detail`` for FastAPI's own ``{"detail": ...}``.
+    """
+    if shape == "detail":
+        return JSONResponse({"detail": error.message}, error.status_code, headers_of(error))
+    return JSONResponse(problem(error), error.status_code, headers_of(error), media_type=PROBLEM_MEDIA_TYPE)
+
+
+async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
+    """The exception handler that `install` registers for `StackAuthError`; reuse it, or register your own after.
+
+    On a WebSocket that is not accepted yet, the answer is a denial response where the server knows them, else a close;
+    on an accepted one it is a close with code 1008.
+
+    Raises:
+        ConfigurationError: goes on, and ends as a plain 500 with a traceback in the log.
+    """
+    if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
+        raise error
+    log_answer(error)
+    stack = getattr(connection.scope["app"].state, STATE_KEY, None)
+    if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
+        return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
+    response = error_response(error, shape=stack.settings.error_format if stack else "problem")
+    if isinstance(connection, WebSocket):
+        return await _refuse_websocket(connection, response)
+    return response
+
+
+def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
+    """Where a browser that opens a page without being signed in is sent, if the settings say so."""
+    if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
+        return None
+    page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
+    if not page or SCOPE_KEY in connection.scope:
+        return None
+    query = connection.url.query
+    return_to = quote(connection.url.path + (f"?{query}" if query else ""), safe="")
+    separator = "&" if "?" in settings.sign_in_url else "?"
+    return f"{settings.sign_in_url}{separator}return_to={return_to}"
+
+
+async def _refuse_websocket(websocket: WebSocket, response: Response) -> Response | None:
+    waiting = websocket.application_state is WebSocketState.CONNECTING
+    if waiting and "websocket.http.response" in websocket.scope.get("extensions", {}):
+        return response
+    if websocket.application_state is not WebSocketState.DISCONNECTED:
+        await websocket.close(POLICY_VIOLATION)
+    return None
+
+
+def log_answer(error: StackAuthError) -> None:
+    """Say in the log what was answered."""
+    if isinstance(error, AuthServerMisconfigured):
+        logger.error("answered %s: %s", error.status_code, error)
+    elif error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.warning("answered %s: %s", error.status_code, error)
+    else:
+        logger.info("answered %s: %s", error.status_code, error.code)

@@ -1,0 +1,78 @@
+"""Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.credentials import CredentialSource
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.limits import AttemptLimiter
+from fastapi_stackauth.project import CurrentProject
+from fastapi_stackauth.sessions import Sessions
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.live import LiveSessions
+from fastapi_stackauth.verification.verifier import Verifier
+
+STATE_KEY = "stack_auth"
+SCOPE_KEY = "fastapi_stackauth.stack"
+
+
+class InstalledStack(Protocol):
+    """What the dependencies need of a `StackAuth`."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        ...
+
+    @property
+    def sources(self) -> Sequence[CredentialSource]:
+        """Where credentials are looked for, in this order."""
+        ...
+
+    @property
+    def verifier(self) -> Verifier:
+        """Step 2."""
+        ...
+
+    @property
+    def live_sessions(self) -> LiveSessions:
+        """Whether sessions still exist."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """Cookie sessions."""
+        ...
+
+    @property
+    def project(self) -> CurrentProject:
+        """What the project allows."""
+        ...
+
+    @property
+    def limiter(self) -> AttemptLimiter:
+        """How often somebody may try."""
+        ...
+
+    @property
+    def client(self) -> StackAuthClient:
+        """The auth server's API."""
+        ...
+
+
+def stack_of(connection: HTTPConnection) -> InstalledStack:
+    """The `StackAuth` whose route this is; elsewhere the default one of the app that serves this connection.
+
+    Raises:
+        ConfigurationError: where none is installed; a mounted app needs an install of its own.
+    """
+    stack = connection.scope.get(SCOPE_KEY) or getattr(connection.scope["app"].state, STATE_KEY, None)
+    if stack is None:
+        raise ConfigurationError(
+            "No StackAuth is installed on the app that serves this route: call stack.install(app). "
+            "A mounted FastAPI app is an app of its own and needs its own install."
+        )
+    return stack  # type: ignore[no-any-return]  # an app's state is untyped; `install` puts a stack there

@@ -1,0 +1,116 @@
+"""What all models share: immutability that reaches inside, unknown fields kept, one place for wire times."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, ClassVar, NoReturn, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that cannot be changed through its own methods, so that a cached value may be shared.
+
+    It stays a dict, so that json and pydantic write it like any other.
+    """
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise TypeError("this value is shared between requests and cannot be changed; copy it with dict(...)")
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]  # dict says unhashable; this one never changes
+        return hash(frozenset(self.items()))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any]]]:
+        return type(self), (dict(self),)
+
+
+_NESTED = (dict, list, tuple)
+
+
+def freeze(value: object) -> Any:  # noqa: ANN401 - as JSON is: a value of any of its types
+    """A JSON value whose objects are `FrozenDict` and whose arrays are tuples, all the way down."""
+    if isinstance(value, dict):
+        return FrozenDict({key: freeze(item) if isinstance(item, _NESTED) else item for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple([freeze(item) for item in value])
+    return value
+
+
+LATEST, EARLIEST = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+
+
+def _from_millis(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return EPOCH + value * _MILLISECOND
+        except OverflowError:  # JavaScript's calendar, and so an API key's expiry, reaches further than Python's
+            return LATEST if value > 0 else EARLIEST
+    return value
+
+
+def _to_millis(value: datetime) -> int | float:
+    since = value - EPOCH
+    whole, rest = divmod(since, _MILLISECOND)
+    return since / _MILLISECOND if rest else whole
+
+
+Millis = Annotated[
+    AwareDatetime,
+    BeforeValidator(_from_millis),
+    PlainSerializer(_to_millis, return_type=int | float, when_used="always"),
+    WithJsonSchema({"type": "number", "description": "Milliseconds since 1970 (UTC)."}),
+]
+"""An aware datetime that travels as the wire's milliseconds since 1970 and converts back exactly.
+
+Times beyond the years 1 to 9999 become the nearest end of Python's calendar.
+"""
+
+
+class ApiModel(BaseModel):
+    """An answer of the auth server: frozen; fields that later servers add are kept, never refused.
+
+    `to_json` gives back what the server sent. A repr leaves unknown fields out: they may be secrets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, hide_input_in_errors=True)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The model as it came over the wire: what was absent stays absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        extra = self.__pydantic_extra__ or {}
+        return ((name, value) for name, value in super().__repr_args__() if name not in extra)
+
+
+class ApiRequest(BaseModel):
+    """What a method sends: only fields that are set travel, so None clears a value and absence leaves it.
+
+    Unknown fields are refused, so that nobody writes through it what its callers may not write.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    server_only: ClassVar[bool] = False
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The fields that are set, as they travel."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)

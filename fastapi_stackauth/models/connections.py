@@ -1,0 +1,80 @@
+"""Accounts at OAuth providers (contract/endpoints.json, `connected_accounts`, `oauth_providers`, `auth/oauth`)."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from fastapi_stackauth.models.base import ApiModel, ApiRequest
+
+
+class ConnectedAccount(ApiModel):
+    """An account at a provider that the app may use for its user."""
+
+    user_id: str
+    provider: str
+    provider_account_id: str
+
+
+class ProviderToken(ApiModel):
+    """A provider's own access token."""
+
+    access_token: str = Field(repr=False)
+
+
+class OAuthProvider(ApiModel):
+    """A user's account at a provider and what it is good for. `account_id` is sent to servers only."""
+
+    id: str
+    user_id: str
+    provider_config_id: str
+    type: str
+    email: str | None = None
+    allow_sign_in: bool = False
+    allow_connected_accounts: bool = False
+
+
+class ServerOAuthProvider(OAuthProvider):
+    """The same with what a server may read."""
+
+    account_id: str
+
+
+class OAuthProviderUpdate(ApiRequest):
+    """What a user may change of it. Once switched off, the user cannot switch sign-in on again."""
+
+    allow_sign_in: bool | None = None
+    allow_connected_accounts: bool | None = None
+
+
+class ServerOAuthProviderUpdate(OAuthProviderUpdate):
+    """What a server may change of it."""
+
+    server_only: ClassVar[bool] = True
+
+    account_id: str | None = None
+    email: str | None = None
+
+
+class ServerOAuthProviderCreate(ApiRequest):
+    """A new account at a provider, made by the server."""
+
+    server_only: ClassVar[bool] = True
+
+    user_id: str
+    provider_config_id: str
+    account_id: str
+    email: str | None = None
+    allow_sign_in: bool
+    allow_connected_accounts: bool
+
+
+class Authorization(ApiModel):
+    """Where to send the browser for a sign-in at a provider."""
+
+    location: str = Field(repr=False)
+
+
+class Handoff(ApiModel):
+    """Where to send the browser to carry a session to another domain."""
+
+    redirect_url: str = Field(repr=False)

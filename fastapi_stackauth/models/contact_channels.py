@@ -1,0 +1,61 @@
+"""Contact channels: a user's e-mail addresses (contract/endpoints.json, `contact_channels`)."""
+
+from typing import ClassVar
+
+from pydantic import Field, JsonValue
+
+from fastapi_stackauth.models.base import ApiModel, ApiRequest
+
+
+class ContactChannel(ApiModel):
+    """One address of a user."""
+
+    id: str
+    user_id: str
+    value: str
+    type: str
+    used_for_auth: bool = False
+    is_verified: bool = False
+    is_primary: bool = False
+
+
+class ContactChannelCreate(ApiRequest):
+    """A new address, not verified yet. `type` always travels: without it the server does not check the value."""
+
+    value: str
+    type: str = "email"
+    used_for_auth: bool
+    is_primary: bool | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The fields that are set, and the type."""
+        return {"type": self.type, **super().to_json()}
+
+
+class ServerContactChannelCreate(ContactChannelCreate):
+    """A new address that the server may call verified."""
+
+    server_only: ClassVar[bool] = True
+
+    is_verified: bool | None = None
+
+
+class ContactChannelUpdate(ApiRequest):
+    """A change of an address; only what is set is changed. A new value is unverified."""
+
+    value: str | None = Field(None, description="Travels with its type, whether or not that is set.")
+    type: str = "email"
+    used_for_auth: bool | None = None
+    is_primary: bool | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The fields that are set; a value brings its type, without which the server stores it unchecked."""
+        return ({"type": self.type} if "value" in self.model_fields_set else {}) | super().to_json()
+
+
+class ServerContactChannelUpdate(ContactChannelUpdate):
+    """A change by the server, which may call the address verified."""
+
+    server_only: ClassVar[bool] = True
+
+    is_verified: bool | None = None

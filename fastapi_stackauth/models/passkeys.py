@@ -1,0 +1,20 @@
+"""Passkey ceremonies (WebAuthn Level 3; contract/endpoints.json, `auth/passkey`)."""
+
+from pydantic import Field, JsonValue
+
+from fastapi_stackauth.models.base import ApiModel
+
+
+class PasskeyChallenge(ApiModel):
+    """What the browser's WebAuthn call takes, and the code that belongs to it; both live for 65 seconds."""
+
+    options_json: dict[str, JsonValue] = Field(
+        repr=False, description="As the browser takes it, but for the relying party's id, which is a placeholder."
+    )
+    code: str = Field(repr=False)
+
+
+class PasskeyRegistered(ApiModel):
+    """A passkey that was registered; it replaces the one before."""
+
+    user_handle: str = Field(description="The credential's id.")

@@ -1,0 +1,71 @@
+"""Teams and invitations to them (contract/endpoints.json, `teams`, `team_invitations`)."""
+
+from typing import ClassVar
+
+from pydantic import Field, JsonValue
+
+from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
+
+
+class Team(ApiModel):
+    """A team. The last two fields are sent to servers only."""
+
+    id: str
+    display_name: str
+    profile_image_url: str | None = None
+    client_metadata: JsonValue = None
+    client_read_only_metadata: JsonValue = None
+    server_metadata: JsonValue = None
+    created_at_millis: Millis | None = None
+
+
+class TeamCreate(ApiRequest):
+    """A new team."""
+
+    display_name: str
+    creator_user_id: str | None = Field(None, description="Who becomes its first member; `me` for clients by default.")
+    profile_image_url: str | None = None
+    client_metadata: JsonValue = None
+
+
+class ServerTeamCreate(TeamCreate):
+    """A new team, made by the server: without `creator_user_id` it has no members."""
+
+    server_only: ClassVar[bool] = True
+
+    client_read_only_metadata: JsonValue = None
+    server_metadata: JsonValue = None
+
+
+class TeamUpdate(ApiRequest):
+    """What a member with the permission `$update_team` may change; only what is set is changed."""
+
+    display_name: str | None = None
+    profile_image_url: str | None = None
+    client_metadata: JsonValue = None
+
+
+class ServerTeamUpdate(TeamUpdate):
+    """What a server may change of a team."""
+
+    server_only: ClassVar[bool] = True
+
+    client_read_only_metadata: JsonValue = None
+    server_metadata: JsonValue = None
+
+
+class TeamInvitation(ApiModel):
+    """An invitation that has not been accepted yet."""
+
+    id: str
+    team_id: str
+    team_display_name: str | None = None
+    expires_at_millis: Millis | None = None
+    recipient_email: str | None = None
+
+
+class InvitedTo(ApiModel):
+    """What team an invitation's code leads to."""
+
+    team_id: str
+    team_display_name: str

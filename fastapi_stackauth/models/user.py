@@ -1,0 +1,106 @@
+"""The verified user: what a token says of who is calling, as one immutable value."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.models.base import freeze
+
+
+class User(BaseModel):
+    """Who is calling, as their access token says (contract/tokens.md §1).
+
+    A snapshot of when the token was made, at most its lifetime old (10 minutes by default);
+    `current_profile` asks the auth server for today's facts. Deeply immutable, so it may be shared and hashed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    email: str | None = Field(None, description="The primary e-mail address.", examples=["ada@example.com"])
+    email_verified: bool = Field(
+        default=False, description="Whether that address is known to be theirs.", examples=[True]
+    )
+    display_name: str | None = Field(None, description="The name to greet with.", examples=["Ada Lovelace"])
+    kind: TokenKind = Field(
+        TokenKind.NORMAL,
+        description="A full, a restricted or an anonymous (guest) user.",
+        examples=["normal"],
+    )
+    restricted_reason: str | None = Field(
+        None,
+        description="Why a restricted user is: `email_not_verified`, `restricted_by_administrator`, `anonymous`, or "
+        "what later servers add.",
+        examples=[None],
+    )
+    session_id: str | None = Field(
+        None, description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"]
+    )
+    selected_team_id: str | None = Field(None, description="The team last selected, if any.", examples=[None])
+    mfa_required: bool = Field(default=False, description="Whether signing in takes a second factor.", examples=[False])
+    signed_up_at: datetime | None = Field(
+        None, description="When the account was made.", examples=["2026-11-05T09:12:29Z"]
+    )
+    issued_at: datetime | None = Field(None, description="When the token was made.", examples=["2026-11-05T09:12:29Z"])
+    expires_at: datetime | None = Field(None, description="When the token expires.", examples=["2026-11-05T09:22:29Z"])
+    claims: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(
+        default_factory=lambda: freeze({}),
+        description="Every claim of the token, as it came.",
+        examples=[{"sub": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35", "role": "authenticated"}],
+    )
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether this is a guest, who may sign up later and keep the same id."""
+        return self.kind is TokenKind.ANONYMOUS
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the auth server restricts this user; true of every guest too."""
+        return self.kind is not TokenKind.NORMAL
+
+    @classmethod
+    def from_claims(cls, claims: Mapping[str, Any], kind: TokenKind) -> "User":
+        """The user of claims whose form, signature and binding have been checked.
+
+        Claims about the person that are missing or of an unforeseen type are None here and as they came in `claims`.
+        """
+        reason = claims.get("restricted_reason")
+        return cls.model_construct(
+            id=claims["sub"],
+            email=_text(claims.get("email", claims.get("primaryEmail"))),
+            email_verified=claims.get("email_verified", claims.get("primaryEmailVerified")) is True,
+            display_name=_text(claims.get("name", claims.get("displayName"))),
+            kind=kind,
+            restricted_reason=_restricted_reason(reason, kind),
+            session_id=_text(claims.get("refresh_token_id", claims.get("refreshTokenId"))),
+            selected_team_id=_text(claims.get("selected_team_id", claims.get("selectedTeamId"))),
+            mfa_required=claims.get("requires_totp_mfa") is True,
+            signed_up_at=_time(claims.get("signed_up_at")),
+            issued_at=_time(claims["iat"]),
+            expires_at=_time(claims["exp"]),
+            claims=freeze(dict(claims)),
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _restricted_reason(reason: object, kind: TokenKind) -> str | None:
+    if kind is TokenKind.NORMAL:
+        return None
+    named = _text(reason.get("type")) if isinstance(reason, Mapping) else None
+    return named or ("anonymous" if kind is TokenKind.ANONYMOUS else None)

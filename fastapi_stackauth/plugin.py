@@ -1,0 +1,238 @@
+"""`StackAuth`: the composition root. The only file that knows all the others."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+import httpx
+from fastapi import APIRouter, FastAPI
+from pydantic import SecretStr
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.cookies import CookiePolicy
+from fastapi_stackauth.credentials import (
+    CredentialSource,
+    HeaderCredentials,
+    QueryToken,
+    SdkCookies,
+    SessionCookies,
+    Site,
+)
+from fastapi_stackauth.dependencies import Optionally, Require
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.handlers import stack_auth_error_handler
+from fastapi_stackauth.installed import STATE_KEY
+from fastapi_stackauth.limits import AttemptLimiter
+from fastapi_stackauth.openapi import install_openapi
+from fastapi_stackauth.project import CurrentProject
+from fastapi_stackauth.redaction import install_redaction
+from fastapi_stackauth.routers import Delivery, Method, Page, build_router
+from fastapi_stackauth.sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.live import LiveSessions
+from fastapi_stackauth.verification.verifier import Verifier
+
+
+class Options(TypedDict, total=False):
+    """Every setting, as a keyword argument of `StackAuth`; see `Settings` for what each one means."""
+
+    project_id: str | None
+    publishable_client_key: str | SecretStr | None
+    secret_server_key: str | SecretStr | None
+    branch_id: str
+    base_url: str
+    issuers: Sequence[str]
+    app_url: str | None
+    cookie_name: str
+    cookie_domain: str | None
+    insecure_cookies: bool
+    session_max_age: int | None
+    after_sign_in: str
+    sign_in_url: str | None
+    redirect_urls: Sequence[str]
+    rate_limit_address: str | None
+    rate_limit_account: str | None
+    trusted_origins: Sequence[str]
+    trusted_proxies: Sequence[str]
+    leeway: float
+    timeout: float
+    optional_invalid: Literal["none", "error"]
+    error_format: Literal["problem", "detail"]
+    sdk_cookies: bool
+    token_cache_size: int
+    jwks: dict[str, Any] | Path | str | None
+    jwks_max_age: float
+    jwks_cooldown: float
+    jwks_stale_limit: float
+    jwks_timeout: float
+    fallback_concurrency: int
+    fallback_ttl: float
+
+
+class StackAuth:
+    """Stack Auth (Hexclave) for one FastAPI app.
+
+    Args:
+        sources: where access tokens are looked for, in this order; by default the headers, then, with
+            `sdk_cookies=True`, the JavaScript SDK's cookies.
+        http_client: an own `httpx.AsyncClient` for calls of the auth server; it stays yours to close.
+        transport: an own httpx transport for them.
+        clock: unix time in seconds, for tests of what expires.
+        **options: the settings; what is not given is read from the environment (see `Settings`).
+
+    Nothing touches the network here. A missing project id is said at the first use that needs it.
+
+    Example:
+        >>> stack = StackAuth()
+        >>> app = FastAPI()
+        >>> stack.install(app)
+        >>> app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+
+    Raises:
+        ConfigurationError: where a setting is wrong; it names the setting.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[CredentialSource] | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Unpack[Options],
+    ) -> None:
+        self.settings = Settings.load(options)
+        self.sources = tuple(sources) if sources is not None else _default_sources(self.settings)
+        self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport)
+        self.verifier = Verifier(self.settings, self.client, clock=clock)
+        self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
+        self.project = CurrentProject(self.client, clock)
+        self.limiter = AttemptLimiter(self.settings)
+        self.live_sessions = LiveSessions(self._session_ids)
+
+    def __repr__(self) -> str:
+        return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
+
+    # --- dependencies of this very stack ---
+
+    @property
+    def current_user(self) -> Require:
+        """`current_user` of this stack, for apps that install several."""
+        return Require(stack=self)
+
+    @property
+    def optional_user(self) -> Optionally:
+        """`optional_user` of this stack, for apps that install several."""
+        return Optionally(stack=self)
+
+    # --- the app ---
+
+    def install(self, app: FastAPI, *, default: bool = True) -> None:
+        """Make the app answer this library's errors, document them, and close the client when it shuts down.
+
+        Call it before the first request. The app's own lifespan and `openapi()` are kept and composed with.
+
+        Args:
+            app: the app; a mounted FastAPI app needs an install of its own.
+            default: whether `current_user` and its like, which name no stack, mean this one.
+
+        Raises:
+            ConfigurationError: where another stack is the app's default already, or the app serves already.
+        """
+        if app.middleware_stack is not None:
+            raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
+        if default:
+            self._become_default(app)
+        if StackAuthError not in app.exception_handlers:
+            handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
+            app.add_exception_handler(StackAuthError, handler)
+        install_openapi(app, self.settings.error_format)
+        if self.settings.cookies_possible:
+            _add_cookie_middleware(app)
+        _compose_lifespan(app, self)
+        install_redaction(tuple(s.parameter for s in self.sources if isinstance(s, QueryToken)))
+
+    def router(
+        self,
+        *,
+        delivery: Delivery = "cookie",
+        methods: Iterable[Method] | None = None,
+        pages: Mapping[Page, str] | None = None,
+    ) -> APIRouter:
+        """The sign-in routes, for `app.include_router(..., prefix=...)`. Several may be mounted in one app.
+
+        Args:
+            delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
+                request and response bodies, for mobile and command-line apps.
+            methods: the sign-in methods to offer: ``password``, ``otp``, ``anonymous``; all by default.
+            pages: the app's own pages, as paths or whole addresses, that links in mails lead to in place of the
+                router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
+
+        Raises:
+            ConfigurationError: for a delivery, method or page that does not exist.
+        """
+        return build_router(self, delivery=delivery, methods=methods, pages=pages)
+
+    async def warm_up(self) -> None:
+        """Fetch the signing keys now, so that the first request need not wait. For an app's own lifespan.
+
+        Raises:
+            VerificationUnavailable: where they cannot be had; the app may start all the same.
+            ConfigurationError: where no project id is set.
+        """
+        await self.verifier.warm_up()
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop. `install` does it when the app shuts down."""
+        await self.verifier.aclose()
+        await self.sessions.aclose()
+        await self.project.aclose()
+        await self.limiter.aclose()
+        await self.live_sessions.aclose()
+        await self.client.aclose()
+
+    # --- inside ---
+
+    def _become_default(self, app: FastAPI) -> None:
+        other = getattr(app.state, STATE_KEY, None)
+        if other is not None and other is not self:
+            raise ConfigurationError(
+                "This app has a default StackAuth already: install further ones with install(app, default=False) "
+                "and use their own stack.current_user."
+            )
+        setattr(app.state, STATE_KEY, self)
+
+    async def _session_ids(self, access_token: str) -> frozenset[str]:
+        sessions = await self.client.as_user(access_token).sessions.list()
+        return frozenset(session.id for session in sessions)
+
+
+def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:
+    headers = HeaderCredentials()
+    if not settings.app_url or not settings.cookies_possible:
+        return (headers,)
+    site, policy = Site(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
+    session = SessionCookies(site, policy.name(ACCESS), policy.name(REFRESH))
+    return (headers, session, SdkCookies(site)) if settings.sdk_cookies else (headers, session)
+
+
+def _add_cookie_middleware(app: FastAPI) -> None:
+    factory: Any = CookieMiddleware
+    if all(middleware.cls is not factory for middleware in app.user_middleware):
+        app.add_middleware(factory)
+
+
+def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
+        async with inner(scope_app) as state:
+            try:
+                yield state
+            finally:
+                await stack.aclose()
+
+    app.router.lifespan_context = lifespan

@@ -1,0 +1,62 @@
+"""What callers are told of an error, pure: an error in, a document and headers out.
+
+Both are made of constants and of facts named as public; nothing of the request is repeated.
+"""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerUnavailable,
+    KnownApiError,
+    ProfileMetadataInvalid,
+    RateLimitExceeded,
+    RequestInvalid,
+    SecondFactorRequired,
+    StackAuthError,
+)
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_TYPE = "urn:fastapi-stackauth:error:{code}"
+
+
+def problem(error: StackAuthError) -> dict[str, Any]:
+    """The problem document of an error (RFC 9457 §3), with a stable `code` beside the standard members."""
+    document: dict[str, Any] = {
+        "type": PROBLEM_TYPE.format(code=error.code.lower()),
+        "title": HTTPStatus(error.status_code).phrase,
+        "status": error.status_code,
+        "detail": error.message,
+        "code": error.code,
+    }
+    if details := _public_details(error):
+        document["details"] = details
+    return document
+
+
+def headers_of(error: StackAuthError) -> dict[str, str]:
+    """The headers of an error: WWW-Authenticate for 401 (RFC 6750 §3), Retry-After for 503 (RFC 9110 §10.2.3)."""
+    headers = {"cache-control": "no-store"}
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        missing = error.code == "authentication_required"
+        headers["www-authenticate"] = "Bearer" if missing else 'Bearer error="invalid_token"'
+    if isinstance(error, AuthServerUnavailable | RateLimitExceeded):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    return headers
+
+
+def _public_details(error: StackAuthError) -> Mapping[str, Any]:
+    if isinstance(error, AuthError):
+        return error.details
+    if isinstance(error, KnownApiError):
+        return {name: error.details[name] for name in error.public_details if name in error.details}
+    if isinstance(error, RequestInvalid):
+        return {"faults": [{"where": where, "what": what} for where, what in error.faults]} if error.faults else {}
+    if isinstance(error, SecondFactorRequired):
+        return {"attempt": error.attempt} if error.attempt else {}
+    if isinstance(error, ProfileMetadataInvalid):
+        return {"fields": list(error.fields)}
+    return {}

@@ -1,0 +1,47 @@
+"""Where a redirect may lead, pure: paths of this app's own origin, and addresses that the settings name (decision 12).
+
+Browsers read addresses more kindly than RFC 3986 does: they take a backslash for a slash and drop tabs and line breaks.
+What they might read differently is refused as a whole.
+"""
+
+from urllib.parse import urlsplit
+
+from fastapi_stackauth.settings import Settings, origin_of
+
+MAX_ADDRESS = 2_000
+
+
+def allowed_redirect(address: str | None, settings: Settings) -> str | None:
+    """The address where redirects may lead there; None otherwise.
+
+    Args:
+        address: a path of this app such as ``/notes?page=2``, or a whole address.
+        settings: `app_url`, `trusted_origins` and `redirect_urls`.
+    """
+    if not address or len(address) > MAX_ADDRESS or not _plain(address):
+        return None
+    if address.startswith("/"):
+        return None if address.startswith("//") else address
+    return address if _named(address, settings) else None
+
+
+def _plain(address: str) -> bool:
+    """Visible ASCII without a backslash: one reading only."""
+    return address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
+
+
+def _named(address: str, settings: Settings) -> bool:
+    try:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https"):
+            return any(_is_app_scheme(prefix) and address.startswith(prefix) for prefix in settings.redirect_urls)
+        origin = origin_of(address)
+    except ValueError:
+        return False
+    named = {settings.app_url, *settings.trusted_origins}
+    named |= {origin_of(url) for url in settings.redirect_urls if not _is_app_scheme(url)}
+    return "@" not in parts.netloc and origin in named and address.startswith(f"{parts.scheme}://")
+
+
+def _is_app_scheme(url: str) -> bool:
+    return not url.startswith(("http://", "https://"))

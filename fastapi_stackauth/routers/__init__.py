@@ -1,0 +1,6 @@
+"""The sign-in routes that an app mounts: one file for each method, handlers at module level."""
+
+from fastapi_stackauth.routers.route import Delivery, Page
+from fastapi_stackauth.routers.router import Method, build_router
+
+__all__ = ["Delivery", "Method", "Page", "build_router"]

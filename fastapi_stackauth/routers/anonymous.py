@@ -1,0 +1,37 @@
+"""Guests: somebody before they sign up."""
+
+from fastapi import APIRouter, Request
+
+from fastapi_stackauth.errors import MethodNotEnabled
+from fastapi_stackauth.routers.caller import client_of, count_attempt
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver
+from fastapi_stackauth.routers.operations import add_sign_in
+from fastapi_stackauth.routers.route import Delivery, RouteStack
+
+TAG = "anonymous"
+
+
+async def sign_up(request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Make a guest and sign in as them.
+
+    A guest who later signs up with a password or a code keeps their id, and so what they did before. Routes of yours
+    let guests in with `Require(allow_anonymous=True)`.
+    """
+    await count_attempt(request, stack, "anonymous_sign_up")
+    client = await client_of(request, stack)
+    return deliver(request, stack, await client.anonymous.sign_up(), is_new_user=True)
+
+
+def add_routes(router: APIRouter, delivery: Delivery) -> None:
+    """Put this method's route on a router."""
+    add_sign_in(
+        router,
+        delivery,
+        "/anonymous/sign-up",
+        sign_up,
+        operation="anonymous_sign_up",
+        summary="Go on as a guest",
+        tag=TAG,
+        errors=(MethodNotEnabled("ANONYMOUS_ACCOUNTS_NOT_ENABLED"),),
+        second_factor=False,
+    )

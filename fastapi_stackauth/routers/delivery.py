@@ -1,0 +1,113 @@
+"""How tokens reach the caller after a sign-in: in cookies, or in the body."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, UnexpectedAnswer
+from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.models import AccessToken, SignIn
+from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.route import mount_of
+from fastapi_stackauth.verification.claims import parse_token
+
+MFA_FLOW = "mfa"
+MFA_SECONDS = 300  # contract/tokens.md §7
+
+_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
+_USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
+
+
+class SignedIn(BaseModel):
+    """Who signed in. The tokens travel in cookies that scripts cannot read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+
+
+class RefreshedToken(BaseModel):
+    """A new access token. The refresh token stays as it was."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_token: str = Field(repr=False, description="Send it as `Authorization: Bearer`.", examples=[_TOKEN])
+    expires_in: int = Field(description="Seconds until the access token expires.", examples=[600])
+    token_type: Literal["Bearer"] = Field("Bearer", description="How the access token is sent (RFC 6750).")
+
+
+class Tokens(RefreshedToken):
+    """What a sign-in yields where tokens are delivered in the body."""
+
+    refresh_token: str = Field(
+        repr=False,
+        description="Long-lived; keep it safe, and trade it for new access tokens.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    )
+    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+
+
+def deliver(request: Request, stack: InstalledStack, sign_in: SignIn, *, is_new_user: bool) -> SignedIn | Tokens:
+    """A sign-in's tokens, as this request's router delivers them; in the body with the token's real lifetime."""
+    new = sign_in.is_new_user if sign_in.is_new_user is not None else is_new_user
+    if mount_of(request).delivery == "cookie":
+        stack.sessions.start(request, sign_in)
+        return SignedIn(user_id=sign_in.user_id, is_new_user=new)
+    return Tokens(
+        access_token=sign_in.access_token,
+        refresh_token=sign_in.refresh_token,
+        expires_in=seconds_left(sign_in.access_token),
+        user_id=sign_in.user_id,
+        is_new_user=new,
+    )
+
+
+def deliver_refreshed(token: AccessToken) -> RefreshedToken:
+    """A new access token, with its real lifetime."""
+    return RefreshedToken(access_token=token.access_token, expires_in=seconds_left(token.access_token))
+
+
+@contextmanager
+def first_factor(request: Request, stack: InstalledStack) -> Iterator[None]:
+    """Around a sign-in call: where it needs a second factor, the attempt is delivered as tokens would be.
+
+    Raises:
+        SecondFactorRequired: 403, instead of the server's `MfaRequired`.
+    """
+    try:
+        yield
+    except MfaRequired as error:
+        if mount_of(request).delivery == "body":
+            raise SecondFactorRequired(error.attempt_code) from None
+        flows.remember(request, stack, MFA_FLOW, {"attempt": error.attempt_code}, MFA_SECONDS)
+        raise SecondFactorRequired from None
+
+
+def seconds_left(access_token: str) -> int:
+    """Seconds until a token that the auth server has just given expires, by its own `exp` (contract/tokens.md §3).
+
+    Raises:
+        UnexpectedAnswer: where the server gave something that is no token.
+    """
+    expires_at = claims_of(access_token).get("exp")
+    if not isinstance(expires_at, int):
+        raise UnexpectedAnswer
+    return max(0, int(expires_at - time.time()))
+
+
+def claims_of(access_token: str) -> Mapping[str, Any]:
+    """The claims of a token that came straight from the auth server, and so need no verification.
+
+    Raises:
+        UnexpectedAnswer: where the server gave something that is no token.
+    """
+    try:
+        return parse_token(access_token).claims
+    except AuthError:
+        raise UnexpectedAnswer from None

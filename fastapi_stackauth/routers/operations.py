@@ -1,0 +1,165 @@
+"""How a route is put on a router: stable names, the guard against other sites, documented answers."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+
+from fastapi_stackauth.errors import (
+    AuthError,
+    RateLimitExceeded,
+    SchemaError,
+    SecondFactorRequired,
+    StackAuthError,
+    VerificationCodeAttemptsExhausted,
+    VerificationCodeExpired,
+    VerificationCodeNotFound,
+    VerificationCodeUsed,
+)
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens
+from fastapi_stackauth.routers.route import AuthRoute, Delivery, SameSite, answers
+from fastapi_stackauth.settings import COOKIE_NAME
+
+Handler = Callable[..., Any]
+
+_CROSS_SITE = AuthError("cross_site_request")
+VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
+    VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND"),
+    VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),
+    VerificationCodeUsed("VERIFICATION_CODE_ALREADY_USED"),
+    VerificationCodeAttemptsExhausted("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED"),
+    SchemaError("SCHEMA_ERROR"),
+)
+"""What every operation that takes a one-time code can answer."""
+
+_WHAT_NEXT = {
+    "cookie": "Both tokens travel in HttpOnly cookies: the browser is signed in, and there is nothing more to do.",
+    "body": "Keep the refresh token, and send the access token as `Authorization: Bearer` until it expires.",
+}
+
+
+def operation_id(router: APIRouter, delivery: Delivery, operation: str) -> str:
+    """The stable name of an operation.
+
+    The same routes may be mounted once for each delivery, and by several stacks, which their `cookie_name` tells apart.
+    """
+    name = operation if delivery == "cookie" else f"token_{operation}"
+    owner = router.route_class.stack.settings.cookie_name if issubclass(router.route_class, AuthRoute) else COOKIE_NAME
+    return name if owner == COOKIE_NAME else f"{owner}_{name}"
+
+
+def add(
+    router: APIRouter,
+    delivery: Delivery,
+    path: str,
+    handler: Handler,
+    *,
+    operation: str,
+    summary: str,
+    tag: str,
+    method: str = "POST",
+    status_code: int = 200,
+    response_model: Any = None,  # noqa: ANN401 - whatever FastAPI takes
+    response_description: str = "Done.",
+    description: str | None = None,
+    errors: tuple[StackAuthError, ...] = (),
+    limited: bool = False,
+    openapi_extra: dict[str, Any] | None = None,
+) -> None:
+    """Put a route on a router. Without a response model it answers 204.
+
+    Unsafe routes are guarded against requests that another site makes a browser send.
+    """
+    unsafe = method != "GET"
+    if unsafe and delivery == "cookie":
+        errors = (*errors, _CROSS_SITE)
+    if limited:
+        errors = (*errors, RateLimitExceeded(30))
+    answer: dict[str, Any] = {"status_code": status_code}
+    if response_model is None:
+        answer = {"status_code": 204, "response_class": Response}
+    router.add_api_route(
+        path,
+        handler,
+        methods=[method],
+        operation_id=operation_id(router, delivery, operation),
+        summary=summary,
+        description=description or handler.__doc__,
+        response_model=response_model,
+        response_description=response_description,
+        dependencies=[SameSite] if unsafe else [],
+        tags=[tag],
+        responses=answers(*errors),
+        openapi_extra=openapi_extra,
+        **answer,
+    )
+
+
+def add_page(
+    router: APIRouter,
+    delivery: Delivery,
+    path: str,
+    handler: Handler,
+    *,
+    operation: str,
+    summary: str,
+    tag: str,
+    method: str = "GET",
+    redirects: bool = False,
+    errors: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Put a page for people on a router; its errors are pages too."""
+    page = {"text/html": {"schema": {"type": "string"}}}
+    described = {422: "The address is not whole.", **errors}
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"description": text, "content": page} for status, text in sorted(described.items())
+    }
+    if redirects:
+        responses[303] = {"description": "Signed in, and sent on."}
+    router.add_api_route(
+        path,
+        handler,
+        methods=[method],
+        operation_id=operation_id(router, delivery, operation),
+        summary=summary,
+        description=handler.__doc__,
+        response_class=HTMLResponse,
+        response_model=None,
+        response_description="A page.",
+        dependencies=[SameSite] if method != "GET" else [],
+        tags=[tag],
+        responses=responses,
+    )
+
+
+def add_sign_in(
+    router: APIRouter,
+    delivery: Delivery,
+    path: str,
+    handler: Handler,
+    *,
+    operation: str,
+    summary: str,
+    tag: str,
+    errors: tuple[StackAuthError, ...] = (),
+    second_factor: bool = True,
+) -> None:
+    """Put a route on a router that signs in: it is limited, may need a second factor, and delivers tokens."""
+    if second_factor:
+        errors = (*errors, SecondFactorRequired("attempt-code" if delivery == "body" else None))
+    add(
+        router,
+        delivery,
+        path,
+        handler,
+        operation=operation,
+        summary=summary,
+        tag=tag,
+        response_model=SignedIn if delivery == "cookie" else Tokens,
+        response_description="Signed in.",
+        description=f"{handler.__doc__}\n\n{_WHAT_NEXT[delivery]}",
+        errors=errors,
+        limited=True,
+    )

@@ -1,0 +1,297 @@
+"""Codes and links in mails: the mail shows six characters; with a nonce that only the asking browser or app has, they
+make the code. The link holds the whole code (contract/tokens.md §7).
+"""
+
+import hmac
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Form as FormFields
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from fastapi_stackauth.client.otp import SentCode
+from fastapi_stackauth.errors import (
+    BotChallengeFailed,
+    BotChallengeRequired,
+    EmailAlreadyExists,
+    RequestInvalid,
+    SchemaError,
+    SignUpNotEnabled,
+    SignUpRejected,
+    UnexpectedAnswer,
+    VerificationCodeNotFound,
+)
+from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.models import SignIn
+from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
+from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.caller import client_of, count_attempt
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
+from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
+from fastapi_stackauth.routers.pages import form_page, message_page
+from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, page_address
+
+TAG = "otp"
+FLOW = "otp"
+CODE_SECONDS = 7 * 24 * 3600  # contract/tokens.md §7
+TYPED, WHOLE = 6, 45
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # contract/tokens.md §3
+
+
+class CodeRequest(Form):
+    """Whom to send a code."""
+
+    email: str = Field(max_length=320, description="The e-mail address.", examples=["ada@example.com"])
+
+
+class CodeRequestOfBrowser(CodeRequest):
+    """Whom to send a code, and where the link in the mail leads in the end."""
+
+    return_to: str | None = Field(
+        None,
+        max_length=MAX_ADDRESS,
+        description="Where the link in the mail leads after signing in, in this browser: a path of the app, or an "
+        "address that redirects may lead to. `after_sign_in` where it is absent.",
+        examples=["/notes"],
+    )
+
+
+class CodeSent(BaseModel):
+    """The mail is on its way, if this address may sign in or up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    expires_in: int = Field(CODE_SECONDS, description="Seconds that the code is good for.", examples=[CODE_SECONDS])
+
+
+class CodeSentToApp(CodeSent):
+    """The same, with what goes with the code."""
+
+    nonce: str = Field(
+        repr=False,
+        description="Goes with the six characters from the mail.",
+        examples=["1bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg280"],
+    )
+
+
+class TypedCode(Form):
+    """The code from the mail."""
+
+    code: SecretStr = Field(
+        min_length=TYPED,
+        max_length=WHOLE,
+        description="The six characters that the mail shows, in any case; or the whole code of its link.",
+        examples=["7BD52H"],
+    )
+
+    @field_validator("code")
+    @classmethod
+    def _plain(cls, value: SecretStr) -> SecretStr:
+        code = value.get_secret_value()
+        if not (code.isascii() and code.isalnum()):
+            raise ValueError("must be letters and digits")
+        return value
+
+
+class TypedCodeOfApp(TypedCode):
+    """The code from the mail, and the nonce."""
+
+    nonce: SecretStr | None = Field(
+        None,
+        max_length=WHOLE,
+        description="What `/otp/send` gave; left out with the whole code of a link.",
+        examples=["1bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg280"],
+    )
+
+
+# --- sending ---
+
+
+async def send(body: CodeRequest, request: Request, stack: RouteStack) -> CodeSentToApp:
+    """Send a code and a link to an address. Ask for the six characters then, and send them with the nonce.
+
+    The answer is the same whether or not the address has an account, and whether or not it may get one.
+    """
+    return CodeSentToApp(nonce=await _send(body.email, request, stack))
+
+
+async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: RouteStack) -> CodeSent:
+    """Send a code and a link to an address. Ask for the six characters then; the browser keeps what goes with them.
+
+    The answer is the same whether or not the address has an account, and whether or not it may get one. The link in the
+    mail signs in at once in this browser, and after a click on a button in any other.
+    """
+    facts = {}
+    if body.return_to is not None:
+        if allowed_redirect(body.return_to, stack.settings) is None:
+            raise RequestInvalid((("body.return_to", "Redirects may not lead there"),))
+        facts["return_to"] = body.return_to
+    facts["nonce"] = await _send(body.email, request, stack)
+    flows.remember(request, stack, FLOW, facts, CODE_SECONDS)
+    return CodeSent()
+
+
+async def _send(email: str, request: Request, stack: InstalledStack) -> str:
+    """Send the mail; its nonce, or one that belongs to nothing where no mail may be sent."""
+    await count_attempt(request, stack, "otp_send", email)
+    client = await client_of(request, stack)
+    link = page_address(request, stack, "magic_link", "/otp/send", MAGIC_LINK)
+    sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
+    with telling_nothing():
+        sent = await client.otp.send_sign_in_code(email=email, callback_url=link)
+    return sent.nonce
+
+
+# --- the code, typed ---
+
+
+async def sign_in(body: TypedCodeOfApp, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Sign in with the code from the mail; an address without an account gets one. A guest keeps their id then."""
+    code = _whole(body.code, body.nonce.get_secret_value() if body.nonce else "")
+    return await _delivered(request, stack, code)
+
+
+async def sign_in_browser(body: TypedCode, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Sign in with the code from the mail; an address without an account gets one. A guest keeps their id then.
+
+    Six characters are enough in the browser that asked for them.
+    """
+    code = _whole(body.code, _nonce_of(request, stack))
+    signed_in = await _delivered(request, stack, code)
+    flows.forget(request, stack, FLOW)
+    return signed_in
+
+
+async def check(body: TypedCodeOfApp, request: Request, stack: RouteStack) -> None:
+    """See whether a code would sign in, without using it. It counts as one of the code's 20 attempts."""
+    await _check(request, stack, _whole(body.code, body.nonce.get_secret_value() if body.nonce else ""))
+
+
+async def check_in_browser(body: TypedCode, request: Request, stack: RouteStack) -> None:
+    """See whether a code would sign in, without using it. It counts as one of the code's 20 attempts."""
+    await _check(request, stack, _whole(body.code, _nonce_of(request, stack)))
+
+
+async def _check(request: Request, stack: InstalledStack, code: str) -> None:
+    await count_attempt(request, stack, "otp_check", code[TYPED:])
+    await (await client_of(request, stack)).otp.check_code(code=code)
+
+
+async def _delivered(request: Request, stack: InstalledStack, code: str) -> SignedIn | Tokens:
+    return deliver(request, stack, await _signed_in(request, stack, code), is_new_user=False)
+
+
+async def _signed_in(request: Request, stack: InstalledStack, code: str) -> SignIn:
+    await count_attempt(request, stack, "otp_sign_in", code[TYPED:])
+    client = await client_of(request, stack, upgrade=True)
+    with first_factor(request, stack):
+        return await client.otp.sign_in(code=code)
+
+
+def _nonce_of(request: Request, stack: InstalledStack) -> str:
+    return flows.recall(request, stack, FLOW).get("nonce", "")
+
+
+def _whole(code: SecretStr, nonce: str) -> str:
+    """The whole code.
+
+    Raises:
+        VerificationCodeNotFound: six characters without their nonce are none.
+    """
+    typed = code.get_secret_value()
+    if len(typed) == WHOLE:
+        return typed
+    if not nonce:
+        raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
+    return typed + nonce
+
+
+# --- the link, opened ---
+
+LinkCode = Annotated[str, Query(max_length=200, description="The code of the link.")]
+
+
+async def open_link(code: LinkCode, request: Request, stack: RouteStack) -> Response:
+    """Where the link in the mail leads. In the browser that asked for the mail it signs in at once.
+
+    Elsewhere it shows a button first: programs that look at mails follow links, and must not use them up.
+    """
+    nonce = _nonce_of(request, stack)
+    if nonce and hmac.compare_digest(code[TYPED:].lower().encode(), nonce.encode("utf-8", "replace")):
+        return await _sent_on(request, stack, code)
+    return form_page(
+        "Sign in",
+        "You asked for this link in another browser, or some time ago. Sign in here?",
+        action="callback",
+        code=code,
+        button="Sign in",
+        leads_to=foreign_origin(stack.settings.after_sign_in, stack.settings),
+    )
+
+
+class PressedButton(Form):
+    """What the page's button sends."""
+
+    code: str = Field(max_length=200, description="The code of the link.")
+
+
+async def press_button(body: Annotated[PressedButton, FormFields()], request: Request, stack: RouteStack) -> Response:
+    """What the page's button does: it signs in, and sends the browser on."""
+    return await _sent_on(request, stack, body.code)
+
+
+async def open_link_of_app(code: LinkCode) -> Response:  # noqa: ARG001 - the link has it, the page has no use for it
+    """Where the link in the mail leads when tokens travel in bodies: a browser has no use for them.
+
+    Point the link at your app with `pages={"magic_link": ...}` to let the link itself sign in there.
+    """
+    return message_page("Go back to the app", "Type the six characters from the mail there.")
+
+
+async def _sent_on(request: Request, stack: InstalledStack, code: str) -> Response:
+    return_to = flows.recall(request, stack, FLOW).get("return_to")
+    deliver(request, stack, await _signed_in(request, stack, code), is_new_user=False)
+    flows.forget(request, stack, FLOW)
+    address = allowed_redirect(return_to, stack.settings) or stack.settings.after_sign_in
+    return RedirectResponse(address, 303)
+
+
+# --- on a router ---
+
+_SIGN_IN_ERRORS = (
+    *VERIFICATION_CODE_ERRORS,
+    EmailAlreadyExists("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": True}),
+    SignUpNotEnabled("SIGN_UP_NOT_ENABLED"),
+    SignUpRejected("SIGN_UP_REJECTED"),
+    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+)
+_SEND_ERRORS = (
+    UnexpectedAnswer(403),
+    BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
+    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+    SchemaError("SCHEMA_ERROR"),
+)
+_PAGE_ERRORS = {403: "A second factor is needed, or the account is refused.", 404: "The code is wrong."}
+
+
+def add_routes(router: APIRouter, delivery: Delivery) -> None:
+    """Put this method's routes on a router."""
+    browser = delivery == "cookie"
+    add(router, delivery, "/otp/send", send_to_browser if browser else send, operation="otp_send",
+        summary="Send a code by e-mail", response_model=CodeSent if browser else CodeSentToApp,
+        response_description="On its way, if it may be.", tag=TAG, errors=_SEND_ERRORS, limited=True)  # fmt: skip
+    add_sign_in(router, delivery, "/otp/sign-in", sign_in_browser if browser else sign_in, operation="otp_sign_in",
+                summary="Sign in with a code", tag=TAG, errors=_SIGN_IN_ERRORS)  # fmt: skip
+    add(router, delivery, "/otp/check", check_in_browser if browser else check, operation="otp_check",
+        summary="See whether a code holds", response_description="It holds.", tag=TAG,
+        errors=VERIFICATION_CODE_ERRORS, limited=True)  # fmt: skip
+    if not browser:
+        add_page(router, delivery, MAGIC_LINK, open_link_of_app, operation="magic_link", summary="Open a link", tag=TAG)
+        return
+    add_page(router, delivery, MAGIC_LINK, open_link, operation="magic_link", summary="Open a link", tag=TAG,
+             redirects=True, errors=_PAGE_ERRORS)  # fmt: skip
+    add_page(router, delivery, MAGIC_LINK, press_button, operation="magic_link_button", summary="Sign in by a link",
+             tag=TAG, method="POST", redirects=True, errors=_PAGE_ERRORS)  # fmt: skip

@@ -1,0 +1,300 @@
+"""E-mail and password."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import Field, SecretStr
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.dependencies import resolve
+from fastapi_stackauth.errors import (
+    BotChallengeFailed,
+    BotChallengeRequired,
+    EmailAlreadyExists,
+    EmailPasswordMismatch,
+    MethodNotEnabled,
+    PasswordConfirmationMismatch,
+    PasswordTooLong,
+    PasswordTooShort,
+    RedirectUrlNotAllowed,
+    SchemaError,
+    SignUpNotEnabled,
+    SignUpRejected,
+    UnexpectedAnswer,
+    UserHasNoPassword,
+)
+from fastapi_stackauth.models import SignIn
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.links import RESET, log_untrusted_link, telling_nothing, verification_link
+from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
+from fastapi_stackauth.routers.pages import RESET_FIELDS, form_page, message_page
+from fastapi_stackauth.routers.posted import Posted, posted_by_page
+from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, page_address
+
+TAG = "password"
+MIN_LENGTH = 8  # contract/known_errors.json, PASSWORD_TOO_SHORT
+
+Password = Annotated[
+    SecretStr, Field(max_length=1024, description="8 to 70 characters.", examples=["correct horse battery staple"])
+]
+Email = Annotated[str, Field(max_length=320, description="The e-mail address.", examples=["ada@example.com"])]
+ResetCode = Annotated[
+    SecretStr,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="The code of the link in the mail.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    ),
+]
+
+
+class PasswordCredentials(Form):
+    """An e-mail address and its password."""
+
+    email: Email
+    password: Password
+
+
+class Forgotten(Form):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class CodeToCheck(Form):
+    """A code from a mail."""
+
+    code: ResetCode
+
+
+class NewPassword(Form):
+    """A new password, and the code from the mail that allows it."""
+
+    code: ResetCode
+    password: Password
+
+
+class FirstPassword(Form):
+    """The first password of an account."""
+
+    password: Password
+
+
+class ChangedPassword(Form):
+    """The old password and the new one."""
+
+    old_password: Password
+    new_password: Password
+
+
+class ChangedPasswordOfApp(ChangedPassword):
+    """The old password and the new one, and the session that is to live on."""
+
+    refresh_token: SecretStr | None = Field(
+        None,
+        max_length=512,
+        description="Of the session that lives on; without it all sessions end.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    )
+
+
+# --- signing up and in ---
+
+
+async def sign_up(credentials: PasswordCredentials, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Make an account and sign in to it. A guest who signs up keeps their id.
+
+    A mail with a link that verifies the address goes out where the app has a public address (`app_url`) that the
+    project trusts.
+    """
+    await count_attempt(request, stack, "password_sign_up", credentials.email)
+    client = await client_of(request, stack, upgrade=True)
+    link = verification_link(request, stack, "/password/sign-up")
+    with first_factor(request, stack):
+        signed_in = await _signed_up(client, credentials, link)
+    return deliver(request, stack, signed_in, is_new_user=True)
+
+
+async def _signed_up(client: StackAuthClient, credentials: PasswordCredentials, link: str | None) -> SignIn:
+    email, password = credentials.email, credentials.password.get_secret_value()
+    try:
+        return await client.password.sign_up(email=email, password=password, verification_callback_url=link)
+    except RedirectUrlNotAllowed as error:
+        # The server refuses an untrusted link before it does anything, and a missing mail must keep nobody out.
+        log_untrusted_link(error)
+        return await client.password.sign_up(email=email, password=password)
+
+
+async def sign_in(credentials: PasswordCredentials, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Sign in to an account."""
+    await count_attempt(request, stack, "password_sign_in", credentials.email)
+    client = await client_of(request, stack)
+    with first_factor(request, stack):
+        signed_in = await client.password.sign_in(
+            email=credentials.email, password=credentials.password.get_secret_value()
+        )
+    return deliver(request, stack, signed_in, is_new_user=False)
+
+
+# --- a forgotten password ---
+
+
+async def forgot(body: Forgotten, request: Request, stack: RouteStack) -> None:
+    """Send a mail with a link to choose a new password. The answer is the same whether or not there is an account.
+
+    The link leads to the page of this router, or to yours: `pages={"password_reset": ...}`.
+    """
+    await count_attempt(request, stack, "password_forgot", body.email)
+    client = await client_of(request, stack)
+    link = page_address(request, stack, "password_reset", "/password/forgot", RESET)
+    with telling_nothing():
+        await client.password.send_reset_code(email=body.email, callback_url=link)
+
+
+async def check_reset(body: CodeToCheck, request: Request, stack: RouteStack) -> None:
+    """See whether a code would allow a new password, without using it. It counts as one of the code's 20 attempts."""
+    code = body.code.get_secret_value()
+    await count_attempt(request, stack, "password_reset_check", code)
+    await (await client_of(request, stack)).password.check_reset_code(code=code)
+
+
+_RESET_BODY = Posted(NewPassword)
+
+
+async def reset(
+    body: Annotated[NewPassword, Depends(_RESET_BODY)], request: Request, stack: RouteStack
+) -> Response | None:
+    """Choose a new password with the code of the link in the mail. All sessions of the account end; sign in then.
+
+    The page's form posts here too, and is answered with a page.
+    """
+    code, password = body.code.get_secret_value(), body.password.get_secret_value()
+    await count_attempt(request, stack, "password_reset", code)
+    if len(password) < MIN_LENGTH:  # the auth server would say so too, but only after using the code up
+        raise PasswordTooShort("PASSWORD_TOO_SHORT", details={"min_length": MIN_LENGTH})
+    await (await client_of(request, stack)).password.reset(code=code, password=password)
+    if posted_by_page(request):
+        return message_page("Your password has been changed", "Sign in with it now. You can close this page.")
+    return None
+
+
+async def reset_page(code: Annotated[str, Query(max_length=200, description="The code of the link.")]) -> Response:
+    """Where the link in the mail leads: a form for the new password. It works without scripts."""
+    return form_page(
+        "Choose a new password",
+        "You will be signed out everywhere, and can sign in with it then.",
+        action="reset",
+        code=code,
+        button="Save the password",
+        fields=RESET_FIELDS,
+    )
+
+
+# --- changing it ---
+
+
+async def set_first(body: FirstPassword, client: PersonsClient) -> None:
+    """Give the signed-in account its first password. One that has a password changes it with `/password/update`."""
+    await client.password.set(password=body.password.get_secret_value())
+
+
+async def update(
+    body: ChangedPasswordOfApp, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
+) -> None:
+    """Change the password. All other sessions of the account end; this one too, unless its refresh token comes along.
+
+    Access tokens that are out go on being genuine until they expire.
+    """
+    await count_attempt(request, stack, "password_update", user.id)
+    kept = body.refresh_token.get_secret_value() if body.refresh_token else None
+    await _change(body, client, kept)
+
+
+async def update_in_browser(
+    body: ChangedPassword, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
+) -> None:
+    """Change the password. All other sessions of the account end; this browser stays signed in."""
+    await count_attempt(request, stack, "password_update", user.id)
+    credential = (await resolve(request, stack)).credential
+    await _change(body, client, credential.refresh_token if credential else None)
+
+
+async def _change(body: ChangedPassword, client: PersonsClient, kept: str | None) -> None:
+    await client.password.update(
+        old_password=body.old_password.get_secret_value(),
+        new_password=body.new_password.get_secret_value(),
+        refresh_token=kept,
+    )
+
+
+# --- on a router ---
+
+_LENGTH = (
+    PasswordTooShort("PASSWORD_TOO_SHORT", details={"min_length": 8}),
+    PasswordTooLong("PASSWORD_TOO_LONG", details={"maxLength": 70}),
+)
+_OFF = MethodNotEnabled("PASSWORD_AUTHENTICATION_NOT_ENABLED")
+_FORM_WRONG = SchemaError("SCHEMA_ERROR")
+
+
+def add_routes(router: APIRouter, delivery: Delivery) -> None:
+    """Put this method's routes on a router."""
+    _add_sign_in(router, delivery)
+    _add_reset(router, delivery)
+    add(router, delivery, "/password/set", set_first, operation="password_set", summary="Set a first password",
+        response_description="Set.", tag=TAG,
+        errors=(*SIGNED_OUT, *_LENGTH, _OFF, _FORM_WRONG, UnexpectedAnswer(400)))  # fmt: skip
+    add(router, delivery, "/password/update", update_in_browser if delivery == "cookie" else update,
+        operation="password_update", summary="Change the password", response_description="Changed.", tag=TAG,
+        errors=(*SIGNED_OUT, PasswordConfirmationMismatch("PASSWORD_CONFIRMATION_MISMATCH"),
+                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF, _FORM_WRONG),
+        limited=True)  # fmt: skip
+
+
+def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
+    add_sign_in(
+        router,
+        delivery,
+        "/password/sign-up",
+        sign_up,
+        operation="password_sign_up",
+        summary="Sign up with a password",
+        tag=TAG,
+        errors=(
+            EmailAlreadyExists("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": False}),
+            *_LENGTH,
+            SignUpNotEnabled("SIGN_UP_NOT_ENABLED"),
+            SignUpRejected("SIGN_UP_REJECTED"),
+            _OFF,
+            BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
+            BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+            _FORM_WRONG,
+        ),
+    )
+    add_sign_in(
+        router,
+        delivery,
+        "/password/sign-in",
+        sign_in,
+        operation="password_sign_in",
+        summary="Sign in with a password",
+        tag=TAG,
+        errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
+    )
+
+
+def _add_reset(router: APIRouter, delivery: Delivery) -> None:
+    add(router, delivery, "/password/forgot", forgot, operation="password_forgot", summary="Ask for a new password",
+        response_description="The mail is on its way, if there is an account.", tag=TAG,
+        errors=(_OFF, _FORM_WRONG), limited=True)  # fmt: skip
+    add_page(router, delivery, RESET, reset_page, operation="password_reset_page",
+             summary="Open a link to choose a new password", tag=TAG)  # fmt: skip
+    add(router, delivery, RESET, reset, operation="password_reset", summary="Choose a new password",
+        response_description="Changed.", tag=TAG, errors=(*VERIFICATION_CODE_ERRORS, *_LENGTH, _OFF),
+        limited=True, openapi_extra=_RESET_BODY.documented)  # fmt: skip
+    add(router, delivery, "/password/reset/check", check_reset, operation="password_reset_check",
+        summary="See whether a code holds", response_description="It holds.", tag=TAG,
+        errors=VERIFICATION_CODE_ERRORS, limited=True)  # fmt: skip

@@ -1,0 +1,197 @@
+"""What all routes of the router share: which stack they serve, how tokens are delivered, answers to bad requests."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from fastapi_stackauth.errors import (
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ConfigurationError,
+    RedirectUrlNotAllowed,
+    RequestInvalid,
+    StackAuthError,
+)
+from fastapi_stackauth.handlers import log_answer
+from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, stack_of
+from fastapi_stackauth.openapi import Schema, problem_answer
+from fastapi_stackauth.routers.pages import error_page
+from fastapi_stackauth.routers.posted import documents_forms, posted_by_page
+from fastapi_stackauth.verification.fallback import refusal_of
+
+Delivery = Literal["cookie", "body"]
+"""How tokens travel: in HttpOnly cookies, out of reach of scripts, or in request and response bodies."""
+
+Page = Literal["password_reset", "verify_email", "magic_link"]
+"""The pages that links in mails lead to."""
+
+_UNREADABLE_BODY = "There was an error parsing the body"  # FastAPI's own 400, raised while it reads a body
+_MOUNT_KEY = "fastapi_stackauth.mount"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """How one router was built.
+
+    Attributes:
+        delivery: how its tokens travel.
+        pages: addresses of the app's own pages, in place of those that the router brings.
+    """
+
+    delivery: Delivery
+    pages: Mapping[Page, str]
+
+
+class AuthRoute(APIRoute):
+    """A route that knows its stack, and answers requests of the wrong form with `request_invalid`, echoing nothing."""
+
+    stack: InstalledStack
+    mount: Mount
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, with the stack put within reach and validation errors made ours."""
+        handle = super().get_route_handler()
+
+        async def handle_for_stack(request: Request) -> Response:
+            request.scope[SCOPE_KEY] = self.stack
+            request.scope[_MOUNT_KEY] = self.mount
+            try:
+                response = await _handled(handle, request)
+            except StackAuthError as error:
+                if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
+                    raise
+                log_answer(error)
+                response = error_page(error)
+            response.headers.setdefault("cache-control", "no-store")
+            return response
+
+        return handle_for_stack
+
+    def _read_by_a_person(self, request: Request) -> bool:
+        page = self.response_class is HTMLResponse
+        return page or (documents_forms(self.openapi_extra) and posted_by_page(request))
+
+
+def route_class_for(stack: InstalledStack, mount: Mount) -> type[AuthRoute]:
+    """The route class of one router."""
+    return type("BoundAuthRoute", (AuthRoute,), {"stack": stack, "mount": mount})
+
+
+def mount_of(request: Request) -> Mount:
+    """How the router of this request was built."""
+    mount: Mount = request.scope[_MOUNT_KEY]
+    return mount
+
+
+def address_of(request: Request, stack: InstalledStack, own: str, target: str) -> str:
+    """The public address of another route of the same router, for links in mails.
+
+    It is `app_url`, the prefix under which this router answers, and the target; never the Host header or `url_for`,
+    since addresses in mails must not follow what a request claims.
+
+    Args:
+        request: the request being answered.
+        stack: whose router it is.
+        own: the path of the route that answers, without prefix.
+        target: the path of the other route, without prefix.
+
+    Raises:
+        ConfigurationError: where `app_url` is missing.
+    """
+    path: str = request.scope["path"]
+    return stack.settings.require_app_url("links in mails") + path.removesuffix(own) + target
+
+
+def page_address(request: Request, stack: InstalledStack, page: Page, own: str, target: str) -> str:
+    """Where the link in a mail leads: the app's own page where it has one, else a route of this router."""
+    chosen = mount_of(request).pages.get(page)
+    if chosen is None:
+        return address_of(request, stack, own, target)
+    return stack.settings.require_app_url("links in mails") + chosen if chosen.startswith("/") else chosen
+
+
+async def same_site(request: Request, stack: Annotated[InstalledStack, Depends(stack_of)]) -> None:
+    """Refuse what another site makes a browser send, before anything is done (decision 11).
+
+    In body delivery there is nothing for another site to abuse: no cookie is read or set.
+
+    Raises:
+        AuthError: 403 `cross_site_request`.
+    """
+    if mount_of(request).delivery == "cookie":
+        stack.sessions.site.check(request.scope)
+
+
+RouteStack = Annotated[InstalledStack, Depends(stack_of)]
+"""The stack whose router a handler belongs to."""
+
+SameSite = Depends(same_site)
+"""For the `dependencies` of every unsafe route."""
+
+
+class Form(BaseModel):
+    """A request body: exactly the fields it names, of exactly their types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+async def _handled(handle: Handle, request: Request) -> Response:
+    """What the handler answers, every error being one of ours."""
+    try:
+        return await handle(request)
+    except RequestValidationError as error:
+        raise RequestInvalid(_faults(error)) from None
+    except HTTPException as error:
+        if error.detail != _UNREADABLE_BODY:  # an app's own dependency may answer 400 as well
+            raise
+        raise RequestInvalid(status_code=400) from None
+    except AuthServerError as error:
+        if (meant := _meant(error)) is error:
+            raise
+    raise meant
+
+
+def _meant(error: AuthServerError) -> StackAuthError:
+    """What an error of the auth server means for who called a route: their token, or a fault of the set-up."""
+    if isinstance(error, RedirectUrlNotAllowed):
+        return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
+    return refusal_of(error) or error
+
+
+_EVERYWHERE: tuple[StackAuthError, ...] = (AuthServerMisconfigured(), AuthServerUnavailable())
+_DESCRIPTIONS = {
+    400: "Refused, for the reason that `code` names.",
+    401: "The session has ended, or there is none.",
+    403: "Not allowed.",
+    404: "There is no such thing.",
+    409: "This contradicts what is there already.",
+    422: "The request does not have the expected form.",
+    429: "Too many attempts.",
+    502: "The auth server does not accept this app's configuration.",
+    503: "The auth server cannot be reached right now.",
+}
+
+
+def answers(*errors: StackAuthError) -> dict[int | str, Schema]:
+    """A route's error answers for OpenAPI, one example for each error, beside those that any route can give."""
+    by_status: dict[int | str, Schema] = {}
+    every = (*errors, RequestInvalid((("body.email", "Field required"),)), *_EVERYWHERE)
+    for status in sorted({error.status_code for error in every}):
+        same = tuple(error for error in every if error.status_code == status)
+        by_status[status] = problem_answer(_DESCRIPTIONS[status], same)
+    return by_status
+
+
+def _faults(error: RequestValidationError) -> tuple[tuple[str, str], ...]:
+    return tuple((".".join(str(part) for part in fault["loc"]), str(fault["msg"])) for fault in error.errors())

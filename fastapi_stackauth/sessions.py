@@ -1,0 +1,274 @@
+"""Cookie sessions: an access and a refresh token in HttpOnly cookies, renewed without anybody noticing.
+
+Cookies are queued on the connection, and a small ASGI middleware writes them on whatever response leaves. It never
+answers by itself: its answers would miss what other middleware adds, CORS above all.
+"""
+
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.cookies import CookiePolicy
+from fastapi_stackauth.credentials import Credential, Site, cookie
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    SessionGone,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.loops import SingleFlight
+from fastapi_stackauth.models import TokenPair, User
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.claims import parse_token
+from fastapi_stackauth.verification.verifier import Verifier
+
+logger = logging.getLogger("fastapi_stackauth.sessions")
+
+ACCESS, REFRESH = "access", "refresh"
+RENEW_BEFORE = 20.0
+"""Seconds before its expiry that an access token is renewed."""
+_REMEMBERED = 10_000
+_STATE_KEY = "stack_auth_cookies"
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
+
+class Sessions:
+    """The cookie sessions of one `StackAuth`.
+
+    Args:
+        settings: `app_url` and what cookies are to be like.
+        client: refreshes and ends sessions.
+        verifier: tells whose an access token is.
+        clock: unix time in seconds.
+
+    Raises:
+        ConfigurationError: at first use, where `app_url` is missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: StackAuthClient,
+        verifier: Verifier,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._verifier = verifier
+        self._clock = clock
+        self._renewed: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._flight: SingleFlight[str] = SingleFlight()
+
+    @property
+    def policy(self) -> CookiePolicy:
+        """How cookies are named and sent."""
+        return CookiePolicy.of(self._settings)
+
+    @property
+    def site(self) -> Site:
+        """Whose requests may use the cookies."""
+        return Site(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
+
+    # --- for routers and for an app's own form handlers ---
+
+    def start(self, connection: HTTPConnection, tokens: TokenPair) -> None:
+        """Sign the browser in: both tokens go into cookies of the response to this request.
+
+        Raises:
+            AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
+            SessionTooLarge: where a token does not fit into a cookie.
+            ConfigurationError: where `app_url` is missing.
+        """
+        self.site.check(connection.scope)
+        policy, max_age, queue = self.policy, self._settings.session_max_age, cookies_of(connection.scope)
+        queue.set(policy.name(ACCESS), policy.set(ACCESS, tokens.access_token, max_age))
+        queue.set(policy.name(REFRESH), policy.set(REFRESH, tokens.refresh_token, max_age))
+
+    async def end(self, connection: HTTPConnection) -> None:
+        """Sign the browser out: the session ends at the auth server, and the cookies go even where that fails.
+
+        Raises:
+            AuthError: 403 `cross_site_request`.
+            ConfigurationError: where `app_url` is missing.
+        """
+        self.site.check(connection.scope)
+        refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
+        self.forget(connection)
+        if not refresh_token or not refresh_token.isascii():
+            return
+        try:
+            access_token = await self._access_token(refresh_token)
+            await self._client.as_user(access_token).sessions.sign_out()
+        except SessionGone:
+            pass
+        except AuthServerError as error:
+            logger.warning("a session could not be ended at the auth server: %s", error)
+        self._renewed.pop(_digest(refresh_token), None)
+
+    def forget(self, connection: HTTPConnection) -> None:
+        """Remove the cookies from the browser, and nothing more."""
+        policy, queue = self.policy, cookies_of(connection.scope)
+        for purpose in (ACCESS, REFRESH):
+            queue.set(policy.name(purpose), policy.remove(purpose))
+
+    async def renew(self, connection: HTTPConnection) -> None:
+        """Renew the access cookie now, so that it tells what has changed about the user since it was made.
+
+        Raises:
+            AuthError: 401 `authentication_required`: there is no session, or it has ended; 403 `cross_site_request`.
+            AuthServerError: where the auth server cannot be asked.
+        """
+        self.site.check(connection.scope)
+        refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
+        if not refresh_token or not refresh_token.isascii():
+            raise AuthError("authentication_required")
+        self._renewed.pop(_digest(refresh_token), None)
+        try:
+            self._write_access(connection, await self._access_token(refresh_token))
+        except SessionGone:
+            self.forget(connection)
+            raise AuthError("authentication_required") from None
+
+    # --- for the dependencies ---
+
+    async def authenticate(self, connection: HTTPConnection, credential: Credential) -> tuple[Credential, User] | None:
+        """The user of a cookie session, its access token renewed where that is due; None where the session has ended.
+
+        An access token that is near its end, or not accepted, is renewed by the refresh token, which is what the
+        session rests on. While the auth server is down the old token serves until it expires.
+
+        Raises:
+            VerificationUnavailable: the auth server is down and the old token has expired.
+            AuthServerMisconfigured: it refuses this app.
+            AuthError: 401, it gives a token that is not accepted.
+        """
+        cookies_of(connection.scope).private = True
+        user = await self._still_good(credential.token)
+        if user is not None and self._seconds_left(user) > RENEW_BEFORE:
+            return credential, user
+        try:
+            renewed = await self._access_token(credential.refresh_token or "")
+        except SessionGone:
+            self.forget(connection)
+            return None
+        except AuthServerMisconfigured:
+            raise
+        except AuthServerError as error:
+            if user is not None:
+                return credential, user
+            retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 5.0
+            raise VerificationUnavailable(retry_after=retry_after) from None
+        self._write_access(connection, renewed)
+        fresh = Credential(renewed, credential.source, ambient=True, refresh_token=credential.refresh_token)
+        return fresh, await self._verifier.verify(renewed)
+
+    async def aclose(self) -> None:
+        """Cancel the refreshes under way in the running loop."""
+        await self._flight.aclose()
+
+    def _write_access(self, connection: HTTPConnection, token: str) -> None:
+        policy = self.policy
+        header = policy.set(ACCESS, token, self._settings.session_max_age)
+        cookies_of(connection.scope).set(policy.name(ACCESS), header)
+
+    async def _still_good(self, token: str) -> User | None:
+        try:
+            return await self._verifier.verify(token)
+        except AuthError:
+            return None
+
+    def _seconds_left(self, user: User) -> float:
+        return user.expires_at.timestamp() - self._clock() if user.expires_at else 0.0
+
+    async def _access_token(self, refresh_token: str) -> str:
+        """An access token of this session with time left: one refresh for all who ask, stragglers included."""
+        digest = _digest(refresh_token)
+        token, expires_at = self._renewed.get(digest, ("", 0.0))
+        if expires_at - self._clock() > RENEW_BEFORE:
+            return token
+        return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
+
+    async def _refresh(self, refresh_token: str, digest: bytes) -> str:
+        token = (await self._client.refresh(refresh_token)).access_token
+        self._renewed[digest] = (token, _expiry(token))
+        while len(self._renewed) > _REMEMBERED:
+            self._renewed.popitem(last=False)
+        return token
+
+
+def _digest(refresh_token: str) -> bytes:
+    return hashlib.sha256(refresh_token.encode("ascii")).digest()
+
+
+def _expiry(token: str) -> float:
+    """When a token that the auth server has just given expires; at once where that cannot be read."""
+    try:
+        expires_at = parse_token(token).claims.get("exp")
+    except AuthError:
+        return 0.0
+    return float(expires_at) if isinstance(expires_at, int) else 0.0
+
+
+# --- on the response -------------------------------------------------------------------------------------
+
+
+class CookieQueue:
+    """The cookies that the response of one connection will set, the last one of each name winning.
+
+    Attributes:
+        private: whether the answer depends on the session, and so must not be stored.
+    """
+
+    def __init__(self) -> None:
+        self.private = False
+        self._cookies: dict[str, bytes] = {}
+
+    def set(self, name: str, header: bytes) -> None:
+        """Queue a `Set-Cookie` value under the cookie's name."""
+        self._cookies[name] = header
+
+    def apply(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The response's headers with the cookies, and never to be stored."""
+        own = list(headers)
+        kept = [value for name, value in own if name.lower() == b"cache-control"]
+        if self._cookies or not any(b"private" in value or b"no-store" in value for value in kept):
+            own = [pair for pair in own if pair[0].lower() != b"cache-control"] + [(b"cache-control", b"no-store")]
+        return own + [(b"set-cookie", value) for value in self._cookies.values()]
+
+    def __bool__(self) -> bool:
+        return self.private or bool(self._cookies)
+
+
+def cookies_of(scope: Scope) -> CookieQueue:
+    """The cookie queue of a connection."""
+    queue: CookieQueue = scope.setdefault("state", {}).setdefault(_STATE_KEY, CookieQueue())
+    return queue
+
+
+class CookieMiddleware:
+    """Writes queued cookies on whatever response leaves, WebSocket handshakes included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        queue = cookies_of(scope)
+
+        async def send_with_cookies(message: Message) -> None:
+            if queue and message["type"] in _STARTS:
+                message["headers"] = queue.apply(message.get("headers", ()))
+            await send(message)
+
+        await self._app(scope, receive, send_with_cookies)

@@ -1,0 +1,302 @@
+"""Every setting, in one frozen value. The only reader of the environment; derives every URL and issuer.
+
+Reading it never fails for what is missing: that is said by name at first use (`require_project_id`),
+so that an app imports, and draws its OpenAPI schema, with an empty environment.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.kinds import AUDIENCE_SUFFIXES, ISSUER_PATHS, TokenKind
+
+DEFAULT_BASE_URL = "https://api.stack-auth.com"
+COOKIE_NAME = "stackauth"
+_TWIN_HOSTS = {
+    f"api{stage}.{old}": f"api{stage}.{new}"
+    for stage in ("", ".dev", ".staging")
+    for old, new in (("stack-auth.com", "hexclave.com"), ("hexclave.com", "stack-auth.com"))
+}
+_FRAMEWORK_PREFIXED = ("project_id", "publishable_client_key", "base_url")
+
+
+def environment_names(field: str) -> tuple[str, ...]:
+    """The environment variables that set a field, the first one present winning."""
+    stem = {"base_url": "API_URL"}.get(field, field.upper())
+    plain = (f"STACK_{stem}", f"HEXCLAVE_{stem}")
+    prefixed = ("NEXT_PUBLIC_STACK_", "NEXT_PUBLIC_HEXCLAVE_") if field in _FRAMEWORK_PREFIXED else ()
+    return plain + tuple(prefix + stem for prefix in prefixed)
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, default ports left out, as browsers write origins (RFC 6454 §6.2).
+
+    Raises:
+        ValueError: when it is no http or https address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https address")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if parts.port in (None, default_port) else f":{parts.port}")
+
+
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """Reads the environment into field names, so that a keyword argument of the same field wins."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - parent's
+        present = (os.environ[name] for name in environment_names(field_name) if os.environ.get(name))
+        return next(present, None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """All settings. Each is a keyword argument of `StackAuth` and an environment variable.
+
+    A field ``app_url`` is read from ``STACK_APP_URL`` or ``HEXCLAVE_APP_URL``; ``base_url`` from ``STACK_API_URL``
+    or ``HEXCLAVE_API_URL``. Project id, publishable key and API URL are also read under their
+    ``NEXT_PUBLIC_`` names. Keyword arguments win over the environment.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    project_id: str | None = Field(None, description="The project's id, from the auth server's dashboard.")
+    publishable_client_key: SecretStr | None = Field(
+        None, description="The `pck_` key. Optional unless the project demands it."
+    )
+    secret_server_key: SecretStr | None = Field(
+        None, description="The `ssk_` key. Only needed for what the app does in its own name."
+    )
+    branch_id: str = Field("main", description="The project's branch that tokens must belong to.")
+    base_url: str = Field(DEFAULT_BASE_URL, description="Where this app reaches the auth server, without `/api/v1`.")
+    issuers: Addresses = Field(
+        (),
+        description="More addresses of the auth server that its tokens may name as issuer, such as the public one "
+        "when `base_url` is internal. Only scheme, host and port count.",
+    )
+    app_url: str | None = Field(
+        None,
+        description="The public origin under which this app is reached. Cookies, mail links and the check against "
+        "other sites need it.",
+    )
+    cookie_name: str = Field(
+        COOKIE_NAME,
+        pattern=r"^[A-Za-z0-9_]{1,40}$",
+        description="What this app's cookie names begin with; another one for each further `StackAuth`, whose routes' "
+        "operation ids begin with it too.",
+    )
+    cookie_domain: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="A domain whose hosts share the cookies. Without it they belong to this app's host alone.",
+    )
+    insecure_cookies: bool = Field(
+        default=False,
+        description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari in development.",
+    )
+    session_max_age: int | None = Field(
+        31_536_000, gt=0, description="Seconds that a browser keeps a session; None: until it is closed."
+    )
+    after_sign_in: str = Field("/", description="Where a browser goes after a sign-in that named no place.")
+    sign_in_url: str | None = Field(
+        None,
+        description="Where a page that needs a user sends browsers that have none, with `return_to`, instead of 401.",
+    )
+    redirect_urls: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+        (),
+        description="Addresses beside `app_url` and `trusted_origins` that redirects may lead to: origins, or custom "
+        "app schemes as full prefixes such as `myapp://auth/`.",
+    )
+    rate_limit_address: str | None = Field(
+        "60/minute", description="Sign-in attempts that one client address may make; None for no limit."
+    )
+    rate_limit_account: str | None = Field(
+        "10/minute", description="Sign-in attempts that may be made for one account; None for no limit."
+    )
+    trusted_origins: Addresses = Field(
+        (), description="Other origins whose pages may send this app's cookies with unsafe requests."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
+        (),
+        description="Addresses and networks of the proxies before this app. With them, the auth server is told the "
+        "end user's address.",
+    )
+    leeway: float = Field(5.0, ge=0, le=60, description="Seconds of clock difference that are forgiven.")
+    timeout: float = Field(10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
+    optional_invalid: Literal["none", "error"] = Field(
+        "none", description="What `optional_user` makes of a bad token: nobody (`none`), or 401 (`error`)."
+    )
+    error_format: Literal["problem", "detail"] = Field(
+        "problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
+    )
+    sdk_cookies: bool = Field(default=False, description="Also read the JavaScript SDK's cookies. Needs `app_url`.")
+    token_cache_size: int = Field(10_000, ge=0, description="How many verified tokens are remembered.")
+    jwks: dict[str, Any] | Path | None = Field(
+        None, description="A key set, or a file that holds one. The network is then never asked for keys."
+    )
+    jwks_max_age: float = Field(
+        3600.0, ge=60, le=86_400, description="Seconds after which keys are fetched anew, at the latest."
+    )
+    jwks_cooldown: float = Field(
+        30.0, ge=1, description="Seconds between two fetches that unknown keys, or failures, may cause."
+    )
+    jwks_stale_limit: float = Field(
+        86_400.0, ge=0, description="Seconds that fetched keys go on serving while new ones cannot be had."
+    )
+    jwks_timeout: float = Field(5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
+    fallback_concurrency: int = Field(
+        8,
+        ge=0,
+        description="How many tokens may be checked at `/users/me` at once while keys are out of reach.",
+    )
+    fallback_ttl: float = Field(
+        10.0, ge=0, le=60, description="Seconds that an answer of `/users/me` to a token is remembered."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - names are the parent's
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keyword arguments first, then the environment under all its names; no files."""
+        return init_settings, _Environment(settings_cls)
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _base_url(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origin_of(value)
+        return value.rstrip("/").removesuffix("/api/v1").rstrip("/")
+
+    @field_validator("app_url", mode="after")
+    @classmethod
+    def _app_url(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).path.strip("/"):
+            raise ValueError("must be an origin, without a path")
+        return value and origin_of(value)
+
+    @field_validator("issuers", "trusted_origins", mode="after")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(origin_of(address) for address in value)
+
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(network, strict=False)) for network in value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.sdk_cookies and not self.app_url:
+            raise ValueError("sdk_cookies needs app_url, to tell this site's requests from others'")
+        if self.insecure_cookies and not (self.app_url_is_loopback and urlsplit(self.app_url or "").scheme == "http"):
+            raise ValueError("insecure_cookies is for an http app_url on loopback alone")
+        return self
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from keyword arguments and the environment.
+
+        Raises:
+            ConfigurationError: names each setting that is wrong and why, never its value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
+                for fault in error.errors(include_input=False, include_url=False, include_context=False)
+            )
+            raise ConfigurationError(f"Wrong settings. {faults}.") from None
+
+    def require_project_id(self) -> str:
+        """The project's id.
+
+        Raises:
+            ConfigurationError: where it is not set.
+        """
+        if not self.project_id:
+            raise ConfigurationError(
+                "project_id is not set: pass StackAuth(project_id=...), or set STACK_PROJECT_ID or HEXCLAVE_PROJECT_ID."
+            )
+        return self.project_id
+
+    def require_app_url(self, purpose: str) -> str:
+        """The app's public origin.
+
+        Raises:
+            ConfigurationError: where it is not set; it names what needs it.
+        """
+        if not self.app_url:
+            raise ConfigurationError(
+                f"app_url is not set, and {purpose} need it: pass StackAuth(app_url=...) or set STACK_APP_URL."
+            )
+        return self.app_url
+
+    @property
+    def cookies_possible(self) -> bool:
+        """Whether browsers keep this app's cookies: its public origin is https, or loopback."""
+        return bool(self.app_url) and (urlsplit(self.app_url or "").scheme == "https" or self.app_url_is_loopback)
+
+    @property
+    def app_url_is_loopback(self) -> bool:
+        """Whether the app's public origin is this very machine."""
+        host = urlsplit(self.app_url or "").hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+
+    @property
+    def user_access_type(self) -> Literal["client", "server"]:
+        """As what a signed-in person's own requests are made: ``server`` only where no other key is configured."""
+        return "server" if self.secret_server_key and not self.publishable_client_key else "client"
+
+    @cached_property
+    def issuer_kinds(self) -> Mapping[str, TokenKind]:
+        """Every issuer a token may name, and the kind of token it stands for (contract/tokens.md §1).
+
+        The issuer is built from the server's origin; a project serves tokens under its old and its new host.
+
+        Raises:
+            ConfigurationError: where the project id is not set.
+        """
+        project = quote(self.require_project_id(), safe="")
+        origins = {origin_of(self.base_url), *self.issuers}
+        origins |= {twin for origin in origins if (twin := _twin_of(origin))}
+        return {origin + path + project: kind for origin in origins for kind, path in ISSUER_PATHS.items()}
+
+    @cached_property
+    def audience_kinds(self) -> Mapping[str, TokenKind]:
+        """Every audience a token may name, and the kind of token it stands for (contract/tokens.md §1)."""
+        project = self.require_project_id()
+        return {project + suffix: kind for kind, suffix in AUDIENCE_SUFFIXES.items()}
+
+
+def _twin_of(origin: str) -> str | None:
+    host = urlsplit(origin).netloc
+    return origin.replace(host, _TWIN_HOSTS[host]) if host in _TWIN_HOSTS else None

@@ -1,0 +1,234 @@
+"""Step 2, pure: the form of a token, its binding to this project, its time. The clock is an argument.
+
+Form comes first, then (elsewhere) the signature, then binding, then time. The token's header chooses nothing:
+ES256 is pinned and keys are never taken from the token (RFC 8725 §3.1, §3.10). The claims: contract/tokens.md §1.
+"""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.kinds import TokenKind
+
+ALGORITHM = "ES256"
+MAX_KEY_ID = 256
+MAX_DEPTH = 64  # of JSON; real claims nest twice
+_LATEST_TIME = 2**53  # beyond it a JSON number is no exact integer everywhere (RFC 8259 §6)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token of the right form, of which nothing is known to be true. Its repr shows the key id alone."""
+
+    key_id: str
+    claims: Mapping[str, Any] = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What ties a token to this project: the issuers and audiences it may name, each with its kind of user."""
+
+    project_id: str
+    branch_id: str
+    issuers: Mapping[str, TokenKind]
+    audiences: Mapping[str, TokenKind]
+
+
+# --- form ------------------------------------------------------------------------------------------------
+
+
+def parse_token(token: str) -> UnverifiedToken:
+    """Read a compact JWS (RFC 7515 §7.1) strictly.
+
+    Raises:
+        AuthError: `token_malformed` or `token_algorithm_not_allowed`.
+    """
+    segments = token.split(".")
+    if len(segments) != 3:
+        _malformed("not three segments")
+    key_id = _key_id(segments[0])
+    claims = _json_object(_decode(segments[1]), "payload")
+    signing_input = token[: token.rindex(".")].encode("ascii")
+    return UnverifiedToken(key_id, claims, signing_input, _decode(segments[2]))
+
+
+@lru_cache(maxsize=64)  # all tokens of a key have the same header
+def _key_id(segment: str) -> str:
+    header = _json_object(_decode(segment), "header")
+    if header.get("alg") != ALGORITHM:
+        raise AuthError("token_algorithm_not_allowed")
+    if "crit" in header or "b64" in header:
+        _malformed("a critical extension in the header")
+    key_id = header.get("kid")
+    if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID or not key_id.isprintable():
+        _malformed("no usable kid")
+    return key_id
+
+
+def _decode(segment: str) -> bytes:
+    """Canonical unpadded base64url only: one token, one spelling (RFC 7515 §2)."""
+    try:
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        canonical = base64.urlsafe_b64encode(raw).rstrip(b"=") == segment.encode("ascii")
+    except (binascii.Error, ValueError):
+        canonical = False
+    if not canonical:
+        _malformed("a segment that is not canonical base64url")
+    return raw
+
+
+def _json_object(raw: bytes, part: str) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(raw.decode("utf-8"))
+        _check_depth(raw, value)
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could not be answered later
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        _malformed(f"the {part} is not a proper JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member name")
+    return members
+
+
+def _check_depth(raw: bytes, value: object) -> None:
+    """Refuse what reading takes but freezing, hashing or writing it again would not: each has a stack of its own."""
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        return
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for container in level if isinstance(container, dict | list) for item in _items(container)]
+        if not level:
+            return
+    raise ValueError("too deep")
+
+
+def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("beyond what a double can hold")  # it could not be written as JSON again
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _malformed(reason: str) -> NoReturn:
+    raise AuthError("token_malformed", reason=reason)
+
+
+# --- binding ---------------------------------------------------------------------------------------------
+
+_REQUIRED = ("sub", "iss", "aud", "exp", "iat")
+
+
+def bind(claims: Mapping[str, Any], binding: Binding) -> TokenKind:
+    """Whether the claims tie the token to this project, and for what kind of user.
+
+    Issuer path, audience suffix and the `is_anonymous`/`is_restricted` claims must name the same kind.
+    Legacy spellings are read (contract/version_drift.md A).
+
+    Raises:
+        AuthError: `token_claims_missing`, `token_malformed`, `token_issuer_not_allowed`, `token_audience_not_allowed`,
+            `token_project_mismatch`, `token_kind_mismatch`.
+    """
+    _check_present(claims)
+    issuer_kind = _lookup(claims["iss"], binding.issuers, "token_issuer_not_allowed")
+    audience_kind = _lookup(claims["aud"], binding.audiences, "token_audience_not_allowed")
+    _check_project(claims, binding)
+    claimed_kind = _claimed_kind(claims)
+    if not issuer_kind is audience_kind is claimed_kind:
+        kinds = f"issuer {issuer_kind}, audience {audience_kind}, claims {claimed_kind}"
+        raise AuthError("token_kind_mismatch", reason=kinds)
+    return issuer_kind
+
+
+def _check_present(claims: Mapping[str, Any]) -> None:
+    missing = [name for name in _REQUIRED if claims.get(name) is None]
+    if _branch(claims) is None:
+        missing.append("branch_id")
+    if missing:
+        raise AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
+    if not isinstance(claims["sub"], str) or not claims["sub"]:
+        _malformed("sub is not a string")
+    for name in ("exp", "iat"):
+        _check_time_form(claims[name], name)
+
+
+def _check_time_form(value: object, name: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LATEST_TIME:
+        _malformed(f"{name} is not a time in whole seconds")
+
+
+def _lookup(value: object, known: Mapping[str, TokenKind], code: str) -> TokenKind:
+    kind = known.get(value) if isinstance(value, str) else None
+    if kind is None:
+        raise AuthError(code)
+    return kind
+
+
+def _check_project(claims: Mapping[str, Any], binding: Binding) -> None:
+    project = claims.get("project_id")
+    if project is not None and project != binding.project_id:
+        raise AuthError("token_project_mismatch", reason="another project")
+    if _branch(claims) != binding.branch_id:
+        raise AuthError("token_project_mismatch", reason="another branch")
+
+
+def _branch(claims: Mapping[str, Any]) -> object:
+    return claims.get("branch_id", claims.get("branchId"))
+
+
+def _claimed_kind(claims: Mapping[str, Any]) -> TokenKind | None:
+    """The kind that the claims name; None where they contradict themselves."""
+    anonymous = claims.get("is_anonymous", claims.get("role") == "anon")
+    restricted = claims.get("is_restricted", anonymous)
+    kinds = {
+        (False, False): TokenKind.NORMAL,
+        (False, True): TokenKind.RESTRICTED,
+        (True, True): TokenKind.ANONYMOUS,
+    }
+    if not isinstance(anonymous, bool) or not isinstance(restricted, bool):
+        return None
+    return kinds.get((anonymous, restricted))
+
+
+# --- time ------------------------------------------------------------------------------------------------
+
+
+def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> None:
+    """Whether the token is current at `now` (unix seconds), clocks differing by `leeway` seconds at most.
+
+    Raises:
+        AuthError: `token_expired`, `token_not_yet_valid`, `token_malformed`.
+    """
+    if now >= claims["exp"] + leeway:
+        raise AuthError("token_expired")
+    if claims["iat"] > now + leeway:
+        raise AuthError("token_not_yet_valid", reason="issued in the future")
+    if (not_before := claims.get("nbf")) is not None:
+        _check_time_form(not_before, "nbf")
+        if not_before > now + leeway:
+            raise AuthError("token_not_yet_valid")

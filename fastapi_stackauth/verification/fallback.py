@@ -1,0 +1,131 @@
+"""When keys are out of reach, the auth server is asked about the token itself, through `GET /users/me` (decision 6).
+
+It stands in for the signature check and for nothing else. One call for each token at a time, its answer kept for a
+moment, and never more than a fixed number at once: what does not fit is 503, so an outage cannot become a flood.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from fastapi_stackauth.errors import (
+    AccessTokenRefused,
+    AuthError,
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    UserGone,
+    UserNotFound,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.loops import SingleFlight
+
+logger = logging.getLogger("fastapi_stackauth.fallback")
+
+_REMEMBERED = 1_000
+_REFUSALS = {
+    "ACCESS_TOKEN_EXPIRED": "token_expired",
+    "UNPARSABLE_ACCESS_TOKEN": "token_signature_invalid",
+    "INVALID_PROJECT_FOR_ACCESS_TOKEN": "token_project_mismatch",
+}
+
+
+class Fallback:
+    """Asks the auth server whose token this is.
+
+    Args:
+        whose: from an access token to the id of the user it belongs to, as the auth server says.
+        concurrency: how many calls may be under way at once.
+        ttl: seconds an answer is remembered.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        whose: Callable[[str], Awaitable[str]],
+        *,
+        concurrency: int,
+        ttl: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._whose = whose
+        self._concurrency = concurrency
+        self._ttl = ttl
+        self._clock = clock
+        self._answers: OrderedDict[bytes, tuple[float, str | AuthError]] = OrderedDict()
+        self._flight: SingleFlight[str | AuthError] = SingleFlight()
+        self.calls = 0
+
+    async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
+        """Return where the auth server knows the token as this subject's.
+
+        Args:
+            token: the raw token.
+            digest: its SHA-256, under which the answer is remembered.
+            subject: the `sub` claim.
+            retry_after: seconds to tell the caller, should the server not be able to say.
+
+        Raises:
+            AuthError: the server does not accept the token, or it belongs to another user.
+            AuthServerMisconfigured: the server does not accept this app.
+            VerificationUnavailable: the server cannot be asked.
+        """
+        answer = self._remembered(digest) or await self._ask(token, digest, retry_after)
+        if isinstance(answer, AuthError):
+            raise AuthError(answer.code, reason=answer.reason)
+        if answer != subject:
+            raise AuthError("token_signature_invalid", reason="the auth server names another user")
+
+    async def aclose(self) -> None:
+        """Cancel the calls under way in the running loop."""
+        await self._flight.aclose()
+
+    def _remembered(self, digest: bytes) -> str | AuthError | None:
+        until, answer = self._answers.get(digest, (0.0, None))
+        return answer if self._clock() < until else None
+
+    async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:
+        if not self._flight.running(digest) and self._flight.count() >= self._concurrency:
+            raise VerificationUnavailable(retry_after=retry_after)
+        try:
+            return await self._flight.run(digest, lambda: self._call(token, digest))
+        except AuthServerUnavailable as error:
+            raise VerificationUnavailable(retry_after=max(retry_after, error.retry_after)) from None
+
+    async def _call(self, token: str, digest: bytes) -> str | AuthError:
+        self.calls += 1
+        try:
+            answer: str | AuthError = await self._whose(token)
+        except AuthServerError as error:
+            answer = verdict_of(error)
+        self._answers[digest] = (self._clock() + self._ttl, answer)
+        while len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        return answer
+
+
+def refusal_of(error: AuthServerError) -> AuthError | None:
+    """What an answer of the server says against the caller's token; None where it says nothing about it."""
+    if isinstance(error, AccessTokenRefused):
+        return AuthError(_REFUSALS[error.code], reason="the auth server says so")
+    if isinstance(error, UserGone | UserNotFound):
+        return AuthError("user_gone")
+    return None
+
+
+def verdict_of(error: AuthServerError) -> AuthError:
+    """The refusal that an answer of the server means.
+
+    Raises:
+        AuthServerMisconfigured: the server refuses this app.
+        VerificationUnavailable: any other answer that says nothing about the token.
+    """
+    if refusal := refusal_of(error):
+        return refusal
+    if isinstance(error, AuthServerMisconfigured):
+        logger.error("the auth server refuses this app: %s", error)
+        raise error
+    logger.warning("the auth server could not check a token: %s", error)
+    retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 1.0
+    raise VerificationUnavailable(retry_after=retry_after) from None

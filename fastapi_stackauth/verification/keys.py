@@ -1,0 +1,85 @@
+"""Step 2, pure: a key set document in, keys by their id out; one key and a signature in, yes or no out.
+
+Only python-jose's `cryptography` backend is used: its pure-Python one leaks timing (docs/security.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jose.backends.cryptography_backend import CryptographyECKey
+from jose.exceptions import JOSEError
+
+from fastapi_stackauth.verification.claims import ALGORITHM
+
+_COORDINATE = 43  # characters of 32 bytes in unpadded base64url (RFC 7518 §6.2.1.2)
+_SIGNATURE = 64  # bytes: r and s, 32 each (RFC 7518 §3.4)
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationKey:
+    """The public key, or keys, that a key id names: a server that rotates may publish an id twice (tokens.md §2)."""
+
+    key_id: str
+    points: frozenset[tuple[str, str]] = field(repr=False)
+    _keys: tuple[CryptographyECKey, ...] = field(repr=False)
+
+    def verify(self, signing_input: bytes, signature: bytes) -> bool:
+        """Whether the signature is right (ECDSA on P-256 with SHA-256, raw r and s)."""
+        return len(signature) == _SIGNATURE and any(_verifies(key, signing_input, signature) for key in self._keys)
+
+
+def _verifies(key: CryptographyECKey, signing_input: bytes, signature: bytes) -> bool:
+    return bool(key.verify(signing_input, signature))  # type: ignore[no-untyped-call]  # python-jose's stubs lack it
+
+
+KeySet = Mapping[str, VerificationKey]
+
+
+def read_key_set(document: object, previous: KeySet | None = None) -> KeySet:
+    """The usable keys of a JSON Web Key Set (RFC 7517 §5); keys of other kinds are passed over (§5, last paragraph).
+
+    A key that stood in `previous` stays the same object, so that what it verified before is still known.
+
+    Raises:
+        ValueError: when the document holds no usable key.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    points: dict[str, set[tuple[str, str]]] = {}
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        if _usable(entry):
+            points.setdefault(entry["kid"], set()).add((entry["x"], entry["y"]))
+    keys = {}
+    for key_id, found in points.items():
+        known = (previous or {}).get(key_id)
+        key = known if known and known.points == found else _key(key_id, frozenset(found))
+        if key is not None:
+            keys[key_id] = key
+    if not keys:
+        raise ValueError("the key set holds no usable key")
+    return keys
+
+
+def _usable(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    kinds = entry.get("kty") == "EC" and entry.get("crv") == "P-256" and entry.get("alg", ALGORITHM) == ALGORITHM
+    named = isinstance(entry.get("kid"), str) and entry.get("use", "sig") == "sig"
+    return kinds and named and all(_coordinate(entry.get(name)) for name in ("x", "y"))
+
+
+def _coordinate(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _COORDINATE and value.isascii()
+
+
+def _key(key_id: str, points: frozenset[tuple[str, str]]) -> VerificationKey | None:
+    built = tuple(key for x, y in sorted(points) if (key := _build(x, y)))
+    return VerificationKey(key_id, points, built) if built else None
+
+
+def _build(x: str, y: str) -> CryptographyECKey | None:
+    jwk: dict[str, Any] = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+    try:
+        return CryptographyECKey(jwk, ALGORITHM)
+    except (JOSEError, ValueError, TypeError):  # not base64, or no point of the curve
+        return None

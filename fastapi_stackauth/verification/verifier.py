@@ -1,0 +1,186 @@
+"""Step 2 as a whole: a raw token in, a `User` or a refusal out (design decisions 1 to 7).
+
+A token that was verified before costs a hash and two look-ups. Only what never changes is remembered with it;
+whatever may refuse a user later is asked on every request. A refusal is logged with its reason, never with the token.
+"""
+
+import contextlib
+import hashlib
+import logging
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import AuthError, VerificationUnavailable
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.models import User
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
+from fastapi_stackauth.verification.fallback import Fallback
+from fastapi_stackauth.verification.jwks import KeyStats, KeyStore, KeysUnavailable
+from fastapi_stackauth.verification.keys import VerificationKey
+
+logger = logging.getLogger("fastapi_stackauth.verifier")
+
+
+class _Verified(NamedTuple):
+    user: User
+    key: VerificationKey
+    until: float
+
+
+@dataclass
+class VerifierStats:
+    """Counts since the start.
+
+    Attributes:
+        hits: tokens known from before.
+        misses: tokens that had to be checked.
+        fallbacks: calls of `/users/me` made because keys were out of reach.
+        refusals: refused tokens by code.
+        keys: fetches of keys, failed ones, and keys served past their time.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    fallbacks: int = 0
+    refusals: Mapping[str, int] = field(default_factory=Counter)
+    keys: KeyStats = field(default_factory=KeyStats)
+
+
+class Verifier:
+    """Tells whose a token is.
+
+    Args:
+        settings: the project, its issuers, leeway and limits.
+        client: asks the auth server for keys and, where they are out of reach, about the token.
+        clock: unix time in seconds.
+        monotonic: a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: StackAuthClient,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._refusals: Counter[str] = Counter()
+        self._hits = self._misses = 0
+        self._binding: Binding | None = None
+        self.keys = KeyStore(lambda: client.keys.fetch(timeout=settings.jwks_timeout), settings, monotonic)
+        self.fallback = Fallback(
+            self._whose, concurrency=settings.fallback_concurrency, ttl=settings.fallback_ttl, clock=monotonic
+        )
+
+    @property
+    def stats(self) -> VerifierStats:
+        """Counts since the start, as of now."""
+        return VerifierStats(self._hits, self._misses, self.fallback.calls, Counter(self._refusals), self.keys.stats)
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    async def verify(self, token: str) -> User:
+        """The user of a token.
+
+        Raises:
+            AuthError: 401, with the code of the first check that failed.
+            VerificationUnavailable: neither keys nor fallback are in reach.
+            AuthServerMisconfigured: the auth server refuses this app.
+            ConfigurationError: no project id is set.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        if (user := self._recall(digest)) is not None:
+            self._hits += 1
+            return user
+        self._misses += 1
+        try:
+            return await self._check(token, digest)
+        except AuthError as refusal:
+            self._refusals[refusal.code] += 1
+            logger.info("token refused: %s%s", refusal.code, f" ({refusal.reason})" if refusal.reason else "")
+            raise
+
+    def seconds_left(self, user: User) -> float:
+        """Seconds until this user's token is refused for its age; infinite for a user that no token made."""
+        exp = user.claims.get("exp")
+        return math.inf if exp is None else exp + self._settings.leeway - self._clock()
+
+    async def warm_up(self) -> None:
+        """Fetch the keys now.
+
+        Raises:
+            VerificationUnavailable: where they cannot be had.
+            ConfigurationError: no project id is set.
+        """
+        try:
+            await self.keys.warm_up()
+        except KeysUnavailable as unavailable:
+            raise VerificationUnavailable(retry_after=unavailable.retry_after) from None
+
+    async def aclose(self) -> None:
+        """Cancel what is under way in the running loop."""
+        await self.keys.aclose()
+        await self.fallback.aclose()
+
+    # --- what was verified before ---
+
+    def _recall(self, digest: bytes) -> User | None:
+        known = self._cache.get(digest)
+        if known is None or self._clock() >= known.until or not self.keys.is_current(known.key):
+            return None
+        with contextlib.suppress(KeyError):  # another thread may just have dropped it; what was checked still holds
+            self._cache.move_to_end(digest)
+        return known.user
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        self._cache[digest] = verified
+        with contextlib.suppress(KeyError):  # another thread may be making room as well
+            while len(self._cache) > self._settings.token_cache_size:
+                self._cache.popitem(last=False)
+
+    # --- form, signature, binding, time ---
+
+    async def _check(self, token: str, digest: bytes) -> User:
+        unverified = parse_token(token)
+        try:
+            key = await self.keys.find(unverified.key_id)
+        except KeysUnavailable as unavailable:
+            return await self._ask_server(token, digest, unverified, unavailable.retry_after)
+        if not key.verify(unverified.signing_input, unverified.signature):
+            raise AuthError("token_signature_invalid", reason=f"kid {unverified.key_id!r}")
+        user = self._user_of(unverified)
+        until = unverified.claims["exp"] + self._settings.leeway
+        self._remember(digest, _Verified(user, key, until))
+        return user
+
+    async def _ask_server(self, token: str, digest: bytes, unverified: UnverifiedToken, retry_after: float) -> User:
+        user = self._user_of(unverified)
+        await self.fallback.confirm(token, digest, user.id, retry_after)
+        return user
+
+    def _user_of(self, unverified: UnverifiedToken) -> User:
+        kind = self._bind(unverified)
+        check_time(unverified.claims, self._clock(), self._settings.leeway)
+        return User.from_claims(unverified.claims, kind)
+
+    def _bind(self, unverified: UnverifiedToken) -> TokenKind:
+        if self._binding is None:
+            settings = self._settings
+            project_id = settings.require_project_id()
+            self._binding = Binding(project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
+        return bind(unverified.claims, self._binding)
+
+    async def _whose(self, token: str) -> str:
+        profile = await self._client.as_user(token).users.me(attempts=1)
+        return profile.id

@@ -1,0 +1,171 @@
+"""Design decision 13: what is repeated, how long the pauses are, and that all of it ends at a deadline."""
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.errors import (
+    AuthServerError,
+    AuthServerTimeout,
+    AuthServerUnavailable,
+    AuthServerUnreachable,
+    KnownApiError,
+    RateLimited,
+)
+
+from .fakes import FakeServer, FakeTime, client_of, http_of, json_answer, known_error, text_answer
+
+READ, WRITE = Call("GET", "/users/me"), Call("POST", "/teams", json={})
+
+
+async def outcome(call: Call, *answers: Response, timeout: float = 10.0) -> tuple[FakeServer, FakeTime, object]:
+    server, time = FakeServer(list(answers)), FakeTime()
+    try:
+        return server, time, await http_of(server, time, timeout).send(call)
+    except AuthServerError as error:
+        return server, time, error
+
+
+@pytest.mark.parametrize("call", [READ, WRITE])
+async def test_a_429_is_repeated_for_every_call(call: Call):
+    server, _, answer = await outcome(call, text_answer("", 429), json_answer({}))
+    assert len(server.asked) == 2
+    assert not isinstance(answer, Exception)
+
+
+async def test_retry_after_is_waited_for():
+    _, time, _ = await outcome(WRITE, text_answer("", 429, retry_after="4"), json_answer({}))
+    assert time.pauses == [4.0]
+
+
+async def test_without_retry_after_pauses_grow_up_to_a_cap():
+    _, time, error = await outcome(Call("GET", "/x", attempts=7), text_answer("", 429), timeout=1000)
+    assert time.pauses == [0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
+    assert isinstance(error, RateLimited)
+
+
+async def test_pauses_are_spread_at_random():
+    server, time = FakeServer([text_answer("", 503)]), FakeTime()
+    http = Http(
+        "http://auth.test", 10, transport=httpx.ASGITransport(server), sleep=time.sleep, jitter=lambda: 0.5,
+        clock=time.clock,
+    )  # fmt: skip
+    with pytest.raises(AuthServerUnavailable):
+        await http.send(READ)
+    assert time.pauses == [0.2, 0.4, 0.8]
+
+
+async def test_a_pause_that_would_outlast_the_deadline_is_not_begun():
+    """The caller hears of the server's limit at once, and for how long, instead of a timeout later."""
+    server, time, error = await outcome(READ, text_answer("", 429, retry_after="60"))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 60
+    assert (len(server.asked), time.pauses) == (1, [])
+
+
+async def test_all_attempts_together_end_at_the_deadline():
+    server, time, error = await outcome(
+        Call("GET", "/x", attempts=100, timeout=5.0), text_answer("", 429, retry_after="2"), timeout=1000
+    )
+    assert isinstance(error, RateLimited)
+    assert time.pauses == [2.0, 2.0]
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_failure_that_may_pass_is_repeated_where_that_does_no_harm(status: int):
+    reads, _, _ = await outcome(READ, text_answer("", status), json_answer({}))
+    writes, _, error = await outcome(WRITE, text_answer("", status), json_answer({}))
+    assert (len(reads.asked), len(writes.asked)) == (2, 1)
+    assert isinstance(error, AuthServerUnavailable)
+
+
+async def test_a_crash_of_the_server_is_not_repeated():
+    server, _, error = await outcome(READ, text_answer("", 500), json_answer({}))
+    assert len(server.asked) == 1
+    assert isinstance(error, AuthServerUnavailable)
+    assert error.answer_status == 500
+
+
+async def test_a_refusal_is_not_repeated():
+    server, _, error = await outcome(READ, known_error("USER_NOT_FOUND", 404), json_answer({}))
+    assert len(server.asked) == 1
+    assert isinstance(error, KnownApiError)
+
+
+async def test_attempts_are_counted():
+    server, _, error = await outcome(READ, text_answer("", 503))
+    assert len(server.asked) == 4
+    assert isinstance(error, AuthServerUnavailable)
+    once, _, _ = await outcome(Call("GET", "/x", attempts=1), text_answer("", 503))
+    assert len(once.asked) == 1
+
+
+class Broken(httpx.AsyncBaseTransport):
+    """A network that fails in one way."""
+
+    def __init__(self, *failures: type[httpx.TransportError]) -> None:
+        self.failures = list(failures)
+        self.calls = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)("ssk_secret")
+        return httpx.Response(200, json={})
+
+
+def broken(*failures: type[httpx.TransportError]) -> tuple[Broken, Http]:
+    network, time = Broken(*failures), FakeTime()
+    return network, Http("http://auth.test", 10, transport=network, sleep=time.sleep, clock=time.clock)
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+async def test_a_call_that_was_never_sent_is_repeated_whatever_it_does(failure: type[httpx.TransportError]):
+    network, http = broken(failure, failure)
+    await http.send(WRITE)
+    assert network.calls == 3
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteError])
+async def test_a_call_that_may_have_arrived_is_repeated_only_where_that_does_no_harm(
+    failure: type[httpx.TransportError],
+):
+    network, http = broken(failure)
+    await http.send(READ)
+    assert network.calls == 2
+    network, http = broken(failure)
+    with pytest.raises(AuthServerUnavailable):
+        await http.send(WRITE)
+    assert network.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (httpx.ConnectError, AuthServerUnreachable),
+        (httpx.ReadError, AuthServerUnreachable),
+        (httpx.ConnectTimeout, AuthServerTimeout),
+        (httpx.ReadTimeout, AuthServerTimeout),
+    ],
+)
+async def test_a_failed_network_is_a_typed_error_that_names_the_operation_alone(
+    failure: type[httpx.TransportError], error: type[AuthServerUnavailable]
+):
+    _, http = broken(*[failure] * 4)
+    with pytest.raises(error) as caught:
+        await http.send(Call("GET", "/users/u1?code=s", "/users/{user_id}?code=s"))
+    assert caught.value.operation == "GET /users/{user_id}"
+    assert "ssk_secret" not in f"{caught.value} {caught.value!r}"
+    assert caught.value.__context__ is None  # and so none of httpx's, which holds the request with its headers
+    assert caught.value.answer_status is None
+
+
+async def test_refreshing_is_repeated_though_it_is_a_post():
+    """The refresh token is not rotated (tokens.md §3)."""
+    server = FakeServer([text_answer("", 503), json_answer({"access_token": "a.b.c"})])
+    assert (await client_of(server).refresh("r")).access_token == "a.b.c"
+    server = FakeServer([text_answer("", 503), json_answer({"access_token": "a.b.c"})])
+    assert (await client_of(server).oauth.refresh("r")).access_token == "a.b.c"

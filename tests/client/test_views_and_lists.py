@@ -1,0 +1,127 @@
+"""Views of a client, lists in pages, and what methods make of several answers."""
+
+import pytest
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedAnswer
+
+from .fakes import FakeServer, client_of, json_answer
+
+PROJECT = {"id": "p", "display_name": "P", "config": {}}
+PROXIES = ("10.0.0.0/8", "2001:db8::1")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "told"),
+    [
+        ("203.0.113.9", None, "203.0.113.9"),
+        ("203.0.113.9", "6.6.6.6", "203.0.113.9"),
+        ("10.1.1.1", "203.0.113.9", "203.0.113.9"),
+        ("10.1.1.1", "6.6.6.6, 203.0.113.9, 10.2.2.2", "203.0.113.9"),
+        ("::ffff:10.1.1.1", "203.0.113.9", "203.0.113.9"),
+        ("2001:db8::1", "2001:db8::7", "2001:db8::7"),
+        ("10.1.1.1", "unknown", "10.1.1.1"),
+        ("10.1.1.1", "x\r\nx-evil: 1", "10.1.1.1"),
+        (None, "203.0.113.9", None),
+        ("unix:/socket", "203.0.113.9", None),
+    ],
+)
+async def test_the_end_user_s_address_is_the_last_one_that_no_trusted_proxy_has(
+    peer: str | None, forwarded_for: str | None, told: str | None
+):
+    server = FakeServer([json_answer(PROJECT)])
+    await client_of(server, trusted_proxies=PROXIES).for_address(peer, forwarded_for).project.current()
+    assert server.last.headers.get("x-forwarded-for") == told
+
+
+async def test_without_trusted_proxies_the_auth_server_is_told_no_address():
+    server = FakeServer([json_answer(PROJECT)])
+    await client_of(server).for_address("203.0.113.9", "203.0.113.8").project.current()
+    assert "x-forwarded-for" not in server.last.headers
+
+
+async def test_the_address_stays_with_views_of_a_view():
+    server = FakeServer([json_answer({"id": "u"})])
+    view = client_of(server, trusted_proxies=PROXIES, secret_server_key="ssk_1").for_address("203.0.113.9")
+    for each in (view.as_user("a.b.c"), view.as_server()):
+        await each.users.me()
+        assert server.last.headers["x-forwarded-for"] == "203.0.113.9"
+
+
+async def test_a_view_leaves_the_client_it_was_made_from_as_it_was():
+    server = FakeServer([json_answer(PROJECT)])
+    client = client_of(server, publishable_client_key="pck_1", secret_server_key="ssk_1")
+    client.as_server()
+    client.as_user("a.b.c")
+    await client.project.current()
+    assert server.last.headers["x-stack-access-type"] == "client"
+    assert "x-stack-access-token" not in server.last.headers
+
+
+async def test_another_user_takes_the_place_of_the_one_before():
+    server = FakeServer([json_answer({"id": "u"})])
+    await client_of(server).as_user("a.b.c").as_user("d.e.f").users.me()
+    assert server.last.headers["x-stack-access-token"] == "d.e.f"
+
+
+def test_the_app_s_own_name_takes_a_secret_key():
+    with pytest.raises(ConfigurationError, match="STACK_SECRET_SERVER_KEY"):
+        client_of(FakeServer()).as_server()
+
+
+def page(ids: list[str], next_cursor: str | None) -> object:
+    items = [{"id": each} for each in ids]
+    return json_answer({"items": items, "is_paginated": True, "pagination": {"next_cursor": next_cursor}})
+
+
+def app(*answers) -> tuple[FakeServer, StackAuthClient]:
+    server = FakeServer(list(answers))
+    return server, client_of(server, secret_server_key="ssk_1").as_server()
+
+
+async def test_a_listing_follows_the_cursor_to_its_end():
+    server, client = app(page(["a", "b"], "c"), page(["c"], None))
+    assert [user.id async for user in client.users.list()] == ["a", "b", "c"]
+    assert [asked.query.get("cursor") for asked in server.asked] == [None, "c"]
+
+
+async def test_pages_that_lead_in_a_circle_end_in_an_error():
+    _, client = app(page(["a"], "x"), page(["b"], "y"), page(["a"], "x"))
+    with pytest.raises(UnexpectedAnswer, match="circle"):
+        async for _user in client.users.list():
+            pass
+
+
+async def test_a_list_of_a_server_that_knows_no_pages_is_one_page():
+    _, client = app(json_answer({"items": [{"id": "a"}]}))
+    assert [user.id async for user in client.users.list()] == ["a"]
+
+
+@pytest.mark.parametrize(("items", "has"), [([{"id": "p", "user_id": "u", "team_id": "t"}], True), ([], False)])
+async def test_a_permission_is_checked_by_reading_the_list(items: list[object], has: bool):
+    server, client = app(json_answer({"items": items, "is_paginated": False}))
+    assert await client.team_permissions.check("p", team_id="t", user_id="u") is has
+    assert server.last.query["recursive"] == "true"
+    assert await client.project_permissions.check("p", user_id="u") is has
+
+
+async def test_the_invitations_of_a_user_are_asked_for_by_user():
+    server, client = app(json_answer({"items": [], "is_paginated": False}))
+    assert await client.team_invitations.list_for_user("u") == ()
+    assert server.last.query == {"user_id": "u"}
+
+
+@pytest.mark.parametrize("odd", ["a/../b", "a?b=c", "a#b", "ä", "%2e%2e", "a\r\nb"])
+async def test_an_id_never_leaves_its_segment_of_the_path(odd: str):
+    server, client = app(json_answer({"id": "u"}))
+    await client.users.get(odd)
+    assert server.last.raw_path.count("/") == 4
+    assert server.last.query == {}
+
+
+@pytest.mark.parametrize("odd", ["", ".", "..", "\ud800"])
+async def test_an_id_that_no_path_can_hold_is_refused_unsent(odd: str):
+    server, client = app(json_answer({"id": "u"}))
+    with pytest.raises(SchemaError):
+        await client.users.get(odd)
+    assert server.asked == []

@@ -1,0 +1,39 @@
+"""Fixtures: an auth server, an app that uses it, and clients of that app."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from fastapi_stackauth import StackAuth
+from fastapi_stackauth.emulator import Emulator, emulator
+from tests.apps import make_app
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Emulator]:
+    """An auth server of its own for each test, on a real loopback port."""
+    async with emulator() as running:
+        yield running
+
+
+@pytest.fixture
+async def stack(server: Emulator) -> AsyncIterator[StackAuth]:
+    stack = StackAuth(
+        project_id=server.project_id, base_url=server.url, publishable_client_key=server.publishable_client_key
+    )
+    yield stack
+    await stack.aclose()
+
+
+@pytest.fixture
+def app(stack: StackAuth) -> FastAPI:
+    return make_app(stack)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        yield client

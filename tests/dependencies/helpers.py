@@ -1,0 +1,40 @@
+"""What these tests share: endpoints to protect, answers in short, a user of a test's own."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel, ConfigDict
+
+from fastapi_stackauth import (
+    User,
+)
+from tests.support.asgi import call
+
+
+def protect(app: FastAPI, dependency: Any, path: str = "/it") -> None:
+    """An endpoint that answers who is calling."""
+
+    @app.api_route(path, methods=["GET", "POST"])
+    async def it(user: Annotated[User | None, Depends(dependency)]) -> str:
+        return user.id if user else "nobody"
+
+
+async def answer_of(app: FastAPI, *headers: tuple[bytes, bytes], path: str = "/it") -> str | int:
+    """The code of the refusal, or the plain answer."""
+    answer = await call(app, path, headers)
+    if answer.status == 200:
+        return str(answer.json)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["status"] == answer.status
+    return f"{answer.status} {answer.json['code']}"
+
+
+class Preferences(BaseModel):
+    """Metadata of an app's own."""
+
+    model_config = ConfigDict(strict=True)
+    theme: str = "light"
+    tags: list[str] = []
+
+
+TESTER = User(id="tester", email="t@example.com", email_verified=True)

@@ -1,0 +1,179 @@
+"""What a test puts in place of `current_user` reaches everything that is derived from it."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, HTTPException, Request
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth import (
+    AccessToken,
+    AuthError,
+    ConfigurationError,
+    CurrentProfile,
+    Optionally,
+    Profile,
+    ProfileOf,
+    Require,
+    TokenKind,
+    User,
+    current_user,
+)
+from tests.dependencies.helpers import TESTER, Preferences, answer_of, protect
+from tests.support.asgi import call
+from tests.support.world import World
+
+# --- overrides -------------------------------------------------------------------------------------------
+
+
+def no_arguments() -> User:
+    return TESTER
+
+
+async def no_arguments_async() -> User:
+    return TESTER
+
+
+def takes_request(request: Request) -> User:
+    assert request.method == "GET"
+    return TESTER
+
+
+async def takes_connection(connection: HTTPConnection) -> User:
+    assert "headers" in connection.scope
+    return TESTER
+
+
+def takes_whatever_is_called_request(request):
+    return TESTER
+
+
+def postponed(request: "Request", limit: int = 3) -> User:
+    return TESTER
+
+
+class CallableObject:
+    async def __call__(self) -> User:
+        return TESTER
+
+
+OVERRIDES = [
+    no_arguments,
+    no_arguments_async,
+    takes_request,
+    takes_connection,
+    takes_whatever_is_called_request,
+    postponed,
+    CallableObject(),
+    lambda: TESTER,
+    lambda *args, **kwargs: TESTER,
+]
+
+
+@pytest.fixture
+def derived(app: FastAPI) -> FastAPI:
+    """An app with everything that is derived from `current_user`."""
+    protect(app, Require(verified_email=True, live=True), "/require")
+    protect(app, Optionally(), "/optional")
+
+    @app.get("/profile")
+    async def profile(own: CurrentProfile) -> str:
+        return own.id
+
+    @app.get("/metadata")
+    async def metadata(own: Annotated[Profile[Preferences], Depends(ProfileOf(Preferences))]) -> str:
+        return own.id if own.client_metadata.theme == "light" else "?"
+
+    @app.get("/token")
+    async def token(secret: AccessToken) -> str:
+        return secret.get_secret_value().removeprefix("access-token-of-")
+
+    return app
+
+
+DERIVED = ("/require", "/optional", "/profile", "/metadata", "/token")
+
+
+@pytest.mark.parametrize("override", OVERRIDES, ids=lambda override: getattr(override, "__name__", "object"))
+async def test_overriding_current_user_reaches_everything_derived_from_it(
+    world: World, derived: FastAPI, override: Any
+):
+    derived.dependency_overrides[current_user] = override
+    for path in DERIVED:
+        assert await answer_of(derived, path=path) == "tester"
+    assert world.server.requests == []
+
+
+def needs_a_dependency(user: Annotated[str, Depends(lambda: "x")]) -> User:
+    return TESTER
+
+
+def needs_two(request: Request, other: str) -> User:
+    return TESTER
+
+
+def yields() -> Iterator[User]:
+    yield TESTER
+
+
+async def yields_async() -> AsyncIterator[User]:
+    yield TESTER
+
+
+@pytest.mark.parametrize("override", [needs_a_dependency, needs_two, yields, yields_async])
+async def test_an_override_of_any_other_signature_says_what_to_do(derived: FastAPI, override: Any):
+    derived.dependency_overrides[current_user] = override
+    with pytest.raises(ConfigurationError, match="override_user"):
+        await call(derived, "/require")
+
+
+async def test_an_override_that_gives_no_user_says_so(derived: FastAPI):
+    derived.dependency_overrides[current_user] = lambda: {"id": "tester"}
+    with pytest.raises(ConfigurationError, match=r"must return a User.*dict"):
+        await call(derived, "/require")
+
+
+async def test_an_override_may_say_that_nobody_or_nobody_good_is_calling(derived: FastAPI):
+    def refuse() -> User:
+        raise AuthError("token_expired")
+
+    derived.dependency_overrides[current_user] = lambda: None
+    assert [await answer_of(derived, path=path) for path in ("/require", "/optional")] == [
+        "401 authentication_required",
+        "nobody",
+    ]
+    derived.dependency_overrides[current_user] = refuse
+    assert [await answer_of(derived, path=path) for path in ("/require", "/optional")] == [
+        "401 token_expired",
+        "nobody",
+    ]
+
+
+async def test_demands_are_checked_of_an_overriding_user_too(derived: FastAPI):
+    derived.dependency_overrides[current_user] = lambda: User(id="guest", kind=TokenKind.ANONYMOUS)
+    assert await answer_of(derived, path="/require") == "403 anonymous_not_allowed"
+    assert await answer_of(derived, path="/optional") == "nobody"
+
+
+async def test_an_override_may_raise_what_it_likes(derived: FastAPI):
+    def teapot() -> User:
+        raise HTTPException(418)
+
+    derived.dependency_overrides[current_user] = teapot
+    assert (await call(derived, "/require")).status == 418
+
+
+async def test_require_is_overridden_by_equality(derived: FastAPI):
+    derived.dependency_overrides[Require(live=True, verified_email=True)] = no_arguments
+    assert await answer_of(derived, path="/require") == "tester"
+    assert await answer_of(derived, path="/profile") == "401 authentication_required"
+
+
+def test_require_is_a_value():
+    assert Require() == current_user
+    assert Require(live=True) == Require(live=True) != Require(verified_email=True)
+    assert len({Require(), current_user, Require(live=False), Optionally()}) == 2
+    assert Require() != Optionally()
+    with pytest.raises(AttributeError):
+        current_user.live = True  # type: ignore[misc]  # the very mistake

@@ -1,0 +1,301 @@
+"""A long-lived connection ends when its token expires or its session is revoked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth import (
+    AuthError,
+    ConfigurationError,
+    Require,
+    SessionWatch,
+    User,
+    VerificationUnavailable,
+    WatchSession,
+    current_user,
+)
+from tests.support.asgi import bearer, call, connect
+from tests.support.forge import LIFETIME, NOW, SUBJECT, Signer
+from tests.support.world import World, turns, until
+
+SOON = 0.001
+NOTHING = SecurityScopes()
+
+
+async def watch_of(app: FastAPI, token: str | None, watched: WatchSession | None = None) -> SessionWatch:
+    headers = [bearer(token)] if token else []
+    scope = {"type": "http", "app": app, "headers": headers, "method": "GET", "query_string": b""}
+    return await (watched or WatchSession(every=SOON))(HTTPConnection(scope), NOTHING)
+
+
+async def test_the_body_is_cancelled_when_the_token_expires(world: World, app: FastAPI, signer: Signer):
+    watch = await watch_of(app, signer.token())
+    cancelled = False
+    with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
+        async with watch:
+            world.clock.now = NOW + LIFETIME + 5
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+    assert cancelled
+    assert caught.value.code == "token_expired"
+    assert watch.ended is caught.value
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_expiry_alone_needs_no_call_of_the_auth_server(world: World, app: FastAPI, signer: Signer):
+    world.clock.now = NOW + LIFETIME + 4.999
+    watch = await watch_of(app, signer.token(), WatchSession(every=None))
+    world.clock.now = NOW + LIFETIME + 4.9999
+    with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
+        async with watch:
+            await asyncio.sleep(0)
+            world.clock.now += 1
+            await asyncio.Event().wait()
+    assert caught.value.code == "token_expired"
+    assert world.server.count("/sessions") == 0
+
+
+async def test_the_body_is_cancelled_when_the_session_is_revoked(world: World, app: FastAPI, signer: Signer):
+    watch = await watch_of(app, signer.token())
+    with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
+        async with watch:
+            await until(lambda: world.server.count("/sessions") >= 2)
+            world.server.sessions = []
+            await asyncio.Event().wait()
+    assert caught.value.code == "session_revoked"
+
+
+@pytest.mark.parametrize("trouble", ["503", "keys", "text"])
+async def test_an_auth_server_in_trouble_ends_nothing(world: World, app: FastAPI, signer: Signer, trouble: str):
+    watch = await watch_of(app, signer.token())
+    world.server.me = trouble
+    async with watch:
+        await until(lambda: world.server.count("/sessions") >= 1)
+        await turns(20)
+    assert watch.ended is None
+
+
+async def test_a_check_that_breaks_ends_the_connection(app: FastAPI, signer: Signer):
+    """Going on unwatched would be worse."""
+
+    class Broken:
+        async def check(self, token: str, user: User) -> None:
+            raise LookupError("a bug")
+
+    with pytest.raises(LookupError):
+        async with await watch_of(app, signer.token(), WatchSession(every=SOON, check=Broken())):
+            await asyncio.Event().wait()
+
+
+async def test_a_check_of_ones_own_is_asked_instead_of_the_auth_server(world: World, app: FastAPI, signer: Signer):
+    asked: list[tuple[str, str]] = []
+
+    class Revocations:
+        async def check(self, token: str, user: User) -> None:
+            asked.append((token, user.id))
+            if len(asked) == 1:
+                raise VerificationUnavailable
+            raise AuthError("session_revoked")
+
+    token = signer.token()
+    with pytest.raises(AuthError):
+        async with await watch_of(app, token, WatchSession(every=SOON, check=Revocations())):
+            await asyncio.Event().wait()
+    assert asked == [(token, SUBJECT)] * 2
+    assert world.server.count("/sessions") == 0
+
+
+async def test_whoever_learns_of_a_revocation_ends_it_at_once(app: FastAPI, signer: Signer):
+    watch = await watch_of(app, signer.token(), WatchSession(every=None))
+    asyncio.get_running_loop().call_soon(watch.end)
+    with pytest.raises(AuthError) as caught:
+        async with watch:
+            await asyncio.Event().wait()
+    watch.end(AuthError("user_gone"))
+    assert caught.value.code == "session_revoked"
+    assert watch.ended is caught.value
+    with pytest.raises(AuthError):
+        async with watch:
+            pytest.fail("it has ended")
+
+
+async def test_what_the_body_does_by_itself_passes_through(app: FastAPI, signer: Signer):
+    watch = await watch_of(app, signer.token())
+    async with watch:
+        pass
+    with pytest.raises(TimeoutError, match="mine"):
+        async with watch:
+            raise TimeoutError("mine")
+
+    async def body() -> None:
+        async with watch:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(body())
+    await turns(5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert watch.ended is None
+
+
+async def test_nothing_goes_on_watching_afterwards(app: FastAPI, signer: Signer):
+    before = asyncio.all_tasks()
+    async with await watch_of(app, signer.token()):
+        assert len(asyncio.all_tasks() - before) == 1
+    await turns(3)
+    assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
+
+
+async def test_a_newer_token_of_the_same_user_keeps_it_alive(world: World, app: FastAPI, signer: Signer):
+    async with await watch_of(app, signer.token()) as watch:
+        world.clock.now = NOW + LIFETIME
+        await watch.renew(signer.token(iat=NOW + LIFETIME, exp=NOW + 2 * LIFETIME))
+        world.clock.now = NOW + LIFETIME + 60
+        before = world.server.count("/sessions")
+        await until(lambda: world.server.count("/sessions") > before + 2)
+    assert watch.ended is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"sub": "another"}, "credentials_conflict"),
+        ({"kind": "restricted"}, "restricted_not_allowed"),
+        ({"iss": "https://evil.test"}, "token_issuer_not_allowed"),
+    ],
+)
+async def test_no_other_token_renews_it(app: FastAPI, signer: Signer, changes: dict[str, Any], code: str):
+    watch = await watch_of(app, signer.token())
+    user = watch.user
+    with pytest.raises(AuthError) as caught:
+        await watch.renew(signer.token(**changes))
+    assert caught.value.code == code
+    assert watch.user is user
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_an_interval_is_positive(every: float):
+    with pytest.raises(ConfigurationError):
+        WatchSession(every=every)
+
+
+# --- streams ---------------------------------------------------------------------------------------------
+
+
+async def numbers(closed: list[str]) -> AsyncIterator[str]:
+    try:
+        for number in range(1_000_000):
+            yield f"data: {number}\n\n"
+            await asyncio.sleep(0 if number < 3 else 3_600)
+    finally:
+        closed.append("closed")
+
+
+@pytest.mark.parametrize("why", ["token_expired", "session_revoked", "renewed elsewhere"])
+async def test_a_stream_ends_with_its_session(world: World, app: FastAPI, signer: Signer, why: str):
+    closed: list[str] = []
+    watches: list[SessionWatch] = []
+
+    @app.get("/events")
+    async def events(watch: Annotated[SessionWatch, Depends(WatchSession(every=SOON))]) -> StreamingResponse:
+        watches.append(watch)
+        return StreamingResponse(watch.stream(numbers(closed)), media_type="text/event-stream")
+
+    answering = asyncio.create_task(call(app, "/events", [bearer(signer.token())]))
+    await until(lambda: world.server.count("/sessions"))
+    if why == "token_expired":
+        world.clock.now = NOW + LIFETIME + 5
+    elif why == "session_revoked":
+        world.server.sessions = []
+    else:
+        watches[0].end()
+    answer = await answering
+    assert answer.status == 200
+    assert answer.body.startswith(b"data: 0\n\ndata: 1\n\n")
+    assert answer.messages[-1].get("more_body", False) is False
+    assert closed == ["closed"]
+
+
+async def test_a_stream_that_is_over_or_breaks_is_as_it_would_be_without(app: FastAPI, signer: Signer):
+    async def three() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise AuthError("email_not_verified")
+
+    watch = await watch_of(app, signer.token())
+    assert [item async for item in watch.stream(three())] == [0, 1, 2]
+    with pytest.raises(AuthError) as caught:
+        async for _ in watch.stream(broken()):
+            pass
+    assert caught.value.code == "email_not_verified"
+
+
+async def test_a_client_that_leaves_a_stream_leaves_nothing_behind(world: World, app: FastAPI, signer: Signer):
+    closed: list[str] = []
+
+    @app.get("/events")
+    async def events(watch: Annotated[SessionWatch, Depends(WatchSession(every=SOON))]) -> StreamingResponse:
+        return StreamingResponse(watch.stream(numbers(closed)), media_type="text/event-stream")
+
+    before = asyncio.all_tasks()
+    answering = asyncio.create_task(call(app, "/events", [bearer(signer.token())]))
+    await until(lambda: world.server.count("/sessions"))
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+    await until(lambda: closed)
+    await until(lambda: not {task for task in asyncio.all_tasks() - before if not task.done()})
+
+
+# --- as a dependency -------------------------------------------------------------------------------------
+
+
+async def test_an_accepted_websocket_is_closed_with_1008(world: World, app: FastAPI, signer: Signer):
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket, watch: Annotated[SessionWatch, Depends(WatchSession(every=SOON))]) -> None:
+        await websocket.accept()
+        async with watch:
+            async for text in websocket.iter_text():
+                await websocket.send_text(f"{watch.user.id} {text}")
+
+    connecting = asyncio.create_task(connect(app, headers=[bearer(signer.token())]))
+    await until(lambda: world.server.count("/sessions"))
+    world.server.sessions = []
+    answer = await connecting
+    assert [message["type"] for message in answer.messages] == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert answer.messages[1]["text"] == f"{SUBJECT} hello"
+    assert answer.closed_with == 1008
+
+
+async def test_the_demands_are_those_of_require(app: FastAPI, signer: Signer):
+    with pytest.raises(AuthError) as caught:
+        await watch_of(app, signer.token("anonymous"))
+    assert caught.value.code == "anonymous_not_allowed"
+    allowed = WatchSession(require=Require(allow_anonymous=True))
+    assert (await watch_of(app, signer.token("anonymous"), allowed)).user.is_anonymous
+    with pytest.raises(AuthError) as caught:
+        await watch_of(app, None)
+    assert caught.value.code == "authentication_required"
+
+
+async def test_a_user_put_in_place_by_a_test_is_never_asked_about(world: World, app: FastAPI):
+    app.dependency_overrides[current_user] = lambda: User(id="u-1")
+    async with await watch_of(app, None) as watch:
+        await asyncio.sleep(5 * SOON)
+    assert watch.user.id == "u-1"
+    assert world.server.requests == []

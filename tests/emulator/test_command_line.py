@@ -1,0 +1,135 @@
+"""`python -m fastapi_stackauth.emulator`: starts, says what an app needs, keeps its data, ends cleanly."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+COMMAND = [sys.executable, "-W", "error", "-m", "fastapi_stackauth.emulator", "--port", "0"]
+SIGN_UP = {"email": "ada@example.com", "password": "Correct-Horse-7"}
+
+
+class Running:
+    """An emulator in its own process."""
+
+    def __init__(self, *words: str) -> None:
+        self.process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if line.startswith("Stop with"):
+                break
+        self.environment = dict(line.split("=", 1) for line in self.lines if line.startswith("STACK_"))
+
+    def request(self, method: str, path: str, body: object = None, **headers: str) -> httpx.Response:
+        start = {"x-stack-access-type": "client", "x-stack-project-id": self.environment["STACK_PROJECT_ID"]}
+        url = f"{self.environment['STACK_API_URL']}/api/v1{path}"
+        return httpx.request(method, url, json=body, headers={**start, **headers})
+
+    def stop(self, number: int) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, errors
+
+
+@contextlib.contextmanager
+def running(*words: str) -> Iterator[Running]:
+    emulator = Running(*words)
+    try:
+        yield emulator
+    finally:
+        emulator.process.kill()
+        emulator.process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> None:
+    with running() as emulator:
+        assert "no production server" in emulator.lines[0]
+        assert "127.0.0.1" in emulator.lines[0]
+        names = {"STACK_API_URL", "STACK_PROJECT_ID", "STACK_PUBLISHABLE_CLIENT_KEY", "STACK_SECRET_SERVER_KEY"}
+        assert set(emulator.environment) == names
+        assert emulator.request("GET", "/projects/current").status_code == 200
+        assert emulator.stop(number) == (0, "")
+
+
+def test_a_taken_port_gives_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        run = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1
+    assert port in run.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{bad", "[]", '{"users": [{"foo": 1}]}', '{"project": {"config": {"foo": 1}}}', "[" * 200_000,
+        '{"project": {"display_name": "\\ud800"}}', '{"users": [{"password": "1234567"}]}',
+    ],
+    ids=range(7),
+)  # fmt: skip
+def test_a_bad_seed_gives_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "seed.json").write_text(content)
+    run = subprocess.run([*COMMAND, "--seed", tmp_path / "seed.json"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_bad_data_file_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database, but a text that is long enough to be looked at" * 20)
+    for data in (tmp_path / "text", tmp_path / "missing" / "file"):
+        run = subprocess.run([*COMMAND, "--data", data], capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1), run.stderr
+
+
+def test_help_explains_every_option() -> None:
+    run = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    for option in ("--project-id", "--port", "--host", "--public-url", "--data", "--seed", "--rotate-keys"):
+        assert option in run.stdout
+
+
+def test_a_seed_brings_users_and_settings(tmp_path: Path) -> None:
+    seed = {
+        "project": {"display_name": "Shop", "config": {"magic_link_enabled": False}},
+        "users": [{"primary_email": SIGN_UP["email"], "password": SIGN_UP["password"], "display_name": "Ada"}],
+    }
+    (tmp_path / "seed.json").write_text(json.dumps(seed))
+    with running("--seed", str(tmp_path / "seed.json"), "--project-id", "my-shop") as emulator:
+        assert emulator.environment["STACK_PROJECT_ID"] == "my-shop"
+        project = emulator.request("GET", "/projects/current").json()
+        assert (project["display_name"], project["config"]["magic_link_enabled"]) == ("Shop", False)
+        assert emulator.request("POST", "/auth/password/sign-in", SIGN_UP).status_code == 200
+
+
+def test_a_data_file_outlives_the_process_and_new_keys_refuse_old_tokens(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "emulator.sqlite3"))
+    with running(*data) as emulator:
+        before = emulator.environment
+        tokens = emulator.request("POST", "/auth/password/sign-up", SIGN_UP).json()
+        emulator.process.kill()
+        emulator.process.wait()
+    with running(*data) as emulator:
+        names = ("STACK_PROJECT_ID", "STACK_PUBLISHABLE_CLIENT_KEY", "STACK_SECRET_SERVER_KEY")
+        assert [emulator.environment[name] for name in names] == [before[name] for name in names]
+        refresh = {"x-stack-refresh-token": tokens["refresh_token"]}
+        assert emulator.request("POST", "/auth/sessions/current/refresh", **refresh).status_code == 200
+        assert emulator.request("POST", "/auth/password/sign-in", SIGN_UP).status_code == 200
+    with running(*data, "--rotate-keys") as emulator:
+        old = {"x-stack-access-token": tokens["access_token"]}
+        assert emulator.request("GET", "/users/me", **old).json()["code"] == "UNPARSABLE_ACCESS_TOKEN"
+        new = {
+            "x-stack-access-token": emulator.request("POST", "/auth/sessions/current/refresh", **refresh).json()[
+                "access_token"
+            ]
+        }
+        assert emulator.request("GET", "/users/me", **new).status_code == 200

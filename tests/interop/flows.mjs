@@ -1,0 +1,154 @@
+// The vendor's SDK, as a Node program uses it, against a running emulator.
+// Reads the emulator's address and keys from the environment; ends with 0 only when every step did what it promises.
+import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
+
+const env = process.env;
+const PASSWORD = "Correct-Horse-7";
+const CALLBACK = "http://localhost:3000/handler/magic-link-callback";
+
+function client(sdk) {
+  return new sdk.StackClientApp({
+    projectId: env.STACK_PROJECT_ID,
+    publishableClientKey: env.STACK_PUBLISHABLE_CLIENT_KEY,
+    baseUrl: env.STACK_API_URL,
+    tokenStore: "memory",
+    redirectMethod: "none",
+    noAutomaticPrefetch: true,
+    devTool: false,
+    analytics: { replays: { enabled: false } },
+  });
+}
+
+function server(sdk) {
+  return new sdk.StackServerApp({
+    projectId: env.STACK_PROJECT_ID,
+    publishableClientKey: env.STACK_PUBLISHABLE_CLIENT_KEY,
+    secretServerKey: env.STACK_SECRET_SERVER_KEY,
+    baseUrl: env.STACK_API_URL,
+    tokenStore: "memory",
+    redirectMethod: "none",
+    noAutomaticPrefetch: true,
+    devTool: false,
+    analytics: { replays: { enabled: false } },
+  });
+}
+
+async function ok(result) {
+  const answer = await result;
+  assert.equal(answer.status, "ok", `${answer.error?.name} ${answer.error?.message}`);
+  return answer.data;
+}
+
+async function latestMail(to) {
+  const answer = await fetch(`${env.STACK_API_URL}/emulator/outbox.json?to=${encodeURIComponent(to)}`);
+  return (await answer.json()).items[0];
+}
+
+async function passwordFlow(sdk, email) {
+  const app = client(sdk);
+  await ok(app.signUpWithCredential({ email, password: PASSWORD, noRedirect: true, noVerificationCallback: true }));
+  let user = await app.getUser({ or: "throw" });
+  assert.equal(user.primaryEmail, email);
+  await user.update({ displayName: "Ada", clientMetadata: { theme: "dark" } });
+  user = await app.getUser({ or: "throw" });
+  assert.equal(user.displayName, "Ada");
+  assert.deepEqual(user.clientMetadata, { theme: "dark" });
+  const sessions = await user.getActiveSessions();
+  assert.equal(sessions.length, 1);
+  await user.signOut();
+  assert.equal(await app.getUser(), null);
+  return user.id;
+}
+
+async function wrongPassword(sdk, email) {
+  const app = client(sdk);
+  const answer = await app.signInWithCredential({ email, password: "Wrong-Horse-7", noRedirect: true });
+  assert.equal(answer.status, "error");
+  assert.equal(answer.error.errorCode, "EMAIL_PASSWORD_MISMATCH");
+}
+
+async function secondSession(sdk, email) {
+  const [one, two] = [client(sdk), client(sdk)];
+  await ok(one.signInWithCredential({ email, password: PASSWORD, noRedirect: true }));
+  await ok(two.signInWithCredential({ email, password: PASSWORD, noRedirect: true }));
+  const user = await one.getUser({ or: "throw" });
+  const sessions = await user.getActiveSessions();
+  assert.equal(sessions.length, 2);
+  const other = sessions.find((session) => !session.isCurrentSession);
+  await user.revokeSession(other.id);
+  assert.equal((await user.getActiveSessions()).length, 1);
+  await user.signOut();
+}
+
+async function magicLink(sdk, email) {
+  const app = client(sdk);
+  await ok(app.sendMagicLinkEmail(email, { callbackUrl: CALLBACK }));
+  const mail = await latestMail(email);
+  await ok(app.signInWithMagicLink(mail.code, { noRedirect: true }));
+  const user = await app.getUser({ or: "throw" });
+  assert.equal(user.primaryEmail, email);
+  assert.equal(user.primaryEmailVerified, true);
+  await user.signOut();
+}
+
+async function reset(sdk, email) {
+  const app = client(sdk);
+  await ok(app.sendForgotPasswordEmail(email, { callbackUrl: CALLBACK }));
+  const mail = await latestMail(email);
+  await ok(app.resetPassword({ code: mail.code, password: `${PASSWORD}-new` }));
+  await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
+}
+
+async function refreshing(sdk, email) {
+  const app = client(sdk);
+  await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
+  const before = await (await app.getUser({ or: "throw" })).currentSession.getTokens();
+  await fetch(`${env.STACK_API_URL}/emulator/clock`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ advance_seconds: 700 }),
+  });
+  const answer = await fetch(`${env.STACK_API_URL}/api/v1/users/me`, {
+    headers: {
+      "x-hexclave-access-type": "client",
+      "x-hexclave-project-id": env.STACK_PROJECT_ID,
+      "x-hexclave-access-token": before.accessToken,
+    },
+  });
+  assert.equal(answer.headers.get("x-hexclave-known-error"), "ACCESS_TOKEN_EXPIRED");
+  const user = await app.getUser({ or: "throw" });
+  assert.equal(user.primaryEmail, email);
+  await user.update({ displayName: "Later" });
+}
+
+async function serverSide(sdk, id) {
+  const app = server(sdk);
+  const user = await app.getUser(id);
+  assert.equal(user.id, id);
+  await user.update({ serverMetadata: { plan: "pro" } });
+  assert.deepEqual((await app.getUser(id)).serverMetadata, { plan: "pro" });
+  const made = await app.createUser({ primaryEmail: `made-${id}@example.com`, primaryEmailAuthEnabled: true, password: PASSWORD });
+  assert.ok((await app.listUsers()).some((other) => other.id === made.id));
+  await made.delete();
+  assert.equal(await app.getUser(made.id), null);
+}
+
+const which = process.argv[2];
+const sdk = await import(which);
+const mark = Buffer.from(webcrypto.getRandomValues(new Uint8Array(4))).toString("hex");
+const email = `ada-${mark}@example.com`;
+const steps = {
+  "signs up, reads and updates the user, lists sessions, signs out": async () => { steps.id = await passwordFlow(sdk, email); },
+  "is told that a password is wrong": () => wrongPassword(sdk, email),
+  "signs in twice and revokes a session": () => secondSession(sdk, email),
+  "sends and uses a magic link": () => magicLink(sdk, `link-${mark}@example.com`),
+  "resets a password": () => reset(sdk, email),
+  "goes on after its access token has expired": () => refreshing(sdk, email),
+  "manages users as a server": () => serverSide(sdk, steps.id),
+};
+for (const [name, step] of Object.entries(steps)) {
+  await step();
+  console.log(`ok ${which}: ${name}`);
+}
+process.exit(0);

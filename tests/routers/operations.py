@@ -1,0 +1,83 @@
+"""The routes of a router, as OpenAPI tells of them, with requests that fit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+from tests.routers.callers import PASSWORD
+
+VALUES: dict[str, Any] = {
+    "email": "new@example.com",
+    "value": "new@example.org",
+    "password": PASSWORD,
+    "old_password": PASSWORD,
+    "new_password": PASSWORD,
+    "code": "0" * 45,
+    "refresh_token": "0" * 45,
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of a router.
+
+    Attributes:
+        path: below the router's prefix, with its parameters' names.
+        required: the fields that its JSON body must have.
+        takes_json: whether it has a JSON body.
+        page: whether it answers people with pages.
+        secured: whether somebody must be signed in.
+        codes: the codes that it is documented to answer.
+    """
+
+    method: str
+    path: str
+    operation_id: str
+    required: tuple[str, ...]
+    takes_json: bool
+    page: bool
+    secured: bool
+    codes: frozenset[str]
+
+    @property
+    def concrete(self) -> str:
+        """The path with ids that fit but belong to nothing."""
+        nothing = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
+        return self.path.replace("{session_id}", nothing).replace("{channel_id}", nothing)
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """A body with the required fields."""
+        return {name: VALUES[name] for name in self.required} if self.takes_json else None
+
+
+def operations(app: FastAPI, prefix: str) -> list[Route]:
+    """Every route of the router under a prefix."""
+    schema = app.openapi()
+    return [
+        _route(schema, method.upper(), path.removeprefix(prefix), operation)
+        for path, methods in schema["paths"].items()
+        if path.startswith(prefix + "/")
+        for method, operation in methods.items()
+    ]
+
+
+def _route(schema: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> Route:
+    content = operation.get("requestBody", {}).get("content", {})
+    model = content.get("application/json", {}).get("schema", {})
+    if "$ref" in model:
+        model = schema["components"]["schemas"][model["$ref"].rpartition("/")[2]]
+    answers = [answer.get("content", {}) for answer in operation["responses"].values()]
+    return Route(
+        method=method,
+        path=path,
+        operation_id=operation["operationId"],
+        required=tuple(model.get("required", ())),
+        takes_json="application/json" in content,
+        page="200" in operation["responses"] and "text/html" in operation["responses"]["200"].get("content", {}),
+        secured=bool(operation.get("security")),
+        codes=frozenset(
+            code for answer in answers for code in answer.get("application/problem+json", {}).get("examples", {})
+        ),
+    )

@@ -1,0 +1,90 @@
+"""Whatever is sent, the answer is a typed refusal: never a 500, and never what was sent."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.routers.callers import PREFIXES, House, Person
+from tests.routers.operations import Route, operations
+
+STRANGE: list[Any] = [
+    None,
+    True,
+    5,
+    1e400,
+    "",
+    "\x00",
+    "\ud800",
+    "x" * 5000,
+    "é" * 300,
+    ["a"],
+    {"a": {}},
+    "<b>marker</b>",
+]
+BODIES: list[bytes] = [
+    b"", b"{", b"[]", b'"marker"', b"null", b"\xff\xfe", b"\xff", b"[" * 50_000, b'{"a":' * 400 + b"1" + b"}" * 400,
+    b"NaN", b'{"email": "a", "email": "b"}',
+]  # fmt: skip
+TYPES = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/plain",
+    "",
+    "a/b; charset=x",
+]
+
+
+def posts(house: House, person: Person) -> list[Route]:
+    return [r for r in operations(house.app, PREFIXES[person.delivery]) if r.method in ("POST", "PATCH")]
+
+
+async def test_no_strange_value_in_any_field_causes_a_server_error(house: House, person: Person):
+    await person.sign_up()
+    for route in posts(house, person):
+        for name in route.required or (("client_metadata", "display_name") if route.path == "/me" else ()):
+            for value in STRANGE:
+                content = json.dumps({**(route.body or {}), name: value}).encode()
+                answer = await person.call(
+                    route.method, route.concrete, content=content, headers={"content-type": "application/json"}
+                )
+                assert answer.status_code < 500, f"{route.path} {name}={value!r}"
+                assert answer.status_code < 400 or "marker" not in answer.text
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+async def test_no_body_of_any_type_causes_a_server_error(house: House, person: Person, content_type: str):
+    await person.sign_up()
+    for route in posts(house, person):
+        if route.path in ("/sign-out", "/anonymous/sign-up"):
+            continue
+        for content in BODIES:
+            headers = {"content-type": content_type} if content_type else {}
+            answer = await person.call(route.method, route.concrete, content=content, headers=headers)
+            assert answer.status_code < 500, f"{route.path} {content[:20]!r}"
+            assert "marker" not in answer.text
+
+
+@pytest.mark.parametrize("code", ["+%0A", "%ff", "%00", "%F0%9F%98%80", "a" * 199, "%ud800", "+", "&code=b"])
+@pytest.mark.parametrize("path", ["/password/reset", "/verify-email", "/magic-link/callback"])
+async def test_no_link_causes_a_server_error(house: House, person: Person, path: str, code: str):
+    await person.ask_for_code()
+    answer = await person.client.get(f"{person.path(path)}?code={code}")
+    assert answer.status_code in (200, 404, 422)
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("channel_id", ["..", "%2e%2e", "a%2Fb", "%00", "é", "x" * 100, "x" * 101, "me", "current"])
+async def test_no_id_in_a_path_causes_a_server_error_or_reaches_another_operation(person: Person, channel_id: str):
+    await person.sign_up()
+    before = (await person.call("GET", "/me")).json()
+    for method, path in (
+        ("DELETE", f"/contact-channels/{channel_id}"),
+        ("POST", f"/contact-channels/{channel_id}/make-primary"),
+        ("POST", f"/contact-channels/{channel_id}/send-verification"),
+        ("DELETE", f"/sessions/{channel_id}"),
+    ):
+        answer = await person.call(method, path)
+        assert 400 <= answer.status_code < 500, f"{method} {path}"
+    assert (await person.call("GET", "/me")).json() == before

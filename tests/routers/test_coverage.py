@@ -1,0 +1,157 @@
+"""The routes beside the auth server's own operations: nothing that a person may ask is forgotten, nor any refusal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from openapi_spec_validator import validate
+
+from fastapi_stackauth import ConfigurationError, StackAuth
+from tests.routers.callers import PREFIXES
+from tests.routers.operations import Route, operations
+
+CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
+AREAS = {"auth/password", "auth/otp", "auth/anonymous", "auth/sessions", "contact-channels"}
+CHANNEL = "/contact-channels/{user_id}/{contact_channel_id}"
+
+ROUTES = {
+    "POST /auth/password/sign-up": "password_sign_up",
+    "POST /auth/password/sign-in": "password_sign_in",
+    "POST /auth/password/set": "password_set",
+    "POST /auth/password/update": "password_update",
+    "POST /auth/password/send-reset-code": "password_forgot",
+    "POST /auth/password/reset": "password_reset",
+    "POST /auth/password/reset/check-code": "password_reset_check",
+    "POST /auth/otp/send-sign-in-code": "otp_send",
+    "POST /auth/otp/sign-in": "otp_sign_in",
+    "POST /auth/otp/sign-in/check-code": "otp_check",
+    "POST /auth/anonymous/sign-up": "anonymous_sign_up",
+    "GET /auth/sessions": "sessions_list",
+    "DELETE /auth/sessions/{id}": "sessions_end",
+    "DELETE /auth/sessions/current": "sign_out",
+    "POST /auth/sessions/current/refresh": "session_refresh",
+    "GET /users/me": "me",
+    "PATCH /users/me": "me_change",
+    "DELETE /users/me": "me_delete",
+    "GET /contact-channels": "contact_channels_list",
+    "POST /contact-channels": "contact_channels_add",
+    f"DELETE {CHANNEL}": "contact_channels_remove",
+    f"PATCH {CHANNEL}": "contact_channels_make_primary",
+    f"POST {CHANNEL}/send-verification-code": "contact_channels_send_verification",
+    "POST /contact-channels/verify": "verify_email",
+    "GET /projects/current": "methods",
+}
+WITHOUT_ROUTE = {
+    f"GET {CHANNEL}": "the list has all that one would show",
+    "POST /contact-channels/send-verification-code": "the auth server calls it deprecated; there is another way",
+    "POST /contact-channels/verify/check-code": "verifying takes nothing but the code: just verify",
+}
+
+EVERYWHERE = {
+    "CANNOT_GET_OWN_USER_WITHOUT_USER": "401 user_gone: the token's user was deleted",
+    "USER_NOT_FOUND": "401 user_gone",
+    "USER_ID_DOES_NOT_EXIST": "401 user_gone",
+    "MULTI_FACTOR_AUTHENTICATION_REQUIRED": "403 mfa_required",
+    "REDIRECT_URL_NOT_WHITELISTED": "logged, or 502 auth_server_misconfigured: no caller chooses the address",
+    "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": "the client asks for guests to be let in",
+    "RESTRICTED_USER_NOT_ALLOWED": "the client asks for restricted users to be let in",
+    "ACCESS_TOKEN_EXPIRED": "401 token_expired, found here already",
+}
+"""Codes of the auth server that no route shows, and what becomes of them."""
+BY_ROUTE = {
+    "otp_send": {"USER_EMAIL_ALREADY_EXISTS", "SIGN_UP_NOT_ENABLED"},  # they would tell who has an account
+    "sign_out": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # it has ended: that is what was asked for
+    "me_change": {"USER_EMAIL_ALREADY_EXISTS"},  # the address is changed at the contact channels
+    "session_refresh": {
+        "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",
+        "SCHEMA_ERROR",
+    },  # a browser's session: 401 by our own code
+    "sessions_list": {"SCHEMA_ERROR"},  # nobody chooses whose
+}
+
+
+def everybodys() -> list[dict[str, Any]]:
+    """The operations of these families that a client may ask for."""
+    return [
+        operation
+        for operation in CONTRACT
+        if "client" in operation["access_types"]
+        and (operation["area"] in AREAS or operation["path"].endswith(("/users/me", "/projects/current")))
+    ]
+
+
+def name_of(operation: dict[str, Any]) -> str:
+    return f"{operation['method']} {operation['path'].removeprefix('/api/v1')}"
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    stack = StackAuth(app_url="https://app.example.com")
+    app = FastAPI()
+    stack.install(app)
+    app.include_router(stack.router(), prefix=PREFIXES["cookie"])
+    app.include_router(stack.router(delivery="body"), prefix=PREFIXES["body"])
+    return app
+
+
+def routes_of(app: FastAPI, delivery: str) -> dict[str, Route]:
+    return {r.operation_id.removeprefix("token_"): r for r in operations(app, PREFIXES[delivery])}
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_every_operation_that_a_person_may_ask_for_has_a_route_or_a_reason(app: FastAPI, delivery: str):
+    asked = {name_of(operation) for operation in everybodys()}
+    assert len(asked) >= 28
+    assert asked == set(ROUTES) | set(WITHOUT_ROUTE)
+    assert set(ROUTES.values()) <= set(routes_of(app, delivery))
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_every_refusal_of_the_contract_is_documented_on_its_route(app: FastAPI, delivery: str):
+    routes = routes_of(app, delivery)
+    for operation in everybodys():
+        name = ROUTES.get(name_of(operation))
+        if name is None:
+            continue
+        codes = {error["code"] for error in operation["errors"] if "code" in error}
+        missing = codes - set(EVERYWHERE) - BY_ROUTE.get(name, set()) - routes[name].codes
+        assert not missing, name
+
+
+def test_both_routers_in_one_app_have_names_of_their_own_and_a_valid_schema(app: FastAPI):
+    schema = app.openapi()
+    validate(schema)
+    names = [operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+    cookie, body = (set(routes_of(app, delivery)) for delivery in ("cookie", "body"))
+    assert cookie - body == {"magic_link_button"}
+    assert body <= cookie
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_every_example_of_an_answer_has_its_status_and_code(app: FastAPI, delivery: str):
+    for path, methods in app.openapi()["paths"].items():
+        for operation in methods.values() if path.startswith(PREFIXES[delivery]) else ():
+            for status, answer in operation["responses"].items():
+                for code, example in (
+                    answer.get("content", {}).get("application/problem+json", {}).get("examples", {}).items()
+                ):
+                    assert (str(example["value"]["status"]), example["value"]["code"]) == (status, code)
+
+
+def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(app: FastAPI):
+    chosen = FastAPI()
+    stack = StackAuth(app_url="https://app.example.com")
+    stack.install(chosen)
+    chosen.include_router(stack.router(methods=["otp"]), prefix=PREFIXES["cookie"])
+    paths = {route.path for route in operations(chosen, PREFIXES["cookie"])}
+    assert not [path for path in paths if path.startswith(("/password", "/anonymous"))]
+    assert {"/otp/send", "/magic-link/callback", "/me", "/sessions", "/contact-channels", "/verify-email"} <= paths
+
+
+@pytest.mark.parametrize("options", [{"methods": ["sms"]}, {"pages": {"sign_in": "/x"}}, {"delivery": "header"}])
+def test_a_method_page_or_delivery_that_does_not_exist_is_said_at_once(options: dict[str, Any]):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        StackAuth().router(**options)

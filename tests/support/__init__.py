@@ -1,0 +1,1 @@
+"""What tests share: a forge of tokens, a fake auth server whose behaviour can be switched, raw ASGI calls."""

@@ -1,0 +1,112 @@
+"""How often somebody may try to sign in: per address and per account, and never one bucket for all strangers."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from fastapi_stackauth import ConfigurationError, StackAuth
+from fastapi_stackauth.emulator import Emulator
+
+WRONG = {"email": "ada@example.com", "password": "wrong password"}
+
+
+Apps = Callable[..., FastAPI]
+
+
+@pytest.fixture
+async def make_app(server: Emulator) -> AsyncIterator[Apps]:
+    """Makes apps with given limits; what they opened is closed afterwards."""
+    stacks = []
+
+    def make(**options: Any) -> FastAPI:
+        stack = StackAuth(project_id=server.project_id, base_url=server.url, **options)
+        stacks.append(stack)
+        app = FastAPI()
+        stack.install(app)
+        app.include_router(stack.router(delivery="body"), prefix="/auth")
+        return app
+
+    yield make
+    for stack in stacks:
+        await stack.aclose()
+
+
+async def attempt(app: FastAPI, address: str | None, email: str, **headers: str) -> httpx.Response:
+    peer = (address, 1) if address else None
+    transport = httpx.ASGITransport(app, client=peer)  # type: ignore[arg-type]  # ASGI allows no client (Unix sockets)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app.test", headers=headers) as client:
+        return await client.post("/auth/password/sign-in", json={**WRONG, "email": email})
+
+
+async def statuses(app: FastAPI, address: str | None, emails: list[str], **headers: str) -> list[int]:
+    return [(await attempt(app, address, email, **headers)).status_code for email in emails]
+
+
+async def test_attempts_for_one_account_are_limited_however_it_is_written(make_app: Apps):
+    app = make_app(rate_limit_account="2/minute")
+    assert await statuses(app, "192.0.2.1", ["ada@example.com", "ADA@example.com ", "ada@example.com"]) == [
+        400,
+        400,
+        429,
+    ]
+    assert await statuses(app, "192.0.2.1", ["bob@example.com"]) == [400]
+
+
+async def test_attempts_of_one_address_are_limited_and_others_go_on(make_app: Apps):
+    app = make_app(rate_limit_address="2/minute")
+    assert await statuses(app, "192.0.2.1", ["a@b.co", "c@b.co", "d@b.co"]) == [400, 400, 429]
+    assert await statuses(app, "192.0.2.2", ["a@b.co"]) == [400]
+
+
+async def test_a_refusal_says_when_to_come_back(make_app: Apps):
+    app = make_app(rate_limit_account="1/minute")
+    await attempt(app, "192.0.2.1", "ada@example.com")
+    refused = await attempt(app, "192.0.2.1", "ada@example.com")
+    assert refused.json()["code"] == "rate_limit_exceeded"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert "ada@example.com" not in refused.text
+
+
+async def test_those_without_an_address_do_not_use_up_each_others_attempts(make_app: Apps):
+    app = make_app(rate_limit_address="1/minute")
+    assert await statuses(app, None, ["a@b.co", "c@b.co", "d@b.co"]) == [400, 400, 400]
+
+
+async def test_behind_a_trusted_proxy_the_end_users_address_counts(make_app: Apps):
+    app = make_app(rate_limit_address="1/minute", trusted_proxies=["10.0.0.0/8"])
+    first = {"x-forwarded-for": "198.51.100.1"}
+    assert await statuses(app, "10.0.0.1", ["a@b.co", "c@b.co"], **first) == [400, 429]
+    assert await statuses(app, "10.0.0.1", ["a@b.co"], **{"x-forwarded-for": "198.51.100.2"}) == [400]
+
+
+async def test_nobody_else_can_choose_their_address(make_app: Apps):
+    app = make_app(rate_limit_address="1/minute")
+    assert await statuses(app, "192.0.2.1", ["a@b.co"], **{"x-forwarded-for": "198.51.100.1"}) == [400]
+    assert await statuses(app, "192.0.2.1", ["c@b.co"], **{"x-forwarded-for": "198.51.100.2"}) == [429]
+
+
+async def test_limits_can_be_switched_off(make_app: Apps):
+    app = make_app(rate_limit_address=None, rate_limit_account=None)
+    assert set(await statuses(app, "192.0.2.1", ["a@b.co"] * 12)) == {400}
+
+
+@pytest.mark.parametrize("setting", ["rate_limit_address", "rate_limit_account"])
+def test_a_limit_that_cannot_be_read_is_named(setting: str):
+    with pytest.raises(ConfigurationError, match=setting):
+        StackAuth(project_id="p", **{setting: "often"})  # type: ignore[arg-type]  # any setting
+
+
+def test_one_loop_after_another_may_use_the_same_stack():
+    import asyncio
+
+    stack = StackAuth(project_id="p")
+
+    async def attempt_and_close() -> None:
+        await stack.limiter.count("sign_in", address="192.0.2.1", account="ada@example.com")
+        await stack.aclose()
+
+    for _ in range(2):
+        asyncio.run(attempt_and_close())

@@ -1,0 +1,36 @@
+"""The public API is what `__all__` lists: sorted, documented, importable."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import fastapi_stackauth
+
+
+def test_the_list_is_sorted_and_complete():
+    names = fastapi_stackauth.__all__
+    assert list(names) == sorted(names)
+    public = {name for name in vars(fastapi_stackauth) if not name.startswith("_")}
+    modules = {name for name in public if inspect.ismodule(getattr(fastapi_stackauth, name))}
+    assert public - modules - {"Annotated", "Depends", "SecretStr"} == set(names) - {"__version__"}
+
+
+def test_everything_in_it_is_documented():
+    source = ast.parse(Path(fastapi_stackauth.__file__).read_text("utf-8"))
+    after = {
+        target.id
+        for node, following in zip(source.body, source.body[1:], strict=False)
+        if isinstance(node, ast.Assign) and isinstance(following, ast.Expr)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    undocumented = [
+        name
+        for name in fastapi_stackauth.__all__
+        if name not in after and name != "__version__" and not inspect.getdoc(getattr(fastapi_stackauth, name))
+    ]
+    assert undocumented == []
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(fastapi_stackauth.__file__).parent / "py.typed").is_file()

@@ -1,0 +1,48 @@
+"""The rooms of the package import in one direction."""
+
+from pathlib import Path
+
+import pytest
+
+import fastapi_stackauth
+from tests.ranks import violations
+
+
+def test_no_file_of_the_package_imports_upward_and_each_has_a_rank():
+    assert violations(Path(fastapi_stackauth.__file__).parent) == []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("errors.py", "settings.py", "plugin.py", "verification/claims.py", "verification/jwks.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "fault"),
+    [
+        ("settings.py", "from fastapi_stackauth.plugin import StackAuth", "settings.py (rank 1) imports plugin.py"),
+        ("settings.py", "import fastapi_stackauth.plugin", "settings.py (rank 1) imports plugin.py"),
+        ("errors.py", "from . import settings", "errors.py (rank 0) imports settings.py"),
+        ("errors.py", "def f():\n    from .settings import Settings", "errors.py (rank 0) imports settings.py"),
+        ("verification/claims.py", "from .jwks import KeyStore", "verification/claims.py (rank 2) imports"),
+        ("verification/claims.py", "from fastapi import Request", "imports fastapi.Request below the rank"),
+        ("plugin.py", "from fastapi_stackauth.emulator import app", "plugin.py: imports the emulator"),
+        ("emulator/app.py", "from fastapi_stackauth.errors import AuthError", "emulator/app.py: the emulator imports"),
+        ("stray.py", "", "stray.py: has no rank"),
+    ],
+)
+def test_an_import_upward_or_a_file_without_a_rank_is_named(tree: Path, path: str, line: str, fault: str):
+    (tree / "emulator").mkdir()
+    (tree / "emulator/__init__.py").write_text("")
+    (tree / path).write_text(line)
+    assert [found for found in violations(tree) if fault in found], violations(tree)
+
+
+def test_imports_downward_and_within_a_folder_are_fine(tree: Path):
+    (tree / "plugin.py").write_text("from fastapi_stackauth.settings import Settings\nfrom . import errors\n")
+    (tree / "verification/jwks.py").write_text("from .claims import bind\n")
+    assert violations(tree) == []

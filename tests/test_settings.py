@@ -1,0 +1,175 @@
+"""Settings: where they come from, what wins, what is derived, and that no secret shows."""
+
+import pytest
+
+from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
+from fastapi_stackauth.plugin import Options
+from fastapi_stackauth.settings import environment_names, origin_of
+
+PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch):
+    for field in Settings.model_fields:
+        for name in environment_names(field):
+            monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("STACK_PROJECT_ID", "project_id"),
+        ("HEXCLAVE_PROJECT_ID", "project_id"),
+        ("NEXT_PUBLIC_STACK_PROJECT_ID", "project_id"),
+        ("STACK_PUBLISHABLE_CLIENT_KEY", "publishable_client_key"),
+        ("HEXCLAVE_PUBLISHABLE_CLIENT_KEY", "publishable_client_key"),
+        ("NEXT_PUBLIC_STACK_PUBLISHABLE_CLIENT_KEY", "publishable_client_key"),
+        ("STACK_SECRET_SERVER_KEY", "secret_server_key"),
+        ("HEXCLAVE_SECRET_SERVER_KEY", "secret_server_key"),
+    ],
+)
+def test_each_documented_variable_sets_its_field(monkeypatch: pytest.MonkeyPatch, name: str, field: str):
+    monkeypatch.setenv(name, "some-value")
+    value = getattr(Settings(), field)
+    assert (value if isinstance(value, str) else value.get_secret_value()) == "some-value"
+
+
+@pytest.mark.parametrize("name", ["STACK_API_URL", "HEXCLAVE_API_URL", "NEXT_PUBLIC_STACK_API_URL"])
+def test_the_servers_address_comes_from_each_of_its_variables(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(name, "http://localhost:8102/")
+    assert Settings().base_url == "http://localhost:8102"
+
+
+def test_the_apps_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STACK_APP_URL", "https://app.example.com/")
+    assert Settings().app_url == "https://app.example.com"
+
+
+def test_the_older_name_is_read_first_and_a_keyword_argument_wins_over_both(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HEXCLAVE_PROJECT_ID", "new")
+    assert Settings().project_id == "new"
+    monkeypatch.setenv("STACK_PROJECT_ID", "old")
+    assert Settings().project_id == "old"
+    assert Settings(project_id="given").project_id == "given"
+    assert StackAuth(project_id="given").settings.project_id == "given"
+
+
+def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STACK_PROJECT_ID", "")
+    assert Settings().project_id is None
+
+
+def test_lists_are_comma_separated_in_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STACK_ISSUERS", "https://a.example.com/api/v1, http://b.example.com:80")
+    assert Settings().issuers == ("https://a.example.com", "http://b.example.com")
+
+
+def test_no_secret_shows_in_a_repr_or_a_dump():
+    settings = Settings(project_id=PROJECT, publishable_client_key="pck_hidden", secret_server_key="ssk_hidden")
+    stack = StackAuth(project_id=PROJECT, secret_server_key="ssk_hidden")
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(stack), repr(stack.client)):
+        assert "hidden" not in text
+
+
+def test_an_app_can_be_built_with_an_empty_environment_and_says_at_first_use_what_is_missing():
+    settings = StackAuth().settings
+    with pytest.raises(ConfigurationError, match="STACK_PROJECT_ID"):
+        settings.require_project_id()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "secret-ish value"},
+        {"base_url": "ftp://secret-ish"},
+        {"app_url": "https://app.example.com/secret-ish"},
+        {"leeway": 61},
+        {"leeway": -1},
+        {"leeway": "secret-ish"},
+        {"issuers": ["secret-ish"]},
+        {"sdk_cookies": True},
+        {"unknown": "secret-ish"},
+        {"optional_invalid": "secret-ish"},
+    ],
+)
+def test_a_wrong_setting_is_named_without_its_value(options: dict[str, object]):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(options)
+    assert next(iter(options)) in str(caught.value)
+    assert "secret-ish" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_issuers_cover_both_names_of_the_hosted_server_and_all_kinds():
+    kinds = Settings(project_id=PROJECT).issuer_kinds
+    assert kinds == {
+        f"https://api.{host}/api/v1/{path}/{PROJECT}": kind
+        for host in ("stack-auth.com", "hexclave.com")
+        for path, kind in (
+            ("projects", TokenKind.NORMAL),
+            ("projects-restricted-users", TokenKind.RESTRICTED),
+            ("projects-anonymous-users", TokenKind.ANONYMOUS),
+        )
+    }
+
+
+@pytest.mark.parametrize("stage", [".dev", ".staging"])
+def test_the_other_stages_have_twins_too(stage: str):
+    kinds = Settings(project_id=PROJECT, base_url=f"https://api{stage}.hexclave.com").issuer_kinds
+    assert f"https://api{stage}.stack-auth.com/api/v1/projects/{PROJECT}" in kinds
+
+
+def test_a_self_hosted_server_reached_inside_has_its_public_issuer_added():
+    settings = Settings(project_id=PROJECT, base_url="http://auth:8102/prefix", issuers=["https://auth.example.com"])
+    normal = {issuer for issuer, kind in settings.issuer_kinds.items() if kind is TokenKind.NORMAL}
+    assert normal == {
+        f"http://auth:8102/api/v1/projects/{PROJECT}",
+        f"https://auth.example.com/api/v1/projects/{PROJECT}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://api.example.com", "https://api.example.com"),
+        ("https://api.example.com/api/v1/", "https://api.example.com"),
+        ("https://gw.example.com/stack/api/v1", "https://gw.example.com/stack"),
+    ],
+)
+def test_the_servers_address_may_be_given_with_or_without_the_api_path(given: str, kept: str):
+    assert Settings(base_url=given).base_url == kept
+
+
+@pytest.mark.parametrize(
+    ("publishable", "secret", "access_type"),
+    [(None, None, "client"), ("pck", None, "client"), ("pck", "ssk", "client"), (None, "ssk", "server")],
+)
+def test_a_persons_requests_are_made_as_the_server_only_where_no_other_key_is_configured(
+    publishable: str | None, secret: str | None, access_type: str
+):
+    settings = Settings(publishable_client_key=publishable, secret_server_key=secret)
+    assert settings.user_access_type == access_type
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Example.com:443/path?x=1", "https://example.com"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[::1]:8000/", "http://[::1]:8000"),
+        ("https://user:secret@example.com", "https://example.com"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_write_it(url: str, origin: str):
+    assert origin_of(url) == origin
+
+
+def test_every_setting_is_a_typed_keyword_argument_of_the_plugin():
+    assert set(Options.__annotations__) == set(Settings.model_fields)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().leeway = 60  # type: ignore[misc]  # the very thing that must fail

@@ -1,0 +1,213 @@
+"""Binding and time: a token of another project, kind or time has its own refusal."""
+
+from typing import Any
+
+import pytest
+
+from fastapi_stackauth import AuthError, ConfigurationError, StackAuth, TokenKind
+from fastapi_stackauth.verification.verifier import Verifier
+from tests.support.forge import (
+    ABSENT,
+    AUDIENCES,
+    BASE,
+    FLAGS,
+    ISSUERS,
+    KINDS,
+    LIFETIME,
+    NOW,
+    PROJECT,
+    Signer,
+)
+from tests.support.world import World
+from tests.verification.helpers import refusal
+
+NO_TIMES = [1.5, float(NOW), "1800000000", True, False, -1, 2**53 + 1, 10**400, [NOW], {"a": 1}, ""]
+NO_AUDIENCES = [
+    "",
+    "another",
+    f"{PROJECT}:",
+    f"{PROJECT}:anonymous",
+    f"{PROJECT} ",
+    PROJECT.upper(),
+    7,
+    True,
+    [PROJECT],
+]
+
+
+# --- claims and binding ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sub", "iss", "aud", "exp", "iat", "branch_id"])
+@pytest.mark.parametrize("value", [ABSENT, None])
+async def test_a_required_claim_must_be_there(verifier: Verifier, signer: Signer, name: str, value: Any):
+    assert await refusal(verifier, signer.token(**{name: value})) == "token_claims_missing"
+
+
+@pytest.mark.parametrize("value", ["", 7, True, ["a"], {"a": 1}])
+async def test_a_subject_is_a_text(verifier: Verifier, signer: Signer, value: Any):
+    assert await refusal(verifier, signer.token(sub=value)) == "token_malformed"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://evil.test/api/v1/projects/" + PROJECT,
+        f"{BASE}/api/v1/projects/another",
+        f"{BASE}/api/v1/projects/{PROJECT}/",
+        f"{BASE}/api/v1/projects/{PROJECT}?x",
+        f"{BASE}:443/api/v1/projects/{PROJECT}",
+        f"{BASE}/prefix/api/v1/projects/{PROJECT}",
+        f"{BASE.upper()}/api/v1/projects/{PROJECT}",
+        f"http://auth.test/api/v1/projects/{PROJECT}",
+        f"{BASE}.evil.test/api/v1/projects/{PROJECT}",
+        "access-token.jwt-signature.stack-auth.com",
+        "",
+        7,
+        True,
+        [ISSUERS["normal"]],
+        {"a": 1},
+    ],
+)
+async def test_only_the_projects_issuers_count(verifier: Verifier, signer: Signer, issuer: object):
+    assert await refusal(verifier, signer.token(iss=issuer)) == "token_issuer_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "",
+        "another",
+        f"{PROJECT}:",
+        f"{PROJECT}:anonymous",
+        f"{PROJECT} ",
+        PROJECT.upper(),
+        7,
+        True,
+        [PROJECT],
+        [],
+        {"a": 1},
+    ],
+)
+async def test_only_the_projects_audiences_count_and_never_a_list(verifier: Verifier, signer: Signer, audience: object):
+    assert await refusal(verifier, signer.token(aud=audience)) == "token_audience_not_allowed"
+
+
+@pytest.mark.parametrize("changes", [{"project_id": "another"}, {"project_id": 7}, {"project_id": [PROJECT]}])
+async def test_another_project_is_refused(verifier: Verifier, signer: Signer, changes: dict[str, Any]):
+    assert await refusal(verifier, signer.token(**changes)) == "token_project_mismatch"
+
+
+@pytest.mark.parametrize("branch", ["", "dev", "MAIN", 7, ["main"], False])
+async def test_another_branch_is_refused(verifier: Verifier, signer: Signer, branch: object):
+    assert await refusal(verifier, signer.token(branch_id=branch)) == "token_project_mismatch"
+
+
+@pytest.mark.parametrize("flags", KINDS)
+@pytest.mark.parametrize("audience", KINDS)
+@pytest.mark.parametrize("issuer", KINDS)
+async def test_issuer_audience_and_claims_name_the_same_kind(
+    verifier: Verifier, signer: Signer, issuer: str, audience: str, flags: str
+):
+    """All 27 ways to cross them: three are tokens, twenty-four are forged."""
+    token = signer.token(iss=ISSUERS[issuer], aud=AUDIENCES[audience], **FLAGS[flags])
+    if issuer == audience == flags:
+        assert (await verifier.verify(token)).kind is TokenKind(issuer)
+    else:
+        assert await refusal(verifier, token) == "token_kind_mismatch"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"is_anonymous": True, "is_restricted": False},
+        {"is_anonymous": None},
+        {"is_anonymous": "false"},
+        {"is_anonymous": 0},
+        {"is_restricted": None},
+        {"is_restricted": "true"},
+        {"is_restricted": 1},
+    ],
+)
+async def test_flags_that_are_no_booleans_or_contradict_themselves_are_refused(
+    verifier: Verifier, signer: Signer, kind: str, flags: dict[str, Any]
+):
+    assert await refusal(verifier, signer.token(kind, **flags)) == "token_kind_mismatch"
+
+
+# --- time ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize(
+    "value", [1.5, float(NOW), "1800000000", True, False, -1, 2**53 + 1, 10**400, [NOW], {"a": 1}, ""]
+)
+async def test_a_time_is_a_whole_number_of_seconds(verifier: Verifier, signer: Signer, name: str, value: Any):
+    assert await refusal(verifier, signer.token(**{name: value})) == "token_malformed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [
+        (-6, "token_not_yet_valid"),
+        (-5, None),
+        (0, None),
+        (LIFETIME, None),
+        (LIFETIME + 4.9, None),
+        (LIFETIME + 5, "token_expired"),
+        (LIFETIME + 86_400, "token_expired"),
+    ],
+)
+async def test_a_token_lives_from_its_issue_to_its_expiry_give_or_take_the_leeway(
+    verifier: Verifier, world: World, signer: Signer, seconds: float, code: str | None
+):
+    world.clock.now = NOW + seconds
+    token = signer.token()
+    if code is None:
+        assert await verifier.verify(token)
+    else:
+        assert await refusal(verifier, token) == code
+
+
+async def test_a_not_before_in_the_future_is_honoured(verifier: Verifier, signer: Signer, world: World):
+    token = signer.token(nbf=NOW + 60)
+    assert await refusal(verifier, token) == "token_not_yet_valid"
+    world.advance(60)
+    assert await verifier.verify(token)
+
+
+@pytest.mark.parametrize("exp", [2**53, 253_402_300_800])
+async def test_an_expiry_beyond_pythons_calendar_is_an_expiry(verifier: Verifier, signer: Signer, exp: int):
+    user = await verifier.verify(signer.token(exp=exp))
+    assert user.expires_at is None
+    assert user.claims["exp"] == exp
+
+
+# --- order -----------------------------------------------------------------------------------------------
+
+
+async def test_form_then_signature_then_binding_then_time(verifier: Verifier, signer: Signer, stranger: Signer):
+    """Nothing is said of a token's claims before its signature has been found right."""
+    wrong: dict[str, Any] = {"iss": "https://evil.test", "exp": NOW - 9_999}
+    codes = []
+    for token in (
+        stranger.token(header={"crit": []}, **wrong),
+        stranger.token(**wrong),
+        signer.token(**wrong),
+        signer.token(exp=NOW - 9_999, iat=NOW - 10_000),
+    ):
+        with pytest.raises(AuthError) as caught:
+            await verifier.verify(token)
+        codes.append(caught.value.code)
+    assert codes == ["token_malformed", "token_signature_invalid", "token_issuer_not_allowed", "token_expired"]
+
+
+async def test_a_token_is_refused_by_name_of_the_setting_when_there_is_no_project(
+    monkeypatch: pytest.MonkeyPatch, signer: Signer
+):
+
+    monkeypatch.delenv("STACK_PROJECT_ID", raising=False)
+    stack = StackAuth(jwks={"keys": [signer.jwk]})
+    with pytest.raises(ConfigurationError, match="project_id"):
+        await stack.verifier.verify(signer.token())
