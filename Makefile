@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TOOLS := .venv/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -18,13 +19,17 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[emulator]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,redis]' --group dev
+	@touch $@
+
+$(TOOLS): $(READY) tests/install_tools.py
+	@$(BIN)/python tests/install_tools.py
 	@touch $@
 
 demo: $(READY) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
-test: $(READY) ## run every test
+test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 check: $(READY) ## lint, formatting, types, import ranks

@@ -9,6 +9,10 @@ from fastapi import FastAPI
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
 from tests.apps import make_app
+from tests.support.browser import browser
+from tests.support.redis_server import redis_server
+
+__all__ = ["browser", "redis_server"]
 
 
 @pytest.fixture

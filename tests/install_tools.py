@@ -1,0 +1,58 @@
+"""`make test` needs two programs that no Python package brings: a Chromium for browser tests, and a Redis server.
+
+On Debian and Ubuntu, as root, both come from the distribution's packages. Elsewhere Playwright's own installer brings
+Chromium; Redis is left to whoever runs the tests, and the tests that need it say so when they skip.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium(own: str) -> str | None:
+    """A Chromium: Playwright's own, where it would be, else one on the path; None where there is none."""
+    if Path(own).exists():
+        return own
+    return next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+
+
+def _chromium() -> str | None:
+    with sync_playwright() as playwright:
+        return chromium(playwright.chromium.executable_path)
+
+
+def _run(*command: str) -> bool:
+    print("+", " ".join(command), flush=True)  # noqa: T201 - it tells what it installs
+    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def _install_packages(*names: str) -> None:
+    if names and shutil.which("apt-get") and os.geteuid() == 0:
+        os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+        os.environ["RUNLEVEL"] = "1"  # the package must not start a Redis of its own
+        _run("apt-get", "-qq", "update")
+        _run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", *names)
+
+
+def main() -> None:
+    """Install what is missing; say what could not be."""
+    missing = [] if _chromium() else ["chromium"]
+    missing += [] if shutil.which("redis-server") else ["redis-server"]
+    _install_packages(*missing)
+    if not _chromium() and not _run(sys.executable, "-m", "playwright", "install", "chromium"):
+        sys.exit(
+            "The browser tests need Chromium, and neither Debian's packages (as root) nor Playwright's installer could "
+            "bring it. Install Chromium so that `chromium` is on the path, and run this again."
+        )
+    if not shutil.which("redis-server"):
+        print("No redis-server on the path: the tests that need one are skipped.")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
