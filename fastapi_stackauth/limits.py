@@ -1,35 +1,50 @@
 """How often somebody may try to sign in: counted per client address and per account, by the `limits` library.
 
-Each worker counts for itself, in memory.
+With `redis_url` all workers count together. Without it, and while Redis is out of reach, each counts for itself.
 """
 
 import asyncio
 import hashlib
+import logging
 import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
 
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
 from fastapi_stackauth.loops import PerLoop
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import redis_pool, require_redis
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
+
+logger = logging.getLogger("fastapi_stackauth")
+
+_PREFIX = "stackauth:attempts"
 
 
 class AttemptLimiter:
     """Counts attempts and refuses when they are too many.
 
     Args:
-        settings: the limits, such as ``10/minute``.
+        settings: the limits, such as ``10/minute``, and `redis_url`.
 
     Raises:
-        ConfigurationError: where a limit cannot be read.
+        ConfigurationError: where a limit cannot be read, or `redis_url` is set and the `redis` extra is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._address = _limit(settings.rate_limit_address, "rate_limit_address")
         self._account = _limit(settings.rate_limit_account, "rate_limit_account")
-        self._counters: PerLoop[MemoryStorage] = PerLoop(MemoryStorage)
+        url = settings.redis_url and settings.redis_url.get_secret_value()
+        if url:
+            require_redis()
+        self._counters: PerLoop[_Counters] = PerLoop(lambda: _Counters(redis_pool(url) if url else None))
 
     async def count(self, action: str, *, address: str | None, account: str | None = None) -> None:
         """Count one attempt.
@@ -44,24 +59,54 @@ class AttemptLimiter:
             RateLimitExceeded: 429, with the seconds to wait.
         """
         if self._address and address:
-            await self._hit(self._address, action, "address", address)
+            await self._counters.get().hit(self._address, action, "address", address)
         if self._account and account:
             digest = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
-            await self._hit(self._account, action, "account", digest)
+            await self._counters.get().hit(self._account, action, "account", digest)
 
     async def aclose(self) -> None:
-        """Forget the counts of the running loop, and end the task that sweeps them."""
-        counters = self._counters.pop()
-        if counters is not None and counters.timer is not None:
-            counters.timer.cancel()
-            await asyncio.gather(counters.timer, return_exceptions=True)
+        """Forget this worker's counts of the running loop, and close what they hold."""
+        if counters := self._counters.pop():
+            await counters.aclose()
 
-    async def _hit(self, limit: RateLimitItem, *identifiers: str) -> None:
-        strategy = MovingWindowRateLimiter(self._counters.get())
-        if await strategy.hit(limit, *identifiers):
-            return
-        window = await strategy.get_window_stats(limit, *identifiers)
-        raise RateLimitExceeded(max(1.0, window.reset_time - time.time()))
+
+@dataclass(frozen=True)
+class _Counters:
+    """One event loop's counts: its own, and those that all workers share."""
+
+    pool: "ConnectionPool | None"
+    own: MemoryStorage = field(default_factory=MemoryStorage)
+
+    async def hit(self, limit: RateLimitItem, *identifiers: str) -> None:
+        """Count one attempt, together with the other workers where that is possible."""
+        if self.pool is not None:
+            try:
+                await _hit(_shared(self.pool), limit, *identifiers)
+            except StorageError as error:
+                logger.warning("rate_limits_local reason=%s", type(error.storage_error).__name__)
+            else:
+                return
+        await _hit(self.own, limit, *identifiers)
+
+    async def aclose(self) -> None:
+        if self.own.timer is not None:
+            self.own.timer.cancel()
+            await asyncio.gather(self.own.timer, return_exceptions=True)
+        if self.pool is not None:
+            await self.pool.aclose()
+
+
+async def _hit(storage: MemoryStorage | RedisStorage, limit: RateLimitItem, *identifiers: str) -> None:
+    strategy = MovingWindowRateLimiter(storage)
+    if await strategy.hit(limit, *identifiers):
+        return
+    window = await strategy.get_window_stats(limit, *identifiers)
+    raise RateLimitExceeded(max(1.0, window.reset_time - time.time()))
+
+
+def _shared(pool: "ConnectionPool") -> RedisStorage:
+    options: dict[str, Any] = {"connection_pool": pool}  # which the library documents, and types too narrowly
+    return RedisStorage("redis://", wrap_exceptions=True, implementation="redispy", key_prefix=_PREFIX, **options)
 
 
 def _limit(text: str | None, setting: str) -> RateLimitItem | None:

@@ -54,6 +54,7 @@ class Options(TypedDict, total=False):
     redirect_urls: Sequence[str]
     rate_limit_address: str | None
     rate_limit_account: str | None
+    redis_url: str | SecretStr | None
     trusted_origins: Sequence[str]
     trusted_proxies: Sequence[str]
     leeway: float

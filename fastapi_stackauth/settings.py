@@ -135,6 +135,11 @@ class Settings(BaseSettings):
     rate_limit_account: str | None = Field(
         "10/minute", description="Sign-in attempts that may be made for one account; None for no limit."
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`. Without it "
+        "each worker counts sign-in attempts for itself.",
+    )
     trusted_origins: Addresses = Field(
         (), description="Other origins whose pages may send this app's cookies with unsafe requests."
     )
@@ -211,6 +216,13 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ip_network(network, strict=False)) for network in value)
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must be a redis://, rediss:// or unix:// address")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -14,6 +14,7 @@ RANKS: Mapping[str, int] = {
     "redaction.py": 0,
     "kinds.py": 0,
     "settings.py": 1,
+    "storage.py": 1,
     "problems.py": 1,
     "models/": 1,
     "credentials.py": 2,

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, StackAuth
 from fastapi_stackauth.emulator import Emulator
+from tests.support.redis_server import RedisServer
 
 WRONG = {"email": "ada@example.com", "password": "wrong password"}
 
@@ -110,3 +111,40 @@ def test_one_loop_after_another_may_use_the_same_stack():
 
     for _ in range(2):
         asyncio.run(attempt_and_close())
+
+
+async def test_workers_that_share_a_redis_server_count_together(make_app: Apps, redis_server: RedisServer):
+    one, other = (make_app(rate_limit_account="2/minute", redis_url=redis_server.url) for _ in range(2))
+    assert await statuses(one, "192.0.2.1", ["ada@example.com"]) == [400]
+    assert await statuses(other, "192.0.2.2", ["ada@example.com", "ada@example.com"]) == [400, 429]
+    refused = await attempt(one, "192.0.2.3", "ada@example.com")
+    assert (refused.status_code, 1 <= int(refused.headers["retry-after"]) <= 60) == (429, True)
+
+
+@pytest.mark.parametrize("outage", ["kill", "freeze"])
+async def test_without_their_redis_server_workers_count_for_themselves(
+    make_app: Apps, redis_server: RedisServer, outage: str, caplog: pytest.LogCaptureFixture
+):
+    app = make_app(rate_limit_account="2/minute", redis_url=redis_server.url)
+    assert await statuses(app, "192.0.2.1", ["ada@example.com"]) == [400]
+    getattr(redis_server, outage)()
+    assert await statuses(app, "192.0.2.1", ["bob@example.com"] * 3) == [400, 400, 429]
+    assert "rate_limits_local" in caplog.text
+    assert "bob@example.com" not in caplog.text
+
+
+async def test_redis_knows_no_account_by_name(make_app: Apps, redis_server: RedisServer):
+    from redis.asyncio import Redis
+
+    await statuses(make_app(redis_url=redis_server.url), "192.0.2.1", ["ada@example.com"])
+    async with Redis.from_url(redis_server.url) as redis:
+        keys = await redis.keys("*")
+    assert len(keys) == 2
+    assert not any(b"ada" in key for key in keys)
+
+
+def test_an_address_that_is_none_of_redis_is_named_and_its_password_is_not():
+    with pytest.raises(ConfigurationError, match="redis_url") as raised:
+        StackAuth(project_id="p", redis_url="http://:hunter2@localhost")
+    assert "hunter2" not in str(raised.value)
+    assert "hunter2" not in repr(StackAuth(project_id="p", redis_url="redis://:hunter2@localhost").settings)
