@@ -12,6 +12,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.serving import PortTaken, Served, bind, serve
 
 LOOPBACK = "127.0.0.1"
+APP_URLS = ("STACK_APP_URL", "HEXCLAVE_APP_URL")
 PROJECT_IDS = ("STACK_PROJECT_ID", "HEXCLAVE_PROJECT_ID", "NEXT_PUBLIC_STACK_PROJECT_ID")
 
 
@@ -42,6 +43,9 @@ def main() -> None:
         os.environ.update(emulator.environment())
         served.append((emulator.app, emulator_socket))
         print(f"Auth server   http://localhost:{port}   (embedded, in memory; not for production)")
+    if not any(os.environ.get(name) for name in APP_URLS):
+        # Over plain http, on loopback alone, Safari keeps no Secure cookies.
+        os.environ.update(STACK_APP_URL=f"http://localhost:{app_port}", STACK_INSECURE_COOKIES="true")
     from example_app.main import app, stack  # noqa: PLC0415 - it reads the environment that was just set
 
     if not served:

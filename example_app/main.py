@@ -9,11 +9,12 @@ from pydantic import BaseModel, Field
 
 from fastapi_stackauth import CurrentUser, OptionalUser, StackAuth, User
 
-stack = StackAuth()  # project id and keys come from the environment: STACK_PROJECT_ID, STACK_API_URL, ...
+stack = StackAuth()  # project id, keys and addresses come from the environment: STACK_PROJECT_ID, STACK_APP_URL, ...
 
 app = FastAPI(title="Example app", description="Sign-up, sign-in and protected endpoints with fastapi-stackauth.")
-stack.install(app)  # error answers, OpenAPI, the client's lifetime
-app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+stack.install(app)  # error answers, cookie sessions, OpenAPI, the client's lifetime
+app.include_router(stack.router(), prefix="/auth")  # for browsers: tokens in cookies that scripts cannot read
+app.include_router(stack.router(delivery="body"), prefix="/api/auth")  # for mobile and command-line apps
 
 
 class Greeting(BaseModel):

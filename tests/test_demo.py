@@ -78,6 +78,9 @@ def test_the_demo_signs_up_protects_and_stops_cleanly(number: int):
         assert httpx.get(f"{app}/api/hello", headers=headers).json() == {"message": "Hello, ada@example.com!"}
         assert httpx.get(f"{app}/api/hello").json() == {"message": "Hello, stranger!"}
         assert "Example app" in httpx.get(app, follow_redirects=True).text
+        with httpx.Client(base_url=f"http://localhost:{port}", headers={"sec-fetch-site": "same-origin"}) as browser:
+            assert "access_token" not in browser.post("/auth/password/sign-in", json=SIGN_UP).json()
+            assert browser.get("/api/me").json()["id"] == tokens["user_id"]
         assert httpx.get(f"{app}/docs").status_code == 200
         output = stop(running, number)
     assert f"http://localhost:{port}" in output
