@@ -1,0 +1,92 @@
+"""The logs of a full run of all flows, at DEBUG, with uvicorn's access log and httpx's own lines: no secret in them."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from fastapi_stackauth.routers import Delivery
+from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
+
+OTHER_PASSWORD, NEW_EMAIL = "another battery staple", "ada@example.org"
+
+
+@asynccontextmanager
+async def at_a_real_server(app: FastAPI, delivery: Delivery) -> AsyncIterator[Person]:
+    """Somebody who calls an app on uvicorn that logs whatever it can."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, log_level="debug", access_log=True, lifespan="off")
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running.serve([listener]))
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    headers = {"origin": ORIGIN} if delivery == "cookie" else {}
+    try:
+        async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+            yield Person(client, delivery)
+    finally:
+        running.should_exit = True
+        await task
+        listener.close()
+
+
+async def all_flows(house: House, person: Person) -> list[str]:
+    """Go through every flow; the secrets on the way."""
+    secrets = [PASSWORD, OTHER_PASSWORD]
+
+    def note(*more: str | None) -> None:
+        secrets.extend(secret for secret in (*more, person.access_token, person.refresh_token) if secret)
+
+    await person.sign_in_at("/anonymous/sign-up")
+    note()
+    await person.sign_up()
+    note(house.mail("email_verification")["code"])
+    await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD + "?"})
+    await person.call("GET", f"/verify-email?code={house.mail('email_verification')['code']}")
+    await person.post("/verify-email", {"code": house.mail("email_verification")["code"]})
+    await person.post("/session/refresh", {"refresh_token": person.refresh_token})
+    await person.call("GET", "/me")
+    await person.call("GET", "/sessions")
+    await person.post("/contact-channels", {"value": NEW_EMAIL})
+    update = {"old_password": PASSWORD, "new_password": OTHER_PASSWORD}
+    if person.delivery == "body":
+        update["refresh_token"] = person.refresh_token
+    assert (await person.post("/password/update", update)).status_code == 204
+    await person.post("/password/forgot", {"email": EMAIL})
+    reset = house.mail("password_reset")["code"]
+    note(reset)
+    await person.call("GET", f"/password/reset?code={reset}")
+    await person.post("/password/reset/check", {"code": reset})
+    assert (await person.post("/password/reset", {"code": reset, "password": PASSWORD})).status_code == 204
+    await person.ask_for_code()
+    mail = house.mail("sign_in")
+    note(mail["code"], mail["otp"], mail["code"][6:])
+    await person.call("GET", f"/magic-link/callback?code={mail['code']}")
+    await person.post("/otp/check", person.code_body(mail["otp"]))
+    await person.ask_for_code()
+    mail = house.mail("sign_in")
+    await person.sign_in_at("/otp/sign-in", person.code_body(mail["otp"]))
+    note(mail["code"], mail["otp"], mail["code"][6:])
+    await person.post("/sign-out", {"refresh_token": person.refresh_token})
+    return secrets
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["publishable-key", "secret-key"])
+async def test_no_token_code_password_or_key_is_ever_logged(
+    house: House, keyed_house: House, delivery: Delivery, keyed: bool, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "httpcore")  # at DEBUG it writes every header of an answer, this client's cookies too
+    place = keyed_house if keyed else house
+    async with at_a_real_server(place.app, delivery) as person:
+        secrets = await all_flows(place, person)
+    secrets += [place.server.publishable_client_key, place.server.secret_server_key]
+    written = "\n".join(caplog.handler.format(record) for record in caplog.records)
+    assert "HTTP Request: POST" in written, "httpx's lines are among them"
+    assert '/password/reset?code=[redacted] HTTP/1.1" 200' in written, "and uvicorn's"
+    assert [secret for secret in secrets if secret in written] == []
