@@ -81,7 +81,7 @@ async def test_no_token_code_password_or_key_is_ever_logged(
     house: House, keyed_house: House, delivery: Delivery, keyed: bool, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.INFO, "httpcore")  # at DEBUG it writes every header of an answer, this client's cookies too
+    caplog.set_level(logging.INFO, "httpcore")  # at DEBUG it writes all headers, this client's cookies too
     place = keyed_house if keyed else house
     async with at_a_real_server(place.app, delivery) as person:
         secrets = await all_flows(place, person)
