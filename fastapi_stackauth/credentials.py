@@ -292,6 +292,12 @@ def cookie(scope: Scope, name: str) -> str | None:
     return None
 
 
+def cookie_names(scope: Scope, prefix: str) -> list[str]:
+    """The names of the cookies that begin like this, oldest first, as browsers send them (RFC 6265 §5.4)."""
+    wanted = prefix.encode("ascii")
+    return [key.decode("latin-1") for key, _ in _cookies(scope) if key.startswith(wanted)]
+
+
 def _cookies(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
     for name, value in scope["headers"]:
         if name == b"cookie":

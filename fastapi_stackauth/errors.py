@@ -5,6 +5,7 @@ StackAuthError                      status_code, code, message
 ├── AuthError                       the caller: 401 (who are you?) or 403 (you may not)
 ├── RequestInvalid                  the caller: a request of our own routes has the wrong form (422, or 400 unreadable)
 ├── SecondFactorRequired            the caller: the first factor was right, a code is needed to finish (403)
+├── OAuthFlowInvalid                the caller: came back from a provider without a flow of this app (400)
 ├── RateLimitExceeded               the caller: too many attempts (429)
 ├── SessionTooLarge                 a session that does not fit into a cookie
 ├── ProfileMetadataInvalid          the user's stored metadata does not fit the app's own model
@@ -80,6 +81,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
     "token_not_yet_valid": (401, "The access token is not valid yet."),
     "user_gone": (401, "The user of this access token no longer exists."),
     "session_revoked": (401, "The session of this access token has ended."),
+    "reauthentication_required": (401, "Sign in again to do this."),
     # a known user who may not
     "anonymous_not_allowed": (403, "Guests may not do this: sign up first."),
     "restricted_not_allowed": (403, "This account is restricted for now."),
@@ -140,6 +142,14 @@ class SecondFactorRequired(StackAuthError):
     def __init__(self, attempt: str | None = None) -> None:
         self.attempt = attempt
         super().__init__()
+
+
+class OAuthFlowInvalid(StackAuthError):
+    """A browser came back from a provider without the flow that this app began in it (RFC 9700 §2.1)."""
+
+    status_code = 400
+    code = "oauth_flow_invalid"
+    message = "This sign-in was begun in another browser, took too long or is over: start it again."
 
 
 class RateLimitExceeded(StackAuthError):
@@ -348,13 +358,13 @@ class KnownApiError(AuthServerError):
     def of(
         cls,
         code: str,
-        status_code: int,
+        status_code: int | None = None,
         details: Mapping[str, Any] | None = None,
         *,
         operation: str | None = None,
         request_id: str | None = None,
     ) -> "KnownApiError":
-        """The most specific class for a code; this class itself for codes it does not know."""
+        """The most specific class for a code, with its own status where none is given; this class for unknown codes."""
         return _CLASSES.get(code, KnownApiError)(code, status_code, details, operation=operation, request_id=request_id)
 
     def __str__(self) -> str:

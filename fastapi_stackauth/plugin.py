@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -111,7 +112,7 @@ class StackAuth:
         self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
         self.project = CurrentProject(self.client, clock)
         self.limiter = AttemptLimiter(self.settings)
-        self.live_sessions = LiveSessions(self._session_ids)
+        self.live_sessions = LiveSessions(self._session_times, clock)
 
     def __repr__(self) -> str:
         return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
@@ -161,20 +162,23 @@ class StackAuth:
         delivery: Delivery = "cookie",
         methods: Iterable[Method] | None = None,
         pages: Mapping[Page, str] | None = None,
+        oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
         """The sign-in routes, for `app.include_router(..., prefix=...)`. Several may be mounted in one app.
 
         Args:
             delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
                 request and response bodies, for mobile and command-line apps.
-            methods: the sign-in methods to offer: ``password``, ``otp``, ``anonymous``; all by default.
+            methods: the sign-in methods to offer: ``password``, ``otp``, ``oauth``, ``passkey``, ``anonymous``; all by
+                default.
             pages: the app's own pages, as paths or whole addresses, that links in mails lead to in place of the
                 router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
+            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
 
         Raises:
             ConfigurationError: for a delivery, method or page that does not exist.
         """
-        return build_router(self, delivery=delivery, methods=methods, pages=pages)
+        return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     async def warm_up(self) -> None:
         """Fetch the signing keys now, so that the first request need not wait. For an app's own lifespan.
@@ -205,9 +209,9 @@ class StackAuth:
             )
         setattr(app.state, STATE_KEY, self)
 
-    async def _session_ids(self, access_token: str) -> frozenset[str]:
+    async def _session_times(self, access_token: str) -> Mapping[str, datetime]:
         sessions = await self.client.as_user(access_token).sessions.list()
-        return frozenset(session.id for session in sessions)
+        return {session.id: session.created_at for session in sessions}
 
 
 def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:

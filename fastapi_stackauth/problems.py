@@ -41,11 +41,19 @@ def headers_of(error: StackAuthError) -> dict[str, str]:
     """The headers of an error: WWW-Authenticate for 401 (RFC 6750 §3), Retry-After for 503 (RFC 9110 §10.2.3)."""
     headers = {"cache-control": "no-store"}
     if error.status_code == HTTPStatus.UNAUTHORIZED:
-        missing = error.code == "authentication_required"
-        headers["www-authenticate"] = "Bearer" if missing else 'Bearer error="invalid_token"'
+        headers["www-authenticate"] = _challenge(error)
     if isinstance(error, AuthServerUnavailable | RateLimitExceeded):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     return headers
+
+
+def _challenge(error: StackAuthError) -> str:
+    """What a 401 asks for (RFC 6750 §3; RFC 9470 §3 where the sign-in is too long ago), made of constants."""
+    if error.code == "authentication_required":
+        return "Bearer"
+    if isinstance(error, AuthError) and error.code == "reauthentication_required":
+        return f'Bearer error="insufficient_user_authentication", max_age="{error.details.get("max_age", 0):d}"'
+    return 'Bearer error="invalid_token"'
 
 
 def _public_details(error: StackAuthError) -> Mapping[str, Any]:

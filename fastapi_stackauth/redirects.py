@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi_stackauth.settings import Settings, origin_of
 
 MAX_ADDRESS = 2_000
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def allowed_redirect(address: str | None, settings: Settings) -> str | None:
@@ -23,6 +24,17 @@ def allowed_redirect(address: str | None, settings: Settings) -> str | None:
     if address.startswith("/"):
         return None if address.startswith("//") else address
     return address if _named(address, settings) else None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether this leads to an app on the caller's own machine, on any port (RFC 8252 §7.3)."""
+    if len(address) > MAX_ADDRESS or not _plain(address):
+        return False
+    try:
+        parts, origin = urlsplit(address), origin_of(address)
+    except ValueError:
+        return False
+    return parts.hostname in _LOOPBACK and origin.startswith("http://") and "@" not in parts.netloc
 
 
 def _plain(address: str) -> bool:

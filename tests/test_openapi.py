@@ -112,6 +112,9 @@ def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_des
         "anonymous_sign_up", "session_refresh", "sign_out", "sessions_list", "sessions_end", "sessions_end_others",
         "me", "me_change", "me_delete", "contact_channels_list", "contact_channels_add", "contact_channels_remove",
         "contact_channels_make_primary", "contact_channels_send_verification", "verify_email_page", "verify_email",
+        "oauth_start", "oauth_link", "oauth_finish", "passkey_options", "passkey_sign_in", "passkey_register_options",
+        "passkey_register", "passkey_remove", "mfa_sign_in", "mfa_enrol", "mfa_confirm", "mfa_disable",
+        "connected_accounts_list", "connected_accounts_token",
     }  # fmt: skip
 
 

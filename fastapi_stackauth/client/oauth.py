@@ -4,6 +4,8 @@ The endpoints of OAuth itself take no ``x-stack-*`` headers: the app is known by
 key or the word that stands for none. The secret key is of no use there.
 """
 
+from urllib.parse import urlencode
+
 from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.family import Family, given
 from fastapi_stackauth.models import Authorization, BotChallenge, Handoff, OAuthRefresh, OAuthTokens, SignIn
@@ -44,26 +46,58 @@ class OAuthApi(Family):
             MethodNotEnabled: the project has no such provider, or it is switched off.
             OAuthConnectionError, BotChallengeRequired, BotChallengeFailed, AuthServerMisconfigured, AuthServerError.
         """
-        query = given(
-            **self._client_credentials(),
+        query = self._query(
             redirect_uri=redirect_uri,
             state=state,
             code_challenge=code_challenge,
-            code_challenge_method="S256",
-            response_type="code",
-            grant_type="authorization_code",
-            scope="legacy",
             stack_response_mode="json",
             type="link" if link else "authenticate",
             token=await self._client.access_token(),
             provider_scope=provider_scope,
             error_redirect_uri=error_redirect_uri,
             after_callback_redirect_url=after_callback_redirect_url,
+            bot_challenge=bot_challenge,
         )
-        query |= {name: str(value) for name, value in (bot_challenge.to_json() if bot_challenge else {}).items()}
         path = path_of("/auth/oauth/authorize/{provider_id}", provider_id=provider_id)
         # A repeated call would leave a second flow open at the server, so it is made once for all that it is a GET.
         return await self._client.call(Call("GET", *path, params=query, public=True, idempotent=False), Authorization)
+
+    def authorize_url(
+        self,
+        provider_id: str,
+        *,
+        redirect_uri: str,
+        state: str,
+        code_challenge: str,
+        provider_scope: str | None = None,
+        bot_challenge: BotChallenge | None = None,
+    ) -> str:
+        """Where a browser may ask for the same by itself, of servers that do not say it to an app (`SchemaError`).
+
+        It holds the project's id and publishable key, which are no secrets, and never a token: guests do not keep
+        their id this way. Arguments are those of `authorize`.
+        """
+        query = self._query(
+            redirect_uri=redirect_uri,
+            state=state,
+            code_challenge=code_challenge,
+            type="authenticate",
+            provider_scope=provider_scope,
+            bot_challenge=bot_challenge,
+        )
+        path, _ = path_of("/auth/oauth/authorize/{provider_id}", provider_id=provider_id)
+        return f"{self._client.settings.base_url}/api/v1{path}?{urlencode(query)}"
+
+    def _query(self, *, bot_challenge: BotChallenge | None, **fields: str | None) -> dict[str, str]:
+        query = given(
+            **self._client_credentials(),
+            code_challenge_method="S256",
+            response_type="code",
+            grant_type="authorization_code",
+            scope="legacy",
+            **fields,
+        )
+        return query | {name: str(value) for name, value in (bot_challenge.to_json() if bot_challenge else {}).items()}
 
     async def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str) -> OAuthTokens:
         """The tokens for the code that came back. A wrong `redirect_uri` burns the code (corrections.md C).

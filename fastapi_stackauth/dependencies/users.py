@@ -5,6 +5,7 @@ frozen and hashable, so `app.dependency_overrides` finds them by equality.
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from fastapi.security import SecurityScopes
@@ -61,6 +62,8 @@ class Require(_Demand):
 
     Attributes:
         verified_email: the token must say that the primary e-mail address is verified; else 403 `email_not_verified`.
+        signed_in_within: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
+            RFC 9470's challenge. Renewed tokens do not count. One call for each session, which is remembered.
         live: also ask the auth server whether the session still exists; else 401 `session_revoked`. One call for each
             request. Impersonation sessions are not listed to clients, and so refused (contract/endpoints.json,
             `GET /auth/sessions`).
@@ -78,6 +81,7 @@ class Require(_Demand):
 
     verified_email: bool = False
     live: bool = False
+    signed_in_within: timedelta | None = None
 
     def refusal_of(self, user: User) -> AuthError | None:
         """What stands against a verified user, as far as the token alone tells."""
@@ -95,6 +99,8 @@ class Require(_Demand):
             raise refusal
         if self.live and resolution.credential is not None:  # a user put in place by a test has no session to ask for
             await resolution.stack.live_sessions.check(resolution.credential.token, user)
+        if self.signed_in_within is not None and resolution.credential is not None:
+            await resolution.stack.live_sessions.check_recent(resolution.credential.token, user, self.signed_in_within)
         connection.scope["state"]["user"] = user
         return user
 

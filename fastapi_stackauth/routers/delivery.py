@@ -16,7 +16,8 @@ from fastapi_stackauth.routers.route import mount_of
 from fastapi_stackauth.verification.claims import parse_token
 
 MFA_FLOW = "mfa"
-MFA_SECONDS = 300  # contract/tokens.md §7
+MFA_SECONDS = 900
+"""How long the browser keeps an attempt: longer than the auth server does, which can so say that it has expired."""
 
 _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fastapi import Request
 
-from fastapi_stackauth.credentials import cookie
+from fastapi_stackauth.credentials import cookie, cookie_names
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.sessions import cookies_of
 
@@ -35,3 +35,9 @@ def forget(request: Request, stack: InstalledStack, flow: str) -> None:
     """Remove what the browser keeps for a flow."""
     policy = stack.sessions.policy
     cookies_of(request.scope).set(policy.name(flow), policy.remove(flow))
+
+
+def open_flows(request: Request, stack: InstalledStack, prefix: str) -> list[str]:
+    """The flows whose names begin like this that the browser has begun and not ended, oldest first."""
+    start = stack.sessions.policy.name("")
+    return [name.removeprefix(start) for name in cookie_names(request.scope, start + prefix)]

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 
+from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
     RateLimitExceeded,
@@ -66,9 +67,14 @@ def add(
     description: str | None = None,
     errors: tuple[StackAuthError, ...] = (),
     limited: bool = False,
+    redirects: bool = False,
+    demands: tuple[Require, ...] = (),
+    also: Mapping[int, str] = MappingProxyType({}),
     openapi_extra: dict[str, Any] | None = None,
 ) -> None:
-    """Put a route on a router. Without a response model it answers 204.
+    """Put a route on a router. Without a response model it answers 204, or 303 where it `redirects`.
+
+    `demands` are made of the caller beside those of the handler; `also` describes further answers by status.
 
     Unsafe routes are guarded against requests that another site makes a browser send.
     """
@@ -78,7 +84,9 @@ def add(
     if limited:
         errors = (*errors, RateLimitExceeded(30))
     answer: dict[str, Any] = {"status_code": status_code}
-    if response_model is None:
+    if redirects:
+        answer = {"status_code": 303, "response_class": Response}
+    elif response_model is None:
         answer = {"status_code": 204, "response_class": Response}
     router.add_api_route(
         path,
@@ -89,9 +97,9 @@ def add(
         description=description or handler.__doc__,
         response_model=response_model,
         response_description=response_description,
-        dependencies=[SameSite] if unsafe else [],
+        dependencies=[*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)],
         tags=[tag],
-        responses=answers(*errors),
+        responses={**answers(*errors), **{status: {"description": text} for status, text in also.items()}},
         openapi_extra=openapi_extra,
         **answer,
     )

@@ -27,6 +27,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
 from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import client_of, count_attempt
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
 from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
@@ -41,7 +42,7 @@ TYPED, WHOLE = 6, 45
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # contract/tokens.md §3
 
 
-class CodeRequest(Form):
+class CodeRequest(Challenged):
     """Whom to send a code."""
 
     email: str = Field(max_length=320, description="The e-mail address.", examples=["ada@example.com"])
@@ -115,7 +116,7 @@ async def send(body: CodeRequest, request: Request, stack: RouteStack) -> CodeSe
 
     The answer is the same whether or not the address has an account, and whether or not it may get one.
     """
-    return CodeSentToApp(nonce=await _send(body.email, request, stack))
+    return CodeSentToApp(nonce=await _send(body, request, stack))
 
 
 async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: RouteStack) -> CodeSent:
@@ -129,19 +130,19 @@ async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: R
         if allowed_redirect(body.return_to, stack.settings) is None:
             raise RequestInvalid((("body.return_to", "Redirects may not lead there"),))
         facts["return_to"] = body.return_to
-    facts["nonce"] = await _send(body.email, request, stack)
+    facts["nonce"] = await _send(body, request, stack)
     flows.remember(request, stack, FLOW, facts, CODE_SECONDS)
     return CodeSent()
 
 
-async def _send(email: str, request: Request, stack: InstalledStack) -> str:
+async def _send(body: CodeRequest, request: Request, stack: InstalledStack) -> str:
     """Send the mail; its nonce, or one that belongs to nothing where no mail may be sent."""
-    await count_attempt(request, stack, "otp_send", email)
+    await count_attempt(request, stack, "otp_send", body.email)
     client = await client_of(request, stack)
     link = page_address(request, stack, "magic_link", "/otp/send", MAGIC_LINK)
     sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
     with telling_nothing():
-        sent = await client.otp.send_sign_in_code(email=email, callback_url=link)
+        sent = await client.otp.send_sign_in_code(email=body.email, callback_url=link, bot_challenge=body.bot_challenge)
     return sent.nonce
 
 

@@ -25,6 +25,7 @@ from fastapi_stackauth.errors import (
     UserHasNoPassword,
 )
 from fastapi_stackauth.models import SignIn
+from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
 from fastapi_stackauth.routers.links import RESET, log_untrusted_link, telling_nothing, verification_link
@@ -53,6 +54,13 @@ ResetCode = Annotated[
 
 class PasswordCredentials(Form):
     """An e-mail address and its password."""
+
+    email: Email
+    password: Password
+
+
+class NewAccount(Challenged):
+    """The e-mail address and the password of a new account."""
 
     email: Email
     password: Password
@@ -104,28 +112,30 @@ class ChangedPasswordOfApp(ChangedPassword):
 # --- signing up and in ---
 
 
-async def sign_up(credentials: PasswordCredentials, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+async def sign_up(account: NewAccount, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Make an account and sign in to it. A guest who signs up keeps their id.
 
     A mail with a link that verifies the address goes out where the app has a public address (`app_url`) that the
     project trusts.
     """
-    await count_attempt(request, stack, "password_sign_up", credentials.email)
+    await count_attempt(request, stack, "password_sign_up", account.email)
     client = await client_of(request, stack, upgrade=True)
     link = verification_link(request, stack, "/password/sign-up")
     with first_factor(request, stack):
-        signed_in = await _signed_up(client, credentials, link)
+        signed_in = await _signed_up(client, account, link)
     return deliver(request, stack, signed_in, is_new_user=True)
 
 
-async def _signed_up(client: StackAuthClient, credentials: PasswordCredentials, link: str | None) -> SignIn:
-    email, password = credentials.email, credentials.password.get_secret_value()
+async def _signed_up(client: StackAuthClient, account: NewAccount, link: str | None) -> SignIn:
+    email, password, challenge = account.email, account.password.get_secret_value(), account.bot_challenge
     try:
-        return await client.password.sign_up(email=email, password=password, verification_callback_url=link)
+        return await client.password.sign_up(
+            email=email, password=password, verification_callback_url=link, bot_challenge=challenge
+        )
     except RedirectUrlNotAllowed as error:
         # The server refuses an untrusted link before it does anything, and a missing mail must keep nobody out.
         log_untrusted_link(error)
-        return await client.password.sign_up(email=email, password=password)
+        return await client.password.sign_up(email=email, password=password, bot_challenge=challenge)
 
 
 async def sign_in(credentials: PasswordCredentials, request: Request, stack: RouteStack) -> SignedIn | Tokens:

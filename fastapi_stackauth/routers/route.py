@@ -44,10 +44,12 @@ class Mount:
     Attributes:
         delivery: how its tokens travel.
         pages: addresses of the app's own pages, in place of those that the router brings.
+        oauth_scopes: by provider, the scopes to ask for beside those of a plain sign-in.
     """
 
     delivery: Delivery
     pages: Mapping[Page, str]
+    oauth_scopes: Mapping[str, str]
 
 
 class AuthRoute(APIRoute):
@@ -157,13 +159,15 @@ async def _handled(handle: Handle, request: Request) -> Response:
             raise
         raise RequestInvalid(status_code=400) from None
     except AuthServerError as error:
-        if (meant := _meant(error)) is error:
+        if (meant := meaning_of(error)) is error:
             raise
     raise meant
 
 
-def _meant(error: AuthServerError) -> StackAuthError:
+def meaning_of(error: StackAuthError) -> StackAuthError:
     """What an error of the auth server means for who called a route: their token, or a fault of the set-up."""
+    if not isinstance(error, AuthServerError):
+        return error
     if isinstance(error, RedirectUrlNotAllowed):
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
     return refusal_of(error) or error

@@ -7,19 +7,38 @@ from fastapi import APIRouter
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.installed import InstalledStack
-from fastapi_stackauth.routers import account, anonymous, contact_channels, otp, password, session
+from fastapi_stackauth.routers import (
+    account,
+    anonymous,
+    connected_accounts,
+    contact_channels,
+    mfa,
+    oauth,
+    otp,
+    passkey,
+    password,
+    session,
+)
 from fastapi_stackauth.routers import methods as offer
 from fastapi_stackauth.routers.route import Delivery, Mount, Page, route_class_for
 
-Method = Literal["password", "otp", "anonymous"]
+Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
 
 AddRoutes = Callable[[APIRouter, Delivery], None]
 _METHODS: Mapping[Method, AddRoutes] = {
     "password": password.add_routes,
     "otp": otp.add_routes,
+    "oauth": oauth.add_routes,
+    "passkey": passkey.add_routes,
     "anonymous": anonymous.add_routes,
 }
-_ALWAYS: tuple[AddRoutes, ...] = (session.add_routes, account.add_routes, contact_channels.add_routes)
+_ALWAYS: tuple[AddRoutes, ...] = (
+    mfa.add_routes,
+    session.add_routes,
+    account.add_routes,
+    contact_channels.add_routes,
+    connected_accounts.add_routes,
+)
 
 
 def build_router(
@@ -28,6 +47,7 @@ def build_router(
     delivery: Delivery,
     methods: Iterable[Method] | None = None,
     pages: Mapping[Page, str] | None = None,
+    oauth_scopes: Mapping[str, str] | None = None,
 ) -> APIRouter:
     """A router with the sign-in routes of one stack, for `app.include_router`.
 
@@ -38,7 +58,7 @@ def build_router(
     _check("delivery", [delivery], get_args(Delivery))
     _check("methods", chosen, get_args(Method))
     _check("pages", pages or (), get_args(Page))
-    router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}))))
+    router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))))
     sign_in_routes = (_METHODS[method] for method in dict.fromkeys(chosen))
     for add_routes in (offer.add_routes, *sign_in_routes, *_ALWAYS):
         add_routes(router, delivery)

@@ -1,28 +1,38 @@
-"""Whether a session still exists, asked of the auth server: for what must not outlive a revocation.
+"""Whether a session still exists, and when it began, asked of the auth server.
 
-A token stays genuine until it expires, whatever became of its session (contract/tokens.md §1); the list of
-sessions alone tells.
+A token stays genuine until it expires, whatever became of its session, and is made anew without anybody signing in
+(contract/tokens.md §1 and §3); the list of sessions alone tells.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 
 from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.loops import NextFlight
 from fastapi_stackauth.models import User
 from fastapi_stackauth.verification.fallback import verdict_of
 
+_REMEMBERED = 10_000
+
 
 class LiveSessions:
     """Asks for the sessions of a user, once for all who ask at a time.
 
     Args:
-        session_ids: from an access token to the ids of the sessions that its user has now.
+        sessions: from an access token to the sessions that its user has now, by id, with the time each began.
+        clock: unix time in seconds.
     """
 
-    def __init__(self, session_ids: Callable[[str], Awaitable[frozenset[str]]]) -> None:
-        self._session_ids = session_ids
-        self._flight: NextFlight[frozenset[str]] = NextFlight()
+    def __init__(
+        self, sessions: Callable[[str], Awaitable[Mapping[str, datetime]]], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
+        self._began: OrderedDict[str, float] = OrderedDict()
 
     async def check(self, token: str, user: User) -> None:
         """Return where the user's session is in the auth server's list now.
@@ -32,13 +42,35 @@ class LiveSessions:
             VerificationUnavailable: the auth server cannot be asked.
             AuthServerMisconfigured: the auth server refuses this app.
         """
+        await self._ask(token, user)
+
+    async def check_recent(self, token: str, user: User, within: timedelta) -> None:
+        """Return where the user's session began no longer than this ago. When it began never changes, so it is kept.
+
+        Raises:
+            AuthError: 401 `reauthentication_required` (RFC 9470), `session_revoked`, or what the auth server holds
+                against the token.
+            VerificationUnavailable, AuthServerMisconfigured: as `check` does.
+        """
+        began = self._began.get(user.session_id or "")
+        if began is None:
+            began = await self._ask(token, user)
+        if self._clock() - began > within.total_seconds():
+            raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
+
+    async def _ask(self, token: str, user: User) -> float:
+        """When the user's session began, in unix seconds."""
         digest = hashlib.sha256(token.encode()).digest()
         try:
-            session_ids = await self._flight.run(digest, lambda: self._session_ids(token))
+            sessions = await self._flight.run(digest, lambda: self._sessions(token))
         except AuthServerError as error:
             raise verdict_of(error) from None
-        if user.session_id not in session_ids:
+        if user.session_id is None or user.session_id not in sessions:
             raise AuthError("session_revoked")
+        began = self._began[user.session_id] = sessions[user.session_id].timestamp()
+        while len(self._began) > _REMEMBERED:
+            self._began.popitem(last=False)
+        return began
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""

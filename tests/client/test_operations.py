@@ -31,7 +31,7 @@ def test_no_method_claims_an_operation_that_the_contract_does_not_have():
 
 def test_every_method_of_every_family_is_tried_by_the_table():
     """Methods that only combine others, or give another form of them, are tried by tests of their own."""
-    combining = {"check", "list_for_user", "fetch", "refresh"}
+    combining = {"check", "list_for_user", "fetch", "refresh", "authorize_url"}
     called = set()
     for act in [*ALL.values()]:
         code = inspect.unwrap(act).__code__

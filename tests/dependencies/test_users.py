@@ -1,6 +1,7 @@
 """`current_user`, `optional_user`, `Require` and what is derived from them."""
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
@@ -22,7 +23,7 @@ from fastapi_stackauth import (
 )
 from tests.dependencies.helpers import Preferences, answer_of, protect
 from tests.support.asgi import bearer, call
-from tests.support.forge import SUBJECT, Signer
+from tests.support.forge import NOW, SUBJECT, Signer
 from tests.support.world import World, until
 
 KIND_CODES = {"normal": None, "restricted": "restricted_not_allowed", "anonymous": "anonymous_not_allowed"}
@@ -289,3 +290,43 @@ async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer
 
     assert (await call(app, "/token", [bearer(token)])).json is True
     assert await answer_of(app, bearer(signer.token("anonymous")), path="/token") == "403 anonymous_not_allowed"
+
+
+# --- a recent sign-in ------------------------------------------------------------------------------------
+
+
+async def test_a_sign_in_must_be_recent_where_that_is_demanded(world: World, app: FastAPI, signer: Signer):
+    protect(app, Require(signed_in_within=timedelta(minutes=10)))
+    world.server.began = world.clock.now - 600
+    assert await answer_of(app, bearer(signer.token())) == SUBJECT
+    world.clock.now += 1
+    answer = await call(app, "/it", [bearer(signer.token())])
+    assert (answer.status, answer.json["code"], answer.json["details"]) == (
+        401,
+        "reauthentication_required",
+        {"max_age": 600},
+    )
+    challenge = 'Bearer error="insufficient_user_authentication", max_age="600"'
+    assert answer.headers["www-authenticate"] == challenge
+    assert world.server.count("/sessions") == 1, "when a session began never changes"
+
+
+async def test_a_session_that_is_not_listed_is_not_recent(world: World, app: FastAPI, signer: Signer):
+    protect(app, Require(signed_in_within=timedelta(days=1)))
+    world.server.sessions = []
+    assert await answer_of(app, bearer(signer.token())) == "401 session_revoked"
+
+
+async def test_a_recent_and_a_live_session_are_asked_for_at_once(world: World, app: FastAPI, signer: Signer):
+    world.server.began = NOW
+    protect(app, Require(live=True, signed_in_within=timedelta(minutes=10)))
+    assert await answer_of(app, bearer(signer.token())) == SUBJECT
+    assert world.server.count("/sessions") == 1
+
+
+async def test_whether_a_sign_in_is_recent_cannot_be_said_while_the_server_is_down(
+    world: World, app: FastAPI, signer: Signer
+):
+    protect(app, Require(signed_in_within=timedelta(minutes=10)))
+    world.server.me = "503"
+    assert await answer_of(app, bearer(signer.token())) == "503 verification_unavailable"

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from tests.routers.callers import PASSWORD
 
+NOTHING = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 VALUES: dict[str, Any] = {
     "email": "new@example.com",
     "value": "new@example.org",
@@ -15,7 +16,15 @@ VALUES: dict[str, Any] = {
     "new_password": PASSWORD,
     "code": "0" * 45,
     "refresh_token": "0" * 45,
+    "credential": {"id": "AA", "rawId": "AA", "type": "public-key", "response": {"clientDataJSON": "e30"}},
+    "redirect_uri": "http://127.0.0.1:7777/back",
+    "state": "state-state-state",
+    "code_challenge": "c" * 43,
+    "code_verifier": "v" * 43,
+    "attempt": "0" * 45,
+    "secret": "A" * 32,
 }
+SIX_DIGITS = ("mfa_sign_in", "mfa_confirm")
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,17 @@ class Route:
     @property
     def concrete(self) -> str:
         """The path with ids that fit but belong to nothing."""
-        nothing = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
-        return self.path.replace("{session_id}", nothing).replace("{channel_id}", nothing)
+        values = {"{session_id}": NOTHING, "{channel_id}": NOTHING, "{provider}": "github", "{flow}": "f" * 43}
+        path = self.path
+        for name, value in values.items():
+            path = path.replace(name, value)
+        return path
 
     @property
     def body(self) -> dict[str, Any] | None:
         """A body with the required fields."""
-        return {name: VALUES[name] for name in self.required} if self.takes_json else None
+        values = {**VALUES, "code": "123456"} if self.operation_id.endswith(SIX_DIGITS) else VALUES
+        return {name: values[name] for name in self.required} if self.takes_json else None
 
 
 def operations(app: FastAPI, prefix: str) -> list[Route]:

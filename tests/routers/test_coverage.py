@@ -13,7 +13,7 @@ from tests.routers.callers import PREFIXES
 from tests.routers.operations import Route, operations
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
-AREAS = {"auth/password", "auth/otp", "auth/anonymous", "auth/sessions", "contact-channels"}
+AREAS = {"contact-channels", "connected-accounts"}
 CHANNEL = "/contact-channels/{user_id}/{contact_channel_id}"
 
 ROUTES = {
@@ -42,11 +42,34 @@ ROUTES = {
     f"POST {CHANNEL}/send-verification-code": "contact_channels_send_verification",
     "POST /contact-channels/verify": "verify_email",
     "GET /projects/current": "methods",
+    "POST /auth/mfa/sign-in": "mfa_sign_in",
+    "POST /auth/passkey/initiate-passkey-authentication": "passkey_options",
+    "POST /auth/passkey/sign-in": "passkey_sign_in",
+    "POST /auth/passkey/initiate-passkey-registration": "passkey_register_options",
+    "POST /auth/passkey/register": "passkey_register",
+    "GET /connected-accounts/{user_id}": "connected_accounts_list",
+    "POST /connected-accounts/{user_id}/{provider_id}/access-token": "connected_accounts_token",
+    "POST /connected-accounts/{user_id}/{provider_id}/{provider_account_id}/access-token": "connected_accounts_token",
 }
+FLOWS = {
+    "GET /auth/oauth/authorize/{provider_id}": {"cookie": "oauth_authorize", "body": "oauth_start"},
+    "POST /auth/oauth/token": {"cookie": "oauth_callback", "body": "oauth_finish"},
+}
+"""What OAuth's own endpoints, which take no access type, become."""
 WITHOUT_ROUTE = {
     f"GET {CHANNEL}": "the list has all that one would show",
     "POST /contact-channels/send-verification-code": "the auth server calls it deprecated; there is another way",
     "POST /contact-channels/verify/check-code": "verifying takes nothing but the code: just verify",
+    "POST /auth/cli": "a command-line app signs in by the auth server's own pages",
+    "POST /auth/cli/poll": "the same",
+    "POST /auth/cli/complete": "the same",
+    "POST /auth/oauth/callback/apple/native": "a native Apple app calls it, with a token that only Apple gives",
+    "POST /auth/oauth/cross-domain/authorize": "the vendor's own pages hand a session to another domain with it",
+}
+SERVERS_OWN = {
+    "GET /auth/oauth/callback/{provider_id}": "the provider sends the browser there, not the app",
+    "POST /auth/oauth/callback/{provider_id}": "the same",
+    "POST /auth/oauth/connected-accounts/{provider_id}/access-token": "it is gone: /connected-accounts has it",
 }
 
 EVERYWHERE = {
@@ -69,6 +92,7 @@ BY_ROUTE = {
         "SCHEMA_ERROR",
     },  # a browser's session: 401 by our own code
     "sessions_list": {"SCHEMA_ERROR"},  # nobody chooses whose
+    "mfa_sign_in": {"SCHEMA_ERROR"},  # what is no code is refused unsent
 }
 
 
@@ -78,7 +102,11 @@ def everybodys() -> list[dict[str, Any]]:
         operation
         for operation in CONTRACT
         if "client" in operation["access_types"]
-        and (operation["area"] in AREAS or operation["path"].endswith(("/users/me", "/projects/current")))
+        and (
+            operation["area"] in AREAS
+            or operation["area"].startswith("auth/")
+            or operation["path"].endswith(("/users/me", "/projects/current"))
+        )
     ]
 
 
@@ -103,9 +131,18 @@ def routes_of(app: FastAPI, delivery: str) -> dict[str, Route]:
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
 def test_every_operation_that_a_person_may_ask_for_has_a_route_or_a_reason(app: FastAPI, delivery: str):
     asked = {name_of(operation) for operation in everybodys()}
-    assert len(asked) >= 28
+    assert len(asked) >= 40
     assert asked == set(ROUTES) | set(WITHOUT_ROUTE)
     assert set(ROUTES.values()) <= set(routes_of(app, delivery))
+
+
+def test_every_operation_of_sign_in_that_takes_no_access_type_has_a_route_or_a_reason(app: FastAPI):
+    rest = {name_of(o) for o in CONTRACT if o["area"].startswith("auth/") and "client" not in o["access_types"]}
+    opened = {name for name in rest if name.startswith(("GET /auth/oauth", "POST /auth/oauth"))}
+    assert set(FLOWS) | set(SERVERS_OWN) == opened
+    for deliveries in FLOWS.values():
+        for delivery, route in deliveries.items():
+            assert route in routes_of(app, delivery)
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
@@ -126,8 +163,8 @@ def test_both_routers_in_one_app_have_names_of_their_own_and_a_valid_schema(app:
     names = [operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))
     cookie, body = (set(routes_of(app, delivery)) for delivery in ("cookie", "body"))
-    assert cookie - body == {"magic_link_button"}
-    assert body <= cookie
+    assert cookie - body == {"magic_link_button", "oauth_authorize", "oauth_callback"}
+    assert body - cookie == {"oauth_start", "oauth_finish"}
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])

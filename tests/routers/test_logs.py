@@ -5,14 +5,17 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pyotp
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
 from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
+from tests.routers.test_oauth import at_the_provider, begin
 
 OTHER_PASSWORD, NEW_EMAIL = "another battery staple", "ada@example.org"
 
@@ -72,8 +75,26 @@ async def all_flows(house: House, person: Person) -> list[str]:
     mail = house.mail("sign_in")
     await person.sign_in_at("/otp/sign-in", person.code_body(mail["otp"]))
     note(mail["code"], mail["otp"], mail["code"][6:])
+    secret = (await person.post("/mfa/enrol")).json()["secret"]
+    confirmation = {"code": pyotp.TOTP(secret).now()}
+    await person.post("/mfa/confirm", {**confirmation, **({"secret": secret} if person.delivery == "body" else {})})
+    note(secret)
     await person.post("/sign-out", {"refresh_token": person.refresh_token})
+    if person.delivery == "cookie":
+        secrets += await oauth_flow(person)
     return secrets
+
+
+async def oauth_flow(browser: Person) -> list[str]:
+    """Sign a guest in at a provider; the secrets on the way."""
+    await browser.sign_in_at("/anonymous/sign-up")
+    guest = browser.access_token
+    async with httpx.AsyncClient() as internet:
+        back = urlsplit(await at_the_provider(internet, await begin(browser), email="guest@example.com"))
+    answer = await browser.client.get(f"{back.path}?{back.query}")
+    assert answer.status_code == 303
+    query = parse_qs(back.query)
+    return [guest, query["code"][0], query["state"][0], browser.access_token, browser.refresh_token]
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["publishable-key", "secret-key"])

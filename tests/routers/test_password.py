@@ -213,3 +213,14 @@ async def test_an_account_without_a_password_gets_its_first_and_only_once(house:
 )
 async def test_only_who_is_signed_in_changes_a_password(person: Person, path: str, body: dict[str, str]):
     assert_problem(await person.post(path, body), 401, "authentication_required")
+
+
+async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(house: House, person: Person):
+    account = {"email": EMAIL, "password": PASSWORD}
+    for path, body in (("/password/sign-up", account), ("/otp/send", {"email": "new@example.com"})):
+        asked = await person.post(path, {**body, "bot_challenge_phase": "invisible"})
+        assert_problem(asked, 409, "BOT_CHALLENGE_REQUIRED")
+        failed = await person.post(path, {**body, "bot_challenge_unavailable": "true"})
+        assert_problem(failed, 400, "BOT_CHALLENGE_FAILED")
+        solved = {"bot_challenge_phase": "visible", "bot_challenge_token": "mock-turnstile-ok:1"}
+        assert (await person.post(path, {**body, **solved})).status_code == 200

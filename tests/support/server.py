@@ -20,6 +20,7 @@ class FakeAuthServer:
         me: how `/users/me` and the sessions behave: ok, 503, hang, gone, expired, unparsable, project, keys or text.
         subject: whose account `/users/me` shows.
         sessions: the ids of the sessions that exist.
+        began: when they began, in unix seconds.
         gate: while it is closed, `slow` answers wait; what they say is settled before.
         headers: extra headers of the key endpoint.
         requests: every request, as (path, query, headers).
@@ -31,6 +32,7 @@ class FakeAuthServer:
         self.me = "ok"
         self.subject = SUBJECT
         self.sessions = [SESSION]
+        self.began = 0.001
         self.gate = asyncio.Event()
         self.headers: list[tuple[bytes, bytes]] = []
         self.requests: list[tuple[str, dict[str, list[str]], dict[str, str]]] = []
@@ -90,9 +92,9 @@ class FakeAuthServer:
         status, headers, body = _json(published)
         return status, [*headers, *self.headers], body
 
-    @staticmethod
-    def _session(name: str) -> dict[str, Any]:
-        return {"id": name, "user_id": SUBJECT, "created_at": 1, "is_impersonation": False, "last_used_at": None}
+    def _session(self, name: str) -> dict[str, Any]:
+        began = int(self.began * 1000)
+        return {"id": name, "user_id": SUBJECT, "created_at": began, "is_impersonation": False, "last_used_at": None}
 
 
 _REFUSALS: dict[str, tuple[int, str]] = {

@@ -67,7 +67,7 @@ class World:
         server = FakeAuthServer(signer)
         clock, monotonic = Clock(NOW + 1), Clock(1_000.0)
         settings: dict[str, Any] = {"project_id": PROJECT, "base_url": BASE, "jwks_timeout": 0.02} | options
-        stack = StackAuth(transport=transport or Line(server), **settings)
+        stack = StackAuth(transport=transport or Line(server), clock=clock, **settings)
         stack.verifier = Verifier(stack.settings, stack.client, clock=clock, monotonic=monotonic)
         return cls(signer, server, clock, monotonic, stack)
 

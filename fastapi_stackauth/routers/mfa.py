@@ -1,0 +1,223 @@
+"""The second factor: six digits from an authenticator app (TOTP, RFC 6238; contract/tokens.md §8)."""
+
+import base64
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import pyotp
+from fastapi import APIRouter, Request
+from fastapi.security import SecurityScopes
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from fastapi_stackauth.dependencies import Require
+from fastapi_stackauth.errors import (
+    AuthError,
+    InvalidTotpCode,
+    SchemaError,
+    VerificationCodeExpired,
+    VerificationCodeNotFound,
+)
+from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.models import CurrentUserUpdate, User
+from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.delivery import MFA_FLOW, SignedIn, Tokens, deliver
+from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
+from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
+
+TAG = "mfa"
+ENROLMENT_FLOW = "totp"
+ENROLMENT_SECONDS = 900
+RECENT = timedelta(minutes=10)
+SECRET_LENGTH = 32  # base32 characters: 160 bits, as RFC 4226 §4 recommends
+
+_RECENT_USER = Require(allow_anonymous=True, signed_in_within=RECENT)
+
+
+def _in_base32(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Z2-7]*", value.get_secret_value()):
+        raise ValueError("must be base32")
+    return value
+
+
+Digits = Annotated[
+    SecretStr,
+    Field(
+        min_length=6, max_length=6, description="The six digits that the authenticator app shows.", examples=["287082"]
+    ),
+]
+Secret = Annotated[
+    SecretStr,
+    AfterValidator(_in_base32),
+    Field(
+        min_length=SECRET_LENGTH,
+        max_length=SECRET_LENGTH,
+        description="The secret that `/mfa/enrol` gave.",
+        examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"],
+    ),
+]
+
+
+class Code(Form):
+    """What the authenticator app shows."""
+
+    code: Digits
+
+
+class CodeOfApp(Code):
+    """What the authenticator app shows, and the sign-in that waits for it."""
+
+    attempt: SecretStr = Field(
+        min_length=1,
+        max_length=200,
+        description="What came with `mfa_required`.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    )
+
+
+class ConfirmationOfApp(Code):
+    """A first code, and the secret that it was made from."""
+
+    secret: Secret
+
+
+class Enrolment(BaseModel):
+    """What an authenticator app needs. Nothing is switched on until a first code fits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    secret: str = Field(
+        repr=False,
+        description="The secret in base32, for typing it in.",
+        examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"],
+    )
+    uri: str = Field(
+        repr=False,
+        description="The same as an `otpauth://` address, for a QR code.",
+        examples=["otpauth://totp/Notes:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Notes"],
+    )
+
+
+# --- signing in ---
+
+
+async def sign_in(body: CodeOfApp, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Finish a sign-in that answered `mfa_required`. A wrong code can be tried again, for five minutes."""
+    return await _signed_in(request, stack, body.attempt.get_secret_value(), body.code)
+
+
+async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> SignedIn | Tokens:
+    """Finish a sign-in that answered `mfa_required`, or came back with `?mfa=required`, in this browser.
+
+    A wrong code can be tried again, for five minutes.
+    """
+    attempt = flows.recall(request, stack, MFA_FLOW).get("attempt", "")
+    signed_in = await _signed_in(request, stack, attempt, body.code)
+    flows.forget(request, stack, MFA_FLOW)
+    return signed_in
+
+
+async def _signed_in(request: Request, stack: InstalledStack, attempt: str, code: SecretStr) -> SignedIn | Tokens:
+    await count_attempt(request, stack, "mfa_sign_in", attempt)
+    if not attempt:
+        raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
+    client = await client_of(request, stack)
+    tokens = await client.mfa.sign_in(attempt_code=attempt, totp=code.get_secret_value())
+    return deliver(request, stack, tokens, is_new_user=False)
+
+
+# --- switching it on and off ---
+
+
+async def enrol(stack: RouteStack, user: SignedInUser) -> Enrolment:
+    """Begin to switch the second factor on: show the address as a QR code, and ask for a first code (`/mfa/confirm`).
+
+    Until then the app alone keeps the secret, and sends it back.
+    """
+    secret = pyotp.random_base32(SECRET_LENGTH)
+    issuer = (await stack.project.get()).display_name
+    uri = pyotp.TOTP(secret).provisioning_uri(name=user.email or user.display_name or user.id, issuer_name=issuer)
+    return Enrolment(secret=secret, uri=uri)
+
+
+async def enrol_browser(request: Request, stack: RouteStack, user: SignedInUser) -> Enrolment:
+    """Begin to switch the second factor on: show the address as a QR code, and ask for a first code (`/mfa/confirm`).
+
+    This browser keeps the secret until then, in an HttpOnly cookie, for 15 minutes.
+    """
+    enrolment = await enrol(stack, user)
+    flows.remember(request, stack, ENROLMENT_FLOW, {"secret": enrolment.secret}, ENROLMENT_SECONDS)
+    return enrolment
+
+
+async def confirm(
+    body: ConfirmationOfApp, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
+) -> None:
+    """Switch the second factor on, with a first code that fits. Every sign-in asks for one from then on."""
+    await _switch_on(request, stack, user, client, body.secret.get_secret_value(), body.code)
+
+
+async def confirm_browser(
+    body: Code, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
+) -> None:
+    """Switch the second factor on, with a first code that fits. Every sign-in asks for one from then on."""
+    secret = flows.recall(request, stack, ENROLMENT_FLOW).get("secret", "")
+    await _switch_on(request, stack, user, client, secret, body.code)
+    flows.forget(request, stack, ENROLMENT_FLOW)
+
+
+async def _switch_on(
+    request: Request, stack: InstalledStack, user: User, client: PersonsClient, secret: str, code: SecretStr
+) -> None:
+    await count_attempt(request, stack, "mfa_confirm", user.id)
+    if not secret:
+        raise VerificationCodeExpired("VERIFICATION_CODE_EXPIRED")
+    account = await client.users.me()
+    if account.requires_totp_mfa:  # else whoever holds a session could put their own secret in place of the person's
+        await _RECENT_USER(request, SecurityScopes())
+    if not _fits(secret, code.get_secret_value()):
+        raise InvalidTotpCode("INVALID_TOTP_CODE")
+    await client.users.update_me(CurrentUserUpdate(totp_secret_base64=_base64_of(secret)))
+
+
+async def disable(client: PersonsClient) -> None:
+    """Switch the second factor off. The sign-in must be fresh: 401 `reauthentication_required` after ten minutes."""
+    await client.users.update_me(CurrentUserUpdate(totp_secret_base64=None))
+
+
+def _fits(secret: str, code: str) -> bool:
+    """Whether a code is the secret's now, or half a minute ago: people need a moment to type (RFC 6238 §5.2)."""
+    try:
+        return code.isascii() and pyotp.TOTP(secret).verify(code, valid_window=1)
+    except ValueError:  # a cookie of nonsense
+        return False
+
+
+def _base64_of(secret: str) -> str:
+    return base64.b64encode(base64.b32decode(secret)).decode()
+
+
+# --- on a router ---
+
+_WRONG = InvalidTotpCode("INVALID_TOTP_CODE")
+_TOO_LONG_AGO = AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())})
+
+
+def add_routes(router: APIRouter, delivery: Delivery) -> None:
+    """Put these routes on a router."""
+    browser = delivery == "cookie"
+    add_sign_in(router, delivery, "/mfa/sign-in", sign_in_browser if browser else sign_in, operation="mfa_sign_in",
+                summary="Finish a sign-in with a code", tag=TAG, errors=(*VERIFICATION_CODE_ERRORS, _WRONG),
+                second_factor=False)  # fmt: skip
+    add(router, delivery, "/mfa/enrol", enrol_browser if browser else enrol, operation="mfa_enrol",
+        summary="Begin to switch the second factor on", response_model=Enrolment,
+        response_description="What the authenticator app needs.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
+    add(router, delivery, "/mfa/confirm", confirm_browser if browser else confirm, operation="mfa_confirm",
+        summary="Switch the second factor on", response_description="It is on.", tag=TAG,
+        errors=(*SIGNED_OUT, _TOO_LONG_AGO, _WRONG, SchemaError("SCHEMA_ERROR"),
+                *((VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),) if browser else ())),
+        limited=True)  # fmt: skip
+    add(router, delivery, "/mfa/disable", disable, operation="mfa_disable", summary="Switch the second factor off",
+        response_description="It is off.", tag=TAG, errors=(*SIGNED_OUT, _TOO_LONG_AGO),
+        demands=(_RECENT_USER,))  # fmt: skip

@@ -1,0 +1,250 @@
+"""Passkeys end to end, with an authenticator in software; `tests/browser` does the same with Chromium's."""
+
+import json
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from fastapi_stackauth import ConfigurationError, StackAuth
+from fastapi_stackauth.emulator import Emulator
+from tests.emulator.authenticator import Authenticator
+from tests.routers.callers import ACCESS, ORIGIN, House, Person, assert_problem, new_stack
+from tests.routers.test_mfa import attempt_of, code, enrolled
+
+
+async def options(person: Person, path: str, **headers: str) -> dict[str, Any]:
+    """Ask for options, as a page of the app does."""
+    answer = await person.post(path, headers={"origin": ORIGIN, **headers})
+    assert answer.status_code == 200, answer.text
+    given = dict(answer.json())
+    assert ("code" in given) is (person.delivery == "body")
+    return given
+
+
+def back(given: dict[str, Any], credential: object) -> dict[str, Any]:
+    """What is sent back: the credential, and in body delivery the code."""
+    return {"credential": credential, **({"code": given["code"]} if "code" in given else {})}
+
+
+async def registered(person: Person, authenticator: Authenticator) -> None:
+    given = await options(person, "/passkey/register/options")
+    answer = await person.post("/passkey/register", back(given, authenticator.register(given["options"]["challenge"])))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["user_handle"]
+
+
+@pytest.fixture
+def authenticator() -> Authenticator:
+    return Authenticator(ORIGIN)
+
+
+async def test_a_passkey_is_registered_and_signs_in(house: House, person: Person, authenticator: Authenticator):
+    user_id = await person.sign_up()
+    await registered(person, authenticator)
+    assert (await person.call("GET", "/me")).json()["passkey_auth_enabled"] is True
+    async with house.person(person.delivery) as elsewhere:
+        given = await options(elsewhere, "/passkey/options")
+        answer = authenticator.sign_in(given["options"]["challenge"])
+        signed_in = await elsewhere.sign_in_at("/passkey/sign-in", back(given, answer))
+        assert (signed_in["user_id"], signed_in["is_new_user"]) == (user_id, False)
+        assert not [name for name in elsewhere.client.cookies if "passkey" in name]
+
+
+async def test_the_relying_party_is_the_app(person: Person):
+    await person.sign_up()
+    assert (await options(person, "/passkey/options"))["options"]["rpId"] == "localhost"
+    rp = (await options(person, "/passkey/register/options"))["options"]["rp"]
+    assert rp["id"] == "localhost"
+    assert rp["name"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://app.example.com", "app.example.com"),
+        ("https://www.example.com", "www.example.com"),
+        ("https://evil.example", "app.example.com"),
+        ("null", "app.example.com"),
+        (None, "app.example.com"),
+    ],
+)
+async def test_the_relying_party_is_a_trusted_page_or_the_app_itself(server: Emulator, origin: str | None, host: str):
+    stack = new_stack(
+        server,
+        app_url="https://app.example.com",
+        trusted_origins=["https://www.example.com"],
+        insecure_cookies=False,
+    )
+    async with House(server, stack).person("body") as phone:
+        answer = await phone.post("/passkey/options", headers={"origin": origin} if origin else {})
+        assert answer.json()["options"]["rpId"] == host
+    await stack.aclose()
+
+
+async def test_without_a_public_address_the_setting_is_named(server: Emulator):
+    stack = StackAuth(project_id=server.project_id, base_url=server.url)
+    async with House(server, stack).person("body") as phone:
+        with pytest.raises(ConfigurationError, match="app_url"):
+            await phone.post("/passkey/options")
+    await stack.aclose()
+
+
+async def test_a_second_factor_is_asked_for_after_a_passkey(house: House, person: Person, authenticator: Authenticator):
+    async with house.person("body") as owner:
+        await enrolled(house, owner)
+        attempt = await owner.post(
+            "/password/sign-in", {"email": "ada@example.com", "password": "correct horse battery"}
+        )
+        await owner.sign_in_at("/mfa/sign-in", {**attempt_of(owner, attempt), "code": code(house)})
+        await registered(owner, authenticator)
+    given = await options(person, "/passkey/options")
+    refused = await person.post("/passkey/sign-in", back(given, authenticator.sign_in(given["options"]["challenge"])))
+    await person.sign_in_at("/mfa/sign-in", {**attempt_of(person, refused), "code": code(house)})
+
+
+async def test_an_answer_for_another_challenge_is_refused(house: House, person: Person, authenticator: Authenticator):
+    await person.sign_up()
+    await registered(person, authenticator)
+    given = await options(person, "/passkey/options")
+    refused = await person.post("/passkey/sign-in", back(given, authenticator.sign_in("AAAA")))
+    assert_problem(refused, 400, "PASSKEY_AUTHENTICATION_FAILED")
+    given = await options(person, "/passkey/register/options")
+    refused = await person.post("/passkey/register", back(given, authenticator.register("AAAA")))
+    assert_problem(refused, 400, "PASSKEY_REGISTRATION_FAILED")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://evil.localhost.example"])
+async def test_an_authenticator_at_another_site_is_refused(house: House, person: Person, origin: str):
+    await person.sign_up()
+    elsewhere = Authenticator(origin)
+    given = await options(person, "/passkey/register/options")
+    refused = await person.post("/passkey/register", back(given, elsewhere.register(given["options"]["challenge"])))
+    assert_problem(refused, 400, "PASSKEY_REGISTRATION_FAILED")
+
+
+async def test_options_work_once(house: House, person: Person, authenticator: Authenticator):
+    await person.sign_up()
+    await registered(person, authenticator)
+    given = await options(person, "/passkey/options")
+    body = back(given, authenticator.sign_in(given["options"]["challenge"]))
+    await person.sign_in_at("/passkey/sign-in", body)
+    again = await person.post("/passkey/sign-in", body)
+    if person.delivery == "cookie":
+        assert_problem(again, 400, "VERIFICATION_CODE_EXPIRED")
+    else:
+        assert_problem(again, 409, "VERIFICATION_CODE_ALREADY_USED")
+
+
+@pytest.mark.parametrize("path", ["/passkey/sign-in", "/passkey/register"])
+async def test_an_answer_that_comes_late_says_so(house: House, person: Person, authenticator: Authenticator, path: str):
+    await person.sign_up()
+    await registered(person, authenticator)
+    given = await options(person, path.replace("sign-in", "options") + ("/options" if "register" in path else ""))
+    make = authenticator.register if "register" in path else authenticator.sign_in
+    house.server.clock.advance(66)
+    refused = await person.post(path, back(given, make(given["options"]["challenge"])))
+    assert_problem(refused, 400, "VERIFICATION_CODE_EXPIRED")
+
+
+async def test_a_code_of_nonsense_is_not_found(phone: Person, authenticator: Authenticator):
+    refused = await phone.post("/passkey/sign-in", {"credential": authenticator.sign_in("AAAA"), "code": "0" * 45})
+    assert_problem(refused, 404, "VERIFICATION_CODE_NOT_FOUND")
+
+
+async def test_a_browser_that_asked_for_no_options_is_told_to(browser: Person, authenticator: Authenticator):
+    refused = await browser.post("/passkey/sign-in", {"credential": authenticator.sign_in("AAAA")})
+    assert_problem(refused, 400, "VERIFICATION_CODE_EXPIRED")
+    assert ACCESS not in browser.client.cookies
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        {}, None, [], "x", 5, {"id": "a"}, {"id": "a", "rawId": "a", "type": "public-key"},
+        {"id": "a", "rawId": "a", "type": "public-key", "response": []},
+        {"id": 1, "rawId": "a", "type": "public-key", "response": {}},
+        {"id": "a", "rawId": "a", "type": "public-key", "response": {"clientDataJSON": "A" * 40_000}},
+    ],
+    ids=range(10),
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/passkey/sign-in", "/passkey/register"])
+async def test_what_no_browser_would_send_is_refused_unsent(person: Person, credential: object, path: str):
+    await person.sign_up()
+    given = await options(person, path.replace("sign-in", "options") + ("/options" if "register" in path else ""))
+    assert_problem(await person.post(path, back(given, credential)), 422, "request_invalid")
+
+
+@pytest.mark.parametrize(
+    "response", [{}, {"clientDataJSON": "!!"}, {"clientDataJSON": "e30"}, {"clientDataJSON": 5, "signature": None}]
+)
+async def test_a_credential_that_proves_nothing_is_refused_and_no_server_error(
+    person: Person, response: dict[str, Any]
+):
+    await person.sign_up()
+    given = await options(person, "/passkey/register/options")
+    credential = {"id": "AA", "rawId": "AA", "type": "public-key", "response": response}
+    assert_problem(await person.post("/passkey/register", back(given, credential)), 400, "PASSKEY_REGISTRATION_FAILED")
+
+
+async def test_a_passkey_is_given_up(house: House, person: Person, authenticator: Authenticator):
+    await person.sign_up()
+    await registered(person, authenticator)
+    assert (await person.call("DELETE", "/passkey")).status_code == 204
+    assert (await person.call("GET", "/me")).json()["passkey_auth_enabled"] is False
+    given = await options(person, "/passkey/options")
+    refused = await person.post("/passkey/sign-in", back(given, authenticator.sign_in(given["options"]["challenge"])))
+    assert_problem(refused, 400, "PASSKEY_AUTHENTICATION_FAILED")
+
+
+@pytest.mark.parametrize("path", ["/passkey/options", "/passkey/register/options"])
+async def test_a_project_without_passkeys_says_so(house: House, person: Person, path: str):
+    await person.sign_up()
+    house.server.configure(passkey_enabled=False)
+    assert_problem(await person.post(path), 400, "PASSKEY_AUTHENTICATION_NOT_ENABLED")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/passkey/register/options"), ("DELETE", "/passkey")])
+async def test_only_who_is_signed_in_registers_or_gives_up(person: Person, method: str, path: str):
+    assert_problem(await person.call(method, path), 401, "authentication_required")
+
+
+async def test_the_module_is_served_for_a_browser_to_keep(person: Person):
+    answer = await person.client.get(person.path("/passkey.js"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.headers["cache-control"] == "public, no-cache"
+    assert answer.content == files("fastapi_stackauth.routers").joinpath("passkey.js").read_bytes()
+    tag = answer.headers["etag"]
+    for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = await person.client.get(person.path("/passkey.js"), headers={"if-none-match": given})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    other = await person.client.get(person.path("/passkey.js"), headers={"if-none-match": '"other"'})
+    assert other.status_code == 200
+
+
+async def test_the_module_asks_for_nothing_from_elsewhere_and_for_no_looser_policy(person: Person):
+    text = (await person.client.get(person.path("/passkey.js"))).text
+    assert "http" not in text.replace("HTTP", "")
+    for loose in ("eval(", "innerHTML", "new Function", "style"):
+        assert loose not in text
+
+
+@pytest.fixture
+async def other_stack(server: Emulator) -> AsyncIterator[StackAuth]:
+    stack = new_stack(server)
+    yield stack
+    await stack.aclose()
+
+
+async def test_a_server_that_fills_in_the_host_by_itself_is_overruled(
+    server: Emulator, other_stack: StackAuth, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever stands there, a page's browser takes its own host alone; other options are passed on as they are."""
+    monkeypatch.setattr("fastapi_stackauth.emulator.operations.passkeys.STAND_IN", "elsewhere.example")
+    async with House(server, other_stack).person("cookie") as person:
+        given = await options(person, "/passkey/options")
+        assert given["options"]["rpId"] == "localhost"
+        assert set(given["options"]) == {"rpId", "challenge", "allowCredentials", "timeout", "userVerification"}
+        assert json.dumps(given)
