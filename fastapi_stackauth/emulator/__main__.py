@@ -6,11 +6,13 @@ Law: says what it is, prints what an app needs, serves until Ctrl-C; a mistake i
 import argparse
 import asyncio
 import contextlib
+import json
 import sqlite3
 import sys
 from pathlib import Path
 
 from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
+from .json_schema import seed_schema
 from .reading import parsed
 from .serving import PortTaken, bind, serve
 
@@ -31,7 +33,10 @@ def arguments() -> argparse.ArgumentParser:
         "--public-url", help="address under which apps reach it, in links and issuers (default: http://localhost:PORT)"
     )
     parser.add_argument("--data", type=Path, help="SQLite file that keeps project, keys, users and sessions")
-    parser.add_argument("--seed", type=Path, help="JSON file with a project's settings and users to begin with")
+    parser.add_argument(
+        "--seed", type=Path, help="JSON file with the settings, permissions, users and teams to begin with"
+    )
+    parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
         "--rotate-keys", action="store_true", help="make fresh signing keys; tokens signed before are refused"
     )
@@ -71,6 +76,9 @@ def greeting(emulator: Emulator, address: str) -> str:
 def main(words: list[str] | None = None) -> int:
     """Run the command line; 0 after a clean stop, 1 when it could not start."""
     options = arguments().parse_args(words)
+    if options.seed_schema:
+        print(json.dumps(seed_schema(), indent=2))
+        return 0
     with contextlib.ExitStack() as stack:
         try:
             listener = stack.enter_context(bind(options.host, options.port))

@@ -61,9 +61,11 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
     columns = {**apply_rules(call.project, email), **columns}
     try:
         with store.transaction():
-            user = upgraded(call, columns) or store.users.create(call.project.id, columns)
+            known = upgraded(call, columns)
+            user = known or store.users.create(call.project.id, columns)
             if email is not None:
                 set_primary_email(call.server, user, email, {"is_verified": verified, "used_for_auth": True})
+            user = with_own_team(call.server, call.project, user, renamed=known is not None)
     except sqlite3.IntegrityError:
         raise already_exists(email or "") from None
     return user
@@ -80,6 +82,35 @@ def upgraded(call: Call, columns: Row) -> Row | None:
     now = call.server.clock.millis()
     store.users.update(user["id"], {**columns, "is_anonymous": 0, "signed_up_at": now})
     return store.users.get(user["project_id"], user["id"])
+
+
+NAMELESS = "Personal Team"
+
+
+def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool = False) -> Row:
+    """Return a new user with a team of their own, where the project wants that.
+
+    Args:
+        server: the server's parts.
+        project: the user's project.
+        user: the user, their address written.
+        renamed: they were a guest before, whose team gets a name now.
+    """
+    if not project.config["create_personal_team_on_sign_up"]:
+        return user
+    store, primary = server.store, server.store.channels.primary(user["id"])
+    owner = user["display_name"] or (primary and primary["value"])
+    name = f"{owner}'s Team" if owner else NAMELESS
+    if renamed:
+        for team in store.teams.of_user(project.id, user["id"]):
+            if team["display_name"] == NAMELESS:
+                store.teams.update(team["id"], {"display_name": name})
+        return user
+    team = store.teams.create(project.id, {"display_name": name})
+    store.teams.join(team["id"], user["id"])
+    store.permissions.grant_in_team(team["id"], user["id"], "team_admin")
+    store.users.update(user["id"], {"selected_team_id": team["id"]})
+    return {**user, "selected_team_id": team["id"]}
 
 
 def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bool]) -> Row:

@@ -17,7 +17,7 @@ from .faults import Fault
 from .passwords import on_a_thread
 from .reading import parsed
 from .schema import Check, Flag, Number, Problems, Record, Text
-from .seeding import password_hashes, plant, read_seed
+from .seeding import PERMISSION, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
 from .store.database import Row
 from .store.projects import Project
@@ -83,6 +83,21 @@ async def seed(order: Order) -> None:
     read = read_seed(order.body["seed"])
     hashes = await on_a_thread(password_hashes, read)
     plant(order.server, order.project, read, hashes)
+
+
+@control("POST", "/permissions", {**PROJECT_ID, **PERMISSION.fields})
+def define_permission(order: Order) -> None:
+    """Define a permission, or put another in the place of one of this id."""
+    with order.server.store.transaction():
+        plant_permissions(order.server, order.project, [order.body])
+
+
+@control("DELETE", "/permissions", {**PROJECT_ID, "id": Text()})
+def undefine_permission(order: Order) -> None:
+    """Remove a permission, also from who was granted it."""
+    if order.server.store.permissions.definition(order.project.id, order.body["id"]) is None:
+        raise ValueError("there is no such permission")
+    order.server.store.permissions.undefine(order.project.id, order.body["id"])
 
 
 @control("POST", "/tokens", TOKEN)

@@ -116,9 +116,10 @@ def signed_up(call: Call, identity: Identity) -> Row:
     """Make a user of an identity; an address that signs in somebody else does not sign in this one too."""
     store, email = call.server.store, identity.email
     columns: Row = {**accounts.apply_rules(call.project, email), "display_name": identity.display_name}
-    user = accounts.upgraded(call, columns) or store.users.create(call.project.id, columns)
+    known = accounts.upgraded(call, columns)
+    user = known or store.users.create(call.project.id, columns)
     if email is not None:
         free = store.users.by_auth_email(call.project.id, email) is None
         flags = {"is_verified": identity.email_verified, "used_for_auth": free}
         accounts.set_primary_email(call.server, user, email, flags)
-    return user
+    return accounts.with_own_team(call.server, call.project, user, renamed=known is not None)

@@ -11,11 +11,13 @@ SUBJECTS = {
     "email_verification": "Confirm your e-mail address for {project}",
     "password_reset": "A new password for {project}",
     "sign_in": "Your code for {project} is {otp}",
+    "team_invitation": "You are invited into a team of {project}",
 }
 BODIES = {
     "email_verification": "Open this link to confirm your e-mail address:\n\n{link}\n",
     "password_reset": "Open this link to choose a new password:\n\n{link}\n",
     "sign_in": "Type the code {otp}, or open this link to sign in:\n\n{link}\n",
+    "team_invitation": "Open this link to join the team:\n\n{link}\n",
 }
 
 

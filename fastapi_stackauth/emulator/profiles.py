@@ -155,8 +155,7 @@ async def update(call: Call, user: Row) -> Row:
     """
     check_restriction(call)
     check_methods(call)
-    check_team(call, user)
-    columns = {**plain_columns(call.body), **(await password_columns(call))}
+    columns = {**plain_columns(call.body), **team_columns(call, user), **(await password_columns(call))}
     if "totp_secret_base64" in call.body:
         secret = call.body["totp_secret_base64"]
         columns |= {"totp_secret": secret, "requires_totp_mfa": int(secret is not None)}
@@ -191,11 +190,21 @@ def existing(call: Call, user_id: str) -> Row:
     return user
 
 
-def check_team(call: Call, user: Row) -> None:
-    """Refuse any team: this emulator has none."""
-    team_id = call.body.get("selected_team_id")
-    if team_id is not None:
+def team_columns(call: Call, user: Row) -> Row:
+    """Return the column that a selected team sets: one that the user is in, or none.
+
+    Raises:
+        KnownError: TEAM_MEMBERSHIP_NOT_FOUND.
+    """
+    if "selected_team_id" not in call.body:
+        return {}
+    team_id = call.body["selected_team_id"]
+    if team_id is None:
+        return {"selected_team_id": None}
+    held = call.server.store.teams.membership(team_id.lower(), user["id"])
+    if held is None:
         raise KnownError("TEAM_MEMBERSHIP_NOT_FOUND", team_id=team_id, user_id=user["id"])
+    return {"selected_team_id": held["team_id"]}
 
 
 def update_email(call: Call, user: Row) -> None:

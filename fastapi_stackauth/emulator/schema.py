@@ -53,6 +53,7 @@ FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
     "base64": is_base64,
     "country": lambda text: bool(COUNTRY.fullmatch(text)),
     "filled": lambda text: text != "",
+    "permission": lambda text: bool(re.fullmatch(r"[a-z0-9_:]+", text)),
 }
 
 

@@ -1,11 +1,14 @@
-"""A project filled from a JSON file: its settings, its users, further projects.
+"""A project filled from a JSON file: its settings, permissions, users and teams.
 
 Law: the same forms as the API's own; all of the file is taken, or nothing.
 
     {"project": {"display_name": "Shop", "config": {"magic_link_enabled": false}},
-     "users": [{"primary_email": "ada@example.com", "password": "correct horse", "primary_email_verified": true}]}
+     "permissions": [{"id": "posts:delete", "scope": "team"}],
+     "users": [{"primary_email": "ada@example.com", "password": "correct horse", "primary_email_verified": true}],
+     "teams": [{"display_name": "Red", "members": [{"email": "ada@example.com", "permissions": ["team_admin"]}]}]}
 """
 
+import json
 import sqlite3
 from typing import Any
 
@@ -14,13 +17,37 @@ from .accounts import normalized, set_primary_email
 from .passwords import HASHER, SHORTEST
 from .profiles import SERVER_CREATE, plain_columns
 from .reading import check_writable
-from .schema import Flag, Items, Problems, Record, Text
+from .schema import Check, Flag, Items, Problems, Record, Text
 from .server import Server
 from .store.database import Row
 from .store.projects import Project
+from .views import METADATA
 
+PERMISSIONS = Items(required=False, of=Text(form="filled"))
 USER = Record(
-    fields={"id": Text(required=False, form="uuid"), **SERVER_CREATE, "requires_totp_mfa": Flag(required=False)}
+    fields={
+        "id": Text(required=False, form="uuid"),
+        **SERVER_CREATE,
+        "requires_totp_mfa": Flag(required=False),
+        "permissions": PERMISSIONS,
+    }
+)
+PERMISSION = Record(
+    fields={
+        "id": Text(form="permission"),
+        "scope": Text(choices=("team", "project")),
+        "description": Text(required=False),
+        "contained_permission_ids": Items(required=False, of=Text(form="filled")),
+    }
+)
+MEMBER = Record(fields={"email": Text(form="email"), "display_name": Text(required=False), "permissions": PERMISSIONS})
+TEAM = Record(
+    fields={
+        "id": Text(required=False, form="uuid"),
+        "display_name": Text(),
+        **{name: Check(required=False, nullable=True) for name in METADATA},
+        "members": Items(required=False, of=MEMBER),
+    }
 )
 SEED = Record(
     fields={
@@ -28,7 +55,9 @@ SEED = Record(
             "display_name": Text(required=False),
             "config": Record(required=False, fields={}, open=True),
         }),
+        "permissions": Items(required=False, of=PERMISSION),
         "users": Items(required=False, of=USER),
+        "teams": Items(required=False, of=TEAM),
     }
 )  # fmt: skip
 
@@ -41,6 +70,8 @@ def read_seed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from outside
             names each wrong place.
     """
     check_writable(value)
+    if isinstance(value, dict):
+        value = {name: part for name, part in value.items() if name != "$schema"}  # names the form, for editors
     problems = Problems(me=None)
     seed = SEED.read(value, "seed", problems)
     if not problems.found:
@@ -87,8 +118,69 @@ def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[s
         if "display_name" in seed.get("project", {}):
             project = projects.rename(project, seed["project"]["display_name"])
         project = projects.configure(project, seed.get("config", {}))
+        plant_permissions(server, project, seed.get("permissions", []))
         for user, hashed in zip(seed.get("users", []), hashes, strict=True):
             plant_user(server, project, user, hashed)
+        for team in seed.get("teams", []):
+            plant_team(server, project, team)
+
+
+def plant_permissions(server: Server, project: Project, definitions: list[Row]) -> None:
+    """Define a seed's permissions; those that are defined already are put in order again."""
+    shelf = server.store.permissions
+    for wanted in definitions:
+        row = {
+            "id": wanted["id"],
+            "description": wanted.get("description"),
+            "contained": wanted.get("contained_permission_ids", []),
+        }
+        known = shelf.definition(project.id, wanted["id"])
+        if known is None:
+            shelf.define(project.id, wanted["scope"], row)
+        elif known["scope"] == wanted["scope"]:
+            shelf.redefine(project.id, wanted["id"], row)
+        else:
+            raise ValueError(f"a seeded permission is of the other scope already: {wanted['id']}")
+    for wanted in definitions:
+        for name in wanted.get("contained_permission_ids", []):
+            check_permission(server, project, name, wanted["scope"])
+
+
+def check_permission(server: Server, project: Project, name: str, scope: str) -> None:
+    """Refuse a permission that the project does not have in this scope."""
+    known = server.store.permissions.definition(project.id, name)
+    if known is None or known["scope"] != scope:
+        raise ValueError(f"a seed names a permission that is not defined for a {scope}: {name}")
+
+
+def plant_team(server: Server, project: Project, fields: Row) -> None:
+    """Write one seeded team with its members; a team of an id that is there already is left as it is."""
+    teams = server.store.teams
+    if "id" in fields and teams.get(project.id, fields["id"]) is not None:
+        return
+    metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
+    given = {"id": fields["id"].lower()} if "id" in fields else {}
+    team = teams.create(project.id, {"display_name": fields["display_name"], **given, **metadata})
+    for member in fields.get("members", []):
+        plant_member(server, project, team, member)
+
+
+def plant_member(server: Server, project: Project, team: Row, fields: Row) -> None:
+    """Put a seeded member into their team; without permissions they may do what every member may."""
+    user = server.store.users.by_auth_email(project.id, normalized(fields["email"]))
+    if user is None:
+        raise ValueError("a seeded team has a member whose e-mail address signs nobody in")
+    try:
+        server.store.teams.join(team["id"], user["id"])
+    except sqlite3.IntegrityError:
+        raise ValueError("a seeded team has the same member twice") from None
+    for name in fields.get("permissions", ["team_member"]):
+        check_permission(server, project, name, "team")
+        server.store.permissions.grant_in_team(team["id"], user["id"], name)
+    if "display_name" in fields:
+        held = server.store.teams.membership(team["id"], user["id"])
+        assert held is not None  # noqa: S101 - joined above
+        server.store.teams.change_profile(held, {"display_name": fields["display_name"]})
 
 
 def plant_user(server: Server, project: Project, fields: Row, hashed: str | None) -> None:
@@ -111,6 +203,9 @@ def plant_user(server: Server, project: Project, fields: Row, hashed: str | None
             }
             set_primary_email(server, user, email, flags)
         link_accounts(server, project, user, fields.get("oauth_providers", []))
+        for name in fields.get("permissions", []):
+            check_permission(server, project, name, "project")
+            store.permissions.grant_in_project(user["id"], name)
     except sqlite3.IntegrityError:
         raise ValueError("a seeded user has the id or the provider account of another user") from None
 

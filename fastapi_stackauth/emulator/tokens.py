@@ -67,7 +67,7 @@ class Tokens:
             "name": user["display_name"],
             "email": primary["value"] if primary else None,
             "email_verified": bool(primary and primary["is_verified"]),
-            "selected_team_id": None,
+            "selected_team_id": user["selected_team_id"],
             "signed_up_at": user["signed_up_at"] // 1000,
             "is_anonymous": bool(user["is_anonymous"]),
             "is_restricted": reason is not None,

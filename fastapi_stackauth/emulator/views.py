@@ -76,8 +76,8 @@ def server_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
         "signed_up_at_millis": user["signed_up_at"],
         **metadata(user),
         **sign_in_fields(store, user),
-        "selected_team_id": None,
-        "selected_team": None,
+        "selected_team_id": user["selected_team_id"],
+        "selected_team": selected_team(store, project, user),
         "last_active_at_millis": user["last_active_at"],
         **restriction_fields(project, user, primary),
         "country_code": user["country_code"],
@@ -90,7 +90,44 @@ def server_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
 def client_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
     """Return a user as they see themselves."""
     full = server_user(store, project, user)
+    if full["selected_team"] is not None:
+        full["selected_team"] = client_team_of(full["selected_team"])
     return {name: value for name, value in full.items() if name not in SERVER_ONLY}
+
+
+def server_team(team: Row) -> dict[str, Any]:
+    """Return a team as the project's own server sees it."""
+    return {
+        "id": team["id"],
+        "display_name": team["display_name"],
+        "profile_image_url": team["profile_image_url"],
+        **metadata(team),
+        "created_at_millis": team["created_at"],
+    }
+
+
+def client_team_of(team: dict[str, Any]) -> dict[str, Any]:
+    """Return what a client sees of a server's view."""
+    return {name: value for name, value in team.items() if name not in ("created_at_millis", "server_metadata")}
+
+
+def client_team(team: Row) -> dict[str, Any]:
+    """Return a team as its members see it."""
+    return client_team_of(server_team(team))
+
+
+def selected_team(store: Store, project: Project, user: Row) -> dict[str, Any] | None:
+    """Return the team that a user works in."""
+    team = store.teams.get(project.id, user["selected_team_id"]) if user["selected_team_id"] else None
+    return team and server_team(team)
+
+
+def team_member(store: Store, project: Project, held: Row, user: Row, *, for_client: bool) -> dict[str, Any]:
+    """Return a member of a team; what they have not set for the team is what they are elsewhere."""
+    names = ("display_name", "profile_image_url")
+    profile = {name: user[name] if held[name] is None else held[name] for name in names}
+    whole = {} if for_client else {"user": server_user(store, project, user)}
+    return {"team_id": held["team_id"], "user_id": held["user_id"], **profile, **whole}
 
 
 def channel(row: Row) -> dict[str, Any]:

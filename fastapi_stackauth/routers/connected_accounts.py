@@ -6,7 +6,7 @@ from pydantic import Field
 from fastapi_stackauth.errors import MethodNotEnabled, OAuthConnectionError, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient
-from fastapi_stackauth.routers.oauth import Provider, Scope
+from fastapi_stackauth.routers.oauth_parts import Provider, Scope
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form
 

@@ -11,20 +11,17 @@ import logging
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, TypedDict
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import (
     AuthorizationCodeInvalid,
-    BotChallengeFailed,
-    BotChallengeRequired,
     ConfigurationError,
     EmailAlreadyExists,
     KnownApiError,
@@ -42,19 +39,19 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import InstalledStack
-from fastapi_stackauth.models import BotChallenge, OAuthTokens, SignIn
-from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, is_loopback
-from fastapi_stackauth.routers import flows
-from fastapi_stackauth.routers.bot_challenge import Challenged, challenge_in_query
+from fastapi_stackauth.models import BotChallenge
+from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
+from fastapi_stackauth.routers import flows, oauth_app
+from fastapi_stackauth.routers.bot_challenge import challenge_in_query
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, claims_of, deliver, first_factor
-from fastapi_stackauth.routers.operations import add, add_sign_in
+from fastapi_stackauth.routers.delivery import deliver, first_factor
+from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
+from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
-from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of, mount_of
+from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of
 
 logger = logging.getLogger("fastapi_stackauth.routers")
 
-TAG = "oauth"
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
 OPEN_FLOWS = 8
@@ -62,24 +59,6 @@ OPEN_FLOWS = 8
 
 _ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 
-Provider = Annotated[
-    str,
-    Path(
-        max_length=100,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="The provider's id, as `GET /methods` names it.",
-        examples=["github"],
-    ),
-]
-Scope = Annotated[
-    str | None,
-    Field(
-        max_length=1000,
-        pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$",  # RFC 6749 §3.3
-        description="More scopes to ask the provider for, separated by blanks, beside those of `oauth_scopes`.",
-        examples=["repo"],
-    ),
-]
 ReturnTo = Annotated[
     str | None,
     Field(
@@ -89,18 +68,6 @@ ReturnTo = Annotated[
         examples=["/notes"],
     ),
 ]
-
-
-class Location(BaseModel):
-    """Where to send the browser."""
-
-    model_config = ConfigDict(frozen=True)
-
-    location: str = Field(
-        repr=False,
-        description="The provider's page; good for ten minutes.",
-        examples=["https://github.com/login/oauth/authorize?client_id=..."],
-    )
 
 
 @dataclass(frozen=True)
@@ -249,7 +216,7 @@ async def _location(
         "redirect_uri": address_of(request, stack, own, f"/oauth/callback/{flow.id}"),
         "state": flow.state,
         "code_challenge": flow.challenge,
-        "provider_scope": _scopes(request, flow.provider, scope),
+        "provider_scope": scopes_of(request, flow.provider, scope),
         "bot_challenge": challenge,
     }
     try:
@@ -288,7 +255,7 @@ async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: st
     redirect_uri = stack.settings.require_app_url("OAuth") + request.scope["path"]
     with first_factor(request, stack):
         tokens = await client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=begun.verifier)
-    deliver(request, stack, _sign_in_of(tokens), is_new_user=False)
+    deliver(request, stack, sign_in_of(tokens), is_new_user=False)
 
 
 def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
@@ -319,133 +286,9 @@ def with_query(address: str, **more: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*kept, *more.items()]))) if more else address
 
 
-# --- in an app that keeps its own verifier ---
-
-CodeChallenge = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9_-]{43}$",
-        description="The app's verifier, hashed by S256 (RFC 7636 §4.2).",
-        examples=["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"],
-    ),
-]
-RedirectUri = Annotated[
-    str,
-    Field(
-        max_length=MAX_ADDRESS,
-        description="Where the browser comes back to the app: within `redirect_urls`, or on loopback (RFC 8252 §7.3). "
-        "The project must trust it too.",
-        examples=["myapp://auth/callback"],
-    ),
-]
-
-
-class OAuthStart(Challenged):
-    """What the app keeps of a flow, as far as the auth server must know it."""
-
-    redirect_uri: RedirectUri
-    state: str = Field(
-        min_length=8,
-        max_length=512,
-        description="Random, and compared by the app with what comes back (RFC 6749 §10.12).",
-        examples=["af0ifjsldkj3nFkw8"],
-    )
-    code_challenge: CodeChallenge
-    scope: Scope = None
-
-
-class OAuthFinish(Form):
-    """What came back, and the verifier whose hash the flow began with."""
-
-    code: SecretStr = Field(
-        min_length=1, max_length=512, description="From the query of the redirect.", examples=["3f9ac1d0b7..."]
-    )
-    redirect_uri: RedirectUri
-    code_verifier: SecretStr = Field(
-        min_length=43,
-        max_length=128,
-        description="The app's verifier (RFC 7636 §4.1).",
-        examples=["dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"],
-    )
-
-
-async def start(provider: Provider, body: OAuthStart, request: Request, stack: RouteStack) -> Location:
-    """Begin a sign-in at a provider: open the answer's address in a browser, and wait at your `redirect_uri`.
-
-    A guest who calls with their token keeps their id. Errors come back as `errorCode` in the query.
-    """
-    await count_attempt(request, stack, "oauth_authorize")
-    return await _started(provider, body, request, stack, await client_of(request, stack, upgrade=True), linking=False)
-
-
-async def link_from_app(
-    provider: Provider,
-    body: OAuthStart,
-    request: Request,
-    stack: RouteStack,
-    user: SignedInUser,
-    client: PersonsClient,
-) -> Location:
-    """Begin to link an account at a provider to who is signed in: open the answer's address in a browser.
-
-    The account is linked once the browser comes back with a code, which need not be used then.
-    """
-    await count_attempt(request, stack, "oauth_link", user.id)
-    return await _started(provider, body, request, stack, client, linking=True)
-
-
-async def _started(
-    provider: str, body: OAuthStart, request: Request, stack: InstalledStack, client: StackAuthClient, *, linking: bool
-) -> Location:
-    whole = "://" in body.redirect_uri and allowed_redirect(body.redirect_uri, stack.settings)
-    if not whole and not is_loopback(body.redirect_uri):
-        raise RequestInvalid((("body.redirect_uri", "Redirects may not lead there"),))
-    authorization = await client.oauth.authorize(
-        provider,
-        redirect_uri=body.redirect_uri,
-        state=body.state,
-        code_challenge=body.code_challenge,
-        provider_scope=_scopes(request, provider, body.scope),
-        bot_challenge=body.bot_challenge,
-        link=linking,
-    )
-    return Location(location=authorization.location)
-
-
-async def finish(body: OAuthFinish, request: Request, stack: RouteStack) -> SignedIn | Tokens:
-    """Trade the code that came back for tokens. It works once, within five minutes."""
-    await count_attempt(request, stack, "oauth_finish")
-    client = await client_of(request, stack)
-    with first_factor(request, stack):
-        tokens = await client.oauth.exchange_code(
-            code=body.code.get_secret_value(),
-            redirect_uri=body.redirect_uri,
-            code_verifier=body.code_verifier.get_secret_value(),
-        )
-    return deliver(request, stack, _sign_in_of(tokens), is_new_user=False)
-
-
-# --- both ---
-
-
 def _check_return(return_to: str | None, where: str, stack: InstalledStack) -> None:
     if return_to is not None and allowed_redirect(return_to, stack.settings) is None:
         raise RequestInvalid(((where, "Redirects may not lead there"),))
-
-
-def _scopes(request: Request, provider: str, more: str | None) -> str | None:
-    configured: Mapping[str, str] = mount_of(request).oauth_scopes
-    return " ".join(scope for scope in (configured.get(provider), more) if scope) or None
-
-
-def _sign_in_of(tokens: OAuthTokens) -> SignIn:
-    """The token endpoint's answer as that of any other sign-in; who it is, the token says."""
-    return SignIn(
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        user_id=str(claims_of(tokens.access_token).get("sub", "")),
-        is_new_user=tokens.is_new_user,
-    )
 
 
 def _s256(value: str) -> str:
@@ -458,14 +301,6 @@ def _same(one: str, other: str) -> bool:
 
 # --- on a router ---
 
-_START_ERRORS = (
-    MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    OAuthConnectionError("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
-    BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
-    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
-    SchemaError("SCHEMA_ERROR"),
-    UnexpectedAnswer(400),
-)
 _CALLBACK_ERRORS = (
     OAuthFlowInvalid(),
     OAuthProviderFailed("OAUTH_PROVIDER_ACCESS_DENIED"),
@@ -485,25 +320,16 @@ _CALLBACK_ERRORS = (
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put this method's routes on a router."""
-    if delivery == "cookie":
-        add(router, delivery, "/oauth/{provider}/authorize", authorize, method="GET", operation="oauth_authorize",
-            summary="Sign in at a provider", response_description="Sent to the provider.", tag=TAG, redirects=True,
-            errors=_START_ERRORS, limited=True)  # fmt: skip
-        add(router, delivery, "/oauth/{provider}/link", link, operation="oauth_link", summary="Link an account",
-            response_model=Location, response_description="Where to send the browser.", tag=TAG,
-            errors=(*SIGNED_OUT, *_START_ERRORS), limited=True, openapi_extra=_LINK_BODY.documented,
-            also={303: "Sent to the provider, where a form was posted."})  # fmt: skip
-        add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
-            summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
-            redirects=True, errors=_CALLBACK_ERRORS)  # fmt: skip
+    if delivery == "body":
+        oauth_app.add_routes(router, delivery)
         return
-    add(router, delivery, "/oauth/{provider}/start", start, operation="oauth_start",
-        summary="Begin a sign-in at a provider", response_model=Location,
-        response_description="Where to send the browser.", tag=TAG, errors=_START_ERRORS, limited=True)  # fmt: skip
-    add(router, delivery, "/oauth/{provider}/link", link_from_app, operation="oauth_link", summary="Link an account",
+    add(router, delivery, "/oauth/{provider}/authorize", authorize, method="GET", operation="oauth_authorize",
+        summary="Sign in at a provider", response_description="Sent to the provider.", tag=TAG, redirects=True,
+        errors=START_ERRORS, limited=True)  # fmt: skip
+    add(router, delivery, "/oauth/{provider}/link", link, operation="oauth_link", summary="Link an account",
         response_model=Location, response_description="Where to send the browser.", tag=TAG,
-        errors=(*SIGNED_OUT, *_START_ERRORS), limited=True)  # fmt: skip
-    add_sign_in(router, delivery, "/oauth/finish", finish, operation="oauth_finish",
-                summary="Finish a sign-in at a provider", tag=TAG,
-                errors=(AuthorizationCodeInvalid("INVALID_AUTHORIZATION_CODE"), SchemaError("SCHEMA_ERROR"),
-                        UnexpectedAnswer(400)))  # fmt: skip
+        errors=(*SIGNED_OUT, *START_ERRORS), limited=True, openapi_extra=_LINK_BODY.documented,
+        also={303: "Sent to the provider, where a form was posted."})  # fmt: skip
+    add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
+        summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
+        redirects=True, errors=_CALLBACK_ERRORS)  # fmt: skip

@@ -1,9 +1,13 @@
 """What a seed may bring: nothing that the API itself would refuse."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # its types are a package of their own
+
+from fastapi_stackauth.emulator.json_schema import seed_schema
 
 from .api import PASSWORD, Api, refused
 
@@ -49,3 +53,65 @@ async def test_a_seeded_secret_that_is_too_short_signs_nobody_in(api: Api, secre
     attempt_code = refused(await api.sign_in(), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")["attempt_code"]
     body = {"type": "totp", "totp": "123456", "code": attempt_code}
     refused(await api.post("/auth/mfa/sign-in", body), 400, "INVALID_TOTP_CODE")
+
+
+# --- the documented form ---
+
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = json.loads((DOCS / "seed.example.json").read_text("utf-8"))
+SCHEMA = json.loads((DOCS / "seed.schema.json").read_text("utf-8"))
+
+
+def test_the_schema_in_the_docs_is_the_one_that_the_program_prints() -> None:
+    assert seed_schema() == SCHEMA
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_page_shows_the_example_as_it_is() -> None:
+    assert (DOCS / "seed.example.json").read_text("utf-8") in (DOCS / "emulator.md").read_text("utf-8")
+
+
+async def test_the_example_fits_the_schema_and_fills_a_project_again_and_again(api: Api) -> None:
+    Draft202012Validator(SCHEMA).validate(EXAMPLE)
+    for _ in range(2):
+        api.emulator.seed(EXAMPLE)
+    signed_in = await api.sign_in(password="correct horse battery")
+    assert signed_in.status_code == 200, signed_in.text
+    token = signed_in.json()["access_token"]
+    teams = (await api.get("/teams?user_id=me", token=token)).json()["items"]
+    assert [team["display_name"] for team in teams] in (["Red team"], ["Red team", "Red team"])
+    granted = (await api.get("/team-permissions?user_id=me&recursive=true", token=token)).json()["items"]
+    assert {"posts:delete", "posts:read", "$delete_team"} <= {item["id"] for item in granted}
+    own = (await api.get("/project-permissions?user_id=me", token=token)).json()["items"]
+    assert [item["id"] for item in own] == ["reports:see"]
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        {"teams": [{}]}, {"teams": [{"display_name": "x", "members": [{}]}]}, {"permissions": [{"id": "x"}]},
+        {"permissions": [{"id": "$x", "scope": "team"}]}, {"users": [{"permissions": 5}]}, {"planets": []},
+        {"project": {"config": {"nope": True}}}, {"project": {"config": {"sign_up_enabled": "perhaps"}}},
+    ],
+    ids=range(8),
+)  # fmt: skip
+async def test_schema_and_program_refuse_alike(api: Api, seed: dict[str, Any]) -> None:
+    assert not Draft202012Validator(SCHEMA).is_valid(seed)
+    with pytest.raises(ValueError, match=r"seed|config"):
+        api.emulator.seed(seed)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        {"users": [ADA], "teams": [{"display_name": "x", "members": [{"email": "eve@example.com"}]}]},
+        {"users": [ADA], "teams": [{"display_name": "x", "members": [{"email": "ada@example.com"}] * 2}]},
+        {"users": [{**ADA, "permissions": ["nope"]}]}, {"users": [{**ADA, "permissions": ["team_admin"]}]},
+        {"users": [ADA], "permissions": [{"id": "x", "scope": "team", "contained_permission_ids": ["nope"]}]},
+    ],
+    ids=range(5),
+)  # fmt: skip
+async def test_a_seed_that_contradicts_itself_is_refused_whole(api: Api, seed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="seed"):
+        api.emulator.seed(seed)
+    assert (await api.get("/users", access="server")).json()["items"] == []

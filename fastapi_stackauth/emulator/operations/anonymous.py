@@ -12,4 +12,5 @@ async def sign_up(call: Call) -> dict[str, Any]:
     store = call.server.store
     with store.transaction():
         user = store.users.create(call.project.id, {"is_anonymous": 1})
+        user = accounts.with_own_team(call.server, call.project, user)
         return {**accounts.open_session(call, user), "user_id": user["id"]}

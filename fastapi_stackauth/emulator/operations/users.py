@@ -58,7 +58,9 @@ async def create(call: Call) -> dict[str, Any]:
             user = written(call, columns)
     except sqlite3.IntegrityError:
         raise accounts.already_exists(accounts.normalized(call.body.get("primary_email") or "")) from None
-    return shown(call, user)
+    made = shown(call, user)
+    accounts.with_own_team(call.server, call.project, user)  # after: the answer does not show it yet
+    return made
 
 
 def written(call: Call, columns: Row) -> Row:
@@ -103,7 +105,10 @@ async def list_users(call: Call) -> dict[str, Any]:
     if query.get("only_anonymous") == "true" and query.get("include_anonymous") != "true":
         raise PlainError(400, "only_anonymous=true needs include_anonymous=true.")
     rows = call.server.store.users.in_order(call.project.id, descending=query.get("desc") == "true")
-    found = [row for row in rows if "team_id" not in query and listed(call, row) and mentions(call, row)]
+    if "team_id" in query:
+        members = {row["user_id"] for row in call.server.store.teams.members(call.project.id, query["team_id"].lower())}
+        rows = [row for row in rows if row["id"] in members]
+    found = [row for row in rows if listed(call, row) and mentions(call, row)]
     page, following = paged(found, query.get("cursor"), query.get("limit"))
     return {
         "items": [shown(call, row) for row in page],

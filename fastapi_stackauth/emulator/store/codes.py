@@ -18,6 +18,7 @@ LIFETIMES = {
     "mfa_attempt": 5 * 60 * SECOND,
     "passkey_registration": 65 * SECOND,
     "passkey_sign_in": 65 * SECOND,
+    "team_invitation": 7 * DAY,
 }
 
 
@@ -47,6 +48,24 @@ class Codes:
                 code[OTP_LENGTH:],
             )
         return found and {**found, "data": json.loads(found["data"])}
+
+    def open(self, project_id: str, kind: str) -> list[Row]:
+        """Return the codes of a kind that are neither used nor expired, oldest first."""
+        rows = self._database.all(
+            "select * from codes where project_id = ? and kind = ? and used_at is null and expires_at > ?"
+            " order by expires_at, rowid",
+            project_id, kind, self._clock.millis(),
+        )  # fmt: skip
+        return [{**row, "data": json.loads(row["data"])} for row in rows]
+
+    def delete(self, row: Row) -> None:
+        """Forget a code."""
+        self._database.run(
+            "delete from codes where project_id = ? and kind = ? and code = ?",
+            row["project_id"],
+            row["kind"],
+            row["code"],
+        )
 
     def use(self, row: Row) -> bool:
         """Mark a code as used; False when somebody else was first."""

@@ -26,6 +26,7 @@ create table users (
   requires_totp_mfa integer not null default 0, is_anonymous integer not null default 0,
   restricted_by_admin integer not null default 0, restricted_by_admin_reason text,
   restricted_by_admin_private_details text, signed_up_at integer not null, last_active_at integer not null,
+  selected_team_id text references teams (id) on delete set null,
   country_code text, risk_bot integer not null default 0, risk_free_trial_abuse integer not null default 0
 ) strict;
 create index users_in_order on users (project_id, signed_up_at, id);
@@ -42,6 +43,36 @@ create table sessions (
   is_impersonation integer not null, last_used_at integer
 ) strict;
 create index sessions_of_user on sessions (user_id, created_at);
+create table teams (
+  number integer primary key, id text not null unique, project_id text not null references projects on delete cascade,
+  display_name text not null, profile_image_url text, client_metadata text, client_read_only_metadata text,
+  server_metadata text, created_at integer not null
+) strict;
+create table memberships (
+  number integer primary key, team_id text not null references teams (id) on delete cascade,
+  user_id text not null references users on delete cascade, display_name text, profile_image_url text,
+  unique (team_id, user_id)
+) strict;
+create table permission_definitions (
+  project_id text not null references projects on delete cascade, id text not null, scope text not null,
+  description text, contained text not null, primary key (project_id, id)
+) strict;
+create table team_permissions (
+  team_id text not null, user_id text not null, permission_id text not null,
+  primary key (team_id, user_id, permission_id),
+  foreign key (team_id, user_id) references memberships (team_id, user_id) on delete cascade
+) strict;
+create table project_permissions (
+  user_id text not null references users on delete cascade, permission_id text not null,
+  primary key (user_id, permission_id)
+) strict;
+create table api_keys (
+  number integer primary key, id text not null unique, project_id text not null references projects on delete cascade,
+  kind text not null, user_id text references users on delete cascade,
+  team_id text references teams (id) on delete cascade,
+  secret text not null unique, last_four text not null, description text not null, is_public integer not null,
+  created_at integer not null, expires_at integer, revoked_at integer
+) strict;
 create table codes (
   code text not null, kind text not null, project_id text not null references projects on delete cascade,
   data text not null, expires_at integer not null, used_at integer, attempts integer not null default 0,
@@ -77,7 +108,7 @@ create table authorization_codes (
   user_id text not null references users on delete cascade, data text not null, expires_at integer not null
 ) strict;
 """
-VERSION = 1
+VERSION = 2
 
 
 class Database:

@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
     "require_email_verification": False,
     "require_publishable_client_key": False,
     "sign_up_rules": [],
+    "create_personal_team_on_sign_up": False,
     "shared_oauth_access_tokens": False,
 }
 # What a newcomer wants to try, all switched on.
@@ -56,6 +57,13 @@ SETTINGS = Record(
         "sign_up_rules": Items(required=False, of=RULE),
     }
 )
+DEFAULT_DEFINITIONS: tuple[Row, ...] = (
+    {"id": "team_admin", "scope": "team", "description": "Everything in the team.", "contained": json.dumps(
+        ["$delete_team", "$invite_members", "$manage_api_keys", "$read_members", "$remove_members", "$update_team"])},
+    {"id": "team_member", "scope": "team", "description": "What every member may do.", "contained": json.dumps(
+        ["$invite_members", "$read_members"])},
+)  # fmt: skip
+"""The permissions that a new project has; whoever makes a team gets the first, whoever joins one the second."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,8 @@ class Projects:
         )
         row = {**vars(project), "config": json.dumps(project.config)}
         self._database.insert("projects", row)
+        for definition in DEFAULT_DEFINITIONS:
+            self._database.insert("permission_definitions", {"project_id": project.id, **definition})
         return project
 
     def configure(self, project: Project, changes: Mapping[str, Any]) -> Project:
@@ -163,7 +173,7 @@ class Projects:
     def empty(self, project_id: str) -> None:
         """Forget every user, code, mail and sign-in of a project; keep its keys and settings."""
         with self._database.transaction():
-            for table in ("users", "codes", "mails", "oauth_flows", "authorization_codes"):
+            for table in ("teams", "users", "codes", "mails", "oauth_flows", "authorization_codes"):
                 self._database.run(f"delete from {table} where project_id = ?", project_id)  # noqa: S608 - names only
 
     @staticmethod

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from fastapi_stackauth.emulator.ambient import Chance, Clock
 
+from .api_keys import ApiKeys
 from .codes import Codes
 from .database import Database
 from .mails import Mails
 from .oauth import OAuthShelf
 from .people import Channels, Passkeys, Users
+from .permissions import Permissions
 from .projects import Projects
 from .sessions import Sessions
+from .teams import Teams
 
 
 class Store:
@@ -34,6 +37,9 @@ class Store:
         self.codes = Codes(self.database, clock, chance)
         self.mails = Mails(self.database, clock, chance)
         self.oauth = OAuthShelf(self.database, clock, chance)
+        self.teams = Teams(self.database, clock, chance)
+        self.permissions = Permissions(self.database)
+        self.api_keys = ApiKeys(self.database, clock, chance)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

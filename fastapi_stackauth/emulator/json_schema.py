@@ -1,0 +1,78 @@
+"""The forms of `schema.py` as JSON Schema (draft 2020-12), for editors: what a seed file may hold.
+
+Law: pure. What the forms only take kindly (5 for "5") is left out: an editor shows what is right.
+"""
+
+from typing import Any
+
+from .schema import UUID, Check, Flag, Items, Number, Record, Text
+from .seeding import SEED
+from .store.projects import SETTINGS
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "email": {"format": "email"},
+    "strict_email": {"format": "email"},
+    "url": {"format": "uri"},
+    "web": {"format": "uri", "pattern": "^https?://"},
+    "uuid": {"pattern": f"^({UUID.pattern})$"},
+    "base64": {"contentEncoding": "base64"},
+    "country": {"pattern": "^[A-Z]{2}$"},
+    "filled": {"minLength": 1},
+    "permission": {"pattern": "^[a-z0-9_:]+$"},
+}
+
+
+def seed_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a seed file."""
+    schema = schema_of(SEED)
+    schema["properties"]["project"]["properties"]["config"] = schema_of(SETTINGS)
+    schema["properties"]["$schema"] = {"type": "string", "description": "For editors; passed over."}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Seed of the emulator",
+        "description": "What the emulator's project begins with: `python -m fastapi_stackauth.emulator --seed FILE`.",
+        **schema,
+    }
+
+
+def schema_of(check: Check) -> dict[str, Any]:
+    """Return the JSON Schema of a form."""
+    schema = _plain(check)
+    if check.nullable and schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return schema
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    if isinstance(check, Text):
+        return _text(check)
+    if isinstance(check, Flag):
+        return {"type": "boolean"} if check.only is None else {"const": check.only}
+    if isinstance(check, Number):
+        bounds = {"minimum": check.least, "maximum": check.most}
+        kind = "integer" if check.whole else "number"
+        return {"type": kind, **{name: bound for name, bound in bounds.items() if bound is not None}}
+    if isinstance(check, Items):
+        return {"type": "array", "items": schema_of(check.of)}
+    if isinstance(check, Record):
+        return _record(check)
+    return {}
+
+
+def _text(check: Text) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if check.choices:
+        schema["enum"] = list(check.choices)
+    if check.longest is not None:
+        schema["maxLength"] = check.longest
+    return {**schema, **FORMATS.get(check.form or "", {})}
+
+
+def _record(check: Record) -> dict[str, Any]:
+    required = [name for name, inner in check.fields.items() if inner.required]
+    return {
+        "type": "object",
+        "properties": {name: schema_of(inner) for name, inner in check.fields.items()},
+        **({"required": required} if required else {}),
+        "additionalProperties": check.open,
+    }

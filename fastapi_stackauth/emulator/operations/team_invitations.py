@@ -1,0 +1,165 @@
+"""Invitations into teams: a code in a mail, or, for who verified the address, the invitation's id."""
+
+import sqlite3
+from typing import Any
+
+from fastapi_stackauth.emulator import mailing, membership, profiles, trust, verification
+from fastapi_stackauth.emulator.errors import KnownError, PlainError
+from fastapi_stackauth.emulator.operations.team_memberships import own_user
+from fastapi_stackauth.emulator.schema import URL, Text, UserId
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.tokens import restricted_reason
+from fastapi_stackauth.emulator.wire import Call, operation
+
+KIND = "team_invitation"
+SEND = {"team_id": Text(form="uuid"), "email": Text(form="email"), "callback_url": URL}
+LIST_QUERY = {"team_id": Text(required=False, form="uuid"), "user_id": UserId(required=False)}
+ONE = {"id": Text(form="uuid")}
+
+
+@operation("POST", "/team-invitations/send-code", body=SEND)
+async def send(call: Call) -> dict[str, Any]:
+    """Invite an address into a team."""
+    team_id = call.body["team_id"]
+    if call.is_client:
+        membership.required_permission(call, team_id, membership.required_user(call), "$invite_members")
+    team = membership.existing_team(call, team_id)  # the real server answers 500 where the server names an unknown one
+    trust.check_redirect(call.project.config, call.body["callback_url"])
+    data = {"id": call.server.chance.uuid(), "team_id": team["id"], "email": call.body["email"]}
+    code = call.server.store.codes.create(call.project.id, KIND, data)
+    mailing.send(call.server, call.project, call.body["email"], KIND, call.body["callback_url"], code)
+    return {"success": True, "id": data["id"]}
+
+
+def shown(call: Call, row: Row) -> dict[str, Any] | None:
+    """Return an invitation; None where its team is gone."""
+    data = row["data"]
+    team = call.server.store.teams.get(call.project.id, data["team_id"])
+    return team and {
+        "id": data["id"],
+        "team_id": team["id"],
+        "team_display_name": team["display_name"],
+        "expires_at_millis": row["expires_at"],
+        "recipient_email": data["email"],
+    }
+
+
+def verified_addresses(call: Call, user_id: str) -> set[str]:
+    """Return the addresses that a user has proved to be theirs."""
+    return {row["value"] for row in call.server.store.channels.of_user(user_id) if row["is_verified"]}
+
+
+@operation("GET", "/team-invitations", query=LIST_QUERY)
+async def list_invitations(call: Call) -> dict[str, Any]:
+    """The open invitations into a team, or to a user's verified addresses."""
+    team_id, user_id = call.query.get("team_id"), call.query.get("user_id")
+    if team_id is not None and user_id is not None:
+        raise PlainError(400, "Name a team or a user, not both.")
+    if team_id is None and user_id is None:
+        raise PlainError(400, "Name a team or a user.")
+    rows = call.server.store.codes.open(call.project.id, KIND)
+    if user_id is not None:
+        check_own(call, user_id)
+        addresses = verified_addresses(call, profiles.existing(call, user_id)["id"])
+        rows = [row for row in rows if row["data"]["email"] in addresses]
+    else:
+        team = listed_team(call, str(team_id))
+        rows = [row for row in rows if row["data"]["team_id"] == team["id"]]
+    return {"items": [item for row in rows if (item := shown(call, row))], "is_paginated": False}
+
+
+def check_own(call: Call, user_id: str) -> None:
+    """Refuse a client that asks about somebody else, in the real server's words."""
+    if call.is_client and (call.user is None or call.user["id"] != user_id):
+        raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
+
+
+def listed_team(call: Call, team_id: str) -> Row:
+    """Return the team whose invitations are listed; a client's user must see and invite members."""
+    if call.is_client:
+        asker = own_user(call)
+        for permission_id in ("$read_members", "$invite_members"):
+            membership.required_permission(call, team_id, asker, permission_id)
+    return membership.existing_team(call, team_id)
+
+
+def found(call: Call, invitation_id: str) -> Row | None:
+    """Return an open invitation by its id."""
+    rows = call.server.store.codes.open(call.project.id, KIND)
+    return next((row for row in rows if row["data"]["id"] == invitation_id.lower()), None)
+
+
+DELETE_QUERY = {"team_id": Text(required=False, form="uuid"), "user_id": UserId(required=False)}
+
+
+@operation("DELETE", "/team-invitations/{id}", params=ONE, query=DELETE_QUERY)
+async def delete(call: Call) -> dict[str, Any]:
+    """Take an invitation back."""
+    team_id = call.query.get("team_id")
+    if team_id is None:
+        raise PlainError(400, "Name the team whose invitation it is.")
+    if call.is_client:
+        membership.required_permission(call, team_id, own_user(call), "$remove_members")
+    membership.existing_team(call, team_id)
+    row = found(call, call.path["id"])
+    if row is None:  # the real server answers 500
+        raise KnownError("VERIFICATION_CODE_NOT_FOUND")
+    call.server.store.codes.delete(row)
+    return {"success": True}
+
+
+# --- accepting ---
+
+
+def joins(call: Call, data: dict[str, Any], user: Row) -> None:
+    """Put an invited user into the team; who is in it already stays."""
+    primary = call.server.store.channels.primary(user["id"])
+    reason = restricted_reason(call.project, user, primary)
+    if reason is not None:
+        raise KnownError("TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED", restricted_reason=reason)
+    team = membership.existing_team(call, data["team_id"])
+    if call.server.store.teams.membership(team["id"], user["id"]) is None:
+        try:
+            membership.join(call, team, user["id"], "team_member")
+        except sqlite3.IntegrityError:  # another request was faster
+            return
+
+
+@operation("POST", "/team-invitations/accept", body=verification.BODY)
+async def accept(call: Call) -> dict[str, Any]:
+    """Join the team with the code of the mail; it is used up whatever follows."""
+    data = verification.consumed(call, KIND)
+    joins(call, data, membership.required_user(call))
+    return {}
+
+
+@operation("POST", "/team-invitations/accept/details", body=verification.BODY)
+async def details(call: Call) -> dict[str, Any]:
+    """Which team a code invites into; it stays usable."""
+    row = verification.attempted(call, KIND)
+    user = membership.required_user(call)
+    reason = restricted_reason(call.project, user, call.server.store.channels.primary(user["id"]))
+    if reason is not None:
+        raise KnownError("TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED", restricted_reason=reason)
+    team = membership.existing_team(call, row["data"]["team_id"])
+    return {"team_id": team["id"], "team_display_name": team["display_name"]}
+
+
+@operation("POST", "/team-invitations/accept/check-code", body=verification.BODY)
+async def check(call: Call) -> dict[str, Any]:
+    """Whether a code would work; it stays usable."""
+    verification.attempted(call, KIND)
+    return verification.VALID
+
+
+@operation("POST", "/team-invitations/{id}/accept", params=ONE, query={"user_id": UserId()})
+async def accept_by_id(call: Call) -> dict[str, Any]:
+    """Join the team without the mail, for a user who verified the address that was invited."""
+    user_id = call.query["user_id"]
+    check_own(call, user_id)
+    user, row = profiles.existing(call, user_id), found(call, call.path["id"])
+    if row is None or row["data"]["email"] not in verified_addresses(call, user["id"]):
+        raise KnownError("VERIFICATION_CODE_NOT_FOUND")
+    joins(call, row["data"], user)
+    verification.used_up(call, row)
+    return {}

@@ -1,0 +1,117 @@
+"""Teams: making, reading, changing and deleting them."""
+
+import json
+from typing import Any
+
+from fastapi_stackauth.emulator import membership, profiles, views
+from fastapi_stackauth.emulator.errors import PlainError
+from fastapi_stackauth.emulator.schema import TRUE_FALSE, Check, Text, UserId
+from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.wire import Call, operation
+
+PARAMS = {"team_id": Text(form="uuid")}
+ANY = Check(required=False, nullable=True)
+IMAGE = Text(required=False, nullable=True, form="url", longest=1_000_000)
+CLIENT: dict[str, Check] = {"profile_image_url": IMAGE, "client_metadata": ANY}
+SERVER_FIELDS: dict[str, Check] = {**CLIENT, "client_read_only_metadata": ANY, "server_metadata": ANY}
+CREATION: dict[str, Check] = {"display_name": Text(), "creator_user_id": UserId(required=False)}
+CHANGE: dict[str, Check] = {"display_name": Text(required=False)}
+CREATE_BODY = {
+    "client": {**CREATION, **CLIENT},
+    "server": {**CREATION, **SERVER_FIELDS},
+    "admin": {**CREATION, **SERVER_FIELDS},
+}
+UPDATE_BODY = {
+    "client": {**CHANGE, **CLIENT},
+    "server": {**CHANGE, **SERVER_FIELDS},
+    "admin": {**CHANGE, **SERVER_FIELDS},
+}
+FOREIGN = "A client lists the teams of its own user only."
+
+
+def shown(call: Call, team: Row) -> dict[str, Any]:
+    """Return a team as this access type sees it."""
+    return views.client_team(team) if call.is_client else views.server_team(team)
+
+
+def columns(call: Call) -> Row:
+    """Return the columns that the body sets, or refuse."""
+    body = call.body
+    image = body.get("profile_image_url")
+    if call.is_client and image is not None and not image.startswith("data:image/"):
+        raise PlainError(400, "A client's team image must be a data URL.")
+    plain: Row = {name: body[name] for name in ("display_name", "profile_image_url") if name in body}
+    metadata = {name: None if body[name] is None else json.dumps(body[name]) for name in views.METADATA if name in body}
+    return {**plain, **metadata}
+
+
+@operation("GET", "/teams", query={"user_id": UserId(required=False), "add_current_user": TRUE_FALSE})
+async def list_teams(call: Call) -> dict[str, Any]:
+    """Teams, oldest first; a client sees its user's."""
+    user_id, teams = call.query.get("user_id"), call.server.store.teams
+    call.only_own(user_id, FOREIGN)
+    rows = teams.of_project(call.project.id) if user_id is None else teams.of_user(call.project.id, user_id)
+    return {"items": [shown(call, row) for row in rows], "is_paginated": False}
+
+
+@operation("POST", "/teams", body=CREATE_BODY, query={"add_current_user": TRUE_FALSE}, status=201)
+async def create(call: Call) -> dict[str, Any]:
+    """A new team; whoever makes it may do everything in it."""
+    fields, creator = columns(call), creator_of(call)
+    store = call.server.store
+    with store.transaction():
+        team = store.teams.create(call.project.id, fields)
+        if creator is not None:
+            membership.join(call, team, creator, "team_admin")
+    return shown(call, team)
+
+
+def creator_of(call: Call) -> str | None:
+    """Return whose team it is to be, or refuse."""
+    named, joins = call.body.get("creator_user_id"), call.query.get("add_current_user") == "true"
+    if call.is_client:
+        user = membership.required_user(call)
+        if not call.project.config["client_team_creation_enabled"]:
+            raise PlainError(403, "This project does not let clients make teams.")
+        if named not in (None, user["id"]):
+            raise PlainError(403, "A client makes teams for its own user only.")
+        return str(user["id"])
+    if joins and named is not None:
+        raise PlainError(400, "creator_user_id and add_current_user exclude each other.")
+    if joins:
+        if call.user is None:
+            raise PlainError(401, "add_current_user needs a signed-in user.")
+        return str(call.user["id"])
+    return None if named is None else str(profiles.existing(call, named)["id"])
+
+
+@operation("GET", "/teams/{team_id}", params=PARAMS)
+async def read(call: Call) -> dict[str, Any]:
+    """One team."""
+    if call.is_client:
+        membership.required_membership(call, call.path["team_id"], membership.required_user(call)["id"])
+    return shown(call, membership.existing_team(call, call.path["team_id"]))
+
+
+@operation("PATCH", "/teams/{team_id}", params=PARAMS, body=UPDATE_BODY)
+async def update(call: Call) -> dict[str, Any]:
+    """Change a team."""
+    check(call, "$update_team")
+    fields = columns(call)
+    team = membership.existing_team(call, call.path["team_id"])
+    call.server.store.teams.update(team["id"], fields)
+    return shown(call, membership.existing_team(call, team["id"]))
+
+
+@operation("DELETE", "/teams/{team_id}", params=PARAMS)
+async def delete(call: Call) -> dict[str, Any]:
+    """Remove a team."""
+    check(call, "$delete_team")
+    call.server.store.teams.delete(membership.existing_team(call, call.path["team_id"])["id"])
+    return {"success": True}
+
+
+def check(call: Call, permission_id: str) -> None:
+    """Refuse a client whose user may not do this."""
+    if call.is_client:
+        membership.required_permission(call, call.path["team_id"], membership.required_user(call), permission_id)
