@@ -100,6 +100,53 @@ async function reset(sdk, email) {
   await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
 }
 
+async function allow(config) {
+  const answer = await fetch(`${env.STACK_API_URL}/emulator/project`, {
+    method: "PATCH",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ config }),
+  });
+  assert.equal(answer.status, 200);
+}
+
+async function signedUp(sdk, email) {
+  const app = client(sdk);
+  await ok(app.signUpWithCredential({ email, password: PASSWORD, noRedirect: true, noVerificationCallback: true }));
+  return [app, await app.getUser({ or: "throw" })];
+}
+
+async function teams(sdk) {
+  await allow({ allow_user_api_keys: true, allow_team_api_keys: true });
+  const [, owner] = await signedUp(sdk, "owner@example.com");
+  const [guestApp, invited] = await signedUp(sdk, "invited@example.com");
+  const team = await owner.createTeam({ displayName: "Red team" });
+  await owner.setSelectedTeam(team);
+  assert.equal((await owner.listTeams()).length, 1);
+  await team.inviteUser({ email: "invited@example.com", callbackUrl: "http://localhost:3000/join" });
+  assert.equal((await team.listInvitations()).length, 1);
+  const mail = await latestMail("invited@example.com");
+  assert.equal((await ok(guestApp.getTeamInvitationDetails(mail.code))).teamDisplayName, "Red team");
+  await ok(guestApp.acceptTeamInvitation(mail.code));
+  const joined = (await invited.listTeams())[0];
+  assert.equal(joined.id, team.id);
+  assert.equal((await team.listUsers()).length, 2);
+  assert.equal(await owner.hasPermission(team, "$delete_team"), true);
+  assert.equal(await invited.hasPermission(joined, "$delete_team"), false);
+  assert.equal(await invited.hasPermission(joined, "$read_members"), true);
+  const member = await server(sdk).getUser(invited.id);
+  await member.grantPermission(await server(sdk).getTeam(team.id), "$delete_team");
+  assert.equal(await invited.hasPermission(joined, "$delete_team"), true);
+  const key = await owner.createApiKey({ description: "ci", expiresAt: null });
+  assert.match(key.value, /^sk_/);
+  assert.equal((await owner.listApiKeys()).length, 1);
+  assert.equal((await server(sdk).getUser({ apiKey: key.value })).id, owner.id);
+  await (await owner.listApiKeys())[0].revoke();
+  const teamKey = await team.createApiKey({ description: "ci", expiresAt: null });
+  assert.equal((await server(sdk).getTeam({ apiKey: teamKey.value })).id, team.id);
+  await invited.leaveTeam(joined);
+  assert.equal((await invited.listTeams()).length, 0);
+}
+
 async function refreshing(sdk, email) {
   const app = client(sdk);
   await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
@@ -145,6 +192,7 @@ const steps = {
   "sends and uses a magic link": () => magicLink(sdk, `link-${mark}@example.com`),
   "resets a password": () => reset(sdk, email),
   "goes on after its access token has expired": () => refreshing(sdk, email),
+  "makes a team, invites, accepts, checks permissions, makes API keys": () => teams(sdk),
   "manages users as a server": () => serverSide(sdk, steps.id),
 };
 for (const [name, step] of Object.entries(steps)) {
