@@ -30,6 +30,7 @@ from fastapi_stackauth.credentials import (
     Site,
 )
 from fastapi_stackauth.dependencies import (
+    CurrentTeam,
     Optionally,
     ProfileOf,
     Require,
@@ -38,6 +39,7 @@ from fastapi_stackauth.dependencies import (
     WatchSession,
     access_token,
     current_profile,
+    current_team,
     current_user,
     optional_user,
 )
@@ -54,7 +56,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
 from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.models import CurrentUserProfile, User
+from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
 from fastapi_stackauth.settings import Settings
@@ -81,6 +83,7 @@ __all__ = [
     "Credential",
     "CredentialSource",
     "CurrentProfile",
+    "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
     "HeaderCredentials",
@@ -99,6 +102,7 @@ __all__ = [
     "StackAuth",
     "StackAuthClient",
     "StackAuthError",
+    "Team",
     "TokenKind",
     "User",
     "VerificationUnavailable",
@@ -106,6 +110,7 @@ __all__ = [
     "__version__",
     "access_token",
     "current_profile",
+    "current_team",
     "current_user",
     "error_response",
     "optional_user",

@@ -87,12 +87,17 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
     "restricted_not_allowed": (403, "This account is restricted for now."),
     "email_not_verified": (403, "Verify your e-mail address first."),
     "cross_site_request": (403, "This request came from another site."),
+    "mfa_enrolment_required": (403, "Switch a second factor on first."),
+    "permission_missing": (403, "A permission is missing for this."),
+    "team_not_found": (404, "There is no such team."),
+    # a machine with a key
+    "api_key_invalid": (401, "This API key is not accepted."),
 }
 """Every refusal: its HTTP status and its sentence. Order follows the checks."""
 
 
 class AuthError(StackAuthError):
-    """The caller is not who, or not what, this endpoint demands: 401 or 403.
+    """The caller is not who, or not what, this endpoint demands: 401 or 403, or 404 for a team that is hidden.
 
     Args:
         code: a key of `REFUSALS`.

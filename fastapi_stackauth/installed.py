@@ -5,6 +5,7 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import CredentialSource
 from fastapi_stackauth.errors import ConfigurationError
@@ -50,6 +51,11 @@ class InstalledStack(Protocol):
     @property
     def project(self) -> CurrentProject:
         """What the project allows."""
+        ...
+
+    @property
+    def authorization(self) -> Authorization:
+        """What users may do."""
         ...
 
     @property

@@ -4,7 +4,7 @@ FastAPI writes `security` where our `SecurityBase` objects stand; here the answe
 What the app wrote itself wins.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -13,11 +13,12 @@ from fastapi import FastAPI
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerMisconfigured,
+    RequestInvalid,
     StackAuthError,
     VerificationUnavailable,
 )
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, problem
-from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, SCHEME_NAME
+from fastapi_stackauth.schemes import EXTENSION, OPTIONAL_SCHEME_NAME, SCHEME_NAME
 
 Schema = dict[str, Any]
 
@@ -53,15 +54,15 @@ _UNAUTHENTICATED = (
     AuthError("token_signature_invalid"),
     AuthError("token_malformed"),
 )
-_FORBIDDEN = (
-    AuthError("anonymous_not_allowed"),
-    AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"}),
-)
-_ANSWERS: dict[str, tuple[str, tuple[StackAuthError, ...]]] = {
-    "401": ("No credential, or one that is not accepted.", _UNAUTHENTICATED),
-    "403": ("Signed in, but not allowed to do this.", _FORBIDDEN),
-    "502": ("The auth server does not accept this app's configuration.", (AuthServerMisconfigured(),)),
-    "503": ("The sign-in cannot be checked right now.", (VerificationUnavailable(),)),
+_EVERYWHERE: tuple[StackAuthError, ...] = (*_UNAUTHENTICATED, AuthServerMisconfigured(), VerificationUnavailable())
+"""What every protected route can answer."""
+_DESCRIPTIONS = {
+    400: "The request does not have the expected form.",
+    401: "No credential, or one that is not accepted.",
+    403: "Signed in, but not allowed to do this.",
+    404: "There is no such thing.",
+    502: "The auth server does not accept this app's configuration.",
+    503: "The sign-in cannot be checked right now.",
 }
 
 
@@ -80,17 +81,19 @@ def enrich(schema: Schema, shape: str = "problem") -> Schema:
         shape: how errors are answered, ``problem`` or ``detail``.
     """
     enriched = deepcopy(schema)
-    for operation in _operations(enriched):
-        if _ours(operation):
-            _add_answers(operation)
-            operation["security"] = _alternatives(operation["security"])
     components = enriched.setdefault("components", {})
+    facts = _facts(components)
+    for operation in _operations(enriched):
+        names = _our_names(operation)
+        if names:
+            _document(operation, [facts.get(name, {}) for name in sorted(names)])
+            operation["security"] = _alternatives(operation["security"])
     schemas = components.setdefault("schemas", {})
     schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)
     if shape == "detail":
         for operation in _operations(enriched):
             _as_details(operation)
-    _merge_schemes(components.get("securitySchemes", {}))
+    _merge_schemes(components)
     return enriched
 
 
@@ -129,14 +132,48 @@ def _operations(schema: Schema) -> Iterator[Schema]:
                 yield operation
 
 
-def _ours(operation: Schema) -> bool:
-    names = {name for alternative in operation.get("security", ()) for name in alternative}
-    return bool(names & {SCHEME_NAME, OPTIONAL_SCHEME_NAME})
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in (SCHEME_NAME, OPTIONAL_SCHEME_NAME)
 
 
-def _add_answers(operation: Schema) -> None:
-    for status, (description, errors) in _ANSWERS.items():
-        operation.setdefault("responses", {}).setdefault(status, problem_answer(description, errors))
+def _our_names(operation: Schema) -> set[str]:
+    return {name for alternative in operation.get("security", ()) for name in alternative if _is_ours(name)}
+
+
+def _facts(components: Schema) -> Mapping[str, Schema]:
+    """What our dependencies say of themselves, by the name of their scheme."""
+    schemes = components.get("securitySchemes", {})
+    return {name: scheme.get(EXTENSION, {}) for name, scheme in schemes.items() if _is_ours(name)}
+
+
+def _document(operation: Schema, facts: list[Schema]) -> None:
+    """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
+    refusals = {code: AuthError(code, details=details) for fact in facts for code, details in fact.get("refusals", ())}
+    parameters = _add_parameters(operation, facts)
+    faults = [RequestInvalid(((parameters[0], "Missing"),), status_code=400)] if parameters else []
+    by_status: dict[int, list[StackAuthError]] = {}
+    for error in (*_EVERYWHERE, *refusals.values(), *faults):
+        by_status.setdefault(error.status_code, []).append(error)
+    answers = operation.setdefault("responses", {})
+    for status in sorted(by_status):
+        answers.setdefault(str(status), problem_answer(_DESCRIPTIONS[status], tuple(by_status[status])))
+    sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.get("sentences", ())))
+    if sentences:
+        own = operation.get("description")
+        operation["description"] = "\n\n".join([*([own] if own else []), " ".join(sentences)])
+
+
+def _add_parameters(operation: Schema, facts: list[Schema]) -> list[str]:
+    """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
+    read = [tuple(parameter) for fact in facts for parameter in fact.get("parameters", ())]
+    named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
+    for place, name in dict.fromkeys(read):
+        if (place, name.lower()) not in named:
+            schema = {"type": "string", "title": name, "maxLength": 100}
+            described = {"description": "The team's id.", "example": "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"}
+            parameter = {"name": name, "in": place, "required": True, "schema": schema, **described}
+            operation.setdefault("parameters", []).append(parameter)
+    return [f"{place}.{name}" for place, name in read]
 
 
 def _as_details(operation: Schema) -> None:
@@ -151,13 +188,18 @@ def _as_details(operation: Schema) -> None:
 
 def _alternatives(security: list[Schema]) -> list[Schema]:
     """One requirement, and "none" beside it where every dependency of the route is optional."""
-    names = {name for alternative in security for name in alternative}
-    others = [alternative for alternative in security if not set(alternative) & {SCHEME_NAME, OPTIONAL_SCHEME_NAME}]
+    others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
+    names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
     return [{SCHEME_NAME: []}, *others, *([{}] if optional else [])]
 
 
-def _merge_schemes(schemes: Schema) -> None:
-    if OPTIONAL_SCHEME_NAME in schemes:
-        schemes.setdefault(SCHEME_NAME, schemes[OPTIONAL_SCHEME_NAME])
-        del schemes[OPTIONAL_SCHEME_NAME]
+def _merge_schemes(components: Schema) -> None:
+    """Put the scheme itself in the place of those that carried facts."""
+    schemes = components.get("securitySchemes", {})
+    ours = [name for name in schemes if _is_ours(name)]
+    if not ours:
+        return
+    scheme = {name: value for name, value in schemes[ours[0]].items() if name != EXTENSION}
+    rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
+    components["securitySchemes"] = {SCHEME_NAME: scheme, **rest}

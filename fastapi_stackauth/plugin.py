@@ -11,6 +11,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 from pydantic import SecretStr
 
+from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.credentials import (
@@ -69,6 +70,8 @@ class Options(TypedDict, total=False):
     jwks_cooldown: float
     jwks_stale_limit: float
     jwks_timeout: float
+    authorization_ttl: float
+    unknown_team: Literal["permission_missing", "not_found"]
     fallback_concurrency: int
     fallback_ttl: float
 
@@ -112,6 +115,7 @@ class StackAuth:
         self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
         self.project = CurrentProject(self.client, clock)
         self.limiter = AttemptLimiter(self.settings)
+        self.authorization = Authorization(self.settings, self.client, clock)
         self.live_sessions = LiveSessions(self._session_times, clock)
 
     def __repr__(self) -> str:
@@ -196,6 +200,7 @@ class StackAuth:
         await self.project.aclose()
         await self.limiter.aclose()
         await self.live_sessions.aclose()
+        await self.authorization.aclose()
         await self.client.aclose()
 
     # --- inside ---

@@ -1,17 +1,56 @@
-"""The security schemes that routes name in OpenAPI."""
+"""The security schemes that routes name in OpenAPI, and what our dependencies say of themselves there.
 
-from dataclasses import fields
+FastAPI writes a scheme for each `SecurityBase` object under its name. Ours carry what a route that uses them can answer
+in an extension of that scheme; `openapi.py` reads it there, and puts the real schemes in their place.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security.base import SecurityBase
 
 SCHEME_NAME = "StackAuth"
 OPTIONAL_SCHEME_NAME = "StackAuthOptional"
+EXTENSION = "x-fastapi-stackauth"
 SCHEME = HTTPBearer(
     bearerFormat="JWT",
     description="An access token of the auth server: sign in through this API's sign-in routes, or with one of "
     "the vendor's SDKs, and send it as `Authorization: Bearer <token>`. `x-stack-access-token` works as well.",
 )
+
+
+@dataclass(frozen=True)
+class Documented:
+    """What a dependency adds to the routes that use it.
+
+    Attributes:
+        refusals: codes that such a route can answer, each with the facts in its `details`.
+        sentences: what is demanded, for the route's description.
+        parameters: where the request says something that the dependency reads, as (place, name).
+        api_key: whether an API key does as well.
+        api_key_only: whether nothing but an API key does.
+    """
+
+    refusals: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    sentences: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    api_key: bool = False
+    api_key_only: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the schema."""
+        return {
+            "refusals": [[code, dict(details)] for code, details in self.refusals],
+            "sentences": list(self.sentences),
+            "parameters": [list(parameter) for parameter in self.parameters],
+            "api_key": self.api_key,
+            "api_key_only": self.api_key_only,
+        }
 
 
 class Secured(SecurityBase):
@@ -20,8 +59,7 @@ class Secured(SecurityBase):
     Two are equal when class and fields are. FastAPI asks for the hash several times a request, so it is made once.
     """
 
-    model = SCHEME
-    scheme_name = SCHEME_NAME
+    base_name = SCHEME_NAME
     _hash: int
 
     def __post_init__(self) -> None:
@@ -32,6 +70,23 @@ class Secured(SecurityBase):
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._values() == other._values()
+
+    def documented(self) -> Documented:
+        """What a route that uses this says in OpenAPI beyond what all protected routes say."""
+        return Documented()
+
+    @property
+    def model(self) -> SecurityModel:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
+        """The scheme, with what this dependency adds to its routes."""
+        return SCHEME.model_copy(update={EXTENSION: self.documented().to_json()})
+
+    @property
+    def scheme_name(self) -> str:  # type: ignore[override]  # likewise
+        """A name for each distinct set of facts, which `openapi.py` replaces."""
+        facts = self.documented()
+        if facts == Documented():
+            return self.base_name
+        return f"{self.base_name}.{hashlib.sha256(json.dumps(facts.to_json()).encode()).hexdigest()[:12]}"
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses

@@ -171,6 +171,14 @@ class Settings(BaseSettings):
         86_400.0, ge=0, description="Seconds that fetched keys go on serving while new ones cannot be had."
     )
     jwks_timeout: float = Field(5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
+    authorization_ttl: float = Field(
+        10.0, ge=0, le=300, description="Seconds that what a user may do, and a team, are remembered."
+    )
+    unknown_team: Literal["permission_missing", "not_found"] = Field(
+        "permission_missing",
+        description="What who is not in a team is answered: 403 as if a permission were missing, so that teams cannot "
+        "be probed, or 404.",
+    )
     fallback_concurrency: int = Field(
         8,
         ge=0,

@@ -27,6 +27,7 @@ RANKS: Mapping[str, int] = {
     "verification/jwks.py": 4,
     "verification/fallback.py": 4,
     "verification/live.py": 5,
+    "authorization.py": 5,
     "verification/verifier.py": 5,
     "redirects.py": 2,
     "limits.py": 6,

@@ -22,7 +22,10 @@ def schema() -> dict[str, Any]:
 def test_a_protected_route_names_its_security_and_its_refusals_also_behind_a_router(schema: dict[str, Any], path: str):
     operation = schema["paths"][path]["get"]
     assert operation["security"] == [{"StackAuth": []}]
-    for status in ("401", "403", "502", "503"):
+    assert ("403" in operation["responses"]) is (path != "/auth/me"), (
+        "guests and restricted users may read their account"
+    )
+    for status in {"401", "403", "502", "503"} & set(operation["responses"]):
         content = operation["responses"][status]["content"]["application/problem+json"]
         assert content["schema"] == {"$ref": "#/components/schemas/StackAuthProblem"}
         for code, example in content["examples"].items():

@@ -8,10 +8,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.identity import Resolution
+from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
 from fastapi_stackauth.dependencies.users import Require, current_user
 from fastapi_stackauth.errors import AuthServerError, ProfileMetadataInvalid
-from fastapi_stackauth.models import CurrentUserProfile, User
-from fastapi_stackauth.schemes import Secured
+from fastapi_stackauth.models import CurrentUserProfile, Team, User
+from fastapi_stackauth.schemes import Documented, Secured
 from fastapi_stackauth.verification.fallback import refusal_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -36,6 +37,10 @@ class CurrentProfile(Secured):
     """
 
     require: Require = current_user
+
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI: what the user must be."""
+        return self.require.documented()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """The account, for FastAPI to give to the endpoint."""
@@ -65,6 +70,10 @@ class ProfileOf(Secured, Generic[M]):
     metadata: type[M]
     require: Require = current_user
 
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI: what the user must be."""
+        return self.require.documented()
+
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Profile[M]:
         """The account, for FastAPI to give to the endpoint."""
         profile = await _profile(self.require, connection, scopes)
@@ -93,12 +102,64 @@ class AccessTokenOf(Secured):
 
     require: Require = current_user
 
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI: what the user must be."""
+        return self.require.documented()
+
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
         """The token, for FastAPI to give to the endpoint."""
         user = await self.require(connection, scopes)
         credential = (await self.require.resolution(connection, scopes)).credential
         return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
 
+
+@dataclass(frozen=True, eq=False)
+class CurrentTeam(Secured):
+    """The team that a request is about, for who is in it; remembered for `authorization_ttl` seconds.
+
+    Attributes:
+        team: where its id stands, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
+            ``selected``.
+        require: what is demanded of the user first.
+
+    Example:
+        >>> @app.get("/teams/{team_id}")
+        ... async def show(team: Annotated[Team, Depends(current_team)]) -> Team: ...
+        >>> Selected = Annotated[Team, Depends(CurrentTeam("selected"))]
+
+    Raises:
+        AuthError: as `require` does; 403 `permission_missing` for who is not in the team, or 404 `team_not_found`.
+        RequestInvalid: 400, where the team's id is missing or given twice.
+        AuthServerError: where the team cannot be read.
+        ConfigurationError: where the source cannot be read.
+    """
+
+    team: str = "team_id"
+    require: Require = current_user
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_source(self.team)
+
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI."""
+        own = self.require.documented()
+        refusals = (*own.refusals, ("permission_missing", {}))
+        sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
+        return Documented(refusals, sentences, own.parameters + documented_source(self.team))
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
+        """The team, for FastAPI to give to the endpoint."""
+        user = await self.require(connection, scopes)
+        team_id = team_id_of(connection, self.team, user)
+        resolution = await self.require.resolution(connection, scopes)
+        if resolution.credential is None:  # a test put this user in place: there is nothing to ask with
+            return Team(id=team_id, display_name=team_id)
+        return await resolution.stack.authorization.team(user, resolution.credential.token, team_id)
+
+
+current_team = CurrentTeam()
+"""The team that the path parameter `team_id` names, for who is in it (see `CurrentTeam`)."""
 
 current_profile = CurrentProfile()
 """The signed-in user's account, fresh from the auth server (see `CurrentProfile`)."""

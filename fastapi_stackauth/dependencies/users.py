@@ -4,19 +4,23 @@ They are `SecurityBase` objects, so FastAPI writes `security` into OpenAPI by it
 frozen and hashable, so `app.dependency_overrides` finds them by equality.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
+from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked, Demand
 from fastapi_stackauth.dependencies.identity import Resolution, resolve
+from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.installed import STATE_KEY, InstalledStack, stack_of
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
-from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Secured
+from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +47,18 @@ class _Demand(Secured):
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
         return await resolve(connection, stack, _override(connection, stack))
 
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI: who is refused for what they are."""
+        return Documented(refusals=self._kind_refusals())
+
+    def _kind_refusals(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        refusals: list[tuple[str, Mapping[str, Any]]] = []
+        if not self.allow_anonymous:
+            refusals.append(("anonymous_not_allowed", {}))
+        if not self.allow_anonymous and not self.allow_restricted:
+            refusals.append(("restricted_not_allowed", {"restricted_reason": "email_not_verified"}))
+        return tuple(refusals)
+
     def _kind_refusal(self, user: User) -> AuthError | None:
         if user.kind is TokenKind.NORMAL or self.allow_anonymous:
             return None
@@ -64,6 +80,12 @@ class Require(_Demand):
         verified_email: the token must say that the primary e-mail address is verified; else 403 `email_not_verified`.
         signed_in_within: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
             RFC 9470's challenge. Renewed tokens do not count. One call for each session, which is remembered.
+        mfa: the user must have a second factor switched on; else 403 `mfa_enrolment_required`.
+        permission: the user must have this permission in the project; else 403 `permission_missing`, which names it.
+        team_permission: the user must have this permission in the team that `team` names; else the same.
+        team_member: the user must be in the team that this names; else the same.
+        team: where the id of the team of `team_permission` stands: the name of a path parameter, ``query:name``,
+            ``header:name``, or ``selected`` for the user's selected team. `team_member` says it in the same way.
         live: also ask the auth server whether the session still exists; else 401 `session_revoked`. One call for each
             request. Impersonation sessions are not listed to clients, and so refused (contract/endpoints.json,
             `GET /auth/sessions`).
@@ -71,23 +93,58 @@ class Require(_Demand):
     Example:
         >>> @app.delete("/account")
         ... async def delete(user: Annotated[User, Depends(Require(live=True, verified_email=True))]): ...
+        >>> MayDelete = Require(team_permission="posts:delete", team="team_id")
+        >>> @app.delete("/teams/{team_id}/posts/{post_id}")
+        ... async def delete_post(user: Annotated[User, Depends(MayDelete)]): ...
 
     Raises:
-        AuthError: 401 or 403.
+        AuthError: 401 or 403; 404 `team_not_found` if the setting `unknown_team` says so.
+        RequestInvalid: 400, where the team's id is missing or given twice.
         VerificationUnavailable: 503, where the token can be neither accepted nor refused.
         AuthServerMisconfigured: 502, where the auth server refuses this app.
-        ConfigurationError: where no `StackAuth` is installed, or scopes are given.
+        ConfigurationError: where no `StackAuth` is installed, or scopes are given; at construction, where the demands
+            contradict each other or cannot be read.
     """
 
     verified_email: bool = False
+    mfa: bool = False
     live: bool = False
     signed_in_within: timedelta | None = None
+    permission: str | None = None
+    team_permission: str | None = None
+    team_member: str | None = None
+    team: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("permission", "team_permission"):
+            wanted = getattr(self, name)
+            if wanted is not None and not PERMISSION_ID.fullmatch(wanted):
+                raise ConfigurationError(f"{name}={wanted!r} is no id of a permission: small letters, digits, : and _.")
+        if (self.team_permission is None) != (self.team is None):
+            raise ConfigurationError(
+                'team_permission and team go together: Require(team_permission="posts:delete", team="team_id").'
+            )
+        for source in (self.team, self.team_member):
+            if source is not None:
+                check_source(source)
+
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI: a code for each demand, and the permissions by name."""
+        found = [demand.documented(self) for demand in DEMANDS if demand.made(self)]
+        refusals = tuple(refusal for refusal, _ in found)
+        return Documented(
+            self._kind_refusals() + refusals,
+            tuple(sentence for _, sentence in found),
+            documented_source(self.team) + documented_source(self.team_member),
+        )
 
     def refusal_of(self, user: User) -> AuthError | None:
         """What stands against a verified user, as far as the token alone tells."""
         if refusal := self._kind_refusal(user):
             return refusal
-        return AuthError("email_not_verified") if self.verified_email and not user.email_verified else None
+        told = (demand.refusal(user) for demand in self._demands if demand.refusal is not None)
+        return next((refusal for refusal in told if refusal), None)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """The user, for FastAPI to give to the endpoint."""
@@ -97,12 +154,15 @@ class Require(_Demand):
             raise resolution.refusal or AuthError("authentication_required")
         if refusal := self.refusal_of(user):
             raise refusal
-        if self.live and resolution.credential is not None:  # a user put in place by a test has no session to ask for
-            await resolution.stack.live_sessions.check(resolution.credential.token, user)
-        if self.signed_in_within is not None and resolution.credential is not None:
-            await resolution.stack.live_sessions.check_recent(resolution.credential.token, user, self.signed_in_within)
+        for demand in self._demands:
+            if demand.check is not None:
+                await demand.check(self, Asked(connection, resolution, user))
         connection.scope["state"]["user"] = user
         return user
+
+    @cached_property
+    def _demands(self) -> tuple[Demand, ...]:
+        return tuple(demand for demand in DEMANDS if demand.made(self))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,7 +175,11 @@ class Optionally(_Demand):
     them is "nobody".
     """
 
-    scheme_name = OPTIONAL_SCHEME_NAME
+    base_name = OPTIONAL_SCHEME_NAME
+
+    def documented(self) -> Documented:
+        """Nobody is refused for what they are: who is not allowed counts as nobody."""
+        return Documented()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
         """The user or None, for FastAPI to give to the endpoint."""

@@ -1,0 +1,66 @@
+"""Which team a request is about: a path parameter, a query parameter, a header, or the user's selected team."""
+
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid
+from fastapi_stackauth.models import User
+
+SELECTED = "selected"
+MAX_TEAM_ID = 100
+
+
+def check_source(source: str) -> None:
+    """See that a source can be read.
+
+    Raises:
+        ConfigurationError: where it is none of the forms above.
+    """
+    kind, separator, name = source.partition(":")
+    if not source or (separator and (kind not in ("query", "header") or not name)):
+        raise ConfigurationError(
+            f'team={source!r} names no place: say "team_id" for a path parameter, "query:team_id", '
+            f'"header:x-team-id" or "{SELECTED}".'
+        )
+
+
+def documented_source(source: str | None) -> tuple[tuple[str, str], ...]:
+    """The parameter that OpenAPI names for a source, as (place, name); none for the selected team."""
+    if source is None or source == SELECTED:
+        return ()
+    kind, separator, name = source.partition(":")
+    return ((kind, name) if separator else ("path", source),)
+
+
+def team_id_of(connection: HTTPConnection, source: str, user: User) -> str:
+    """The team that a request is about.
+
+    Args:
+        connection: the request or WebSocket.
+        source: where its id stands; see `check_source`.
+        user: whose selected team counts.
+
+    Raises:
+        RequestInvalid: 400, the value is missing, given twice, or no id at all.
+        AuthError: 403 `permission_missing`: the user has selected no team.
+        ConfigurationError: the route's path has no such parameter.
+    """
+    if source == SELECTED:
+        if user.selected_team_id is None:
+            raise AuthError("permission_missing", reason="no team is selected")
+        return user.selected_team_id
+    kind, separator, name = source.partition(":")
+    if not separator:
+        if source not in connection.path_params:
+            raise ConfigurationError(f"team={source!r}: the path of this route has no parameter of this name.")
+        return _checked([str(connection.path_params[source])], f"path.{source}")
+    values = connection.query_params.getlist(name) if kind == "query" else connection.headers.getlist(name)
+    return _checked(values, f"{kind}.{name}")
+
+
+def _checked(values: list[str], where: str) -> str:
+    if len(values) != 1:
+        raise RequestInvalid(((where, "Missing" if not values else "Given more than once"),), status_code=400)
+    (value,) = values
+    if not value or len(value) > MAX_TEAM_ID or not value.isascii() or not value.isprintable():
+        raise RequestInvalid(((where, "Not the id of a team"),), status_code=400)
+    return value
