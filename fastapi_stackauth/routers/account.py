@@ -9,6 +9,7 @@ from fastapi_stackauth.dependencies.account import CurrentProfile
 from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient
+from fastapi_stackauth.routers.examples import ACCOUNT
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of
 
@@ -53,9 +54,10 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put these routes on a router."""
     refused = UnexpectedAnswer(400)
     add(router, delivery, "/me", me, method="GET", operation="me", summary="Who is signed in",
-        response_model=CurrentUserProfile, response_description="The account.", tag=TAG)  # fmt: skip
+        response_model=CurrentUserProfile, response_description="The account.", tag=TAG,
+        example=ACCOUNT)  # fmt: skip
     add(router, delivery, "/me", change, method="PATCH", operation="me_change", summary="Change one's account",
-        response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG,
+        response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG, example=ACCOUNT,
         errors=(*SIGNED_OUT, TeamNotFound("TEAM_MEMBERSHIP_NOT_FOUND"), SchemaError("SCHEMA_ERROR"),
                 refused))  # fmt: skip
     add(router, delivery, "/me", delete, method="DELETE", operation="me_delete", summary="Delete one's account",

@@ -6,6 +6,7 @@ from pydantic import Field
 from fastapi_stackauth.errors import MethodNotEnabled, OAuthConnectionError, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient
+from fastapi_stackauth.routers.examples import CONNECTED_ACCOUNTS, PROVIDER_TOKEN
 from fastapi_stackauth.routers.oauth_parts import Provider, Scope
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form
@@ -56,9 +57,9 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put these routes on a router."""
     add(router, delivery, "/connected-accounts", list_accounts, method="GET", operation="connected_accounts_list",
         summary="One's accounts at providers", response_model=list[ConnectedAccount],
-        response_description="The accounts.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
+        response_description="The accounts.", tag=TAG, example=CONNECTED_ACCOUNTS, errors=SIGNED_OUT)  # fmt: skip
     add(router, delivery, "/connected-accounts/{provider}/access-token", access_token,
         operation="connected_accounts_token", summary="A provider's access token", response_model=ProviderToken,
-        response_description="The token.", tag=TAG,
+        response_description="The token.", tag=TAG, example=PROVIDER_TOKEN,
         errors=(*SIGNED_OUT, *_NOT_CONNECTED, MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
                 SchemaError("SCHEMA_ERROR"), UnexpectedAnswer(400)))  # fmt: skip

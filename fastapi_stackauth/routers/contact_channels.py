@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.examples import CHANNEL, CHANNELS
 from fastapi_stackauth.routers.links import VERIFY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page
 from fastapi_stackauth.routers.pages import form_page, message_page
@@ -121,16 +122,17 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put these routes on a router."""
     add(router, delivery, ALL, list_addresses, method="GET", operation="contact_channels_list",
         summary="One's addresses", response_model=list[ContactChannel], response_description="The addresses.",
-        tag=TAG, errors=SIGNED_OUT)  # fmt: skip
+        tag=TAG, errors=SIGNED_OUT, example=CHANNELS)  # fmt: skip
     add(router, delivery, ALL, add_address, operation="contact_channels_add", summary="Add an address",
-        status_code=201, response_model=ContactChannel, response_description="Added.", tag=TAG,
+        status_code=201, response_model=ContactChannel, response_description="Added.", tag=TAG, example=CHANNEL,
         errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
     add(router, delivery, ONE, remove_address, method="DELETE", operation="contact_channels_remove",
         summary="Remove an address", response_description="Removed.", tag=TAG,
         errors=(*SIGNED_OUT, _WRONG, _REFUSED))  # fmt: skip
     add(router, delivery, f"{ONE}/make-primary", make_primary, operation="contact_channels_make_primary",
         summary="Make an address the primary one", response_model=ContactChannel,
-        response_description="The address.", tag=TAG, errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
+        response_description="The address.", tag=TAG, example=CHANNEL,
+        errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
     add(router, delivery, f"{ONE}/send-verification", send_verification,
         operation="contact_channels_send_verification", summary="Have an address verified",
         response_description="On its way.", tag=TAG, limited=True,

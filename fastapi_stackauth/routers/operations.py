@@ -20,6 +20,7 @@ from fastapi_stackauth.errors import (
     VerificationCodeUsed,
 )
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens
+from fastapi_stackauth.routers.examples import Example
 from fastapi_stackauth.routers.route import AuthRoute, Delivery, SameSite, answers
 from fastapi_stackauth.settings import COOKIE_NAME
 
@@ -70,13 +71,13 @@ def add(
     redirects: bool = False,
     demands: tuple[Require, ...] = (),
     also: Mapping[int, str] = MappingProxyType({}),
+    example: Example | None = None,
     openapi_extra: dict[str, Any] | None = None,
 ) -> None:
     """Put a route on a router. Without a response model it answers 204, or 303 where it `redirects`.
 
-    `demands` are made of the caller beside those of the handler; `also` describes further answers by status.
-
-    Unsafe routes are guarded against requests that another site makes a browser send.
+    `demands` are made of the caller beside those of the handler; `also` describes further answers by status; `example`
+    is what success looks like where the fields of its model have no examples.
     """
     unsafe = method != "GET"
     if unsafe and delivery == "cookie":
@@ -88,6 +89,11 @@ def add(
         answer = {"status_code": 303, "response_class": Response}
     elif response_model is None:
         answer = {"status_code": 204, "response_class": Response}
+    responses = answers(*errors)
+    for status, text in also.items():
+        responses[status] = {"description": text}
+    if example is not None:
+        responses[status_code] = {"content": {"application/json": {"example": example}}}
     router.add_api_route(
         path,
         handler,
@@ -99,7 +105,7 @@ def add(
         response_description=response_description,
         dependencies=[*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)],
         tags=[tag],
-        responses={**answers(*errors), **{status: {"description": text} for status, text in also.items()}},
+        responses=responses,
         openapi_extra=openapi_extra,
         **answer,
     )

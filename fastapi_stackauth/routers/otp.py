@@ -236,7 +236,11 @@ async def open_link(code: LinkCode, request: Request, stack: RouteStack) -> Resp
 class PressedButton(Form):
     """What the page's button sends."""
 
-    code: str = Field(max_length=200, description="The code of the link.")
+    code: str = Field(
+        max_length=200,
+        description="The code of the link.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    )
 
 
 async def press_button(body: Annotated[PressedButton, FormFields()], request: Request, stack: RouteStack) -> Response:

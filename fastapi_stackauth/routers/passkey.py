@@ -28,6 +28,7 @@ from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, Passke
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_attempt
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.examples import PASSKEY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 
@@ -279,7 +280,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(*SIGNED_OUT, _OFF, SchemaError("SCHEMA_ERROR")))  # fmt: skip
     add(router, delivery, "/passkey/register", register_browser if browser else register,
         operation="passkey_register", summary="Register a passkey", response_model=PasskeyRegistered,
-        response_description="Registered.", tag=TAG,
+        response_description="Registered.", tag=TAG, example=PASSKEY,
         errors=(*SIGNED_OUT, *VERIFICATION_CODE_ERRORS, PasskeyFailed("PASSKEY_REGISTRATION_FAILED"),
                 _OFF))  # fmt: skip
     add(router, delivery, "/passkey", remove, method="DELETE", operation="passkey_remove",

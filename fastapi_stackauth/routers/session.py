@@ -17,6 +17,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser
 from fastapi_stackauth.routers.delivery import RefreshedToken, claims_of, deliver_refreshed
+from fastapi_stackauth.routers.examples import SESSIONS
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 
@@ -146,7 +147,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
 def _add_list(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/sessions", list_sessions, method="GET", operation="sessions_list",
         summary="One's sessions", response_model=list[Session], response_description="The sessions.", tag=TAG,
-        errors=SIGNED_OUT)  # fmt: skip
+        errors=SIGNED_OUT, example=SESSIONS)  # fmt: skip
     add(router, delivery, "/sessions", end_other_sessions, method="DELETE", operation="sessions_end_others",
         summary="End all other sessions", response_description="Ended.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
     add(router, delivery, "/sessions/{session_id}", end_session, method="DELETE", operation="sessions_end",

@@ -178,6 +178,33 @@ def test_every_example_of_an_answer_has_its_status_and_code(app: FastAPI, delive
                     assert (str(example["value"]["status"]), example["value"]["code"]) == (status, code)
 
 
+def has_example(schema: dict[str, Any], content: dict[str, Any]) -> bool:
+    """Whether an answer or a body has an example, as a whole or in each of its fields."""
+    if "example" in content:
+        return True
+    model = content["schema"]
+    if "$ref" in model:
+        model = schema["components"]["schemas"][model["$ref"].rpartition("/")[2]]
+    fields = model.get("properties", {})
+    return bool(fields) and all(
+        "examples" in field or "const" in field or "default" in field for field in fields.values()
+    )
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_every_body_and_every_success_has_an_example(app: FastAPI, delivery: str):
+    schema, without = app.openapi(), []
+    for path, methods in schema["paths"].items():
+        for operation in methods.values() if path.startswith(PREFIXES[delivery]) else ():
+            told = [operation.get("requestBody", {})]
+            told += [answer for status, answer in operation["responses"].items() if status < "300"]
+            contents = [
+                content for each in told for kind, content in each.get("content", {}).items() if "html" not in kind
+            ]
+            without += [operation["operationId"] for content in contents if not has_example(schema, content)]
+    assert without == []
+
+
 def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(app: FastAPI):
     chosen = FastAPI()
     stack = StackAuth(app_url="https://app.example.com")
