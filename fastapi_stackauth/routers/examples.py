@@ -29,7 +29,7 @@ SESSIONS: Example = [
         "is_current_session": True,
     }
 ]
-CHANNEL: Example = {
+CHANNEL: dict[str, Any] = {
     "id": "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11",
     "user_id": _USER_ID,
     "type": "email",
