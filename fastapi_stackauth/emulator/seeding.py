@@ -154,9 +154,12 @@ def check_permission(server: Server, project: Project, name: str, scope: str) ->
 
 
 def plant_team(server: Server, project: Project, fields: Row) -> None:
-    """Write one seeded team with its members; a team of an id that is there already is left as it is."""
+    """Write one seeded team with its members; a team of this id, or else of this name, is left as it is."""
     teams = server.store.teams
     if "id" in fields and teams.get(project.id, fields["id"]) is not None:
+        return
+    names = {team["display_name"] for team in teams.of_project(project.id)}
+    if "id" not in fields and fields["display_name"] in names:
         return
     metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
     given = {"id": fields["id"].lower()} if "id" in fields else {}

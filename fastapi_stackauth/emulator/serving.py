@@ -5,6 +5,7 @@ Law: a taken port is known before anything starts; Ctrl-C and SIGTERM end every 
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -32,7 +33,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error)
         raise PortTaken(f"cannot listen on {host} port {port}: {reason}") from None
 
 

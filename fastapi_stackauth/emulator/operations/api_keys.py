@@ -16,6 +16,7 @@ OWNERS: dict[Kind, Check] = {"user": UserId(), "team": Text(form="uuid")}
 LOOSE: dict[Kind, Check] = {"user": UserId(required=False), "team": Text(form="uuid")}
 ONE = {"api_key_id": Text(form="uuid")}
 UPDATE = {"description": Text(required=False), "revoked": Flag(required=False, only=True)}
+LATEST = 8_640_000_000_000_000  # milliseconds: as far as JavaScript's calendar reaches
 KEY = re.compile(r"[\x21-\x7e]*")
 
 
@@ -103,7 +104,7 @@ def register_creation(kind: Kind) -> None:
     owner = f"{kind}_id"
     body: dict[str, Check] = {
         "description": Text(),
-        "expires_at_millis": Number(nullable=True),
+        "expires_at_millis": Number(nullable=True, least=-LATEST, most=LATEST),
         "is_public": Flag(required=False),
         owner: OWNERS[kind],
     }

@@ -39,6 +39,8 @@ FRIENDLY: Mapping[str, Any] = {
     "allow_localhost": True,
     "client_user_deletion_enabled": True,
     "client_team_creation_enabled": True,
+    "allow_user_api_keys": True,
+    "allow_team_api_keys": True,
     "oauth_providers": [{"id": name, "type": "standard"} for name in ("google", "github", "microsoft", "spotify")],
 }
 
