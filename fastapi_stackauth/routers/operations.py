@@ -1,6 +1,7 @@
 """How a route is put on a router: stable names, the guard against other sites, documented answers."""
 
 from collections.abc import Callable, Mapping
+from inspect import getdoc
 from types import MappingProxyType
 from typing import Any
 
@@ -100,7 +101,7 @@ def add(
         methods=[method],
         operation_id=operation_id(router, delivery, operation),
         summary=summary,
-        description=description or handler.__doc__,
+        description=description or getdoc(handler),
         response_model=response_model,
         response_description=response_description,
         dependencies=[*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)],
@@ -138,7 +139,7 @@ def add_page(
         methods=[method],
         operation_id=operation_id(router, delivery, operation),
         summary=summary,
-        description=handler.__doc__,
+        description=getdoc(handler),
         response_class=HTMLResponse,
         response_model=None,
         response_description="A page.",
@@ -173,7 +174,7 @@ def add_sign_in(
         tag=tag,
         response_model=SignedIn if delivery == "cookie" else Tokens,
         response_description="Signed in.",
-        description=f"{handler.__doc__}\n\n{_WHAT_NEXT[delivery]}",
+        description=f"{getdoc(handler)}\n\n{_WHAT_NEXT[delivery]}",
         errors=errors,
         limited=True,
     )

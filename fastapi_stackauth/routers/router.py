@@ -52,12 +52,14 @@ def build_router(
     """A router with the sign-in routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery, method or page that does not exist.
+        ConfigurationError: for a delivery, method or page that does not exist, or scopes that are no text.
     """
     chosen = list(_METHODS) if methods is None else list(methods)
     _check("delivery", [delivery], get_args(Delivery))
     _check("methods", chosen, get_args(Method))
     _check("pages", pages or (), get_args(Page))
+    if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
+        raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
     router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))))
     sign_in_routes = (_METHODS[method] for method in dict.fromkeys(chosen))
     for add_routes in (offer.add_routes, *sign_in_routes, *_ALWAYS):

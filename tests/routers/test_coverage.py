@@ -205,6 +205,13 @@ def test_every_body_and_every_success_has_an_example(app: FastAPI, delivery: str
     assert without == []
 
 
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_no_description_is_indented_so_that_it_reads_as_code(app: FastAPI, delivery: str):
+    for path, methods in app.openapi()["paths"].items():
+        for operation in methods.values() if path.startswith(PREFIXES[delivery]) else ():
+            assert "\n    " not in operation["description"], operation["operationId"]
+
+
 def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(app: FastAPI):
     chosen = FastAPI()
     stack = StackAuth(app_url="https://app.example.com")
@@ -215,7 +222,8 @@ def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(a
     assert {"/otp/send", "/magic-link/callback", "/me", "/sessions", "/contact-channels", "/verify-email"} <= paths
 
 
-@pytest.mark.parametrize("options", [{"methods": ["sms"]}, {"pages": {"sign_in": "/x"}}, {"delivery": "header"}])
+@pytest.mark.parametrize("options", [{"methods": ["sms"]}, {"pages": {"sign_in": "/x"}}, {"delivery": "header"},
+                                     {"oauth_scopes": {"github": ["repo"]}}])  # fmt: skip
 def test_a_method_page_or_delivery_that_does_not_exist_is_said_at_once(options: dict[str, Any]):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StackAuth().router(**options)
