@@ -4,7 +4,10 @@ import logging
 import re
 
 LOGGERS = ("httpx", "uvicorn.access", "uvicorn.error")
-_SECRETS = ("code", "state", "token", "access_token", "refresh_token", "id_token", "nonce", "code_verifier")
+_SECRETS = (
+    "code", "state", "token", "access_token", "refresh_token", "id_token", "nonce", "code_verifier",
+    "bot_challenge_token",
+)  # fmt: skip
 
 
 class RedactingFilter(logging.Filter):

@@ -143,8 +143,10 @@ class Require(_Demand):
         """What stands against a verified user, as far as the token alone tells."""
         if refusal := self._kind_refusal(user):
             return refusal
-        told = (demand.refusal(user) for demand in self._demands if demand.refusal is not None)
-        return next((refusal for refusal in told if refusal), None)
+        for demand in self._demands:
+            if demand.refusal is not None and (refusal := demand.refusal(user)):
+                return refusal
+        return None
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """The user, for FastAPI to give to the endpoint."""

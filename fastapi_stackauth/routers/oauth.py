@@ -7,7 +7,6 @@ errors bring no state. So only the browser that began a flow can end it, once, a
 
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 from base64 import urlsafe_b64encode
@@ -49,8 +48,6 @@ from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, P
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of
-
-logger = logging.getLogger("fastapi_stackauth.routers")
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
@@ -222,7 +219,7 @@ async def _location(
     try:
         location = (await client.oauth.authorize(flow.provider, link=flow.kind == "link", **query)).location
     except SchemaError:
-        if flow.kind == "link":
+        if flow.kind == "link" or challenge is not None:  # linking needs a token; what a challenge says may be wrong
             raise
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
         location = client.oauth.authorize_url(flow.provider, **query)
@@ -260,7 +257,6 @@ async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: st
 
 def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
     """What came back instead of a code. Its code is the auth server's own, and nothing else of it is repeated."""
-    logger.info("a sign-in at %s ended: %s", begun.provider, code if _ERROR_CODE.fullmatch(code) else "?")
     refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else OAuthFlowInvalid()
     return _failed(refusal, allowed_redirect(begun.return_to, stack.settings))
 

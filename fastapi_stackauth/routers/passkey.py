@@ -5,6 +5,8 @@ filled in here, from origins that the settings name and never from what a reques
 """
 
 import hashlib
+import json
+import math
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -224,14 +226,20 @@ def _checked(credential: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         RequestInvalid: it has not that form.
     """
-    response = credential.get("response")
-    texts = [credential.get("id"), credential.get("rawId"), *(response.values() if isinstance(response, dict) else ())]
-    whole = isinstance(response, dict) and all(
+    whole = isinstance(credential.get("response"), dict) and all(
         isinstance(credential.get(name), str) for name in ("id", "rawId", "type")
     )
-    if not whole or sum(len(text) for text in texts if isinstance(text, str)) > MAX_CREDENTIAL:
+    if not whole or _size(credential) > MAX_CREDENTIAL:
         raise RequestInvalid((("body.credential", "Must be a WebAuthn credential as JSON"),))
     return credential
+
+
+def _size(credential: Mapping[str, Any]) -> float:
+    """Bytes of a credential as JSON; infinite for what is none: numbers and characters that JSON does not have."""
+    try:
+        return len(json.dumps(credential, ensure_ascii=False, allow_nan=False).encode())
+    except (ValueError, RecursionError):
+        return math.inf
 
 
 # --- the browser's part ---

@@ -109,9 +109,9 @@ async def test_a_passkey_is_picked_from_a_fields_autofill(browser: Browser, addr
     await with_authenticator(page)
     user_id = await sign_up(page)
     await page.evaluate("tried(passkey.register())")
-    if await page.evaluate("passkey.conditionalSupported()"):
-        signed_in = await page.evaluate("tried(passkey.signIn({ conditional: true }))")
-        assert signed_in["value"]["user_id"] == user_id
+    assert await page.evaluate("passkey.conditionalSupported()") is True
+    signed_in = await page.evaluate("tried(passkey.signIn({ conditional: true }))")
+    assert signed_in["value"]["user_id"] == user_id
 
 
 async def test_who_cancels_is_told_so_and_can_try_again(browser: Browser, address: str):

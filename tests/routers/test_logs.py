@@ -14,8 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from fastapi_stackauth.routers import Delivery
+from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
-from tests.routers.test_oauth import at_the_provider, begin
+from tests.routers.test_oauth import CHALLENGE, VERIFIER, at_the_provider, begin
 
 OTHER_PASSWORD, NEW_EMAIL = "another battery staple", "ada@example.org"
 
@@ -88,9 +89,43 @@ async def all_flows(house: House, person: Person) -> list[str]:
     note()
     await person.post("/sign-out", {"refresh_token": person.refresh_token})
     person.tokens = {}
-    if person.delivery == "cookie":
-        secrets += await oauth_flow(person)
+    secrets += await oauth_flow(person) if person.delivery == "cookie" else await oauth_flow_of_app(person)
+    return secrets + await passkey_flow(house, person)
+
+
+async def passkey_flow(house: House, person: Person) -> list[str]:
+    """Sign in by a mailed code, set a password, register a passkey and sign in with it; the secrets on the way."""
+    email, password, authenticator = "grace@example.com", "a third horse battery", Authenticator(ORIGIN)
+    person.tokens = {}
+    person.client.cookies.clear()
+    await person.ask_for_code(email)
+    code = house.mail("sign_in", email)["code"]
+    await person.sign_in_at("/otp/sign-in", {"code": code})
+    secrets = [password, code, person.access_token, person.refresh_token]
+    assert (await person.post("/password/set", {"password": password})).status_code == 204
+    for begin_at, end_at, make in (
+        ("/passkey/register/options", "/passkey/register", authenticator.register),
+        ("/passkey/options", "/passkey/sign-in", authenticator.sign_in),
+    ):
+        given = (await person.post(begin_at)).json()
+        challenge = given["options"]["challenge"]
+        more = {"code": given["code"]} if "code" in given else {}
+        answer = await person.post(end_at, {"credential": make(challenge), **more})
+        assert answer.status_code == 200, answer.text
+        secrets += [challenge, *more.values()]
     return secrets
+
+
+async def oauth_flow_of_app(phone: Person) -> list[str]:
+    """Sign in at a provider from an app that keeps its own verifier; the secrets on the way."""
+    redirect = "http://127.0.0.1:7777/back"
+    body = {"redirect_uri": redirect, "state": "a-state-of-the-app", "code_challenge": CHALLENGE}
+    location = (await phone.post("/oauth/github/start", body)).json()["location"]
+    async with httpx.AsyncClient() as internet:
+        back = urlsplit(await at_the_provider(internet, location, email="app@example.com"))
+    code = parse_qs(back.query)["code"][0]
+    given = await phone.sign_in_at("/oauth/finish", {"code": code, "redirect_uri": redirect, "code_verifier": VERIFIER})
+    return [code, VERIFIER, given["access_token"], given["refresh_token"]]
 
 
 async def oauth_flow(browser: Person) -> list[str]:

@@ -207,6 +207,50 @@ async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(browse
     await begin(browser, bot_challenge_phase="visible", bot_challenge_token="mock-turnstile-ok:1")
 
 
+async def test_a_wrong_challenge_stays_here_and_is_not_taken_for_an_old_server(browser: Person):
+    answer = await browser.client.get(
+        browser.path("/oauth/github/authorize"), params={"bot_challenge_phase": "nonsense"}
+    )
+    assert_problem(answer, 400, "SCHEMA_ERROR")
+
+
+async def test_more_scopes_and_tokens_are_not_to_be_had_with_shared_keys(house: House, browser: Person):
+    house.server.configure(oauth_providers=[{"id": "github", "type": "shared"}])
+    url = browser.path("/oauth/github/authorize")
+    refused = await browser.client.get(url, params={"scope": "repo"})
+    assert_problem(refused, 400, "OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
+    await browser.sign_up()
+    refused = await browser.post("/connected-accounts/github/access-token", {})
+    assert_problem(refused, 400, "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
+
+
+async def test_a_server_that_refuses_our_key_is_the_set_ups_fault(server: Emulator):
+    stack = new_stack(server, publishable_client_key="pck_wrong")
+    async with House(server, stack).person("cookie") as person:
+        url = person.path("/oauth/github/authorize")
+        assert_problem(await person.client.get(url), 502, "auth_server_misconfigured")
+        assert error_in(await person.client.get(url, params={"return_to": "/notes"})) == "auth_server_misconfigured"
+    await stack.aclose()
+
+
+async def test_nothing_that_a_browser_keeps_of_a_flow_can_write_into_the_log(
+    browser: Person, caplog: pytest.LogCaptureFixture
+):
+    import json
+    import logging
+
+    caplog.set_level(logging.DEBUG)
+    state = "state-of-ones-own"
+    flow = urlsafe_b64encode(hashlib.sha256(state.encode()).digest()).rstrip(b"=").decode()
+    facts = {"state": state, "verifier": "\ud800", "provider": "a\nFORGED", "kind": "authenticate", "return_to": ""}
+    value = urlsafe_b64encode(json.dumps(facts).encode()).decode().rstrip("=")
+    headers = {"cookie": f"stackauth-oauth-{flow}={value}"}
+    for query in ("errorCode=X", f"code=c&state={state}"):
+        answer = await browser.client.get(browser.path(f"/oauth/callback/{flow}?{query}"), headers=headers)
+        assert answer.status_code == 400
+    assert "FORGED" not in caplog.text
+
+
 async def test_a_server_that_is_down_is_told_too(server: Emulator):
     stack = new_stack(server, base_url="http://127.0.0.1:9", timeout=0.5)
     async with House(server, stack).person("cookie") as person:
@@ -338,8 +382,7 @@ async def test_a_code_of_another_provider_does_not_end_this_ones_flow(browser: P
     """Mix-up: each flow comes back to an address of its own (RFC 9700 §4.4.2)."""
     github, google = await begin(browser, "github"), await begin(browser, "google")
     state = parse_qs(urlsplit(github).query)["state"][0]
-    mixed = google.replace("%2Fcallback%2Fgoogle", "%2Fcallback%2Fgoogle").partition("?")[0]
-    answer = await internet.post(mixed, data={"state": state, "answer": "allow", "email": EMAIL})
+    answer = await internet.post(google.partition("?")[0], data={"state": state, "answer": "allow", "email": EMAIL})
     assert answer.status_code == 400
     back = await at_the_provider(internet, github)
     other_flow = (await at_the_provider(internet, google)).partition("?")[0]

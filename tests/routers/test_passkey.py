@@ -148,6 +148,39 @@ async def test_an_answer_that_comes_late_says_so(house: House, person: Person, a
     assert_problem(refused, 400, "VERIFICATION_CODE_EXPIRED")
 
 
+async def test_an_answer_that_failed_has_used_its_options_up(phone: Person, authenticator: Authenticator):
+    await phone.sign_up()
+    given = await options(phone, "/passkey/register/options")
+    body = back(given, authenticator.register("AAAA"))
+    assert_problem(await phone.post("/passkey/register", body), 400, "PASSKEY_REGISTRATION_FAILED")
+    right = back(given, authenticator.register(given["options"]["challenge"]))
+    assert_problem(await phone.post("/passkey/register", right), 409, "VERIFICATION_CODE_ALREADY_USED")
+
+
+async def test_options_that_were_tried_too_often_say_so(house: House, phone: Person, authenticator: Authenticator):
+    await phone.sign_up()
+    await registered(phone, authenticator)
+    given = await options(phone, "/passkey/options")
+    house.server.store.database.run("update codes set attempts = 20 where code = ?", given["code"])
+    body = back(given, authenticator.sign_in(given["options"]["challenge"]))
+    assert_problem(await phone.post("/passkey/sign-in", body), 400, "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED")
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "1e999", '"\\ud800"', '"' + "A" * 40_000 + '"', '{"a":' * 300 + "1" + "}" * 300]
+)
+async def test_what_json_does_not_have_or_is_too_large_is_refused_at_any_depth(phone: Person, value: str):
+    credential = f'{{"id": "a", "rawId": "a", "type": "public-key", "response": {{}}, "more": [{value}]}}'
+    answer = await phone.post(
+        "/passkey/sign-in",
+        content=f'{{"credential": {credential}, "code": "x"}}',
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code in (404, 422), "a deep credential alone is none that the server knows"
+    assert answer.status_code == 422 or '{"a"' in value
+    assert_problem(answer, answer.status_code, answer.json()["code"])
+
+
 async def test_a_code_of_nonsense_is_not_found(phone: Person, authenticator: Authenticator):
     refused = await phone.post("/passkey/sign-in", {"credential": authenticator.sign_in("AAAA"), "code": "0" * 45})
     assert_problem(refused, 404, "VERIFICATION_CODE_NOT_FOUND")

@@ -68,6 +68,11 @@ async def test_failed_fetches_count_against_the_cool_down_too(world: World):
     assert world.verifier.stats.keys.failed_fetches == 1
 
 
+async def test_many_who_warm_up_at_once_cause_one_fetch(world: World):
+    await asyncio.gather(*(world.stack.warm_up() for _ in range(20)))
+    assert world.server.key_fetches == 1
+
+
 async def test_a_key_made_right_after_warm_up_is_accepted(world: World):
     await world.stack.warm_up()
     new = Signer("key-2")
