@@ -198,13 +198,18 @@ async def test_an_error_joins_the_query_that_is_there(browser: Person):
     assert told.headers["location"] == wanted
 
 
-async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(browser: Person):
+async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(
+    browser: Person, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
     url = browser.path("/oauth/github/authorize")
     asked = await browser.client.get(url, params={"bot_challenge_phase": "invisible"})
     assert_problem(asked, 409, "BOT_CHALLENGE_REQUIRED")
     failed = await browser.client.get(url, params={"bot_challenge_unavailable": "true"})
     assert_problem(failed, 400, "BOT_CHALLENGE_FAILED")
     await begin(browser, bot_challenge_phase="visible", bot_challenge_token="mock-turnstile-ok:1")
+    assert "bot_challenge_token=[redacted]" in caplog.text
+    assert "mock-turnstile" not in caplog.text
 
 
 async def test_a_wrong_challenge_stays_here_and_is_not_taken_for_an_old_server(browser: Person):

@@ -166,19 +166,19 @@ async def test_options_that_were_tried_too_often_say_so(house: House, phone: Per
     assert_problem(await phone.post("/passkey/sign-in", body), 400, "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED")
 
 
-@pytest.mark.parametrize(
-    "value", ["NaN", "1e999", '"\\ud800"', '"' + "A" * 40_000 + '"', '{"a":' * 300 + "1" + "}" * 300]
-)
+UNKNOWN = "0" * 45
+LONG, DEEP = '"' + "A" * 40_000 + '"', '{"a":' * 300 + "1" + "}" * 300
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", '"\\ud800"', LONG, DEEP], ids=range(5))
 async def test_what_json_does_not_have_or_is_too_large_is_refused_at_any_depth(phone: Person, value: str):
     credential = f'{{"id": "a", "rawId": "a", "type": "public-key", "response": {{}}, "more": [{value}]}}'
     answer = await phone.post(
         "/passkey/sign-in",
-        content=f'{{"credential": {credential}, "code": "x"}}',
+        content=f'{{"credential": {credential}, "code": "{UNKNOWN}"}}',
         headers={"content-type": "application/json"},
     )
-    assert answer.status_code in (404, 422), "a deep credential alone is none that the server knows"
-    assert answer.status_code == 422 or '{"a"' in value
-    assert_problem(answer, answer.status_code, answer.json()["code"])
+    assert_problem(answer, 422, "request_invalid")
 
 
 async def test_a_code_of_nonsense_is_not_found(phone: Person, authenticator: Authenticator):
