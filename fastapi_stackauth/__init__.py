@@ -30,6 +30,8 @@ from fastapi_stackauth.credentials import (
     Site,
 )
 from fastapi_stackauth.dependencies import (
+    ApiKeyTeam,
+    ApiKeyUser,
     CurrentTeam,
     Optionally,
     ProfileOf,
@@ -38,6 +40,8 @@ from fastapi_stackauth.dependencies import (
     SessionWatch,
     WatchSession,
     access_token,
+    api_key_team,
+    api_key_user,
     current_profile,
     current_team,
     current_user,
@@ -55,11 +59,23 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
+from fastapi_stackauth.health import Health
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
+from fastapi_stackauth.models.webhooks import (
+    ProjectPermissionEvent,
+    TeamDeletedEvent,
+    TeamEvent,
+    TeamMembershipEvent,
+    TeamPermissionEvent,
+    UserDeletedEvent,
+    UserEvent,
+    WebhookEvent,
+)
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.webhooks import WebhookRouter
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
@@ -75,6 +91,8 @@ CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 
 __all__ = [
     "AccessToken",
+    "ApiKeyTeam",
+    "ApiKeyUser",
     "AuthError",
     "AuthServerError",
     "AuthServerMisconfigured",
@@ -87,11 +105,13 @@ __all__ = [
     "CurrentUser",
     "CurrentUserProfile",
     "HeaderCredentials",
+    "Health",
     "KnownApiError",
     "OptionalUser",
     "Optionally",
     "Profile",
     "ProfileOf",
+    "ProjectPermissionEvent",
     "QueryToken",
     "Require",
     "SdkCookies",
@@ -103,12 +123,22 @@ __all__ = [
     "StackAuthClient",
     "StackAuthError",
     "Team",
+    "TeamDeletedEvent",
+    "TeamEvent",
+    "TeamMembershipEvent",
+    "TeamPermissionEvent",
     "TokenKind",
     "User",
+    "UserDeletedEvent",
+    "UserEvent",
     "VerificationUnavailable",
     "WatchSession",
+    "WebhookEvent",
+    "WebhookRouter",
     "__version__",
     "access_token",
+    "api_key_team",
+    "api_key_user",
     "current_profile",
     "current_team",
     "current_user",

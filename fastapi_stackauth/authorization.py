@@ -58,6 +58,7 @@ class Authorization:
         self._clock = clock
         self._known: OrderedDict[Question, tuple[float, Any]] = OrderedDict()
         self._flight: SingleFlight[Any] = SingleFlight()
+        self._forgotten = 0
 
     async def require_permission(self, user: User, token: str, permission: str) -> None:
         """Return where the user has a permission in the project.
@@ -107,6 +108,7 @@ class Authorization:
 
     def forget(self, *, user_id: str | None = None, team_id: str | None = None) -> None:
         """Forget what is known of a user, of a team, or of a user in a team."""
+        self._forgotten += 1
         for question in list(self._known):
             if user_id in (None, question.user_id) and team_id in (None, question.team_id):
                 self._known.pop(question, None)
@@ -135,7 +137,10 @@ class Authorization:
             "member": self._is_member,
             "read": self._read,
         }
+        forgotten = self._forgotten
         answer = await ask[question.kind](question, token)
+        if forgotten != self._forgotten:  # it may be older than the change: it serves who asked, and nobody else
+            return answer
         self._known[question] = (self._clock() + self._settings.authorization_ttl, answer)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
@@ -168,12 +173,8 @@ class Authorization:
     async def _read(self, question: Question, token: str) -> Team | None:
         if not await self._is_member(question, token):
             return None
-        team = await _or_none(self._asker(question, token)[0].teams.get(question.team_id))
-        return team and Team.model_validate({name: getattr(team, name) for name in _CLIENT_FIELDS})
-
-
-_CLIENT_FIELDS = ("id", "display_name", "profile_image_url", "client_metadata", "client_read_only_metadata")
-"""What a client may read of a team: whoever asks, a person sees no more (design decision 15)."""
+        team: Team | None = await _or_none(self._asker(question, token)[0].teams.get(question.team_id))
+        return team and team.as_members_see()
 
 
 async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the call yields

@@ -4,6 +4,7 @@ StackAuthError                      status_code, code, message
 ├── ConfigurationError              the app's developer: a setting is missing, wrong or contradicts another
 ├── AuthError                       the caller: 401 (who are you?) or 403 (you may not)
 ├── RequestInvalid                  the caller: a request of our own routes has the wrong form (422, or 400 unreadable)
+├── WebhookRefused, -InProgress     who sent a webhook: not the auth server (400), or this one is under way (409)
 ├── SecondFactorRequired            the caller: the first factor was right, a code is needed to finish (403)
 ├── OAuthFlowInvalid                the caller: came back from a provider without a flow of this app (400)
 ├── RateLimitExceeded               the caller: too many attempts (429)
@@ -131,6 +132,30 @@ class RequestInvalid(StackAuthError):
         self.faults = faults
         self.status_code = status_code
         super().__init__()
+
+
+class WebhookRefused(StackAuthError):
+    """A webhook message that is not the auth server's, or too old: its headers or its signature are wrong.
+
+    Attributes:
+        reason: what is wrong, for the log alone.
+    """
+
+    status_code = 400
+    code = "webhook_invalid"
+    message = "This message could not be verified."
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__()
+
+
+class WebhookInProgress(StackAuthError):
+    """The same webhook message is being handled right now: the auth server tries again, should that fail."""
+
+    status_code = 409
+    code = "webhook_in_progress"
+    message = "This message is being handled."
 
 
 class SecondFactorRequired(StackAuthError):

@@ -1,18 +1,21 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import CredentialSource
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.project import CurrentProject
+from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.sessions import Sessions
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import Storage
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.verifier import Verifier
 
@@ -56,6 +59,26 @@ class InstalledStack(Protocol):
     @property
     def authorization(self) -> Authorization:
         """What users may do."""
+        ...
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """Whose API keys are."""
+        ...
+
+    @property
+    def revocations(self) -> Revocations:
+        """Whose tokens are refused before they expire."""
+        ...
+
+    @property
+    def storage(self) -> Storage:
+        """What the workers share."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Unix time in seconds."""
         ...
 
     @property

@@ -18,7 +18,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, problem
-from fastapi_stackauth.schemes import EXTENSION, OPTIONAL_SCHEME_NAME, SCHEME_NAME
+from fastapi_stackauth.schemes import API_KEY_NAME, API_KEY_SCHEME, EXTENSION, OPTIONAL_SCHEME_NAME, SCHEME_NAME
 
 Schema = dict[str, Any]
 
@@ -87,7 +87,7 @@ def enrich(schema: Schema, shape: str = "problem") -> Schema:
         names = _our_names(operation)
         if names:
             _document(operation, [facts.get(name, {}) for name in sorted(names)])
-            operation["security"] = _alternatives(operation["security"])
+            operation["security"] = _alternatives(operation["security"], [facts.get(name, {}) for name in names])
     schemas = components.setdefault("schemas", {})
     schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)
     if shape == "detail":
@@ -148,6 +148,8 @@ def _facts(components: Schema) -> Mapping[str, Schema]:
 
 def _document(operation: Schema, facts: list[Schema]) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
+    if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts):
+        facts = [*facts, {"refusals": [["api_key_invalid", {}]]}]
     refusals = {code: AuthError(code, details=details) for fact in facts for code, details in fact.get("refusals", ())}
     parameters = _add_parameters(operation, facts)
     faults = [RequestInvalid(((parameters[0], "Missing"),), status_code=400)] if parameters else []
@@ -186,12 +188,16 @@ def _as_details(operation: Schema) -> None:
             answer["content"]["application/json"] = ours
 
 
-def _alternatives(security: list[Schema]) -> list[Schema]:
-    """One requirement, and "none" beside it where every dependency of the route is optional."""
+def _alternatives(security: list[Schema], facts: list[Schema]) -> list[Schema]:
+    """A token, an API key where that does, and nothing where every dependency of the route is optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
-    return [{SCHEME_NAME: []}, *others, *([{}] if optional else [])]
+    key: list[Schema] = (
+        [{API_KEY_NAME: []}] if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts) else []
+    )
+    token: list[Schema] = [] if facts and all(fact.get("api_key_only") for fact in facts) else [{SCHEME_NAME: []}]
+    return [*token, *key, *others, *([{}] if optional else [])]
 
 
 def _merge_schemes(components: Schema) -> None:
@@ -202,4 +208,5 @@ def _merge_schemes(components: Schema) -> None:
         return
     scheme = {name: value for name, value in schemes[ours[0]].items() if name != EXTENSION}
     rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
-    components["securitySchemes"] = {SCHEME_NAME: scheme, **rest}
+    keys = any(schemes[name].get(EXTENSION, {}).get(flag) for name in ours for flag in ("api_key", "api_key_only"))
+    components["securitySchemes"] = {SCHEME_NAME: scheme, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {}), **rest}

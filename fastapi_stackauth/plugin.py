@@ -11,6 +11,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 from pydantic import SecretStr
 
+from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.cookies import CookiePolicy
@@ -25,16 +26,20 @@ from fastapi_stackauth.credentials import (
 from fastapi_stackauth.dependencies import Optionally, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.handlers import stack_auth_error_handler
+from fastapi_stackauth.health import Health, check_health, readiness_router
 from fastapi_stackauth.installed import STATE_KEY
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import install_openapi
 from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.redaction import install_redaction
+from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.routers import Delivery, Method, Page, build_router
 from fastapi_stackauth.sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.verifier import Verifier
+from fastapi_stackauth.webhooks import WebhookRouter
 
 
 class Options(TypedDict, total=False):
@@ -72,6 +77,11 @@ class Options(TypedDict, total=False):
     jwks_timeout: float
     authorization_ttl: float
     unknown_team: Literal["permission_missing", "not_found"]
+    api_key_ttl: float
+    api_key_concurrency: int
+    revocation_ttl: float
+    revocation_outage: Literal["serve", "refuse"]
+    webhook_secrets: Sequence[str | SecretStr]
     fallback_concurrency: int
     fallback_ttl: float
 
@@ -109,13 +119,18 @@ class StackAuth:
         **options: Unpack[Options],
     ) -> None:
         self.settings = Settings.load(options)
+        self.clock = clock
         self.sources = tuple(sources) if sources is not None else _default_sources(self.settings)
         self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport)
-        self.verifier = Verifier(self.settings, self.client, clock=clock)
+        self.storage = _storage(self.settings, clock)
+        self.revocations = Revocations(self.settings, self.storage, clock)
+        self.verifier = Verifier(self.settings, self.client, clock=clock, revocations=self.revocations)
+        self.api_keys = ApiKeys(self.settings, self.client, self.storage, clock)
         self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
         self.project = CurrentProject(self.client, clock)
         self.limiter = AttemptLimiter(self.settings)
         self.authorization = Authorization(self.settings, self.client, clock)
+        self.revocations.on_forget = self._forget
         self.live_sessions = LiveSessions(self._session_times, clock)
 
     def __repr__(self) -> str:
@@ -184,6 +199,26 @@ class StackAuth:
         """
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
+    def webhooks(self, path: str) -> WebhookRouter:
+        """A router that takes the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
+
+        Messages are verified with the setting `webhook_secrets`. By itself it refuses the tokens of users who are
+        deleted, and forgets permissions and teams that have changed.
+        """
+        return WebhookRouter(self, path)
+
+    def readiness(self, path: str) -> APIRouter:
+        """A router with a readiness route at this path, for `app.include_router`: 200 with a `Health`, or 503."""
+        return readiness_router(self, path)
+
+    async def health(self) -> Health:
+        """How authentication is doing in this worker: keys, fallback, Redis.
+
+        Raises:
+            ConfigurationError: where no project id is set.
+        """
+        return await check_health(self)
+
     async def warm_up(self) -> None:
         """Fetch the signing keys now, so that the first request need not wait. For an app's own lifespan.
 
@@ -201,9 +236,17 @@ class StackAuth:
         await self.limiter.aclose()
         await self.live_sessions.aclose()
         await self.authorization.aclose()
+        await self.api_keys.aclose()
+        await self.revocations.aclose()
+        await self.storage.aclose()
         await self.client.aclose()
 
     # --- inside ---
+
+    def _forget(self, user_id: str, team_id: str) -> None:
+        self.authorization.forget(user_id=user_id or None, team_id=team_id or None)
+        if not (user_id and team_id):
+            self.api_keys.forget(user_id or team_id)
 
     def _become_default(self, app: FastAPI) -> None:
         other = getattr(app.state, STATE_KEY, None)
@@ -217,6 +260,12 @@ class StackAuth:
     async def _session_times(self, access_token: str) -> Mapping[str, datetime]:
         sessions = await self.client.as_user(access_token).sessions.list()
         return {session.id: session.created_at for session in sessions}
+
+
+def _storage(settings: Settings, clock: Callable[[], float]) -> Storage:
+    if settings.redis_url is None:
+        return MemoryStorage(clock)
+    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock)
 
 
 def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:

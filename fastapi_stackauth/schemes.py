@@ -16,6 +16,14 @@ from fastapi.security.base import SecurityBase
 
 SCHEME_NAME = "StackAuth"
 OPTIONAL_SCHEME_NAME = "StackAuthOptional"
+API_KEY_NAME = "StackAuthApiKey"
+API_KEY_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-api-key",
+    "description": "An API key of a user or a team, made through the auth server. `Authorization: Bearer <key>` works "
+    "as well.",
+}
 EXTENSION = "x-fastapi-stackauth"
 SCHEME = HTTPBearer(
     bearerFormat="JWT",

@@ -36,6 +36,7 @@ ACCESS, REFRESH = "access", "refresh"
 RENEW_BEFORE = 20.0
 """Seconds before its expiry that an access token is renewed."""
 _REMEMBERED = 10_000
+_ENDED = ("session_revoked", "user_gone")
 _STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -102,10 +103,12 @@ class Sessions:
         self.site.check(connection.scope)
         refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
         self.forget(connection)
+        await self._revoke(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         if not refresh_token or not refresh_token.isascii():
             return
         try:
             access_token = await self._access_token(refresh_token)
+            await self._revoke(access_token)
             await self._client.as_user(access_token).sessions.sign_out()
         except SessionGone:
             pass
@@ -168,7 +171,13 @@ class Sessions:
             raise VerificationUnavailable(retry_after=retry_after) from None
         self._write_access(connection, renewed)
         fresh = Credential(renewed, credential.source, ambient=True, refresh_token=credential.refresh_token)
-        return fresh, await self._verifier.verify(renewed)
+        try:
+            return fresh, await self._verifier.verify(renewed)
+        except AuthError as refusal:
+            if refusal.code not in _ENDED:
+                raise
+            self.forget(connection)
+            return None
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
@@ -184,6 +193,15 @@ class Sessions:
             return await self._verifier.verify(token)
         except AuthError:
             return None
+
+    async def _revoke(self, token: str) -> None:
+        """Refuse from now on all tokens of the session of this one, if it is a good one."""
+        try:
+            user = await self._still_good(token)
+        except AuthServerError:  # neither keys nor fallback are in reach: the session is ended all the same
+            return
+        if user is not None and user.session_id is not None:
+            await self._verifier.revocations.revoke_sessions([user.session_id])
 
     def _seconds_left(self, user: User) -> float:
         return user.expires_at.timestamp() - self._clock() if user.expires_at else 0.0

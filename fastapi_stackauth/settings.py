@@ -4,6 +4,8 @@ Reading it never fails for what is missing: that is said by name at first use (`
 so that an app imports, and draws its OpenAPI schema, with an empty environment.
 """
 
+import base64
+import binascii
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -55,6 +57,23 @@ def origin_of(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default_port = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + ("" if parts.port in (None, default_port) else f":{parts.port}")
+
+
+def _signing_key(secret: str) -> bytes:
+    """The key that a ``whsec_`` secret stands for.
+
+    Raises:
+        ValueError: it is no such secret.
+    """
+    if not secret.startswith("whsec_"):
+        raise ValueError("must begin with whsec_")
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64 after whsec_") from None
+    if len(key) < 16:
+        raise ValueError("must hold at least 16 bytes")
+    return key
 
 
 Addresses = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
@@ -137,8 +156,8 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         None,
-        description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`. Without it "
-        "each worker counts sign-in attempts for itself.",
+        description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "
+        "revocations, API keys, webhooks and sign-in attempts. Without it each worker is on its own.",
     )
     trusted_origins: Addresses = Field(
         (), description="Other origins whose pages may send this app's cookies with unsafe requests."
@@ -178,6 +197,23 @@ class Settings(BaseSettings):
         "permission_missing",
         description="What who is not in a team is answered: 403 as if a permission were missing, so that teams cannot "
         "be probed, or 404.",
+    )
+    api_key_ttl: float = Field(
+        10.0, ge=0, le=300, description="Seconds that whose an API key is, or that it is nobody's, is remembered."
+    )
+    api_key_concurrency: int = Field(
+        8, ge=1, description="How many API keys may be checked at the auth server at once."
+    )
+    revocation_ttl: float = Field(
+        3600.0, ge=60, description="Seconds that a revoked session or user is remembered; longer than tokens live."
+    )
+    revocation_outage: Literal["serve", "refuse"] = Field(
+        "serve",
+        description="With `redis_url`, while Redis is out of reach: go on with the revocations that are known "
+        "(`serve`), or answer 503 (`refuse`).",
+    )
+    webhook_secrets: Annotated[tuple[SecretStr, ...], BeforeValidator(_comma_separated)] = Field(
+        (), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
     )
     fallback_concurrency: int = Field(
         8,
@@ -232,6 +268,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a redis://, rediss:// or unix:// address")
         return value
 
+    @field_validator("webhook_secrets", mode="after")
+    @classmethod
+    def _webhook_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            _signing_key(secret.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.sdk_cookies and not self.app_url:
@@ -279,6 +322,22 @@ class Settings(BaseSettings):
                 f"app_url is not set, and {purpose} need it: pass StackAuth(app_url=...) or set STACK_APP_URL."
             )
         return self.app_url
+
+    def require_webhook_keys(self) -> tuple[bytes, ...]:
+        """What webhook messages are signed with.
+
+        Raises:
+            ConfigurationError: where no secret is set.
+        """
+        if not self.webhook_secrets:
+            raise ConfigurationError(
+                "webhook_secrets is not set: pass StackAuth(webhook_secrets=[...]) or set STACK_WEBHOOK_SECRETS."
+            )
+        return self._webhook_keys
+
+    @cached_property
+    def _webhook_keys(self) -> tuple[bytes, ...]:
+        return tuple(_signing_key(secret.get_secret_value()) for secret in self.webhook_secrets)
 
     @property
     def cookies_possible(self) -> bool:

@@ -1,17 +1,281 @@
-"""What the workers of one app share: here, the way to their Redis server.
+"""What the workers of one app share: values that expire, and facts that each worker keeps a copy of.
 
-The `redis` extra is imported on use alone, so that apps of one worker need not have it.
+One small protocol; in memory for one worker, in Redis for many. Redis is never waited for long: a worker that cannot
+reach it goes on with what it knows. The `redis` extra is imported on use alone: apps of one worker need not have it.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.loops import PerLoop
 
 if TYPE_CHECKING:
-    from redis.asyncio import ConnectionPool
+    from redis.asyncio import ConnectionPool, Redis
+
+logger = logging.getLogger("fastapi_stackauth.storage")
 
 ANSWER_SECONDS = 0.5
 """How long Redis may take to connect or to answer before a worker goes on without it."""
+IDLE_SECONDS = 0.5
+"""How long a subscription may be silent before it is asked whether it still lives."""
+_CHUNK = 1_000
+_SLACK_SECONDS = 60  # for clocks of workers that disagree
+
+
+class StorageUnavailable(Exception):
+    """The shared storage cannot be reached now."""
+
+
+class Storage(Protocol):
+    """What workers share. Values are texts; expiry is in seconds."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether anybody else sees what is put here."""
+        ...
+
+    async def get(self, key: str) -> str | None:
+        """A value; None where there is none, or it cannot be read now."""
+        ...
+
+    async def set(self, key: str, value: str, seconds: float) -> None:
+        """Keep a value. Where that cannot be done now, it is not kept."""
+        ...
+
+    async def add(self, key: str, seconds: float) -> bool:
+        """Claim a key; False where somebody has claimed it already.
+
+        Raises:
+            StorageUnavailable: it cannot be said now.
+        """
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Give a claim back, or forget a value."""
+        ...
+
+    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
+        """Add facts, each until a unix time, to a set that others follow; none of them lasts longer than `seconds`.
+
+        Raises:
+            StorageUnavailable: it cannot be done now.
+        """
+        ...
+
+    def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
+        """The facts of a set, and whether they are all: all there are first and after each gap, else news as they come.
+
+        Raises:
+            StorageUnavailable: the connection is lost; follow anew to learn what was missed.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running loop."""
+        ...
+
+
+class MemoryStorage:
+    """For one worker: nobody else sees it.
+
+    Args:
+        clock: unix time in seconds.
+    """
+
+    shared = False
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._values: dict[str, tuple[float, str]] = {}
+
+    async def get(self, key: str) -> str | None:
+        """A value; None where there is none."""
+        until, value = self._values.get(key, (0.0, ""))
+        return value if self._clock() < until else None
+
+    async def set(self, key: str, value: str, seconds: float) -> None:
+        """Keep a value."""
+        self._sweep()
+        self._values[key] = (self._clock() + seconds, value)
+
+    async def add(self, key: str, seconds: float) -> bool:
+        """Claim a key; False where it is claimed already."""
+        if await self.get(key) is not None:
+            return False
+        await self.set(key, "1", seconds)
+        return True
+
+    async def remove(self, key: str) -> None:
+        """Forget a value."""
+        self._values.pop(key, None)
+
+    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
+        """There is nobody to tell."""
+
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:  # noqa: ARG002 - the protocol's
+        """Nothing: there is nobody to hear from."""
+        yield {}, True
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _sweep(self) -> None:
+        if len(self._values) >= 10_000:
+            now = self._clock()
+            self._values = {key: value for key, value in self._values.items() if now < value[0]}
+
+
+class RedisStorage:
+    """For many workers that share a Redis server.
+
+    Args:
+        url: where it is.
+        prefix: what all keys begin with, so that apps and projects do not meet.
+        clock: unix time in seconds.
+
+    Raises:
+        ConfigurationError: the `redis` extra is not installed.
+    """
+
+    shared = True
+
+    def __init__(self, url: str, prefix: str, clock: Callable[[], float] = time.time) -> None:
+        require_redis()
+        self._prefix = prefix
+        self._clock = clock
+        self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
+
+    async def get(self, key: str) -> str | None:
+        """A value; None where there is none, or it cannot be read now."""
+        try:
+            value = await self._redis().get(self._prefix + key)
+        except _failures() as error:
+            logger.warning("storage_unavailable operation=get reason=%s", type(error).__name__)
+            return None
+        return None if value is None else str(value)
+
+    async def set(self, key: str, value: str, seconds: float) -> None:
+        """Keep a value. Where that cannot be done now, it is not kept."""
+        try:
+            await self._redis().set(self._prefix + key, value, px=max(1, int(seconds * 1000)))
+        except _failures() as error:
+            logger.warning("storage_unavailable operation=set reason=%s", type(error).__name__)
+
+    async def add(self, key: str, seconds: float) -> bool:
+        """Claim a key; False where somebody has claimed it already.
+
+        Raises:
+            StorageUnavailable: it cannot be said now.
+        """
+        try:
+            claimed = await self._redis().set(self._prefix + key, "1", px=max(1, int(seconds * 1000)), nx=True)
+        except _failures() as error:
+            raise StorageUnavailable from error
+        return bool(claimed)
+
+    async def remove(self, key: str) -> None:
+        """Give a claim back, or forget a value. Where that cannot be done now, it expires by itself."""
+        try:
+            await self._redis().delete(self._prefix + key)
+        except _failures() as error:
+            logger.warning("storage_unavailable operation=remove reason=%s", type(error).__name__)
+
+    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
+        """Add facts to a set, and tell who follows it.
+
+        Raises:
+            StorageUnavailable: it cannot be done now.
+        """
+        key, pairs = self._prefix + name, list(facts.items())
+        try:
+            for start in range(0, len(pairs), _CHUNK):
+                chunk = dict(pairs[start : start + _CHUNK])
+                async with self._redis().pipeline(transaction=True) as pipeline:
+                    pipeline.zadd(key, chunk)
+                    pipeline.zremrangebyscore(key, "-inf", self._clock())
+                    pipeline.expire(key, math.ceil(seconds) + _SLACK_SECONDS)
+                    pipeline.publish(key, "\n".join(f"{until!r} {fact}" for fact, until in chunk.items()))
+                    await pipeline.execute()
+        except _failures() as error:
+            raise StorageUnavailable from error
+
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
+        """The facts of a set: all there are whenever the subscription begins, then news as they come.
+
+        Raises:
+            StorageUnavailable: the connection is lost.
+        """
+        key = self._prefix + name
+        pubsub = self._redis().pubsub()
+        try:
+            await pubsub.subscribe(key)
+            async for kind, text in _messages(pubsub):
+                if kind == "subscribe":  # confirmed: what is published from now on is heard, so what was before is read
+                    yield await self._members(key), True  # the client subscribes anew by itself after a short cut, too
+                elif kind == "message":
+                    yield _facts(text), False
+        except _failures() as error:
+            raise StorageUnavailable from error
+        finally:
+            await _closed(pubsub)
+
+    async def _members(self, key: str) -> dict[str, float]:
+        """A whole set, read in small pieces: a large one would take longer than any answer may."""
+        return {str(fact): float(until) async for fact, until in self._redis().zscan_iter(key, count=_CHUNK)}
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections."""
+        if pool := self._pools.pop():
+            await pool.aclose()
+
+    def _redis(self) -> "Redis":
+        from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+
+        return Redis(connection_pool=self._pools.get())
+
+
+async def _messages(pubsub: Any) -> AsyncIterator[tuple[str, str]]:  # noqa: ANN401 - redis-py types it as untyped
+    """What comes over a subscription; a silent one is asked whether it lives, and given up where it does not answer."""
+    asked = False
+    while True:
+        message = await pubsub.get_message(timeout=IDLE_SECONDS)
+        if message is not None:
+            asked = False
+            yield str(message["type"]), str(message["data"])
+        elif asked:
+            raise TimeoutError
+        else:
+            await pubsub.ping()
+            asked = True
+
+
+def _facts(text: str) -> dict[str, float]:
+    """What a message says. Whatever else somebody publishes there is not ours, and harms nothing."""
+    facts = {}
+    for until, _, fact in (line.partition(" ") for line in text.splitlines()):
+        with suppress(ValueError):
+            facts[fact] = float(until)
+    return {fact: until for fact, until in facts.items() if math.isfinite(until)}
+
+
+async def _closed(pubsub: Any) -> None:  # noqa: ANN401 - as above
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await pubsub.aclose()
+    except _failures():
+        return
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    from redis.exceptions import RedisError  # noqa: PLC0415 - an extra
+
+    return (RedisError, OSError, TimeoutError)
 
 
 def require_redis() -> None:
@@ -26,7 +290,7 @@ def require_redis() -> None:
         raise ConfigurationError("redis_url is set: pip install 'fastapi-stackauth[redis]'.") from None
 
 
-def redis_pool(url: str) -> "ConnectionPool":
+def redis_pool(url: str, *, decode_responses: bool = False) -> "ConnectionPool":
     """Connections to a Redis server that fail soon instead of waiting, for the running event loop."""
     from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - an extra
     from redis.asyncio.retry import Retry  # noqa: PLC0415
@@ -34,6 +298,7 @@ def redis_pool(url: str) -> "ConnectionPool":
 
     return BlockingConnectionPool.from_url(
         url,
+        decode_responses=decode_responses,
         max_connections=50,
         timeout=ANSWER_SECONDS,
         socket_timeout=ANSWER_SECONDS,

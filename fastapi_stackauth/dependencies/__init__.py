@@ -1,11 +1,21 @@
 """Step 3: what an endpoint declares to learn who is calling, and to demand what they must be."""
 
 from fastapi_stackauth.dependencies.account import CurrentTeam, ProfileOf, access_token, current_profile, current_team
+from fastapi_stackauth.dependencies.api_keys import ApiKeyTeam, api_key_team
 from fastapi_stackauth.dependencies.identity import Resolution, resolve
-from fastapi_stackauth.dependencies.users import Optionally, Require, current_user, optional_user
+from fastapi_stackauth.dependencies.users import (
+    ApiKeyUser,
+    Optionally,
+    Require,
+    api_key_user,
+    current_user,
+    optional_user,
+)
 from fastapi_stackauth.dependencies.watch import SessionCheck, SessionWatch, WatchSession
 
 __all__ = [
+    "ApiKeyTeam",
+    "ApiKeyUser",
     "CurrentTeam",
     "Optionally",
     "ProfileOf",
@@ -15,6 +25,8 @@ __all__ = [
     "SessionWatch",
     "WatchSession",
     "access_token",
+    "api_key_team",
+    "api_key_user",
     "current_profile",
     "current_team",
     "current_user",

@@ -38,6 +38,10 @@ class CurrentProfile(Secured):
 
     require: Require = current_user
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require.refuse_api_keys()
+
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: what the user must be."""
         return self.require.documented()
@@ -70,6 +74,10 @@ class ProfileOf(Secured, Generic[M]):
     metadata: type[M]
     require: Require = current_user
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require.refuse_api_keys()
+
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: what the user must be."""
         return self.require.documented()
@@ -101,6 +109,10 @@ class AccessTokenOf(Secured):
     """
 
     require: Require = current_user
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require.refuse_api_keys()
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: what the user must be."""
@@ -146,16 +158,17 @@ class CurrentTeam(Secured):
         own = self.require.documented()
         refusals = (*own.refusals, ("permission_missing", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
-        return Documented(refusals, sentences, own.parameters + documented_source(self.team))
+        parameters = own.parameters + documented_source(self.team)
+        return Documented(refusals, sentences, parameters, api_key=own.api_key)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """The team, for FastAPI to give to the endpoint."""
         user = await self.require(connection, scopes)
         team_id = team_id_of(connection, self.team, user)
         resolution = await self.require.resolution(connection, scopes)
-        if resolution.credential is None:  # a test put this user in place: there is nothing to ask with
+        if resolution.token is None:  # a test put this user in place: there is nothing to ask with
             return Team(id=team_id, display_name=team_id)
-        return await resolution.stack.authorization.team(user, resolution.credential.token, team_id)
+        return await resolution.stack.authorization.team(user, resolution.token, team_id)
 
 
 current_team = CurrentTeam()

@@ -42,9 +42,8 @@ class Asked(NamedTuple):
 
     @property
     def token(self) -> str | None:
-        """The verified token; None where a test put the user in place."""
-        credential = self.resolution.credential
-        return credential.token if credential else None
+        """What to ask with (see `Resolution.token`)."""
+        return self.resolution.token
 
 
 @dataclass(frozen=True)

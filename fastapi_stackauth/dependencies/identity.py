@@ -26,13 +26,21 @@ _CONNECTION_NAMES = ("connection", "request", "websocket")
 class Resolution:
     """The outcome of steps 1 and 2 for one connection: a user, a refusal, or neither where there is no credential."""
 
-    __slots__ = ("credential", "refusal", "stack", "user")
+    __slots__ = ("by_api_key", "credential", "refusal", "stack", "user")
 
     def __init__(self, stack: InstalledStack) -> None:
         self.stack = stack
         self.credential: Credential | None = None
         self.user: User | None = None
         self.refusal: AuthError | None = None
+        self.by_api_key = False
+
+    @property
+    def token(self) -> str | None:
+        """The verified token: none (empty) of an API key, so the app asks as itself; None where a test put the user."""
+        if self.by_api_key:
+            return ""
+        return self.credential.token if self.credential else None
 
 
 async def resolve(
@@ -59,6 +67,25 @@ async def resolve(
         known[stack] = resolution
     state["credential"] = resolution.credential
     return resolution
+
+
+async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key: str) -> Resolution:
+    """Who is calling with an API key.
+
+    Raises:
+        AuthError: 401 `api_key_invalid`, or `user_gone`.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: where that cannot be said.
+    """
+    state = connection.scope.setdefault("state", {})
+    state["credential"] = None
+    known: dict[InstalledStack, Resolution] = state.setdefault("stack_auth_api_keys", {})
+    if stack not in known:
+        resolution = Resolution(stack)
+        resolution.by_api_key = True
+        resolution.user = await stack.api_keys.user(key)
+        await stack.revocations.check(resolution.user)
+        known[stack] = resolution
+    return known[stack]
 
 
 async def _resolve(connection: HTTPConnection, resolution: Resolution, override: Callable[..., Any] | None) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
+from fastapi_stackauth.dependencies.api_keys import read_api_key, refuse_scopes
 from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked, Demand
-from fastapi_stackauth.dependencies.identity import Resolution, resolve
+from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.installed import STATE_KEY, InstalledStack, stack_of
@@ -39,11 +40,7 @@ class _Demand(Secured):
 
     async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
         """Who is calling, before any demand is checked."""
-        if scopes.scopes:
-            raise ConfigurationError(
-                "Security(..., scopes=[...]) is not supported by this dependency: scopes would be ignored. "
-                "Use Depends(...), and Require(...) for what you demand."
-            )
+        refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
         return await resolve(connection, stack, _override(connection, stack))
 
@@ -86,6 +83,8 @@ class Require(_Demand):
         team_member: the user must be in the team that this names; else the same.
         team: where the id of the team of `team_permission` stands: the name of a path parameter, ``query:name``,
             ``header:name``, or ``selected`` for the user's selected team. `team_member` says it in the same way.
+        allow_api_key: an API key of the user's, in `x-api-key` or as a bearer, does as well as a token. The user then
+            has no session and no claims. Needs a secret key.
         live: also ask the auth server whether the session still exists; else 401 `session_revoked`. One call for each
             request. Impersonation sessions are not listed to clients, and so refused (contract/endpoints.json,
             `GET /auth/sessions`).
@@ -114,9 +113,12 @@ class Require(_Demand):
     team_permission: str | None = None
     team_member: str | None = None
     team: str | None = None
+    allow_api_key: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.allow_api_key and (self.live or self.signed_in_within is not None):
+            raise ConfigurationError("allow_api_key goes with neither live nor signed_in_within: keys have no session.")
         for name in ("permission", "team_permission"):
             wanted = getattr(self, name)
             if wanted is not None and not PERMISSION_ID.fullmatch(wanted):
@@ -137,7 +139,28 @@ class Require(_Demand):
             self._kind_refusals() + refusals,
             tuple(sentence for _, sentence in found),
             documented_source(self.team) + documented_source(self.team_member),
+            api_key=self.allow_api_key,
         )
+
+    async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
+        """Who is calling, be it with an API key where that is allowed."""
+        if not self.allow_api_key:
+            return await super().resolution(connection, scopes)
+        refuse_scopes(scopes)
+        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        key = None if _override(connection, stack) else read_api_key(connection)
+        if key is None:
+            return await super().resolution(connection, scopes)
+        return await resolve_api_key(connection, stack, key)
+
+    def refuse_api_keys(self) -> None:
+        """Say that what is built on this cannot do with an API key.
+
+        Raises:
+            ConfigurationError: where one is allowed.
+        """
+        if self.allow_api_key:
+            raise ConfigurationError("An API key has neither an access token nor a session: leave allow_api_key out.")
 
     def refusal_of(self, user: User) -> AuthError | None:
         """What stands against a verified user, as far as the token alone tells."""
@@ -196,6 +219,37 @@ class Optionally(_Demand):
         return user
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ApiKeyUser(_Demand):
+    """The user that the caller's API key belongs to; 401 without a key, whatever else the request brings.
+
+    By default full users alone, as with `Require`. The user has no session and no claims.
+
+    Raises:
+        AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`; 403.
+        VerificationUnavailable: 503, where the auth server cannot be asked.
+        ConfigurationError: where no secret key is set.
+    """
+
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI."""
+        return Documented(self._kind_refusals(), ("For the API key of a user.",), api_key_only=True)
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+        """The user, for FastAPI to give to the endpoint."""
+        refuse_scopes(scopes)
+        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        key = read_api_key(connection)
+        if key is None:
+            raise AuthError("authentication_required")
+        user = (await resolve_api_key(connection, stack, key)).user
+        assert user is not None  # noqa: S101 - a key without a user is refused
+        if refusal := self._kind_refusal(user):
+            raise refusal
+        connection.scope["state"]["user"] = user
+        return user
+
+
 def _raise_if_not_nobody(refusal: AuthError, stack: InstalledStack) -> None:
     strict = stack.settings.optional_invalid == "error"
     if strict or refusal.status_code != 401 or refusal.code == "credentials_conflict":
@@ -212,6 +266,9 @@ def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa
         override = app.dependency_overrides.get(current_user)
     return override
 
+
+api_key_user = ApiKeyUser()
+"""The user that the caller's API key belongs to (see `ApiKeyUser`)."""
 
 current_user = Require()
 """The signed-in user; 401 without one. Guests and restricted users get 403 (see `Require`)."""

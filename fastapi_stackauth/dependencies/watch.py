@@ -70,6 +70,7 @@ class WatchSession(Secured):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require.refuse_api_keys()
         if self.every is not None and self.every <= 0:
             raise ConfigurationError("WatchSession(every=...) takes a positive number of seconds, or None.")
 

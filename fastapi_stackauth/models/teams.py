@@ -18,6 +18,13 @@ class Team(ApiModel):
     server_metadata: JsonValue = None
     created_at_millis: Millis | None = None
 
+    def as_members_see(self) -> "Team":
+        """Without what only the server may read: whoever asked, a member is shown no more (design decision 15)."""
+        return Team.model_validate(self.model_dump(include=_MEMBERS_SEE))
+
+
+_MEMBERS_SEE = {"id", "display_name", "profile_image_url", "client_metadata", "client_read_only_metadata"}
+
 
 class TeamCreate(ApiRequest):
     """A new team."""

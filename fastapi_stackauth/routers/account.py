@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 from fastapi_stackauth.dependencies.account import CurrentProfile
 from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
-from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient
+from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
 from fastapi_stackauth.routers.examples import ACCOUNT
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of
@@ -43,9 +43,10 @@ async def change(body: AccountChange, client: PersonsClient) -> CurrentUserProfi
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 
 
-async def delete(request: Request, stack: RouteStack, client: PersonsClient) -> None:
+async def delete(request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
     """Delete one's own account, where the project lets people do so. There is no way back."""
     await client.users.delete_me()
+    await stack.revocations.revoke_user(user.id)
     if mount_of(request).delivery == "cookie":
         stack.sessions.forget(request)
 

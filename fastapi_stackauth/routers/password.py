@@ -1,5 +1,7 @@
 """E-mail and password."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,6 +11,7 @@ from pydantic import Field, SecretStr
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
+    AuthServerError,
     BotChallengeFailed,
     BotChallengeRequired,
     EmailAlreadyExists,
@@ -24,6 +27,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
     UserHasNoPassword,
 )
+from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
@@ -206,9 +210,10 @@ async def reset_page(code: Annotated[str, Query(max_length=200, description="The
 # --- changing it ---
 
 
-async def set_first(body: FirstPassword, client: PersonsClient) -> None:
+async def set_first(body: FirstPassword, stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
     """Give the signed-in account its first password. One that has a password changes it with `/password/update`."""
-    await client.password.set(password=body.password.get_secret_value())
+    async with _refusing_what_ends(stack, client, {user.session_id}):
+        await client.password.set(password=body.password.get_secret_value())
 
 
 async def update(
@@ -216,11 +221,12 @@ async def update(
 ) -> None:
     """Change the password. All other sessions of the account end; this one too, unless its refresh token comes along.
 
-    Access tokens that are out go on being genuine until they expire.
+    Access tokens of the ended sessions are refused by this app from then on.
     """
     await count_attempt(request, stack, "password_update", user.id)
     kept = body.refresh_token.get_secret_value() if body.refresh_token else None
-    await _change(body, client, kept)
+    async with _refusing_what_ends(stack, client, {user.session_id} if kept else set()):
+        await _change(body, client, kept)
 
 
 async def update_in_browser(
@@ -229,10 +235,32 @@ async def update_in_browser(
     """Change the password. All other sessions of the account end; this browser stays signed in."""
     await count_attempt(request, stack, "password_update", user.id)
     credential = (await resolve(request, stack)).credential
-    await _change(body, client, credential.refresh_token if credential else None)
+    async with _refusing_what_ends(stack, client, {user.session_id}):
+        await _change(body, client, credential.refresh_token if credential else None)
 
 
-async def _change(body: ChangedPassword, client: PersonsClient, kept: str | None) -> None:
+@asynccontextmanager
+async def _refusing_what_ends(
+    stack: InstalledStack, client: StackAuthClient, kept: set[str | None]
+) -> AsyncIterator[None]:
+    """Refuse from then on the tokens of the sessions that the block ended.
+
+    Args:
+        stack: where they are refused.
+        client: the person, whose sessions they are. They are listed first: who could not be told apart afterwards must
+            not be left alone, so a list that fails stops the change.
+        kept: the sessions that go on, should the second list fail.
+    """
+    before = {session.id for session in await client.sessions.list()}
+    yield
+    try:
+        left = {session.id for session in await client.sessions.list()}
+    except AuthServerError:  # the password is changed by now: what can be said is said
+        left = {session_id for session_id in kept if session_id}
+    await stack.revocations.revoke_sessions(before - left)
+
+
+async def _change(body: ChangedPassword, client: StackAuthClient, kept: str | None) -> None:
     await client.password.update(
         old_password=body.old_password.get_secret_value(),
         new_password=body.new_password.get_secret_value(),

@@ -56,14 +56,16 @@ async def refresh(body: RefreshToken, stack: RouteStack) -> RefreshedToken:
 async def sign_out(body: RefreshToken, request: Request, stack: RouteStack) -> None:
     """End the session of this refresh token, and that of the bearer token where it is another.
 
-    It may be repeated: a session that has ended before is no error. An access token that was handed out goes on
-    being genuine until it expires; routes that must not accept it then use `Require(live=True)`.
+    It may be repeated: a session that has ended before is no error. Access tokens of it that are out are refused by
+    this app from then on.
     """
     ended = await _end_session(stack, body.refresh_token.get_secret_value())
     resolution = await resolve(request, stack)
     user, credential = resolution.user, resolution.credential
     if user and credential and not credential.ambient and user.session_id != ended:
         await stack.client.as_user(credential.token).sessions.sign_out()
+        await stack.revocations.revoke_sessions([user.session_id] if user.session_id else [])
+    await stack.revocations.revoke_sessions([ended] if ended else [])
 
 
 async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
@@ -104,17 +106,17 @@ async def list_sessions(client: PersonsClient) -> list[Session]:
     return list(await client.sessions.list())
 
 
-async def end_session(session_id: SessionId, client: PersonsClient) -> None:
+async def end_session(session_id: SessionId, stack: RouteStack, client: PersonsClient) -> None:
     """End another session of one's own, on a device that was lost. The one in use ends with `/sign-out`.
 
-    Its access token goes on being genuine until it expires; routes that must not accept it then use
-    `Require(live=True)`.
+    Access tokens of it that are out are refused by this app from then on.
     """
     await client.sessions.revoke(session_id)
+    await stack.revocations.revoke_sessions([session_id])
 
 
-async def end_other_sessions(user: SignedInUser, client: PersonsClient) -> None:
-    """End all sessions of one's own but the one in use."""
+async def end_other_sessions(stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
+    """End all sessions of one's own but the one in use. Their access tokens are refused from then on."""
     for session in await client.sessions.list():
         if session.is_current_session or session.id == user.session_id:
             continue
@@ -123,6 +125,7 @@ async def end_other_sessions(user: SignedInUser, client: PersonsClient) -> None:
         except UnexpectedAnswer as error:
             if error.status_code != 404:  # somebody else ended it meanwhile
                 raise
+        await stack.revocations.revoke_sessions([session.id])
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi_stackauth.client.keys import FetchedKeys
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
@@ -25,6 +25,7 @@ logger = logging.getLogger("fastapi_stackauth.keys")
 
 MIN_MAX_AGE = 60.0
 """Seconds that keys are kept even where the server says `no-store`, as servers before September 2025 do."""
+KeyState = Literal["fresh", "stale", "fixed", "none"]
 _PATIENCE = 0.5  # seconds that a request waits for a set that has outlived its time; known keys serve after that
 _REFRESH_AHEAD = 0.8  # of a set's lifetime: a busy app renews in the background and never waits
 
@@ -76,10 +77,30 @@ class KeyStore:
         self._fetched_at = self._expires_at = self._retry_at = -math.inf
         self.refresh_at = -math.inf
         self.failing = False
+        self.last_error: str | None = None
         self.stats = KeyStats()
         if settings.jwks is not None:
             self._keys = _seeded(settings.jwks)
             self._fetched_at = self._expires_at = self.refresh_at = math.inf
+
+    @property
+    def state(self) -> KeyState:
+        """How the keys at hand are: within their time, past it and still serving, fixed by the settings, or none."""
+        if self._fetched_at == math.inf:
+            return "fixed"
+        if not self._usable():
+            return "none"
+        return "fresh" if self._clock() < self._expires_at else "stale"
+
+    @property
+    def age_seconds(self) -> float | None:
+        """Seconds since the keys at hand were fetched; None where they were not."""
+        return self._clock() - self._fetched_at if math.isfinite(self._fetched_at) else None
+
+    @property
+    def may_try(self) -> bool:
+        """Whether a fetch may be tried now, the last failed one being long enough ago."""
+        return self._clock() >= self._retry_at
 
     def peek(self, key_id: str) -> VerificationKey | None:
         """The key of this id in the present set, whatever its age."""
@@ -176,6 +197,7 @@ class KeyStore:
             keys = read_key_set(fetched.document, self._keys)
         except (AuthServerError, ValueError) as error:
             self.failing = True
+            self.last_error = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
             self.stats.failed_fetches += 1
             self._retry_at = self._clock() + self._settings.jwks_cooldown
             logger.warning("signing keys could not be fetched: %s", error)
@@ -186,7 +208,7 @@ class KeyStore:
     def _take(self, keys: KeySet, max_age: float | None) -> None:
         limit = self._settings.jwks_max_age
         lifetime = min(max(MIN_MAX_AGE, limit if max_age is None else max_age), limit)
-        self._keys, self.failing = keys, False
+        self._keys, self.failing, self.last_error = keys, False, None
         self._fetched_at = self._clock()
         self._expires_at = self._fetched_at + lifetime
         self.refresh_at = self._fetched_at + lifetime * _REFRESH_AHEAD

@@ -18,7 +18,9 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
+from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import MemoryStorage
 from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStats, KeyStore, KeysUnavailable
@@ -60,6 +62,7 @@ class Verifier:
         client: asks the auth server for keys and, where they are out of reach, about the token.
         clock: unix time in seconds.
         monotonic: a monotonic clock in seconds.
+        revocations: sessions and users whose tokens are refused; a list of its own by default.
     """
 
     def __init__(
@@ -69,8 +72,12 @@ class Verifier:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        revocations: Revocations | None = None,
     ) -> None:
         self._settings = settings
+        if revocations is None:
+            revocations = Revocations(settings, MemoryStorage(clock), clock)
+        self.revocations = revocations
         self._client = client
         self._clock = clock
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
@@ -100,16 +107,19 @@ class Verifier:
             ConfigurationError: no project id is set.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        if (user := self._recall(digest)) is not None:
-            self._hits += 1
-            return user
-        self._misses += 1
         try:
-            return await self._check(token, digest)
+            if (user := self._recall(digest)) is not None:
+                self._hits += 1
+            else:
+                self._misses += 1
+                user = await self._check(token, digest)
+            await self.revocations.check(user)
         except AuthError as refusal:
             self._refusals[refusal.code] += 1
             logger.info("token refused: %s%s", refusal.code, f" ({refusal.reason})" if refusal.reason else "")
             raise
+        else:
+            return user
 
     def seconds_left(self, user: User) -> float:
         """Seconds until this user's token is refused for its age; infinite for a user that no token made."""

@@ -52,6 +52,7 @@ class RedisServer:
         except OSError:
             return False
         writer.close()
+        await writer.wait_closed()
         return True
 
     def kill(self) -> None:

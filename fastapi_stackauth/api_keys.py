@@ -1,0 +1,169 @@
+"""API keys: whose a key is, asked of the auth server as the server and remembered for a short time.
+
+A key that is not accepted is remembered too, and calls under way at once are capped, so that guessing costs the auth
+server little. A key is known by its SHA-256 alone. With Redis the workers share whose keys are.
+"""
+
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import (
+    ApiKeyNotValid,
+    AuthError,
+    AuthServerError,
+    TeamNotFound,
+    UserNotFound,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.loops import SingleFlight
+from fastapi_stackauth.models import ServerUser, Team, User
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import Storage
+from fastapi_stackauth.verification.fallback import verdict_of
+
+PREFIX = re.compile(r"[sp]k_[!-~]+")
+MAX_KEY = 512
+OwnerKind = Literal["user", "team"]
+
+_REMEMBERED = 10_000
+_NOBODY = ""
+
+
+def looks_like_a_key(value: str) -> bool:
+    """Whether this is an API key by its prefix, and no access token."""
+    return PREFIX.fullmatch(value) is not None
+
+
+class ApiKeys:
+    """Tells whose an API key is.
+
+    Args:
+        settings: `api_key_ttl` and `api_key_concurrency`.
+        client: asks the auth server; it needs the secret key.
+        storage: shares answers with the other workers.
+        clock: unix time in seconds.
+    """
+
+    def __init__(
+        self, settings: Settings, client: StackAuthClient, storage: Storage, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._storage = storage
+        self._clock = clock
+        self._known: OrderedDict[tuple[OwnerKind, str], tuple[float, User | Team | None]] = OrderedDict()
+        self._flight: SingleFlight[User | Team | None] = SingleFlight()
+        self._forgotten = 0
+
+    async def user(self, key: str) -> User:
+        """The user whom a key belongs to, as the auth server knows them: no session, no claims.
+
+        Raises:
+            AuthError: 401 `api_key_invalid`.
+            VerificationUnavailable: the auth server cannot be asked, or too many keys are being checked.
+            AuthServerMisconfigured: it refuses this app.
+            ConfigurationError: no secret key is set.
+        """
+        owner = await self._owner("user", key)
+        assert isinstance(owner, User)  # noqa: S101 - what was asked for
+        return owner
+
+    async def team(self, key: str) -> Team:
+        """The team that a key belongs to.
+
+        Raises:
+            As `user` does.
+        """
+        owner = await self._owner("team", key)
+        assert isinstance(owner, Team)  # noqa: S101 - what was asked for
+        return owner
+
+    def forget(self, owner_id: str) -> None:
+        """Forget a user or team, so that their keys are checked anew."""
+        self._forgotten += 1
+        for known in [known for known, (_, owner) in list(self._known.items()) if owner and owner.id == owner_id]:
+            self._known.pop(known, None)
+
+    async def aclose(self) -> None:
+        """Cancel the calls under way in the running loop."""
+        await self._flight.aclose()
+
+    async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
+        self._client.as_server()  # says by name that the secret key is missing, whatever key was presented
+        if len(key) > MAX_KEY or not looks_like_a_key(key):
+            raise AuthError("api_key_invalid", reason="not of the form of a key")
+        digest = hashlib.sha256(key.encode("ascii")).hexdigest()
+        until, owner = self._known.get((kind, digest), (0.0, None))
+        if self._clock() >= until:
+            owner = await self._ask(kind, key, digest)
+        if owner is None:
+            raise AuthError("api_key_invalid")
+        return owner
+
+    async def _ask(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
+        known = (kind, digest)
+        if not self._flight.running(known) and self._flight.count() >= self._settings.api_key_concurrency:
+            raise VerificationUnavailable(retry_after=1.0)
+        try:
+            return await self._flight.run(known, lambda: self._found(kind, key, digest))
+        except AuthServerError as error:
+            raise verdict_of(error) from None
+
+    async def _found(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
+        until, forgotten = self._clock() + self._settings.api_key_ttl, self._forgotten
+        owner = await self._load(kind, await self._owner_id(kind, key, digest))
+        if forgotten != self._forgotten:  # it may be older than the change: it serves who asked, and nobody else
+            return owner
+        self._known[kind, digest] = (until, owner)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return owner
+
+    async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> str:
+        shared = f"api-key:{kind}:{digest}"
+        known = await self._storage.get(shared)
+        if known is None:
+            known = await self._check(kind, key)
+            await self._storage.set(shared, known, self._settings.api_key_ttl)
+        return known
+
+    async def _check(self, kind: OwnerKind, key: str) -> str:
+        client = self._client.as_server()
+        try:
+            if kind == "user":
+                return (await client.user_api_keys.check(key)).user_id
+            return (await client.team_api_keys.check(key)).team_id
+        except ApiKeyNotValid:
+            return _NOBODY
+
+    async def _load(self, kind: OwnerKind, owner_id: str) -> User | Team | None:
+        if owner_id == _NOBODY:
+            return None
+        client = self._client.as_server()
+        try:
+            if kind == "user":
+                return _user_of(await client.users.get(owner_id))
+            return (await client.teams.get(owner_id)).as_members_see()
+        except (UserNotFound, TeamNotFound):
+            return None
+
+
+def _user_of(user: ServerUser) -> User:
+    kind = TokenKind.RESTRICTED if user.is_restricted else TokenKind.NORMAL
+    return User(
+        id=user.id,
+        email=user.primary_email,
+        email_verified=user.primary_email_verified,
+        display_name=user.display_name,
+        kind=TokenKind.ANONYMOUS if user.is_anonymous else kind,
+        restricted_reason=user.restricted_reason.type if user.restricted_reason else None,
+        selected_team_id=user.selected_team_id,
+        mfa_required=user.requires_totp_mfa,
+        signed_up_at=user.signed_up_at_millis,
+    )

@@ -1,0 +1,84 @@
+"""Machines that call with an API key: `x-api-key`, or `Authorization: Bearer`, known from a token by its prefix."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.api_keys import looks_like_a_key
+from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.installed import InstalledStack, stack_of
+from fastapi_stackauth.models import Team
+from fastapi_stackauth.schemes import Documented, Secured
+
+HEADER = "x-api-key"
+_TOKEN_HEADERS = ("x-stack-access-token", "x-hexclave-access-token", "x-stack-auth")
+
+
+def read_api_key(connection: HTTPConnection) -> str | None:
+    """The API key of a request, if it brings one.
+
+    Raises:
+        AuthError: 401 `credentials_conflict`: it brings another key, or an access token, beside it.
+    """
+    bearers = [value for value in map(_bearer, connection.headers.getlist("authorization")) if value]
+    keys = {*filter(None, connection.headers.getlist(HEADER)), *(value for value in bearers if looks_like_a_key(value))}
+    if not keys:
+        return None
+    others = [value for value in bearers if not looks_like_a_key(value)]
+    others += [name for name in _TOKEN_HEADERS if connection.headers.get(name)]
+    if len(keys) > 1 or others:
+        raise AuthError("credentials_conflict", reason="an API key beside another credential")
+    return keys.pop()
+
+
+def _bearer(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ApiKeyTeam(Secured):
+    """The team that the caller's API key belongs to; 401 without a key.
+
+    Attributes:
+        stack: whose keys; the app's default `StackAuth` where None. Compared by identity.
+
+    Raises:
+        AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
+        VerificationUnavailable: 503, where the auth server cannot be asked.
+        ConfigurationError: where no secret key is set.
+    """
+
+    stack: Any = field(default=None, repr=False)
+
+    def documented(self) -> Documented:
+        """What its routes say in OpenAPI."""
+        return Documented((("api_key_invalid", {}),), ("For the API key of a team.",), api_key_only=True)
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
+        """The team, for FastAPI to give to the endpoint."""
+        refuse_scopes(scopes)
+        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        key = read_api_key(connection)
+        if key is None:
+            raise AuthError("authentication_required")
+        return await stack.api_keys.team(key)
+
+
+def refuse_scopes(scopes: SecurityScopes) -> None:
+    """Say that scopes would be ignored.
+
+    Raises:
+        ConfigurationError: where there are any.
+    """
+    if scopes.scopes:
+        raise ConfigurationError(
+            "Security(..., scopes=[...]) is not supported by this dependency: scopes would be ignored. "
+            "Use Depends(...), and Require(...) for what you demand."
+        )
+
+
+api_key_team = ApiKeyTeam()
+"""The team that the caller's API key belongs to (see `ApiKeyTeam`)."""

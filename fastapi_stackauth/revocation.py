@@ -1,0 +1,253 @@
+"""Sessions and users whose tokens are refused although they have not expired: what every verification looks at.
+
+A token stays genuine until it expires, whatever became of its session (contract/tokens.md §1). What this app's own
+routes end, and what webhooks tell, is put on a list of ids, kept until no such token can be alive. Every worker has the
+whole list in its process, so that looking costs nothing; with Redis they tell each other, and a worker that was cut off
+reads what it missed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Literal
+
+from fastapi_stackauth.errors import AuthError, VerificationUnavailable
+from fastapi_stackauth.loops import PerLoop, SingleFlight
+from fastapi_stackauth.models import User
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.storage import Storage, StorageUnavailable
+
+logger = logging.getLogger("fastapi_stackauth.revocation")
+
+NAME = "revoked"
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_FIRST_READ_SECONDS = 1.0
+"""How long a worker's first requests wait for what the others know already."""
+_FORGET_SECONDS = 600.0
+"""How long a worker that was cut off may hear late that something is out of date; longer than that is remembered."""
+_SWEEP_EVERY = 1_000
+
+LinkState = Literal["memory", "idle", "connected", "degraded"]
+
+
+class _Follower:
+    """What one event loop knows of its link to the other workers."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.tried = asyncio.Event()
+        self.connected = False
+
+
+class Revocations:
+    """The list of revoked sessions and users.
+
+    Args:
+        settings: `revocation_ttl`, and what a lost link to Redis means.
+        storage: tells the other workers, and hears from them.
+        clock: unix time in seconds.
+
+    Attributes:
+        on_forget: is called with a user's and a team's id, either may be empty, when what is known of them is out of
+            date.
+    """
+
+    def __init__(self, settings: Settings, storage: Storage, clock: Callable[[], float] = time.time) -> None:
+        self._ttl = settings.revocation_ttl
+        self._strict = settings.revocation_outage == "refuse"
+        self._storage = storage
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self._untold: dict[str, float] = {}
+        self._added = 0
+        self.on_forget: Callable[[str, str], None] = lambda _user_id, _team_id: None
+        self._followers: PerLoop[_Follower] = PerLoop(_Follower)
+        self._telling: SingleFlight[None] = SingleFlight()
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    @property
+    def state(self) -> LinkState:
+        """The running loop's link to the other workers: ``memory`` without Redis, ``idle`` before its first use."""
+        if not self._storage.shared:
+            return "memory"
+        follower = self._followers.get()
+        if follower.task is None:
+            return "idle"
+        return "connected" if follower.connected else "degraded"
+
+    @property
+    def untold(self) -> int:
+        """How many revocations of this worker the others have not been told of yet."""
+        return len(self._untold)
+
+    async def check(self, user: User) -> None:
+        """Refuse the user of a revoked session, or a revoked user. Two look-ups in memory, and no more.
+
+        Raises:
+            AuthError: 401 `session_revoked` or `user_gone`.
+            VerificationUnavailable: the link to the other workers is lost and the settings say to refuse then.
+        """
+        if self._storage.shared:
+            await self.follow()
+        if not self._until:
+            return
+        if self._holds(_session(user.session_id)):
+            raise AuthError("session_revoked")
+        if self._holds(_user(user.id)):
+            raise AuthError("user_gone")
+
+    async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
+        """Refuse all tokens of these sessions from now on, in this worker at once, and in all that can be told."""
+        await self._revoke([_session(session_id) for session_id in session_ids if _is_id(session_id)])
+
+    async def revoke_user(self, user_id: str) -> None:
+        """Refuse all tokens of this user from now on, in this worker at once, and in all that can be told."""
+        await self._revoke([_user(user_id)] if _is_id(user_id) else [])
+
+    async def forget(self, *, user_id: str = "", team_id: str = "") -> None:
+        """Have all workers forget what they remember of a user, of a team, or of a user in a team."""
+        if all(_is_id(value) for value in (user_id, team_id) if value):
+            await self._add([f"f:{user_id}:{team_id}"], _FORGET_SECONDS)
+
+    async def follow(self) -> None:
+        """Hear from the other workers from now on; the first time, wait a moment for what they know already.
+
+        Raises:
+            VerificationUnavailable: the link is lost and the settings say to refuse then.
+        """
+        follower = self._followers.get()
+        if follower.connected or not self._storage.shared:
+            return
+        if follower.task is None:
+            follower.task = asyncio.create_task(self._follow(follower))
+        if not follower.tried.is_set():
+            waiting = asyncio.ensure_future(follower.tried.wait())
+            await asyncio.wait([waiting], timeout=_FIRST_READ_SECONDS)
+            waiting.cancel()
+        if self._strict and not follower.connected:
+            raise VerificationUnavailable(retry_after=1.0)
+
+    async def aclose(self) -> None:
+        """End the running loop's link to the other workers; what they could not be told is tried once more."""
+        if self._untold:
+            try:
+                await self._tell()
+            except StorageUnavailable:
+                logger.warning("revocations_untold count=%d", len(self._untold))
+        await self._telling.aclose()
+        follower = self._followers.pop()
+        while follower is not None and follower.task is not None and not follower.task.done():
+            follower.task.cancel()  # once is not enough: the client library may take it for its own time-out
+            await asyncio.wait([follower.task], timeout=_RETRY_SECONDS[0])
+
+    # --- the list ---
+
+    def _holds(self, fact: str) -> bool:
+        until = self._until.get(fact)
+        return until is not None and until > self._clock()
+
+    def _learn(self, news: Mapping[str, float]) -> None:
+        for fact, until in news.items():
+            if until > self._until.get(fact, 0.0):
+                self._until[fact] = until
+                if fact.startswith("f:"):
+                    user_id, _, team_id = fact.removeprefix("f:").partition(":")
+                    self.on_forget(user_id, team_id)
+        self._added += len(news)
+        if self._added >= _SWEEP_EVERY:
+            self._added, now = 0, self._clock()
+            for fact in [fact for fact, until in list(self._until.items()) if until <= now]:
+                self._until.pop(fact, None)
+
+    async def _revoke(self, facts: list[str]) -> None:
+        await self._add(facts, self._ttl)
+
+    async def _add(self, facts: list[str], seconds: float) -> None:
+        if not facts:
+            return
+        news = dict.fromkeys(facts, self._clock() + seconds)
+        self._learn(news)
+        if not self._storage.shared:
+            return
+        self._untold.update(news)
+        try:
+            await self._tell()
+        except StorageUnavailable:
+            logger.warning("revocations_untold count=%d", len(self._untold))
+            self._telling.start(NAME, self._keep_telling)
+
+    # --- the other workers ---
+
+    async def _tell(self) -> None:
+        news = dict(self._untold)
+        await self._storage.publish(NAME, news, self._ttl)
+        for fact, until in news.items():
+            if self._untold.get(fact) == until:
+                del self._untold[fact]
+
+    async def _keep_telling(self) -> None:
+        """Try until the others are told, however long that takes."""
+        attempt = 0
+        while self._untold:
+            await asyncio.sleep(_pause(attempt))
+            attempt += 1
+            try:
+                await self._tell()
+            except StorageUnavailable:
+                continue
+        logger.info("revocations_told attempts=%d", attempt)
+
+    async def _follow(self, follower: _Follower) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with aclosing(self._storage.follow(NAME)) as stream:
+                    async for facts, whole in stream:
+                        self._learn(facts)
+                        if whole:
+                            await self._give_back(facts.keys())
+                            attempt = 0
+                            self._linked(follower, connected=True)
+            except StorageUnavailable as error:
+                logger.debug("revocations_link_failed reason=%s", type(error.__cause__).__name__)
+            except Exception:
+                logger.exception("revocations_link_failed")  # whatever it is, the link must be tried again
+            self._linked(follower, connected=False)
+            await asyncio.sleep(_pause(attempt))
+            attempt += 1
+
+    async def _give_back(self, known: Iterable[str]) -> None:
+        """Tell what a Redis server that was restarted has forgotten."""
+        now, known = self._clock(), set(known)
+        lacking = {fact: until for fact, until in list(self._until.items()) if until > now and fact not in known}
+        if lacking:
+            await self._storage.publish(NAME, lacking, self._ttl)
+
+    @staticmethod
+    def _linked(follower: _Follower, *, connected: bool) -> None:
+        if connected != follower.connected or not follower.tried.is_set():
+            follower.connected = connected
+            log = logger.info if connected else logger.warning
+            log("revocations_link connected=%s", connected)
+        follower.tried.set()
+
+
+def _session(session_id: str | None) -> str:
+    return f"s:{session_id}"
+
+
+def _user(user_id: str) -> str:
+    return f"u:{user_id}"
+
+
+def _pause(attempt: int) -> float:
+    return _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+
+
+def _is_id(value: str) -> bool:
+    """Whether this can be an id: visible ASCII without blanks and colons."""
+    return 0 < len(value) <= 100 and value.isascii() and value.isprintable() and not set(value) & {" ", ":"}

@@ -1,0 +1,90 @@
+"""Whether a webhook message is the auth server's and fresh: Standard Webhooks (contract/webhooks.md). Pure."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+
+from fastapi_stackauth.errors import WebhookRefused
+
+WINDOW_SECONDS = 300
+"""How old, or how far ahead of the clock, a message may be."""
+_PREFIXES = ("svix", "webhook")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)  # without the dot that separates it from the timestamp
+_SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
+_MAX_SIGNATURES = 20
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The headers of a message: which, when, and what proves it.
+
+    Attributes:
+        message_id: the same at each attempt to deliver the message.
+        timestamp: when this attempt was made, in seconds of unix time, as it was written and signed.
+        signatures: several while a secret is replaced.
+    """
+
+    message_id: str
+    timestamp: str
+    signatures: tuple[bytes, ...] = field(repr=False)
+
+    @classmethod
+    def read(cls, headers: Headers) -> "Envelope":
+        """The envelope of a request, from ``svix-*`` headers, or from ``webhook-*`` where those are missing.
+
+        Raises:
+            WebhookRefused: a header is missing, doubled or of another form.
+        """
+        prefix = next((prefix for prefix in _PREFIXES if f"{prefix}-id" in headers), None)
+        if prefix is None:
+            raise WebhookRefused("no svix-id and no webhook-id header")
+        message_id, timestamp, signature = (
+            _one(headers, f"{prefix}-{name}") for name in ("id", "timestamp", "signature")
+        )
+        if not _ID.fullmatch(message_id) or not _SECONDS.fullmatch(timestamp):
+            raise WebhookRefused("a header of another form")
+        versioned = (each.partition(",") for each in signature.split(" ")[:_MAX_SIGNATURES])
+        signatures = tuple(value.encode() for version, _, value in versioned if version == "v1" and value)
+        return cls(message_id, timestamp, signatures)
+
+    @property
+    def at(self) -> datetime:
+        """When this attempt was made."""
+        return datetime.fromtimestamp(int(self.timestamp), UTC)
+
+    def check_age(self, now: float) -> None:
+        """Return where the message was sent just now.
+
+        Raises:
+            WebhookRefused: it is older than the window, or further ahead of the clock.
+        """
+        if abs(now - int(self.timestamp)) > WINDOW_SECONDS:
+            raise WebhookRefused("sent too long ago, or the clocks disagree")
+
+    def check_signature(self, body: bytes, keys: Sequence[bytes]) -> None:
+        """Return where one of the keys signed this very body, id and time.
+
+        Raises:
+            WebhookRefused: none did.
+        """
+        signed = f"{self.message_id}.{self.timestamp}.".encode() + body
+        good = False
+        for key in keys:
+            expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
+            for signature in self.signatures:
+                good |= hmac.compare_digest(expected, signature)
+        if not good:
+            raise WebhookRefused("no signature fits")
+
+
+def _one(headers: Headers, name: str) -> str:
+    values = headers.getlist(name)
+    if len(values) != 1:
+        raise WebhookRefused(f"{name} is missing or doubled")
+    return values[0]

@@ -1,0 +1,242 @@
+"""Where the auth server tells what happened: verified, each message once, typed, and heeded by this library itself."""
+
+import inspect
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+
+from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, WebhookInProgress, WebhookRefused
+from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.models.webhooks import (
+    EVENT_TYPES,
+    ProjectPermissionEvent,
+    TeamDeletedEvent,
+    TeamEvent,
+    TeamMembershipEvent,
+    TeamPermissionEvent,
+    UserDeletedEvent,
+    UserEvent,
+    WebhookEvent,
+    read_event,
+)
+from fastapi_stackauth.openapi import problem_answer
+from fastapi_stackauth.signatures import Envelope
+from fastapi_stackauth.storage import MemoryStorage, Storage, StorageUnavailable
+
+logger = logging.getLogger("fastapi_stackauth.webhooks")
+
+MAX_BODY = 4 * 1024 * 1024
+_HANDLING_SECONDS = 60.0
+"""How long a message counts as being handled, should its worker die meanwhile."""
+_DONE_SECONDS = 2 * 86_400.0
+"""How long a message that was handled is remembered; the last attempt to deliver one comes after a day and more."""
+_DONE = "done"
+
+Handler = TypeVar("Handler", bound=Callable[[Any], Any])
+
+
+class WebhookRouter(APIRouter):
+    """A router with one route, which takes the auth server's webhooks; `on` registers handlers.
+
+    Example:
+        >>> webhooks = stack.webhooks("/webhooks/stack-auth")
+        >>> @webhooks.on("user.created")
+        ... async def welcome(event: UserEvent) -> None: ...
+        >>> app.include_router(webhooks)
+    """
+
+    def __init__(self, stack: InstalledStack, path: str) -> None:
+        super().__init__()
+        self._receiver = _Receiver(stack)
+        self.add_api_route(
+            path,
+            self._receiver.receive,
+            methods=["POST"],
+            status_code=204,
+            response_class=Response,
+            response_description="Handled, now or before.",
+            operation_id="stack_auth_webhook",
+            summary="Events of the auth server",
+            description=(
+                "For the auth server alone: each message is signed over its raw body, with `svix-id`, `svix-timestamp` "
+                "and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
+            ),
+            tags=["webhooks"],
+            responses={
+                400: problem_answer("Not from the auth server, or too old.", (WebhookRefused(""),)),
+                409: problem_answer("Being handled right now: try again.", (WebhookInProgress(),)),
+                413: problem_answer("Too large.", (RequestInvalid((("body", _TOO_LARGE),), 413),)),
+                422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
+            },
+            openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
+        )
+
+    def on(self, *types: str) -> Callable[[Handler], Handler]:
+        """Register a handler, sync or async, for these types of events; for all, unknown ones included, without any.
+
+        It is given the event. Where it raises, the auth server is answered an error and delivers the message again.
+
+        Raises:
+            ConfigurationError: this library does not know the type; `on()` hears of types that are newer.
+        """
+        if strange := sorted(set(types) - set(EVENT_TYPES)):
+            raise ConfigurationError(f"webhooks: {', '.join(strange)} is none of {', '.join(EVENT_TYPES)}.")
+
+        def register(handler: Handler) -> Handler:
+            self._receiver.handlers.append((frozenset(types), handler))
+            return handler
+
+        return register
+
+
+class _Receiver:
+    def __init__(self, stack: InstalledStack) -> None:
+        self.handlers: list[tuple[frozenset[str], Callable[[Any], Any]]] = []
+        self._stack = stack
+        self._own = MemoryStorage(stack.clock)
+
+    async def receive(self, request: Request) -> Response:
+        """Take one message.
+
+        Raises:
+            WebhookRefused, WebhookInProgress, RequestInvalid.
+            ConfigurationError: no secret is set.
+        """
+        keys = self._stack.settings.require_webhook_keys()
+        try:
+            envelope = Envelope.read(request.headers)
+            envelope.check_age(self._stack.clock())
+            body = await _body(request)
+            envelope.check_signature(body, keys)
+        except WebhookRefused as refusal:
+            logger.warning("webhook_refused reason=%r", refusal.reason)
+            raise
+        event = _event(body, envelope)
+        if await self._claim(envelope.message_id):
+            await self._handle(event)
+        return Response(status_code=204)
+
+    async def _handle(self, event: WebhookEvent) -> None:
+        try:
+            await heed(self._stack, event)
+            for types, handler in self.handlers:
+                if not types or event.type in types:
+                    outcome = handler(event)
+                    if inspect.isawaitable(outcome):
+                        await outcome
+        except BaseException:  # cancelled, too: whatever was not finished must be delivered again
+            await self._storage.remove(_key(event.message_id))
+            await self._own.remove(_key(event.message_id))
+            raise
+        await self._storage.set(_key(event.message_id), _DONE, _DONE_SECONDS)
+        await self._own.set(_key(event.message_id), _DONE, _DONE_SECONDS)
+        logger.info("webhook_handled type=%s", event.type if event.type in EVENT_TYPES else "unknown")
+
+    async def _claim(self, message_id: str) -> bool:
+        """Whether the message is to be handled now; False where that was done before.
+
+        Raises:
+            WebhookInProgress: it is being handled.
+        """
+        for storage in (self._own, self._storage):  # while Redis is out of reach, each worker tells for itself
+            try:
+                claimed = await storage.add(_key(message_id), _HANDLING_SECONDS)
+            except StorageUnavailable:
+                logger.warning("webhook_not_shared")
+                return True
+            if not claimed:
+                return await self._claimed_before(storage, message_id)
+        return True
+
+    async def _claimed_before(self, storage: Storage, message_id: str) -> bool:
+        if await storage.get(_key(message_id)) == _DONE:
+            await self._own.set(_key(message_id), _DONE, _DONE_SECONDS)
+            return False
+        if storage is not self._own:
+            await self._own.remove(_key(message_id))
+        raise WebhookInProgress
+
+    @property
+    def _storage(self) -> Storage:
+        return self._stack.storage
+
+
+async def heed(stack: InstalledStack, event: WebhookEvent) -> None:
+    """Do what an event means for this library: refuse the tokens of who is gone, forget what is out of date.
+
+    Other workers hear of it where they share a Redis server.
+    """
+    match event:
+        case UserDeletedEvent():
+            await stack.revocations.revoke_user(event.data.id)
+            await stack.revocations.forget(user_id=event.data.id)
+        case UserEvent():
+            await stack.revocations.forget(user_id=event.data.id)
+        case TeamEvent() | TeamDeletedEvent():
+            await stack.revocations.forget(team_id=event.data.id)
+        case TeamMembershipEvent() | TeamPermissionEvent():
+            await stack.revocations.forget(user_id=event.data.user_id, team_id=event.data.team_id)
+        case ProjectPermissionEvent():
+            await stack.revocations.forget(user_id=event.data.user_id)
+
+
+async def _body(request: Request) -> bytes:
+    """The raw body, as far as it may be long.
+
+    Raises:
+        RequestInvalid: 413.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise RequestInvalid((("body", _TOO_LARGE),), status_code=413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
+    """The event of a verified message.
+
+    Raises:
+        RequestInvalid: it is none.
+    """
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RequestInvalid((("body", "JSON decode error"),)) from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise RequestInvalid((("body.type", "Missing"),))
+    try:
+        return read_event(message["type"], message.get("data"), envelope.message_id, envelope.at)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        places = tuple((".".join(("body", *map(str, fault["loc"]))), str(fault["msg"])) for fault in faults)
+        raise RequestInvalid(places) from None
+
+
+def _key(message_id: str) -> str:
+    return f"webhook:{message_id}"
+
+
+_TOO_LARGE = f"Longer than {MAX_BODY} bytes"
+_BODY = {
+    "schema": {
+        "title": "StackAuthEvent",
+        "description": "An event (contract: types may be added).",
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {"type": "string", "description": "What happened.", "examples": list(EVENT_TYPES)},
+            "data": {"description": "About whom or what; its form depends on the type."},
+        },
+    },
+    "example": {
+        "type": "team_membership.created",
+        "data": {"team_id": "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11", "user_id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"},
+    },
+}

@@ -1,0 +1,275 @@
+"""Machines with API keys, on the emulator over real HTTP: whose key it is, how often that is asked, what is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+from openapi_spec_validator import validate
+
+from fastapi_stackauth import (
+    ApiKeyTeam,
+    ApiKeyUser,
+    ConfigurationError,
+    CurrentTeam,
+    Require,
+    StackAuth,
+    Team,
+    User,
+    WatchSession,
+    api_key_team,
+    api_key_user,
+)
+from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
+from tests.dependencies.test_authorization import Company
+from tests.support.redis_server import RedisServer
+
+MAYBE_KEY = Require(allow_api_key=True)
+MayRead = Require(team_permission="posts:read", team="team_id", allow_api_key=True)
+TeamByKey = CurrentTeam("team_id", require=MAYBE_KEY)
+NEVER = ApiKeyCreate(description="of a robot", expires_at_millis=None)
+
+
+@pytest.fixture
+async def company(server: Emulator) -> AsyncIterator[Company]:
+    company = Company(server, secret_server_key=server.secret_server_key)
+    await company.found()
+    add_routes(company.app)
+    yield company
+    await company.stack.aclose()
+    await company.admin.aclose()
+
+
+def add_routes(app: FastAPI) -> None:
+    @app.get("/either")
+    async def either(user: Annotated[User, Depends(MAYBE_KEY)]) -> User:
+        return user
+
+    @app.get("/robots")
+    async def robots(user: Annotated[User, Depends(api_key_user)]) -> str:
+        return user.id
+
+    @app.get("/guests")
+    async def guests(user: Annotated[User, Depends(ApiKeyUser(allow_anonymous=True, allow_restricted=True))]) -> str:
+        return user.kind
+
+    @app.get("/team")
+    async def team(team: Annotated[Team, Depends(api_key_team)]) -> Team:
+        return team
+
+    @app.get("/teams/{team_id}/posts")
+    async def posts(user: Annotated[User, Depends(MayRead)]) -> str:
+        return user.id
+
+    @app.get("/teams/{team_id}")
+    async def show(team: Annotated[Team, Depends(TeamByKey)]) -> Team:
+        return team
+
+    @app.get("/people")
+    async def people(user: Annotated[User, Depends(Require())]) -> str:
+        return user.id
+
+
+async def user_key(company: Company, user_id: str | None = None, key: ApiKeyCreate = NEVER) -> tuple[str, str]:
+    """A key of the boss's, or of another user's: its id and its value."""
+    made = await company.admin.user_api_keys.create(key, user_id=user_id or company.boss.user_id)
+    return made.id, made.value
+
+
+async def ask(company: Company, path: str, key: str | None = None, **headers: str) -> httpx.Response:
+    return await company.ask(None, path, headers={**({"x-api-key": key} if key is not None else {}), **headers})
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "authorization"])
+async def test_a_users_key_gives_the_user_without_session_and_claims(company: Company, header: str):
+    _, key = await user_key(company)
+    answer = await ask(company, "/either", **{header: key if header == "x-api-key" else f"Bearer {key}"})
+    user = answer.json()
+    assert (answer.status_code, user["id"], user["email"]) == (200, company.boss.user_id, "boss@example.com")
+    assert (user["session_id"], user["claims"], user["kind"]) == (None, {}, "normal")
+    assert (await company.ask(company.boss, "/either")).json()["session_id"], "a token does as well"
+    assert (await company.ask(company.boss, "/robots")).json()["code"] == "authentication_required", "a key alone does"
+    assert (await ask(company, "/people", authorization=f"Bearer {key}")).json()["code"] == "token_malformed"
+
+
+async def test_a_teams_key_gives_the_team_as_its_members_see_it(company: Company):
+    await company.admin.teams.update(company.team_id, ServerTeamUpdate(server_metadata={"secret": "of the server"}))
+    key = (await company.admin.team_api_keys.create(NEVER, team_id=company.team_id)).value
+    answer = await ask(company, "/team", key)
+    assert (answer.status_code, answer.json()["id"]) == (200, company.team_id)
+    assert "of the server" not in answer.text
+    for path in ("/either", "/robots"):
+        assert (await ask(company, path, key)).json()["code"] == "api_key_invalid", "a team is no user"
+    _, of_user = await user_key(company)
+    assert (await ask(company, "/team", of_user)).json()["code"] == "api_key_invalid", "and a user no team"
+
+
+async def test_what_a_key_may_is_what_its_user_may(company: Company):
+    _, key = await user_key(company, company.member.user_id)
+    _, outside = await user_key(company, company.outsider.user_id)
+    allowed = await ask(company, f"/teams/{company.team_id}/posts", key)
+    refused = await ask(company, f"/teams/{company.team_id}/posts", outside)
+    assert (allowed.status_code, allowed.json()) == (200, company.member.user_id)
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_missing")
+    assert (await ask(company, f"/teams/{company.team_id}", key)).json()["display_name"] == "Red"
+    assert (await ask(company, f"/teams/{company.team_id}", outside)).status_code == 403
+
+
+async def test_guests_and_restricted_users_need_leave(company: Company):
+    guest = await company.stack.client.anonymous.sign_up()
+    _, key = await user_key(company, guest.user_id)
+    assert (await ask(company, "/robots", key)).json()["code"] == "anonymous_not_allowed"
+    assert (await ask(company, "/guests", key)).json() == "anonymous"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["sk_unknown", "pk_" + "a" * 600, "no-key", "sk_", "sk_with blank", "sk_\x7f", "eyJhbGciOiJFUzI1NiJ9.e30.x"],
+)
+async def test_what_is_no_key_is_refused_and_never_repeated(company: Company, value: str, caplog: Any):
+    caplog.set_level("DEBUG")
+    answer = await ask(company, "/either", value)
+    assert (answer.status_code, answer.json()["code"]) == (401, "api_key_invalid")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert value not in answer.text
+    if len(value) > 5:
+        assert value not in caplog.text
+    assert company.network.count("/user-api-keys/check") == (1 if value == "sk_unknown" else 0)
+
+
+async def test_an_empty_header_is_no_key(company: Company):
+    assert (await ask(company, "/either", "")).json()["code"] == "authentication_required"
+    assert (await company.ask(company.boss, "/either", headers={"x-api-key": ""})).status_code == 200
+
+
+@pytest.mark.parametrize("beside", ["another key", "token", "sdk header"])
+async def test_a_key_beside_another_credential_is_a_conflict(company: Company, beside: str):
+    _, key = await user_key(company)
+    other = {
+        "another key": {"authorization": "Bearer sk_another"},
+        "token": {"authorization": f"Bearer {company.boss.access_token}"},
+        "sdk header": {"x-stack-access-token": company.boss.access_token},
+    }[beside]
+    answer = await ask(company, "/either", key, **other)
+    assert (answer.status_code, answer.json()["code"]) == (401, "credentials_conflict")
+    assert (await ask(company, "/either", key, authorization=f"Bearer {key}")).status_code == 200, "the same key twice"
+
+
+async def test_keys_that_have_expired_or_were_revoked_are_refused(company: Company):
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    _, expiring = await user_key(company, key=ApiKeyCreate(description="short", expires_at_millis=soon))
+    key_id, revoked = await user_key(company)
+    assert [(await ask(company, "/robots", key)).status_code for key in (expiring, revoked)] == [200, 200]
+    change = ApiKeyUpdate(revoked=True)
+    await company.admin.user_api_keys.update(key_id, change, user_id=company.boss.user_id)
+    company.server.clock.advance(11)  # past api_key_ttl
+    assert (await ask(company, "/robots", revoked)).json()["code"] == "api_key_invalid"
+    company.server.clock.advance(300)
+    assert (await ask(company, "/robots", expiring)).json()["code"] == "api_key_invalid"
+
+
+async def test_the_key_of_a_user_who_is_gone_is_refused(company: Company):
+    _, key = await user_key(company, company.outsider.user_id)
+    assert (await ask(company, "/robots", key)).status_code == 200
+    await company.admin.users.delete(company.outsider.user_id)
+    company.server.clock.advance(11)
+    assert (await ask(company, "/robots", key)).json()["code"] == "api_key_invalid"
+
+
+async def test_an_answer_is_remembered_good_or_bad_and_many_askers_share_one_call(company: Company):
+    _, key = await user_key(company)
+    await asyncio.gather(*[ask(company, "/robots", key) for _ in range(10)])
+    for bad in ("sk_bad", "sk_bad", "sk_bad"):
+        await ask(company, "/robots", bad)
+    assert company.network.count("/user-api-keys/check") == 2, "one for each key"
+    company.server.clock.advance(11)
+    await ask(company, "/robots", key)
+    assert company.network.count("/user-api-keys/check") == 3
+
+
+async def test_too_many_keys_at_once_are_503_and_the_auth_server_sees_few(server: Emulator):
+    company = Company(server, secret_server_key=server.secret_server_key, api_key_concurrency=2)
+    add_routes(company.app)
+    answers = await asyncio.gather(*[ask(company, "/robots", f"sk_guess{number}") for number in range(20)])
+    codes = [answer.json()["code"] for answer in answers]
+    assert set(codes) == {"api_key_invalid", "verification_unavailable"}
+    assert company.network.count("/user-api-keys/check") == codes.count("api_key_invalid") == 2
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
+    await company.stack.aclose()
+
+
+async def test_without_the_auth_server_a_known_key_goes_on_and_others_are_503(company: Company):
+    _, key = await user_key(company)
+    await ask(company, "/robots", key)
+    company.network.cut = True
+    assert (await ask(company, "/robots", key)).status_code == 200
+    assert (await ask(company, "/robots", "sk_other")).json()["code"] == "verification_unavailable"
+
+
+async def test_a_wrong_secret_key_is_the_apps_fault_and_a_missing_one_is_named(server: Emulator):
+    wrong = Company(server, secret_server_key="ssk_wrong")
+    add_routes(wrong.app)
+    answer = await ask(wrong, "/robots", "sk_some")
+    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_misconfigured")
+    await wrong.stack.aclose()
+    none = Company(server)
+    add_routes(none.app)
+    with pytest.raises(ConfigurationError, match="secret_server_key"):
+        await ask(none, "/robots", "sk_some")
+    await none.stack.aclose()
+
+
+@pytest.mark.parametrize("demand", [{"live": True}, {"signed_in_within": timedelta(minutes=5)}])
+def test_what_needs_a_session_is_refused_at_construction(demand: dict[str, Any]):
+    with pytest.raises(ConfigurationError, match="session"):
+        Require(allow_api_key=True, **demand)
+    with pytest.raises(ConfigurationError, match="session"):
+        WatchSession(require=MAYBE_KEY)
+
+
+async def test_each_dependency_is_overridable(company: Company):
+    user = User(id="u-1")
+    company.app.dependency_overrides[api_key_user] = lambda: user
+    company.app.dependency_overrides[api_key_team] = lambda: Team(id="t-1", display_name="Blue")
+    company.app.dependency_overrides[MAYBE_KEY] = lambda: user
+    assert (await ask(company, "/robots")).json() == "u-1"
+    assert (await ask(company, "/team")).json()["id"] == "t-1"
+    assert (await ask(company, "/either")).json()["id"] == "u-1"
+
+
+async def test_openapi_says_where_a_key_does_and_where_nothing_else(company: Company):
+    schema = company.app.openapi()
+    validate(schema)
+    security = {path: schema["paths"][path]["get"]["security"] for path in ("/either", "/robots", "/team", "/people")}
+    assert security == {
+        "/either": [{"StackAuth": []}, {"StackAuthApiKey": []}],
+        "/robots": [{"StackAuthApiKey": []}],
+        "/team": [{"StackAuthApiKey": []}],
+        "/people": [{"StackAuth": []}],
+    }
+    scheme = schema["components"]["securitySchemes"]["StackAuthApiKey"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
+    examples = schema["paths"]["/either"]["get"]["responses"]["401"]["content"]["application/problem+json"]["examples"]
+    assert "api_key_invalid" in examples
+    assert ApiKeyTeam() == api_key_team
+    assert StackAuth(project_id="p").api_keys is not None
+
+
+async def test_workers_that_share_redis_ask_once_whose_a_key_is(server: Emulator, redis_server: RedisServer):
+    one, two = [
+        Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)
+    ]
+    await one.found()
+    for worker in (one, two):
+        add_routes(worker.app)
+    _, key = await user_key(one)
+    assert [(await ask(worker, "/robots", key)).status_code for worker in (one, two)] == [200, 200]
+    assert [(await ask(worker, "/robots", "sk_bad")).status_code for worker in (one, two)] == [401, 401]
+    assert [worker.network.count("/user-api-keys/check") for worker in (one, two)] == [2, 0]
+    for worker in (one, two):
+        await worker.stack.aclose()
+        await worker.admin.aclose()
