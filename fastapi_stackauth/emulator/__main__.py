@@ -36,6 +36,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=Path, help="JSON file with the settings, permissions, users and teams to begin with"
     )
+    parser.add_argument(
+        "--webhook-url", help="address that is told what happens, signed as the vendor signs (default: nobody is told)"
+    )
     parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
         "--rotate-keys", action="store_true", help="make fresh signing keys; tokens signed before are refused"
@@ -51,6 +54,7 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         project_id=options.project_id,
         data=options.data,
         rotate_keys=options.rotate_keys,
+        webhook_url=options.webhook_url,
     )
     try:
         emulator.seed(seed)
@@ -65,6 +69,7 @@ def greeting(emulator: Emulator, address: str) -> str:
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
     return "\n".join([
         f"Stack Auth emulator on {address} - for development and tests, no production server.",
+        f"Look inside: {emulator.url}",
         "For your environment file:",
         "",
         *lines,

@@ -6,6 +6,7 @@ Law: whether an address is free is decided by the store's unique index, inside t
 import sqlite3
 from typing import Any
 
+from . import views
 from .errors import KnownError
 from .server import Server
 from .store.database import Row
@@ -65,6 +66,7 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
             user = known or store.users.create(call.project.id, columns)
             if email is not None:
                 set_primary_email(call.server, user, email, {"is_verified": verified, "used_for_auth": True})
+            tell_signed_up(call, user, upgraded=known is not None)
             user = with_own_team(call.server, call.project, user, renamed=known is not None)
     except sqlite3.IntegrityError:
         raise already_exists(email or "") from None
@@ -82,6 +84,12 @@ def upgraded(call: Call, columns: Row) -> Row | None:
     now = call.server.clock.millis()
     store.users.update(user["id"], {**columns, "is_anonymous": 0, "signed_up_at": now})
     return store.users.get(user["project_id"], user["id"])
+
+
+def tell_signed_up(call: Call, user: Row, *, upgraded: bool) -> None:
+    """Tell of a new user, before they have a team of their own, or of a guest who is none any more."""
+    user_as_it_is = views.server_user(call.server.store, call.project, user)
+    call.tell("user.updated" if upgraded else "user.created", user_as_it_is)
 
 
 NAMELESS = "Personal Team"
@@ -107,6 +115,7 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
                 store.teams.update(team["id"], {"display_name": name})
         return user
     team = store.teams.create(project.id, {"display_name": name})
+    server.webhooks.tell(project.id, "team.created", views.server_team(team))
     store.teams.join(team["id"], user["id"])
     store.permissions.grant_in_team(team["id"], user["id"], "team_admin")
     store.users.update(user["id"], {"selected_team_id": team["id"]})

@@ -4,6 +4,7 @@ Law: JSON in, JSON out, no keys asked: `guard.py` keeps strangers away. A mistak
 """
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from .seeding import PERMISSION, password_hashes, plant, plant_permissions, read
 from .server import Server
 from .store.database import Row
 from .store.projects import Project
+from .webhooks import Message
 
 LONGEST = 1_000_000_000  # seconds, some 30 years
 YEAR_3000 = 32_503_680_000  # unix seconds
@@ -73,6 +75,7 @@ def control(method: str, path: str, fields: Mapping[str, Check] = PROJECT_ID) ->
 def reset(order: Order) -> None:
     """Forget the project's users, codes and mails, all faults, and the clock's offset."""
     order.server.store.projects.empty(order.project.id)
+    order.server.webhooks.clear(order.project.id)
     order.server.faults.clear()
     order.server.clock.reset()
 
@@ -218,6 +221,33 @@ def outbox(order: Order) -> dict[str, Any]:
 def empty_outbox(order: Order) -> None:
     """Throw the mails away."""
     order.server.store.mails.clear(order.project.id)
+
+
+def message_view(message: Message) -> dict[str, Any]:
+    """Return a webhook message as the list shows it."""
+    attempts = [{"at": attempt.at, "status": attempt.status} for attempt in message.attempts]
+    shown = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
+    return {**shown, "attempts": attempts, "body": json.loads(message.body)}
+
+
+@control("GET", "/webhooks.json")
+def webhooks(order: Order) -> dict[str, Any]:
+    """Where webhooks go, what signs them, and the latest of them, newest first."""
+    told, project_id = order.server.webhooks, order.project.id
+    items = [message_view(message) for message in told.messages(project_id)]
+    return {"url": told.url(project_id), "secret": told.secret(project_id), "items": items}
+
+
+@control("PUT", "/webhooks.json", {**PROJECT_ID, "url": Text(nullable=True)})
+def point_webhooks(order: Order) -> None:
+    """Send webhooks to another address, or to none."""
+    order.server.webhooks.point(order.project.id, order.body["url"])
+
+
+@control("POST", "/webhooks/resend", {**PROJECT_ID, "id": Text()})
+async def resend_webhook(order: Order) -> None:
+    """Send a message once more."""
+    order.server.webhooks.resend(order.project.id, order.body["id"])
 
 
 def add_controls(app: FastAPI, server: Server, default_project: str) -> None:

@@ -37,6 +37,7 @@ class Emulator:
         clock: the time; the system's by default.
         chance: randomness; the system's by default.
         token_lifetime: seconds until an access token expires.
+        webhook_url: where the default project's webhooks go; nowhere when None.
 
     Raises:
         ValueError: a setting is unknown, or the data file comes from another version.
@@ -53,11 +54,14 @@ class Emulator:
         clock: Clock | None = None,
         chance: Chance | None = None,
         token_lifetime: int = LIFETIME_SECONDS,
+        webhook_url: str | None = None,
     ) -> None:
         self.server = Server(public_url, data, clock, chance, token_lifetime)
         if rotate_keys:
             self.server.store.projects.rotate_keys()
         self.project_id = self._open_project(project_id, config or {})
+        if webhook_url is not None:
+            self.server.webhooks.point(self.project_id, webhook_url)
         self.app: FastAPI = create_app(self.server, self.project_id)
 
     def _open_project(self, project_id: str | None, config: Mapping[str, Any]) -> str:
@@ -130,6 +134,11 @@ class Emulator:
         """Return user_id, access_token and refresh_token of a new session (options: `issuing.issue`)."""
         return issue(self.server, self.project, **options)
 
+    @property
+    def webhook_secret(self) -> str:
+        """What signs the default project's webhooks."""
+        return self.server.webhooks.secret(self.project_id)
+
     def environment(self) -> dict[str, str]:
         """Return what an environment file needs to use this server."""
         return {
@@ -137,6 +146,7 @@ class Emulator:
             "STACK_PROJECT_ID": self.project_id,
             "STACK_PUBLISHABLE_CLIENT_KEY": self.publishable_client_key,
             "STACK_SECRET_SERVER_KEY": self.secret_server_key,
+            "STACK_WEBHOOK_SECRETS": self.webhook_secret,
         }
 
     def close(self) -> None:
@@ -160,4 +170,5 @@ async def emulator(*, port: int = 0, **options: Any) -> AsyncIterator[Emulator]:
             yield running
     finally:
         listener.close()
+        await running.server.webhooks.aclose()
         running.close()

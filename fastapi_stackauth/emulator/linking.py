@@ -122,4 +122,5 @@ def signed_up(call: Call, identity: Identity) -> Row:
         free = store.users.by_auth_email(call.project.id, email) is None
         flags = {"is_verified": identity.email_verified, "used_for_auth": free}
         accounts.set_primary_email(call.server, user, email, flags)
+    accounts.tell_signed_up(call, user, upgraded=known is not None)
     return accounts.with_own_team(call.server, call.project, user, renamed=known is not None)

@@ -57,3 +57,10 @@ def join(call: Call, team: Row, user_id: str, permission_id: str) -> None:
         store.teams.join(team["id"], user_id)
         if store.permissions.definition(call.project.id, permission_id) is not None:
             store.permissions.grant_in_team(team["id"], user_id, permission_id)
+
+
+def tell_joined(call: Call, team_id: str, user_id: str) -> None:
+    """Tell that somebody joined a team, and then of what they may do there by that."""
+    call.tell("team_membership.created", {"team_id": team_id, "user_id": user_id})
+    for permission_id in call.server.store.permissions.in_team(team_id, user_id):
+        call.tell("team_permission.created", {"id": permission_id, "user_id": user_id, "team_id": team_id})

@@ -236,3 +236,12 @@ def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None
         call.server.store.channels.update(primary, {name: int(flag) for name, flag in flags.items()})
     elif any(flags.values()):
         raise PlainError(400, "Without a primary e-mail address there is nothing to verify or to sign in with.")
+
+
+def delete(call: Call, user: Row) -> None:
+    """Remove a user, and tell of each team that they leave by that first."""
+    teams = [team["id"] for team in call.server.store.teams.of_user(call.project.id, user["id"])]
+    call.server.store.users.delete(user["id"])
+    for team_id in teams:
+        call.tell("team_membership.deleted", {"team_id": team_id, "user_id": user["id"]})
+    call.tell("user.deleted", {"id": user["id"], "teams": [{"id": team_id} for team_id in teams]})

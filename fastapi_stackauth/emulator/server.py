@@ -9,6 +9,7 @@ from .ambient import Chance, Clock
 from .faults import Faults
 from .store import Store
 from .tokens import LIFETIME_SECONDS, Tokens
+from .webhooks import Webhooks
 
 
 class Server:
@@ -36,3 +37,4 @@ class Server:
         self.store = Store(data, self.clock, self.chance)
         self.tokens = Tokens(self.store, self.clock, self.public_url, token_lifetime)
         self.faults = Faults(self.clock)
+        self.webhooks = Webhooks(self.clock, self.chance, self.store.projects.webhook_secret)

@@ -67,6 +67,10 @@ class Call:
         """Return an x-stack header."""
         return self.request.headers.get(f"x-stack-{name}")
 
+    def tell(self, event: str, data: Mapping[str, Any]) -> None:
+        """Tell the project's webhook what happened."""
+        self.server.webhooks.tell(self.project.id, event, data)
+
     def only_own(self, user_id: str | None, sentence: str) -> None:
         """Refuse a client that asks about somebody else."""
         if self.is_client and (self.user is None or self.user["id"] != user_id):

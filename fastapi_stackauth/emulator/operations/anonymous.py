@@ -12,5 +12,6 @@ async def sign_up(call: Call) -> dict[str, Any]:
     store = call.server.store
     with store.transaction():
         user = store.users.create(call.project.id, {"is_anonymous": 1})
+        accounts.tell_signed_up(call, user, upgraded=False)
         user = accounts.with_own_team(call.server, call.project, user)
         return {**accounts.open_session(call, user), "user_id": user["id"]}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_stackauth.emulator import accounts, mailing, passwords, profiles, trust, verification
+from fastapi_stackauth.emulator import accounts, mailing, passwords, profiles, trust, verification, views
 from fastapi_stackauth.emulator.operations.password import check_enabled
 from fastapi_stackauth.emulator.schema import PASSWORD, URL, Text
 from fastapi_stackauth.emulator.wire import Call, operation
@@ -34,6 +34,8 @@ async def reset(call: Call) -> dict[str, Any]:
         profiles.existing(call, user_id)  # they may have been deleted since the mail was sent
         call.server.store.users.update(user_id, columns)
         call.server.store.sessions.delete_of_user(user_id)
+    user = profiles.existing(call, user_id)
+    call.tell("user.updated", views.server_user(call.server.store, call.project, user))
     return {"success": True}
 
 

@@ -82,7 +82,9 @@ async def grant_in_team(call: Call) -> dict[str, Any]:
     held = membership.required_membership(call, call.path["team_id"], user["id"])
     defined(call, permission_id, "team")
     call.server.store.permissions.grant_in_team(held["team_id"], user["id"], permission_id)
-    return {"id": permission_id, "user_id": user["id"], "team_id": held["team_id"]}
+    granted = {"id": permission_id, "user_id": user["id"], "team_id": held["team_id"]}
+    call.tell("team_permission.created", granted)
+    return granted
 
 
 @operation("DELETE", "/team-permissions/{team_id}/{user_id}/{permission_id}", access=SERVER, params=TEAM_PARAMS)
@@ -93,6 +95,8 @@ async def revoke_in_team(call: Call) -> dict[str, Any]:
     if not call.server.store.permissions.revoke_in_team(held["team_id"], held["user_id"], permission_id):
         details = {"team_id": held["team_id"], "user_id": held["user_id"], "permission_id": permission_id}
         raise KnownError("TEAM_PERMISSION_NOT_FOUND", **details)
+    gone = {"id": permission_id, "user_id": held["user_id"], "team_id": held["team_id"]}
+    call.tell("team_permission.deleted", gone)
     return {"success": True}
 
 
@@ -123,6 +127,7 @@ async def grant_in_project(call: Call) -> dict[str, Any]:
     user = profiles.existing(call, call.path["user_id"])
     defined(call, permission_id, "project")
     call.server.store.permissions.grant_in_project(user["id"], permission_id)
+    call.tell("project_permission.created", {"id": permission_id, "user_id": user["id"]})
     return {"id": permission_id, "user_id": user["id"]}
 
 
@@ -133,4 +138,5 @@ async def revoke_in_project(call: Call) -> dict[str, Any]:
     user = profiles.existing(call, call.path["user_id"])
     if not call.server.store.permissions.revoke_in_project(user["id"], permission_id):
         raise KnownError("PERMISSION_NOT_FOUND", permission_id=permission_id)
+    call.tell("project_permission.deleted", {"id": permission_id, "user_id": user["id"]})
     return {"success": True}

@@ -123,6 +123,7 @@ def joins(call: Call, data: dict[str, Any], user: Row) -> None:
             membership.join(call, team, user["id"], "team_member")
         except sqlite3.IntegrityError:  # another request was faster
             return
+        membership.tell_joined(call, team["id"], user["id"])
 
 
 @operation("POST", "/team-invitations/accept", body=verification.BODY)

@@ -26,6 +26,7 @@ async def add(call: Call) -> dict[str, Any]:
         membership.join(call, team, user["id"], "team_member")
     except sqlite3.IntegrityError:
         raise KnownError("TEAM_MEMBERSHIP_ALREADY_EXISTS") from None
+    membership.tell_joined(call, team["id"], user["id"])
     return {"team_id": team["id"], "user_id": user["id"]}
 
 
@@ -40,6 +41,7 @@ async def remove(call: Call) -> dict[str, Any]:
     profiles.existing(call, user_id)
     held = membership.required_membership(call, team_id, user_id)
     call.server.store.teams.leave(held["team_id"], held["user_id"])
+    call.tell("team_membership.deleted", {"team_id": held["team_id"], "user_id": held["user_id"]})
     return {"success": True}
 
 

@@ -63,6 +63,7 @@ async def create(call: Call) -> dict[str, Any]:
         team = store.teams.create(call.project.id, fields)
         if creator is not None:
             membership.join(call, team, creator, "team_admin")
+    call.tell("team.created", views.server_team(team))
     return shown(call, team)
 
 
@@ -100,14 +101,18 @@ async def update(call: Call) -> dict[str, Any]:
     fields = columns(call)
     team = membership.existing_team(call, call.path["team_id"])
     call.server.store.teams.update(team["id"], fields)
-    return shown(call, membership.existing_team(call, team["id"]))
+    changed = membership.existing_team(call, team["id"])
+    call.tell("team.updated", views.server_team(changed))
+    return shown(call, changed)
 
 
 @operation("DELETE", "/teams/{team_id}", params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
     """Remove a team."""
     check(call, "$delete_team")
-    call.server.store.teams.delete(membership.existing_team(call, call.path["team_id"])["id"])
+    team_id = membership.existing_team(call, call.path["team_id"])["id"]
+    call.server.store.teams.delete(team_id)
+    call.tell("team.deleted", {"id": team_id})
     return {"success": True}
 
 

@@ -59,6 +59,7 @@ async def create(call: Call) -> dict[str, Any]:
     except sqlite3.IntegrityError:
         raise accounts.already_exists(accounts.normalized(call.body.get("primary_email") or "")) from None
     made = shown(call, user)
+    call.tell("user.created", made)
     accounts.with_own_team(call.server, call.project, user)  # after: the answer does not show it yet
     return made
 
@@ -88,13 +89,15 @@ async def read(call: Call) -> dict[str, Any]:
 @operation("PATCH", "/users/{user_id}", access=SERVER, params=PARAMS, body=profiles.SERVER_UPDATE)
 async def update(call: Call) -> dict[str, Any]:
     """Change any user."""
-    return shown(call, await profiles.update(call, profiles.existing(call, call.path["user_id"])))
+    changed = shown(call, await profiles.update(call, profiles.existing(call, call.path["user_id"])))
+    call.tell("user.updated", changed)
+    return changed
 
 
 @operation("DELETE", "/users/{user_id}", access=SERVER, params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
     """Remove any user."""
-    call.server.store.users.delete(profiles.existing(call, call.path["user_id"])["id"])
+    profiles.delete(call, profiles.existing(call, call.path["user_id"]))
     return {"success": True}
 
 

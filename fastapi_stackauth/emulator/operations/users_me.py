@@ -30,7 +30,9 @@ async def read(call: Call) -> dict[str, Any]:
 @operation("PATCH", "/users/me", body=profiles.UPDATE_BODY)
 async def update(call: Call) -> dict[str, Any]:
     """Change the signed-in user."""
-    return shown(call, await profiles.update(call, own(call)))
+    user = await profiles.update(call, own(call))
+    call.tell("user.updated", views.server_user(call.server.store, call.project, user))
+    return shown(call, user)
 
 
 @operation("DELETE", "/users/me")
@@ -39,5 +41,5 @@ async def delete(call: Call) -> dict[str, Any]:
     user = own(call)
     if call.is_client and not call.project.config["client_user_deletion_enabled"]:
         raise PlainError(400, "This project does not let users delete themselves.")
-    call.server.store.users.delete(user["id"])
+    profiles.delete(call, user)
     return {"success": True}

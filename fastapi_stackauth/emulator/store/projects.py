@@ -1,5 +1,6 @@
 """Projects with their keys and configuration, and the server's own secret."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -123,6 +124,15 @@ class Projects:
         """Return the id of the project that this server was last started with."""
         row = self._database.one("select value from meta where name = 'default_project'")
         return str(row["value"]) if row else None
+
+    def webhook_secret(self, project_id: str) -> str:
+        """Return what signs a project's webhooks; drawn once."""
+        name = f"webhook_secret:{project_id}"
+        drawn = "whsec_" + base64.b64encode(self._chance.bytes(24)).decode()
+        self._database.run("insert or ignore into meta values (?, ?)", name, drawn)
+        row = self._database.one("select value from meta where name = ?", name)
+        assert row is not None  # noqa: S101 - there by now
+        return str(row["value"])
 
     def make_default(self, project_id: str) -> None:
         """Remember a project as the one to start with."""

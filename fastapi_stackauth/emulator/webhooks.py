@@ -1,0 +1,198 @@
+"""Webhooks: what happened, told to an address, signed as the vendor signs; kept to be looked at and sent again.
+
+Law: who did it is answered first; a message keeps its id however often it is sent (contract/webhooks.md). What is
+planted by a seed, or ordered through the control API, is told to nobody.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from .ambient import Chance, Clock
+
+BACK_OFF = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)
+"""Seconds of the server's clock before each attempt, counted from the one before."""
+PATIENCE_SECONDS = 15.0
+KEPT = 500
+"""Messages kept to be looked at, in memory."""
+_LOOK_SECONDS = 0.2  # the server's clock may be moved at any time
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt: when, and the answer's status; None where there was no answer."""
+
+    at: float
+    status: int | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass
+class Message:
+    """One message; its body is fixed when it is made."""
+
+    id: str
+    project_id: str
+    type: str
+    body: bytes = field(repr=False)
+    made_at: float
+    attempts: list[Attempt] = field(default_factory=list)
+    next_at: float | None = None
+    pending: bool = False
+
+    @property
+    def state(self) -> str:
+        """Delivered, waiting for its next attempt, failed for good, or never sent for want of an address."""
+        if any(attempt.succeeded for attempt in self.attempts):
+            return "delivered"
+        if self.pending:
+            return "waiting"
+        return "failed" if self.attempts else "not sent"
+
+
+def signature(secret: str, message_id: str, seconds: int, body: bytes) -> str:
+    """Return the value of the signature header."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"{message_id}.{seconds}.".encode() + body, hashlib.sha256)
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def checked_url(url: str) -> str:
+    """Return an address that messages can be sent to.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError("the webhook address must begin with http:// or https://")
+    return url
+
+
+class Webhooks:
+    """The webhooks of a server.
+
+    Args:
+        clock: the server's time.
+        chance: ids of messages.
+        secret: from a project's id to what signs its messages.
+    """
+
+    def __init__(self, clock: Clock, chance: Chance, secret: Callable[[str], str]) -> None:
+        self._clock, self._chance = clock, chance
+        self.secret = secret
+        self._urls: dict[str, str] = {}
+        self._messages: deque[Message] = deque(maxlen=KEPT)
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    # --- the endpoint ---
+
+    def url(self, project_id: str) -> str | None:
+        """Return where a project's messages go; None for nowhere."""
+        return self._urls.get(project_id)
+
+    def point(self, project_id: str, url: str | None) -> None:
+        """Set where a project's messages go from now on.
+
+        Raises:
+            ValueError: that is no address.
+        """
+        if url is None:
+            self._urls.pop(project_id, None)
+        else:
+            self._urls[project_id] = checked_url(url)
+
+    # --- messages ---
+
+    def messages(self, project_id: str) -> list[Message]:
+        """Return the latest messages of a project, newest first."""
+        return [message for message in reversed(self._messages) if message.project_id == project_id]
+
+    def tell(self, project_id: str, type_: str, data: Mapping[str, Any]) -> None:
+        """Tell that something happened; the sending begins once its request is answered."""
+        body = json.dumps({"type": type_, "data": data}, separators=(",", ":"), ensure_ascii=False).encode()
+        message = Message("msg_" + self._chance.code(27), project_id, type_, body, self._clock.now())
+        self._messages.append(message)
+        if project_id in self._urls:
+            self._start(self._deliver(message))
+
+    def resend(self, project_id: str, message_id: str) -> None:
+        """Send a message once more, now.
+
+        Raises:
+            ValueError: there is no such message, or nowhere to send it.
+        """
+        message = next((each for each in self.messages(project_id) if each.id == message_id), None)
+        if message is None:
+            raise ValueError("there is no such message")
+        if project_id not in self._urls:
+            raise ValueError("no webhook address is set")
+        self._start(self._attempt(message))
+
+    def clear(self, project_id: str) -> None:
+        """Forget a project's messages; what waits is sent no more."""
+        kept = [message for message in self._messages if message.project_id != project_id]
+        self._messages.clear()
+        self._messages.extend(kept)
+
+    async def aclose(self) -> None:
+        """Stop sending."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- sending ---
+
+    def _start(self, sending: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.get_running_loop().create_task(sending)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, message: Message) -> None:
+        message.pending = True
+        for wait in BACK_OFF:
+            message.next_at = self._clock.now() + wait
+            while self._clock.now() < message.next_at:
+                await asyncio.sleep(_LOOK_SECONDS)
+                if message not in self._messages:
+                    return
+            message.next_at = None
+            if await self._attempt(message):
+                break
+        message.pending = False
+
+    async def _attempt(self, message: Message) -> bool:
+        url = self._urls.get(message.project_id)
+        if url is None:
+            return True
+        at = self._clock.now()
+        status: int | None = None
+        try:
+            async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
+                headers = self._headers(message, int(at))
+                status = (await client.post(url, content=message.body, headers=headers)).status_code
+        except (httpx.HTTPError, httpx.InvalidURL):
+            pass
+        message.attempts.append(Attempt(at, status))
+        return message.attempts[-1].succeeded
+
+    def _headers(self, message: Message, seconds: int) -> dict[str, str]:
+        return {
+            "content-type": "application/json",
+            "user-agent": "stackauth-emulator",
+            "svix-id": message.id,
+            "svix-timestamp": str(seconds),
+            "svix-signature": signature(self.secret(message.project_id), message.id, seconds, message.body),
+        }

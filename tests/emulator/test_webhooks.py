@@ -1,0 +1,271 @@
+"""What the emulator tells by webhook: when, signed how, and how often it tries; taken by this library's receiver."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from standardwebhooks import Webhook
+from starlette.responses import Response
+
+from fastapi_stackauth import StackAuth, WebhookEvent
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.emulator import Emulator, emulator
+from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.webhooks import BACK_OFF
+from fastapi_stackauth.models import (
+    CurrentUserUpdate,
+    ServerContactChannelCreate,
+    ServerTeamCreate,
+    ServerTeamUpdate,
+    ServerUserCreate,
+    ServerUserUpdate,
+)
+
+PASSWORD = "correct horse battery"
+
+
+class Scene:
+    """A server whose webhooks go to an app, and what that app heard."""
+
+    def __init__(self, server: Emulator, url: str) -> None:
+        self.server, self.url = server, url
+        options: dict[str, Any] = {"project_id": server.project_id, "base_url": server.url}
+        self.stack = StackAuth(**options, webhook_secrets=[server.webhook_secret], clock=server.clock.now)
+        self.admin_stack = StackAuth(**options, secret_server_key=server.secret_server_key)
+        self.client, self.admin = self.stack.client, self.admin_stack.client.as_server()
+        self.heard: list[WebhookEvent] = []
+        self.raw: list[tuple[dict[str, str], bytes]] = []
+        self.statuses: list[int] = []
+        self.app = FastAPI()
+        self.stack.install(self.app)
+        webhooks = self.stack.webhooks("/hooks")
+        webhooks.on()(self.heard.append)
+        self.app.include_router(webhooks)
+        self.app.middleware("http")(self._keep)
+
+    async def _keep(self, request: Any, call_next: Any) -> Any:
+        self.raw.append((dict(request.headers), await request.body()))
+        if self.statuses and (status := self.statuses.pop(0)) != 200:
+            return Response(status_code=status)
+        return await call_next(request)
+
+    async def types(self, number: int) -> list[str]:
+        """The types of what was heard, once so many have come; order is not promised."""
+        await until(lambda: len(self.heard) >= number)
+        await asyncio.sleep(0.05)  # what should not come would come now
+        return sorted(event.type for event in self.heard)
+
+    async def control(self, method: str, path: str, body: object = None) -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.request(method, f"{self.server.url}/emulator{path}", json=body)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - a server of its own gives no event to wait for
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks"
+    async with emulator(webhook_url=url) as server:
+        scene = Scene(server, url)
+        async with served([(scene.app, listener)]):
+            yield scene
+        await scene.stack.aclose()
+        await scene.admin_stack.aclose()
+    listener.close()
+
+
+async def a_user(scene: Scene, email: str = "ada@example.com") -> str:
+    made = await scene.admin.users.create(
+        ServerUserCreate(primary_email=email, primary_email_verified=True, primary_email_auth_enabled=True)
+    )
+    return made.id
+
+
+async def test_every_creation_of_a_user_is_told(scene: Scene):
+    await a_user(scene)
+    await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
+    await scene.client.anonymous.sign_up()
+    assert await scene.types(3) == ["user.created"] * 3
+    emails = {event.data.primary_email for event in scene.heard}
+    assert emails == {"ada@example.com", "bob@example.com", None}
+
+
+async def test_a_team_of_ones_own_comes_after_the_user_who_has_none_selected_yet(scene: Scene):
+    scene.server.configure(create_personal_team_on_sign_up=True)
+    await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
+    assert await scene.types(2) == ["team.created", "user.created"], "and neither membership nor permission"
+    [user] = [event.data for event in scene.heard if event.type == "user.created"]
+    assert user.selected_team_id is None
+
+
+async def test_changes_through_the_users_routes_are_told_and_no_others(scene: Scene):
+    user_id = await a_user(scene)
+    signed_up = await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
+    bob = scene.client.as_user(signed_up.access_token)
+    guest = await scene.client.anonymous.sign_up()
+    await scene.types(3)
+    scene.heard.clear()
+    await scene.admin.users.update(user_id, ServerUserUpdate(display_name="Ada"))
+    await bob.users.update_me(CurrentUserUpdate(display_name="Bob"))
+    await scene.client.as_user(guest.access_token).password.sign_up(email="guest@example.com", password=PASSWORD)
+    assert await scene.types(3) == ["user.updated"] * 3
+    scene.heard.clear()
+    await bob.password.update(old_password=PASSWORD, new_password="another horse battery")
+    await scene.admin.contact_channels.create(
+        ServerContactChannelCreate(value="more@example.com", type="email", used_for_auth=False), user_id=user_id
+    )
+    assert await scene.types(0) == [], "changed passwords and addresses are told to nobody"
+
+
+async def test_a_password_that_was_reset_is_told(scene: Scene):
+    await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
+    await scene.client.password.send_reset_code(email="bob@example.com", callback_url="http://localhost:8000/reset")
+    code = scene.server.mails("bob@example.com", "password_reset")[0]["code"]
+    await scene.client.password.reset(code=code, password="another horse battery")
+    assert await scene.types(2) == ["user.created", "user.updated"]
+
+
+async def test_teams_and_what_people_may_do_there(scene: Scene):
+    ada, bob = await a_user(scene), await a_user(scene, "bob@example.com")
+    await scene.types(2)
+    scene.heard.clear()
+    team = await scene.admin.teams.create(ServerTeamCreate(display_name="Red", creator_user_id=ada))
+    assert await scene.types(1) == ["team.created"], "whoever makes it joins without further words"
+    await scene.admin.team_members.add(team.id, bob)
+    assert await scene.types(3) == ["team.created", "team_membership.created", "team_permission.created"]
+    scene.heard.clear()
+    await scene.admin.team_permissions.grant("$update_team", team_id=team.id, user_id=bob)
+    await scene.admin.team_permissions.revoke("$update_team", team_id=team.id, user_id=bob)
+    assert await scene.types(2) == ["team_permission.created", "team_permission.deleted"]
+    scene.heard.clear()
+    await scene.admin.teams.update(team.id, ServerTeamUpdate(display_name="Blue"))
+    await scene.admin.team_members.remove(team.id, bob)
+    await scene.admin.teams.delete(team.id)
+    assert await scene.types(3) == ["team.deleted", "team.updated", "team_membership.deleted"]
+
+
+async def test_permissions_in_the_project(scene: Scene):
+    scene.server.seed({"permissions": [{"id": "reports:see", "scope": "project"}]})
+    ada = await a_user(scene)
+    await scene.admin.project_permissions.grant("reports:see", user_id=ada)
+    await scene.admin.project_permissions.revoke("reports:see", user_id=ada)
+    assert await scene.types(3) == ["project_permission.created", "project_permission.deleted", "user.created"]
+
+
+async def test_who_is_deleted_leaves_their_teams_first(scene: Scene):
+    ada = await a_user(scene)
+    teams = [await scene.admin.teams.create(ServerTeamCreate(display_name=n, creator_user_id=ada)) for n in "ab"]
+    await scene.types(3)
+    scene.heard.clear()
+    await scene.admin.users.delete(ada)
+    assert await scene.types(3) == ["team_membership.deleted", "team_membership.deleted", "user.deleted"]
+    [gone] = [event.data for event in scene.heard if event.type == "user.deleted"]
+    assert {team.id for team in gone.teams} == {team.id for team in teams}
+
+
+async def test_what_is_planted_or_refused_is_told_to_nobody(scene: Scene):
+    scene.server.seed({"users": [{"primary_email": "seed@example.com"}], "teams": [{"display_name": "Red"}]})
+    for _ in range(2):
+        with pytest.raises(Exception, match="exists"):
+            await scene.client.password.sign_up(email="seed@example.com", password=PASSWORD)
+    scene.server.issue_token()
+    assert await scene.types(0) == []
+    assert scene.server.server.webhooks.messages(scene.server.project_id) == []
+
+
+async def test_the_signature_is_what_the_vendors_scheme_says(scene: Scene):
+    await a_user(scene)
+    await until(lambda: len(scene.raw) == 1)
+    headers, body = scene.raw[0]
+    assert headers["content-type"] == "application/json"
+    named = {name.replace("svix-", "webhook-"): value for name, value in headers.items()}
+    event: Any = Webhook(scene.server.webhook_secret).verify(body, named)
+    assert set(event) == {"type", "data"}
+
+
+async def test_a_message_that_was_not_taken_comes_again_with_the_same_id_and_the_standard_back_off(scene: Scene):
+    scene.statuses += [500, 404, 200]
+    await a_user(scene)
+    messages = scene.server.server.webhooks.messages(scene.server.project_id)
+    for number, wait in enumerate(BACK_OFF[1:3], 1):
+
+        def tried(number: int = number) -> bool:
+            return len(messages[0].attempts) == number and messages[0].next_at is not None
+
+        await until(tried)
+        assert messages[0].state == "waiting"
+        left = (messages[0].next_at or 0) - scene.server.clock.now()
+        assert wait - 5 < left <= wait
+        scene.server.clock.advance(wait)
+    await until(lambda: messages[0].state == "delivered")
+    assert len({headers["svix-id"] for headers, _ in scene.raw}) == 1
+    assert len({headers["svix-timestamp"] for headers, _ in scene.raw}) == 3
+    assert len({headers["svix-signature"] for headers, _ in scene.raw}) == 3
+    assert len(scene.heard) == 1
+
+
+async def test_it_gives_up_after_the_last_attempt_and_says_so(scene: Scene):
+    await scene.control("PUT", "/webhooks.json", {"url": "http://127.0.0.1:9/nobody"})
+    await a_user(scene)
+    [message] = scene.server.server.webhooks.messages(scene.server.project_id)
+
+    def over() -> bool:
+        scene.server.clock.advance(36_000)
+        return message.state == "failed"
+
+    await until(over)
+    assert [attempt.status for attempt in message.attempts] == [None] * len(BACK_OFF)
+
+
+async def test_the_list_shows_each_message_and_one_can_be_sent_again(scene: Scene):
+    await a_user(scene)
+    await scene.types(1)
+    listed = (await scene.control("GET", "/webhooks.json")).json()
+    assert (listed["url"], listed["secret"]) == (scene.url, scene.server.webhook_secret)
+    [item] = listed["items"]
+    assert (item["type"], item["state"], len(item["attempts"])) == ("user.created", "delivered", 1)
+    assert (await scene.control("POST", "/webhooks/resend", {"id": item["id"]})).status_code == 200
+    await until(lambda: len(scene.raw) == 2)
+    assert scene.raw[0][0]["svix-id"] == scene.raw[1][0]["svix-id"]
+    assert len(scene.heard) == 1, "the receiver knows the message"
+
+
+@pytest.mark.parametrize("url", ["", "nowhere", "ftp://example.com", "http://"])
+async def test_what_is_no_address_is_refused(scene: Scene, url: str):
+    answer = await scene.control("PUT", "/webhooks.json", {"url": url})
+    assert (answer.status_code, "error" in answer.json()) == (400, True)
+    with pytest.raises(ValueError, match="address"):
+        Emulator(webhook_url=url)
+    unknown = await scene.control("POST", "/webhooks/resend", {"id": "msg_unknown"})
+    assert unknown.status_code == 400
+
+
+async def test_without_an_address_messages_are_kept_and_not_sent(server: Emulator):
+    stack = StackAuth(
+        project_id=server.project_id, base_url=server.url, publishable_client_key=server.publishable_client_key
+    )
+    client: StackAuthClient = stack.client
+    await client.anonymous.sign_up()
+    [message] = server.server.webhooks.messages(server.project_id)
+    assert (message.type, message.state) == ("user.created", "not sent")
+    async with httpx.AsyncClient() as http:
+        await http.post(f"{server.url}/emulator/reset")
+    assert server.server.webhooks.messages(server.project_id) == []
+    await stack.aclose()
+
+
+def test_the_secret_stays_the_same_with_the_data_file(tmp_path: Any):
+    secrets = []
+    for rotate in (False, True):
+        server = Emulator(data=tmp_path / "data.sqlite", rotate_keys=rotate)
+        secrets.append(server.webhook_secret)
+        server.close()
+    assert len(set(secrets)) == 1
