@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from .control import add_controls
 from .edge import API, Edge
+from .face import Face
 from .guard import Guard
 from .operations import OPERATIONS
 from .pages import Pages
@@ -29,6 +30,7 @@ def create_app(server: Server, default_project: str) -> FastAPI:
             app.add_route(prefix + registered.path, endpoint(server, registered), methods=[registered.method])
     add_controls(app, server, default_project)
     Pages(server, default_project).add_to(app)
+    Face(server, default_project, app.router).add_to(app)
     app.add_exception_handler(HTTPException, framework_answer)
     app.add_middleware(Edge, server=server)
     app.add_middleware(Guard, public_url=server.public_url)

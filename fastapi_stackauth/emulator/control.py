@@ -76,6 +76,7 @@ def reset(order: Order) -> None:
     """Forget the project's users, codes and mails, all faults, and the clock's offset."""
     order.server.store.projects.empty(order.project.id)
     order.server.webhooks.clear(order.project.id)
+    order.server.calls.clear()
     order.server.faults.clear()
     order.server.clock.reset()
 

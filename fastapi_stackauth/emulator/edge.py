@@ -11,6 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .calls import LONGEST, ApiCall, masked_body, masked_query
+
 if TYPE_CHECKING:
     from .server import Server
 
@@ -50,6 +52,45 @@ def one_family(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return renamed
 
 
+class Record:
+    """What is to be kept of a call while it is answered: no more of each body than is looked at."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope, self._status = scope, 0
+        self._headers = Headers(raw=[])
+        self._bodies = {"asked": b"", "answered": b""}
+
+    def asked(self, message: Message) -> Message:
+        """Look at a part of the request."""
+        self._take("asked", message)
+        return message
+
+    def answered(self, message: Message) -> None:
+        """Look at a part of the answer."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], Headers(raw=message.get("headers", []))
+        self._take("answered", message)
+
+    def _take(self, which: str, message: Message) -> None:
+        if len(self._bodies[which]) <= LONGEST:
+            self._bodies[which] += message.get("body", b"")
+
+    def call(self, now: float) -> ApiCall:
+        """Return what is kept."""
+        headers = Headers(scope=self._scope)
+        return ApiCall(
+            at=now,
+            method=self._scope["method"],
+            path=self._scope["path"],
+            query=masked_query(self._scope["query_string"].decode("latin-1")),
+            access=headers.get("x-stack-access-type", "none")[:20],
+            status=self._status,
+            known_error=self._headers.get("x-stack-known-error", ""),
+            asked=masked_body(self._bodies["asked"], headers.get("content-type", "")),
+            answered=masked_body(self._bodies["answered"], self._headers.get("content-type", "")),
+        )
+
+
 class Edge:
     """ASGI middleware around the API's paths; other paths pass untouched."""
 
@@ -63,14 +104,21 @@ class Edge:
             return
         scope = {**scope, "headers": one_family(scope["headers"])}
         overrides = "x-stack-override-error-status" in Headers(scope=scope)
+        record = Record(scope)
 
         async def finished(message: Message) -> None:
+            record.answered(message)
             if message["type"] == "http.response.start":
                 self._finish(message, overrides=overrides)
             await send(message)
 
+        async def read() -> Message:
+            return record.asked(await receive())
+
         app = await self._early(scope) or self._app
-        await app(scope, receive, finished)
+        await app(scope, read, finished)
+        if scope["method"] != "OPTIONS":
+            self._server.calls.add(record.call(self._server.clock.now()))
 
     async def _early(self, scope: Scope) -> Response | None:
         """Return the answer that needs no endpoint: a preflight's, or a fault's after its delay."""

@@ -19,6 +19,17 @@ from .schema import EMAIL
 from .server import Server
 
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+NAVIGATION = (
+    ("/", "Start"),
+    ("/face/users", "Users"),
+    ("/face/sessions", "Sessions"),
+    ("/face/teams", "Teams"),
+    ("/face/permissions", "Permissions"),
+    ("/emulator/outbox", "Outbox"),
+    ("/face/settings", "Settings"),
+    ("/face/webhooks", "Webhooks"),
+    ("/face/calls", "Calls"),
+)
 ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
 
 
@@ -41,14 +52,9 @@ class Pages:
 
     def add_to(self, app: FastAPI) -> None:
         """Put the pages on an app."""
-        app.add_route("/", self.start, methods=["GET"])
         app.add_route("/emulator/outbox", self.outbox, methods=["GET"])
         app.add_route("/emulator/oauth/{provider}/authorize", self.provider, methods=["GET"])
         app.add_route("/emulator/oauth/{provider}/authorize", self.decide, methods=["POST"])
-
-    async def start(self, request: Request) -> Response:  # noqa: ARG002 - a route function
-        """Where a person lands who opens the server's address."""
-        return RedirectResponse("/emulator/outbox", 307)
 
     async def outbox(self, request: Request) -> Response:
         """The mails of a project, newest first."""
@@ -57,7 +63,8 @@ class Pages:
         if project is None:
             return HTMLResponse("There is no such project.", 404)
         mails = [self._mail(mail) for mail in self._server.store.mails.find(project.id)]
-        return page("outbox.html", project=project.display_name, mails=mails)
+        here = request.url.path
+        return page("outbox.html", project=project, mails=mails, navigation=NAVIGATION, here=here, note=None)
 
     @staticmethod
     def _mail(mail: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Law: one instance a server; no module holds state.
 from pathlib import Path
 
 from .ambient import Chance, Clock
+from .calls import Calls
 from .faults import Faults
 from .store import Store
 from .tokens import LIFETIME_SECONDS, Tokens
@@ -37,4 +38,5 @@ class Server:
         self.store = Store(data, self.clock, self.chance)
         self.tokens = Tokens(self.store, self.clock, self.public_url, token_lifetime)
         self.faults = Faults(self.clock)
+        self.calls = Calls()
         self.webhooks = Webhooks(self.clock, self.chance, self.store.projects.webhook_secret)

@@ -55,8 +55,9 @@ def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> 
     with running() as emulator:
         assert "no production server" in emulator.lines[0]
         assert "127.0.0.1" in emulator.lines[0]
-        names = {"STACK_API_URL", "STACK_PROJECT_ID", "STACK_PUBLISHABLE_CLIENT_KEY", "STACK_SECRET_SERVER_KEY"}
-        assert set(emulator.environment) == names
+        names = {"API_URL", "PROJECT_ID", "PUBLISHABLE_CLIENT_KEY", "SECRET_SERVER_KEY", "WEBHOOK_SECRETS"}
+        assert set(emulator.environment) == {f"STACK_{name}" for name in names}
+        assert emulator.lines[1] == f"Look inside: {emulator.environment['STACK_API_URL']}"
         assert emulator.request("GET", "/projects/current").status_code == 200
         assert emulator.stop(number) == (0, "")
 

@@ -46,6 +46,13 @@ class Sessions:
             "select * from sessions where user_id = ? order by created_at desc, rowid desc", user_id
         )
 
+    def of_project(self, project_id: str) -> list[Row]:
+        """Return the sessions of a project that have not expired, newest first."""
+        return self._database.all(
+            "select * from sessions where project_id = ? and expires_at > ? order by created_at desc, rowid desc",
+            project_id, self._clock.millis(),
+        )  # fmt: skip
+
     def touch(self, session: Row) -> None:
         """Write down that a session, and its user, were active now."""
         now = self._clock.millis()

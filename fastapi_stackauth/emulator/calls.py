@@ -1,0 +1,101 @@
+"""The latest calls of the API, to be looked at: what was asked and answered, without anything that signs in.
+
+Law: what is kept is masked before it is kept; what cannot be read as JSON or a form is kept by its size alone.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+KEPT = 200
+LONGEST = 4_000
+"""Bytes of a body that are looked at; longer ones are kept by their size."""
+SECRET_NAME = re.compile(
+    r"token|secret|password|passcode|code|otp|key|nonce|challenge|credential|signature|verifier|state|totp|assertion"
+    r"|attestation|authenticator|hash|^value$|url$|^link$|redirect|authorization",
+    re.IGNORECASE,
+)
+PLAIN_NAMES = frozenset({"token_type", "country_code", "grant_type", "response_type"})
+SECRET_FORM = re.compile(r"eyJ[\w-]+\.|[A-Za-z0-9_-]{32,}")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+ERROR_CODE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")  # codes that sign in have no underscore
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One call of the API, masked."""
+
+    at: float
+    method: str
+    path: str
+    query: str
+    access: str
+    status: int
+    known_error: str
+    asked: str
+    answered: str
+
+
+class Calls:
+    """The latest calls, newest first."""
+
+    def __init__(self) -> None:
+        self._calls: deque[ApiCall] = deque(maxlen=KEPT)
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - an iterator of calls
+        return iter(list(self._calls))
+
+    def add(self, call: ApiCall) -> None:
+        """Keep a call."""
+        self._calls.appendleft(call)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._calls.clear()
+
+
+def masked_body(body: bytes, content_type: str) -> str:
+    """Return a body as it may be shown; nothing where there is none."""
+    if not body:
+        return ""
+    kind = content_type.partition(";")[0].strip().lower()
+    size = f"({len(body)} bytes)"
+    if len(body) > LONGEST:
+        return size
+    try:
+        if kind == "application/json":
+            return json.dumps(masked(json.loads(body)), ensure_ascii=False, indent=1)
+        if kind == "application/x-www-form-urlencoded":
+            return masked_query(body.decode())
+    except (ValueError, RecursionError):
+        return size
+    return size
+
+
+def masked_query(query: str) -> str:
+    """Return a query string, or a form, as it may be shown."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return "&".join(f"{name}={masked(value, name)}" for name, value in pairs)
+
+
+def masked(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON from outside
+    """Return a JSON value with all that may be secret in it replaced."""
+    if isinstance(value, Mapping):
+        return {str(key): masked(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, name) for item in value]
+    if isinstance(value, str) and value and is_secret(value, name):
+        return "\N{HORIZONTAL ELLIPSIS}"
+    return value
+
+
+def is_secret(value: str, name: str) -> bool:
+    """Return whether a text may be a secret, by the name it has or by its own form."""
+    if name == "code" and ERROR_CODE.fullmatch(value):
+        return False
+    named = name not in PLAIN_NAMES and SECRET_NAME.search(name) is not None
+    return named or (SECRET_FORM.search(value) is not None and not UUID.fullmatch(value))
