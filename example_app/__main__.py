@@ -42,7 +42,7 @@ def main() -> None:
         emulator = Emulator(f"http://localhost:{port}")
         os.environ.update(emulator.environment())
         served.append((emulator.app, emulator_socket))
-        print(f"Auth server   http://localhost:{port}   (embedded, in memory; open it: users, mails, keys; not for production)")
+        print(f"Auth server   http://localhost:{port}   (embedded, in memory; look inside: users, mails, settings)")
     if not any(os.environ.get(name) for name in APP_URLS):
         # Over plain http, on loopback alone, Safari keeps no Secure cookies.
         os.environ.update(STACK_APP_URL=f"http://localhost:{app_port}", STACK_INSECURE_COOKIES="true")
