@@ -117,7 +117,8 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
     team = store.teams.create(project.id, {"display_name": name})
     server.webhooks.tell(project.id, "team.created", views.server_team(team))
     store.teams.join(team["id"], user["id"])
-    store.permissions.grant_in_team(team["id"], user["id"], "team_admin")
+    if store.permissions.definition(project.id, "team_admin") is not None:
+        store.permissions.grant_in_team(team["id"], user["id"], "team_admin")
     store.users.update(user["id"], {"selected_team_id": team["id"]})
     return {**user, "selected_team_id": team["id"]}
 

@@ -45,6 +45,20 @@ class Clock:
         self._offset = 0.0
 
 
+YEAR_3000 = 32_503_680_000  # unix seconds
+
+
+def checked_advance(clock: Clock, seconds: float, *, from_real_time: bool = False) -> None:
+    """Refuse to move a clock out of the years 1970 to 3000.
+
+    Raises:
+        ValueError: it would be.
+    """
+    start = clock.now() - (clock.offset if from_real_time else 0)
+    if not 0 <= start + seconds <= YEAR_3000:
+        raise ValueError("the clock must stay between the years 1970 and 3000")
+
+
 class Chance:
     """Random values in the shapes that the wire has.
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 KEPT = 200
+HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST = 4_000
 """Bytes of a body that are looked at; longer ones are kept by their size."""
 SECRET_NAME = re.compile(
@@ -58,8 +59,8 @@ class Calls:
         self._calls.clear()
 
 
-def masked_body(body: bytes, content_type: str) -> str:
-    """Return a body as it may be shown; nothing where there is none."""
+def masked_body(body: bytes, content_type: str, *, answered: bool = False) -> str:
+    """Return a body as it may be shown; nothing where there is none. In answers, `code` may name an error."""
     if not body:
         return ""
     kind = content_type.partition(";")[0].strip().lower()
@@ -68,7 +69,7 @@ def masked_body(body: bytes, content_type: str) -> str:
         return size
     try:
         if kind == "application/json":
-            return json.dumps(masked(json.loads(body)), ensure_ascii=False, indent=1)
+            return json.dumps(masked(json.loads(body), answered=answered), ensure_ascii=False, indent=1)
         if kind == "application/x-www-form-urlencoded":
             return masked_query(body.decode())
     except (ValueError, RecursionError):
@@ -79,23 +80,41 @@ def masked_body(body: bytes, content_type: str) -> str:
 def masked_query(query: str) -> str:
     """Return a query string, or a form, as it may be shown."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    return "&".join(f"{name}={masked(value, name)}" for name, value in pairs)
+    return "&".join(f"{masked_text(name)}={masked(value, is_secret_name(name))}" for name, value in pairs)
 
 
-def masked(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON from outside
-    """Return a JSON value with all that may be secret in it replaced."""
+def masked_path(path: str) -> str:
+    """Return a path as it may be shown."""
+    return "/".join(masked_text(segment) for segment in path.split("/"))
+
+
+def masked(value: Any, secret: bool = False, *, answered: bool = False) -> Any:  # noqa: ANN401 - JSON
+    """Return a JSON value with all that may be secret in it replaced: all that stands under a secret's name."""
     if isinstance(value, Mapping):
-        return {str(key): masked(item, str(key)) for key, item in value.items()}
+        shown = {}
+        for name, item in value.items():
+            hidden = secret or (is_secret_name(name) and not is_error_code(name, item, answered))
+            shown[masked_text(name)] = masked(item, hidden, answered=answered)
+        return shown
     if isinstance(value, list):
-        return [masked(item, name) for item in value]
-    if isinstance(value, str) and value and is_secret(value, name):
-        return "\N{HORIZONTAL ELLIPSIS}"
-    return value
+        return [masked(item, secret, answered=answered) for item in value]
+    if value is None or isinstance(value, bool) or value == "":
+        return value
+    if secret:
+        return HIDDEN
+    return masked_text(value) if isinstance(value, str) else value
 
 
-def is_secret(value: str, name: str) -> bool:
-    """Return whether a text may be a secret, by the name it has or by its own form."""
-    if name == "code" and ERROR_CODE.fullmatch(value):
-        return False
-    named = name not in PLAIN_NAMES and SECRET_NAME.search(name) is not None
-    return named or (SECRET_FORM.search(value) is not None and not UUID.fullmatch(value))
+def masked_text(text: str) -> str:
+    """Return a text, or nothing of it where its form is that of a secret."""
+    return HIDDEN if SECRET_FORM.search(text) and not UUID.fullmatch(text) else text
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether what bears this name may be a secret."""
+    return name not in PLAIN_NAMES and SECRET_NAME.search(name) is not None
+
+
+def is_error_code(name: str, value: object, answered: bool) -> bool:
+    """Return whether this is the code of an error, in an answer."""
+    return answered and name == "code" and isinstance(value, str) and ERROR_CODE.fullmatch(value) is not None

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .calls import LONGEST, ApiCall, masked_body, masked_query
+from .calls import LONGEST, ApiCall, masked_body, masked_path, masked_query
 
 if TYPE_CHECKING:
     from .server import Server
@@ -56,7 +56,7 @@ class Record:
     """What is to be kept of a call while it is answered: no more of each body than is looked at."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope, self._status = scope, 0
+        self._scope, self._status = scope, 500  # unless it is answered
         self._headers = Headers(raw=[])
         self._bodies = {"asked": b"", "answered": b""}
 
@@ -81,13 +81,13 @@ class Record:
         return ApiCall(
             at=now,
             method=self._scope["method"],
-            path=self._scope["path"],
+            path=masked_path(self._scope["path"]),
             query=masked_query(self._scope["query_string"].decode("latin-1")),
             access=headers.get("x-stack-access-type", "none")[:20],
             status=self._status,
             known_error=self._headers.get("x-stack-known-error", ""),
             asked=masked_body(self._bodies["asked"], headers.get("content-type", "")),
-            answered=masked_body(self._bodies["answered"], self._headers.get("content-type", "")),
+            answered=masked_body(self._bodies["answered"], self._headers.get("content-type", ""), answered=True),
         )
 
 
@@ -116,9 +116,11 @@ class Edge:
             return record.asked(await receive())
 
         app = await self._early(scope) or self._app
-        await app(scope, read, finished)
-        if scope["method"] != "OPTIONS":
-            self._server.calls.add(record.call(self._server.clock.now()))
+        try:
+            await app(scope, read, finished)
+        finally:
+            if scope["method"] != "OPTIONS":
+                self._server.calls.add(record.call(self._server.clock.now()))
 
     async def _early(self, scope: Scope) -> Response | None:
         """Return the answer that needs no endpoint: a preflight's, or a fault's after its delay."""

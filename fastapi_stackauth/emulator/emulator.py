@@ -150,7 +150,8 @@ class Emulator:
         }
 
     def close(self) -> None:
-        """Close the data file."""
+        """Stop sending webhooks, and close the data file."""
+        self.server.webhooks.close()
         self.store.close()
 
 

@@ -4,11 +4,12 @@ Law: what the API can do is done through the API itself, as the project's server
 what it changed. `guard.py` keeps other sites away, and values reach the page through the templates' escaping only.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import httpx
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from . import issuing
+from .ambient import checked_advance
 from .keys import key_set
 from .pages import NAVIGATION, page
 from .schema import Problems
@@ -24,7 +26,7 @@ from .seeding import PERMISSION, plant_permissions
 from .server import Server
 from .store.database import Row
 from .store.permissions import SYSTEM
-from .store.projects import Project
+from .store.projects import STRATEGIES, Project
 from .tokens import restricted_reason
 
 Form = Mapping[str, str]
@@ -215,9 +217,8 @@ async def form_of(request: Request) -> Form:
 
 def own_path(path: str) -> str:
     """Return a path of this server; the start page where it is none."""
-    parts = urlsplit(path)
-    own = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc and path.isprintable()
-    return parts.path if own else "/"
+    own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return re.split("[?#]", path)[0] if own else "/"
 
 
 def shown_time(seconds: float) -> str:
@@ -349,7 +350,7 @@ async def teams(face: Face, _request: Request) -> dict[str, Any]:
     store, project = face.server.store, face.project
     rows = store.teams.of_project(project.id)[:SHOWN]
     found = [{**row, "members": len(store.teams.members(project.id, row["id"]))} for row in rows]
-    return {"teams": found, "people": face.people()}
+    return {"teams": found, "people": face.people(), "shown": SHOWN}
 
 
 @action("/face/teams/create")
@@ -367,16 +368,15 @@ async def team_page(face: Face, request: Request) -> dict[str, Any]:
     team = store.teams.get(project.id, request.path_params["team_id"])
     if team is None:
         raise Refused("There is no such team.")
+    users = {row["id"]: row for row in store.users.in_order(project.id, descending=True)}
     held = [row["user_id"] for row in store.teams.members(project.id, team["id"])]
-    people = {person["id"]: person for person in face.people()}
     members = [
-        {**people[user_id], "granted": sorted(store.permissions.in_team(team["id"], user_id))}
+        {**face.person(users[user_id]), "granted": sorted(store.permissions.in_team(team["id"], user_id))}
         for user_id in held
-        if user_id in people
     ]
-    others = [person for user_id, person in people.items() if user_id not in held]
+    others = [face.person(row) for user_id, row in users.items() if user_id not in held][:SHOWN]
     grantable = [row["id"] for row in store.permissions.definitions(project.id, "team")]
-    return {"team": team, "members": members, "others": others, "grantable": grantable}
+    return {"team": team, "members": members, "others": others, "grantable": grantable, "shown": SHOWN}
 
 
 @action("/face/teams/delete")
@@ -428,7 +428,10 @@ async def define_permission(face: Face, form: Form) -> str:
 @action("/face/permissions/undefine")
 async def undefine_permission(face: Face, form: Form) -> str:
     """Remove a permission, also from who was granted it."""
-    face.server.store.permissions.undefine(face.project.id, form.get("id", ""))
+    permission_id = form.get("id", "")
+    if permission_id not in {row["id"] for row in face.server.store.permissions.definitions(face.project.id)}:
+        raise Refused("There is no such permission.")
+    face.server.store.permissions.undefine(face.project.id, permission_id)
     return "/face/permissions"
 
 
@@ -443,6 +446,8 @@ async def settings(face: Face, _request: Request) -> dict[str, Any]:
         "switches": SWITCHES,
         "providers": [(name, name in configured) for name in sorted({*PROVIDERS, *configured})],
         "domains": [item["domain"] for item in face.project.config["domains"]],
+        "strategies": STRATEGIES,
+        "rules": [f"{rule['action']} {rule['contains']}" for rule in face.project.config["sign_up_rules"]],
         "key_ids": [key["kid"] for key in key_set(face.server.store.projects.server_secret(), face.project.id, KINDS)],
         "now": shown_time(face.server.clock.now()),
         "offset": face.server.clock.offset,
@@ -456,9 +461,20 @@ async def change_settings(face: Face, form: Form) -> str:
     known = {provider["id"]: provider for provider in face.project.config["oauth_providers"]}
     changes: dict[str, Any] = {name: name in on for name in SWITCHES}
     changes["oauth_providers"] = [known.get(name, {"id": name, "type": "standard"}) for name in wanted]
-    changes["domains"] = [{"domain": domain} for domain in form.get("domains", "").split()]
+    domains = {item["domain"]: item for item in face.project.config["domains"]}
+    changes["domains"] = [domains.get(name, {"domain": name}) for name in form.get("domains", "").split()]
+    if "oauth_account_merge_strategy" in form:
+        changes["oauth_account_merge_strategy"] = form["oauth_account_merge_strategy"]
+    if "sign_up_rules" in form:
+        changes["sign_up_rules"] = [rule_of(line) for line in form["sign_up_rules"].splitlines() if line.strip()]
     face.server.store.projects.configure(face.project, changes)
     return "/face/settings"
+
+
+def rule_of(line: str) -> dict[str, str]:
+    """Return the sign-up rule of a line such as `reject @example.com`."""
+    does, _, contains = line.strip().partition(" ")
+    return {"action": does, "contains": contains.strip()}
 
 
 @action("/face/settings/rotate-keys")
@@ -474,7 +490,8 @@ async def move_clock(face: Face, form: Form) -> str:
     if form.get("reset"):
         face.server.clock.reset()
     else:
-        face.server.clock.advance(minutes_of(form.get("minutes", "")) * 60)
+        checked_advance(face.server.clock, seconds := minutes_of(form.get("minutes", "")) * 60)
+        face.server.clock.advance(seconds)
     return "/face/settings"
 
 

@@ -9,19 +9,23 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from .ambient import Chance, Clock
 
+logger = logging.getLogger("fastapi_stackauth.emulator")
+
 BACK_OFF = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)
 """Seconds of the server's clock before each attempt, counted from the one before."""
 PATIENCE_SECONDS = 15.0
+HOST = re.compile(r"[\w.:-]+")
 KEPT = 500
 """Messages kept to be looked at, in memory."""
 _LOOK_SECONDS = 0.2  # the server's clock may be moved at any time
@@ -40,7 +44,7 @@ class Attempt:
         return self.status is not None and 200 <= self.status < 300
 
 
-@dataclass
+@dataclass(eq=False)
 class Message:
     """One message; its body is fixed when it is made."""
 
@@ -52,6 +56,7 @@ class Message:
     attempts: list[Attempt] = field(default_factory=list)
     next_at: float | None = None
     pending: bool = False
+    dropped: bool = False
 
     @property
     def state(self) -> str:
@@ -76,8 +81,14 @@ def checked_url(url: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ValueError("the webhook address must begin with http:// or https://")
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("the webhook address cannot be read") from None
+    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.host):
+        raise ValueError("the webhook address must begin with http:// or https://, and name a host")
+    if parts.port is not None and not 0 < parts.port < 65536:
+        raise ValueError("the webhook address has no port between 1 and 65535")
     return url
 
 
@@ -96,6 +107,7 @@ class Webhooks:
         self._urls: dict[str, str] = {}
         self._messages: deque[Message] = deque(maxlen=KEPT)
         self._tasks: set[asyncio.Task[object]] = set()
+        self._client: httpx.AsyncClient | None = None
 
     # --- the endpoint ---
 
@@ -143,15 +155,25 @@ class Webhooks:
 
     def clear(self, project_id: str) -> None:
         """Forget a project's messages; what waits is sent no more."""
+        for message in self.messages(project_id):
+            message.dropped = True
         kept = [message for message in self._messages if message.project_id != project_id]
         self._messages.clear()
         self._messages.extend(kept)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Stop sending."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Stop sending, and close what was opened for it."""
+        tasks = list(self._tasks)
+        self.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
 
     # --- sending ---
 
@@ -162,16 +184,15 @@ class Webhooks:
 
     async def _deliver(self, message: Message) -> None:
         message.pending = True
-        for wait in BACK_OFF:
-            message.next_at = self._clock.now() + wait
-            while self._clock.now() < message.next_at:
-                await asyncio.sleep(_LOOK_SECONDS)
-                if message not in self._messages:
+        try:
+            for wait in BACK_OFF:
+                message.next_at = self._clock.now() + wait
+                while self._clock.now() < message.next_at:  # noqa: ASYNC110 - a clock that may be moved at any time
+                    await asyncio.sleep(_LOOK_SECONDS)
+                if message.dropped or message.state == "delivered" or await self._attempt(message):
                     return
-            message.next_at = None
-            if await self._attempt(message):
-                break
-        message.pending = False
+        finally:
+            message.pending, message.next_at = False, None
 
     async def _attempt(self, message: Message) -> bool:
         url = self._urls.get(message.project_id)
@@ -180,15 +201,23 @@ class Webhooks:
         at = self._clock.now()
         status: int | None = None
         try:
-            async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
-                headers = self._headers(message, int(at))
-                status = (await client.post(url, content=message.body, headers=headers)).status_code
-        except (httpx.HTTPError, httpx.InvalidURL):
-            pass
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                headers = self._headers(message)
+                status = (await self._http().post(url, content=message.body, headers=headers)).status_code
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message was not taken
+            logger.debug("a webhook was not taken: %s", type(error).__name__)
         message.attempts.append(Attempt(at, status))
         return message.attempts[-1].succeeded
 
-    def _headers(self, message: Message, seconds: int) -> dict[str, str]:
+    def _http(self) -> httpx.AsyncClient:
+        """Return one client for all messages; the environment's proxies are not asked to reach this machine."""
+        if self._client is None:
+            limits = httpx.Limits(max_connections=10, max_keepalive_connections=0)
+            self._client = httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False, limits=limits)
+        return self._client
+
+    def _headers(self, message: Message) -> dict[str, str]:
+        seconds = int(self._clock.now() - self._clock.offset)  # receivers look at real clocks, which nobody moves
         return {
             "content-type": "application/json",
             "user-agent": "stackauth-emulator",

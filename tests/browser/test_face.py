@@ -125,3 +125,18 @@ async def test_every_page_is_readable_for_everybody(filled: Emulator, browser: B
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     await context.close()
+
+
+async def test_a_page_of_another_site_posts_in_vain(filled: Emulator, browser: Browser):
+    """A form that posts itself, as an attacker's page would have it, in the browser of who runs the server."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    form = f"<form method=post action='{filled.url}/face/settings/rotate-keys'></form>"
+    body = f"<!doctype html><title>Evil</title>{form}<script>document.forms[0].submit()</script>"
+    await page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=body))
+    secret = filled.store.projects.server_secret()
+    async with page.expect_response(f"{filled.url}/**") as refused:
+        await page.goto("http://evil.example/")
+    assert (await refused.value).status == 403
+    assert filled.store.projects.server_secret() == secret
+    await context.close()

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.calls import masked, masked_body, masked_query
+from fastapi_stackauth.emulator.calls import masked, masked_body, masked_path, masked_query
 from fastapi_stackauth.emulator.face import ACTIONS, SWITCHES, VIEWS, own_path
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.emulator.store.projects import DEFAULTS
@@ -202,6 +202,8 @@ async def test_the_webhooks_are_listed_and_pointed_elsewhere(visitor: Visitor, s
     assert "no webhook address is set" in page
     page = await visitor.submit("/face/webhooks/point", url="http://127.0.0.1:9/hooks")
     assert 'value="http://127.0.0.1:9/hooks"' in page
+    page = await visitor.submit("/face/webhooks/resend", id=message_id.group(1))
+    assert "Done." in page, "it goes out, whatever becomes of it"
     await visitor.submit("/face/webhooks/point", url="")
     assert visitor.server.server.webhooks.url(visitor.server.project_id) is None
 
@@ -210,6 +212,51 @@ async def test_the_outbox_shows_the_code_to_type(visitor: Visitor, stack: StackA
     await stack.client.otp.send_sign_in_code(email="ada@example.com", callback_url="http://localhost:8000/x")
     mail = visitor.server.mails("ada@example.com")[0]
     assert f'class="otp">{mail["otp"]}<' in await visitor.see("/emulator/outbox")
+
+
+async def test_what_the_form_does_not_show_of_a_setting_is_kept(visitor: Visitor):
+    domain = {"domain": "https://a.example", "handler_path": "/auth"}
+    visitor.server.configure(domains=[domain], oauth_providers=[{"id": "github", "type": "shared"}])
+    form = {"domains": "https://a.example\nhttps://b.example", "providers": "github", "on": "sign_up_enabled"}
+    await visitor.submit("/face/settings/change", **form, sign_up_rules="reject @evil.example\nrestrict @free.example")
+    config = visitor.server.project.config
+    assert config["domains"] == [domain, {"domain": "https://b.example"}]
+    assert config["oauth_providers"] == [{"id": "github", "type": "shared"}]
+    assert [rule["action"] for rule in config["sign_up_rules"]] == ["reject", "restrict"]
+    await visitor.submit("/face/settings/change", **form, oauth_account_merge_strategy="raise_error")
+    assert visitor.server.project.config["oauth_account_merge_strategy"] == "raise_error"
+    page = await visitor.submit("/face/settings/change", **form, sign_up_rules="forbid x", back="/face/settings")
+    assert 'class="note bad"' in page
+
+
+async def test_a_team_shows_all_its_members_however_many_users_there_are(visitor: Visitor):
+    first = {"display_name": "The oldest", "signed_up_at": 1}
+    old = visitor.server.store.users.create(visitor.server.project_id, first)
+    team = user_id_of(await visitor.submit("/face/teams/create", display_name="Red", creator_user_id=old["id"]))
+    for _ in range(205):
+        visitor.server.store.users.create(visitor.server.project_id, {})
+    assert "The oldest" in await visitor.see(f"/face/teams/{team}")
+    assert "The newest 200 users can be chosen." in await visitor.see("/face/teams")
+
+
+async def test_the_clock_stays_in_the_calendar(visitor: Visitor):
+    visitor.server.clock.advance(32_503_680_000 - visitor.server.clock.now() - 3600)
+    assert "Done." in await visitor.submit("/face/settings/clock", minutes="30", back="/face/settings")
+    page = await visitor.submit("/face/settings/clock", minutes="60", back="/face/settings")
+    assert "between the years" in page
+
+
+async def test_a_permission_that_is_not_there_is_said_so(visitor: Visitor):
+    page = await visitor.submit("/face/permissions/undefine", id="x:y", back="/face/permissions")
+    assert "no such permission" in page
+
+
+async def test_without_a_team_admin_new_users_have_teams_all_the_same(visitor: Visitor, stack: StackAuth):
+    visitor.server.configure(create_personal_team_on_sign_up=True)
+    await visitor.submit("/face/permissions/undefine", id="team_admin")
+    await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
+    [team] = visitor.server.store.teams.of_project(visitor.server.project_id)
+    assert team["display_name"] == "ada@example.com's Team"
 
 
 # --- whom it refuses ---
@@ -283,6 +330,10 @@ async def test_no_form_breaks_it_or_leads_elsewhere(visitor: Visitor, path: str,
         assert not answer.headers["location"].startswith(("//", "/\\"))
 
 
+@example("//[x")
+@example("/\\evil.example")
+@example("//evil.example")
+@example("/face/users?note=x#y")
 @given(st.text(max_size=40))
 def test_a_way_back_never_leads_to_another_host(path: str):
     back = own_path(path)
@@ -338,9 +389,14 @@ NAMES = ["password", "access_token", "refresh_token", "code", "otp", "secret", "
          "value", "attempt_code", "totp_secret_base64", "challenge", "verifier", "state"]  # fmt: skip
 
 
-@given(st.sampled_from(NAMES), st.text(min_size=8, max_size=50, alphabet="abcdefghijkmnpqrstuvwxyz0123456789"))
+@given(
+    st.sampled_from(NAMES),
+    st.text(min_size=8, max_size=50, alphabet="abcdefghijkmnpqrstuvwxyz0123456789")
+    | st.integers(min_value=10_000_000).map(str),
+)
 def test_whatever_is_named_like_a_secret_is_masked_however_deep(name: str, value: str):
-    shown = json.dumps(masked({"a": [{"b": {name: value}}, {name: [value]}]}))
+    number = int(value) if value.isdigit() else value
+    shown = json.dumps(masked({"a": [{"b": {name: value}}, {name: [number]}, {name: {"v": [{"w": number}]}}]}))
     assert value not in shown
     assert value not in masked_query(f"x=1&{name}={value}")
     assert value not in masked_body(json.dumps({name: value}).encode(), "application/json; charset=utf-8")
@@ -358,8 +414,12 @@ def test_a_body_of_any_form_is_shown_or_counted(body: bytes, kind: str):
 def test_a_token_is_masked_whatever_its_name_and_error_codes_are_shown():
     token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
     assert masked({"note": f"see {token}"}) == {"note": "…"}
-    assert masked({"code": "SCHEMA_ERROR"}) == {"code": "SCHEMA_ERROR"}
-    assert masked({"code": "ABC123"}) == {"code": "…"}
+    assert masked({token: 1}) == {"…": 1}
+    assert masked_query(f"{token}=1") == "…=1"
+    assert masked_path(f"/api/v1/{token}/x") == "/api/v1/…/x"
+    assert masked({"code": "SCHEMA_ERROR"}, answered=True) == {"code": "SCHEMA_ERROR"}
+    assert masked({"code": "SCHEMA_ERROR"}) == {"code": "…"}, "what was asked may be a code of any form"
+    assert masked({"code": "ABC123"}, answered=True) == {"code": "…"}
     assert masked({"id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35", "ok": True}) == {
         "id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35",
         "ok": True,
