@@ -5,6 +5,7 @@ server little. A key is known by its SHA-256 alone. With Redis the workers share
 """
 
 import hashlib
+import hmac
 import re
 import time
 from collections import OrderedDict
@@ -116,8 +117,9 @@ class ApiKeys:
             raise verdict_of(error) from None
 
     async def _found(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
-        until, forgotten = self._clock() + self._settings.api_key_ttl, self._forgotten
-        owner = await self._load(kind, await self._owner_id(kind, key, digest))
+        forgotten = self._forgotten
+        owner_id, until = await self._owner_id(kind, key, digest)
+        owner = await self._load(kind, owner_id)
         if forgotten != self._forgotten:  # it may be older than the change: it serves who asked, and nobody else
             return owner
         self._known[kind, digest] = (until, owner)
@@ -125,13 +127,32 @@ class ApiKeys:
             self._known.popitem(last=False)
         return owner
 
-    async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> str:
+    async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> tuple[str, float]:
+        """Whose a key is, and until when that counts; from another worker, if one has asked."""
         shared = f"api-key:{kind}:{digest}"
-        known = await self._storage.get(shared)
-        if known is None:
-            known = await self._check(kind, key)
-            await self._storage.set(shared, known, self._settings.api_key_ttl)
-        return known
+        if (known := self._unsealed(shared, await self._storage.get(shared))) is not None:
+            return known
+        until = self._clock() + self._settings.api_key_ttl
+        owner_id = await self._check(kind, key)
+        await self._storage.set(shared, self._sealed(shared, owner_id, until), self._settings.api_key_ttl)
+        return owner_id, until
+
+    def _sealed(self, name: str, owner_id: str, until: float) -> str:
+        """What the workers share, with a code that whoever can write to Redis, and has no secret key, cannot make."""
+        return f"{owner_id} {until!r} {self._seal(f'{name} {owner_id} {until!r}')}"
+
+    def _unsealed(self, name: str, value: str | None) -> tuple[str, float] | None:
+        if value is None or value.count(" ") != 2:
+            return None
+        owner_id, until, seal = value.split(" ")
+        if not hmac.compare_digest(seal.encode(), self._seal(f"{name} {owner_id} {until}").encode()):
+            return None
+        return owner_id, float(until)
+
+    def _seal(self, text: str) -> str:
+        secret = self._settings.secret_server_key
+        key = secret.get_secret_value().encode() if secret else b""
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
     async def _check(self, kind: OwnerKind, key: str) -> str:
         client = self._client.as_server()

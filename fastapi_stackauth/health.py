@@ -1,6 +1,7 @@
 """Whether this app can tell who is calling, and what it rests on right now."""
 
 import logging
+import re
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -100,7 +101,7 @@ def readiness_router(stack: InstalledStack, path: str) -> APIRouter:
         path,
         ready,
         methods=["GET"],
-        operation_id="stack_auth_ready",
+        operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
         summary="Whether authentication is ready",
         response_description="Ready.",
         tags=["health"],

@@ -8,9 +8,10 @@ reads what it missed.
 
 import asyncio
 import logging
+import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Literal
 
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
@@ -23,6 +24,10 @@ logger = logging.getLogger("fastapi_stackauth.revocation")
 
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_TELL_SECONDS = 0.7
+"""How long who revokes waits for the other workers to be told."""
+_COMPARE_SECONDS = 60.0
+"""How often a worker looks whether Redis still has all that it knows."""
 _FIRST_READ_SECONDS = 1.0
 """How long a worker's first requests wait for what the others know already."""
 _FORGET_SECONDS = 600.0
@@ -62,6 +67,7 @@ class Revocations:
         self._until: dict[str, float] = {}
         self._untold: dict[str, float] = {}
         self._added = 0
+        self._waking: dict[str, list[Callable[[AuthError], object]]] = {}
         self.on_forget: Callable[[str, str], None] = lambda _user_id, _team_id: None
         self._followers: PerLoop[_Follower] = PerLoop(_Follower)
         self._telling: SingleFlight[None] = SingleFlight()
@@ -95,10 +101,9 @@ class Revocations:
             await self.follow()
         if not self._until:
             return
-        if self._holds(_session(user.session_id)):
-            raise AuthError("session_revoked")
-        if self._holds(_user(user.id)):
-            raise AuthError("user_gone")
+        for fact in (_session(user.session_id), _user(user.id)):
+            if self._holds(fact):
+                raise _refusal(fact)
 
     async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
         """Refuse all tokens of these sessions from now on, in this worker at once, and in all that can be told."""
@@ -111,7 +116,23 @@ class Revocations:
     async def forget(self, *, user_id: str = "", team_id: str = "") -> None:
         """Have all workers forget what they remember of a user, of a team, or of a user in a team."""
         if all(_is_id(value) for value in (user_id, team_id) if value):
-            await self._add([f"f:{user_id}:{team_id}"], _FORGET_SECONDS)
+            await self._add([f"f:{user_id}:{team_id}:{secrets.token_hex(8)}"], _FORGET_SECONDS)
+
+    @contextmanager
+    def waking(self, user: User, wake: Callable[[AuthError], object]) -> Iterator[None]:
+        """Within the block, call `wake` once this session or user is revoked; from whatever thread learns of it."""
+        facts = (_session(user.session_id), _user(user.id))
+        for fact in facts:
+            self._waking.setdefault(fact, []).append(wake)
+            if self._holds(fact):
+                wake(_refusal(fact))
+        try:
+            yield
+        finally:
+            for fact in facts:
+                self._waking[fact].remove(wake)
+                if not self._waking[fact]:
+                    del self._waking[fact]
 
     async def follow(self) -> None:
         """Hear from the other workers from now on; the first time, wait a moment for what they know already.
@@ -133,12 +154,12 @@ class Revocations:
 
     async def aclose(self) -> None:
         """End the running loop's link to the other workers; what they could not be told is tried once more."""
+        await self._telling.aclose()
         if self._untold:
             try:
                 await self._tell()
             except StorageUnavailable:
                 logger.warning("revocations_untold count=%d", len(self._untold))
-        await self._telling.aclose()
         follower = self._followers.pop()
         while follower is not None and follower.task is not None and not follower.task.done():
             follower.task.cancel()  # once is not enough: the client library may take it for its own time-out
@@ -152,21 +173,28 @@ class Revocations:
 
     def _learn(self, news: Mapping[str, float]) -> None:
         for fact, until in news.items():
-            if until > self._until.get(fact, 0.0):
-                self._until[fact] = until
-                if fact.startswith("f:"):
-                    user_id, _, team_id = fact.removeprefix("f:").partition(":")
-                    self.on_forget(user_id, team_id)
+            new = not self._holds(fact)
+            self._until[fact] = max(until, self._until.get(fact, 0.0))
+            if new:
+                self._heed(fact)
         self._added += len(news)
-        if self._added >= _SWEEP_EVERY:
+        if self._added >= max(_SWEEP_EVERY, len(self._until) // 2):
             self._added, now = 0, self._clock()
             for fact in [fact for fact, until in list(self._until.items()) if until <= now]:
                 self._until.pop(fact, None)
+
+    def _heed(self, fact: str) -> None:
+        if fact.startswith("f:"):
+            _, user_id, team_id, *_ = (*fact.split(":"), "", "")
+            self.on_forget(user_id, team_id)
+        for wake in list(self._waking.get(fact, ())):
+            wake(_refusal(fact))
 
     async def _revoke(self, facts: list[str]) -> None:
         await self._add(facts, self._ttl)
 
     async def _add(self, facts: list[str], seconds: float) -> None:
+        """Put facts on the list, and wait a moment for the others to be told; it goes on if that takes longer."""
         if not facts:
             return
         news = dict.fromkeys(facts, self._clock() + seconds)
@@ -174,11 +202,7 @@ class Revocations:
         if not self._storage.shared:
             return
         self._untold.update(news)
-        try:
-            await self._tell()
-        except StorageUnavailable:
-            logger.warning("revocations_untold count=%d", len(self._untold))
-            self._telling.start(NAME, self._keep_telling)
+        await asyncio.wait([self._telling.start(NAME, self._keep_telling)], timeout=_TELL_SECONDS)
 
     # --- the other workers ---
 
@@ -193,25 +217,31 @@ class Revocations:
         """Try until the others are told, however long that takes."""
         attempt = 0
         while self._untold:
-            await asyncio.sleep(_pause(attempt))
-            attempt += 1
             try:
                 await self._tell()
             except StorageUnavailable:
-                continue
-        logger.info("revocations_told attempts=%d", attempt)
+                if attempt == 0:
+                    logger.warning("revocations_untold count=%d", len(self._untold))
+                await asyncio.sleep(_pause(attempt))
+                attempt += 1
+        if attempt:
+            logger.info("revocations_told attempts=%d", attempt)
 
     async def _follow(self, follower: _Follower) -> None:
-        attempt = 0
+        attempt, compare_at = 0, 0.0
         while True:
             try:
                 async with aclosing(self._storage.follow(NAME)) as stream:
                     async for facts, whole in stream:
                         self._learn(facts)
                         if whole:
-                            await self._give_back(facts.keys())
-                            attempt = 0
+                            self._give_back(set(facts))
+                            attempt, compare_at = 0, self._clock() + _COMPARE_SECONDS
                             self._linked(follower, connected=True)
+                        elif self._clock() >= compare_at:
+                            compare_at = self._clock() + _COMPARE_SECONDS
+                            if await self._storage.count(NAME) < len(self._live()):
+                                self._give_back(set())
             except StorageUnavailable as error:
                 logger.debug("revocations_link_failed reason=%s", type(error.__cause__).__name__)
             except Exception:
@@ -220,12 +250,16 @@ class Revocations:
             await asyncio.sleep(_pause(attempt))
             attempt += 1
 
-    async def _give_back(self, known: Iterable[str]) -> None:
-        """Tell what a Redis server that was restarted has forgotten."""
-        now, known = self._clock(), set(known)
-        lacking = {fact: until for fact, until in list(self._until.items()) if until > now and fact not in known}
+    def _give_back(self, known: set[str]) -> None:
+        """Tell again what Redis has forgotten: restarted, emptied, or out of room."""
+        lacking = {fact: until for fact, until in self._live().items() if fact not in known}
         if lacking:
-            await self._storage.publish(NAME, lacking, self._ttl)
+            self._untold.update(lacking)
+            self._telling.start(NAME, self._keep_telling)
+
+    def _live(self) -> dict[str, float]:
+        now = self._clock()
+        return {fact: until for fact, until in list(self._until.items()) if until > now}
 
     @staticmethod
     def _linked(follower: _Follower, *, connected: bool) -> None:
@@ -242,6 +276,10 @@ def _session(session_id: str | None) -> str:
 
 def _user(user_id: str) -> str:
     return f"u:{user_id}"
+
+
+def _refusal(fact: str) -> AuthError:
+    return AuthError("session_revoked" if fact.startswith("s:") else "user_gone")
 
 
 def _pause(attempt: int) -> float:

@@ -103,12 +103,12 @@ class Sessions:
         self.site.check(connection.scope)
         refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
         self.forget(connection)
-        await self._revoke(cookie(connection.scope, self.policy.name(ACCESS)) or "")
+        await self._refuse_genuine(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         if not refresh_token or not refresh_token.isascii():
             return
         try:
             access_token = await self._access_token(refresh_token)
-            await self._revoke(access_token)
+            await self._refuse(session_id_of(access_token))
             await self._client.as_user(access_token).sessions.sign_out()
         except SessionGone:
             pass
@@ -194,14 +194,16 @@ class Sessions:
         except AuthError:
             return None
 
-    async def _revoke(self, token: str) -> None:
-        """Refuse from now on all tokens of the session of this one, if it is a good one."""
+    async def _refuse_genuine(self, token: str) -> None:
+        """Refuse from now on all tokens of the session of this one, if it is a genuine one."""
         try:
-            user = await self._still_good(token)
-        except AuthServerError:  # neither keys nor fallback are in reach: the session is ended all the same
+            user = await self._verifier.identify(token)
+        except (AuthError, AuthServerError):  # or neither keys nor fallback are in reach: whose it is cannot be said
             return
-        if user is not None and user.session_id is not None:
-            await self._verifier.revocations.revoke_sessions([user.session_id])
+        await self._refuse(user.session_id)
+
+    async def _refuse(self, session_id: str | None) -> None:
+        await self._verifier.revocations.revoke_sessions([session_id] if session_id else [])
 
     def _seconds_left(self, user: User) -> float:
         return user.expires_at.timestamp() - self._clock() if user.expires_at else 0.0
@@ -224,6 +226,16 @@ class Sessions:
 
 def _digest(refresh_token: str) -> bytes:
     return hashlib.sha256(refresh_token.encode("ascii")).digest()
+
+
+def session_id_of(token: str) -> str | None:
+    """The session of a token that the auth server has just given; None where that cannot be read."""
+    try:
+        claims = parse_token(token).claims
+    except AuthError:
+        return None
+    session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
+    return session_id if isinstance(session_id, str) else None
 
 
 def _expiry(token: str) -> float:

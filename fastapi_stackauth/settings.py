@@ -205,7 +205,7 @@ class Settings(BaseSettings):
         8, ge=1, description="How many API keys may be checked at the auth server at once."
     )
     revocation_ttl: float = Field(
-        3600.0, ge=60, description="Seconds that a revoked session or user is remembered; longer than tokens live."
+        3600.0, ge=900, description="Seconds that a revoked session or user is remembered; longer than tokens live."
     )
     revocation_outage: Literal["serve", "refuse"] = Field(
         "serve",

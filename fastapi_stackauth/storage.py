@@ -25,6 +25,7 @@ ANSWER_SECONDS = 0.5
 IDLE_SECONDS = 0.5
 """How long a subscription may be silent before it is asked whether it still lives."""
 _CHUNK = 1_000
+_SWEEP_AT = 10_000
 _SLACK_SECONDS = 60  # for clocks of workers that disagree
 
 
@@ -68,8 +69,18 @@ class Storage(Protocol):
         """
         ...
 
+    async def count(self, name: str) -> int:
+        """How many facts a set has, expired ones perhaps included.
+
+        Raises:
+            StorageUnavailable: it cannot be said now.
+        """
+        ...
+
     def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
         """The facts of a set, and whether they are all: all there are first and after each gap, else news as they come.
+
+        Where there is no news for a moment, that is told too, as no facts.
 
         Raises:
             StorageUnavailable: the connection is lost; follow anew to learn what was missed.
@@ -93,6 +104,7 @@ class MemoryStorage:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._values: dict[str, tuple[float, str]] = {}
+        self._sweep_at = _SWEEP_AT
 
     async def get(self, key: str) -> str | None:
         """A value; None where there is none."""
@@ -118,6 +130,10 @@ class MemoryStorage:
     async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
         """There is nobody to tell."""
 
+    async def count(self, name: str) -> int:  # noqa: ARG002 - the protocol's
+        """Nothing: there is nobody to share it with."""
+        return 0
+
     async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:  # noqa: ARG002 - the protocol's
         """Nothing: there is nobody to hear from."""
         yield {}, True
@@ -126,9 +142,10 @@ class MemoryStorage:
         """Nothing is open."""
 
     def _sweep(self) -> None:
-        if len(self._values) >= 10_000:
+        if len(self._values) >= self._sweep_at:
             now = self._clock()
             self._values = {key: value for key, value in self._values.items() if now < value[0]}
+            self._sweep_at = max(_SWEEP_AT, 2 * len(self._values))
 
 
 class RedisStorage:
@@ -140,13 +157,14 @@ class RedisStorage:
         clock: unix time in seconds.
 
     Raises:
-        ConfigurationError: the `redis` extra is not installed.
+        ConfigurationError: the `redis` extra is not installed, or the address cannot be read.
     """
 
     shared = True
 
     def __init__(self, url: str, prefix: str, clock: Callable[[], float] = time.time) -> None:
         require_redis()
+        _check_url(url)
         self._prefix = prefix
         self._clock = clock
         self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
@@ -218,12 +236,23 @@ class RedisStorage:
             async for kind, text in _messages(pubsub):
                 if kind == "subscribe":  # confirmed: what is published from now on is heard, so what was before is read
                     yield await self._members(key), True  # the client subscribes anew by itself after a short cut, too
-                elif kind == "message":
-                    yield _facts(text), False
+                else:
+                    yield (_facts(text) if kind == "message" else {}), False
         except _failures() as error:
             raise StorageUnavailable from error
         finally:
             await _closed(pubsub)
+
+    async def count(self, name: str) -> int:
+        """How many facts a set has, expired ones perhaps included.
+
+        Raises:
+            StorageUnavailable: it cannot be said now.
+        """
+        try:
+            return int(await self._redis().zcard(self._prefix + name))
+        except _failures() as error:
+            raise StorageUnavailable from error
 
     async def _members(self, key: str) -> dict[str, float]:
         """A whole set, read in small pieces: a large one would take longer than any answer may."""
@@ -288,6 +317,19 @@ def require_redis() -> None:
         import redis.asyncio  # noqa: F401, PLC0415 - an extra
     except ImportError:
         raise ConfigurationError("redis_url is set: pip install 'fastapi-stackauth[redis]'.") from None
+
+
+def _check_url(url: str) -> None:
+    """See that connections can be made with an address, before one is needed.
+
+    Raises:
+        ConfigurationError: where they cannot; it says nothing of the address, which may hold a password.
+    """
+    try:
+        pool = redis_pool(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError):
+        raise ConfigurationError("redis_url cannot be read: check its port, its options and its password.") from None
 
 
 def redis_pool(url: str, *, decode_responses: bool = False) -> "ConnectionPool":

@@ -1,13 +1,16 @@
 """Where the auth server tells what happened: verified, each message once, typed, and heeded by this library itself."""
 
-import inspect
+import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, WebhookInProgress, WebhookRefused
 from fastapi_stackauth.installed import InstalledStack
@@ -59,7 +62,7 @@ class WebhookRouter(APIRouter):
             status_code=204,
             response_class=Response,
             response_description="Handled, now or before.",
-            operation_id="stack_auth_webhook",
+            operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
             summary="Events of the auth server",
             description=(
                 "For the auth server alone: each message is signed over its raw body, with `svix-id`, `svix-timestamp` "
@@ -111,32 +114,33 @@ class _Receiver:
             envelope = Envelope.read(request.headers)
             envelope.check_age(self._stack.clock())
             body = await _body(request)
-            envelope.check_signature(body, keys)
+            key = envelope.check_signature(body, keys)
         except WebhookRefused as refusal:
             logger.warning("webhook_refused reason=%r", refusal.reason)
             raise
         event = _event(body, envelope)
-        if await self._claim(envelope.message_id):
-            await self._handle(event)
+        # The same message goes to each endpoint, and each has a path or a secret of its own.
+        endpoint = hashlib.sha256(request.url.path.encode() + b" " + key).hexdigest()[:16]
+        claim = f"webhook:{endpoint}:{envelope.message_id}"
+        if await self._claim(claim):
+            await self._handle(event, claim)
         return Response(status_code=204)
 
-    async def _handle(self, event: WebhookEvent) -> None:
+    async def _handle(self, event: WebhookEvent, claim: str) -> None:
         try:
             await heed(self._stack, event)
             for types, handler in self.handlers:
                 if not types or event.type in types:
-                    outcome = handler(event)
-                    if inspect.isawaitable(outcome):
-                        await outcome
+                    await _call(handler, event)
         except BaseException:  # cancelled, too: whatever was not finished must be delivered again
-            await self._storage.remove(_key(event.message_id))
-            await self._own.remove(_key(event.message_id))
+            await self._storage.remove(claim)
+            await self._own.remove(claim)
             raise
-        await self._storage.set(_key(event.message_id), _DONE, _DONE_SECONDS)
-        await self._own.set(_key(event.message_id), _DONE, _DONE_SECONDS)
+        await self._storage.set(claim, _DONE, _DONE_SECONDS)
+        await self._own.set(claim, _DONE, _DONE_SECONDS)
         logger.info("webhook_handled type=%s", event.type if event.type in EVENT_TYPES else "unknown")
 
-    async def _claim(self, message_id: str) -> bool:
+    async def _claim(self, claim: str) -> bool:
         """Whether the message is to be handled now; False where that was done before.
 
         Raises:
@@ -144,20 +148,20 @@ class _Receiver:
         """
         for storage in (self._own, self._storage):  # while Redis is out of reach, each worker tells for itself
             try:
-                claimed = await storage.add(_key(message_id), _HANDLING_SECONDS)
+                claimed = await storage.add(claim, _HANDLING_SECONDS)
             except StorageUnavailable:
                 logger.warning("webhook_not_shared")
                 return True
             if not claimed:
-                return await self._claimed_before(storage, message_id)
+                return await self._claimed_before(storage, claim)
         return True
 
-    async def _claimed_before(self, storage: Storage, message_id: str) -> bool:
-        if await storage.get(_key(message_id)) == _DONE:
-            await self._own.set(_key(message_id), _DONE, _DONE_SECONDS)
+    async def _claimed_before(self, storage: Storage, claim: str) -> bool:
+        if await storage.get(claim) == _DONE:
+            await self._own.set(claim, _DONE, _DONE_SECONDS)
             return False
         if storage is not self._own:
-            await self._own.remove(_key(message_id))
+            await self._own.remove(claim)
         raise WebhookInProgress
 
     @property
@@ -182,6 +186,12 @@ async def heed(stack: InstalledStack, event: WebhookEvent) -> None:
             await stack.revocations.forget(user_id=event.data.user_id, team_id=event.data.team_id)
         case ProjectPermissionEvent():
             await stack.revocations.forget(user_id=event.data.user_id)
+
+
+async def _call(handler: Callable[[Any], Any], event: WebhookEvent) -> None:
+    outcome = await run_in_threadpool(handler, event) if not iscoroutinefunction(handler) else handler(event)
+    if isawaitable(outcome):
+        await outcome
 
 
 async def _body(request: Request) -> bytes:
@@ -217,10 +227,6 @@ def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         places = tuple((".".join(("body", *map(str, fault["loc"]))), str(fault["msg"])) for fault in faults)
         raise RequestInvalid(places) from None
-
-
-def _key(message_id: str) -> str:
-    return f"webhook:{message_id}"
 
 
 _TOO_LARGE = f"Longer than {MAX_BODY} bytes"

@@ -4,15 +4,26 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
-from fastapi_stackauth import AuthError, CurrentUser, OptionalUser, StackAuth, User, VerificationUnavailable
+from fastapi_stackauth import (
+    AuthError,
+    ConfigurationError,
+    CurrentUser,
+    OptionalUser,
+    SessionWatch,
+    StackAuth,
+    User,
+    VerificationUnavailable,
+    WatchSession,
+)
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.settings import Settings
@@ -184,6 +195,121 @@ async def test_nobody_is_revoked_by_an_id_that_the_server_did_not_confirm(server
         assert len(app.stack.revocations) == 0
 
 
+class _Loses(httpx.AsyncBaseTransport):
+    """The network; answers to calls that match are lost after the server has acted on them."""
+
+    def __init__(self, method: str, path: str, times: int = 1) -> None:
+        self.inner = httpx.AsyncHTTPTransport()
+        self.method, self.path, self.times = method, path, times
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self.inner.handle_async_request(request)
+        if request.method == self.method and self.path in request.url.path and self.times:
+            self.times -= 1
+            await answer.aclose()
+            raise httpx.ReadTimeout("lost", request=request)
+        return answer
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@pytest.mark.parametrize("times", [1, 9])
+async def test_a_session_whose_end_was_not_confirmed_is_refused_all_the_same(server: Emulator, times: int):
+    transport = _Loses("DELETE", "/auth/sessions/", times)
+    async with house(server, transport=transport) as app, app.person("body") as phone, app.person("body") as laptop:
+        await phone.sign_up()
+        await laptop.sign_in()
+        lost = next(each for each in (await laptop.call("GET", "/sessions")).json() if not each["is_current_session"])
+        answer = await laptop.call("DELETE", f"/sessions/{lost['id']}")
+        assert answer.status_code in (204, 503)
+        assert await me(app, phone.access_token) == REVOKED
+
+
+async def test_an_id_in_capitals_is_refused_as_the_server_writes_it(server: Emulator):
+    async with house(server) as app, app.person("body") as phone, app.person("body") as laptop:
+        await phone.sign_up()
+        await laptop.sign_in()
+        lost = next(each for each in (await laptop.call("GET", "/sessions")).json() if not each["is_current_session"])
+        assert (await laptop.call("DELETE", f"/sessions/{lost['id'].upper()}")).status_code == 204
+        assert await me(app, phone.access_token) == REVOKED
+
+
+async def test_an_account_whose_deletion_was_not_confirmed_is_refused_all_the_same(server: Emulator):
+    transport = _Loses("DELETE", "/users/me")
+    async with house(server, transport=transport) as app, app.person("body") as ada, app.person("body") as phone:
+        await ada.sign_up()
+        await phone.sign_in()
+        await ada.call("DELETE", "/me")
+        assert await me(app, phone.access_token) == (401, "user_gone")
+
+
+async def test_a_password_whose_change_was_not_confirmed_refuses_the_other_sessions(server: Emulator):
+    transport = _Loses("POST", "/auth/password/update", 9)
+    async with house(server, transport=transport) as app, app.person("body") as ada, app.person("body") as thief:
+        await ada.sign_up()
+        await thief.sign_in()
+        change = {"old_password": PASSWORD, "new_password": "another horse battery"}
+        answer = await ada.post("/password/update", {**change, "refresh_token": ada.refresh_token})
+        assert answer.status_code >= 400
+        assert await me(app, thief.access_token) == REVOKED
+        assert (await me(app, ada.access_token))[0] == 200
+
+
+async def test_signing_out_with_two_sessions_refuses_both_whatever_fails(server: Emulator):
+    transport = _Loses("DELETE", "/auth/sessions/current", 0)
+    async with house(server, transport=transport) as app, app.person("body") as one, app.person("body") as two:
+        await one.sign_up()
+        await two.sign_in()
+        transport.times = 99
+        headers = {"authorization": f"Bearer {two.access_token}"}
+        await one.post("/sign-out", {"refresh_token": one.refresh_token}, headers=headers)
+        assert await me(app, one.access_token) == REVOKED
+        transport.times = 0
+        await two.post("/sign-out", {"refresh_token": two.refresh_token})
+        assert await me(app, two.access_token) == REVOKED
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+async def test_a_strict_app_without_redis_still_lists_who_signs_out(
+    server: Emulator, redis_server: RedisServer, delivery: Any
+):
+    options = {"redis_url": redis_server.url, "revocation_outage": "refuse"}
+    async with house(server, **options) as app, app.person(delivery) as ada:
+        await ada.sign_up()
+        token = ada.access_token
+        assert (await me(app, token))[0] == 200
+        redis_server.kill()
+        await eventually(lambda: _true(app.stack.revocations.state == "degraded"))
+        await ada.post("/sign-out", {"refresh_token": ada.refresh_token} if delivery == "body" else None)
+        await redis_server.start()
+        await refused_in(app, token)
+
+
+async def test_a_watch_ends_as_soon_as_its_session_is_revoked(server: Emulator):
+    async with house(server) as app, app.person("body") as ada:
+        begun = asyncio.Event()
+
+        @app.app.get("/watched")
+        async def watched(watch: Annotated[SessionWatch, Depends(WatchSession(every=None))]) -> str:
+            try:
+                async with watch:
+                    begun.set()
+                    await asyncio.Event().wait()
+            except AuthError as refusal:
+                return refusal.code
+            return "unreachable"
+
+        await ada.sign_up()
+        headers = {"authorization": f"Bearer {ada.access_token}"}
+        waiting = asyncio.create_task(ada.client.get("/watched", headers=headers))
+        await begun.wait()
+        await sign_out(ada)
+        async with asyncio.timeout(WITHIN):
+            assert (await waiting).json() == "session_revoked"
+        assert app.stack.revocations._waking == {}
+
+
 # --- the list ---
 
 
@@ -198,10 +324,10 @@ def listed(ttl: float = 3600.0) -> tuple[Revocations, Callable[[float], None]]:
 
 
 async def test_an_id_is_kept_for_its_time_and_forgotten_after_it():
-    revocations, advance = listed(100)
+    revocations, advance = listed(1000)
     user = User(id="u", session_id="s")
     await revocations.revoke_sessions(["s"])
-    advance(99)
+    advance(999)
     with pytest.raises(AuthError, match="ended"):
         await revocations.check(user)
     advance(1)
@@ -209,10 +335,10 @@ async def test_an_id_is_kept_for_its_time_and_forgotten_after_it():
 
 
 async def test_what_has_expired_takes_no_room():
-    revocations, advance = listed(100)
+    revocations, advance = listed(1000)
     for round_ in range(5):
         await revocations.revoke_sessions(f"{round_}-{number}" for number in range(1_000))
-        advance(101)
+        advance(1001)
     assert len(revocations) <= 1_000
 
 
@@ -488,3 +614,77 @@ async def test_two_worker_processes_tell_each_other(server: Emulator, redis_serv
             return answer.status_code == 401 and answer.json()["code"] == "session_revoked"
 
         await eventually(refused)
+
+
+async def test_a_request_that_is_cancelled_while_it_tells_loses_nothing(redis_server: RedisServer):
+    one, two = [StackAuth(project_id="p", redis_url=redis_server.url) for _ in range(2)]
+    await two.revocations.follow()
+    redis_server.freeze()
+    telling = asyncio.create_task(one.revocations.revoke_user("u"))
+    await asyncio.sleep(0.05)
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    redis_server.thaw()
+    await eventually(lambda: _true("u:u" in two.revocations._until))
+    for stack in (one, two):
+        await stack.aclose()
+
+
+async def test_what_redis_loses_without_a_restart_is_given_back(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("fastapi_stackauth.revocation._COMPARE_SECONDS", 0.1)
+    stack = StackAuth(project_id="p", redis_url=redis_server.url)
+    await stack.revocations.follow()
+    await stack.revocations.revoke_user("u")
+    await _redis(redis_server, "FLUSHALL")
+    late = StackAuth(project_id="p", redis_url=redis_server.url)
+
+    async def known() -> bool:
+        return await late.storage.count("revoked") == 1
+
+    await eventually(known)
+    for each in (stack, late):
+        await each.aclose()
+
+
+async def test_a_redis_that_takes_no_writes_is_read_all_the_same(redis_server: RedisServer):
+    stack = StackAuth(project_id="p", redis_url=redis_server.url)
+    await stack.revocations.revoke_user("u")
+    await _redis(redis_server, "FLUSHALL")
+    await _redis(redis_server, "CONFIG", "SET", "maxmemory", "1")
+    await stack.revocations.follow()
+    await eventually(lambda: _true(stack.revocations.state == "connected"))
+    await eventually(lambda: _true(stack.revocations.untold == 1))
+    await _redis(redis_server, "CONFIG", "SET", "maxmemory", "0")
+    await eventually(lambda: _true(stack.revocations.untold == 0))
+    await stack.aclose()
+
+
+async def test_each_event_makes_all_forget_though_clocks_disagree(redis_server: RedisServer):
+    told: list[str] = []
+    ahead = StackAuth(project_id="p", redis_url=redis_server.url, clock=lambda: time.time() + 100)
+    behind = StackAuth(project_id="p", redis_url=redis_server.url)
+    behind.revocations.on_forget = lambda user_id, _team_id: told.append(user_id)
+    await behind.revocations.follow()
+    await ahead.revocations.forget(user_id="u")
+    await eventually(lambda: _true(len(told) == 1))
+    await behind.revocations.forget(user_id="u")
+    assert len(told) == 2
+    for stack in (ahead, behind):
+        await stack.aclose()
+
+
+@pytest.mark.parametrize("address", ["redis://h:999999/0", "redis://:pa/ss@h:1/0", "redis://h:1/0?nonsense=1"])
+def test_an_address_of_redis_that_cannot_be_read_is_said_at_once_and_not_repeated(address: str):
+    with pytest.raises(ConfigurationError, match="redis_url") as error:
+        StackAuth(project_id="p", redis_url=address)
+    assert "pa" not in str(error.value).replace("password", "")
+    assert error.value.__suppress_context__
+
+
+async def test_what_is_kept_in_memory_is_swept_without_copying_it_each_time():
+    storage = MemoryStorage()
+    for number in range(25_000):
+        await storage.set(f"{number}", "x", 1000)
+    assert storage._sweep_at >= 40_000

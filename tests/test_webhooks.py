@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -320,6 +321,34 @@ async def test_a_message_that_was_cut_off_is_handled_anew(receiver: Receiver):
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert (await receiver.deliver(JOINED)).status_code == 204
+
+
+async def test_two_endpoints_of_one_app_each_hear_a_message(receiver: Receiver):
+    other: list[WebhookEvent] = []
+    second = receiver.stack.webhooks("/other")
+    second.on()(other.append)
+    receiver.app.include_router(second)
+    raw = json.dumps(JOINED).encode()
+    headers = signed(raw, SECRET, "msg_1", NOW)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(receiver.app), base_url="http://app.test") as client:
+        statuses = [(await client.post(path, content=raw, headers=headers)).status_code for path in (PATH, "/other")]
+    assert statuses == [204, 204]
+    assert (len(receiver.heard), len(other)) == (1, 1)
+    names = [item["post"]["operationId"] for item in receiver.app.openapi()["paths"].values()]
+    assert len(set(names)) == 2
+
+
+async def test_a_handler_that_blocks_blocks_nobody_else(receiver: Receiver):
+    go_on = threading.Event()
+
+    @receiver.webhooks.on("team_membership.created")
+    def slow(event: WebhookEvent) -> None:
+        assert go_on.wait(10), "nobody else could run"
+
+    first = asyncio.create_task(receiver.deliver(JOINED))
+    await asyncio.sleep(0.1)
+    go_on.set()
+    assert (await first).status_code == 204
 
 
 # --- many workers ---

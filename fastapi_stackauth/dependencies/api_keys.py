@@ -64,7 +64,9 @@ class ApiKeyTeam(Secured):
         key = read_api_key(connection)
         if key is None:
             raise AuthError("authentication_required")
-        return await stack.api_keys.team(key)
+        team = await stack.api_keys.team(key)
+        await stack.revocations.follow()  # what other workers say is out of date is heard here too
+        return team
 
 
 def refuse_scopes(scopes: SecurityScopes) -> None:

@@ -6,8 +6,8 @@ session by asking at an interval, and whoever learns of a revocation sooner says
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -99,6 +99,8 @@ class SessionWatch:
         self._check: SessionCheck = watched.check or resolution.stack.live_sessions
         self._credential = resolution.credential
         self._limit: asyncio.Timeout | None = None
+        self._hearing = ExitStack()
+        self._wake: Callable[[AuthError], object] = self._end
         self._context: AbstractAsyncContextManager[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -146,6 +148,7 @@ class SessionWatch:
         if refusal := self._watched.require.refusal_of(user):
             raise refusal
         self.user, self._credential = user, Credential(token, "renewed")
+        self._hear()
         return user
 
     def end(self, refusal: AuthError | None = None) -> None:
@@ -172,11 +175,20 @@ class SessionWatch:
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
         watcher = asyncio.create_task(self._watch())
+        loop = asyncio.get_running_loop()
+        self._wake = lambda refusal: loop.call_soon_threadsafe(self._end, refusal)
+        self._hear()
         try:
             yield
         finally:
+            self._hearing.close()
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+
+    def _hear(self) -> None:
+        """Learn at once of what this app's workers revoke, whatever `every` says."""
+        self._hearing.close()
+        self._hearing.enter_context(self._verifier.revocations.waking(self.user, self._wake))
 
     @asynccontextmanager
     async def _limited(self) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field, JsonValue
 
 from fastapi_stackauth.dependencies.account import CurrentProfile
-from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer
+from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer, UserGone
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
 from fastapi_stackauth.routers.examples import ACCOUNT
@@ -45,7 +45,11 @@ async def change(body: AccountChange, client: PersonsClient) -> CurrentUserProfi
 
 async def delete(request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
     """Delete one's own account, where the project lets people do so. There is no way back."""
-    await client.users.delete_me()
+    try:
+        await client.users.delete_me()
+    except UserGone:  # perhaps at our first attempt, whose answer was lost
+        await stack.revocations.revoke_user(user.id)
+        raise
     await stack.revocations.revoke_user(user.id)
     if mount_of(request).delivery == "cookie":
         stack.sessions.forget(request)

@@ -1,7 +1,7 @@
 """E-mail and password."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +12,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
     AuthServerError,
+    AuthServerUnavailable,
     BotChallengeFailed,
     BotChallengeRequired,
     EmailAlreadyExists,
@@ -251,13 +252,22 @@ async def _refusing_what_ends(
             not be left alone, so a list that fails stops the change.
         kept: the sessions that go on, should the second list fail.
     """
-    before = {session.id for session in await client.sessions.list()}
-    yield
+    before = await _session_ids(client)
     try:
-        left = {session.id for session in await client.sessions.list()}
+        yield
+    except AuthServerUnavailable:  # it may be changed all the same
+        with suppress(AuthServerError):
+            await stack.revocations.revoke_sessions(before - await _session_ids(client))
+        raise
+    try:
+        left = await _session_ids(client)
     except AuthServerError:  # the password is changed by now: what can be said is said
         left = {session_id for session_id in kept if session_id}
     await stack.revocations.revoke_sessions(before - left)
+
+
+async def _session_ids(client: StackAuthClient) -> set[str]:
+    return {session.id for session in await client.sessions.list()}
 
 
 async def _change(body: ChangedPassword, client: StackAuthClient, kept: str | None) -> None:

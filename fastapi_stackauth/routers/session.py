@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import Field, SecretStr, field_validator
 
+from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
     AuthError,
+    AuthServerUnavailable,
     CannotDeleteCurrentSession,
     SchemaError,
     SessionGone,
@@ -16,10 +18,11 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser
-from fastapi_stackauth.routers.delivery import RefreshedToken, claims_of, deliver_refreshed
+from fastapi_stackauth.routers.delivery import RefreshedToken, deliver_refreshed
 from fastapi_stackauth.routers.examples import SESSIONS
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
+from fastapi_stackauth.sessions import session_id_of
 
 TAG = "session"
 
@@ -63,9 +66,8 @@ async def sign_out(body: RefreshToken, request: Request, stack: RouteStack) -> N
     resolution = await resolve(request, stack)
     user, credential = resolution.user, resolution.credential
     if user and credential and not credential.ambient and user.session_id != ended:
-        await stack.client.as_user(credential.token).sessions.sign_out()
         await stack.revocations.revoke_sessions([user.session_id] if user.session_id else [])
-    await stack.revocations.revoke_sessions([ended] if ended else [])
+        await stack.client.as_user(credential.token).sessions.sign_out()
 
 
 async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
@@ -75,8 +77,10 @@ async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
         fresh = await stack.client.refresh(refresh_token)
     except SessionGone:
         return None
+    session_id = session_id_of(fresh.access_token)
+    await stack.revocations.revoke_sessions([session_id] if session_id else [])
     await stack.client.as_user(fresh.access_token).sessions.sign_out()
-    return claims_of(fresh.access_token).get("refresh_token_id")
+    return session_id
 
 
 # --- cookie delivery ---
@@ -111,7 +115,24 @@ async def end_session(session_id: SessionId, stack: RouteStack, client: PersonsC
 
     Access tokens of it that are out are refused by this app from then on.
     """
-    await client.sessions.revoke(session_id)
+    sessions = await client.sessions.list()
+    own = next((session.id for session in sessions if session.id.lower() == session_id.lower()), None)
+    if own is None:
+        await client.sessions.revoke(session_id)  # the auth server says why not
+    else:
+        await _end(stack, client, own)
+
+
+async def _end(stack: InstalledStack, client: StackAuthClient, session_id: str) -> None:
+    """End one of a person's listed sessions; where the answer is lost it may have ended, and is refused as well."""
+    try:
+        await client.sessions.revoke(session_id)
+    except UnexpectedAnswer as error:
+        if error.status_code != 404:  # it has ended meanwhile, perhaps at our first attempt
+            raise
+    except AuthServerUnavailable:
+        await stack.revocations.revoke_sessions([session_id])
+        raise
     await stack.revocations.revoke_sessions([session_id])
 
 
@@ -120,12 +141,7 @@ async def end_other_sessions(stack: RouteStack, user: SignedInUser, client: Pers
     for session in await client.sessions.list():
         if session.is_current_session or session.id == user.session_id:
             continue
-        try:
-            await client.sessions.revoke(session.id)
-        except UnexpectedAnswer as error:
-            if error.status_code != 404:  # somebody else ended it meanwhile
-                raise
-        await stack.revocations.revoke_sessions([session.id])
+        await _end(stack, client, session.id)
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:

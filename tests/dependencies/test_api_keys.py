@@ -1,6 +1,7 @@
 """Machines with API keys, on the emulator over real HTTP: whose key it is, how often that is asked, what is refused."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -273,3 +274,47 @@ async def test_workers_that_share_redis_ask_once_whose_a_key_is(server: Emulator
     for worker in (one, two):
         await worker.stack.aclose()
         await worker.admin.aclose()
+
+
+async def test_who_can_write_to_redis_can_be_nobody_by_that(server: Emulator, redis_server: RedisServer):
+    company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
+    await company.found()
+    add_routes(company.app)
+    name = f"api-key:user:{hashlib.sha256(b'sk_made_up').hexdigest()}"
+    for forged in (company.boss.user_id, f"{company.boss.user_id} 99999999999.0 {'0' * 64}", " 1", "a b c d"):
+        await company.stack.storage.set(name, forged, 60)
+        assert (await ask(company, "/robots", "sk_made_up")).json()["code"] == "api_key_invalid"
+        company.server.clock.advance(11)
+    await company.stack.aclose()
+    await company.admin.aclose()
+
+
+async def test_an_answer_from_another_worker_counts_no_longer_than_there(server: Emulator, redis_server: RedisServer):
+    one, two = [
+        Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)
+    ]
+    await one.found()
+    for worker in (one, two):
+        add_routes(worker.app)
+    key_id, key = await user_key(one)
+    await ask(one, "/robots", key)
+    await one.admin.user_api_keys.update(key_id, ApiKeyUpdate(revoked=True), user_id=one.boss.user_id)
+    server.clock.advance(8)
+    assert (await ask(two, "/robots", key)).status_code == 200
+    server.clock.advance(3)  # eleven seconds after the one check, three after the second worker heard of it
+    await two.stack.storage.remove(f"api-key:user:{hashlib.sha256(key.encode()).hexdigest()}")
+    assert (await ask(two, "/robots", key)).status_code == 401
+    for worker in (one, two):
+        await worker.stack.aclose()
+        await worker.admin.aclose()
+
+
+async def test_a_worker_of_team_keys_alone_hears_what_others_say(server: Emulator, redis_server: RedisServer):
+    company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
+    await company.found()
+    add_routes(company.app)
+    key = (await company.admin.team_api_keys.create(NEVER, team_id=company.team_id)).value
+    assert (await ask(company, "/team", key)).status_code == 200
+    assert company.stack.revocations.state == "connected"
+    await company.stack.aclose()
+    await company.admin.aclose()
