@@ -38,7 +38,7 @@ check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
 
-interop: $(READY) ## run the vendor's JavaScript SDK against the emulator (needs Node)
+interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
 
 format: $(READY) ## let ruff put the code in order

@@ -31,7 +31,9 @@ No error ever holds a token, code, password or key.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
+from uuid import uuid4
 
 
 class StackAuthError(Exception):
@@ -51,6 +53,11 @@ class StackAuthError(Exception):
         if message is not None:
             self.message = message
         super().__init__(self.message)
+
+    @cached_property
+    def instance(self) -> str:
+        """A URN for this very occurrence: in its answer and in the log (RFC 9457 §3.1.5)."""
+        return uuid4().urn
 
 
 class ConfigurationError(StackAuthError):

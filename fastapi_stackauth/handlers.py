@@ -21,16 +21,18 @@ logger = logging.getLogger("fastapi_stackauth")
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 
-def error_response(error: StackAuthError, *, shape: str = "problem") -> Response:
+def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
     """The response an error is answered with.
 
     Args:
         error: any error of this library.
         shape: ``problem``, or ``detail`` for FastAPI's own ``{"detail": ...}``.
+        docs_url: where errors are explained; the problem's `type` is its code at the end of that.
     """
     if shape == "detail":
         return JSONResponse({"detail": error.message}, error.status_code, headers_of(error))
-    return JSONResponse(problem(error), error.status_code, headers_of(error), media_type=PROBLEM_MEDIA_TYPE)
+    document = problem(error, instance=error.instance, docs_url=docs_url)
+    return JSONResponse(document, error.status_code, headers_of(error), media_type=PROBLEM_MEDIA_TYPE)
 
 
 async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -48,10 +50,14 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     stack = getattr(connection.scope["app"].state, STATE_KEY, None)
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
-    response = error_response(error, shape=stack.settings.error_format if stack else "problem")
+    response = error_response(error) if stack is None else _response(error, stack.settings)
     if isinstance(connection, WebSocket):
         return await _refuse_websocket(connection, response)
     return response
+
+
+def _response(error: StackAuthError, settings: Settings) -> Response:
+    return error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
 
 
 def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
@@ -79,8 +85,8 @@ async def _refuse_websocket(websocket: WebSocket, response: Response) -> Respons
 def log_answer(error: StackAuthError) -> None:
     """Say in the log what was answered."""
     if isinstance(error, AuthServerMisconfigured):
-        logger.error("answered %s: %s", error.status_code, error)
+        logger.error("answered %s: %s (%s)", error.status_code, error, error.instance)
     elif error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.warning("answered %s: %s", error.status_code, error)
+        logger.warning("answered %s: %s (%s)", error.status_code, error, error.instance)
     else:
-        logger.info("answered %s: %s", error.status_code, error.code)
+        logger.info("answered %s: %s (%s)", error.status_code, error.code, error.instance)

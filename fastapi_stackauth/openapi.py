@@ -6,21 +6,39 @@ What the app wrote itself wins.
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 
 from fastapi_stackauth.errors import (
+    REFUSALS,
     AuthError,
     AuthServerMisconfigured,
+    ProfileMetadataInvalid,
     RequestInvalid,
     StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, problem
-from fastapi_stackauth.schemes import API_KEY_NAME, API_KEY_SCHEME, EXTENSION, OPTIONAL_SCHEME_NAME, SCHEME_NAME
+from fastapi_stackauth.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
+from fastapi_stackauth.schemes import (
+    API_KEY_NAME,
+    API_KEY_SCHEME,
+    COOKIE_NAME,
+    EXTENSION,
+    HEADER_NAME,
+    HEADER_SCHEME,
+    OPTIONAL_SCHEME_NAME,
+    PASSWORD_NAME,
+    SCHEME_NAME,
+    TOKEN_OPERATION,
+    cookie_scheme,
+    password_scheme,
+)
 
 Schema = dict[str, Any]
+
+_SAFE = ("get", "head", "options", "trace")
 
 PROBLEM_NAME = "StackAuthProblem"
 """Distinct on purpose: an app may well have a `Problem` of its own."""
@@ -30,7 +48,13 @@ DETAIL_SCHEMA: Schema = {
     "description": "An error, in FastAPI's own shape.",
     "type": "object",
     "required": ["detail"],
-    "properties": {"detail": {"type": "string", "description": "One sentence for people."}},
+    "properties": {
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        }
+    },
 }
 
 PROBLEM_SCHEMA: Schema = {
@@ -39,70 +63,125 @@ PROBLEM_SCHEMA: Schema = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "What kind of problem this is."},
-        "title": {"type": "string", "description": "The HTTP status in words."},
-        "status": {"type": "integer", "description": "The HTTP status."},
-        "detail": {"type": "string", "description": "One sentence for people."},
-        "code": {"type": "string", "description": "A stable name for programs."},
-        "details": {"type": "object", "description": "Facts about this problem.", "additionalProperties": True},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "What kind of problem this is; with the setting `error_docs_url` the address of its page.",
+            "examples": ["urn:fastapi-stackauth:error:token_expired"],
+        },
+        "title": {"type": "string", "description": "The HTTP status in words.", "examples": ["Unauthorized"]},
+        "status": {"type": "integer", "description": "The HTTP status.", "examples": [401]},
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        },
+        "code": {"type": "string", "description": "A stable name for programs.", "examples": ["token_expired"]},
+        "instance": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "This very occurrence: the app's log names it too.",
+            "examples": ["urn:uuid:0d9f6f7a-5f0e-4f53-9a43-3f3f2b1f6d5e"],
+        },
+        "details": {
+            "type": "object",
+            "description": "Facts about this problem, where its code has any.",
+            "additionalProperties": True,
+            "examples": [{"permission_id": "posts:delete"}],
+        },
     },
 }
 
-_UNAUTHENTICATED = (
-    AuthError("authentication_required"),
-    AuthError("token_expired"),
-    AuthError("token_signature_invalid"),
-    AuthError("token_malformed"),
+UNAUTHENTICATED = tuple(
+    AuthError(code)
+    for code, (status, _) in REFUSALS.items()
+    if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
 )
-_EVERYWHERE: tuple[StackAuthError, ...] = (*_UNAUTHENTICATED, AuthServerMisconfigured(), VerificationUnavailable())
+"""Every way in which a credential can be missing or refused: any protected route can answer each."""
+_EVERYWHERE: tuple[StackAuthError, ...] = (*UNAUTHENTICATED, AuthServerMisconfigured(), VerificationUnavailable())
 """What every protected route can answer."""
 _DESCRIPTIONS = {
     400: "The request does not have the expected form.",
     401: "No credential, or one that is not accepted.",
     403: "Signed in, but not allowed to do this.",
     404: "There is no such thing.",
+    409: "What is stored about the user is not of the form that this app expects.",
     502: "The auth server does not accept this app's configuration.",
     503: "The sign-in cannot be checked right now.",
 }
 
 
 def problem_answer(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
-    """An OpenAPI response with one example for each error."""
+    """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
     examples = {error.code: {"summary": error.message, "value": problem(error)} for error in errors}
-    content: Schema = {"schema": {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}, "examples": examples}
+    own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
+    if details := _details_of(list(examples.values())):
+        own["details"] = details
+    reference: Schema = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
+    content: Schema = {"schema": {"allOf": [reference, {"type": "object", "properties": own}]}, "examples": examples}
     return {"description": description, "content": {PROBLEM_MEDIA_TYPE: content}}
 
 
-def enrich(schema: Schema, shape: str = "problem") -> Schema:
+def _details_of(examples: list[Schema]) -> Schema | None:
+    """The form of `details` in an answer, where one of its codes has any."""
+    names = sorted({name for example in examples for name in example["value"].get("details", {})})
+    if not names:
+        return None
+    return {"type": "object", "properties": {name: DETAIL_SCHEMAS.get(name, {}) for name in names}}
+
+
+def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *, hidden_teams: bool = True) -> Schema:
     """The schema with what protected routes can answer, and with optional security where it is optional.
 
     Args:
         schema: as FastAPI makes it; it is left alone.
         shape: how errors are answered, ``problem`` or ``detail``.
+        cookie: the name of the session cookie, where the app takes one.
+        hidden_teams: whether a team that the caller is not in is answered as if a permission were missing.
     """
     enriched = deepcopy(schema)
     components = enriched.setdefault("components", {})
+    if HEADER_NAME in components.get("securitySchemes", {}):
+        return enriched  # it was enriched before
     facts = _facts(components)
-    for operation in _operations(enriched):
+    schemes = _schemes(enriched, cookie) if facts else {}
+    for method, operation in _operations(enriched):
         names = _our_names(operation)
         if names:
-            _document(operation, [facts.get(name, {}) for name in sorted(names)])
-            operation["security"] = _alternatives(operation["security"], [facts.get(name, {}) for name in names])
+            own = [facts.get(name, {}) for name in sorted(names)]
+            if cookie is not None and method not in _SAFE:
+                own.append({"refusals": [["cross_site_request", {}]]})
+            _document(operation, own, hidden_teams=hidden_teams)
+            found = [facts.get(name, {}) for name in names]
+            operation["security"] = _alternatives(operation["security"], found, list(schemes))
     schemas = components.setdefault("schemas", {})
     schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)
     if shape == "detail":
-        for operation in _operations(enriched):
+        for _, operation in _operations(enriched):
             _as_details(operation)
-    _merge_schemes(components)
+    _merge_schemes(components, schemes)
     return enriched
+
+
+def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
+    """How a token may come along beside `Authorization: Bearer`, in the order in which docs offer it."""
+    schemes: dict[str, Schema] = {}
+    for path, item in schema.get("paths", {}).items():
+        if item.get("post", {}).get("operationId", "").endswith(TOKEN_OPERATION):
+            # Relative to the docs' own address, so that it stands behind a proxy's prefix too.
+            schemes.setdefault(PASSWORD_NAME, password_scheme(path.removeprefix("/")))
+    schemes[HEADER_NAME] = HEADER_SCHEME
+    if cookie is not None:
+        schemes[COOKIE_NAME] = cookie_scheme(cookie)
+    return schemes
 
 
 class EnrichedOpenApi:
     """An app's `openapi()` with what this library adds; the app's own function and its cache keep working."""
 
-    def __init__(self, original: Callable[[], Schema], shape: str) -> None:
+    def __init__(self, original: Callable[[], Schema], enriched: Callable[[Schema], Schema]) -> None:
         self._original = original
-        self._shape = shape
+        self._enrich = enriched
         self._source: Schema | None = None
         self._enriched: Schema = {}
 
@@ -110,26 +189,26 @@ class EnrichedOpenApi:
         """The schema, enriched anew whenever the app's own function gives a new one."""
         source = self._original()
         if source is not self._source:
-            self._source, self._enriched = source, enrich(source, self._shape)
+            self._source, self._enriched = source, self._enrich(source)
         return self._enriched
 
 
-def install_openapi(app: FastAPI, shape: str = "problem") -> None:
+def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich) -> None:
     """Enrich what `app.openapi()` gives; once, however often it is called.
 
     Args:
         app: the app.
-        shape: how errors are answered, ``problem`` or ``detail``.
+        enriched: `enrich`, told how this app is set up.
     """
     if not isinstance(app.openapi, EnrichedOpenApi):
-        app.openapi = EnrichedOpenApi(app.openapi, shape)  # type: ignore[method-assign]  # FastAPI's documented way
+        app.openapi = EnrichedOpenApi(app.openapi, enriched)  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _operations(schema: Schema) -> Iterator[Schema]:
+def _operations(schema: Schema) -> Iterator[tuple[str, Schema]]:
     for path in schema.get("paths", {}).values():
-        for operation in path.values():
+        for method, operation in path.items():
             if isinstance(operation, dict):
-                yield operation
+                yield method, operation
 
 
 def _is_ours(name: str) -> bool:
@@ -146,11 +225,13 @@ def _facts(components: Schema) -> Mapping[str, Schema]:
     return {name: scheme.get(EXTENSION, {}) for name, scheme in schemes.items() if _is_ours(name)}
 
 
-def _document(operation: Schema, facts: list[Schema]) -> None:
+def _document(operation: Schema, facts: list[Schema], *, hidden_teams: bool) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
     if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts):
         facts = [*facts, {"refusals": [["api_key_invalid", {}]]}]
-    refusals = {code: AuthError(code, details=details) for fact in facts for code, details in fact.get("refusals", ())}
+    refusals = {code: _refusal(code, details) for fact in facts for code, details in fact.get("refusals", ())}
+    if hidden_teams:
+        refusals.pop("team_not_found", None)
     parameters = _add_parameters(operation, facts)
     faults = [RequestInvalid(((parameters[0], "Missing"),), status_code=400)] if parameters else []
     by_status: dict[int, list[StackAuthError]] = {}
@@ -158,11 +239,28 @@ def _document(operation: Schema, facts: list[Schema]) -> None:
         by_status.setdefault(error.status_code, []).append(error)
     answers = operation.setdefault("responses", {})
     for status in sorted(by_status):
-        answers.setdefault(str(status), problem_answer(_DESCRIPTIONS[status], tuple(by_status[status])))
+        answer = problem_answer(_DESCRIPTIONS[status], tuple(by_status[status]))
+        _add_codes(answers.setdefault(str(status), answer), answer)
     sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.get("sentences", ())))
     if sentences:
         own = operation.get("description")
         operation["description"] = "\n\n".join([*([own] if own else []), " ".join(sentences)])
+
+
+def _refusal(code: str, details: Schema) -> StackAuthError:
+    return AuthError(code, details=details) if code in REFUSALS else ProfileMetadataInvalid(("plan",))
+
+
+def _add_codes(answer: Schema, more: Schema) -> None:
+    """Add codes to an answer of ours; one that the app wrote itself stays as it is."""
+    content = answer.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
+    parts = content.get("schema", {}).get("allOf", ())
+    if len(parts) != 2 or "code" not in parts[1].get("properties", {}):
+        return
+    content["examples"] = {**more["content"][PROBLEM_MEDIA_TYPE]["examples"], **content["examples"]}
+    parts[1]["properties"]["code"]["enum"] = sorted(content["examples"])
+    if details := _details_of(list(content["examples"].values())):
+        parts[1]["properties"]["details"] = details
 
 
 def _add_parameters(operation: Schema, facts: list[Schema]) -> list[str]:
@@ -185,23 +283,25 @@ def _as_details(operation: Schema) -> None:
         if ours is not None:
             for example in ours.get("examples", {}).values():
                 example["value"] = {"detail": example["value"]["detail"]}
+            ours["schema"] = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
             answer["content"]["application/json"] = ours
 
 
-def _alternatives(security: list[Schema], facts: list[Schema]) -> list[Schema]:
-    """A token, an API key where that does, and nothing where every dependency of the route is optional."""
+def _alternatives(security: list[Schema], facts: list[Schema], ways: list[str]) -> list[Schema]:
+    """A token in each of the ways, an API key where that does, and nothing where every dependency is optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
     key: list[Schema] = (
         [{API_KEY_NAME: []}] if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts) else []
     )
-    token: list[Schema] = [] if facts and all(fact.get("api_key_only") for fact in facts) else [{SCHEME_NAME: []}]
+    only_keys = bool(facts) and all(fact.get("api_key_only") for fact in facts)
+    token: list[Schema] = [] if only_keys else [{name: []} for name in (SCHEME_NAME, *ways)]
     return [*token, *key, *others, *([{}] if optional else [])]
 
 
-def _merge_schemes(components: Schema) -> None:
-    """Put the scheme itself in the place of those that carried facts."""
+def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
+    """Put the schemes themselves in the place of those that carried facts."""
     schemes = components.get("securitySchemes", {})
     ours = [name for name in schemes if _is_ours(name)]
     if not ours:
@@ -209,4 +309,5 @@ def _merge_schemes(components: Schema) -> None:
     scheme = {name: value for name, value in schemes[ours[0]].items() if name != EXTENSION}
     rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
     keys = any(schemes[name].get(EXTENSION, {}).get(flag) for name in ours for flag in ("api_key", "api_key_only"))
-    components["securitySchemes"] = {SCHEME_NAME: scheme, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {}), **rest}
+    own = {SCHEME_NAME: scheme, **ways, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {})}
+    components["securitySchemes"] = {**own, **rest}

@@ -29,7 +29,7 @@ from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
 from fastapi_stackauth.installed import STATE_KEY
 from fastapi_stackauth.limits import AttemptLimiter
-from fastapi_stackauth.openapi import install_openapi
+from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.redaction import install_redaction
 from fastapi_stackauth.revocation import Revocations
@@ -68,6 +68,7 @@ class Options(TypedDict, total=False):
     timeout: float
     optional_invalid: Literal["none", "error"]
     error_format: Literal["problem", "detail"]
+    error_docs_url: str | None
     sdk_cookies: bool
     token_cache_size: int
     jwks: dict[str, Any] | Path | str | None
@@ -169,7 +170,7 @@ class StackAuth:
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
             app.add_exception_handler(StackAuthError, handler)
-        install_openapi(app, self.settings.error_format)
+        install_openapi(app, self._enriched)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
         _compose_lifespan(app, self)
@@ -242,6 +243,12 @@ class StackAuth:
         await self.client.aclose()
 
     # --- inside ---
+
+    def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
+        settings = self.settings
+        cookie = CookiePolicy.of(settings).name(ACCESS) if settings.cookies_possible else None
+        hidden_teams = settings.unknown_team == "permission_missing"
+        return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
 
     def _forget(self, user_id: str, team_id: str) -> None:
         self.authorization.forget(user_id=user_id or None, team_id=team_id or None)

@@ -23,14 +23,51 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 PROBLEM_TYPE = "urn:fastapi-stackauth:error:{code}"
 
 
-def problem(error: StackAuthError) -> dict[str, Any]:
-    """The problem document of an error (RFC 9457 §3), with a stable `code` beside the standard members."""
+DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
+    "attempt": {"type": "string", "description": "Goes with the code from the authenticator app; a secret."},
+    "faults": {
+        "type": "array",
+        "description": "Each place that is wrong, and why.",
+        "items": {
+            "type": "object",
+            "required": ["where", "what"],
+            "properties": {
+                "where": {"type": "string", "description": "The place.", "examples": ["body.email"]},
+                "what": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
+            },
+        },
+    },
+    "fields": {"type": "array", "description": "Where stored metadata do not fit.", "items": {"type": "string"}},
+    "max_age": {"type": "integer", "description": "Seconds that the sign-in may lie back."},
+    "maxLength": {"type": "integer", "description": "Characters that a password may have."},
+    "min_length": {"type": "integer", "description": "Characters that a password must have."},
+    "permission_id": {"type": "string", "description": "The permission that is missing."},
+    "restricted_reason": {"type": ["string", "null"], "description": "Why the user is restricted."},
+    "team_id": {"type": "string", "description": "The team in which it is missing."},
+    "would_work_if_email_was_verified": {
+        "type": "boolean",
+        "description": "Whether the account could be linked, were its address verified.",
+    },
+}
+"""The members of `details`, by name."""
+
+
+def problem(error: StackAuthError, *, instance: str | None = None, docs_url: str | None = None) -> dict[str, Any]:
+    """The problem document of an error (RFC 9457 §3), with a stable `code` beside the standard members.
+
+    Args:
+        error: what went wrong.
+        instance: names this occurrence, where it is one.
+        docs_url: where errors are explained; the code is put at its end.
+    """
+    kind = PROBLEM_TYPE.format(code=error.code.lower()) if docs_url is None else docs_url + error.code
     document: dict[str, Any] = {
-        "type": PROBLEM_TYPE.format(code=error.code.lower()),
+        "type": kind,
         "title": HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
         "detail": error.message,
         "code": error.code,
+        **({"instance": instance} if instance else {}),
     }
     if details := _public_details(error):
         document["details"] = details

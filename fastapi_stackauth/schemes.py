@@ -17,6 +17,11 @@ from fastapi.security.base import SecurityBase
 SCHEME_NAME = "StackAuth"
 OPTIONAL_SCHEME_NAME = "StackAuthOptional"
 API_KEY_NAME = "StackAuthApiKey"
+HEADER_NAME = "StackAuthHeader"
+COOKIE_NAME = "StackAuthCookie"
+PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
+TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
+"""The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
 API_KEY_SCHEME = {
     "type": "apiKey",
     "in": "header",
@@ -24,12 +29,30 @@ API_KEY_SCHEME = {
     "description": "An API key of a user or a team, made through the auth server. `Authorization: Bearer <key>` works "
     "as well.",
 }
+HEADER_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-stack-access-token",
+    "description": "The access token in the header of the vendor's SDKs; `x-hexclave-access-token` is read as well.",
+}
 EXTENSION = "x-fastapi-stackauth"
 SCHEME = HTTPBearer(
     bearerFormat="JWT",
     description="An access token of the auth server: sign in through this API's sign-in routes, or with one of "
-    "the vendor's SDKs, and send it as `Authorization: Bearer <token>`. `x-stack-access-token` works as well.",
+    "the vendor's SDKs, and send it as `Authorization: Bearer <token>`.",
 )
+
+
+def cookie_scheme(name: str) -> dict[str, str]:
+    """The scheme of the session cookie of this name."""
+    text = "The session cookie that the sign-in routes set. Browsers send it by themselves; scripts cannot read it."
+    return {"type": "apiKey", "in": "cookie", "name": name, "description": text}
+
+
+def password_scheme(token_url: str) -> dict[str, Any]:
+    """The scheme by which an API's docs sign in on the spot (RFC 6749 §4.3), through the route at this address."""
+    text = "Sign in right here, with e-mail address (as username) and password. Client id and secret stay empty."
+    return {"type": "oauth2", "flows": {"password": {"tokenUrl": token_url, "scopes": {}}}, "description": text}
 
 
 @dataclass(frozen=True)

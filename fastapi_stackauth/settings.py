@@ -172,6 +172,11 @@ class Settings(BaseSettings):
     optional_invalid: Literal["none", "error"] = Field(
         "none", description="What `optional_user` makes of a bad token: nobody (`none`), or 401 (`error`)."
     )
+    error_docs_url: str | None = Field(
+        None,
+        description="Where this app explains its errors, such as `https://docs.example.com/errors#`: the `type` of a "
+        "problem is its code at the end of that. A URN by default.",
+    )
     error_format: Literal["problem", "detail"] = Field(
         "problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
     )

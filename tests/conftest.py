@@ -11,8 +11,14 @@ from fastapi_stackauth.emulator import Emulator, emulator
 from tests.apps import make_app
 from tests.support.browser import browser
 from tests.support.redis_server import redis_server
+from tests.support.undocumented import Collector
 
 __all__ = ["browser", "redis_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compare what apps answer with what their schemas say, over the whole run."""
+    config.pluginmanager.register(Collector(), "undocumented")
 
 
 @pytest.fixture

@@ -1,16 +1,31 @@
 """What the schema says of protected routes, and that it is valid."""
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
+import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 
-from fastapi_stackauth import CurrentUser, StackAuth, StackAuthError, User, current_user, optional_user
+from fastapi_stackauth import (
+    CurrentUser,
+    StackAuth,
+    StackAuthError,
+    Team,
+    User,
+    current_team,
+    current_user,
+    optional_user,
+)
+from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.openapi import enrich
 from tests.apps import make_app
+
+WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}, {"StackAuthHeader": []}]
+"""How a token may come along in an app with a body router and no cookies."""
 
 
 @pytest.fixture
@@ -21,21 +36,23 @@ def schema() -> dict[str, Any]:
 @pytest.mark.parametrize("path", ["/me", "/v1/notes/mine", "/auth/me"])
 def test_a_protected_route_names_its_security_and_its_refusals_also_behind_a_router(schema: dict[str, Any], path: str):
     operation = schema["paths"][path]["get"]
-    assert operation["security"] == [{"StackAuth": []}]
+    assert operation["security"] == WAYS
     assert ("403" in operation["responses"]) is (path != "/auth/me"), (
         "guests and restricted users may read their account"
     )
     for status in {"401", "403", "502", "503"} & set(operation["responses"]):
         content = operation["responses"][status]["content"]["application/problem+json"]
-        assert content["schema"] == {"$ref": "#/components/schemas/StackAuthProblem"}
+        reference, own = content["schema"]["allOf"]
+        assert reference == {"$ref": "#/components/schemas/StackAuthProblem"}
+        assert own["properties"]["code"]["enum"] == sorted(content["examples"])
         for code, example in content["examples"].items():
             assert example["value"]["code"] == code
             assert example["value"]["status"] == int(status)
 
 
 def test_an_optional_route_may_be_called_without_credentials(schema: dict[str, Any]):
-    assert schema["paths"]["/hello"]["get"]["security"] == [{"StackAuth": []}, {}]
-    assert list(schema["components"]["securitySchemes"]) == ["StackAuth"]
+    assert schema["paths"]["/hello"]["get"]["security"] == [*WAYS, {}]
+    assert list(schema["components"]["securitySchemes"]) == ["StackAuth", "StackAuthPassword", "StackAuthHeader"]
 
 
 def test_a_route_that_is_optional_and_protected_is_protected():
@@ -46,7 +63,7 @@ def test_a_route_that_is_optional_and_protected_is_protected():
     async def both(user: CurrentUser) -> User:
         return user
 
-    assert app.openapi()["paths"]["/both"]["get"]["security"] == [{"StackAuth": []}]
+    assert app.openapi()["paths"]["/both"]["get"]["security"] == [{"StackAuth": []}, {"StackAuthHeader": []}]
 
 
 def test_routes_without_our_dependencies_are_left_alone():
@@ -117,7 +134,7 @@ def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_des
         "contact_channels_make_primary", "contact_channels_send_verification", "verify_email_page", "verify_email",
         "oauth_start", "oauth_link", "oauth_finish", "passkey_options", "passkey_sign_in", "passkey_register_options",
         "passkey_register", "passkey_remove", "mfa_sign_in", "mfa_enrol", "mfa_confirm", "mfa_disable",
-        "connected_accounts_list", "connected_accounts_token",
+        "connected_accounts_list", "connected_accounts_token", "password_grant",
     }  # fmt: skip
 
 
@@ -197,3 +214,142 @@ def test_both_deliveries_and_a_second_stack_in_one_app_have_operation_ids_of_the
     ids = [op["operationId"] for path in app.openapi()["paths"].values() for op in path.values()]
     assert len(ids) == len(set(ids))
     assert {"password_sign_in", "token_password_sign_in", "admin_password_sign_in"} <= set(ids)
+
+
+# --- an app with everything ---
+
+
+def full_app() -> FastAPI:
+    """The example app's integration, with everything else that this library puts into an app's schema."""
+    stack = StackAuth(
+        project_id="p",
+        app_url="https://app.example.com",
+        secret_server_key="ssk_x",
+        webhook_secrets=["whsec_MDEyMzQ1Njc4OWFiY2RlZg=="],
+    )
+    app = FastAPI(title="Everything", description="All that there is.")
+    stack.install(app)
+    app.include_router(stack.router(), prefix="/auth")
+    app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+    app.include_router(stack.webhooks("/webhooks/stack-auth"))
+    app.include_router(stack.readiness("/ready"))
+
+    @app.get("/me", tags=["app"])
+    async def me(user: CurrentUser) -> User:
+        """Who is calling."""
+        return user
+
+    @app.get("/teams/{team_id}", tags=["app"])
+    async def team(team: Annotated[Team, Depends(current_team)]) -> Team:
+        """A team."""
+        return team
+
+    return app
+
+
+FULL = full_app().openapi()
+OPERATIONS = [
+    (f"{method.upper()} {path}", operation)
+    for path, item in FULL["paths"].items()
+    for method, operation in item.items()
+]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = FULL["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+@pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
+def test_every_operation_is_described_tagged_named_and_exemplified(name: str, operation: dict[str, Any]):
+    assert operation["summary"], name
+    assert operation["description"]
+    assert operation["tags"]
+    assert re.fullmatch(r"[a-z][a-z0-9_]{1,60}", operation["operationId"])
+    for parameter in operation.get("parameters", ()):
+        assert parameter.get("description") or parameter["schema"].get("description"), parameter["name"]
+    for status, answer in operation["responses"].items():
+        assert answer["description"], status
+        for kind, content in answer.get("content", {}).items():
+            if kind != "text/html" and kind != "text/javascript":
+                assert has_example(content), (status, kind)
+
+
+def has_example(content: dict[str, Any]) -> bool:
+    if "example" in content or content.get("examples"):
+        return True
+    schema = resolved(content["schema"])
+    if "example" in schema or "examples" in schema:
+        return True
+    items = schema.get("items")
+    fields = resolved(items) if items else schema
+    exemplified = {"examples", "$ref", "const"}
+    return all(exemplified & set(field) for field in fields.get("properties", {"": {}}).values())
+
+
+def test_operation_ids_are_unique():
+    names = [operation["operationId"] for _, operation in OPERATIONS]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", sorted(set(FULL["components"]["schemas"]) - {"JsonValue"}))  # any JSON has no shape
+def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str):
+    schema = FULL["components"]["schemas"][name]
+    assert schema.get("description"), "no description"
+    assert schema.get("type") or schema.get("enum") or schema.get("anyOf")
+    for field, shape in schema.get("properties", {}).items():
+        described = {**resolved(shape), **shape}
+        assert described.get("description"), field
+        assert {"type", "anyOf", "$ref", "enum", "const", "allOf"} & set(shape), f"{field} has no shape"
+        exemplified = {"examples", "example", "default", "const", "enum"} & set(described)
+        assert exemplified or "properties" in resolved(shape), f"{field} has no example"
+
+
+async def test_an_occurrence_is_named_in_the_answer_and_in_the_log(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    app = make_app(StackAuth(project_id="p", error_docs_url="https://docs.example.com/errors#"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        first, second = [(await client.get("/me")).json() for _ in range(2)]
+    assert first["type"] == "https://docs.example.com/errors#authentication_required"
+    assert first["instance"].startswith("urn:uuid:")
+    assert first["instance"] in caplog.text
+    assert first["instance"] != second["instance"]
+
+
+@pytest.mark.parametrize("setting", ["permission_missing", "not_found"])
+def test_hidden_teams_are_documented_as_they_are_answered(setting: Any):
+    app = FastAPI()
+    StackAuth(unknown_team=setting).install(app)
+
+    @app.get("/teams/{team_id}")
+    async def team(team: Annotated[Team, Depends(current_team)]) -> Team:
+        return team
+
+    assert ("404" in app.openapi()["paths"]["/teams/{team_id}"]["get"]["responses"]) is (setting == "not_found")
+
+
+def test_an_unsafe_route_that_takes_cookies_documents_what_other_sites_are_told():
+    codes = FULL["paths"]["/api/auth/password/set"]["post"]["responses"]["403"]["content"]["application/problem+json"]
+    assert "cross_site_request" in codes["examples"]
+    assert FULL["components"]["securitySchemes"]["StackAuthCookie"]["name"] == "__Host-stackauth-access"
+    assert (
+        FULL["components"]["securitySchemes"]["StackAuthPassword"]["flows"]["password"]["tokenUrl"] == "api/auth/token"
+    )
+
+
+async def test_the_password_form_signs_in_and_refuses_in_the_routers_words(server: Emulator):
+    stack = StackAuth(project_id=server.project_id, base_url=server.url)
+    await stack.client.password.sign_up(email="ada@example.com", password="correct horse battery")
+    form = {"grant_type": "password", "username": "ada@example.com", "password": "correct horse battery"}
+    app = make_app(stack)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        good = await client.post("/auth/token", data={**form, "scope": "", "client_id": "", "unknown": "x"})
+        wrong = await client.post("/auth/token", data={**form, "password": "wrong horse battery"})
+        other = await client.post("/auth/token", data={**form, "grant_type": "refresh_token"})
+        empty = await client.post("/auth/token")
+    assert (good.status_code, good.json()["token_type"]) == (200, "Bearer")
+    assert (await stack.verifier.verify(good.json()["access_token"])).email == "ada@example.com"
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "EMAIL_PASSWORD_MISMATCH")
+    assert [answer.json()["code"] for answer in (other, empty)] == ["request_invalid"] * 2
+    await stack.aclose()

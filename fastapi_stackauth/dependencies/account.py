@@ -1,6 +1,6 @@
 """The signed-in user's account as it is now, and their token for calls on their behalf."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from fastapi.security import SecurityScopes
@@ -80,7 +80,8 @@ class ProfileOf(Secured, Generic[M]):
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: what the user must be."""
-        return self.require.documented()
+        own = self.require.documented()
+        return replace(own, refusals=(*own.refusals, ("profile_metadata_invalid", {})))
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Profile[M]:
         """The account, for FastAPI to give to the endpoint."""
@@ -156,7 +157,7 @@ class CurrentTeam(Secured):
     def documented(self) -> Documented:
         """What its routes say in OpenAPI."""
         own = self.require.documented()
-        refusals = (*own.refusals, ("permission_missing", {}))
+        refusals = (*own.refusals, ("permission_missing", {}), ("team_not_found", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
         parameters = own.parameters + documented_source(self.team)
         return Documented(refusals, sentences, parameters, api_key=own.api_key)

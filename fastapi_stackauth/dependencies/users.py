@@ -135,6 +135,8 @@ class Require(_Demand):
         """What its routes say in OpenAPI: a code for each demand, and the permissions by name."""
         found = [demand.documented(self) for demand in DEMANDS if demand.made(self)]
         refusals = tuple(refusal for refusal, _ in found)
+        if self.team_permission or self.team_member:
+            refusals = (*refusals, ("team_not_found", {}))
         return Documented(
             self._kind_refusals() + refusals,
             tuple(sentence for _, sentence in found),

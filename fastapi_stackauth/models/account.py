@@ -8,25 +8,25 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
 class SelectedTeam(ApiModel):
     """The team a user last selected."""
 
-    id: str
-    display_name: str
-    profile_image_url: str | None = None
-    client_metadata: JsonValue = None
-    client_read_only_metadata: JsonValue = None
+    id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
+    display_name: str = Field(description="Its name.", examples=["Red team"])
+    profile_image_url: str | None = Field(None, description="Its picture.", examples=[None])
+    client_metadata: JsonValue = Field(None, description="What its members may write.", examples=[{"colour": "red"}])
+    client_read_only_metadata: JsonValue = Field(None, description="What its members may read.", examples=[None])
 
 
 class ConnectedProvider(ApiModel):
     """An OAuth account that a user signs in with."""
 
-    id: str = Field(description="The provider, such as `github`.")
-    account_id: str
-    email: str | None = None
+    id: str = Field(description="The provider, such as `github`.", examples=["github"])
+    account_id: str = Field(description="The account's id there.", examples=["583231"])
+    email: str | None = Field(None, description="Its address there.", examples=["ada@example.com"])
 
 
 class RestrictedReason(ApiModel):
     """Why a user is restricted; later servers may add types."""
 
-    type: str
+    type: str = Field(description="Why; later servers may add types.", examples=["email_not_verified"])
 
 
 class CurrentUserProfile(ApiModel):
@@ -36,27 +36,39 @@ class CurrentUserProfile(ApiModel):
     the secret key, the client keeps the declared fields alone.
     """
 
-    id: str
-    primary_email: str | None = None
-    primary_email_verified: bool = False
-    display_name: str | None = None
-    client_metadata: JsonValue = None
-    client_read_only_metadata: JsonValue = None
-    profile_image_url: str | None = None
-    signed_up_at_millis: Millis | None = None
-    has_password: bool = False
-    auth_with_email: bool = False
-    oauth_providers: tuple[ConnectedProvider, ...] = ()
-    selected_team_id: str | None = None
-    selected_team: SelectedTeam | None = None
-    requires_totp_mfa: bool = False
-    otp_auth_enabled: bool = False
-    passkey_auth_enabled: bool = False
-    is_anonymous: bool = False
-    is_restricted: bool = False
-    restricted_reason: RestrictedReason | None = None
-    restricted_by_admin: bool = False
-    restricted_by_admin_reason: str | None = None
+    id: str = Field(description="The user's id.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    primary_email: str | None = Field(None, description="The address to write to.", examples=["ada@example.com"])
+    primary_email_verified: bool = Field(
+        default=False, description="Whether that address is verified.", examples=[True]
+    )
+    display_name: str | None = Field(None, description="The name to greet with.", examples=["Ada Lovelace"])
+    client_metadata: JsonValue = Field(None, description="What the user may write.", examples=[{"theme": "dark"}])
+    client_read_only_metadata: JsonValue = Field(None, description="What the user may read.", examples=[None])
+    profile_image_url: str | None = Field(None, description="The user's picture.", examples=[None])
+    signed_up_at_millis: Millis | None = Field(None, description="When the account was made.", examples=[1762333949000])
+    has_password: bool = Field(default=False, description="Whether a password signs in.", examples=[True])
+    auth_with_email: bool = Field(default=False, description="Whether an e-mail address signs in.", examples=[True])
+    oauth_providers: tuple[ConnectedProvider, ...] = Field(
+        (), description="Accounts at providers that sign in.", examples=[[]]
+    )
+    selected_team_id: str | None = Field(
+        None, description="The team last selected.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
+    )
+    selected_team: SelectedTeam | None = Field(None, description="That team.", examples=[None])
+    requires_totp_mfa: bool = Field(
+        default=False, description="Whether signing in takes a second factor.", examples=[False]
+    )
+    otp_auth_enabled: bool = Field(default=False, description="Whether a code in a mail signs in.", examples=[True])
+    passkey_auth_enabled: bool = Field(default=False, description="Whether a passkey signs in.", examples=[False])
+    is_anonymous: bool = Field(default=False, description="Whether this is a guest.", examples=[False])
+    is_restricted: bool = Field(default=False, description="Whether the account is restricted.", examples=[False])
+    restricted_reason: RestrictedReason | None = Field(None, description="Why, if it is.", examples=[None])
+    restricted_by_admin: bool = Field(
+        default=False, description="Whether an administrator restricted it.", examples=[False]
+    )
+    restricted_by_admin_reason: str | None = Field(
+        None, description="What the administrator says of that.", examples=[None]
+    )
 
 
 class CurrentUserUpdate(ApiRequest):

@@ -10,15 +10,19 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequest
 class ConnectedAccount(ApiModel):
     """An account at a provider that the app may use for its user."""
 
-    user_id: str
-    provider: str
-    provider_account_id: str
+    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    provider: str = Field(description="The provider.", examples=["github"])
+    provider_account_id: str = Field(description="The account's id there.", examples=["583231"])
 
 
 class ProviderToken(ApiModel):
     """A provider's own access token."""
 
-    access_token: str = Field(repr=False)
+    access_token: str = Field(
+        description="For the provider's own API; a secret.",
+        examples=["gho_16C7e42F292c6912E7710c838347Ae178B4a"],
+        repr=False,
+    )
 
 
 class OAuthProvider(ApiModel):

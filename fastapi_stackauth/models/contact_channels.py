@@ -10,13 +10,13 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequest
 class ContactChannel(ApiModel):
     """One address of a user."""
 
-    id: str
-    user_id: str
-    value: str
-    type: str
-    used_for_auth: bool = False
-    is_verified: bool = False
-    is_primary: bool = False
+    id: str = Field(description="The channel's id.", examples=["0c6ee3ad-6c53-4c0b-8d4c-2c4c2f8e1a55"])
+    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    value: str = Field(description="The address.", examples=["ada@example.com"])
+    type: str = Field(description="What kind of address.", examples=["email"])
+    used_for_auth: bool = Field(default=False, description="Whether it signs in.", examples=[True])
+    is_verified: bool = Field(default=False, description="Whether it is verified.", examples=[True])
+    is_primary: bool = Field(default=False, description="Whether it is the one to write to.", examples=[True])
 
 
 class ContactChannelCreate(ApiRequest):

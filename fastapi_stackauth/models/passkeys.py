@@ -17,4 +17,4 @@ class PasskeyChallenge(ApiModel):
 class PasskeyRegistered(ApiModel):
     """A passkey that was registered; it replaces the one before."""
 
-    user_handle: str = Field(description="The credential's id.")
+    user_handle: str = Field(description="The credential's id.", examples=["q1w2e3r4t5y6u7i8"])

@@ -8,22 +8,30 @@ from fastapi_stackauth.models.base import ApiModel, Millis
 class IpInfo(ApiModel):
     """Where a session was last used from; the names are the wire's own."""
 
-    ip: str
-    country_code: str | None = Field(None, alias="countryCode")
-    region_code: str | None = Field(None, alias="regionCode")
-    city_name: str | None = Field(None, alias="cityName")
-    latitude: int | float | None = None
-    longitude: int | float | None = None
-    tz_identifier: str | None = Field(None, alias="tzIdentifier")
+    ip: str = Field(description="The address.", examples=["192.0.2.7"])
+    country_code: str | None = Field(None, description="The country.", examples=["GB"], alias="countryCode")
+    region_code: str | None = Field(None, description="The region.", examples=["ENG"], alias="regionCode")
+    city_name: str | None = Field(None, description="The city.", examples=["London"], alias="cityName")
+    latitude: int | float | None = Field(None, description="Degrees north.", examples=[51.5])
+    longitude: int | float | None = Field(None, description="Degrees east.", examples=[-0.1])
+    tz_identifier: str | None = Field(
+        None, description="The time zone.", examples=["Europe/London"], alias="tzIdentifier"
+    )
 
 
 class Session(ApiModel):
     """One session: a sign-in on one device. Its id is the access token's `refresh_token_id` and no secret."""
 
-    id: str
-    user_id: str
-    created_at: Millis
-    is_impersonation: bool = False
-    last_used_at: Millis | None = None
-    is_current_session: bool | None = Field(None, description="Whether the access token in use belongs to it.")
-    last_used_at_end_user_ip_info: IpInfo | None = None
+    id: str = Field(description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"])
+    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    created_at: Millis = Field(description="When somebody signed in.", examples=[1762333949000])
+    is_impersonation: bool = Field(
+        default=False, description="Whether an administrator acts as the user.", examples=[False]
+    )
+    last_used_at: Millis | None = Field(None, description="When it was last used.", examples=[1762337549000])
+    is_current_session: bool | None = Field(
+        None, description="Whether the access token in use belongs to it.", examples=[True]
+    )
+    last_used_at_end_user_ip_info: IpInfo | None = Field(
+        None, description="Where from, if that is known.", examples=[None]
+    )

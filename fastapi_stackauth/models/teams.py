@@ -10,13 +10,13 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
 class Team(ApiModel):
     """A team. The last two fields are sent to servers only."""
 
-    id: str
-    display_name: str
-    profile_image_url: str | None = None
-    client_metadata: JsonValue = None
-    client_read_only_metadata: JsonValue = None
-    server_metadata: JsonValue = None
-    created_at_millis: Millis | None = None
+    id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
+    display_name: str = Field(description="Its name.", examples=["Red team"])
+    profile_image_url: str | None = Field(None, description="Its picture.", examples=[None])
+    client_metadata: JsonValue = Field(None, description="What its members may write.", examples=[{"colour": "red"}])
+    client_read_only_metadata: JsonValue = Field(None, description="What its members may read.", examples=[None])
+    server_metadata: JsonValue = Field(None, description="What the server alone may read.", examples=[None])
+    created_at_millis: Millis | None = Field(None, description="When it was made.", examples=[1762333949000])
 
     def as_members_see(self) -> "Team":
         """Without what only the server may read: whoever asked, a member is shown no more (design decision 15)."""

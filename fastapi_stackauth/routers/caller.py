@@ -9,9 +9,9 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.dependencies import Require, resolve
 from fastapi_stackauth.dependencies.account import AccessTokenOf
-from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import User
+from fastapi_stackauth.openapi import UNAUTHENTICATED
 from fastapi_stackauth.routers.route import RouteStack
 
 ANYBODY = Require(allow_anonymous=True)
@@ -29,7 +29,7 @@ async def client_of_person(
 
 PersonsClient = Annotated[StackAuthClient, Depends(client_of_person)]
 
-SIGNED_OUT = (AuthError("authentication_required"), AuthError("token_expired"), AuthError("user_gone"))
+SIGNED_OUT = UNAUTHENTICATED
 """What a route for signed-in people answers others."""
 
 

@@ -328,4 +328,4 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         also={303: "Sent to the provider, where a form was posted."})  # fmt: skip
     add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
         summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
-        redirects=True, errors=_CALLBACK_ERRORS)  # fmt: skip
+        redirects=True, errors=(*_CALLBACK_ERRORS, SchemaError("BODY_PARSING_ERROR")))  # fmt: skip

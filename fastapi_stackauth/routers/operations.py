@@ -12,6 +12,7 @@ from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
     RateLimitExceeded,
+    RequestInvalid,
     SchemaError,
     SecondFactorRequired,
     StackAuthError,
@@ -22,12 +23,15 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens
 from fastapi_stackauth.routers.examples import Example
+from fastapi_stackauth.routers.posted import documents_forms
 from fastapi_stackauth.routers.route import AuthRoute, Delivery, SameSite, answers
 from fastapi_stackauth.settings import COOKIE_NAME
 
 Handler = Callable[..., Any]
 
 _CROSS_SITE = AuthError("cross_site_request")
+_UNREADABLE: tuple[StackAuthError, ...] = (RequestInvalid(status_code=400), SchemaError("BODY_PARSING_ERROR"))
+"""What a body can be answered that is no text, or that only the auth server finds unreadable."""
 VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
     VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND"),
     VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),
@@ -81,6 +85,8 @@ def add(
     is what success looks like where the fields of its model have no examples.
     """
     unsafe = method != "GET"
+    if unsafe:
+        errors = (*errors, *_UNREADABLE)
     if unsafe and delivery == "cookie":
         errors = (*errors, _CROSS_SITE)
     if limited:
@@ -90,7 +96,7 @@ def add(
         answer = {"status_code": 303, "response_class": Response}
     elif response_model is None:
         answer = {"status_code": 204, "response_class": Response}
-    responses = answers(*errors)
+    responses = answers(*errors, pages=documents_forms(openapi_extra))
     for status, text in also.items():
         responses[status] = {"description": text}
     if example is not None:

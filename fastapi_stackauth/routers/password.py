@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Form as FormBody
 from fastapi.responses import Response
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
@@ -208,6 +209,28 @@ async def reset_page(code: Annotated[str, Query(max_length=200, description="The
     )
 
 
+# --- the form that API docs sign in with ---
+
+
+class PasswordGrant(BaseModel):
+    """A sign-in as OAuth's password grant writes it (RFC 6749 §4.3.2); members that are not known are ignored."""
+
+    grant_type: Literal["password"] = Field("password", description="Always `password`.", examples=["password"])
+    username: Email
+    password: Password
+    scope: str = Field("", max_length=1000, description="Ignored: tokens have no scopes.", examples=[""])
+
+
+async def password_grant(
+    body: Annotated[PasswordGrant, FormBody()], request: Request, stack: RouteStack
+) -> SignedIn | Tokens:
+    """Sign in with e-mail and password by a form, as “Authorize” in an API's docs does (RFC 6749 §4.3).
+
+    It is `/password/sign-in` in another form, for tools; its refusals are the same.
+    """
+    return await sign_in(PasswordCredentials(email=body.username, password=body.password), request, stack)
+
+
 # --- changing it ---
 
 
@@ -332,6 +355,17 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
         tag=TAG,
         errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
     )
+    if delivery == "body":
+        add_sign_in(
+            router,
+            delivery,
+            "/token",
+            password_grant,
+            operation="password_grant",
+            summary="Sign in with a password, by a form",
+            tag=TAG,
+            errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
+        )
 
 
 def _add_reset(router: APIRouter, delivery: Delivery) -> None:

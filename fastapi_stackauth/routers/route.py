@@ -187,13 +187,20 @@ _DESCRIPTIONS = {
 }
 
 
-def answers(*errors: StackAuthError) -> dict[int | str, Schema]:
-    """A route's error answers for OpenAPI, one example for each error, beside those that any route can give."""
+def answers(*errors: StackAuthError, pages: bool = False) -> dict[int | str, Schema]:
+    """A route's error answers for OpenAPI, one example for each error, beside those that any route can give.
+
+    Args:
+        errors: the route's own.
+        pages: whether it also takes forms, so that a person may read its answers as pages.
+    """
     by_status: dict[int | str, Schema] = {}
     every = (*errors, RequestInvalid((("body.email", "Field required"),)), *_EVERYWHERE)
     for status in sorted({error.status_code for error in every}):
         same = tuple(error for error in every if error.status_code == status)
         by_status[status] = problem_answer(_DESCRIPTIONS[status], same)
+        if pages:
+            by_status[status]["content"]["text/html"] = {"schema": {"type": "string"}}
     return by_status
 
 

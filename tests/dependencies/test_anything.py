@@ -73,7 +73,7 @@ def check(answer: RawAnswer, *, up: bool) -> None:
     assert answer.status in ((200, 401, 403) if up else (200, 401, 403, 503))
     if answer.status != 200:
         assert answer.headers["content-type"] == "application/problem+json"
-        assert set(answer.json) <= {"type", "title", "status", "detail", "code", "details"}
+        assert set(answer.json) <= {"type", "title", "status", "detail", "code", "instance", "details"}
 
 
 @QUIETLY

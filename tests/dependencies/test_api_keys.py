@@ -247,10 +247,10 @@ async def test_openapi_says_where_a_key_does_and_where_nothing_else(company: Com
     validate(schema)
     security = {path: schema["paths"][path]["get"]["security"] for path in ("/either", "/robots", "/team", "/people")}
     assert security == {
-        "/either": [{"StackAuth": []}, {"StackAuthApiKey": []}],
+        "/either": [{"StackAuth": []}, {"StackAuthHeader": []}, {"StackAuthApiKey": []}],
         "/robots": [{"StackAuthApiKey": []}],
         "/team": [{"StackAuthApiKey": []}],
-        "/people": [{"StackAuth": []}],
+        "/people": [{"StackAuth": []}, {"StackAuthHeader": []}],
     }
     scheme = schema["components"]["securitySchemes"]["StackAuthApiKey"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")

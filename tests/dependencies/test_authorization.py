@@ -339,13 +339,13 @@ def test_openapi_names_the_permission_and_its_own_code():
     operation = schema["paths"]["/teams/{team_id}/posts"]["get"]
     assert operation["description"].startswith("The posts.\n\n")
     assert "`posts:read`" in operation["description"]
-    assert operation["security"] == [{"StackAuth": []}]
+    assert operation["security"] == [{"StackAuth": []}, {"StackAuthHeader": []}]
     examples = operation["responses"]["403"]["content"]["application/problem+json"]["examples"]
     assert examples["permission_missing"]["value"]["details"] == {"permission_id": "posts:read"}
     assert "mfa_enrolment_required" in examples
     plain_examples = schema["paths"]["/plain"]["get"]["responses"]["403"]["content"]["application/problem+json"]
     assert "permission_missing" not in plain_examples["examples"]
-    assert list(schema["components"]["securitySchemes"]) == ["StackAuth"]
+    assert list(schema["components"]["securitySchemes"]) == ["StackAuth", "StackAuthHeader"]
     for path, place, name in (("/teams/{team_id}/posts", "path", "team_id"), ("/query", "query", "team")):
         (parameter,) = schema["paths"][path]["get"]["parameters"]
         assert (parameter["in"], parameter["name"], parameter["required"]) == (place, name, True)
