@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 
+from example_app.main import app as demo
 from fastapi_stackauth import (
     CurrentUser,
     StackAuth,
@@ -248,16 +249,19 @@ def full_app() -> FastAPI:
 
 
 FULL = full_app().openapi()
+WALKED = {"full": FULL, "example": demo.openapi()}
 OPERATIONS = [
-    (f"{method.upper()} {path}", operation)
-    for path, item in FULL["paths"].items()
+    (f"{app}: {method.upper()} {path}", operation)
+    for app, schema in WALKED.items()
+    for path, item in schema["paths"].items()
     for method, operation in item.items()
 ]
+MODELS = {name: model for schema in WALKED.values() for name, model in schema["components"]["schemas"].items()}
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in schema:
-        schema = FULL["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        schema = MODELS[schema["$ref"].rpartition("/")[2]]
     return schema
 
 
@@ -288,14 +292,15 @@ def has_example(content: dict[str, Any]) -> bool:
     return all(exemplified & set(field) for field in fields.get("properties", {"": {}}).values())
 
 
-def test_operation_ids_are_unique():
-    names = [operation["operationId"] for _, operation in OPERATIONS]
+@pytest.mark.parametrize("app", WALKED)
+def test_operation_ids_are_unique(app: str):
+    names = [operation["operationId"] for item in WALKED[app]["paths"].values() for operation in item.values()]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", sorted(set(FULL["components"]["schemas"]) - {"JsonValue"}))  # any JSON has no shape
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"JsonValue"}))  # any JSON has no shape
 def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str):
-    schema = FULL["components"]["schemas"][name]
+    schema = MODELS[name]
     assert schema.get("description"), "no description"
     assert schema.get("type") or schema.get("enum") or schema.get("anyOf")
     for field, shape in schema.get("properties", {}).items():
