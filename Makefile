@@ -30,7 +30,7 @@ demo: $(READY) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
 test: $(TOOLS) ## run every test
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .

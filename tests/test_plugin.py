@@ -41,7 +41,11 @@ async def test_a_second_default_is_refused_and_says_how_to_install_more(app: Fas
 
 async def test_installing_the_same_stack_twice_does_no_harm(app: FastAPI, stack: StackAuth):
     stack.install(app)
-    assert app.openapi()["components"]["securitySchemes"].keys() == {"StackAuth"}
+    assert app.openapi()["components"]["securitySchemes"].keys() == {
+        "StackAuth",
+        "StackAuthPassword",
+        "StackAuthHeader",
+    }
 
 
 async def test_a_route_of_an_app_without_install_says_what_to_do():

@@ -321,7 +321,8 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/password/update", update_in_browser if delivery == "cookie" else update,
         operation="password_update", summary="Change the password", response_description="Changed.", tag=TAG,
         errors=(*SIGNED_OUT, PasswordConfirmationMismatch("PASSWORD_CONFIRMATION_MISMATCH"),
-                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF, _FORM_WRONG),
+                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF, _FORM_WRONG,
+                UnexpectedAnswer(400)),
         limited=True)  # fmt: skip
 
 

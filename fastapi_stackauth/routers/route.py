@@ -19,6 +19,7 @@ from fastapi_stackauth.errors import (
     RedirectUrlNotAllowed,
     RequestInvalid,
     StackAuthError,
+    VerificationUnavailable,
 )
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, stack_of
@@ -173,7 +174,11 @@ def meaning_of(error: StackAuthError) -> StackAuthError:
     return refusal_of(error) or error
 
 
-_EVERYWHERE: tuple[StackAuthError, ...] = (AuthServerMisconfigured(), AuthServerUnavailable())
+_EVERYWHERE: tuple[StackAuthError, ...] = (
+    AuthServerMisconfigured(),
+    AuthServerUnavailable(),
+    VerificationUnavailable(),
+)
 _DESCRIPTIONS = {
     400: "Refused, for the reason that `code` names.",
     401: "The session has ended, or there is none.",
