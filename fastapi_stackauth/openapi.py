@@ -148,11 +148,10 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
     for method, operation in _operations(enriched):
         names = _our_names(operation)
         if names:
-            own = [facts.get(name, {}) for name in sorted(names)]
-            if cookie is not None and method not in _SAFE:
-                own.append({"refusals": [["cross_site_request", {}]]})
-            _document(operation, own, hidden_teams=hidden_teams)
-            found = [facts.get(name, {}) for name in names]
+            found = [facts.get(name, {}) for name in sorted(names)]
+            cross_site = cookie is not None and method not in _SAFE
+            more = [{"refusals": [["cross_site_request", {}]]}] if cross_site else []
+            _document(operation, [*found, *more], hidden_teams=hidden_teams)
             operation["security"] = _alternatives(operation["security"], found, list(schemes))
     schemas = components.setdefault("schemas", {})
     schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)

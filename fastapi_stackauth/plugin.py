@@ -246,7 +246,8 @@ class StackAuth:
 
     def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
         settings = self.settings
-        cookie = CookiePolicy.of(settings).name(ACCESS) if settings.cookies_possible else None
+        reads_cookies = any(isinstance(source, SessionCookies) for source in self.sources)
+        cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None
         hidden_teams = settings.unknown_team == "permission_missing"
         return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
 

@@ -22,8 +22,11 @@ from fastapi_stackauth import (
     optional_user,
 )
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.errors import AuthError, KnownApiError
 from fastapi_stackauth.openapi import enrich
+from fastapi_stackauth.problems import DETAIL_SCHEMAS
 from tests.apps import make_app
+from tests.support.undocumented import Collector
 
 WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}, {"StackAuthHeader": []}]
 """How a token may come along in an app with a body router and no cookies."""
@@ -307,7 +310,7 @@ def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str
         described = {**resolved(shape), **shape}
         assert described.get("description"), field
         assert {"type", "anyOf", "$ref", "enum", "const", "allOf"} & set(shape), f"{field} has no shape"
-        exemplified = {"examples", "example", "default", "const", "enum"} & set(described)
+        exemplified = {"examples", "example", "const", "enum"} & set(described)
         assert exemplified or "properties" in resolved(shape), f"{field} has no example"
 
 
@@ -358,3 +361,33 @@ async def test_the_password_form_signs_in_and_refuses_in_the_routers_words(serve
     assert (wrong.status_code, wrong.json()["code"]) == (400, "EMAIL_PASSWORD_MISMATCH")
     assert [answer.json()["code"] for answer in (other, empty)] == ["request_invalid"] * 2
     await stack.aclose()
+
+
+def test_every_fact_that_a_problem_can_tell_has_a_form():
+    classes = [KnownApiError]
+    for each in classes:
+        classes += each.__subclasses__()
+    assert {name for each in classes for name in each.public_details} <= set(DETAIL_SCHEMAS)
+
+
+async def test_an_answer_that_the_schema_lacks_is_noticed(pytestconfig: pytest.Config):
+    """The plugin that looks answers up while tests run, tried on an app with one answer too many."""
+    app = FastAPI()
+    StackAuth(project_id="p").install(app)
+
+    @app.get("/odd")
+    async def odd() -> None:
+        raise AuthError("email_not_verified")
+
+    @app.get("/me")
+    async def me(user: CurrentUser) -> None: ...
+
+    collector = pytestconfig.pluginmanager.get_plugin("undocumented")
+    assert isinstance(collector, Collector)
+    before = set(collector.missing)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        await client.get("/odd")
+        await client.get("/me")
+    found = collector.missing - before
+    collector.missing -= found
+    assert [line.partition(" (in")[0] for line in found] == ["odd_odd_get: 403 email_not_verified"]

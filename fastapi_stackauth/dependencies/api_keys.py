@@ -33,6 +33,18 @@ def read_api_key(connection: HTTPConnection) -> str | None:
     return keys.pop()
 
 
+def required_api_key(connection: HTTPConnection) -> str:
+    """The API key of a request that needs one.
+
+    Raises:
+        AuthError: 401 `authentication_required` without one; `credentials_conflict` as `read_api_key` does.
+    """
+    key = read_api_key(connection)
+    if key is None:
+        raise AuthError("authentication_required")
+    return key
+
+
 def _bearer(value: str) -> str:
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else ""
@@ -61,10 +73,7 @@ class ApiKeyTeam(Secured):
         """The team, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        key = read_api_key(connection)
-        if key is None:
-            raise AuthError("authentication_required")
-        team = await stack.api_keys.team(key)
+        team = await stack.api_keys.team(required_api_key(connection))
         await stack.revocations.follow()  # what other workers say is out of date is heard here too
         return team
 

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.dependencies.api_keys import read_api_key, refuse_scopes
+from fastapi_stackauth.dependencies.api_keys import read_api_key, refuse_scopes, required_api_key
 from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked, Demand
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
@@ -241,10 +241,7 @@ class ApiKeyUser(_Demand):
         """The user, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        key = read_api_key(connection)
-        if key is None:
-            raise AuthError("authentication_required")
-        user = (await resolve_api_key(connection, stack, key)).user
+        user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is refused
         if refusal := self._kind_refusal(user):
             raise refusal
