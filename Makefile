@@ -8,7 +8,7 @@ TOOLS := .venv/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop format lock clean
+.PHONY: help demo test check interop docs format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: $(READY) ## lint, formatting, types, import ranks
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
+
+docs: $(READY) ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # the variable silences an advertisement
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
