@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from fastapi_stackauth.emulator import emulator
 from fastapi_stackauth.emulator.serving import bind, served
 
@@ -21,7 +23,8 @@ MADE = HERE / "guide.made.mjs"
 
 BEFORE = """
 import assert from "node:assert/strict";
-const { API, STACK_PROJECT_ID: PROJECT_ID, STACK_PUBLISHABLE_CLIENT_KEY: PUBLISHABLE_CLIENT_KEY, STACK_API_URL: AUTH_SERVER } = process.env;
+const { API, STACK_PROJECT_ID: PROJECT_ID, STACK_API_URL: AUTH_SERVER } = process.env;
+const PUBLISHABLE_CLIENT_KEY = process.env.STACK_PUBLISHABLE_CLIENT_KEY;
 """
 AFTER = """
 await assert.rejects(call("/notes"), { code: "authentication_required", status: 401 });
@@ -44,6 +47,7 @@ async def main() -> int:
     async with emulator() as server:
         os.environ.update(server.environment())
         app = (await run(GUIDE))["app"]
+        assert isinstance(app, FastAPI)
         listener = bind("127.0.0.1", 0)
         address = f"http://localhost:{listener.getsockname()[1]}"
         async with served([(app, listener)]):
