@@ -1,6 +1,7 @@
 """What the docs say is true: their code runs, their tables are complete, their links lead somewhere."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -67,3 +68,15 @@ def test_the_readmes_commands_exist_in_the_makefile():
 def test_the_example_is_short_enough_to_be_read():
     lines = sum(len(path.read_text("utf-8").splitlines()) for path in (ROOT / "example_app").rglob("*.py"))
     assert lines < 120
+
+
+def test_the_badges_are_true():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    versions = [each.rpartition(" :: ")[2] for each in project["project"]["classifiers"] if "Python :: 3." in each]
+    facts = {
+        "python": f"python: {versions[0]} to {versions[-1]}",
+        "types": "types: mypy strict" if project["tool"]["mypy"]["strict"] else "",
+        "licence": f"licence: {project['project']['license']}",
+    }
+    for name, fact in facts.items():
+        assert f"<title>{fact}</title>" in (ROOT / f"docs/badges/{name}.svg").read_text("utf-8")
