@@ -58,7 +58,7 @@ TOKEN_REFUSED = Kind("token_refused", "verifier", (INFO,), labels=("code",), fie
 CREDENTIALS_REFUSED = Kind("credentials_refused", "identity", (INFO,), labels=("code",), fields=("reason",))
 API_KEY_VERIFIED = Kind("api_key_verified", "api_keys", labels=("cache", "owner"))
 API_KEY_REFUSED = Kind("api_key_refused", "api_keys", (INFO,), labels=("owner",), fields=("reason",))
-CLOCK_SKEW = Kind("clock_skew", "sessions", (WARNING,), fields=("seconds",))
+CLOCK_SKEW = Kind("clock_skew", "sessions", (ERROR,), fields=("seconds",))
 ERROR_ANSWERED = Kind(
     "error_answered", "", (INFO, WARNING, ERROR), labels=("status", "code"), fields=("detail", "instance")
 )
@@ -121,6 +121,12 @@ class Event:
     name: str
     labels: Mapping[str, str]
     fields: Mapping[str, Value]
+
+    @property
+    def duration(self) -> float:
+        """Seconds that it took; 0 for what takes none."""
+        seconds = self.fields.get("duration")
+        return seconds if isinstance(seconds, float) else 0.0
 
     def __str__(self) -> str:
         """As its log line says it."""
