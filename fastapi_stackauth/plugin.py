@@ -25,6 +25,7 @@ from fastapi_stackauth.credentials import (
 )
 from fastapi_stackauth.dependencies import Optionally, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
 from fastapi_stackauth.installed import STATE_KEY
@@ -122,17 +123,18 @@ class StackAuth:
         self.settings = Settings.load(options)
         self.clock = clock
         self.sources = tuple(sources) if sources is not None else _default_sources(self.settings)
-        self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport)
-        self.storage = _storage(self.settings, clock)
-        self.revocations = Revocations(self.settings, self.storage, clock)
+        self.events = Events()
+        self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport, events=self.events)
+        self.storage = _storage(self.settings, clock, self.events)
+        self.revocations = Revocations(self.settings, self.storage, clock, self.events)
         self.verifier = Verifier(self.settings, self.client, clock=clock, revocations=self.revocations)
         self.api_keys = ApiKeys(self.settings, self.client, self.storage, clock)
         self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
         self.project = CurrentProject(self.client, clock)
-        self.limiter = AttemptLimiter(self.settings)
+        self.limiter = AttemptLimiter(self.settings, self.events)
         self.authorization = Authorization(self.settings, self.client, clock)
         self.revocations.on_forget = self._forget
-        self.live_sessions = LiveSessions(self._session_times, clock)
+        self.live_sessions = LiveSessions(self._session_times, clock, self.events)
 
     def __repr__(self) -> str:
         return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
@@ -270,10 +272,10 @@ class StackAuth:
         return {session.id: session.created_at for session in sessions}
 
 
-def _storage(settings: Settings, clock: Callable[[], float]) -> Storage:
+def _storage(settings: Settings, clock: Callable[[], float], events: Events) -> Storage:
     if settings.redis_url is None:
         return MemoryStorage(clock)
-    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock)
+    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock, events)
 
 
 def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:

@@ -36,6 +36,7 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     UnexpectedAnswer,
 )
+from fastapi_stackauth.events import SIGN_IN_FAILED, code_of
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import BotChallenge
@@ -43,7 +44,7 @@ from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
 from fastapi_stackauth.routers import flows, oauth_app
 from fastapi_stackauth.routers.bot_challenge import challenge_in_query
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import deliver, first_factor
+from fastapi_stackauth.routers.delivery import deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
@@ -116,7 +117,7 @@ async def authorize(
         flow = Flow.begin(provider, "authenticate", return_to)
         location = await _location(request, stack, client, flow, scope, challenge)
     except StackAuthError as error:
-        return _failed(error, return_to)
+        return _failed(error, return_to, stack)
     return RedirectResponse(location, 303)
 
 
@@ -187,7 +188,7 @@ async def callback(
     except SecondFactorRequired:
         return _sent_on(begun, stack, mfa="required")
     except StackAuthError as failure:
-        return _failed(failure, allowed_redirect(begun.return_to, stack.settings))
+        return _failed(failure, allowed_redirect(begun.return_to, stack.settings), stack)
     return _sent_on(begun, stack)
 
 
@@ -250,23 +251,25 @@ def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
 async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: str) -> None:
     client = await client_of(request, stack)
     redirect_uri = stack.settings.require_app_url("OAuth") + request.scope["path"]
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         tokens = await client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=begun.verifier)
-    deliver(request, stack, sign_in_of(tokens), is_new_user=False)
+    deliver(request, stack, sign_in_of(tokens), TAG)
 
 
 def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
     """What came back instead of a code. Its code is the auth server's own, and nothing else of it is repeated."""
     refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else OAuthFlowInvalid()
-    return _failed(refusal, allowed_redirect(begun.return_to, stack.settings))
+    if begun.kind != "link":
+        stack.events.emit(SIGN_IN_FAILED, method=TAG, code=code_of(refusal))
+    return _failed(refusal, allowed_redirect(begun.return_to, stack.settings), stack)
 
 
-def _failed(error: StackAuthError, return_to: str | None) -> Response:
+def _failed(error: StackAuthError, return_to: str | None, stack: InstalledStack) -> Response:
     """Send the browser back with the error's code; without a place to go, the error is the answer."""
     if isinstance(error, ConfigurationError) or not return_to:
         raise error
     told = meaning_of(error)
-    log_answer(told)
+    log_answer(told, stack.events)
     return RedirectResponse(with_query(return_to, error=told.code), 303)
 
 
