@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from fastapi_stackauth._version import __version__
-from fastapi_stackauth.cli import checks, probes
+from fastapi_stackauth.cli import diagnosis, probes
 from fastapi_stackauth.cli.explanation import explain
 from fastapi_stackauth.cli.findings import Severity
 from fastapi_stackauth.cli.output import Printer
@@ -109,9 +109,9 @@ def doctor(
     try:
         settings = Settings()
     except ValidationError as fault:
-        report = checks.misread(fault)
+        report = diagnosis.misread(fault)
     else:
-        report = checks.diagnose(asyncio.run(probes.gather(settings, text)))
+        report = diagnosis.diagnose(asyncio.run(probes.gather(settings, text)))
     printer = Printer()
     (printer.json if json else printer.report)(report)
     raise typer.Exit(_AFTER_REPORT[report.status])

@@ -1,4 +1,4 @@
-"""What `doctor` learned of the set-up, as data; `probes.py` gathers it, `checks.py` judges it."""
+"""What `doctor` learned of the set-up, as data; `probes.py` gathers it, `diagnosis.py` judges it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,146 +1,29 @@
-"""`doctor`'s judgement: facts in, findings out. Pure; one small function for each thing that may be wrong.
+"""`doctor`'s judgement of what the auth server, and Redis, answered. Pure; facts in, findings out."""
 
-Law: a finding names the cause and what to do. Nothing here shows a key; what others wrote goes through `texts.py`.
-"""
-
-import difflib
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationError
-
 from fastapi_stackauth.cli.facts import Facts, NoAnswer, Outcome, project_of
-from fastapi_stackauth.cli.findings import Finding, Report, error, note, ok, warning
-from fastapi_stackauth.cli.texts import masked, plain
+from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
+from fastapi_stackauth.cli.settings_checks import is_inner, is_loopback
+from fastapi_stackauth.cli.texts import plain
 from fastapi_stackauth.client.answers import Answer
-from fastapi_stackauth.client.caller import is_sendable
-from fastapi_stackauth.cookies import CookiePolicy
-from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.models.account import ProjectConfig
-from fastapi_stackauth.settings import Settings, environment_names, origin_of
+from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.verification.keys import read_key_set
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SKEW_NOISE = 2.0  # seconds: a Date header has whole ones, and the answer took its time
-_PREFIXES = {"publishable_client_key": "pck_", "secret_server_key": "ssk_"}
 _NEED_PUBLISHABLE = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
 _NO_PROJECT = ("CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND")
+_KEY_REFUSED = "The server does not take the {} key: it belongs to another project, or was revoked."
 
 
-def diagnose(facts: Facts) -> Report:
-    """Everything that there is to say of a set-up."""
-    return Report.of(_findings(facts), facts.settings.base_url, facts.settings.project_id)
-
-
-def misread(fault: ValidationError) -> Report:
-    """What there is to say of settings that cannot be read. The values are never shown."""
-    faults = fault.errors(include_input=False, include_url=False, include_context=False)
-    return Report.of(_setting_fault(".".join(map(str, one["loc"])), one["msg"]) for one in faults)
-
-
-def _setting_fault(place: str, message: str) -> Finding:
-    field = place.partition(".")[0]
-    where = f"{environment_names(field)[0]}: " if field in Settings.model_fields else ""
-    advice = "Correct it: the app does not start with it."
-    return error("setting_invalid", where + message.removeprefix("Value error, "), advice)
-
-
-def _findings(facts: Facts) -> Iterator[Finding]:
-    settings = facts.settings
-    yield from environment(facts)
-    yield from project_id(settings)
-    yield from key_forms(settings)
-    yield from address(settings)
-    yield from reached(facts)
-    if _speaks_for_itself(facts.client):
-        yield from clock(facts)
-        yield from project(facts)
-        yield from secret_key(facts)
-        yield from signing_keys(facts)
-        yield from issuers(facts)
-        yield from sign_in(facts)
-    yield from cookies(settings)
-    yield from other_origins(settings)
-    yield from trusted_domain(facts)
-    yield from redis(facts)
-    yield from token(facts)
-
-
-def _speaks_for_itself(outcome: Outcome) -> bool:
+def speaks_for_itself(outcome: Outcome) -> bool:
     """Whether this is the auth server: it names each exchange, or speaks in its own codes (tokens.md §4)."""
     return isinstance(outcome, Answer) and bool(
         outcome.request_id or outcome.known_error or (outcome.status == 200 and project_of(outcome))
     )
-
-
-# --- what the environment says ---------------------------------------------------------------------------
-
-
-def environment(facts: Facts) -> Iterator[Finding]:
-    """Names that contradict each other, and names that nobody reads."""
-    for names in facts.variables.at_odds.values():
-        message = f"{' and '.join(names)} hold different values; {names[0]} counts."
-        yield warning("variables_at_odds", message, f"Keep one of them: unset {', '.join(names[1:])}.")
-    known = [name for field in Settings.model_fields for name in environment_names(field)]
-    for name in facts.variables.unread:
-        stem = name.partition("_")[2]
-        field = stem.lower()
-        meant = environment_names(field)[:1] if field in Settings.model_fields else ()
-        if meant := meant or tuple(difflib.get_close_matches(name, known, 1, 0.85)):
-            yield warning("variable_unknown", f"{name} is set, and nothing reads it.", f"Did you mean {meant[0]}?")
-
-
-def project_id(settings: Settings) -> Iterator[Finding]:
-    """The project's id."""
-    if not settings.project_id:
-        advice = "Set STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) to the id that the auth server's dashboard shows."
-        yield error("project_id_missing", "No project id is set.", advice)
-    elif not (is_sendable(settings.project_id) and is_sendable(settings.branch_id)):
-        message = "Project id or branch id hold a character that no id has, such as a blank."
-        yield error("project_id_form", message, "Copy STACK_PROJECT_ID from the auth server's dashboard.")
-    elif settings.project_id != "internal" and not _UUID.fullmatch(settings.project_id):
-        message = f"The project id {plain(settings.project_id)} is no UUID, as the auth server's ids are."
-        yield warning("project_id_form", message, "Copy STACK_PROJECT_ID from the auth server's dashboard.")
-
-
-def key_forms(settings: Settings) -> Iterator[Finding]:
-    """Keys in the wrong place, and keys that no header can carry."""
-    for field, prefix in _PREFIXES.items():
-        key: SecretStr | None = getattr(settings, field)
-        secret, name = key.get_secret_value() if key else "", environment_names(field)[0]
-        if not secret:
-            continue
-        if not is_sendable(secret):
-            message = f"{name} holds a character that no key has, such as a blank or a line break."
-            yield error("key_unsendable", message, "Copy the key anew, without quotation marks around it.")
-        elif secret.startswith(("pck_", "ssk_", "sak_")) and not secret.startswith(prefix):
-            message = f"{name} holds {masked(secret)}, which is a key of another sort: here belongs {prefix}…"
-            yield error("key_misplaced", message, f"Put the {prefix}… key into {name}.")
-
-
-def address(settings: Settings) -> Iterator[Finding]:
-    """Where the auth server is reached."""
-    parts = urlsplit(settings.base_url)
-    if parts.hostname in ("app.stack-auth.com", "app.hexclave.com"):
-        right = settings.base_url.replace("://app.", "://api.")
-        message = f"{settings.base_url} is the dashboard, not the API."
-        yield error("address_is_dashboard", message, f"Set STACK_API_URL to {right}, or leave it out.")
-    elif parts.scheme == "http" and not _is_inner(parts.hostname or ""):
-        message = f"{settings.base_url} is plain http: keys, tokens and passwords travel readable."
-        yield warning("address_not_encrypted", message, "Set STACK_API_URL to the https address.")
-
-
-def _is_inner(host: str) -> bool:
-    """Whether a host is this machine or of a network that outsiders do not reach, as far as its name says."""
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".internal", ".local", ".lan", ".svc"))
-
-
-# --- the way to the server -------------------------------------------------------------------------------
 
 
 def reached(facts: Facts) -> Iterator[Finding]:
@@ -158,7 +41,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
     elif outcome.status >= 500:
         message = f"{url} answers {outcome.status}."
         yield error("server_fails", message, "See the auth server's log, and the proxy's before it.")
-    elif not _speaks_for_itself(outcome):
+    elif not speaks_for_itself(outcome):
         message = f"{url} answers {outcome.status}, but not as the auth server does."
         advice = (
             "Set STACK_API_URL to the auth server's own address, without /api/v1 and without a path of another app."
@@ -247,9 +130,6 @@ def project(facts: Facts) -> Iterator[Finding]:
         yield _refuses(outcome, "as a front end")
 
 
-_KEY_REFUSED = "The server does not take the {} key: it belongs to another project, or was revoked."
-
-
 def _publishable_demanded(settings: Settings) -> Iterator[Finding]:
     message, advice = "The project demands a publishable key, and none is set.", "Set STACK_PUBLISHABLE_CLIENT_KEY."
     if settings.secret_server_key:
@@ -264,9 +144,14 @@ def _refuses(outcome: Answer, who: str) -> Finding:
     return error("server_refuses_app", message, "Look the code up in docs/errors.md.")
 
 
+def config_of(facts: Facts) -> ProjectConfig | None:
+    found = project_of(facts.client, facts.server)
+    return found.config if found else None
+
+
 def secret_key(facts: Facts) -> Iterator[Finding]:
     """Whether there is a secret key where one is needed, and whether the server takes it."""
-    outcome, config = facts.server, _config(facts)
+    outcome, config = facts.server, config_of(facts)
     if facts.settings.secret_server_key is None:
         if config and (config.allow_user_api_keys or config.allow_team_api_keys):
             message = "No secret key is set: API keys, which this project allows, cannot be checked."
@@ -321,7 +206,7 @@ def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
 def issuers(facts: Facts) -> Iterator[Finding]:
     """Whether this app accepts the issuer that the server names in its tokens."""
     settings = facts.settings
-    if not settings.project_id:
+    if config_of(facts) is None:
         return
     accepted = sorted({origin_of(issuer) for issuer in settings.issuer_kinds})
     own = facts.names_itself
@@ -335,7 +220,7 @@ def issuers(facts: Facts) -> Iterator[Finding]:
     else:
         host = urlsplit(settings.base_url).hostname or ""
         advice = "Give a token to see: fastapi-stackauth doctor --token < token.txt"
-        if _is_inner(host) and not settings.app_url_is_loopback and not settings.issuers:
+        if is_inner(host) and not is_loopback(host) and not settings.issuers:
             message = f"The server is reached under the inner name {host}; its tokens may name an outer one."
             yield note("issuer_unknown", message, f"Set STACK_ISSUERS to the outer address. {advice}")
         else:
@@ -347,14 +232,9 @@ def _list(names: list[str]) -> str:
     return " and ".join(names)
 
 
-def _config(facts: Facts) -> ProjectConfig | None:
-    found = project_of(facts.client, facts.server)
-    return found.config if found else None
-
-
 def sign_in(facts: Facts) -> Iterator[Finding]:
     """Whether the project lets anybody in."""
-    if (config := _config(facts)) is None:
+    if (config := config_of(facts)) is None:
         return
     methods = {
         "password": config.credential_enabled,
@@ -378,68 +258,9 @@ def sign_in(facts: Facts) -> Iterator[Finding]:
         yield warning("passkey_alone", message, "Switch another method on as well.")
 
 
-# --- cookies and redirects -------------------------------------------------------------------------------
-
-
-def cookies(settings: Settings) -> Iterator[Finding]:
-    """Whether browsers will keep this app's cookies."""
-    app_url = settings.app_url
-    if app_url is None:
-        message = "app_url is not set: cookie sessions, OAuth, mail links and passkeys cannot be used."
-        yield note("app_url_missing", message, "Set STACK_APP_URL to this app's public origin, if you want them.")
-        return
-    host = urlsplit(app_url).hostname or ""
-    try:
-        policy = CookiePolicy.of(settings)
-    except ConfigurationError:
-        message = f"{app_url} is plain http: browsers keep no Secure cookies there, so no session lasts."
-        yield error("cookies_impossible", message, "Serve the app over https, and set STACK_APP_URL to that.")
-        return
-    domain = (settings.cookie_domain or "").lstrip(".").lower()
-    if domain and host != domain and not host.endswith(f".{domain}"):
-        message = f"The cookie domain {domain} does not cover {host}: browsers throw such cookies away."
-        yield error("cookie_domain_foreign", message, "Set STACK_COOKIE_DOMAIN to a parent of app_url's host.")
-    elif domain and "." not in domain:
-        message = f"The cookie domain {domain} has one label: browsers throw such cookies away."
-        yield error("cookie_domain_foreign", message, "Leave STACK_COOKIE_DOMAIN out.")
-    elif settings.insecure_cookies:
-        message = "insecure_cookies is on: cookies go without Secure. That is for development alone."
-        yield note("cookies_insecure", message, "Leave STACK_INSECURE_COOKIES out where people sign in for real.")
-    else:
-        yield ok("cookies_fit", f"Cookies fit {app_url}; their names begin with {policy.prefix}.")
-    if _is_address(host):
-        message = f"app_url names {host}: browsers refuse passkeys under an address."
-        there = app_url.replace("127.0.0.1", "localhost") if settings.app_url_is_loopback else "a host name"
-        yield note("app_url_is_address", message, f"Set STACK_APP_URL to {there}, if you want passkeys.")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ip_address(host))
-    except ValueError:
-        return False
-
-
-def other_origins(settings: Settings) -> Iterator[Finding]:
-    """Whether pages of the trusted origins can send this app's cookies at all: Lax ones stay within a site."""
-    own = urlsplit(settings.app_url or "")
-    for origin in settings.trusted_origins if settings.app_url else ():
-        other = urlsplit(origin)
-        if other.scheme != own.scheme or _site(other.hostname or "") != _site(own.hostname or ""):
-            message = f"{plain(origin)} is trusted, but looks like another site than {settings.app_url}: browsers send "
-            message += "no SameSite=Lax cookies from there."
-            advice = 'Use a sub-domain of one site, or delivery="body" and bearer tokens for that front end.'
-            yield warning("trusted_origin_other_site", message, advice)
-
-
-def _site(host: str) -> str:
-    """The registrable domain, guessed: the last two labels. An address, or a name without dots, is its own."""
-    return host if _is_address(host) else ".".join(host.rsplit(".", 2)[-2:])
-
-
 def trusted_domain(facts: Facts) -> Iterator[Finding]:
     """Whether the project trusts links to this app; loopback is a switch of its own, which the server does not show."""
-    settings, config = facts.settings, _config(facts)
+    settings, config = facts.settings, config_of(facts)
     if config is None or settings.app_url is None or settings.app_url_is_loopback:
         return
     if not any(_covers(entry.domain, settings.app_url) for entry in config.domains):
