@@ -145,6 +145,7 @@ def _refuses(outcome: Answer, who: str) -> Finding:
 
 
 def config_of(facts: Facts) -> ProjectConfig | None:
+    """What the project allows, where the server told."""
     found = project_of(facts.client, facts.server)
     return found.config if found else None
 
