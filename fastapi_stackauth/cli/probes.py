@@ -63,6 +63,8 @@ async def ask(
 
 def no_answer(failure: BaseException) -> NoAnswer:
     """Why there is no answer, from what was raised and what had caused that."""
+    if isinstance(failure, httpx.ProtocolError):  # what came is no HTTP, whatever raised that
+        return _BROKEN
     causes = list(_causes(failure))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -121,7 +123,7 @@ async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float
     facts = replace(facts, client=await asking.current(Caller()))
     if isinstance(facts.client, NoAnswer):
         return facts
-    facts = replace(facts, skew=skew_of(facts.client, (began + clock()) / 2))
+    facts = replace(facts, skew=skew_of(facts.client, began, clock()))
     if not settings.project_id:
         return facts
     if settings.secret_server_key:
@@ -159,14 +161,19 @@ class _Asking:
         return await ask(self.http, f"{self.settings.base_url}/api/v1{path}", headers, self.settings.timeout)
 
 
-def skew_of(answer: Answer, now: float) -> float | None:
-    """Seconds by which the clock that says `now` is behind the server's (RFC 9110 §6.6.1); None where it says none."""
+def skew_of(answer: Answer, asked: float, answered: float) -> float | None:
+    """Seconds by which this machine's clock is behind the server's at least; below zero: ahead.
+
+    The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
+    due to that is no difference. None where the server says no time.
+    """
     try:
         moment = parsedate_to_datetime(answer.headers["date"]).timestamp()
-        age = float(answer.headers.get("age", "0"))  # a cache on the way kept the answer so long (RFC 9111 §5.1)
+        moment += float(answer.headers.get("age", "0"))  # a cache on the way kept the answer so long (RFC 9111 §5.1)
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    return moment + 0.5 + age - now  # the header has whole seconds, cut off
+    least, most = moment - answered, moment + 1 - asked
+    return least if least > 0 else most if most < 0 else 0.0
 
 
 async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | None:

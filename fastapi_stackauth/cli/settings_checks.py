@@ -58,7 +58,7 @@ def key_forms(settings: Settings) -> Iterator[Finding]:
             message = f"{name} holds a character that no key has, such as a blank or a line break."
             yield error("key_unsendable", message, "Copy the key anew, without quotation marks around it.")
         elif secret.startswith(("pck_", "ssk_", "sak_")) and not secret.startswith(prefix):
-            message = f"{name} holds {masked(secret)}, which is a key of another sort: here belongs {prefix}…"
+            message = f"{name} holds {masked(secret)}, which is a key of another sort."
             yield error("key_misplaced", message, f"Put the {prefix}… key into {name}.")
 
 
