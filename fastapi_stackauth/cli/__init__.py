@@ -14,4 +14,4 @@ def main() -> None:
             raise
         print("fastapi-stackauth: pip install 'fastapi-stackauth[cli]' brings what this needs.", file=sys.stderr)  # noqa: T201 - it is a command
         sys.exit(2)
-    app()
+    app(prog_name="fastapi-stackauth")

@@ -1,5 +1,6 @@
 """The command as people run it: real processes, a real terminal, and what a shell makes of it."""
 
+import itertools
 import json
 import os
 import pty
@@ -11,10 +12,12 @@ import time
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from fastapi_stackauth._version import __version__
+from fastapi_stackauth.cli import main
 from fastapi_stackauth.cli.app import app
 from tests.support.forge import BASE, NOW, PROJECT, Signer, key_set
 
@@ -85,22 +88,18 @@ def test_explain_runs_as_a_process_and_is_plain_through_a_pipe(signer: Signer, t
     result = run(*words, text=signer.token())
     assert (result.returncode, result.stderr) == (0, "")
     assert COLOUR not in result.stdout
-    assert json.loads(run(*words, "--json", text=signer.token()).stdout)["verdict"] == "accepted"
 
 
-def test_doctor_is_coloured_on_a_terminal_and_its_json_is_not(tmp_path: Path):
+def test_doctor_is_coloured_on_a_terminal():
     where = {"STACK_API_URL": "http://127.0.0.1:1", "STACK_APP_URL": f"http://{'long-' * 20}name.example.com"}
     code, shown = on_a_terminal("doctor", **where)
     assert code == 1
     assert COLOUR in shown
     assert "Nothing listens at" in shown
-    code, shown = on_a_terminal("doctor", "--json", **where)
-    assert (code, json.loads(shown)["status"]) == (1, "error")
 
 
-@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_on_a_terminal_that_wants_none(plain: dict[str, str]):
-    _, shown = on_a_terminal("doctor", STACK_API_URL="http://127.0.0.1:1", **plain)
+def test_no_colour_on_a_terminal_that_wants_none():
+    _, shown = on_a_terminal("doctor", STACK_API_URL="http://127.0.0.1:1", NO_COLOR="1")
     assert "Nothing listens at" in shown
     assert "\x1b[3" not in shown
 
@@ -113,32 +112,42 @@ def test_a_token_typed_at_a_terminal_is_not_shown(signer: Signer):
     assert token[:30] not in shown
 
 
-def test_the_emulator_starts_by_this_command_and_says_so_in_its_help():
+def test_the_emulator_starts_by_this_command():
     emulator = subprocess.Popen(
         [*MODULE, "emulator", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert emulator.stdout is not None
-        assert any(line.startswith("Stop with") for line in emulator.stdout)
+        lines = list(itertools.takewhile(lambda line: not line.startswith("Stop with"), emulator.stdout))
+        url = next(line.split()[-1] for line in lines if line.startswith("Look inside"))
+        assert httpx.get(url).status_code == 200
         emulator.send_signal(signal.SIGINT)
         _, errors = emulator.communicate(timeout=60)
         assert (emulator.returncode, errors) == (0, "")
     finally:
         emulator.kill()
-    result = run("emulator", "--help")
-    assert result.returncode == 0
-    assert result.stdout.startswith("usage: fastapi-stackauth emulator ")
-    assert "--rotate-keys" in result.stdout
-    assert run("emulator", "--port", "many").returncode == 2
+
+
+def test_the_emulators_options_are_those_of_the_older_command():
+    result = CliRunner().invoke(app, ["emulator", "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("usage: fastapi-stackauth emulator ")
+    assert "--rotate-keys" in result.output
+    assert CliRunner().invoke(app, ["emulator", "--port", "many"]).exit_code == 2
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_without_its_extra_it_says_what_to_install(missing: str):
-    script = f"import sys; sys.modules[{missing!r}] = None; from fastapi_stackauth.cli import main; main()"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.count("\n") == 1
-    assert "pip install 'fastapi-stackauth[cli]'" in result.stderr
+def test_without_its_extra_it_says_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for module in [name for name in sys.modules if name.startswith("fastapi_stackauth.cli.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert "pip install 'fastapi-stackauth[cli]'" in shown.err
 
 
 def test_the_emulator_without_its_extra_says_what_to_install():
@@ -157,9 +166,8 @@ def test_tokens_and_keys_among_the_arguments_are_never_repeated(signer: Signer, 
         assert secret[5:30] not in result.output
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_can_complete_it(shell: str):
+def test_a_shell_can_complete_it():
     variable = "_FASTAPI_STACKAUTH_COMPLETE"
-    result = run(**{variable: f"source_{shell}"})
+    result = run(**{variable: "source_bash"})
     assert result.returncode == 0
     assert variable in result.stdout
