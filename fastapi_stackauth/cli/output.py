@@ -3,6 +3,8 @@
 Law: rich decides about colour (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`); nothing is read as its markup.
 """
 
+import io
+import sys
 import textwrap
 
 from pydantic import BaseModel
@@ -25,11 +27,13 @@ class Printer:
     """Writes to standard output."""
 
     def __init__(self) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" is no reason to fail
         self._console = Console(highlight=False, markup=False, emoji=False)
 
     def json(self, value: BaseModel) -> None:
         """A value as JSON, never coloured."""
-        self._console.file.write(value.model_dump_json(indent=2) + "\n")
+        self._console.file.write(value.model_dump_json(indent=2, ensure_ascii=True) + "\n")
 
     def report(self, report: Report) -> None:
         """What `doctor` found."""

@@ -125,10 +125,12 @@ def always(status: int, *headers: tuple[bytes, bytes]) -> ASGIApp:
 async def raw(reply: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A port that answers with these bytes and hangs up; None: it keeps silent. Its number."""
 
-    over, handlers = asyncio.Event(), set()
+    over = asyncio.Event()
+    handlers: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.add(asyncio.current_task())
+        if task := asyncio.current_task():
+            handlers.add(task)
         await reader.read(1)
         if reply is None:
             await over.wait()

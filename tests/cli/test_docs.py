@@ -18,7 +18,7 @@ from fastapi_stackauth.cli.explanation import Check, Explanation
 from fastapi_stackauth.cli.findings import Finding, Report
 from fastapi_stackauth.emulator.__main__ import arguments
 from fastapi_stackauth.settings import Settings, environment_names
-from tests.cli.servers import as_it_is, fronted
+from tests.cli.servers import fronted, with_clock
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text("utf-8")
@@ -30,11 +30,11 @@ PROJECT = "6fbd2f27-6d4f-4a3a-9d39-0d6a1b1d3a55"
 def sample(command: str) -> str:
     """The output that the page shows under a command."""
     blocks = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    return next(output for shown, output in blocks if shown.startswith(command))
+    return next(str(output) for shown, output in blocks if shown.startswith(command))
 
 
 async def doctors_sample() -> str:
-    async with fronted(as_it_is, project_id=PROJECT) as environment:
+    async with fronted(with_clock(0), project_id=PROJECT) as environment:
         url = environment["STACK_API_URL"]
         del environment["STACK_SECRET_SERVER_KEY"]
         env = {**NOTHING, **environment, "STACK_APP_URL": "http://notes.example.com"}

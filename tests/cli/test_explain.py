@@ -61,13 +61,20 @@ def mutants(signer: Signer) -> Iterator[str]:
     yield from (f"{header}..{signature}", f"{header}=.{payload}.{signature}", f"{header}.{payload}=.{signature}")
     yield from (good[:-1] + other for other in "AQgw-_=")
     yield f"{header}.{segment(claims(sub='somebody-else'))}.{signature}"
-    for change in ({"alg": "none"}, {"alg": "HS256"}, {"crit": []}, {"kid": ABSENT}, {"kid": "other"}, {"kid": 7}):
-        yield signer.token(header=change)
+    changes: tuple[dict[str, Any], ...] = (
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"crit": []},
+        {"kid": ABSENT},
+        {"kid": "other"},
+        {"kid": 7},
+    )
+    yield from (signer.token(header=change) for change in changes)
     yield from (signer.token(kind) for kind in KINDS)
     for part in (b"[]", b"{", b"null", b'{"a":1,"a":2}', b"\xff"):
         yield signer.compact(part, claims())
         yield signer.compact(signer.header(), part)
-    odd = (ABSENT, None, "", 7, -1, 1.5, True, [], {}, "x", NOW - 9_999, NOW + 9_999, 2**60)
+    odd: tuple[Any, ...] = (ABSENT, None, "", 7, -1, 1.5, True, [], {}, "x", NOW - 9_999, NOW + 9_999, 2**60)
     names = ("sub", "iss", "aud", "exp", "iat", "nbf", "branch_id", "project_id", "is_anonymous", "is_restricted")
     yield from (signer.token(**{name: value}) for name in names for value in odd)
     yield signer.token("anonymous", iss=claims()["iss"])
@@ -188,7 +195,8 @@ def test_its_json_has_the_documented_form(signer: Signer, keys: str):
 
 
 def test_nothing_in_a_token_moves_the_cursor_of_a_terminal(signer: Signer, keys: str):
-    token = signer.token(iss="\x1b]0;owned\x07\x1b[2J", **{"\x1b[31m": "\u202e"})
+    claim: dict[str, Any] = {"\x1b[31m": "\u202e"}
+    token = signer.token(iss="\x1b]0;owned\x07\x1b[2J", **claim)
     result = run(token, "--keys", keys, *AT, "--show-claims")
     assert result.exit_code == 1
     assert not any(character in result.output for character in "\x1b\x07\u202e")
