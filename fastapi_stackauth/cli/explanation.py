@@ -250,7 +250,7 @@ def _signature(reading: _Reading, frame: Frame) -> Iterator[Check]:
     def signature() -> None:
         signed = reading.token[: reading.token.rindex(".")].encode("ascii")
         if not keys[str(key_id)].verify(signed, reading.signature or b""):
-            raise AuthError("token_signature_invalid")
+            raise AuthError("token_signature_invalid", reason="it does not fit that key")
 
     yield _after(reading, ["key_id"], "key", key, detail=f"one of {len(keys)} in the key set")
     needs = ["key", "payload", "signature_form"]

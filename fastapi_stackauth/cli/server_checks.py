@@ -175,7 +175,7 @@ def secret_key(facts: Facts) -> Iterator[Finding]:
 def signing_keys(facts: Facts) -> Iterator[Finding]:
     """Whether the keys that verify tokens can be had, for all kinds of users."""
     outcome = facts.keys
-    if outcome is None or (isinstance(outcome, Answer) and outcome.status == 404):
+    if outcome is None or (isinstance(outcome, Answer) and outcome.status == 404 and config_of(facts) is None):
         return  # there is no such project, which `project` says
     try:
         keys = read_key_set(outcome.json if isinstance(outcome, Answer) else None)

@@ -106,6 +106,18 @@ def without_flags(*unknown: str) -> Front:
     return front
 
 
+def without_keys(app: ASGIApp) -> ASGIApp:
+    """A server behind a proxy that does not let anybody at its key set."""
+
+    async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith("jwks.json"):
+            await answer(send, 404, {"no": "such page"}, [])
+        else:
+            await app(scope, receive, send)
+
+    return fronted
+
+
 async def answer(send: Send, status: int, body: object, headers: list[tuple[bytes, bytes]]) -> None:
     """One answer in JSON."""
     await send({"type": "http.response.start", "status": status, "headers": headers})

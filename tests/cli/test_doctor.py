@@ -17,7 +17,7 @@ from fastapi_stackauth.cli.probes import skew_of
 from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.settings import Settings, environment_names
-from tests.cli.servers import always, as_it_is, fronted, raw, site, untrusted, with_clock, without_flags
+from tests.cli.servers import always, as_it_is, fronted, raw, site, untrusted, with_clock, without_flags, without_keys
 from tests.support.forge import Signer, key_set
 from tests.support.redis_server import RedisServer, free_port
 
@@ -180,6 +180,11 @@ async def test_an_issuer_that_the_server_does_not_show_is_seen_in_a_token(server
     forged = server.issue_token(claims={"iss": "https://auth.example.com/api/v1/projects/x"})["access_token"]
     codes = await found(environment, "--token", text=f"Bearer {forged}")
     assert codes == {"issuer_unknown": "note", "token_issuer_not_allowed": "error"}
+
+
+async def test_a_key_set_that_a_proxy_keeps_back():
+    async with fronted(without_keys) as environment:
+        assert await found({**environment, **APP}) == {"keys_unreadable": "error"}
 
 
 # --- the way to the server -------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def test_later_checks_are_run_although_an_earlier_one_failed(signer: Signer, str
     told = explain(stranger.token(iss="x", exp=1), frame_of(settings, NOW, read_keys(key_set(signer))))
     assert [c.name for c in told.checks if c.status == "fail"] == ["signature", "issuer", "expiry"]
     assert told.code == "token_signature_invalid"
+    assert next(c for c in told.checks if c.name == "signature").detail == "it does not fit that key"
 
 
 # --- the command -----------------------------------------------------------------------------------------
