@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -208,3 +209,24 @@ def test_no_return_to_and_no_claimed_host_changes_where_a_browser_is_sent(return
     answer = house().call("GET", "/auth/oauth/github/authorize", params=query, headers=hosts)
     check(answer, sent_away=True)
     assert "evil" not in answer.headers.get("location", "")
+
+
+# --- what was found once ---
+
+
+@pytest.mark.parametrize("token", ["a\r\nset-cookie: b=c", "a; Domain=example.com", "a, b", "é", "\x00"])
+@pytest.mark.parametrize("member", ["access_token", "refresh_token"])
+def test_no_token_of_the_auth_server_writes_into_a_header(member: str, token: str):
+    signed_in = {**real_answer("POST", "/api/v1/auth/password/sign-in"), member: token}
+    house().server.answer = (200, [], written(signed_in))
+    body = {"email": "ada@example.com", "password": "correct horse"}
+    answer = house().call("POST", "/auth/password/sign-in", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("location", ["http://[", "javascript:alert(1)", "//["])
+def test_an_address_that_is_none_is_an_unexpected_answer(location: str):
+    house().server.answer = (200, [], written({"location": location}))
+    answer = house().call("GET", "/auth/oauth/github/authorize")
+    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
