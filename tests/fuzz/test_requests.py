@@ -35,9 +35,7 @@ def test_any_headers_and_query_give_a_credential_none_or_a_refusal(headers: Head
 
 def everything_on(keys: str = "ok") -> tuple[World, FastAPI]:
     """An app with every source there is, a page to sign in at, and protected and optional endpoints."""
-    world = World.make(
-        SIGNER, sources=SOURCES, jwks_cooldown=1, app_url=APP_URL, sign_in_url="/sign-in", fallback_ttl=0.0
-    )
+    world = World.make(SIGNER, sources=SOURCES, jwks_timeout=20, app_url=APP_URL, sign_in_url="/sign-in")
     world.server.keys, world.server.me = keys, "unparsable"
     app = world.app()
 
