@@ -8,7 +8,7 @@ TOOLS := .venv/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop format lock clean
+.PHONY: help demo test fuzz check audit interop format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +32,17 @@ demo: $(READY) ## run the example app on an embedded auth server
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
+fuzz: $(READY) ## run the property tests with thousands of new examples each (about half an hour)
+	$(BIN)/python -m pytest tests/fuzz -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
+
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+audit: $(READY) ## look the pinned dependencies up in published advisories
+	@$(BIN)/python tests/audit.py
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py

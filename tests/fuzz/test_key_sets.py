@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_stackauth import AuthError
 from fastapi_stackauth.errors import AuthServerMisconfigured, VerificationUnavailable
-from fastapi_stackauth.verification.keys import read_key_set
+from fastapi_stackauth.verification.keys import VerificationKey, read_key_set
 from tests.fuzz.server import ANSWERS, RawServer
 from tests.fuzz.strategies import EDITS, JSON, SIGNER, edited, written
 from tests.support.forge import Signer, key_set
@@ -76,3 +77,40 @@ def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, d
         await world.stack.aclose()
 
     asyncio.run(go())
+
+
+# --- what a key must be ---
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"use": "enc"},
+        {"alg": "ES384"},
+        {"alg": "HS256"},
+        {"kty": "RSA"},
+        {"crv": "P-384"},
+        {"x": SIGNER.jwk["x"] + "="},
+        {"y": "AA" + SIGNER.jwk["y"]},
+        {"kid": 1},
+    ],
+    ids=str,
+)
+def test_a_key_for_anything_else_verifies_nothing(odd: dict[str, Any]):
+    """Each alone in its set: beside a good key of the same id it could hide."""
+    with pytest.raises(ValueError, match="no usable key"):
+        read_key_set({"keys": [{**SIGNER.jwk, **odd}]})
+
+
+class _Asked:
+    """A key that must not be asked."""
+
+    def verify(self, signing_input: bytes, signature: bytes) -> bool:
+        raise AssertionError("the form comes first")
+
+
+@pytest.mark.parametrize("length", [0, 63, 65, 66, 128])
+def test_a_signature_of_another_length_is_refused_before_any_library_sees_it(length: int):
+    """python-jose measures it too. Form is for this library to judge, whatever a later release of that one does."""
+    key = VerificationKey("key-1", frozenset(), (_Asked(),))  # type: ignore[arg-type]  # a real key would hide who refuses
+    assert not key.verify(b"x", bytes(length))

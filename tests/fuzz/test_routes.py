@@ -147,7 +147,10 @@ def ask(route: tuple[str, Route], answer: Answer | Callable[[str, str], Answer])
     house().server.answer = answer
     headers = [BEARER, *KEPT] if operation.secured else KEPT
     path = prefix + operation.concrete
-    check(house().call(operation.method, path, json=operation.body, headers=headers), sent_away=operation.operation_id.endswith("oauth_authorize"))
+    check(
+        house().call(operation.method, path, json=operation.body, headers=headers),
+        sent_away=operation.operation_id.endswith("oauth_authorize"),
+    )
 
 
 @given(ROUTES, ANSWERS)

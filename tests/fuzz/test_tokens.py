@@ -52,11 +52,12 @@ def refused(verifier: Real | World, token: str) -> bool:
     """Whether a token is refused as a bad token is; any other error is raised."""
     try:
         verifier.user(token) if isinstance(verifier, Real) else asyncio.run(verifier.verify(token))
-    except AuthError as refusal:
-        assert refusal.status_code == 401
-        assert refusal.code.startswith("token_")
-        return True
-    return False
+    except AuthError as error:
+        refusal = error
+    else:
+        return False
+    assert (refusal.status_code, refusal.code[:6]) == (401, "token_")
+    return True
 
 
 def decoded(part: str) -> bytes:
