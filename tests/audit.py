@@ -1,7 +1,7 @@
 """`make audit`: the pinned versions against the advisories that are published now, where these can be reached.
 
-pip-audit stays in a folder of its own. Asked of a package index that knows no advisories it finds nothing and calls that
-well, so the OSV database is asked, whose silence is an error.
+pip-audit stays in a folder of its own. Asked of a package index that knows no advisories it finds nothing and calls
+that well, so the OSV database is asked, whose silence is an error.
 """
 
 import json
@@ -15,8 +15,8 @@ PLACE = ROOT / ".venv" / "audit"
 ACCEPTED = {"CVE-2024-23342": "ecdsa: nothing of it is used (docs/security.md)"}
 NOT_REACHED = (
     "The advisory service cannot be reached from here, so nothing was looked up.\n"
-    "What is known of the dependencies stands in docs/security.md; `make test` holds the lower bounds and constraints.txt"
-    " to it (tests/test_security_page.py)."
+    "What is known of the dependencies stands in docs/security.md; `make test` holds the lower bounds and\n"
+    "constraints.txt to it (tests/test_security_page.py)."
 )
 
 
@@ -25,16 +25,8 @@ def pip_audit() -> Path:
     program = PLACE / "bin" / "pip-audit"
     if not program.exists():
         venv.create(PLACE, with_pip=True)
-        install = [
-            PLACE / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "pip-audit",
-        ]
-        subprocess.run(install, check=True)
+        pip = [str(PLACE / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "pip-audit"], check=True)
     return program
 
 
@@ -61,7 +53,7 @@ def main() -> int:
         "--progress-spinner",
         "off",
     ]
-    command = [pip_audit(), "--requirement", ROOT / "constraints.txt", *options]
+    command = [str(pip_audit()), "--requirement", str(ROOT / "constraints.txt"), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         found = findings(run.stdout)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # its stubs are another package
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel

@@ -133,7 +133,8 @@ def written_anew(draw: st.DrawFn, token: str) -> str:
 def made_of_a_real_token(draw: st.DrawFn) -> str:
     token = draw(st.sampled_from(real().tokens))
     ways = (of_other_bytes, of_other_claims, of_other_signature, of_two, written_anew)
-    return draw(st.one_of(*(way(token) for way in ways)))
+    made: str = draw(st.one_of(*(way(token) for way in ways)))
+    return made
 
 
 # --- what holds ---

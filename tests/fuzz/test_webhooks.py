@@ -1,6 +1,7 @@
 """Whatever is posted to the webhook route: handled where the auth server signed it, else refused by a code."""
 
 import asyncio
+import hmac
 from itertools import count
 from typing import Any
 
@@ -87,16 +88,14 @@ def test_any_header_in_place_of_a_right_one_is_refused(changes: list[tuple[str, 
 
 def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
     """Looked at through what does the comparing: no time that a test could measure is worth believing."""
-    from fastapi_stackauth import signatures
-
-    compared: list[tuple[bytes, bytes]] = []
-    compare = signatures.hmac.compare_digest
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
 
     def watched(one: bytes, other: bytes) -> bool:
-        compared.append((one, other))
+        compared.append(other)
         return compare(one, other)
 
-    monkeypatch.setattr(signatures.hmac, "compare_digest", watched)
+    monkeypatch.setattr(hmac, "compare_digest", watched)
     headers = {**signed(b"{}", SECRET, next(MESSAGES), NOW), "svix-signature": "v1,AAAA"}
     assert post(b"{}", headers)[0] == 400
-    assert [theirs for _, theirs in compared] == [b"AAAA"]
+    assert compared == [b"AAAA"]
