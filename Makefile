@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check interop docs format lock clean
+.PHONY: help demo test test-all test-lowest dist-check check interop docs format lock clean fuzz audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,17 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
 	$(BIN)/python tests/dist_check.py
 
+fuzz: $(READY) ## run the property tests with thousands of new examples each (about half an hour)
+	$(BIN)/python -m pytest tests/fuzz -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
+
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+audit: $(READY) ## look the pinned dependencies up in published advisories
+	@$(BIN)/python tests/audit.py
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py

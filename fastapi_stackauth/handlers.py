@@ -18,6 +18,7 @@ from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
 
 def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
@@ -67,8 +68,9 @@ def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: S
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
     if not page or SCOPE_KEY in connection.scope:
         return None
-    query = connection.url.query
-    return_to = quote(connection.url.path + (f"?{query}" if query else ""), safe="")
+    # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
+    query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
+    return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
     separator = "&" if "?" in settings.sign_in_url else "?"
     return f"{settings.sign_in_url}{separator}return_to={return_to}"
 

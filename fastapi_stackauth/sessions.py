@@ -91,13 +91,15 @@ class Sessions:
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            SessionTooLarge: where a token does not fit into a cookie.
+            SessionTooLarge, UnexpectedAnswer: where a token does not fit into a cookie, or is none.
             ConfigurationError: where `app_url` is missing.
         """
         self.site.check(connection.scope)
         policy, max_age, queue = self.policy, self._settings.session_max_age, cookies_of(connection.scope)
-        queue.set(policy.name(ACCESS), policy.set(ACCESS, tokens.access_token, max_age))
-        queue.set(policy.name(REFRESH), policy.set(REFRESH, tokens.refresh_token, max_age))
+        access = policy.set(ACCESS, tokens.access_token, max_age)
+        refresh = policy.set(REFRESH, tokens.refresh_token, max_age)
+        queue.set(policy.name(ACCESS), access)
+        queue.set(policy.name(REFRESH), refresh)
 
     async def end(self, connection: HTTPConnection) -> None:
         """Sign the browser out: the session ends at the auth server, and the cookies go even where that fails.

@@ -118,7 +118,7 @@ class _Receiver:
             raise
         event = _event(body, envelope)
         # The same message goes to each endpoint, and each has a path or a secret of its own.
-        endpoint = hashlib.sha256(request.url.path.encode() + b" " + key).hexdigest()[:16]
+        endpoint = hashlib.sha256(request.scope["path"].encode() + b" " + key).hexdigest()[:16]
         claim = f"webhook:{endpoint}:{envelope.message_id}"
         if await self._claim(claim):
             await self._handle(event, claim)

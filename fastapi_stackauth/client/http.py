@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -109,7 +110,11 @@ class Http:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
         # Connecting ends well before the deadline: one that is cancelled in a TLS handshake leaves its socket open.
         timeout = httpx.Timeout(self._timeout, connect=self._timeout / 2)
-        return httpx.AsyncClient(transport=self._transport, limits=limits, timeout=timeout, follow_redirects=False)
+        # One pool serves everybody: a cookie that the server sets for one caller must not travel with another's call.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return httpx.AsyncClient(
+            transport=self._transport, limits=limits, timeout=timeout, follow_redirects=False, cookies=no_cookies
+        )
 
     def _tell(self, call: Call, course: _Course, error: str | None) -> None:
         self._events.emit(

@@ -49,6 +49,7 @@ from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, P
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of
+from fastapi_stackauth.settings import origin_of
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
@@ -224,12 +225,23 @@ async def _location(
             raise
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
         location = client.oauth.authorize_url(flow.provider, **query)
-    if urlsplit(location).scheme not in ("http", "https"):
-        raise UnexpectedAnswer
+    _check_web_address(location)
     for left in flows.open_flows(request, stack, FLOW)[: -OPEN_FLOWS + 1]:
         flows.forget(request, stack, left)
     flows.remember(request, stack, FLOW + flow.id, asdict(flow), FLOW_SECONDS)
     return location
+
+
+def _check_web_address(location: str) -> None:
+    """Return where a browser can be sent to this address.
+
+    Raises:
+        UnexpectedAnswer: the server gave something else.
+    """
+    try:
+        origin_of(location)
+    except ValueError:
+        raise UnexpectedAnswer from None
 
 
 def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
