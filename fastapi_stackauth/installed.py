@@ -1,8 +1,9 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.api_keys import ApiKeys
@@ -21,6 +22,7 @@ from fastapi_stackauth.verification.verifier import Verifier
 
 STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
+_ALL_KEY = "stack_auths"
 
 
 class InstalledStack(Protocol):
@@ -105,3 +107,15 @@ def stack_of(connection: HTTPConnection) -> InstalledStack:
             "A mounted FastAPI app is an app of its own and needs its own install."
         )
     return stack  # type: ignore[no-any-return]  # an app's state is untyped; `install` puts a stack there
+
+
+def remember(app: Starlette, stack: InstalledStack) -> None:
+    """Note that a stack is installed on an app."""
+    if all(other is not stack for other in stacks_of_app(app)):
+        setattr(app.state, _ALL_KEY, (*stacks_of_app(app), stack))
+
+
+def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
+    """Every stack installed on this app, in order; apps mounted in it have their own."""
+    installed: tuple[Any, ...] = getattr(app.state, _ALL_KEY, ())
+    return installed
