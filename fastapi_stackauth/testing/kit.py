@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.installed import stacks_of_app
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.sessions import CookieMiddleware
+from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.testing.clients import NO_SITE, Clients, SyncClients
 from fastapi_stackauth.testing.clock import Clock
 from fastapi_stackauth.testing.mail import Outbox
@@ -98,6 +98,7 @@ class Kit:
         self._projects[id(stack)] = emulator.project_id
         self._blocks.enter_context(block)
         self._stacks.append(stack)
+        _trust(emulator, stack.settings)
 
     def _chosen(self, app: FastAPI | None) -> FastAPI:
         if app is not None:
@@ -134,6 +135,15 @@ def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
         "redis_url": None,
         "webhook_secrets": (emulator.webhook_secret,),
     }
+
+
+def _trust(emulator: "Emulator", settings: Settings) -> None:
+    """Name the app's addresses in its project, as one does in the dashboard: links and redirects may lead there."""
+    domains = list(emulator.project.config["domains"])
+    wanted = [settings.app_url, *settings.trusted_origins, *settings.redirect_urls]
+    origins = [origin_of(address) for address in wanted if address and address.startswith(("http://", "https://"))]
+    new = dict.fromkeys(origin for origin in origins if all(origin != domain["domain"] for domain in domains))
+    emulator.configure(domains=[*domains, *({"domain": origin} for origin in new)])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pyotp
@@ -58,7 +59,6 @@ class Users:
     def __init__(self, emulator: "Emulator", forget: Callable[[str, str], None] = lambda *_: None) -> None:
         self._emulator = emulator
         self._forget = forget
-        self._count = 0
 
     def __call__(
         self,
@@ -183,9 +183,16 @@ class Users:
             if email is not None:
                 raise ValueError("an anonymous user has no e-mail address")
             return {"is_anonymous": True}
-        self._count += 1
-        address = {"primary_email": email or f"user{self._count}@example.com", "primary_email_verified": email_verified}
-        return {**address, "restricted_by_admin": kind is TokenKind.RESTRICTED}
+        return {
+            "primary_email": email or self._new_address(),
+            "primary_email_verified": email_verified,
+            "restricted_by_admin": kind is TokenKind.RESTRICTED,
+        }
+
+    def _new_address(self) -> str:
+        users, project_id = self._emulator.store.users, self._emulator.project_id
+        addresses = (f"user{number}@example.com" for number in count(1))
+        return next(address for address in addresses if users.by_auth_email(project_id, address) is None)
 
     def _define(self, permissions: Iterable[str], scope: str) -> None:
         shelf = self._emulator.store.permissions
