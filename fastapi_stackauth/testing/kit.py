@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -77,8 +78,7 @@ class Kit:
         """
         if id(stack) not in self._projects:
             raise ConfigurationError("This StackAuth is not installed on an app under test.")
-        view = type(self).__new__(type(self))
-        vars(view).update(vars(self))
+        view = copy(self)
         view._speak_of(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
         return view
 
