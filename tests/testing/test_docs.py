@@ -7,19 +7,19 @@ import pytest
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.testing import emulated
-from tests.test_docs import code_blocks
+from tests.docs.blocks import ROOT, blocks
 
 pytest_plugins = ["pytester"]
 LOADED = (Emulator, emulated)  # pytester forgets what an inner run imports first
-PAGE = "docs/testing.md"
+PAGE = ROOT / "docs/testing.md"
 TWENTY_LINES = 20
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> list[str]:
     """The app, the settings and each further block as a test file; their names."""
-    app, *tests = code_blocks(PAGE, "python")
-    (settings,) = code_blocks(PAGE, "toml")
+    app, *tests = (block.text for block in blocks(PAGE, "python"))
+    (settings,) = (block.text for block in blocks(PAGE, "toml"))
     pytester.makepyfile(myapp=app)
     pytester.path.joinpath("pyproject.toml").write_text(settings)
     names = [f"test_block_{number}.py" for number in range(len(tests))]
