@@ -187,9 +187,10 @@ class Emulator:
         Keys stay: the project's, and those that sign.
         """
         with self.store.transaction():
+            kept = (self.project_id, self.store.projects.default_id())
             for project in self.store.projects.all():
                 self.store.projects.empty(project.id)
-                if project.id != self.project_id:
+                if project.id not in kept:
                     self.store.projects.delete(project.id)
             self.store.projects.restore(self.project, self._config)
         self.server.webhooks.clear(self.project_id)

@@ -104,9 +104,7 @@ def dress(stack: StackAuth, user: Person | str | None, by: By) -> Dress:
     """
     origin = stack.settings.app_url or NO_SITE
     headers = {"origin": origin}
-    access, refresh = (
-        (user, "") if isinstance(user, str) else (user.access_token, user.refresh_token) if user else ("", "")
-    )
+    access, refresh = _tokens(user)
     cookies: dict[str, str] = {}
     if by == "cookie":
         policy = CookiePolicy.of(stack.settings)
@@ -115,6 +113,12 @@ def dress(stack: StackAuth, user: Person | str | None, by: By) -> Dress:
     elif access:
         headers["authorization"] = f"Bearer {access}"
     return Dress(urlsplit(origin)._replace(scheme="https").geturl(), headers, cookies)
+
+
+def _tokens(user: Person | str | None) -> tuple[str, str]:
+    if isinstance(user, str):
+        return user, ""
+    return (user.access_token, user.refresh_token) if user else ("", "")
 
 
 class Clients:

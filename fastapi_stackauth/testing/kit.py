@@ -90,15 +90,14 @@ class Kit:
     def _connect(self, stack: StackAuth) -> None:
         """Point a stack at the emulator, which takes over its project id: several stacks keep projects of their own."""
         emulator = self._server.for_project(stack.settings.project_id or self._server.project_id)
-        if not self._stacks:
-            self._speak_of(emulator)
         options = overrides(stack.settings, emulator)
         transport = httpx.ASGITransport(emulator.app)
-        block = stack.reconfigured(transport=transport, clock=emulator.clock.now, **options)
-        self._projects[id(stack)] = emulator.project_id
-        self._blocks.enter_context(block)
-        self._stacks.append(stack)
+        self._blocks.enter_context(stack.reconfigured(transport=transport, clock=emulator.clock.now, **options))
         _trust(emulator, stack.settings)
+        self._projects[id(stack)] = emulator.project_id
+        self._stacks.append(stack)
+        if len(self._stacks) == 1:
+            self._speak_of(self._server.for_project(emulator.project_id))  # which resets to what it is now
 
     def _chosen(self, app: FastAPI | None) -> FastAPI:
         if app is not None:

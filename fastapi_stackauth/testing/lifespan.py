@@ -65,3 +65,5 @@ class Lifespan:
             if started.done():
                 raise
             started.set_exception(error)
+        if not started.done():
+            started.set_exception(RuntimeError("the app's lifespan ended before the app had started"))

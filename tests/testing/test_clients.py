@@ -158,6 +158,14 @@ async def test_an_app_that_fails_to_start_or_to_stop_says_why(stack_kit: Kit):
             pass
 
 
+async def test_an_app_that_never_starts_is_not_waited_for():
+    async def silent(scope: object, receive: object, send: object) -> None:
+        """An app without a lifespan."""
+
+    with pytest.raises(RuntimeError, match="before the app had started"):
+        await Lifespan(silent).enter()
+
+
 def test_sync_clients_send_bodies_and_raise_what_the_app_raises(stack_sync_client: SyncClients):
     client = stack_sync_client()
     sent = client.post("/echo", content=b"hello").json()

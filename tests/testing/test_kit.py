@@ -229,6 +229,21 @@ def test_each_test_begins_anew(stack_kit: Kit, stack: StackAuth, _: int):
     assert statuses[-1] == 429
 
 
+@pytest.mark.parametrize("_", range(2))
+def test_an_emulator_may_be_reset_within_a_test(stack_kit: Kit, _: int):
+    stack_kit.user(email="ada@example.com")
+    stack_kit.emulator.reset()
+    stack_kit.user(email="ada@example.com", password="correct horse")
+    assert stack_kit.sync_client().post("/auth/password/forgot", json={"email": "ada@example.com"}).is_success
+    assert stack_kit.outbox.latest().kind == "password_reset"
+
+
+def test_a_seed_fills_the_apps_project(stack_kit: Kit):
+    stack_kit.emulator.seed({"users": [{"primary_email": "ada@example.com", "password": "correct horse"}]})
+    credentials = {"email": "ada@example.com", "password": "correct horse"}
+    assert stack_kit.sync_client().post("/browser/password/sign-in", json=credentials).status_code == 200
+
+
 async def test_faults_of_the_auth_server_reach_the_app(stack_kit: Kit):
     client: httpx.AsyncClient = stack_kit.client(stack_kit.user())
     control = httpx.ASGITransport(stack_kit.emulator.app)
