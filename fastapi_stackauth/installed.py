@@ -1,8 +1,9 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.api_keys import ApiKeys
@@ -24,6 +25,7 @@ STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
 RESOLUTIONS_KEY = "stack_auth_resolutions"
 UNRESOLVED_KEY = "stack_auth_unresolved"
+_ALL_KEY = "stack_auths"
 
 
 class InstalledStack(Protocol):
@@ -121,3 +123,15 @@ def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
     asked = state.get(UNRESOLVED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
     default: InstalledStack | None = getattr(connection.scope["app"].state, STATE_KEY, None)
     return connection.scope.get(SCOPE_KEY) or asked or default
+
+
+def remember(app: Starlette, stack: InstalledStack) -> None:
+    """Note that a stack is installed on an app."""
+    if all(other is not stack for other in stacks_of_app(app)):
+        setattr(app.state, _ALL_KEY, (*stacks_of_app(app), stack))
+
+
+def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
+    """Every stack installed on this app, in order; apps mounted in it have their own."""
+    installed: tuple[Any, ...] = getattr(app.state, _ALL_KEY, ())
+    return installed

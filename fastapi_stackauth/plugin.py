@@ -1,8 +1,8 @@
 """`StackAuth`: the composition root. The only file that knows all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -28,7 +28,7 @@ from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
-from fastapi_stackauth.installed import STATE_KEY
+from fastapi_stackauth.installed import STATE_KEY, remember
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.project import CurrentProject
@@ -120,11 +120,17 @@ class StackAuth:
         clock: Callable[[], float] = time.time,
         **options: Unpack[Options],
     ) -> None:
-        self.settings = Settings.load(options)
-        self.clock = clock
-        self.sources = tuple(sources) if sources is not None else _default_sources(self.settings)
+        self._own_sources = None if sources is None else tuple(sources)
         self.events = Events()
-        self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport, events=self.events)
+        settings = Settings.load(options)
+        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=self.events)
+        self._compose(settings, client, clock)
+
+    def _compose(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.sources = _default_sources(settings) if self._own_sources is None else self._own_sources
+        self.client = client
         self.storage = _storage(self.settings, clock, self.events)
         self.revocations = Revocations(self.settings, self.storage, clock, self.events)
         self.verifier = Verifier(self.settings, self.client, clock=clock, revocations=self.revocations)
@@ -172,6 +178,7 @@ class StackAuth:
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
             app.add_exception_handler(StackAuthError, handler)
+        remember(app, self)
         install_openapi(app, self._enriched)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
@@ -243,6 +250,37 @@ class StackAuth:
         await self.revocations.aclose()
         await self.storage.aclose()
         await self.client.aclose()
+
+    @contextmanager
+    def reconfigured(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[None]:
+        """While the block runs: other settings, and nothing remembered from before. For tests of an app as it stands.
+
+        Routers, dependencies and webhook handlers made of this stack follow. What `install` settled stays: whether the
+        app has cookies at all, for one. `fastapi_stackauth.testing.emulated` points a whole app at an emulator with it.
+
+        Args:
+            transport: an own httpx transport for calls of the auth server; an own `http_client` is not used meanwhile.
+            clock: unix time in seconds.
+            **options: the settings that change; the others keep the values they have, whatever the environment says.
+
+        Raises:
+            ConfigurationError: where a setting is wrong.
+        """
+        before = dict(vars(self))
+        kept: dict[str, Any] = {name: getattr(self.settings, name) for name in Settings.model_fields}
+        settings = Settings.load({**kept, **options})
+        client = StackAuthClient(settings, transport=transport, events=self.events)
+        self._compose(settings, client, clock or self.clock)
+        try:
+            yield
+        finally:
+            vars(self).update(before)
 
     # --- inside ---
 

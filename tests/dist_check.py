@@ -15,7 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "[cli,emulator,redis]"
-TESTS = ("tests/dependencies", "tests/test_router.py", "tests/test_sessions.py", "tests/emulator/test_face.py")
+PLUGIN = "pytest_fastapi_stackauth.py"
+TESTS = (
+    "tests/dependencies", "tests/test_router.py", "tests/test_sessions.py", "tests/emulator/test_face.py",
+    "tests/testing/test_docs.py", "tests/testing/test_plugin.py",
+)  # fmt: skip
 
 BARE = """
 import asyncio, pathlib, sys
@@ -62,14 +66,14 @@ def build(folder: Path) -> Path:
 
 def check_contents(wheel: Path) -> None:
     """Compare what is in the wheel with what is in the repository, and its version with the package's."""
-    names = ("git", "ls-files", "fastapi_stackauth")
+    names = ("git", "ls-files", "fastapi_stackauth", PLUGIN)
     listed = subprocess.run(names, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
         (metadata,) = [name for name in packed if name.endswith(".dist-info/METADATA")]
         version = email.message_from_bytes(archive.read(metadata))["Version"]
     missing = [name for name in listed if name not in packed and (ROOT / name).exists()]
-    foreign = [name for name in packed if not name.startswith(("fastapi_stackauth/", "fastapi_stackauth-"))]
+    foreign = [name for name in packed if not name.startswith(("fastapi_stackauth/", "fastapi_stackauth-", PLUGIN))]
     if missing or foreign:
         sys.exit(f"dist-check: missing from the wheel: {missing}; should not be there: {foreign}")
     if f'__version__ = "{version}"' not in (ROOT / "fastapi_stackauth/_version.py").read_text("utf-8"):

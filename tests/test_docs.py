@@ -4,12 +4,11 @@ import re
 import tomllib
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi import FastAPI
 
 from fastapi_stackauth import errors
-from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.testing import emulated, signed_in
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -20,25 +19,21 @@ def code_blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-async def test_the_readmes_integration_is_short_and_works_as_it_stands(
-    server: Emulator, monkeypatch: pytest.MonkeyPatch
-):
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
+async def test_the_readmes_integration_is_short_and_works_as_it_stands():
     (block,) = code_blocks("README.md", "python")
     assert len([line for line in block.splitlines() if line.strip()]) <= 15
     namespace: dict[str, object] = {}
     exec(compile(block, "README.md", "exec"), namespace)
     app = namespace["app"]
     assert isinstance(app, FastAPI)
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        credentials = {"email": "ada@example.com", "password": "correct horse"}
-        tokens = (await client.post("/auth/password/sign-up", json=credentials)).json()
-        headers = {"authorization": f"Bearer {tokens['access_token']}"}
-        assert (await client.get("/me", headers=headers)).json()["email"] == "ada@example.com"
-        assert (await client.get("/hello", headers=headers)).json() == "Hello, ada@example.com"
-        assert (await client.get("/hello")).json() == "Hello, stranger"
+    with emulated(app):
+        async with signed_in(app) as client:
+            credentials = {"email": "ada@example.com", "password": "correct horse"}
+            tokens = (await client.post("/auth/password/sign-up", json=credentials)).json()
+            headers = {"authorization": f"Bearer {tokens['access_token']}"}
+            assert (await client.get("/me", headers=headers)).json()["email"] == "ada@example.com"
+            assert (await client.get("/hello", headers=headers)).json() == "Hello, ada@example.com"
+            assert (await client.get("/hello")).json() == "Hello, stranger"
 
 
 def test_every_code_and_every_error_class_stands_in_the_error_catalogue():

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Route
 
 import fastapi_stackauth
+import fastapi_stackauth.testing
 from fastapi_stackauth import Settings, errors
 from fastapi_stackauth.settings import environment_names
 from tests.docs.blocks import ROOT
@@ -109,6 +110,8 @@ def test_the_reference_has_everything_that_is_public(site: Path):
     ids = read(site / "reference/api.html").ids
     missing = [name for name in fastapi_stackauth.__all__ if f"fastapi_stackauth.{name}" not in ids]
     assert missing in ([], ["__version__"])
+    names = fastapi_stackauth.testing.__all__
+    assert [name for name in names if f"fastapi_stackauth.testing.{name}" not in ids] == []
 
 
 def test_the_settings_table_is_the_models(site: Path):
