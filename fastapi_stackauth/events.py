@@ -187,8 +187,10 @@ class Events:
         Raises:
             ConfigurationError: there is no event of such a name, or the hook is async: nobody would await it.
         """
-        if strange := sorted(set(names) - set(KINDS)):
-            raise ConfigurationError(f"events: there is no {', '.join(strange)}; docs/observability.md lists them.")
+        if strange := [str(name) for name in names if name not in KINDS]:
+            raise ConfigurationError(
+                f"events: there is no {', '.join(strange)}: @events.on() or @events.on(name, ...)."
+            )
 
         def register(hook: Hook) -> Hook:
             if iscoroutinefunction(hook):
@@ -228,30 +230,30 @@ class Events:
             exc_info: an exception whose traceback belongs into the log.
             **fields: what is to be told of it; None is left out.
         """
-        event = Event(kind.name, self._count(kind, fields), _present(fields))
+        values = self._count(kind, fields)
         if kind.levels:
-            _log(kind, event, level or kind.levels[0], exc_info)
+            _log(kind, fields, level or kind.levels[0], exc_info)
         if self._hooks[kind.name]:
-            self._tell(event)
+            self._tell(_event(kind, values, fields))
 
     def tally(self, kind: Kind, **fields: str) -> Tally:
         """An event that is always the same, prepared; it is never logged."""
-        event = Event(kind.name, MappingProxyType({name: fields[name] for name in kind.labels}), _present(fields))
+        event = _event(kind, tuple([fields[name] for name in kind.labels]), fields)
         tally = Tally(event, self._hooks[kind.name], self._tell)
         self._tallies.append((kind, tally))
         return tally
 
     # --- inside ---
 
-    def _count(self, kind: Kind, fields: Mapping[str, Value]) -> Mapping[str, str]:
-        """Count one; the labels that it was counted by."""
+    def _count(self, kind: Kind, fields: Mapping[str, Value]) -> tuple[str, ...]:
+        """Count one; the values of the labels that it was counted by."""
         values = tuple([_text(fields[name]) for name in kind.labels])
         with self._lock:
             series = self._counts.setdefault(kind.name, {})
             if values not in series and len(series) >= MOST_SERIES:
                 values = (OTHER,) * len(values)
             series[values] = series.get(values, 0) + 1
-        return MappingProxyType(dict(zip(kind.labels, values, strict=True)))
+        return values
 
     def _tell(self, event: Event) -> None:
         for hook in tuple(self._hooks[event.name]):
@@ -262,11 +264,11 @@ class Events:
 
     def _hook_failed(self, hook: Callable[[Event], object], error: Exception) -> None:
         """Count it, and log it the first time; it is not told, since the same hook might hear it."""
-        labels = self._count(EVENT_HOOK_FAILED, {})
+        self._count(EVENT_HOOK_FAILED, {})
         if id(hook) not in self._failed_hooks:
             self._failed_hooks.add(id(hook))
-            fields = {"hook": getattr(hook, "__qualname__", type(hook).__name__)}
-            _log(EVENT_HOOK_FAILED, Event(EVENT_HOOK_FAILED.name, labels, fields), ERROR, error)
+            name = getattr(hook, "__qualname__", type(hook).__name__)
+            _log(EVENT_HOOK_FAILED, {"hook": name}, ERROR, error)
 
 
 def code_of(error: StackAuthError) -> str:
@@ -277,17 +279,24 @@ def code_of(error: StackAuthError) -> str:
     return "unknown" if type(error) is KnownApiError else error.code
 
 
-def _log(kind: Kind, event: Event, level: int, error: Exception | None) -> None:
+def _event(kind: Kind, values: tuple[str, ...], fields: Mapping[str, Value]) -> Event:
+    labels = dict(zip(kind.labels, values, strict=True))
+    return Event(kind.name, MappingProxyType(labels), MappingProxyType(_present(fields)))
+
+
+def _log(kind: Kind, fields: Mapping[str, Value], level: int, error: Exception | None) -> None:
     """Write the line: `name key=value ...`, with the same in the record's `stack_event` and `stack_fields`."""
-    if kind.logger.isEnabledFor(level):
-        line = " ".join([event.name, *(f"{name}=%s" for name in event.fields)])
-        values = [_shown(value) for value in event.fields.values()]
-        extra = {"stack_event": event.name, "stack_fields": dict(event.fields)}
-        kind.logger.log(level, line, *values, extra=extra, exc_info=error, stacklevel=3)
+    if not kind.logger.isEnabledFor(level):
+        return
+    present = _present(fields)
+    line = " ".join([kind.name, *(f"{name}=%s" for name in present)])
+    values = [_shown(value) for value in present.values()]
+    extra = {"stack_event": kind.name, "stack_fields": present}
+    kind.logger.log(level, line, *values, extra=extra, exc_info=error, stacklevel=3)
 
 
-def _present(fields: Mapping[str, Value]) -> Mapping[str, Value]:
-    return MappingProxyType({name: value for name, value in fields.items() if value is not None})
+def _present(fields: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _text(value: Value) -> str:

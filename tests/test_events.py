@@ -609,6 +609,8 @@ async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other
 def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
     with pytest.raises(ConfigurationError, match="token_refuesd"):
         Events().on("token_refuesd")
+    with pytest.raises(ConfigurationError, match=r"@events\.on\(\)"):
+        Events().on(print)  # type: ignore[arg-type]
 
     async def hook(event: Event) -> None: ...
 

@@ -83,6 +83,7 @@ class Verifier:
         self._misses = 0
         self._events = client.events
         self._hits = self._events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
+        self._checked = self._events.tally(TOKEN_VERIFIED, cache="miss", source="keys")
         self._binding: Binding | None = None
         self.keys = KeyStore(
             lambda: client.keys.fetch(timeout=settings.jwks_timeout), settings, monotonic, self._events
@@ -191,7 +192,7 @@ class Verifier:
         user = self._user_of(unverified)
         until = unverified.claims["exp"] + self._settings.leeway
         self._remember(digest, _Verified(user, key, until))
-        self._events.emit(TOKEN_VERIFIED, cache="miss", source="keys")
+        self._checked.add()
         return user
 
     async def _ask_server(self, token: str, digest: bytes, unverified: UnverifiedToken, retry_after: float) -> User:
