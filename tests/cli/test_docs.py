@@ -29,7 +29,7 @@ PROJECT = "6fbd2f27-6d4f-4a3a-9d39-0d6a1b1d3a55"
 
 def sample(command: str) -> str:
     """The output that the page shows under a command."""
-    blocks = re.findall(r"^```console\n(.*?)\n```\n\n```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```console\n([^\n]*)\n```\n\n```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return next(str(output) for shown, output in blocks if shown.startswith(command))
 
 
