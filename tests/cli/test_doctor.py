@@ -43,8 +43,8 @@ async def found(environment: dict[str, str], *words: str, text: str = "") -> dic
         assert finding.advice or finding.severity in ("ok", "note")
     masked(result.output, environment)
     # uvicorn writes its Date header ahead, once a second, and later where its loop is kept from that
-    found = [finding for finding in report.findings if finding.severity != "ok" and finding.code != "clock_near"]
-    return {finding.code: finding.severity for finding in found}
+    told = [one for one in report.findings if one.severity != "ok" and one.code != "clock_near"]
+    return {one.code: one.severity for one in told}
 
 
 def masked(output: str, environment: dict[str, str]) -> None:
