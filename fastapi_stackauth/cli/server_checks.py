@@ -13,7 +13,7 @@ from fastapi_stackauth.models.account import ProjectConfig
 from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.verification.keys import read_key_set
 
-_SAME_TIME = 1.0  # seconds that machines differ by without harm
+_SAME_TIME = 2.0  # seconds: servers write the Date header ahead, once a second
 _NEED_PUBLISHABLE = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
 _NO_PROJECT = ("CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND")
 _KEY_REFUSED = "The server does not take the {} key: it belongs to another project, or was revoked."

@@ -29,7 +29,7 @@ PROJECT = "6fbd2f27-6d4f-4a3a-9d39-0d6a1b1d3a55"
 
 def sample(command: str) -> str:
     """The output that the page shows under a command."""
-    blocks = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```console\n([^\n]*)\n```\n\n```text\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return next(str(output) for shown, output in blocks if shown.startswith(command))
 
 
@@ -44,7 +44,7 @@ async def doctors_sample() -> str:
 
 def explains_sample(folder: Path) -> str:
     (folder / "jwks.json").write_text(json.dumps(VECTORS["jwks"]), "utf-8")
-    command = re.search(r"^\$ fastapi-stackauth (explain --keys jwks.json --at .*) < token.txt$", PAGE, re.MULTILINE)
+    command = re.search(r"^fastapi-stackauth (explain --keys jwks.json --at .*) < token.txt$", PAGE, re.MULTILINE)
     assert command
     words = command[1].replace("jwks.json", str(folder / "jwks.json")).split()
     env = {**NOTHING, "STACK_PROJECT_ID": VECTORS["project_id"], "STACK_API_URL": VECTORS["base_url"]}

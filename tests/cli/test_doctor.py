@@ -28,7 +28,7 @@ NOTHING = {name: None for field in Settings.model_fields for name in environment
 
 async def run(environment: dict[str, str], *words: str, text: str = "") -> Result:
     """Run `doctor` on a thread, so that the servers of this loop can answer it."""
-    env = {**NOTHING, **environment}
+    env = {**NOTHING, "STACK_LEEWAY": "60", **environment}
     return await asyncio.to_thread(CliRunner().invoke, app, ["doctor", *words], input=text, env=env)
 
 
@@ -42,7 +42,9 @@ async def found(environment: dict[str, str], *words: str, text: str = "") -> dic
         assert finding.message.endswith(".") or finding.code == "setting_invalid"
         assert finding.advice or finding.severity in ("ok", "note")
     masked(result.output, environment)
-    return {finding.code: finding.severity for finding in report.findings if finding.severity != "ok"}
+    # uvicorn writes its Date header ahead, once a second, and later where its loop is kept from that
+    told = [one for one in report.findings if one.severity != "ok" and one.code != "clock_near"]
+    return {one.code: one.severity for one in told}
 
 
 def masked(output: str, environment: dict[str, str]) -> None:
@@ -54,12 +56,13 @@ def masked(output: str, environment: dict[str, str]) -> None:
 # --- ten set-ups -----------------------------------------------------------------------------------------
 
 
-async def test_all_well(server: Emulator):
-    assert await found({**server.environment(), **APP}) == {}
-    result = await run({**server.environment(), **APP})
+async def test_all_well():
+    async with fronted(with_clock(0)) as environment:
+        assert await found({**environment, **APP}) == {}
+        result = await run({**environment, **APP})
     assert result.exit_code == 0
     assert all(line.startswith("ok ") for line in result.output.splitlines()[:-1])
-    masked(result.output, server.environment())
+    masked(result.output, environment)
 
 
 async def test_a_wrong_project_id(server: Emulator):
