@@ -19,6 +19,9 @@ from .serving import PortTaken, bind, serve
 PROGRAM = "python -m fastapi_stackauth.emulator"
 
 
+ENV_MARK = "# Written by the emulator, for development: written anew at each start."
+
+
 def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the command line's parser; `program` is what the user typed to get here."""
     parser = argparse.ArgumentParser(
@@ -40,6 +43,9 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--webhook-url", help="address that is told what happens, signed as the vendor signs (default: nobody is told)"
+    )
+    parser.add_argument(
+        "--env-file", type=Path, help="file to write the lines for the app's environment into, for `uvicorn --env-file`"
     )
     parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
@@ -66,6 +72,19 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
     return emulator
 
 
+def write_environment(path: Path, emulator: Emulator) -> None:
+    """Write the app's environment into a file that nobody else reads; one that this did not write stays as it is.
+
+    Raises:
+        OSError: it cannot be written, or somebody else's file is there.
+    """
+    if path.exists() and not path.read_text("utf-8").startswith(ENV_MARK):
+        raise FileExistsError(f"{path} is there already, and not written by the emulator: choose another --env-file")
+    lines = [ENV_MARK, *(f"{name}={value}" for name, value in emulator.environment().items())]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
 def greeting(emulator: Emulator, address: str) -> str:
     """Return what is printed when the server starts."""
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
@@ -90,6 +109,8 @@ def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
         try:
             listener = stack.enter_context(bind(options.host, options.port))
             emulator = stack.enter_context(contextlib.closing(started(options, listener.getsockname()[1])))
+            if options.env_file:
+                write_environment(options.env_file, emulator)
         except (PortTaken, ValueError, OSError, sqlite3.Error) as error:
             print(f"emulator: {error}", file=sys.stderr)
             return 1

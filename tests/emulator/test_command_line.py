@@ -134,3 +134,19 @@ def test_a_data_file_outlives_the_process_and_new_keys_refuse_old_tokens(tmp_pat
             ]
         }
         assert emulator.request("GET", "/users/me", **new).status_code == 200
+
+
+def test_the_environment_file_is_written_anew_for_its_owner_alone_and_replaces_nobody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "dev.env"
+    for _ in range(2):
+        with running("--env-file", str(path)) as emulator:
+            lines = path.read_text("utf-8").splitlines()
+            assert lines[0].startswith("#")
+            assert dict(line.split("=", 1) for line in lines[1:]) == emulator.environment
+            assert path.stat().st_mode & 0o077 == 0
+    path.write_text("SECRET=mine\n")
+    refused = subprocess.run([*COMMAND, "--env-file", str(path)], check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "not written by the emulator" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert path.read_text("utf-8") == "SECRET=mine\n"
