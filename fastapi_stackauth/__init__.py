@@ -74,6 +74,7 @@ from fastapi_stackauth.models.webhooks import (
 )
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
+from fastapi_stackauth.routers import Enrolment, totp_enrolment
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.webhooks import WebhookRouter
 
@@ -104,6 +105,7 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
+    "Enrolment",
     "HeaderCredentials",
     "Health",
     "KnownApiError",
@@ -146,4 +148,5 @@ __all__ = [
     "optional_user",
     "problem",
     "stack_auth_error_handler",
+    "totp_enrolment",
 ]

@@ -1,6 +1,7 @@
 """The sign-in routes that an app mounts: one file for each method, handlers at module level."""
 
+from fastapi_stackauth.routers.mfa import Enrolment, totp_enrolment
 from fastapi_stackauth.routers.route import Delivery, Page
 from fastapi_stackauth.routers.router import Method, build_router
 
-__all__ = ["Delivery", "Method", "Page", "build_router"]
+__all__ = ["Delivery", "Enrolment", "Method", "Page", "build_router", "totp_enrolment"]
