@@ -47,7 +47,7 @@ from fastapi_stackauth.dependencies import (
     current_user,
     optional_user,
 )
-from fastapi_stackauth.dependencies.account import Profile
+from fastapi_stackauth.dependencies.account import AccessTokenOf, Profile
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerError,
@@ -74,7 +74,7 @@ from fastapi_stackauth.models.webhooks import (
 )
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
-from fastapi_stackauth.routers import Enrolment, totp_enrolment
+from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.webhooks import WebhookRouter
 
@@ -92,6 +92,7 @@ CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 
 __all__ = [
     "AccessToken",
+    "AccessTokenOf",
     "ApiKeyTeam",
     "ApiKeyUser",
     "AuthError",
@@ -109,6 +110,7 @@ __all__ = [
     "HeaderCredentials",
     "Health",
     "KnownApiError",
+    "Methods",
     "OptionalUser",
     "Optionally",
     "Profile",
@@ -147,6 +149,7 @@ __all__ = [
     "error_response",
     "optional_user",
     "problem",
+    "sign_in_methods",
     "stack_auth_error_handler",
     "totp_enrolment",
 ]
