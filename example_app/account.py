@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
-from example_app.auth import Anybody, Caller, Offered
+from example_app.auth import READ_REPORTS, Anybody, Caller, Offered
 from example_app.pages import Page
 from fastapi_stackauth import Enrolment, totp_enrolment
 
@@ -23,6 +23,7 @@ async def account(page: Page, user: Anybody, caller: Caller, offered: Offered) -
         addresses=await caller.contact_channels.list(),
         sessions=await caller.sessions.list(),
         offered=offered,
+        is_admin=await caller.project_permissions.check(READ_REPORTS),
         session_id=user.session_id,
     )
 

@@ -36,7 +36,7 @@ SENTENCES = {
     "anonymous_not_allowed": "Guests cannot do this. Sign up first: your notes stay yours.",
     "auth_server_unavailable": "Signing in does not work at the moment. Try again soon.",
     "note_form": "A note has between 1 and 2000 characters.",
-    "permission_missing": "You may not do this. Somebody with more rights in the team can.",
+    "permission_missing": "You may not do this: it takes a permission that you do not have.",
     "rate_limit_exceeded": "Too many attempts. Wait a minute, then try again.",
     "reauthentication_required": "For this the sign-in must be fresh. Sign in again, then come back.",
     "request_invalid": "Something is missing or has the wrong form.",

@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
@@ -71,8 +72,15 @@ async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
     Args:
         request: the form as it came.
         model: what the route reads the body into, where that is known: it tells which fields are boxes to tick.
+
+    Raises:
+        RequestInvalid: 400, the form cannot be read.
     """
-    body = json.dumps(fields_of(await request.form(), model)).encode()
+    try:
+        async with request.form() as form:
+            body = json.dumps(fields_of(form, model)).encode()
+    except HTTPException:  # Starlette's own, for multipart bodies that are none
+        raise RequestInvalid(status_code=400) from None
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
@@ -100,4 +108,3 @@ def _value(value: object, *, box: bool) -> object:
     if box and value.lower() in _TRUE:
         return True
     return value or None
-

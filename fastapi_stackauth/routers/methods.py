@@ -49,5 +49,6 @@ async def sign_in_methods(stack: RouteStack) -> Methods:
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put the route on a router."""
-    add(router, delivery, "/methods", sign_in_methods, method="GET", operation="methods", summary="How people can sign in",
-        response_model=Methods, response_description="What the project has switched on.", tag=TAG)  # fmt: skip
+    add(router, delivery, "/methods", sign_in_methods, method="GET", operation="methods",
+        summary="How people can sign in", response_model=Methods,
+        response_description="What the project has switched on.", tag=TAG)  # fmt: skip

@@ -106,8 +106,7 @@ def add(
         responses[status_code] = {"content": {"application/json": {"example": example}}}
     dependencies = [*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)]
     answer |= {"response_model": response_model, "dependencies": dependencies}
-    if delivery == "cookie":
-        _add_for_forms(router, method, path, handler, answer)
+    _add_for_forms(router, delivery, method, path, handler, answer)
     router.add_api_route(
         path,
         handler,
@@ -123,8 +122,10 @@ def add(
     )
 
 
-def _add_for_forms(router: APIRouter, method: str, path: str, handler: Handler, answer: dict[str, Any]) -> None:
-    if method in FOR_FORMS:
+def _add_for_forms(
+    router: APIRouter, delivery: Delivery, method: str, path: str, handler: Handler, answer: dict[str, Any]
+) -> None:
+    if method in FOR_FORMS and delivery == "cookie":
         router.add_api_route(f"{path}/{method.lower()}", handler, methods=["POST"], include_in_schema=False, **answer)
 
 

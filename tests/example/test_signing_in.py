@@ -6,7 +6,8 @@ import pyotp
 import pytest
 from playwright.async_api import expect
 
-from tests.example.visitors import PASSWORD, Demo, Visitor, new_address
+from example_app.samples import PASSWORD
+from tests.example.visitors import Demo, Visitor, new_address
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,8 +7,8 @@ import pytest
 import websockets
 from playwright.async_api import expect
 
-from example_app.samples import TEAM_ID
-from tests.example.visitors import PASSWORD, Demo, Visitor, new_address
+from example_app.samples import PASSWORD, TEAM_ID
+from tests.example.visitors import Demo, Visitor, new_address
 
 FOCUSED = "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
 
@@ -118,11 +118,33 @@ async def test_a_stranger_to_a_team_learns_nothing_of_it(visit: Any):
 async def test_the_admin_page_is_for_admins(visit: Any):
     admin, member = await visit(), await visit()
     await admin.signs_in("grace@example.com")
-    await admin.open("/admin")
+    await admin.open("/account")
+    await admin.follow("the admin page")
     await admin.sees("mary@example.com")
     await member.signs_in("alan@example.com")
     await member.open("/admin")
     await member.title("Not allowed")
+
+
+async def test_who_must_verify_an_address_first_is_told_how(visitor: Visitor, demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.auth_server) as control:
+        try:
+            await control.patch("/emulator/project", json={"config": {"require_email_verification": True}})
+            await visitor.signs_in(email := demo.new_person())
+            await visitor.open("/teams")
+            await visitor.title("Verify your address")
+            await visitor.press("I have verified it")
+            await visitor.title("Verify your address")
+            await visitor.follow("Send the mail again")
+            await visitor.press(f"Verify {email}")
+            await visitor.sees("The mail is on its way.")
+            await visitor.open(demo.mail(email, "email_verification")["link"])
+            await visitor.press("Yes, verify it")
+            await visitor.press("Go on")
+            await visitor.open("/teams")
+            await visitor.title("Teams")
+        finally:
+            await control.patch("/emulator/project", json={"config": {"require_email_verification": False}})
 
 
 async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: Demo):

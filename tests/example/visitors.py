@@ -21,6 +21,7 @@ from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
 _numbers = count(1)
+expect.set_options(timeout=20_000)  # a busy machine is no failure
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from example_app.samples import TEAM_ID
-from tests.example.visitors import PASSWORD, Demo, Visitor, new_address
+from example_app.samples import PASSWORD, TEAM_ID
+from tests.example.visitors import Demo, Visitor, new_address
 
 Prepare = Callable[[Visitor, Demo], Awaitable[None]]
 
@@ -44,6 +44,8 @@ async def _invitation(visitor: Visitor, demo: Demo) -> None:
 
 
 STOPS = (
+    Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"),
+    Stop("account", "/account", "grace@example.com"),
     Stop("home", "/"),
     Stop("sign-in", "/sign-in"),
     Stop("sign-in-error", prepare=_with_error),
@@ -60,8 +62,6 @@ STOPS = (
     Stop("home-signed-in", "/", "grace@example.com"),
     Stop("notes", "/notes", "grace@example.com"),
     Stop("teams", "/teams", "grace@example.com"),
-    Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"),
-    Stop("account", "/account", "grace@example.com"),
     Stop("two-factor", "/account/two-factor", "grace@example.com"),
     Stop("admin", "/admin", "grace@example.com"),
     Stop("invitation", who="mary@example.com", prepare=_invitation),

@@ -82,6 +82,26 @@ async def test_a_form_that_names_no_place_is_answered_as_before(browser: Person)
     assert_problem(await submit(browser, "/password/sign-up", CREDENTIALS, ""), 422, "request_invalid")
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\ncontent-disposition: form-data; name="email"; filename="a"\r\n\r\nx\r\n--x--',
+        ),
+        ("application/x-www-form-urlencoded", b"email=%ff%00&pass%00word=%00"),
+        ("application/x-www-form-urlencoded", b"\xff=\xff&email&&==&=password"),
+    ],
+)
+async def test_a_form_that_is_none_is_told_like_any_failure(browser: Person, kind: str, content: bytes):
+    answer = await browser.client.post(
+        browser.path("/password/sign-up") + FORM, content=content, headers={"content-type": kind}
+    )
+    assert_leads(answer, "/sign-in?return_to=%2Fnotes&error=request_invalid")
+
+
 async def test_in_body_delivery_forms_lead_nowhere(phone: Person):
     assert_problem(await submit(phone, "/password/sign-up", CREDENTIALS), 422, "request_invalid")
 
@@ -145,6 +165,8 @@ async def test_a_page_of_the_apps_own_shows_what_an_authenticator_needs(house: H
     assert first == again, "a page that is shown again after a wrong code shows the same secret"
     wrong = await submit(browser, "/mfa/confirm", {"code": "000000"}, "?on_success=/account&on_error=/two-factor")
     assert_leads(wrong, "/two-factor?error=INVALID_TOTP_CODE")
-    code = pyotp.parse_uri(first).now()  # type: ignore[union-attr]  # it is a TOTP address
+    totp = pyotp.parse_uri(first)
+    assert isinstance(totp, pyotp.TOTP)
+    code = totp.now()
     assert_leads(await submit(browser, "/mfa/confirm", {"code": code}), "/notes")
     assert (await browser.call("GET", "/me")).json()["requires_totp_mfa"] is True
