@@ -43,6 +43,9 @@ Watch = Annotated[SessionWatch, Depends(WatchSession(every=10, require=anybody))
 WatchOfMember = Annotated[SessionWatch, Depends(WatchSession(every=10, require=Require(team_member="team_id")))]
 
 
+webhooks = stack.webhooks("/webhooks/stack-auth")  # what the auth server tells by itself; `notes.py` listens
+
+
 async def client_of_caller(token: Annotated[SecretStr, Depends(AccessTokenOf(anybody))]) -> StackAuthClient:
     """The auth server's API with the rights of who is calling, and no others."""
     return stack.client.as_user(token.get_secret_value())
@@ -60,3 +63,5 @@ def install(app: FastAPI) -> None:
     )
     app.include_router(stack.router(delivery="body"), prefix="/api/auth")  # for mobile and command-line apps
     app.include_router(stack.readiness("/health/ready"))
+    if stack.settings.webhook_secrets:
+        app.include_router(webhooks)

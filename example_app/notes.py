@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, WebSocket
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from example_app.auth import Anybody, Watch
+from example_app.auth import Anybody, Watch, webhooks
 from example_app.pages import Page, name_of, templates
 from example_app.storage import LONGEST_NOTE, Notebook, notebooks
-from fastapi_stackauth import SessionWatch, User
+from fastapi_stackauth import SessionWatch, User, UserDeletedEvent
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -37,6 +37,12 @@ async def remove_mine(user: Anybody, note_id: NoteId) -> RedirectResponse:
 @router.websocket("/notes/live")
 async def live(websocket: WebSocket, watch: Watch) -> None:
     await show_live(websocket, watch, Notebook(author_id=watch.user.id), "/notes", may_delete=True)
+
+
+@webhooks.on("user.deleted")
+async def forget(event: UserDeletedEvent) -> None:
+    """Whoever is deleted, here or in the dashboard, leaves nothing of their own; the team's notes are the team's."""
+    await notebooks.forget(event.data.id)
 
 
 async def written(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:

@@ -1,5 +1,6 @@
 """Notes, teams and one's account in real browsers, several at once."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -192,15 +193,28 @@ async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visit
     await visitor.sees(email)
 
 
-async def test_an_account_is_deleted_and_signs_in_no_more(visitor: Visitor, demo: Demo):
+async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visitor: Visitor, demo: Demo):
+    async def written() -> str:
+        async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
+            await grace.post("/auth/password/sign-in", json={"email": "grace@example.com", "password": PASSWORD})
+            return (await grace.get("/admin")).text.partition(" notes by")[0].rpartition(">")[2]
+
+    before = await written()
     email = demo.new_person()
     await visitor.signs_in(email)
+    await visitor.write("Only for me")
+    assert await written() != before
     await visitor.open("/account")
     await visitor.page.get_by_label("I want to delete my account").check()
     await visitor.press("Delete it")
     await visitor.sees("Your account has been deleted.")
     await visitor.sign_in(email)
     await visitor.sees("E-mail address or password is wrong.")
+    for _ in range(300):  # a webhook tells the app of it
+        if await written() == before:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the notes are still there")
 
 
 async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: Any, demo: Demo):
