@@ -1,9 +1,10 @@
 """Notes: those that somebody keeps to themselves, and a live list of any notebook over a WebSocket."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, WebSocket
+from fastapi import APIRouter, Form, Path, WebSocket, WebSocketDisconnect
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from example_app.auth import Anybody, Watch, webhooks
@@ -61,16 +62,14 @@ async def show_live(
     listed = templates.get_template("list.html")
 
     async def send() -> None:
-        async for notes in notebooks.changes(notebook):
-            shown = {"notes": notes, "path": path, "me": watch.user.id, "may_delete": may_delete}
-            await websocket.send_text(listed.render(shown))
+        with suppress(WebSocketDisconnect):
+            async for notes in notebooks.changes(notebook):
+                shown = {"notes": notes, "path": path, "me": watch.user.id, "may_delete": may_delete}
+                await websocket.send_text(listed.render(shown))
 
     await websocket.accept()
-    async with watch:
-        sending = asyncio.create_task(send())
-        try:
-            async for _ in websocket.iter_text():
-                pass  # the page says nothing; this ends when it is left
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+    async with watch, asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(send())
+        async for _ in websocket.iter_text():
+            pass  # the page says nothing; this ends when it is left
+        sending.cancel()

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from sqlalchemy import ColumnElement, DateTime, String, Text, delete, func, make_url, select
 from sqlalchemy.exc import DBAPIError
@@ -58,7 +59,7 @@ class Notebooks:
     def __init__(self, url: str) -> None:
         self._engine = engine_for(url)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._changed: dict[Notebook, asyncio.Event] = {}
+        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # of those who wait
 
     async def open(self) -> None:
         """Make the tables where there are none."""

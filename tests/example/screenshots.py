@@ -30,7 +30,7 @@ async def picture(stop: Stop, scheme: str, browser: Browser, demo: Demo, folder:
     await visitor.page.wait_for_timeout(300)  # fonts, the live list
     await visitor.page.screenshot(path=folder / f"{stop.name}-{scheme}.png", full_page=True)
     if BEST.get(stop.name) == scheme:
-        await visitor.page.screenshot(path=DOCS / f"example-{stop.name}.png", clip=await _clip(visitor))
+        await visitor.page.screenshot(path=DOCS / f"example-{stop.name}.png", full_page=True, clip=await _clip(visitor))
     await context.close()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pyotp
 import pytest
 from playwright.async_api import expect
@@ -79,11 +80,11 @@ async def test_with_the_link_of_a_mail_here_at_once_and_elsewhere_after_a_click(
 async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
     email = new_address()
     await visitor.open("/sign-in")
-    await visitor.follow("Continue with GitHub")
+    await visitor.follow("GitHub")
     await visitor.press("Deny")
     await visitor.is_at("/sign-in")
     await expect(visitor.page.get_by_role("alert").filter(visible=True)).to_have_count(1)
-    await visitor.follow("Continue with GitHub")
+    await visitor.follow("GitHub")
     await visitor.page.get_by_label("E-mail address").fill(email)
     await visitor.press("Sign in")
     await visitor.is_at("/notes")
@@ -159,7 +160,7 @@ async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_l
     await visitor.open(demo.mail(email, "sign_in")["link"])
     await visitor.title("One more step")
     await visitor.follow("Begin again")
-    await visitor.follow("Continue with GitHub")
+    await visitor.follow("GitHub")
     await visitor.page.get_by_label("E-mail address").fill(email)
     await visitor.press("Sign in")
     await visitor.title("One more step")
@@ -222,3 +223,25 @@ async def test_a_guest_signs_up_and_keeps_the_notes(visitor: Visitor):
     await visitor.press("Sign out")
     await visitor.signs_in(email)
     await visitor.sees("Written as a guest")
+
+
+async def test_while_the_auth_server_is_away_the_page_says_so_and_nobody_is_signed_out(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    async with httpx.AsyncClient(base_url=demo.auth_server) as control:
+        fault = {"path": "/api/v1/auth/password/sign-in", "status": 503, "for_seconds": 300}
+        try:
+            (await control.post("/emulator/faults", json=fault)).raise_for_status()
+            await visitor.sign_in(email)
+            await visitor.sees("Signing in does not work at the moment.")
+        finally:
+            await control.delete("/emulator/faults")
+        await visitor.signs_in(email)
+        try:
+            fault = {"path": "/api/v1/users/me", "status": 503, "for_seconds": 300}
+            (await control.post("/emulator/faults", json=fault)).raise_for_status()
+            await visitor.open("/account")
+            await visitor.title("Try again soon")
+            await visitor.open("/notes")
+            await visitor.title("My notes")
+        finally:
+            await control.delete("/emulator/faults")

@@ -187,7 +187,7 @@ async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visit
     await visitor.sees(there)
     await visitor.press("Sign out")
     await visitor.open("/sign-in?return_to=/account")
-    await visitor.follow("Continue with GitHub")
+    await visitor.follow("GitHub")
     await visitor.page.get_by_label("E-mail address").fill(there)
     await visitor.press("Sign in")
     await visitor.sees(email)
