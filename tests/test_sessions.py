@@ -351,6 +351,7 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
     from fastapi_stackauth.errors import AuthServerUnreachable
 
     await sign_up(page)
+    token = page.cookies[ACCESS]
 
     async def down(_token: str) -> Any:
         raise AuthServerUnreachable
@@ -358,6 +359,8 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
     stack.client.refresh = down  # type: ignore[method-assign,assignment]  # an outage, at the stack's own seam
     assert (await page.post("/auth/sign-out")).status_code == 204
     assert not page.cookies
+    answer = await page.get("/me", headers={"authorization": f"Bearer {token}"})
+    assert answer.json()["code"] == "session_revoked", "the access token is out, and refused here at once"
 
 
 async def test_the_access_cookie_can_be_renewed_on_demand(page: httpx.AsyncClient, stack: StackAuth):

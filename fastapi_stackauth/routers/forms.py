@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.redirects import allowed_redirect, with_query
 from fastapi_stackauth.routers.posted import posted_by_page
@@ -33,7 +34,7 @@ class Places:
     success: str
     error: str
 
-    def after(self, error: StackAuthError) -> Response:
+    def after(self, error: StackAuthError, events: Events) -> Response:
         """Send the browser to where the error is told as `?error=<code>`, or the second factor asked for.
 
         Raises:
@@ -41,7 +42,7 @@ class Places:
         """
         if isinstance(error, ConfigurationError):
             raise error
-        log_answer(error)
+        log_answer(error, events)
         told = {"mfa": "required"} if isinstance(error, SecondFactorRequired) else {"error": error.code}
         return RedirectResponse(with_query(self.error, **told), 303)
 

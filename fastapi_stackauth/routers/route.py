@@ -83,7 +83,7 @@ class AuthRoute(APIRoute):
         except StackAuthError as error:
             if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                 raise
-            log_answer(error)
+            log_answer(error, self.stack.events)
             return error_page(error)
 
     async def _answered_by_redirect(self, handle: "Handle", request: Request, places: Places) -> Response:
@@ -91,7 +91,7 @@ class AuthRoute(APIRoute):
         try:
             await _handled(handle, await as_json(request, model))
         except StackAuthError as error:
-            return places.after(error)
+            return places.after(error, self.stack.events)
         return places.done()
 
     def _read_by_a_person(self, request: Request) -> bool:
