@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check interop docs format lock clean fuzz audit
+.PHONY: help demo test test-all test-lowest dist-check check screenshots interop docs format lock clean fuzz audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
+	$(BIN)/python tests/example/screenshots.py
 
 audit: $(READY) ## look the pinned dependencies up in published advisories
 	@$(BIN)/python tests/audit.py
