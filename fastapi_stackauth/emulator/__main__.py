@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
         prog=program,
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
+        epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
@@ -63,6 +65,8 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         data=options.data,
         rotate_keys=options.rotate_keys,
         webhook_url=options.webhook_url,
+        publishable_client_key=os.environ.get("EMULATOR_PUBLISHABLE_CLIENT_KEY") or None,
+        secret_server_key=os.environ.get("EMULATOR_SECRET_SERVER_KEY") or None,
     )
     try:
         emulator.seed(seed)
