@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check screenshots interop docs format lock clean fuzz audit
+.PHONY: help demo test test-all test-lowest dist-check check screenshots interop docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ $(TOOLS): $(READY) tests/install_tools.py
 
 demo: $(READY) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
+
+env: ## write .env, with secrets of its own, for docker-compose.yml
+	@$(PYTHON) example_app/env.py
 
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
