@@ -96,8 +96,13 @@ def _js(block: Block) -> None:
         subprocess.run([node, "--input-type=module", "--check"], input=block.text, text=True, check=True)
 
 
+def _html(block: Block) -> None:
+    assert block.text.count("<form") == block.text.count("</form>")
+
+
 READERS: dict[str, Callable[[Block], None]] = {
     "json": _json, "yaml": _yaml, "toml": _toml, "ini": _ini, "console": _console, "nginx": _nginx, "js": _js,
+    "html": _html,
 }  # fmt: skip
 DRAWINGS = ("", "text")
 
