@@ -97,7 +97,7 @@ def _js(block: Block) -> None:
 
 
 def _html(block: Block) -> None:
-    assert block.text.count("<form") == block.text.count("</form>")
+    assert block.text.count("<") == block.text.count(">")
 
 
 READERS: dict[str, Callable[[Block], None]] = {
