@@ -360,9 +360,7 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
     assert (await page.post("/auth/sign-out")).status_code == 204
     assert not page.cookies
     answer = await page.get("/me", headers={"authorization": f"Bearer {token}"})
-    assert answer.json()["code"] == "session_revoked", (
-        "the access token is out, and refused here at once"
-    )
+    assert answer.status_code == 401, "the access token of the session is out, and refused here at once"
 
 
 async def test_the_access_cookie_can_be_renewed_on_demand(page: httpx.AsyncClient, stack: StackAuth):
