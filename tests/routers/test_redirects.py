@@ -82,7 +82,8 @@ EVIL = ["//evil.example", "/\\evil.example", "https:evil.example", "https://evil
 @pytest.mark.parametrize(
     "address",
     ["http://a@127.0.0.1/", "https://127.0.0.1/", "http://127.0.0.1.evil.example/", "http://127.0.0.1@evil.example/",
-     "http://127.0.0.1\\@evil.example/", "http://[::1", "http://localhost:99999/", "ftp://localhost/", "localhost:8000"],
+     "http://127.0.0.1\\@evil.example/", "http://[::1", "http://localhost:99999/", "ftp://localhost/",
+     "localhost:8000"],
 )  # fmt: skip
 def test_only_a_plain_http_address_of_this_very_machine_is_on_loopback(address: str):
     assert not is_loopback(address)
