@@ -206,7 +206,7 @@ async def test_an_answer_that_was_under_way_when_its_owner_changed_is_not_rememb
         keys.forget(owner_id)
         return owner
 
-    keys._load = changed_meanwhile  # type: ignore[method-assign]  # a change that comes at the worst moment
+    keys._load = changed_meanwhile  # type: ignore[method-assign, assignment]  # a change that comes at the worst moment
     for _ in range(2):
         assert (await ask(company, "/robots", key)).json() == owner_id
     assert loads == 2

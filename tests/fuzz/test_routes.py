@@ -180,6 +180,7 @@ FLOW_FACTS = st.fixed_dictionaries(
         "return_to": RETURN_TO,
     },
 )
+FORGED = {"state": "s", "verifier": "v", "provider": "p", "kind": "authenticate", "return_to": "https://evil.example/"}
 CLAIMED_HOSTS = st.lists(
     st.tuples(
         st.sampled_from(["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-forwarded-prefix"]),
@@ -195,6 +196,8 @@ QUERIES = st.dictionaries(
 
 @given(FLOW_FACTS, QUERIES, st.booleans(), CLAIMED_HOSTS)
 @example({"state": "\ud800", "verifier": "v", "provider": "p", "kind": "link", "return_to": ""}, {}, False, [])
+@example({**FORGED, "kind": "link"}, {}, True, [])
+@example(FORGED, {"error": "access_denied"}, False, [])
 def test_no_return_from_a_provider_leads_off_this_site(facts: Any, query: Any, right_state: bool, hosts: Any):
     """Not even where the browser's own cookie was forged."""
     house().server.answer = real_server
