@@ -41,13 +41,13 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
-	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(PYTEST_ARGS)
 
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
 	@touch $@
 
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
