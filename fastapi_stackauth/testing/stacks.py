@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from starlette.applications import Starlette
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.installed import STATE_KEY, stacks_of_app
+from fastapi_stackauth.installed import default_stack, stacks_of_app
 from fastapi_stackauth.plugin import StackAuth
 
 
@@ -17,7 +17,7 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
     """
     found: dict[int, StackAuth] = {}
     for each in apps_under(app):
-        default = getattr(each.state, STATE_KEY, None)
+        default = default_stack(each)
         for stack in sorted(stacks_of_app(each), key=lambda stack: stack is not default):
             found.setdefault(id(stack), stack)
     if not found:
