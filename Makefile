@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check screenshots interop docs format lock clean fuzz audit env
+.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,16 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
+	@touch $@
+
+bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers, and write docs/benchmarks.* (BENCH_ARGS=--help)
+	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
+
+.venv-bench/.ready: pyproject.toml tests/benchmarks/install_tools.py
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip install --quiet --editable '.[emulator]' --group bench
+	.venv-bench/bin/python tests/benchmarks/install_tools.py
 	@touch $@
 
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from fastapi_stackauth.errors import AuthError, AuthServerMisconfigured, ConfigurationError, StackAuthError
 from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY, answering_stack
+from fastapi_stackauth.installed import SCOPE_KEY, answering_stack, default_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
@@ -48,7 +48,7 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
         raise error
     answering = answering_stack(connection)
     log_answer(error, answering.events if answering else Events())
-    stack = getattr(connection.scope["app"].state, STATE_KEY, None)
+    stack = default_stack(connection.scope["app"])
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
     response = error_response(error) if stack is None else _response(error, stack.settings)

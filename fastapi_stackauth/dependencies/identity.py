@@ -59,7 +59,10 @@ async def resolve(
     if (resolution := known.get(stack)) is None:
         resolution = Resolution(stack)
         try:
-            await _resolve(connection, resolution, override)
+            if override is not None:
+                resolution.user = await _call_override(override, connection)
+            elif (credential := _read(connection, stack)) is not None:
+                await _authenticate(connection, resolution, credential)
         except AuthError as refusal:
             resolution.refusal = refusal
         except StackAuthError:
@@ -88,15 +91,6 @@ async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key
             await stack.revocations.check(resolution.user)
         known[stack] = resolution
     return known[stack]
-
-
-async def _resolve(connection: HTTPConnection, resolution: Resolution, override: Callable[..., Any] | None) -> None:
-    if override is not None:
-        resolution.user = await _call_override(override, connection)
-        return
-    credential = _read(connection, resolution.stack)
-    if credential is not None:
-        await _authenticate(connection, resolution, credential)
 
 
 def _read(connection: HTTPConnection, stack: InstalledStack) -> Credential | None:
