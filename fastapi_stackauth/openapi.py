@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import (
     REFUSALS,
     AuthError,
     AuthServerMisconfigured,
+    ClockSkew,
     ProfileMetadataInvalid,
     RequestInvalid,
     StackAuthError,
@@ -98,7 +99,12 @@ UNAUTHENTICATED = tuple(
     if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
 )
 """Every way in which a credential can be missing or refused: any protected route can answer each."""
-_EVERYWHERE: tuple[StackAuthError, ...] = (*UNAUTHENTICATED, AuthServerMisconfigured(), VerificationUnavailable())
+_EVERYWHERE: tuple[StackAuthError, ...] = (
+    *UNAUTHENTICATED,
+    AuthServerMisconfigured(),
+    VerificationUnavailable(),
+    ClockSkew(),
+)
 """What every protected route can answer."""
 _DESCRIPTIONS = {
     400: "The request does not have the expected form.",

@@ -6,14 +6,17 @@ answers by itself: its answers would miss what other middleware adds, CORS above
 
 import hashlib
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.keeper import REFRESH_BEFORE, Received
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.credentials import Credential, Site, cookie
 from fastapi_stackauth.errors import (
@@ -21,6 +24,7 @@ from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
+    ClockSkew,
     SessionGone,
     VerificationUnavailable,
 )
@@ -33,10 +37,11 @@ from fastapi_stackauth.verification.verifier import Verifier
 logger = logging.getLogger("fastapi_stackauth.sessions")
 
 ACCESS, REFRESH = "access", "refresh"
-RENEW_BEFORE = 20.0
-"""Seconds before its expiry that an access token is renewed."""
 _REMEMBERED = 10_000
 _ENDED = ("session_revoked", "user_gone")
+_MISTIMED = ("token_expired", "token_not_yet_valid")
+_SKEW_RETRY_AFTER = 30.0
+_SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
 _STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -65,7 +70,8 @@ class Sessions:
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._renewed: OrderedDict[bytes, Received] = OrderedDict()
+        self._skew_told_at = -math.inf
         self._flight: SingleFlight[str] = SingleFlight()
 
     @property
@@ -150,12 +156,13 @@ class Sessions:
 
         Raises:
             VerificationUnavailable: the auth server is down and the old token has expired.
+            ClockSkew: the new token is refused for its time; the cookies stay.
             AuthServerMisconfigured: it refuses this app.
             AuthError: 401, it gives a token that is not accepted.
         """
         cookies_of(connection.scope).private = True
         user = await self._still_good(credential.token)
-        if user is not None and self._seconds_left(user) > RENEW_BEFORE:
+        if user is not None and self._seconds_left(user) > REFRESH_BEFORE:
             return credential, user
         try:
             renewed = await self._access_token(credential.refresh_token or "")
@@ -169,19 +176,40 @@ class Sessions:
                 return credential, user
             retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 5.0
             raise VerificationUnavailable(retry_after=retry_after) from None
-        self._write_access(connection, renewed)
-        fresh = Credential(renewed, credential.source, ambient=True, refresh_token=credential.refresh_token)
-        try:
-            return fresh, await self._verifier.verify(renewed)
-        except AuthError as refusal:
-            if refusal.code not in _ENDED:
-                raise
-            self.forget(connection)
-            return None
+        return await self._renewed_session(connection, credential, renewed, user)
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
         await self._flight.aclose()
+
+    async def _renewed_session(
+        self, connection: HTTPConnection, credential: Credential, renewed: str, user: User | None
+    ) -> tuple[Credential, User] | None:
+        """What a session comes to with its new token, `user` being whom the old one still names."""
+        try:
+            renewed_user = await self._verifier.verify(renewed)
+        except AuthError as refusal:
+            if refusal.code in _MISTIMED:
+                self._tell_skew()
+                if user is not None:
+                    return credential, user
+                raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
+            if refusal.code in _ENDED:
+                self.forget(connection)
+                return None
+            raise
+        self._write_access(connection, renewed)
+        return replace(credential, token=renewed), renewed_user
+
+    def _tell_skew(self) -> None:
+        """Say in the log now and then that the clocks disagree, and how far this one is ahead."""
+        now = time.monotonic()
+        if now - self._skew_told_at < _SKEW_TOLD_EVERY:
+            return
+        self._skew_told_at = now
+        there = self._client.server_time
+        seconds = "unknown" if there is None else f"{self._clock() - there:+.0f}"
+        logger.error("clock_skew seconds=%s: fresh tokens are refused for their time; set the clock right", seconds)
 
     def _write_access(self, connection: HTTPConnection, token: str) -> None:
         policy = self.policy
@@ -211,14 +239,14 @@ class Sessions:
     async def _access_token(self, refresh_token: str) -> str:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
-        token, expires_at = self._renewed.get(digest, ("", 0.0))
-        if expires_at - self._clock() > RENEW_BEFORE:
-            return token
+        renewed = self._renewed.get(digest)
+        if renewed is not None and renewed.serves(self._clock()):
+            return renewed.token
         return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
 
     async def _refresh(self, refresh_token: str, digest: bytes) -> str:
         token = (await self._client.refresh(refresh_token)).access_token
-        self._renewed[digest] = (token, _expiry(token))
+        self._renewed[digest] = Received.now(token, self._clock())
         while len(self._renewed) > _REMEMBERED:
             self._renewed.popitem(last=False)
         return token
@@ -236,15 +264,6 @@ def session_id_of(token: str) -> str | None:
         return None
     session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
     return session_id if isinstance(session_id, str) else None
-
-
-def _expiry(token: str) -> float:
-    """When a token that the auth server has just given expires; at once where that cannot be read."""
-    try:
-        expires_at = parse_token(token).claims.get("exp")
-    except AuthError:
-        return 0.0
-    return float(expires_at) if isinstance(expires_at, int) else 0.0
 
 
 # --- on the response -------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
+    ClockSkew,
     ConfigurationError,
     RedirectUrlNotAllowed,
     RequestInvalid,
@@ -178,6 +179,7 @@ _EVERYWHERE: tuple[StackAuthError, ...] = (
     AuthServerMisconfigured(),
     AuthServerUnavailable(),
     VerificationUnavailable(),
+    ClockSkew(),
 )
 _DESCRIPTIONS = {
     400: "Refused, for the reason that `code` names.",

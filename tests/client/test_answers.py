@@ -184,3 +184,21 @@ def test_no_error_shows_what_the_answer_says(shape: str):
     assert SECRET not in f"{found} {found!r} {found.args} {found.message} {found.code} {found.request_id}"
     if isinstance(found, MfaRequired):
         assert found.attempt_code == SECRET  # it is there for who asks for it
+
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "date"),
+    [
+        ({"date": DATE}, 784_111_777.0),
+        ({"date": DATE, "age": "30"}, None),
+        ({}, None),
+        ({"date": ""}, None),
+        ({"date": "yesterday"}, None),
+        ({"date": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
+    ],
+)
+def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: dict[str, str], date: float | None):
+    assert Answer.of(200, headers, b"").date == date
