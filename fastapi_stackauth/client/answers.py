@@ -79,6 +79,11 @@ class Answer:
         return None if seconds is None else min(max(seconds, 0.0), LONGEST_PAUSE)
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people: not the server's API, but what stands in its place, or a path it lacks."""
+        return self.headers.get("content-type", "").lower().startswith("text/html")
+
+    @property
     def date(self) -> float | None:
         """The server's own unix time when it answered; None for an answer out of a cache, which may be old."""
         return None if "age" in self.headers else _moment(self.headers.get("date", ""))
@@ -148,7 +153,7 @@ def _lacks_user(details: Mapping[str, object]) -> bool:
 
 
 def _refusal(answer: Answer, operation: str) -> AuthServerError:
-    if answer.status < 400:
+    if answer.status < 400 or answer.is_page:
         return UnexpectedAnswer(operation=operation, request_id=answer.request_id)
     if code := answer.oauth_error:
         return OAuthRefused(code, answer.status, operation=operation, request_id=answer.request_id)

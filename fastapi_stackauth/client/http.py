@@ -88,6 +88,8 @@ class Http:
             AuthServerError: for every other outcome.
         """
         timeout = call.timeout or self._timeout
+        if self._own is None:
+            self._pools.get()  # before the time runs: reading the trusted certificates is slow, and no server's fault
         try:
             async with asyncio.timeout(timeout):
                 return await self._with_retries(call, self._clock() + timeout)
@@ -101,14 +103,12 @@ class Http:
 
     def _open(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
-        # Connecting ends well before the deadline: one that is cancelled in a TLS handshake leaves its socket open.
-        timeout = httpx.Timeout(self._timeout, connect=self._timeout / 2)
-        return httpx.AsyncClient(transport=self._transport, limits=limits, timeout=timeout, follow_redirects=False)
+        return httpx.AsyncClient(transport=self._transport, limits=limits, follow_redirects=False)
 
     async def _with_retries(self, call: Call, deadline: float) -> Answer:
         attempt = 1
         while True:
-            outcome = await self._once(call)
+            outcome = await self._once(call, deadline)
             if isinstance(outcome, Answer):
                 return outcome
             pause = self._pause(attempt, outcome)
@@ -122,9 +122,9 @@ class Http:
         backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
         return max(failure.asked, backoff)
 
-    async def _once(self, call: Call) -> Answer | _Failure:
+    async def _once(self, call: Call, deadline: float) -> Answer | _Failure:
         try:
-            answer = await self._exchange(call)
+            answer = await self._exchange(call, deadline)
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
             return _Failure(AuthServerTimeout(operation=call.operation), sent=False)
         except httpx.ConnectError as error:
@@ -138,7 +138,7 @@ class Http:
         refusal = error_of(answer, call.operation)
         return _Failure(refusal, asked=answer.retry_after or 0.0) if refusal else answer
 
-    async def _exchange(self, call: Call) -> Answer:
+    async def _exchange(self, call: Call, deadline: float) -> Answer:
         pool = self._own or self._pools.get()
         body = {} if call.json is None else {"content-type": "application/json"}
         request = pool.build_request(
@@ -147,6 +147,7 @@ class Http:
             params=call.params,
             content=call.content,
             headers={**body, **call.headers},
+            timeout=httpx.USE_CLIENT_DEFAULT if self._own else _parts_of(deadline - self._clock()),
         )
         response = await pool.send(request, stream=True, follow_redirects=False)
         try:
@@ -157,6 +158,15 @@ class Http:
         if (date := answer.date) is not None:
             self._dated = date, self._clock()
         return answer
+
+
+def _parts_of(left: float) -> httpx.Timeout:
+    """How long the parts of an attempt may take that must end in so many seconds.
+
+    A wait for the pool, a connection and its TLS handshake, each with a limit of its own, end before the deadline does:
+    a handshake that is cancelled leaves its socket open, one that times out does not.
+    """
+    return httpx.Timeout(left, connect=left / 4, pool=left / 4)
 
 
 def _not_connected(error: httpx.ConnectError, call: Call) -> _Failure:

@@ -17,9 +17,11 @@ from fastapi_stackauth.errors import (
     AuthServerUnavailable,
     ClockSkew,
     ConfigurationError,
+    RateLimited,
     RedirectUrlNotAllowed,
     RequestInvalid,
     StackAuthError,
+    UnexpectedAnswer,
     VerificationUnavailable,
 )
 from fastapi_stackauth.handlers import log_answer
@@ -177,7 +179,9 @@ def meaning_of(error: StackAuthError) -> StackAuthError:
 
 _EVERYWHERE: tuple[StackAuthError, ...] = (
     AuthServerMisconfigured(),
+    UnexpectedAnswer(),
     AuthServerUnavailable(),
+    RateLimited(),
     VerificationUnavailable(),
     ClockSkew(),
 )
@@ -189,7 +193,7 @@ _DESCRIPTIONS = {
     409: "This contradicts what is there already.",
     422: "The request does not have the expected form.",
     429: "Too many attempts.",
-    502: "The auth server does not accept this app's configuration.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
     503: "The auth server cannot be reached right now.",
 }
 

@@ -12,6 +12,7 @@ from fastapi_stackauth.errors import (
     MfaRequired,
     OAuthRefused,
     RateLimited,
+    SessionGone,
     UnexpectedAnswer,
     UserGone,
 )
@@ -202,3 +203,17 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 )
 def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: dict[str, str], date: float | None):
     assert Answer.of(200, headers, b"").date == date
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
+def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
+    """A 401 of a gateway's page must sign nobody out."""
+    found = error_of(Answer.of(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
+    assert isinstance(found, UnexpectedAnswer)
+    assert (found.status_code, found.code) == (502, "auth_server_unexpected_answer")
+
+
+def test_a_code_counts_whatever_the_body_is():
+    headers = {"content-type": "text/html", "x-stack-known-error": "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"}
+    assert isinstance(error_of(Answer.of(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionGone)
