@@ -8,7 +8,7 @@ TOOLS := .venv/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop format lock clean
+.PHONY: help demo test check interop drills soak format lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ check: $(READY) ## lint, formatting, types, import ranks
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
+
+drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (five minutes)
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/faults.py
+
+soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/soak.py
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

@@ -39,6 +39,7 @@ logger = logging.getLogger("fastapi_stackauth.sessions")
 ACCESS, REFRESH = "access", "refresh"
 _REMEMBERED = 10_000
 _ENDED = ("session_revoked", "user_gone")
+_OF_THE_KEY = ("token_key_unknown", "token_signature_invalid")
 _MISTIMED = ("token_expired", "token_not_yet_valid")
 _SKEW_RETRY_AFTER = 30.0
 _SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
@@ -112,6 +113,7 @@ class Sessions:
         await self._refuse_genuine(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         if not refresh_token or not refresh_token.isascii():
             return
+        self._renewed.pop(_digest(refresh_token), None)  # its key may have been rotated away
         try:
             access_token = await self._access_token(refresh_token)
             await self._refuse(session_id_of(access_token))
@@ -165,7 +167,7 @@ class Sessions:
         if user is not None and self._seconds_left(user) > REFRESH_BEFORE:
             return credential, user
         try:
-            renewed = await self._access_token(credential.refresh_token or "")
+            renewed, renewed_user = await self._renewal(credential.refresh_token or "")
         except SessionGone:
             self.forget(connection)
             return None
@@ -176,30 +178,45 @@ class Sessions:
                 return credential, user
             retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 5.0
             raise VerificationUnavailable(retry_after=retry_after) from None
-        return await self._renewed_session(connection, credential, renewed, user)
+        except AuthError as refusal:
+            return self._refused(connection, credential, user, refusal)
+        self._write_access(connection, renewed)
+        return replace(credential, token=renewed), renewed_user
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
         await self._flight.aclose()
 
-    async def _renewed_session(
-        self, connection: HTTPConnection, credential: Credential, renewed: str, user: User | None
-    ) -> tuple[Credential, User] | None:
-        """What a session comes to with its new token, `user` being whom the old one still names."""
+    async def _renewal(self, refresh_token: str) -> tuple[str, User]:
+        """An access token of this session with time left, and whose it is.
+
+        One that this worker has from before may be signed by a key that was rotated away since then: once more then.
+        """
+        token = await self._access_token(refresh_token)
         try:
-            renewed_user = await self._verifier.verify(renewed)
+            return token, await self._verifier.verify(token)
         except AuthError as refusal:
-            if refusal.code in _MISTIMED:
-                self._tell_skew()
-                if user is not None:
-                    return credential, user
-                raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
-            if refusal.code in _ENDED:
-                self.forget(connection)
-                return None
-            raise
-        self._write_access(connection, renewed)
-        return replace(credential, token=renewed), renewed_user
+            if refusal.code not in _OF_THE_KEY:
+                raise
+        digest = _digest(refresh_token)
+        if (known := self._renewed.get(digest)) is not None and known.token == token:
+            del self._renewed[digest]
+        token = await self._access_token(refresh_token)
+        return token, await self._verifier.verify(token)
+
+    def _refused(
+        self, connection: HTTPConnection, credential: Credential, user: User | None, refusal: AuthError
+    ) -> tuple[Credential, User] | None:
+        """What a session comes to whose new token is refused; `user` is whom the old one still names."""
+        if refusal.code in _MISTIMED:
+            self._tell_skew()
+            if user is not None:
+                return credential, user
+            raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
+        if refusal.code in _ENDED:
+            self.forget(connection)
+            return None
+        raise refusal
 
     def _tell_skew(self) -> None:
         """Say in the log now and then that the clocks disagree, and how far this one is ahead."""

@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 
 from fastapi_stackauth import ConfigurationError, CurrentUser, OptionalUser, Require, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.errors import SessionGone
 from fastapi_stackauth.models import TokenPair
 
 ORIGIN = "http://localhost:8000"
@@ -312,6 +313,24 @@ async def test_a_session_survives_the_rotation_of_signing_keys(page: httpx.Async
     server.store.projects.rotate_keys()
     server.clock.advance(590)
     assert (await page.get("/me")).json() == user_id
+
+
+async def test_a_session_that_was_renewed_here_survives_the_rotation_of_signing_keys_too(
+    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
+):
+    """The token that this worker remembers from the renewal is signed by a key that is gone."""
+    user_id = await sign_up(page)
+    refresh_token = page.cookies[REFRESH]
+    server.clock.advance(590)
+    assert (await page.get("/me")).json() == user_id
+    server.store.projects.rotate_keys()
+    await stack.warm_up()
+    answers = await asyncio.gather(*(page.get("/me") for _ in range(5)))
+    assert [answer.json() for answer in answers] == [user_id] * 5
+    server.store.projects.rotate_keys()
+    assert (await page.post("/auth/sign-out")).status_code == 204
+    with pytest.raises(SessionGone):
+        await stack.client.refresh(refresh_token)
 
 
 @pytest.mark.parametrize("missing", [ACCESS, REFRESH])
