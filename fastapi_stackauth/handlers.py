@@ -11,7 +11,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from fastapi_stackauth.errors import AuthError, AuthServerMisconfigured, ConfigurationError, StackAuthError
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerMisconfigured,
+    ConfigurationError,
+    StackAuthError,
+    VerificationUnavailable,
+)
 from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
@@ -46,6 +52,7 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     """
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
+    error = _of_session(connection, error)
     log_answer(error)
     stack = getattr(connection.scope["app"].state, STATE_KEY, None)
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
@@ -54,6 +61,17 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     if isinstance(connection, WebSocket):
         return await _refuse_websocket(connection, response)
     return response
+
+
+def _of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
+    """What is answered to a cookie session whose access token expired while the auth server was asked something.
+
+    The session goes on: its next request renews the token. A 401 would make a front end sign its user out.
+    """
+    credential = connection.scope.get("state", {}).get("credential")
+    if error.code != "token_expired" or credential is None or credential.refresh_token is None:
+        return error
+    return VerificationUnavailable(retry_after=1.0)
 
 
 def _response(error: StackAuthError, settings: Settings) -> Response:
