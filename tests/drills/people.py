@@ -86,6 +86,7 @@ class Person:
         self.id = ""
         self.tokens: dict[str, str] = {}
         self.served_at = 0.0
+        self.unwell_at = 0.0
         first = number % len(workers)
         self._workers: Iterator[str] = itertools.cycle([*workers[first:], *workers[:first]])
         self._client = httpx.AsyncClient(transport=transport, timeout=30)
@@ -150,6 +151,8 @@ class Person:
             await self.refresh()
         elif not answer.is_server_error:
             self.violation("signed out", answer)
+        else:
+            self.unwell_at = time.monotonic()
         self._keeps_cookies(answer)
         return answer.is_success
 

@@ -205,6 +205,15 @@ class World:
 
         await eventually(served, "everybody is served again")
 
+    async def fault_is_felt(self) -> None:
+        """Wait until somebody has felt a fault after now: it has lasted long enough to be noticed."""
+        moment = time.monotonic()
+
+        async def felt() -> bool:
+            return any(person.unwell_at > moment for person in self.people)
+
+        await eventually(felt, "a fault is felt")
+
     async def most(self, until: asyncio.Event) -> Counts:
         """The most that was held at any time until then."""
         most = await self.counts()
