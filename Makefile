@@ -2,13 +2,14 @@
 # `make demo` and `make test` set up everything they need by themselves.
 SHELL := /bin/sh
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
-TOOLS := .venv/.tools
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop drills soak format lock clean
+.PHONY: help demo test test-all test-lowest dist-check check interop drills soak docs format lock clean fuzz audit
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +17,8 @@ help: ## list the commands
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
-	  { rm -rf .venv; echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,redis]' --group dev
 	@touch $@
@@ -32,11 +33,34 @@ demo: $(READY) ## run the example app on an embedded auth server
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
+test-all: ## run every test on each Python from 3.11 to 3.14 that this machine has
+	@for python in $$($(PYTHON) tests/interpreters.py); do echo "== $$python"; \
+	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
+
+test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser $(PYTEST_ARGS)
+
+.venv-lowest/.ready: pyproject.toml tests/lowest.py
+	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test
+	@touch $@
+
+dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
+	$(BIN)/python tests/dist_check.py
+
+fuzz: $(READY) ## run the property tests with thousands of new examples each (about half an hour)
+	$(BIN)/python -m pytest tests/fuzz -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
+
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+audit: $(READY) ## look the pinned dependencies up in published advisories
+	@$(BIN)/python tests/audit.py
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
@@ -47,6 +71,9 @@ drills: $(READY) ## let the auth server fail in every way while people use an ap
 soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat
 	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/soak.py
 
+docs: $(READY) ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # the variable silences an advertisement
+
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -55,4 +82,4 @@ lock: $(READY) ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip > constraints.txt
 
 clean: ## remove what the other commands made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build site

@@ -58,6 +58,7 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     VerificationUnavailable,
 )
+from fastapi_stackauth.events import Event, Events
 from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
 from fastapi_stackauth.health import Health
 from fastapi_stackauth.kinds import TokenKind
@@ -104,6 +105,8 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
+    "Event",
+    "Events",
     "HeaderCredentials",
     "Health",
     "KnownApiError",

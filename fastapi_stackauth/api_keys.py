@@ -21,6 +21,7 @@ from fastapi_stackauth.errors import (
     UserNotFound,
     VerificationUnavailable,
 )
+from fastapi_stackauth.events import API_KEY_REFUSED, API_KEY_VERIFIED
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import ServerUser, Team, User
@@ -98,14 +99,20 @@ class ApiKeys:
     async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
         self._client.as_server()  # says by name that the secret key is missing, whatever key was presented
         if len(key) > MAX_KEY or not looks_like_a_key(key):
-            raise AuthError("api_key_invalid", reason="not of the form of a key")
+            raise self._refused(kind, "not of the form of a key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
         until, owner = self._known.get((kind, digest), (0.0, None))
-        if self._clock() >= until:
+        known = self._clock() < until
+        if not known:
             owner = await self._ask(kind, key, digest)
         if owner is None:
-            raise AuthError("api_key_invalid")
+            raise self._refused(kind, "unknown, expired or revoked")
+        self._client.events.emit(API_KEY_VERIFIED, cache="hit" if known else "miss", owner=kind)
         return owner
+
+    def _refused(self, kind: OwnerKind, reason: str) -> AuthError:
+        self._client.events.emit(API_KEY_REFUSED, owner=kind, reason=reason)
+        return AuthError("api_key_invalid", reason=reason)
 
     async def _ask(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
         known = (kind, digest)
@@ -114,7 +121,7 @@ class ApiKeys:
         try:
             return await self._flight.run(known, lambda: self._found(kind, key, digest))
         except AuthServerError as error:
-            raise verdict_of(error) from None
+            raise verdict_of(error, self._client.events, "api_key") from None
 
     async def _found(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
         forgotten = self._forgotten

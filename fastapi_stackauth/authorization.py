@@ -128,7 +128,7 @@ class Authorization:
         try:
             return await self._flight.run(question, lambda: self._asked(question, token))
         except AuthServerError as error:
-            raise verdict_of(error) from None
+            raise verdict_of(error, self._client.events, "permission") from None
 
     async def _asked(self, question: Question, token: str) -> Any:  # noqa: ANN401 - as above
         ask: dict[str, Callable[[Question, str], Awaitable[Any]]] = {

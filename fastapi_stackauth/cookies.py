@@ -4,14 +4,16 @@ Over https the names carry the `__Host-` prefix, so that no sibling host can pla
 `cookie_domain` it is `__Secure-`; only a loopback http origin with `insecure_cookies=True` goes without.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
-from fastapi_stackauth.errors import ConfigurationError, SessionTooLarge
+from fastapi_stackauth.errors import ConfigurationError, SessionTooLarge, UnexpectedAnswer
 from fastapi_stackauth.settings import Settings
 
 MAX_COOKIE = 4096
 """Bytes of name, value and attributes that every browser keeps (RFC 6265 §6.1)."""
+_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 §4.1.1: nothing that ends a value
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,11 @@ class CookiePolicy:
         """A `Set-Cookie` value; `max_age` in seconds, None for as long as the browser runs.
 
         Raises:
+            UnexpectedAnswer: the value, which the auth server gave, is nothing that a cookie can hold.
             SessionTooLarge: where browsers would not keep it.
         """
+        if not _VALUE.fullmatch(value):
+            raise UnexpectedAnswer
         lifetime = "" if max_age is None else f"; Max-Age={max_age}"
         header = f"{self.name(purpose)}={value}{lifetime}{self._attributes()}".encode("ascii")
         if len(header) > MAX_COOKIE:

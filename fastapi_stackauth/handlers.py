@@ -18,13 +18,14 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY
+from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
+from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY, answering_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
-logger = logging.getLogger("fastapi_stackauth")
-
+_RENEWABLE = ("token_expired", "token_signature_invalid")
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
 
 def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
@@ -53,7 +54,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
     error = _of_session(connection, error)
-    log_answer(error)
+    asked = answering_stack(connection)
+    log_answer(error, asked.events if asked else Events())
     stack = getattr(connection.scope["app"].state, STATE_KEY, None)
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
@@ -64,12 +66,13 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
 
 
 def _of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
-    """What is answered to a cookie session whose access token expired while the auth server was asked something.
+    """What is answered to a cookie session whose access token the auth server refuses, though it was accepted here.
 
-    The session goes on: its next request renews the token. A 401 would make a front end sign its user out.
+    It expired while the auth server was asked something, or its key was rotated away. The session goes on, since it is
+    renewed: a 401 would make a front end sign its user out.
     """
     credential = connection.scope.get("state", {}).get("credential")
-    if error.code != "token_expired" or credential is None or credential.refresh_token is None:
+    if error.code not in _RENEWABLE or credential is None or credential.refresh_token is None:
         return error
     return VerificationUnavailable(retry_after=1.0)
 
@@ -85,8 +88,9 @@ def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: S
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
     if not page or SCOPE_KEY in connection.scope:
         return None
-    query = connection.url.query
-    return_to = quote(connection.url.path + (f"?{query}" if query else ""), safe="")
+    # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
+    query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
+    return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
     separator = "&" if "?" in settings.sign_in_url else "?"
     return f"{settings.sign_in_url}{separator}return_to={return_to}"
 
@@ -100,11 +104,14 @@ async def _refuse_websocket(websocket: WebSocket, response: Response) -> Respons
     return None
 
 
-def log_answer(error: StackAuthError) -> None:
-    """Say in the log what was answered."""
+def log_answer(error: StackAuthError, events: Events) -> None:
+    """Tell what is being answered: at ERROR what the operator must mend, at WARNING outages, at INFO refusals."""
+    failed = error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    level = logging.WARNING if failed else logging.INFO
     if isinstance(error, AuthServerMisconfigured):
-        logger.error("answered %s: %s (%s)", error.status_code, error, error.instance)
-    elif error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.warning("answered %s: %s (%s)", error.status_code, error, error.instance)
-    else:
-        logger.info("answered %s: %s (%s)", error.status_code, error.code, error.instance)
+        level = logging.ERROR
+    code = code_of(error)
+    detail = str(error) if failed else error.code if error.code != code else None
+    events.emit(
+        ERROR_ANSWERED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
+    )

@@ -1,6 +1,5 @@
 """Whether this app can tell who is calling, and what it rests on right now."""
 
-import logging
 import re
 from typing import Literal
 
@@ -8,11 +7,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.errors import VerificationUnavailable
+from fastapi_stackauth.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.revocation import LinkState
 from fastapi_stackauth.verification.jwks import KeyState
-
-logger = logging.getLogger("fastapi_stackauth.health")
 
 Status = Literal["ok", "degraded", "down"]
 
@@ -62,7 +60,7 @@ async def check_health(stack: InstalledStack) -> Health:
         try:
             await stack.verifier.warm_up()
         except VerificationUnavailable:
-            logger.info("health_without_keys")
+            stack.events.emit(HEALTH_WITHOUT_KEYS)
     linked = True
     try:
         await stack.revocations.follow()

@@ -1,8 +1,9 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.api_keys import ApiKeys
@@ -10,6 +11,7 @@ from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import CredentialSource
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.revocation import Revocations
@@ -21,6 +23,9 @@ from fastapi_stackauth.verification.verifier import Verifier
 
 STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
+RESOLUTIONS_KEY = "stack_auth_resolutions"
+UNRESOLVED_KEY = "stack_auth_unresolved"
+_ALL_KEY = "stack_auths"
 
 
 class InstalledStack(Protocol):
@@ -29,6 +34,11 @@ class InstalledStack(Protocol):
     @property
     def settings(self) -> Settings:
         """Its settings."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """What happens: counted, logged and told."""
         ...
 
     @property
@@ -105,3 +115,23 @@ def stack_of(connection: HTTPConnection) -> InstalledStack:
             "A mounted FastAPI app is an app of its own and needs its own install."
         )
     return stack  # type: ignore[no-any-return]  # an app's state is untyped; `install` puts a stack there
+
+
+def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
+    """The stack whose error is answered: that of its route, or the one that was asked last; else the app's default."""
+    state = connection.scope.get("state", {})
+    asked = state.get(UNRESOLVED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
+    default: InstalledStack | None = getattr(connection.scope["app"].state, STATE_KEY, None)
+    return connection.scope.get(SCOPE_KEY) or asked or default
+
+
+def remember(app: Starlette, stack: InstalledStack) -> None:
+    """Note that a stack is installed on an app."""
+    if all(other is not stack for other in stacks_of_app(app)):
+        setattr(app.state, _ALL_KEY, (*stacks_of_app(app), stack))
+
+
+def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
+    """Every stack installed on this app, in order; apps mounted in it have their own."""
+    installed: tuple[Any, ...] = getattr(app.state, _ALL_KEY, ())
+    return installed

@@ -5,7 +5,6 @@ With `redis_url` all workers count together. Without it, and while Redis is out 
 
 import asyncio
 import hashlib
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,13 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
+from fastapi_stackauth.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
 from fastapi_stackauth.loops import PerLoop
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import redis_pool, require_redis
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
-
-logger = logging.getLogger("fastapi_stackauth")
 
 _PREFIX = "stackauth:attempts"
 
@@ -33,18 +31,20 @@ class AttemptLimiter:
 
     Args:
         settings: the limits, such as ``10/minute``, and `redis_url`.
+        events: where refusals are counted and told.
 
     Raises:
         ConfigurationError: where a limit cannot be read, or `redis_url` is set and the `redis` extra is not installed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, events: Events | None = None) -> None:
+        self._events = events or Events()
         self._address = _limit(settings.rate_limit_address, "rate_limit_address")
         self._account = _limit(settings.rate_limit_account, "rate_limit_account")
         url = settings.redis_url and settings.redis_url.get_secret_value()
         if url:
             require_redis()
-        self._counters: PerLoop[_Counters] = PerLoop(lambda: _Counters(redis_pool(url) if url else None))
+        self._counters: PerLoop[_Counters] = PerLoop(lambda: _Counters(redis_pool(url) if url else None, self._events))
 
     async def count(self, action: str, *, address: str | None, account: str | None = None) -> None:
         """Count one attempt.
@@ -59,10 +59,17 @@ class AttemptLimiter:
             RateLimitExceeded: 429, with the seconds to wait.
         """
         if self._address and address:
-            await self._counters.get().hit(self._address, action, "address", address)
+            await self._hit(self._address, action, "address", address)
         if self._account and account:
             digest = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
-            await self._counters.get().hit(self._account, action, "account", digest)
+            await self._hit(self._account, action, "account", digest)
+
+    async def _hit(self, limit: RateLimitItem, action: str, by: str, who: str) -> None:
+        try:
+            await self._counters.get().hit(limit, action, by, who)
+        except RateLimitExceeded as refusal:
+            self._events.emit(RATE_LIMITED, action=action, by=by, retry_after=refusal.retry_after)
+            raise
 
     async def aclose(self) -> None:
         """Forget this worker's counts of the running loop, and close what they hold."""
@@ -75,6 +82,7 @@ class _Counters:
     """One event loop's counts: its own, and those that all workers share."""
 
     pool: "ConnectionPool | None"
+    events: Events
     own: MemoryStorage = field(default_factory=MemoryStorage)
 
     async def hit(self, limit: RateLimitItem, *identifiers: str) -> None:
@@ -83,7 +91,7 @@ class _Counters:
             try:
                 await _hit(_shared(self.pool), limit, *identifiers)
             except StorageError as error:
-                logger.warning("rate_limits_local reason=%s", type(error.storage_error).__name__)
+                self.events.emit(RATE_LIMITS_LOCAL, reason=type(error.storage_error).__name__)
             else:
                 return
         await _hit(self.own, limit, *identifiers)

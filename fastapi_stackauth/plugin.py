@@ -1,8 +1,8 @@
 """`StackAuth`: the composition root. The only file that knows all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -25,9 +25,10 @@ from fastapi_stackauth.credentials import (
 )
 from fastapi_stackauth.dependencies import Optionally, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
-from fastapi_stackauth.installed import STATE_KEY
+from fastapi_stackauth.installed import STATE_KEY, remember
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.project import CurrentProject
@@ -119,20 +120,27 @@ class StackAuth:
         clock: Callable[[], float] = time.time,
         **options: Unpack[Options],
     ) -> None:
-        self.settings = Settings.load(options)
+        self._own_sources = None if sources is None else tuple(sources)
+        self.events = Events()
+        settings = Settings.load(options)
+        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=self.events)
+        self._compose(settings, client, clock)
+
+    def _compose(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float]) -> None:
+        self.settings = settings
         self.clock = clock
-        self.sources = tuple(sources) if sources is not None else _default_sources(self.settings)
-        self.client = StackAuthClient(self.settings, http_client=http_client, transport=transport)
-        self.storage = _storage(self.settings, clock)
-        self.revocations = Revocations(self.settings, self.storage, clock)
+        self.sources = _default_sources(settings) if self._own_sources is None else self._own_sources
+        self.client = client
+        self.storage = _storage(self.settings, clock, self.events)
+        self.revocations = Revocations(self.settings, self.storage, clock, self.events)
         self.verifier = Verifier(self.settings, self.client, clock=clock, revocations=self.revocations)
         self.api_keys = ApiKeys(self.settings, self.client, self.storage, clock)
         self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
         self.project = CurrentProject(self.client, clock)
-        self.limiter = AttemptLimiter(self.settings)
+        self.limiter = AttemptLimiter(self.settings, self.events)
         self.authorization = Authorization(self.settings, self.client, clock)
         self.revocations.on_forget = self._forget
-        self.live_sessions = LiveSessions(self._session_times, clock)
+        self.live_sessions = LiveSessions(self._session_times, clock, self.events)
 
     def __repr__(self) -> str:
         return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
@@ -170,6 +178,7 @@ class StackAuth:
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
             app.add_exception_handler(StackAuthError, handler)
+        remember(app, self)
         install_openapi(app, self._enriched)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
@@ -242,6 +251,37 @@ class StackAuth:
         await self.storage.aclose()
         await self.client.aclose()
 
+    @contextmanager
+    def reconfigured(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] | None = None,
+        **options: Unpack[Options],
+    ) -> Iterator[None]:
+        """While the block runs: other settings, and nothing remembered from before. For tests of an app as it stands.
+
+        Routers, dependencies and webhook handlers made of this stack follow. What `install` settled stays: whether the
+        app has cookies at all, for one. `fastapi_stackauth.testing.emulated` points a whole app at an emulator with it.
+
+        Args:
+            transport: an own httpx transport for calls of the auth server; an own `http_client` is not used meanwhile.
+            clock: unix time in seconds.
+            **options: the settings that change; the others keep the values they have, whatever the environment says.
+
+        Raises:
+            ConfigurationError: where a setting is wrong.
+        """
+        before = dict(vars(self))
+        kept: dict[str, Any] = {name: getattr(self.settings, name) for name in Settings.model_fields}
+        settings = Settings.load({**kept, **options})
+        client = StackAuthClient(settings, transport=transport, events=self.events)
+        self._compose(settings, client, clock or self.clock)
+        try:
+            yield
+        finally:
+            vars(self).update(before)
+
     # --- inside ---
 
     def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -270,10 +310,10 @@ class StackAuth:
         return {session.id: session.created_at for session in sessions}
 
 
-def _storage(settings: Settings, clock: Callable[[], float]) -> Storage:
+def _storage(settings: Settings, clock: Callable[[], float], events: Events) -> Storage:
     if settings.redis_url is None:
         return MemoryStorage(clock)
-    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock)
+    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock, events)
 
 
 def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:

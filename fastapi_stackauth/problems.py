@@ -4,7 +4,7 @@ Both are made of constants and of facts named as public; nothing of the request 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -63,7 +63,7 @@ def problem(error: StackAuthError, *, instance: str | None = None, docs_url: str
     kind = PROBLEM_TYPE.format(code=error.code.lower()) if docs_url is None else docs_url + error.code
     document: dict[str, Any] = {
         "type": kind,
-        "title": HTTPStatus(error.status_code).phrase,
+        "title": _phrase(error.status_code),
         "status": error.status_code,
         "detail": error.message,
         "code": error.code,
@@ -93,11 +93,19 @@ def _challenge(error: StackAuthError) -> str:
     return 'Bearer error="invalid_token"'
 
 
+def _phrase(status: int) -> str:
+    """The name of a status; for one that has none, that of its class (RFC 9110 §15): the auth server's may be any."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return HTTPStatus(status // 100 * 100).phrase
+
+
 def _public_details(error: StackAuthError) -> Mapping[str, Any]:
     if isinstance(error, AuthError):
         return error.details
     if isinstance(error, KnownApiError):
-        return {name: error.details[name] for name in error.public_details if name in error.details}
+        return dict(_of_server(error))
     if isinstance(error, RequestInvalid):
         return {"faults": [{"where": where, "what": what} for where, what in error.faults]} if error.faults else {}
     if isinstance(error, SecondFactorRequired):
@@ -105,3 +113,25 @@ def _public_details(error: StackAuthError) -> Mapping[str, Any]:
     if isinstance(error, ProfileMetadataInvalid):
         return {"fields": list(error.fields)}
     return {}
+
+
+_FORMS: Mapping[str, type] = {
+    "maxLength": int,
+    "min_length": int,
+    "permission_id": str,
+    "restricted_reason": str,
+    "team_id": str,
+    "would_work_if_email_was_verified": bool,
+}
+
+
+def _of_server(error: KnownApiError) -> Iterator[tuple[str, Any]]:
+    """The public details of the auth server's answer that have the form documented in `DETAIL_SCHEMAS`."""
+    for name in error.public_details:
+        value = error.details.get(name)
+        if name == "restricted_reason" and isinstance(value, Mapping):  # the server nests it (contract/tokens.md §1)
+            value = value.get("type")
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()  # half a surrogate pair could not be written
+        if type(value) is _FORMS[name]:
+            yield name, value

@@ -15,12 +15,19 @@ from contextlib import aclosing, contextmanager
 from typing import Literal
 
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
+from fastapi_stackauth.events import (
+    REVOCATION_ADDED,
+    REVOCATIONS_LINK_FAILED,
+    REVOCATIONS_LINK_LOST,
+    REVOCATIONS_LINKED,
+    REVOCATIONS_TOLD,
+    REVOCATIONS_UNTOLD,
+    Events,
+)
 from fastapi_stackauth.loops import PerLoop, SingleFlight
 from fastapi_stackauth.models import User
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import Storage, StorageUnavailable
-
-logger = logging.getLogger("fastapi_stackauth.revocation")
 
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -53,17 +60,25 @@ class Revocations:
         settings: `revocation_ttl`, and what a lost link to Redis means.
         storage: tells the other workers, and hears from them.
         clock: unix time in seconds.
+        events: where it is told what is added, and how the link fares.
 
     Attributes:
         on_forget: is called with a user's and a team's id, either may be empty, when what is known of them is out of
             date.
     """
 
-    def __init__(self, settings: Settings, storage: Storage, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        clock: Callable[[], float] = time.time,
+        events: Events | None = None,
+    ) -> None:
         self._ttl = settings.revocation_ttl
         self._strict = settings.revocation_outage == "refuse"
         self._storage = storage
         self._clock = clock
+        self._events = events or Events()
         self._until: dict[str, float] = {}
         self._untold: dict[str, float] = {}
         self._added = 0
@@ -159,7 +174,7 @@ class Revocations:
             try:
                 await self._tell()
             except StorageUnavailable:
-                logger.warning("revocations_untold count=%d", len(self._untold))
+                self._events.emit(REVOCATIONS_UNTOLD, count=len(self._untold))
         follower = self._followers.pop()
         while follower is not None and follower.task is not None and not follower.task.done():
             follower.task.cancel()  # once is not enough: the client library may take it for its own time-out
@@ -191,6 +206,8 @@ class Revocations:
             wake(_refusal(fact))
 
     async def _revoke(self, facts: list[str]) -> None:
+        for fact in facts:
+            self._events.emit(REVOCATION_ADDED, of="session" if fact.startswith("s:") else "user")
         await self._add(facts, self._ttl)
 
     async def _add(self, facts: list[str], seconds: float) -> None:
@@ -221,11 +238,11 @@ class Revocations:
                 await self._tell()
             except StorageUnavailable:
                 if attempt == 0:
-                    logger.warning("revocations_untold count=%d", len(self._untold))
+                    self._events.emit(REVOCATIONS_UNTOLD, count=len(self._untold))
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
         if attempt:
-            logger.info("revocations_told attempts=%d", attempt)
+            self._events.emit(REVOCATIONS_TOLD, attempts=attempt)
 
     async def _follow(self, follower: _Follower) -> None:
         attempt, compare_at = 0, 0.0
@@ -243,9 +260,10 @@ class Revocations:
                             if await self._storage.count(NAME) < len(self._live()):
                                 self._give_back(set())
             except StorageUnavailable as error:
-                logger.debug("revocations_link_failed reason=%s", type(error.__cause__).__name__)
-            except Exception:
-                logger.exception("revocations_link_failed")  # whatever it is, the link must be tried again
+                self._events.emit(REVOCATIONS_LINK_FAILED, reason=type(error.__cause__).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the link must be tried again
+                reason = type(error).__name__
+                self._events.emit(REVOCATIONS_LINK_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
             self._linked(follower, connected=False)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
@@ -261,12 +279,10 @@ class Revocations:
         now = self._clock()
         return {fact: until for fact, until in list(self._until.items()) if until > now}
 
-    @staticmethod
-    def _linked(follower: _Follower, *, connected: bool) -> None:
+    def _linked(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():
             follower.connected = connected
-            log = logger.info if connected else logger.warning
-            log("revocations_link connected=%s", connected)
+            self._events.emit(REVOCATIONS_LINKED if connected else REVOCATIONS_LINK_LOST)
         follower.tried.set()
 
 

@@ -5,11 +5,11 @@ answers by itself: its answers would miss what other middleware adds, CORS above
 """
 
 import hashlib
-import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from starlette.requests import HTTPConnection
@@ -28,13 +28,20 @@ from fastapi_stackauth.errors import (
     SessionGone,
     VerificationUnavailable,
 )
+from fastapi_stackauth.events import (
+    CLOCK_SKEW,
+    SESSION_END_FAILED,
+    SESSION_ENDED,
+    SESSION_RENEWAL_FAILED,
+    SESSION_RENEWED,
+    Events,
+    code_of,
+)
 from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import TokenPair, User
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.claims import parse_token
 from fastapi_stackauth.verification.verifier import Verifier
-
-logger = logging.getLogger("fastapi_stackauth.sessions")
 
 ACCESS, REFRESH = "access", "refresh"
 _REMEMBERED = 10_000
@@ -92,13 +99,15 @@ class Sessions:
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            SessionTooLarge: where a token does not fit into a cookie.
+            SessionTooLarge, UnexpectedAnswer: where a token does not fit into a cookie, or is none.
             ConfigurationError: where `app_url` is missing.
         """
         self.site.check(connection.scope)
         policy, max_age, queue = self.policy, self._settings.session_max_age, cookies_of(connection.scope)
-        queue.set(policy.name(ACCESS), policy.set(ACCESS, tokens.access_token, max_age))
-        queue.set(policy.name(REFRESH), policy.set(REFRESH, tokens.refresh_token, max_age))
+        access = policy.set(ACCESS, tokens.access_token, max_age)
+        refresh = policy.set(REFRESH, tokens.refresh_token, max_age)
+        queue.set(policy.name(ACCESS), access)
+        queue.set(policy.name(REFRESH), refresh)
 
     async def end(self, connection: HTTPConnection) -> None:
         """Sign the browser out: the session ends at the auth server, and the cookies go even where that fails.
@@ -118,10 +127,11 @@ class Sessions:
             access_token = await self._access_token(refresh_token)
             await self._refuse(session_id_of(access_token))
             await self._client.as_user(access_token).sessions.sign_out()
+            self._client.events.emit(SESSION_ENDED, reason="signed_out")
         except SessionGone:
             pass
         except AuthServerError as error:
-            logger.warning("a session could not be ended at the auth server: %s", error)
+            self._client.events.emit(SESSION_END_FAILED, code=code_of(error), detail=str(error))
         self._renewed.pop(_digest(refresh_token), None)
 
     def forget(self, connection: HTTPConnection) -> None:
@@ -214,6 +224,7 @@ class Sessions:
                 return credential, user
             raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
         if refusal.code in _ENDED:
+            self._client.events.emit(SESSION_ENDED, reason=refusal.code)
             self.forget(connection)
             return None
         raise refusal
@@ -225,8 +236,7 @@ class Sessions:
             return
         self._skew_told_at = now
         there = self._client.server_time
-        seconds = "unknown" if there is None else f"{self._clock() - there:+.0f}"
-        logger.error("clock_skew seconds=%s: fresh tokens are refused for their time; set the clock right", seconds)
+        self._client.events.emit(CLOCK_SKEW, seconds=None if there is None else round(self._clock() - there))
 
     def _write_access(self, connection: HTTPConnection, token: str) -> None:
         policy = self.policy
@@ -262,11 +272,26 @@ class Sessions:
         return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
 
     async def _refresh(self, refresh_token: str, digest: bytes) -> str:
-        token = (await self._client.refresh(refresh_token)).access_token
+        with renewal(self._client.events, "cookie"):
+            token = (await self._client.refresh(refresh_token)).access_token
         self._renewed[digest] = Received.now(token, self._clock())
         while len(self._renewed) > _REMEMBERED:
             self._renewed.popitem(last=False)
         return token
+
+
+@contextmanager
+def renewal(events: Events, delivery: str) -> Iterator[None]:
+    """Around the call that gets a new access token for a session: it tells how that went."""
+    try:
+        yield
+    except SessionGone:
+        events.emit(SESSION_ENDED, reason="gone")
+        raise
+    except AuthServerError as error:
+        events.emit(SESSION_RENEWAL_FAILED, delivery=delivery, code=code_of(error))
+        raise
+    events.emit(SESSION_RENEWED, delivery=delivery)
 
 
 def _digest(refresh_token: str) -> bytes:

@@ -39,6 +39,24 @@ def environment_names(field: str) -> tuple[str, ...]:
     return plain + tuple(prefix + stem for prefix in prefixed)
 
 
+def variables_in_use() -> dict[str, tuple[str, ...]]:
+    """By field, the environment variables that are set for it, the one that counts first. Never their values."""
+    names = {field: tuple(filter(os.environ.get, environment_names(field))) for field in Settings.model_fields}
+    return {field: present for field, present in names.items() if present}
+
+
+def variables_at_odds() -> dict[str, tuple[str, ...]]:
+    """Those fields of `variables_in_use` whose variables hold different values."""
+    present = variables_in_use().items()
+    return {field: names for field, names in present if len({os.environ[name] for name in names}) > 1}
+
+
+def variables_unread() -> tuple[str, ...]:
+    """Environment variables that begin as those of this library do, and that it does not read."""
+    read = {name for field in Settings.model_fields for name in environment_names(field)}
+    return tuple(sorted(name for name in os.environ if name.startswith(("STACK_", "HEXCLAVE_")) and name not in read))
+
+
 def _comma_separated(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())

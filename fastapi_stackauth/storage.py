@@ -5,7 +5,6 @@ reach it goes on with what it knows. The `redis` extra is imported on use alone:
 """
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -13,12 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.events import STORAGE_UNAVAILABLE, Events
 from fastapi_stackauth.loops import PerLoop
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
-
-logger = logging.getLogger("fastapi_stackauth.storage")
 
 ANSWER_SECONDS = 0.5
 """How long Redis may take to connect or to answer before a worker goes on without it."""
@@ -155,6 +153,7 @@ class RedisStorage:
         url: where it is.
         prefix: what all keys begin with, so that apps and projects do not meet.
         clock: unix time in seconds.
+        events: where it is told that Redis is out of reach.
 
     Raises:
         ConfigurationError: the `redis` extra is not installed, or the address cannot be read.
@@ -162,11 +161,14 @@ class RedisStorage:
 
     shared = True
 
-    def __init__(self, url: str, prefix: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, prefix: str, clock: Callable[[], float] = time.time, events: Events | None = None
+    ) -> None:
         require_redis()
         _check_url(url)
         self._prefix = prefix
         self._clock = clock
+        self._events = events or Events()
         self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
 
     async def get(self, key: str) -> str | None:
@@ -174,7 +176,7 @@ class RedisStorage:
         try:
             value = await self._redis().get(self._prefix + key)
         except _failures() as error:
-            logger.warning("storage_unavailable operation=get reason=%s", type(error).__name__)
+            self._unavailable("get", error)
             return None
         return None if value is None else str(value)
 
@@ -183,7 +185,7 @@ class RedisStorage:
         try:
             await self._redis().set(self._prefix + key, value, px=max(1, int(seconds * 1000)))
         except _failures() as error:
-            logger.warning("storage_unavailable operation=set reason=%s", type(error).__name__)
+            self._unavailable("set", error)
 
     async def add(self, key: str, seconds: float) -> bool:
         """Claim a key; False where somebody has claimed it already.
@@ -202,7 +204,7 @@ class RedisStorage:
         try:
             await self._redis().delete(self._prefix + key)
         except _failures() as error:
-            logger.warning("storage_unavailable operation=remove reason=%s", type(error).__name__)
+            self._unavailable("remove", error)
 
     async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
         """Add facts to a set, and tell who follows it.
@@ -262,6 +264,9 @@ class RedisStorage:
         """Close the running loop's connections."""
         if pool := self._pools.pop():
             await pool.aclose()
+
+    def _unavailable(self, operation: str, error: BaseException) -> None:
+        self._events.emit(STORAGE_UNAVAILABLE, operation=operation, reason=type(error).__name__)
 
     def _redis(self) -> "Redis":
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra

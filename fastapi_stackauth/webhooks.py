@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable
 from inspect import isawaitable, iscoroutinefunction
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, WebhookInProgress, WebhookRefused
+from fastapi_stackauth.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models.webhooks import (
     EVENT_TYPES,
@@ -29,8 +29,6 @@ from fastapi_stackauth.models.webhooks import (
 from fastapi_stackauth.openapi import problem_answer
 from fastapi_stackauth.signatures import Envelope
 from fastapi_stackauth.storage import MemoryStorage, Storage, StorageUnavailable
-
-logger = logging.getLogger("fastapi_stackauth.webhooks")
 
 MAX_BODY = 4 * 1024 * 1024
 _HANDLING_SECONDS = 60.0
@@ -116,17 +114,18 @@ class _Receiver:
             body = await _body(request)
             key = envelope.check_signature(body, keys)
         except WebhookRefused as refusal:
-            logger.warning("webhook_refused reason=%r", refusal.reason)
+            self._stack.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
             raise
         event = _event(body, envelope)
         # The same message goes to each endpoint, and each has a path or a secret of its own.
-        endpoint = hashlib.sha256(request.url.path.encode() + b" " + key).hexdigest()[:16]
+        endpoint = hashlib.sha256(request.scope["path"].encode() + b" " + key).hexdigest()[:16]
         claim = f"webhook:{endpoint}:{envelope.message_id}"
         if await self._claim(claim):
             await self._handle(event, claim)
         return Response(status_code=204)
 
     async def _handle(self, event: WebhookEvent, claim: str) -> None:
+        kind = event.type if event.type in EVENT_TYPES else "unknown"
         try:
             await heed(self._stack, event)
             for types, handler in self.handlers:
@@ -135,10 +134,11 @@ class _Receiver:
         except BaseException:  # cancelled, too: whatever was not finished must be delivered again
             await self._storage.remove(claim)
             await self._own.remove(claim)
+            self._stack.events.emit(WEBHOOK_FAILED, type=kind)
             raise
         await self._storage.set(claim, _DONE, _DONE_SECONDS)
         await self._own.set(claim, _DONE, _DONE_SECONDS)
-        logger.info("webhook_handled type=%s", event.type if event.type in EVENT_TYPES else "unknown")
+        self._stack.events.emit(WEBHOOK_HANDLED, type=kind)
 
     async def _claim(self, claim: str) -> bool:
         """Whether the message is to be handled now; False where that was done before.
@@ -150,7 +150,7 @@ class _Receiver:
             try:
                 claimed = await storage.add(claim, _HANDLING_SECONDS)
             except StorageUnavailable:
-                logger.warning("webhook_not_shared")
+                self._stack.events.emit(WEBHOOK_NOT_SHARED)
                 return True
             if not claimed:
                 return await self._claimed_before(storage, claim)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
@@ -14,6 +15,12 @@ from tests.support.redis_server import redis_server
 from tests.support.undocumented import Collector
 
 __all__ = ["browser", "redis_server"]
+
+# The properties of `make test` draw the same examples each time, so that no change is blamed for a find of chance.
+# `make fuzz` draws others each time, and many more.
+settings.register_profile("short", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("short")
 
 
 def pytest_configure(config: pytest.Config) -> None:

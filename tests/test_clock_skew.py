@@ -128,11 +128,11 @@ async def test_the_log_says_how_far_this_clock_is_ahead_and_says_it_once(
     await sign_up(page)
     for _ in range(5):
         await page.get("/me")
-    (told,) = re.findall(r"clock_skew seconds=([+-]\d+)", caplog.text)
+    (told,) = re.findall(r"clock_skew seconds=(-?\d+)", caplog.text)
     assert int(told) == pytest.approx(off, abs=15), "a Date header is exact to a second, and a busy machine slow"
 
 
-async def test_where_the_auth_server_tells_no_time_the_log_says_so(
+async def test_where_the_auth_server_tells_no_time_the_log_names_none(
     page: httpx.AsyncClient, stack: StackAuth, clock: WrongClock, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
@@ -140,7 +140,7 @@ async def test_where_the_auth_server_tells_no_time_the_log_says_so(
     await sign_up(page)
     monkeypatch.setattr(type(stack.client), "server_time", None)  # servers always send a Date; proxies may drop it
     assert (await page.get("/me")).status_code == 503
-    assert "clock_skew seconds=unknown" in caplog.text
+    assert [record.getMessage() for record in caplog.records if "clock_skew" in record.message].count("clock_skew") == 1
 
 
 @pytest.mark.parametrize("off", [AHEAD, BEHIND])

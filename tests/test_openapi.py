@@ -24,7 +24,7 @@ from fastapi_stackauth import (
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import AuthError, KnownApiError
 from fastapi_stackauth.openapi import enrich
-from fastapi_stackauth.problems import DETAIL_SCHEMAS
+from fastapi_stackauth.problems import DETAIL_SCHEMAS, problem
 from tests.apps import make_app
 from tests.support.undocumented import Collector
 
@@ -368,6 +368,13 @@ def test_every_fact_that_a_problem_can_tell_has_a_form():
     for each in classes:
         classes += each.__subclasses__()
     assert {name for each in classes for name in each.public_details} <= set(DETAIL_SCHEMAS)
+
+
+def test_why_a_user_is_restricted_is_told_alike_whoever_says_it():
+    """The auth server nests the reason in an object; the schema promises a text."""
+    said = KnownApiError.of("RESTRICTED_USER_NOT_ALLOWED", 403, {"restricted_reason": {"type": "email_not_verified"}})
+    own = AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"})
+    assert problem(said)["details"] == problem(own)["details"]
 
 
 async def test_an_answer_that_the_schema_lacks_is_noticed(pytestconfig: pytest.Config):

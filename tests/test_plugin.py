@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, CurrentUser, StackAuth, StackAuthError, User
 from fastapi_stackauth.emulator import Emulator
+from tests.apps import make_app
 
 
 async def test_the_apps_own_lifespan_runs_around_and_its_state_is_kept(stack: StackAuth):
@@ -129,3 +130,30 @@ async def test_nothing_is_asked_of_the_network_before_the_first_use():
     async with app.router.lifespan_context(app):
         pass
     assert asked == []
+
+
+async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_block_ends(server: Emulator):
+    stack = StackAuth(project_id="elsewhere", base_url="https://elsewhere.example", app_url="https://notes.example")
+    app, before = make_app(stack), dict(vars(stack))
+    token = server.issue_token()["access_token"]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
+        client.headers["authorization"] = f"Bearer {token}"
+        with stack.reconfigured(
+            project_id=server.project_id, base_url=server.url, transport=httpx.ASGITransport(server.app)
+        ):
+            assert stack.settings.app_url == "https://notes.example"
+            assert (await client.get("/me")).status_code == 200
+            await stack.aclose()
+        assert vars(stack) == before
+        assert (await client.get("/me")).status_code != 200
+    with pytest.raises(ConfigurationError, match="leeway"), stack.reconfigured(leeway=-1):
+        pass
+    assert vars(stack) == before
+
+
+def test_settings_that_are_not_named_do_not_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    stack = StackAuth(project_id="one")
+    monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_of_the_environment")
+    with stack.reconfigured(project_id="two"):
+        assert (stack.settings.project_id, stack.settings.secret_server_key) == ("two", None)

@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import fastapi_stackauth
+import fastapi_stackauth.testing
 
 
 def test_the_list_is_sorted_and_complete():
@@ -34,3 +35,12 @@ def test_everything_in_it_is_documented():
 
 def test_the_package_says_that_it_is_typed():
     assert (Path(fastapi_stackauth.__file__).parent / "py.typed").is_file()
+
+
+def test_so_is_what_tests_of_apps_may_use():
+    names = fastapi_stackauth.testing.__all__
+    assert list(names) == sorted(names)
+    assert all(inspect.getdoc(getattr(fastapi_stackauth.testing, name)) for name in names)
+    members = [vars(getattr(fastapi_stackauth.testing, name)) for name in names]
+    functions = [member for public in members for name, member in public.items() if name[0] != "_"]
+    assert [member for member in functions if callable(member) and not inspect.getdoc(member)] == []

@@ -347,6 +347,20 @@ async def test_a_token_that_expires_while_the_auth_server_is_asked_signs_nobody_
         assert (await client.get(path)).status_code == 200
 
 
+async def test_a_token_that_the_auth_server_refuses_for_its_key_signs_nobody_out(
+    page: httpx.AsyncClient, server: Emulator
+):
+    """This worker has the old keys yet, and accepts what they signed."""
+    user_id = await sign_up(page)
+    assert (await page.get("/me")).json() == user_id
+    server.store.projects.rotate_keys()
+    answer = await page.get("/auth/me")
+    assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
+    assert set_cookies(answer) == {}
+    server.clock.advance(590)
+    assert (await page.get("/auth/me")).json()["id"] == user_id
+
+
 async def test_a_session_survives_the_rotation_of_signing_keys(page: httpx.AsyncClient, server: Emulator):
     user_id = await sign_up(page)
     assert (await page.get("/me")).status_code == 200
@@ -410,6 +424,7 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
     from fastapi_stackauth.errors import AuthServerUnreachable
 
     await sign_up(page)
+    token = page.cookies[ACCESS]
 
     async def down(_token: str) -> Any:
         raise AuthServerUnreachable
@@ -417,6 +432,8 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
     stack.client.refresh = down  # type: ignore[method-assign,assignment]  # an outage, at the stack's own seam
     assert (await page.post("/auth/sign-out")).status_code == 204
     assert not page.cookies
+    answer = await page.get("/me", headers={"authorization": f"Bearer {token}"})
+    assert answer.json()["code"] == "session_revoked", "the access token is out, and refused here at once"
 
 
 async def test_the_access_cookie_can_be_renewed_on_demand(page: httpx.AsyncClient, stack: StackAuth):

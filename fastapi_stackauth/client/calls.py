@@ -32,6 +32,7 @@ class Call:
         without_user: no access token travels with it.
         refresh_token: travels as a header, for the few operations that read it.
         translate: what an error means for this operation, where that differs from what it means elsewhere.
+        foreign: somebody else put the path together, so it may hold ids.
     """
 
     method: Method
@@ -48,6 +49,12 @@ class Call:
     without_user: bool = False
     refresh_token: str | None = field(default=None, repr=False)
     translate: Callable[[AuthServerError], AuthServerError] | None = None
+    foreign: bool = False
+
+    @property
+    def series(self) -> str:
+        """The operation as metrics count it: never with an id in it."""
+        return f"{self.method} other" if self.foreign else self.operation
 
     @property
     def operation(self) -> str:

@@ -17,6 +17,7 @@ from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.http import Http
 from fastapi_stackauth.client.keeper import Listener, TokenKeeper
 from fastapi_stackauth.errors import AccessTokenRefused, AuthServerError, ConfigurationError, UnexpectedAnswer
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.redaction import install_redaction
 from fastapi_stackauth.settings import Settings
@@ -44,6 +45,7 @@ class StackAuthClient(Families):
         *,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        events: Events | None = None,
     ) -> None:
         """A client.
 
@@ -51,10 +53,14 @@ class StackAuthClient(Families):
             settings: whom to call, with which keys.
             http_client: an own pool, which stays yours to close; it belongs to one event loop.
             transport: an own httpx transport for the pools that this client opens and closes.
+            events: where its calls are counted and told; its own by default.
         """
         install_redaction(("client_secret",))  # httpx logs URLs, and OAuth's hold keys and tokens
         self.settings = settings
-        self._http = Http(settings.base_url, settings.timeout, client=http_client, transport=transport)
+        self.events = events or Events()
+        self._http = Http(
+            settings.base_url, settings.timeout, client=http_client, transport=transport, events=self.events
+        )
         self._caller = Caller()
 
     async def __aenter__(self) -> Self:
@@ -173,7 +179,7 @@ class StackAuthClient(Families):
         Raises:
             AuthServerError: for every outcome but a readable success.
         """
-        return await self.call(Call(method, checked_path(path), json=json, params=params), model)
+        return await self.call(Call(method, checked_path(path), json=json, params=params, foreign=True), model)
 
     async def call(self, call: Call, model: type[M]) -> M:
         """Send a call and read its answer into a model.

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -23,6 +24,7 @@ from fastapi_stackauth.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
+from fastapi_stackauth.events import AUTH_SERVER_CALL, Events
 from fastapi_stackauth.loops import PerLoop
 
 MAX_BODY = 16 * 1024 * 1024
@@ -39,6 +41,15 @@ class _Failure:
     hopeless: bool = False
 
 
+@dataclass
+class _Course:
+    """How a call has gone so far: when it began, its attempts, and the status of the last one that was answered."""
+
+    begun: float
+    attempts: int = 0
+    status: int | None = None
+
+
 class Http:
     """Sends calls. One pooled `httpx.AsyncClient` for each event loop, opened on first use.
 
@@ -50,6 +61,7 @@ class Http:
         sleep: waits for a number of seconds.
         jitter: a random number from 0 to 1.
         clock: a monotonic clock, in seconds.
+        events: where each call is counted and told.
     """
 
     def __init__(
@@ -62,6 +74,7 @@ class Http:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
+        events: Events | None = None,
     ) -> None:
         self._root = f"{base_url}/api/v1"
         self._timeout = timeout
@@ -70,6 +83,7 @@ class Http:
         self._sleep = sleep
         self._jitter = jitter
         self._clock = clock
+        self._events = events or Events()
         self._pools: PerLoop[httpx.AsyncClient] = PerLoop(self._open)
         self._dated: tuple[float, float] | None = None
 
@@ -87,14 +101,16 @@ class Http:
         Raises:
             AuthServerError: for every other outcome.
         """
-        timeout = call.timeout or self._timeout
         if self._own is None:
             self._pools.get()  # before the time runs: reading the trusted certificates is slow, and no server's fault
+        course = _Course(self._clock())
         try:
-            async with asyncio.timeout(timeout):
-                return await self._with_retries(call, self._clock() + timeout)
-        except TimeoutError:
-            raise AuthServerTimeout(operation=call.operation) from None
+            answer = await self._in_time(call, course)
+        except AuthServerError as error:
+            self._tell(call, course, type(error).__name__)
+            raise
+        self._tell(call, course, None)
+        return answer
 
     async def aclose(self) -> None:
         """Close the running loop's pool; the next call opens another."""
@@ -103,12 +119,32 @@ class Http:
 
     def _open(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
-        return httpx.AsyncClient(transport=self._transport, limits=limits, follow_redirects=False)
+        # One pool serves everybody: a cookie that the server sets for one caller must not travel with another's call.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return httpx.AsyncClient(transport=self._transport, limits=limits, follow_redirects=False, cookies=no_cookies)
 
-    async def _with_retries(self, call: Call, deadline: float) -> Answer:
-        attempt = 1
+    def _tell(self, call: Call, course: _Course, error: str | None) -> None:
+        self._events.emit(
+            AUTH_SERVER_CALL,
+            operation=call.series,
+            status=course.status,
+            duration=self._clock() - course.begun,
+            retries=course.attempts - 1,
+            error=error,
+        )
+
+    async def _in_time(self, call: Call, course: _Course) -> Answer:
+        timeout = call.timeout or self._timeout
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._with_retries(call, course, course.begun + timeout)
+        except TimeoutError:
+            raise AuthServerTimeout(operation=call.operation) from None
+
+    async def _with_retries(self, call: Call, course: _Course, deadline: float) -> Answer:
         while True:
-            outcome = await self._once(call, deadline)
+            course.attempts, course.status = course.attempts + 1, None
+            attempt, outcome = course.attempts, await self._once(call, course, deadline)
             if isinstance(outcome, Answer):
                 return outcome
             pause = self._pause(attempt, outcome)
@@ -116,13 +152,12 @@ class Http:
             if attempt >= call.attempts or not _worth_repeating(outcome, call) or self._clock() + pause >= deadline:
                 raise outcome.error
             await self._sleep(pause)
-            attempt += 1
 
     def _pause(self, attempt: int, failure: _Failure) -> float:
         backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
         return max(failure.asked, backoff)
 
-    async def _once(self, call: Call, deadline: float) -> Answer | _Failure:
+    async def _once(self, call: Call, course: _Course, deadline: float) -> Answer | _Failure:
         try:
             answer = await self._exchange(call, deadline)
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -135,6 +170,7 @@ class Http:
             return _Failure(UnexpectedAnswer(operation=call.operation), hopeless=True)
         except httpx.RequestError:
             return _Failure(AuthServerUnreachable(operation=call.operation))
+        course.status = answer.status
         refusal = error_of(answer, call.operation)
         return _Failure(refusal, asked=answer.retry_after or 0.0) if refusal else answer
 

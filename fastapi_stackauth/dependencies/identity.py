@@ -5,7 +5,6 @@ several dependencies of one request verify once.
 """
 
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +12,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
 from fastapi_stackauth.credentials import Credential, read_credential
-from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
+from fastapi_stackauth.events import CREDENTIALS_REFUSED
+from fastapi_stackauth.installed import RESOLUTIONS_KEY, UNRESOLVED_KEY, InstalledStack
 from fastapi_stackauth.models import User
-
-logger = logging.getLogger("fastapi_stackauth.identity")
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
 _CONNECTION_NAMES = ("connection", "request", "websocket")
@@ -57,13 +55,16 @@ async def resolve(
         VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: where that cannot be said.
     """
     state = connection.scope.setdefault("state", {})
-    known: dict[InstalledStack, Resolution] = state.setdefault("stack_auth_resolutions", {})
+    known: dict[InstalledStack, Resolution] = state.setdefault(RESOLUTIONS_KEY, {})
     if (resolution := known.get(stack)) is None:
         resolution = Resolution(stack)
         try:
             await _resolve(connection, resolution, override)
         except AuthError as refusal:
             resolution.refusal = refusal
+        except StackAuthError:
+            state[UNRESOLVED_KEY] = stack  # for whoever answers it
+            raise
         known[stack] = resolution
     state["credential"] = resolution.credential
     return resolution
@@ -101,7 +102,7 @@ def _read(connection: HTTPConnection, stack: InstalledStack) -> Credential | Non
     try:
         return read_credential(connection.scope, stack.sources)
     except AuthError as refusal:
-        logger.info("credentials refused: %s (%s)", refusal.code, refusal.reason)
+        stack.events.emit(CREDENTIALS_REFUSED, code=refusal.code, reason=refusal.reason)
         raise
 
 

@@ -5,7 +5,6 @@ session by asking at an interval, and whoever learns of a revocation sooner says
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,10 +18,9 @@ from fastapi_stackauth.credentials import Credential
 from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.users import Require, current_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
+from fastapi_stackauth.events import SESSION_CHECK_FAILED, code_of
 from fastapi_stackauth.models import User
 from fastapi_stackauth.schemes import Secured
-
-logger = logging.getLogger("fastapi_stackauth.watch")
 
 T = TypeVar("T")
 
@@ -95,6 +93,7 @@ class SessionWatch:
         self.user = user
         self.ended: Exception | None = None
         self._watched = watched
+        self._events = resolution.stack.events
         self._verifier = resolution.stack.verifier
         self._check: SessionCheck = watched.check or resolution.stack.live_sessions
         self._credential = resolution.credential
@@ -222,4 +221,4 @@ class SessionWatch:
         try:
             await self._check.check(self._credential.token, self.user)
         except AuthServerError as error:
-            logger.warning("whether a session still exists could not be asked: %s", error)
+            self._events.emit(SESSION_CHECK_FAILED, code=code_of(error), detail=str(error))

@@ -16,11 +16,13 @@ from .json_schema import seed_schema
 from .reading import parsed
 from .serving import PortTaken, bind, serve
 
+PROGRAM = "python -m fastapi_stackauth.emulator"
 
-def arguments() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+
+def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
+    """Return the command line's parser; `program` is what the user typed to get here."""
     parser = argparse.ArgumentParser(
-        prog="python -m fastapi_stackauth.emulator",
+        prog=program,
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
     )
@@ -78,9 +80,9 @@ def greeting(emulator: Emulator, address: str) -> str:
     ])  # fmt: skip
 
 
-def main(words: list[str] | None = None) -> int:
+def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
     """Run the command line; 0 after a clean stop, 1 when it could not start."""
-    options = arguments().parse_args(words)
+    options = arguments(program).parse_args(words)
     if options.seed_schema:
         print(json.dumps(seed_schema(), indent=2))
         return 0

@@ -4,9 +4,10 @@ Law: nothing listens until `run` or `emulator()`; what is given as an argument w
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fastapi import FastAPI
 
@@ -14,7 +15,7 @@ from .ambient import Chance, Clock
 from .app import create_app
 from .control import mail_view
 from .issuing import issue
-from .seeding import password_hashes, plant, read_seed
+from .seeding import add_team, add_user, join, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
 from .serving import bind, served
 from .store import Store
@@ -60,6 +61,7 @@ class Emulator:
         if rotate_keys:
             self.server.store.projects.rotate_keys()
         self.project_id = self._open_project(project_id, config or {})
+        self._config = self.project.config
         if webhook_url is not None:
             self.server.webhooks.point(self.project_id, webhook_url)
         self.app: FastAPI = create_app(self.server, self.project_id)
@@ -75,6 +77,19 @@ class Emulator:
                 project = projects.configure(project, config)
             projects.make_default(project.id)
         return project.id
+
+    def for_project(self, project_id: str) -> Self:
+        """This very server with another of its projects as the default one; a new one, where there is none of this id.
+
+        Raises:
+            ValueError: that is no id.
+        """
+        view = copy(self)
+        view.project_id = project_id
+        if self.store.projects.get(project_id) is None:
+            self.store.projects.create(self._config, id=project_id)
+        view._config = view.project.config  # noqa: SLF001 - a view is of this very class
+        return view
 
     @property
     def store(self) -> Store:
@@ -125,6 +140,63 @@ class Emulator:
         """
         read = read_seed(value)
         plant(self.server, self.project, read, password_hashes(read))
+
+    def add_user(self, **fields: Any) -> str:  # noqa: ANN401 - as a seed's user
+        """Make a user; return their id. Fields are those of a seed's user; permissions must be defined before.
+
+        Raises:
+            ValueError: a field has not the right form, or the id or the address is somebody's already.
+        """
+        (read,) = read_seed({"users": [fields]})["users"]
+        hashes = password_hashes({"users": [read]})
+        with self.store.transaction():
+            return str(add_user(self.server, self.project, read, hashes[0])["id"])
+
+    def add_team(self, display_name: str, **fields: Any) -> str:  # noqa: ANN401 - as a seed's team
+        """Make a team; return its id. Fields are those of a seed's team, members apart.
+
+        Raises:
+            ValueError: a field has not the right form, or there is a team of this id.
+        """
+        (read,) = read_seed({"teams": [{"display_name": display_name, **fields}]})["teams"]
+        return str(add_team(self.server, self.project, read)["id"])
+
+    def join(self, team_id: str, user_id: str, permissions: Iterable[str] = ("team_member",)) -> None:
+        """Put a user into a team with these permissions.
+
+        Raises:
+            ValueError: there is no such team, user or permission, or they are in it already.
+        """
+        with self.store.transaction():
+            join(self.server, self.project, team_id, user_id, permissions)
+
+    def define_permission(self, permission_id: str, *, scope: str = "team", contains: Iterable[str] = ()) -> None:
+        """Define a permission of scope ``team`` or ``project``, or put this one in the place of the one of this id.
+
+        Raises:
+            ValueError: it has not the right form, is of the other scope, or contains what is not defined.
+        """
+        wanted = {"id": permission_id, "scope": scope, "contained_permission_ids": list(contains)}
+        read = read_seed({"permissions": [wanted]})
+        with self.store.transaction():
+            plant_permissions(self.server, self.project, read["permissions"])
+
+    def reset(self) -> None:
+        """Go back to the beginning: no users, teams, mails, faults, other projects; the first settings; the real time.
+
+        Keys stay: the project's, and those that sign.
+        """
+        with self.store.transaction():
+            kept = (self.project_id, self.store.projects.default_id())
+            for project in self.store.projects.all():
+                self.store.projects.empty(project.id)
+                if project.id not in kept:
+                    self.store.projects.delete(project.id)
+            self.store.projects.restore(self.project, self._config)
+        self.server.webhooks.clear(self.project_id)
+        self.server.calls.clear()
+        self.server.faults.clear()
+        self.clock.reset()
 
     def mails(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the default project's outbox, newest first, perhaps of one recipient or kind."""

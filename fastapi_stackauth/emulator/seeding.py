@@ -10,6 +10,7 @@ Law: the same forms as the API's own; all of the file is taken, or nothing.
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from . import profiles
@@ -161,11 +162,19 @@ def plant_team(server: Server, project: Project, fields: Row) -> None:
     names = {team["display_name"] for team in teams.of_project(project.id)}
     if "id" not in fields and fields["display_name"] in names:
         return
-    metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
-    given = {"id": fields["id"].lower()} if "id" in fields else {}
-    team = teams.create(project.id, {"display_name": fields["display_name"], **given, **metadata})
+    team = add_team(server, project, fields)
     for member in fields.get("members", []):
         plant_member(server, project, team, member)
+
+
+def add_team(server: Server, project: Project, fields: Row) -> Row:
+    """Make a team; members come later."""
+    metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
+    given = {"id": fields["id"].lower()} if "id" in fields else {}
+    try:
+        return server.store.teams.create(project.id, {"display_name": fields["display_name"], **given, **metadata})
+    except sqlite3.IntegrityError:
+        raise ValueError("there is a team of this id already") from None
 
 
 def plant_member(server: Server, project: Project, team: Row, fields: Row) -> None:
@@ -173,24 +182,37 @@ def plant_member(server: Server, project: Project, team: Row, fields: Row) -> No
     user = server.store.users.by_auth_email(project.id, normalized(fields["email"]))
     if user is None:
         raise ValueError("a seeded team has a member whose e-mail address signs nobody in")
-    try:
-        server.store.teams.join(team["id"], user["id"])
-    except sqlite3.IntegrityError:
-        raise ValueError("a seeded team has the same member twice") from None
-    for name in fields.get("permissions", ["team_member"]):
-        check_permission(server, project, name, "team")
-        server.store.permissions.grant_in_team(team["id"], user["id"], name)
+    join(server, project, team["id"], user["id"], fields.get("permissions", ["team_member"]))
     if "display_name" in fields:
         held = server.store.teams.membership(team["id"], user["id"])
         assert held is not None  # noqa: S101 - joined above
         server.store.teams.change_profile(held, {"display_name": fields["display_name"]})
 
 
+def join(server: Server, project: Project, team_id: str, user_id: str, permissions: Iterable[str]) -> None:
+    """Put a user into a team with permissions."""
+    store = server.store
+    if store.teams.get(project.id, team_id) is None or store.users.get(project.id, user_id) is None:
+        raise ValueError("there is no such team, or no such user")
+    try:
+        store.teams.join(team_id, user_id)
+    except sqlite3.IntegrityError:
+        raise ValueError("a team has the same member twice") from None
+    for name in permissions:
+        check_permission(server, project, name, "team")
+        store.permissions.grant_in_team(team_id, user_id, name)
+
+
 def plant_user(server: Server, project: Project, fields: Row, hashed: str | None) -> None:
-    """Write one seeded user."""
+    """Write one seeded user; one whose address signs in already is left as they are."""
+    email = normalized(fields.get("primary_email") or "")
+    if not email or server.store.users.by_auth_email(project.id, email) is None:
+        add_user(server, project, fields, hashed)
+
+
+def add_user(server: Server, project: Project, fields: Row, hashed: str | None) -> Row:
+    """Make a user."""
     store, email = server.store, normalized(fields.get("primary_email") or "")
-    if email and store.users.by_auth_email(project.id, email) is not None:
-        return
     secret = fields.get("totp_secret_base64")
     columns = {
         **plain_columns(fields), "password_hash": hashed, "totp_secret": secret,
@@ -206,11 +228,12 @@ def plant_user(server: Server, project: Project, fields: Row, hashed: str | None
             }
             set_primary_email(server, user, email, flags)
         link_accounts(server, project, user, fields.get("oauth_providers", []))
-        for name in fields.get("permissions", []):
-            check_permission(server, project, name, "project")
-            store.permissions.grant_in_project(user["id"], name)
     except sqlite3.IntegrityError:
-        raise ValueError("a seeded user has the id or the provider account of another user") from None
+        raise ValueError("a user has the id, the address or the provider account of another user") from None
+    for name in fields.get("permissions", []):
+        check_permission(server, project, name, "project")
+        store.permissions.grant_in_project(user["id"], name)
+    return user
 
 
 def link_accounts(server: Server, project: Project, user: Row, accounts: list[Row]) -> None:

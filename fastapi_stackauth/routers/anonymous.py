@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from fastapi_stackauth.errors import MethodNotEnabled
 from fastapi_stackauth.routers.caller import client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import add_sign_in
 from fastapi_stackauth.routers.route import Delivery, RouteStack
 
@@ -19,7 +19,9 @@ async def sign_up(request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """
     await count_attempt(request, stack, "anonymous_sign_up")
     client = await client_of(request, stack)
-    return deliver(request, stack, await client.anonymous.sign_up(), is_new_user=True)
+    with signing_in(request, stack, TAG):
+        signed_in = await client.anonymous.sign_up()
+    return deliver(request, stack, signed_in, TAG, is_new_user=True)
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:

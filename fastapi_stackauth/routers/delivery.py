@@ -7,7 +7,8 @@ from typing import Any, Literal
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, UnexpectedAnswer
+from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, StackAuthError, UnexpectedAnswer
+from fastapi_stackauth.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import AccessToken, SignIn
 from fastapi_stackauth.routers import flows
@@ -53,9 +54,20 @@ class Tokens(RefreshedToken):
     is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
 
 
-def deliver(request: Request, stack: InstalledStack, sign_in: SignIn, *, is_new_user: bool) -> SignedIn | Tokens:
-    """A sign-in's tokens, as this request's router delivers them; in the body with the token's real lifetime."""
+def deliver(
+    request: Request, stack: InstalledStack, sign_in: SignIn, method: str, *, is_new_user: bool = False
+) -> SignedIn | Tokens:
+    """A sign-in's tokens, as this request's router delivers them; in the body with the token's real lifetime.
+
+    Args:
+        request: the request being answered.
+        stack: whose router it is.
+        sign_in: what the auth server gave.
+        method: how it was done, for those who count.
+        is_new_user: whether it made the account, where the auth server does not say.
+    """
     new = sign_in.is_new_user if sign_in.is_new_user is not None else is_new_user
+    stack.events.emit(SIGN_IN_SUCCEEDED, method=method, new_user=new)
     if mount_of(request).delivery == "cookie":
         stack.sessions.start(request, sign_in)
         return SignedIn(user_id=sign_in.user_id, is_new_user=new)
@@ -74,8 +86,10 @@ def deliver_refreshed(token: AccessToken) -> RefreshedToken:
 
 
 @contextmanager
-def first_factor(request: Request, stack: InstalledStack) -> Iterator[None]:
+def signing_in(request: Request, stack: InstalledStack, method: str) -> Iterator[None]:
     """Around a sign-in call: where it needs a second factor, the attempt is delivered as tokens would be.
+
+    It tells what went wrong; `deliver` tells what went well.
 
     Raises:
         SecondFactorRequired: 403, instead of the server's `MfaRequired`.
@@ -83,10 +97,14 @@ def first_factor(request: Request, stack: InstalledStack) -> Iterator[None]:
     try:
         yield
     except MfaRequired as error:
+        stack.events.emit(SECOND_FACTOR_ASKED, method=method)
         if mount_of(request).delivery == "body":
             raise SecondFactorRequired(error.attempt_code) from None
         flows.remember(request, stack, MFA_FLOW, {"attempt": error.attempt_code}, MFA_SECONDS)
         raise SecondFactorRequired from None
+    except StackAuthError as error:
+        stack.events.emit(SIGN_IN_FAILED, method=method, code=code_of(error))
+        raise
 
 
 def seconds_left(access_token: str) -> int:

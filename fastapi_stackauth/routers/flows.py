@@ -24,6 +24,7 @@ def recall(request: Request, stack: InstalledStack, flow: str) -> Mapping[str, s
     value = cookie(request.scope, stack.sessions.policy.name(flow)) or ""
     try:
         facts = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+        json.dumps(facts, ensure_ascii=False).encode("utf-8")  # half a surrogate pair could be neither hashed nor sent
     except (binascii.Error, ValueError, RecursionError):
         return {}
     if not isinstance(facts, dict):

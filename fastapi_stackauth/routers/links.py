@@ -8,11 +8,10 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from fastapi_stackauth.errors import EmailAlreadyExists, RedirectUrlNotAllowed, SignUpNotEnabled
+from fastapi_stackauth.events import MAIL_NOT_SENT, Events, code_of
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.routers.route import mount_of, page_address
 from fastapi_stackauth.settings import Settings, origin_of
-
-logger = logging.getLogger("fastapi_stackauth.routers")
 
 RESET, VERIFY, MAGIC_LINK = "/password/reset", "/verify-email", "/magic-link/callback"
 """The router's own pages."""
@@ -27,7 +26,7 @@ def verification_link(request: Request, stack: InstalledStack, own: str) -> str 
 
 
 @contextmanager
-def telling_nothing() -> Iterator[None]:
+def telling_nothing(events: Events) -> Iterator[None]:
     """Around the sending of a mail whose address nobody has proved to be theirs: what it says of accounts is kept back.
 
     An untrusted link address is a fault of the set-up, but some servers find it for known addresses alone: it is logged
@@ -36,14 +35,15 @@ def telling_nothing() -> Iterator[None]:
     try:
         yield
     except (SignUpNotEnabled, EmailAlreadyExists) as error:
-        logger.info("no mail was sent: %s", error.code)
+        events.emit(MAIL_NOT_SENT, code=code_of(error))
     except RedirectUrlNotAllowed as error:
-        log_untrusted_link(error)
+        log_untrusted_link(error, events)
 
 
-def log_untrusted_link(error: RedirectUrlNotAllowed) -> None:
+def log_untrusted_link(error: RedirectUrlNotAllowed, events: Events) -> None:
     """Tell the operator why a mail was not sent."""
-    logger.error("no mail was sent: %s Links follow app_url, or `pages`.", error.message)
+    detail = f"{error.message} Links follow app_url, or `pages`."
+    events.emit(MAIL_NOT_SENT, level=logging.ERROR, code=code_of(error), detail=detail)
 
 
 def foreign_origin(address: str, settings: Settings) -> str | None:

@@ -22,7 +22,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, User
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import MFA_FLOW, SignedIn, Tokens, deliver
+from fastapi_stackauth.routers.delivery import MFA_FLOW, SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 
@@ -120,11 +120,12 @@ async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> Si
 
 async def _signed_in(request: Request, stack: InstalledStack, attempt: str, code: SecretStr) -> SignedIn | Tokens:
     await count_attempt(request, stack, "mfa_sign_in", attempt)
-    if not attempt:
-        raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
     client = await client_of(request, stack)
-    tokens = await client.mfa.sign_in(attempt_code=attempt, totp=code.get_secret_value())
-    return deliver(request, stack, tokens, is_new_user=False)
+    with signing_in(request, stack, TAG):
+        if not attempt:
+            raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
+        tokens = await client.mfa.sign_in(attempt_code=attempt, totp=code.get_secret_value())
+    return deliver(request, stack, tokens, TAG)
 
 
 # --- switching it on and off ---

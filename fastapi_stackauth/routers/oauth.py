@@ -36,6 +36,7 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     UnexpectedAnswer,
 )
+from fastapi_stackauth.events import SIGN_IN_FAILED, code_of
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import BotChallenge
@@ -43,11 +44,12 @@ from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
 from fastapi_stackauth.routers import flows, oauth_app
 from fastapi_stackauth.routers.bot_challenge import challenge_in_query
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import deliver, first_factor
+from fastapi_stackauth.routers.delivery import deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of
+from fastapi_stackauth.settings import origin_of
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
@@ -116,7 +118,7 @@ async def authorize(
         flow = Flow.begin(provider, "authenticate", return_to)
         location = await _location(request, stack, client, flow, scope, challenge)
     except StackAuthError as error:
-        return _failed(error, return_to)
+        return _failed(error, return_to, stack)
     return RedirectResponse(location, 303)
 
 
@@ -187,7 +189,7 @@ async def callback(
     except SecondFactorRequired:
         return _sent_on(begun, stack, mfa="required")
     except StackAuthError as failure:
-        return _failed(failure, allowed_redirect(begun.return_to, stack.settings))
+        return _failed(failure, allowed_redirect(begun.return_to, stack.settings), stack)
     return _sent_on(begun, stack)
 
 
@@ -223,12 +225,23 @@ async def _location(
             raise
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
         location = client.oauth.authorize_url(flow.provider, **query)
-    if urlsplit(location).scheme not in ("http", "https"):
-        raise UnexpectedAnswer
+    _check_web_address(location)
     for left in flows.open_flows(request, stack, FLOW)[: -OPEN_FLOWS + 1]:
         flows.forget(request, stack, left)
     flows.remember(request, stack, FLOW + flow.id, asdict(flow), FLOW_SECONDS)
     return location
+
+
+def _check_web_address(location: str) -> None:
+    """Return where a browser can be sent to this address.
+
+    Raises:
+        UnexpectedAnswer: the server gave something else.
+    """
+    try:
+        origin_of(location)
+    except ValueError:
+        raise UnexpectedAnswer from None
 
 
 def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
@@ -250,23 +263,25 @@ def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
 async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: str) -> None:
     client = await client_of(request, stack)
     redirect_uri = stack.settings.require_app_url("OAuth") + request.scope["path"]
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         tokens = await client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=begun.verifier)
-    deliver(request, stack, sign_in_of(tokens), is_new_user=False)
+    deliver(request, stack, sign_in_of(tokens), TAG)
 
 
 def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
     """What came back instead of a code. Its code is the auth server's own, and nothing else of it is repeated."""
     refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else OAuthFlowInvalid()
-    return _failed(refusal, allowed_redirect(begun.return_to, stack.settings))
+    if begun.kind != "link":
+        stack.events.emit(SIGN_IN_FAILED, method=TAG, code=code_of(refusal))
+    return _failed(refusal, allowed_redirect(begun.return_to, stack.settings), stack)
 
 
-def _failed(error: StackAuthError, return_to: str | None) -> Response:
+def _failed(error: StackAuthError, return_to: str | None, stack: InstalledStack) -> Response:
     """Send the browser back with the error's code; without a place to go, the error is the answer."""
     if isinstance(error, ConfigurationError) or not return_to:
         raise error
     told = meaning_of(error)
-    log_answer(told)
+    log_answer(told, stack.events)
     return RedirectResponse(with_query(return_to, error=told.code), 303)
 
 

@@ -11,7 +11,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, is_loopback
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
@@ -111,13 +111,13 @@ async def finish(body: OAuthFinish, request: Request, stack: RouteStack) -> Sign
     """Trade the code that came back for tokens. It works once, within five minutes."""
     await count_attempt(request, stack, "oauth_finish")
     client = await client_of(request, stack)
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         tokens = await client.oauth.exchange_code(
             code=body.code.get_secret_value(),
             redirect_uri=body.redirect_uri,
             code_verifier=body.code_verifier.get_secret_value(),
         )
-    return deliver(request, stack, sign_in_of(tokens), is_new_user=False)
+    return deliver(request, stack, sign_in_of(tokens), TAG)
 
 
 # --- on a router ---

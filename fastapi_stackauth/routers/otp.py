@@ -29,7 +29,7 @@ from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
 from fastapi_stackauth.routers.pages import form_page, message_page
@@ -141,7 +141,7 @@ async def _send(body: CodeRequest, request: Request, stack: InstalledStack) -> s
     client = await client_of(request, stack)
     link = page_address(request, stack, "magic_link", "/otp/send", MAGIC_LINK)
     sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
-    with telling_nothing():
+    with telling_nothing(stack.events):
         sent = await client.otp.send_sign_in_code(email=body.email, callback_url=link, bot_challenge=body.bot_challenge)
     return sent.nonce
 
@@ -182,13 +182,13 @@ async def _check(request: Request, stack: InstalledStack, code: str) -> None:
 
 
 async def _delivered(request: Request, stack: InstalledStack, code: str) -> SignedIn | Tokens:
-    return deliver(request, stack, await _signed_in(request, stack, code), is_new_user=False)
+    return deliver(request, stack, await _signed_in(request, stack, code), TAG)
 
 
 async def _signed_in(request: Request, stack: InstalledStack, code: str) -> SignIn:
     await count_attempt(request, stack, "otp_sign_in", code[TYPED:])
     client = await client_of(request, stack, upgrade=True)
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         return await client.otp.sign_in(code=code)
 
 
@@ -258,7 +258,7 @@ async def open_link_of_app(code: LinkCode) -> Response:  # noqa: ARG001 - the li
 
 async def _sent_on(request: Request, stack: InstalledStack, code: str) -> Response:
     return_to = flows.recall(request, stack, FLOW).get("return_to")
-    deliver(request, stack, await _signed_in(request, stack, code), is_new_user=False)
+    deliver(request, stack, await _signed_in(request, stack, code), TAG)
     flows.forget(request, stack, FLOW)
     address = allowed_redirect(return_to, stack.settings) or stack.settings.after_sign_in
     return RedirectResponse(address, 303)

@@ -29,7 +29,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.examples import PASSKEY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
@@ -141,9 +141,9 @@ async def _signed_in(
     credential: Mapping[str, Any], request: Request, stack: InstalledStack, code: str
 ) -> SignedIn | Tokens:
     client = await client_of(request, stack)
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         tokens = await client.passkey.sign_in(code=code, authentication_response=_checked(credential))
-    return deliver(request, stack, tokens, is_new_user=False)
+    return deliver(request, stack, tokens, TAG)
 
 
 # --- registering one, and giving it up ---

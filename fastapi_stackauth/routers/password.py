@@ -33,7 +33,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
-from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, first_factor
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.links import RESET, log_untrusted_link, telling_nothing, verification_link
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
 from fastapi_stackauth.routers.pages import RESET_FIELDS, form_page, message_page
@@ -127,9 +127,9 @@ async def sign_up(account: NewAccount, request: Request, stack: RouteStack) -> S
     await count_attempt(request, stack, "password_sign_up", account.email)
     client = await client_of(request, stack, upgrade=True)
     link = verification_link(request, stack, "/password/sign-up")
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         signed_in = await _signed_up(client, account, link)
-    return deliver(request, stack, signed_in, is_new_user=True)
+    return deliver(request, stack, signed_in, TAG, is_new_user=True)
 
 
 async def _signed_up(client: StackAuthClient, account: NewAccount, link: str | None) -> SignIn:
@@ -140,7 +140,7 @@ async def _signed_up(client: StackAuthClient, account: NewAccount, link: str | N
         )
     except RedirectUrlNotAllowed as error:
         # The server refuses an untrusted link before it does anything, and a missing mail must keep nobody out.
-        log_untrusted_link(error)
+        log_untrusted_link(error, client.events)
         return await client.password.sign_up(email=email, password=password, bot_challenge=challenge)
 
 
@@ -148,11 +148,11 @@ async def sign_in(credentials: PasswordCredentials, request: Request, stack: Rou
     """Sign in to an account."""
     await count_attempt(request, stack, "password_sign_in", credentials.email)
     client = await client_of(request, stack)
-    with first_factor(request, stack):
+    with signing_in(request, stack, TAG):
         signed_in = await client.password.sign_in(
             email=credentials.email, password=credentials.password.get_secret_value()
         )
-    return deliver(request, stack, signed_in, is_new_user=False)
+    return deliver(request, stack, signed_in, TAG)
 
 
 # --- a forgotten password ---
@@ -166,7 +166,7 @@ async def forgot(body: Forgotten, request: Request, stack: RouteStack) -> None:
     await count_attempt(request, stack, "password_forgot", body.email)
     client = await client_of(request, stack)
     link = page_address(request, stack, "password_reset", "/password/forgot", RESET)
-    with telling_nothing():
+    with telling_nothing(stack.events):
         await client.password.send_reset_code(email=body.email, callback_url=link)
 
 

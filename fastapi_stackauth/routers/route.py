@@ -74,7 +74,7 @@ class AuthRoute(APIRoute):
             except StackAuthError as error:
                 if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                     raise
-                log_answer(error)
+                log_answer(error, self.stack.events)
                 response = error_page(error)
             response.headers.setdefault("cache-control", "no-store")
             return response

@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import (
     SessionGone,
     UnexpectedAnswer,
 )
+from fastapi_stackauth.events import SESSION_ENDED
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser
@@ -22,7 +23,7 @@ from fastapi_stackauth.routers.delivery import RefreshedToken, deliver_refreshed
 from fastapi_stackauth.routers.examples import SESSIONS
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
-from fastapi_stackauth.sessions import session_id_of
+from fastapi_stackauth.sessions import renewal, session_id_of
 
 TAG = "session"
 
@@ -53,7 +54,9 @@ class RefreshToken(Form):
 
 async def refresh(body: RefreshToken, stack: RouteStack) -> RefreshedToken:
     """Trade a refresh token for a new access token. The refresh token stays valid and is not given again."""
-    return deliver_refreshed(await stack.client.refresh(body.refresh_token.get_secret_value()))
+    with renewal(stack.events, "body"):
+        token = await stack.client.refresh(body.refresh_token.get_secret_value())
+    return deliver_refreshed(token)
 
 
 async def sign_out(body: RefreshToken, request: Request, stack: RouteStack) -> None:
@@ -80,6 +83,7 @@ async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
     session_id = session_id_of(fresh.access_token)
     await stack.revocations.revoke_sessions([session_id] if session_id else [])
     await stack.client.as_user(fresh.access_token).sessions.sign_out()
+    stack.events.emit(SESSION_ENDED, reason="signed_out")
     return session_id
 
 

@@ -2,13 +2,15 @@
 
 Form comes first, then (elsewhere) the signature, then binding, then time. The token's header chooses nothing:
 ES256 is pinned and keys are never taken from the token (RFC 8725 §3.1, §3.10). The claims: contract/tokens.md §1.
+
+Checks stand in named lists, in their order: the verifier stops at the first that fails, `explain` runs them all.
 """
 
 import base64
 import binascii
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -51,26 +53,66 @@ def parse_token(token: str) -> UnverifiedToken:
     Raises:
         AuthError: `token_malformed` or `token_algorithm_not_allowed`.
     """
+    header, payload, signature = split_token(token)
+    key_id = _key_id(header)
+    claims = read_claims(payload)
+    signing_input = token[: token.rindex(".")].encode("ascii")
+    return UnverifiedToken(key_id, claims, signing_input, read_signature(signature))
+
+
+def split_token(token: str) -> list[str]:
+    """Header, payload and signature as they are written. Raises `AuthError`, as all checks of this file do."""
     segments = token.split(".")
     if len(segments) != 3:
         _malformed("not three segments")
-    key_id = _key_id(segments[0])
-    claims = _json_object(_decode(segments[1]), "payload")
-    signing_input = token[: token.rindex(".")].encode("ascii")
-    return UnverifiedToken(key_id, claims, signing_input, _decode(segments[2]))
+    return segments
 
 
 @lru_cache(maxsize=64)  # all tokens of a key have the same header
 def _key_id(segment: str) -> str:
-    header = _json_object(_decode(segment), "header")
+    header = read_header(segment)
+    for _, check in HEADER_CHECKS:
+        check(header)
+    return str(header["kid"])
+
+
+def read_header(segment: str) -> dict[str, Any]:
+    """The header, of which nothing is known to be true."""
+    return _json_object(_decode(segment), "header")
+
+
+def read_claims(segment: str) -> dict[str, Any]:
+    """The claims, of which nothing is known to be true."""
+    return _json_object(_decode(segment), "payload")
+
+
+def read_signature(segment: str) -> bytes:
+    """The signature's bytes, however many they are."""
+    return _decode(segment)
+
+
+def _check_algorithm(header: Mapping[str, Any]) -> None:
     if header.get("alg") != ALGORITHM:
         raise AuthError("token_algorithm_not_allowed")
+
+
+def _check_extensions(header: Mapping[str, Any]) -> None:
     if "crit" in header or "b64" in header:
         _malformed("a critical extension in the header")
+
+
+def _check_key_id(header: Mapping[str, Any]) -> None:
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID or not key_id.isprintable():
         _malformed("no usable kid")
-    return key_id
+
+
+HEADER_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any]], None]], ...] = (
+    ("algorithm", _check_algorithm),
+    ("extensions", _check_extensions),
+    ("key_id", _check_key_id),
+)
+"""What a header must be, in order."""
 
 
 def _decode(segment: str) -> bytes:
@@ -154,18 +196,12 @@ def bind(claims: Mapping[str, Any], binding: Binding) -> TokenKind:
         AuthError: `token_claims_missing`, `token_malformed`, `token_issuer_not_allowed`, `token_audience_not_allowed`,
             `token_project_mismatch`, `token_kind_mismatch`.
     """
-    _check_present(claims)
-    issuer_kind = _lookup(claims["iss"], binding.issuers, "token_issuer_not_allowed")
-    audience_kind = _lookup(claims["aud"], binding.audiences, "token_audience_not_allowed")
-    _check_project(claims, binding)
-    claimed_kind = _claimed_kind(claims)
-    if not issuer_kind is audience_kind is claimed_kind:
-        kinds = f"issuer {issuer_kind}, audience {audience_kind}, claims {claimed_kind}"
-        raise AuthError("token_kind_mismatch", reason=kinds)
-    return issuer_kind
+    for _, check in BINDING_CHECKS:
+        check(claims, binding)
+    return binding.issuers[claims["iss"]]
 
 
-def _check_present(claims: Mapping[str, Any]) -> None:
+def _check_present(claims: Mapping[str, Any], _: Binding) -> None:
     missing = [name for name in _REQUIRED if claims.get(name) is None]
     if _branch(claims) is None:
         missing.append("branch_id")
@@ -182,19 +218,38 @@ def _check_time_form(value: object, name: str) -> None:
         _malformed(f"{name} is not a time in whole seconds")
 
 
-def _lookup(value: object, known: Mapping[str, TokenKind], code: str) -> TokenKind:
-    kind = known.get(value) if isinstance(value, str) else None
-    if kind is None:
-        raise AuthError(code)
-    return kind
+def _named(value: object, known: Mapping[str, TokenKind]) -> TokenKind | None:
+    return known.get(value) if isinstance(value, str) else None
+
+
+def _check_issuer(claims: Mapping[str, Any], binding: Binding) -> None:
+    if _named(claims.get("iss"), binding.issuers) is None:
+        raise AuthError("token_issuer_not_allowed")
+
+
+def _check_audience(claims: Mapping[str, Any], binding: Binding) -> None:
+    if _named(claims.get("aud"), binding.audiences) is None:
+        raise AuthError("token_audience_not_allowed")
 
 
 def _check_project(claims: Mapping[str, Any], binding: Binding) -> None:
     project = claims.get("project_id")
     if project is not None and project != binding.project_id:
         raise AuthError("token_project_mismatch", reason="another project")
+
+
+def _check_branch(claims: Mapping[str, Any], binding: Binding) -> None:
     if _branch(claims) != binding.branch_id:
         raise AuthError("token_project_mismatch", reason="another branch")
+
+
+def _check_kind(claims: Mapping[str, Any], binding: Binding) -> None:
+    issuer_kind = _named(claims.get("iss"), binding.issuers)
+    audience_kind = _named(claims.get("aud"), binding.audiences)
+    claimed_kind = _claimed_kind(claims)
+    if not issuer_kind is audience_kind is claimed_kind:
+        kinds = f"issuer {issuer_kind}, audience {audience_kind}, claims {claimed_kind}"
+        raise AuthError("token_kind_mismatch", reason=kinds)
 
 
 def _branch(claims: Mapping[str, Any]) -> object:
@@ -215,6 +270,17 @@ def _claimed_kind(claims: Mapping[str, Any]) -> TokenKind | None:
     return kinds.get((anonymous, restricted))
 
 
+BINDING_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any], Binding], None]], ...] = (
+    ("required_claims", _check_present),
+    ("issuer", _check_issuer),
+    ("audience", _check_audience),
+    ("project", _check_project),
+    ("branch", _check_branch),
+    ("kind", _check_kind),
+)
+"""What ties a token to this project, in order. Those after the first may be run whatever the others found."""
+
+
 # --- time ------------------------------------------------------------------------------------------------
 
 
@@ -224,11 +290,30 @@ def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> None:
     Raises:
         AuthError: `token_expired`, `token_not_yet_valid`, `token_malformed`.
     """
+    for _, check in TIME_CHECKS:
+        check(claims, now, leeway)
+
+
+def _check_expiry(claims: Mapping[str, Any], now: float, leeway: float) -> None:
     if now >= claims["exp"] + leeway:
         raise AuthError("token_expired")
+
+
+def _check_issued(claims: Mapping[str, Any], now: float, leeway: float) -> None:
     if claims["iat"] > now + leeway:
         raise AuthError("token_not_yet_valid", reason="issued in the future")
+
+
+def _check_not_before(claims: Mapping[str, Any], now: float, leeway: float) -> None:
     if (not_before := claims.get("nbf")) is not None:
         _check_time_form(not_before, "nbf")
         if not_before > now + leeway:
             raise AuthError("token_not_yet_valid")
+
+
+TIME_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any], float, float], None]], ...] = (
+    ("expiry", _check_expiry),
+    ("issued_at", _check_issued),
+    ("not_before", _check_not_before),
+)
+"""Whether a token is current, in order; for claims that have what is required."""

@@ -19,9 +19,8 @@ from fastapi_stackauth.errors import (
     UserNotFound,
     VerificationUnavailable,
 )
+from fastapi_stackauth.events import FALLBACK_ASKED, QUESTION_FAILED, Events, code_of
 from fastapi_stackauth.loops import SingleFlight
-
-logger = logging.getLogger("fastapi_stackauth.fallback")
 
 _REMEMBERED = 1_000
 _REFUSALS = {
@@ -39,6 +38,7 @@ class Fallback:
         concurrency: how many calls may be under way at once.
         ttl: seconds an answer is remembered.
         clock: a monotonic clock, in seconds.
+        events: where questions are counted and told.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class Fallback:
         concurrency: int,
         ttl: float,
         clock: Callable[[], float] = time.monotonic,
+        events: Events | None = None,
     ) -> None:
         self._whose = whose
         self._concurrency = concurrency
         self._ttl = ttl
         self._clock = clock
+        self._events = events or Events()
         self._answers: OrderedDict[bytes, tuple[float, str | AuthError]] = OrderedDict()
         self._flight: SingleFlight[str | AuthError] = SingleFlight()
         self.calls = 0
@@ -87,6 +89,7 @@ class Fallback:
 
     async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:
         if not self._flight.running(digest) and self._flight.count() >= self._concurrency:
+            self._events.emit(FALLBACK_ASKED, outcome="full")
             raise VerificationUnavailable(retry_after=retry_after)
         try:
             return await self._flight.run(digest, lambda: self._call(token, digest))
@@ -95,14 +98,25 @@ class Fallback:
 
     async def _call(self, token: str, digest: bytes) -> str | AuthError:
         self.calls += 1
+        begun, outcome = self._clock(), "unavailable"
         try:
-            answer: str | AuthError = await self._whose(token)
-        except AuthServerError as error:
-            answer = verdict_of(error)
+            answer = await self._answered(token)
+            outcome = "refused" if isinstance(answer, AuthError) else "accepted"
+        except AuthServerMisconfigured:
+            outcome = "misconfigured"
+            raise
+        finally:
+            self._events.emit(FALLBACK_ASKED, outcome=outcome, duration=self._clock() - begun)
         self._answers[digest] = (self._clock() + self._ttl, answer)
         while len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
         return answer
+
+    async def _answered(self, token: str) -> str | AuthError:
+        try:
+            return await self._whose(token)
+        except AuthServerError as error:
+            return verdict_of(error, self._events, "token")
 
 
 def refusal_of(error: AuthServerError) -> AuthError | None:
@@ -114,8 +128,13 @@ def refusal_of(error: AuthServerError) -> AuthError | None:
     return None
 
 
-def verdict_of(error: AuthServerError) -> AuthError:
+def verdict_of(error: AuthServerError, events: Events, about: str) -> AuthError:
     """The refusal that an answer of the server means.
+
+    Args:
+        error: the answer.
+        events: where it is told that the answer says nothing about the caller.
+        about: what was asked: a `token`, `permission`, `session` or `api_key`.
 
     Raises:
         AuthServerMisconfigured: the server refuses this app.
@@ -124,8 +143,8 @@ def verdict_of(error: AuthServerError) -> AuthError:
     if refusal := refusal_of(error):
         return refusal
     if isinstance(error, AuthServerMisconfigured):
-        logger.error("the auth server refuses this app: %s", error)
+        events.emit(QUESTION_FAILED, level=logging.ERROR, about=about, code=code_of(error), detail=str(error))
         raise error
-    logger.warning("the auth server could not check a token: %s", error)
+    events.emit(QUESTION_FAILED, about=about, code=code_of(error), detail=str(error))
     retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 1.0
     raise VerificationUnavailable(retry_after=retry_after) from None

@@ -7,7 +7,6 @@ leads to one fetch in each cool-down, and so does a server that fails.
 
 import asyncio
 import json
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -17,11 +16,10 @@ from typing import Any, Literal
 
 from fastapi_stackauth.client.keys import FetchedKeys
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
+from fastapi_stackauth.events import KEYS_FETCH_FAILED, KEYS_FETCHED, Events
 from fastapi_stackauth.loops import PerLoop, SingleFlight
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set
-
-logger = logging.getLogger("fastapi_stackauth.keys")
 
 MIN_MAX_AGE = 60.0
 """Seconds that keys are kept even where the server says `no-store`, as servers before September 2025 do."""
@@ -60,6 +58,7 @@ class KeyStore:
         fetch: asks the server for its keys.
         settings: max age, cool-down and stale limit, in seconds; seeded keys, which are then the only ones.
         clock: a monotonic clock, in seconds.
+        events: where fetches are counted and told.
     """
 
     def __init__(
@@ -67,10 +66,12 @@ class KeyStore:
         fetch: Callable[[], Awaitable[FetchedKeys]],
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
+        events: Events | None = None,
     ) -> None:
         self._fetch = fetch
         self._settings = settings
         self._clock = clock
+        self._events = events or Events()
         self._keys: KeySet = {}
         self._flight: SingleFlight[bool] = SingleFlight()
         self._cooldown: PerLoop[_Cooldown] = PerLoop(_Cooldown)
@@ -192,6 +193,7 @@ class KeyStore:
 
     async def _renew(self) -> bool:
         self.stats.fetches += 1
+        begun = self._clock()
         try:
             fetched = await self._fetch()
             keys = read_key_set(fetched.document, self._keys)
@@ -200,9 +202,11 @@ class KeyStore:
             self.last_error = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
             self.stats.failed_fetches += 1
             self._retry_at = self._clock() + self._settings.jwks_cooldown
-            logger.warning("signing keys could not be fetched: %s", error)
+            duration = self._clock() - begun
+            self._events.emit(KEYS_FETCH_FAILED, reason=self.last_error, duration=duration, detail=str(error))
             return False
         self._take(keys, fetched.max_age)
+        self._events.emit(KEYS_FETCHED, duration=self._clock() - begun, keys=len(keys))
         return True
 
     def _take(self, keys: KeySet, max_age: float | None) -> None:

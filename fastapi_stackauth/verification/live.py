@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from fastapi_stackauth.errors import AuthError, AuthServerError
+from fastapi_stackauth.events import Events
 from fastapi_stackauth.loops import NextFlight
 from fastapi_stackauth.models import User
 from fastapi_stackauth.verification.fallback import verdict_of
@@ -24,13 +25,18 @@ class LiveSessions:
     Args:
         sessions: from an access token to the sessions that its user has now, by id, with the time each began.
         clock: unix time in seconds.
+        events: where it is told that it could not be asked.
     """
 
     def __init__(
-        self, sessions: Callable[[str], Awaitable[Mapping[str, datetime]]], clock: Callable[[], float] = time.time
+        self,
+        sessions: Callable[[str], Awaitable[Mapping[str, datetime]]],
+        clock: Callable[[], float] = time.time,
+        events: Events | None = None,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
+        self._events = events or Events()
         self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
         self._began: OrderedDict[str, float] = OrderedDict()
 
@@ -64,7 +70,7 @@ class LiveSessions:
         try:
             sessions = await self._flight.run(digest, lambda: self._sessions(token))
         except AuthServerError as error:
-            raise verdict_of(error) from None
+            raise verdict_of(error, self._events, "session") from None
         if user.session_id is None or user.session_id not in sessions:
             raise AuthError("session_revoked")
         began = self._began[user.session_id] = sessions[user.session_id].timestamp()

@@ -6,7 +6,6 @@ whatever may refuse a user later is asked on every request. A refusal is logged 
 
 import contextlib
 import hashlib
-import logging
 import math
 import time
 from collections import Counter, OrderedDict
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
+from fastapi_stackauth.events import TOKEN_REFUSED, TOKEN_VERIFIED
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.revocation import Revocations
@@ -25,8 +25,6 @@ from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStats, KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
-
-logger = logging.getLogger("fastapi_stackauth.verifier")
 
 
 class _Verified(NamedTuple):
@@ -76,23 +74,34 @@ class Verifier:
     ) -> None:
         self._settings = settings
         if revocations is None:
-            revocations = Revocations(settings, MemoryStorage(clock), clock)
+            revocations = Revocations(settings, MemoryStorage(clock), clock, client.events)
         self.revocations = revocations
         self._client = client
         self._clock = clock
         self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
         self._refusals: Counter[str] = Counter()
-        self._hits = self._misses = 0
+        self._misses = 0
+        self._events = client.events
+        self._hits = self._events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
+        self._checked = self._events.tally(TOKEN_VERIFIED, cache="miss", source="keys")
         self._binding: Binding | None = None
-        self.keys = KeyStore(lambda: client.keys.fetch(timeout=settings.jwks_timeout), settings, monotonic)
+        self.keys = KeyStore(
+            lambda: client.keys.fetch(timeout=settings.jwks_timeout), settings, monotonic, self._events
+        )
         self.fallback = Fallback(
-            self._whose, concurrency=settings.fallback_concurrency, ttl=settings.fallback_ttl, clock=monotonic
+            self._whose,
+            concurrency=settings.fallback_concurrency,
+            ttl=settings.fallback_ttl,
+            clock=monotonic,
+            events=self._events,
         )
 
     @property
     def stats(self) -> VerifierStats:
         """Counts since the start, as of now."""
-        return VerifierStats(self._hits, self._misses, self.fallback.calls, Counter(self._refusals), self.keys.stats)
+        return VerifierStats(
+            self._hits.count, self._misses, self.fallback.calls, Counter(self._refusals), self.keys.stats
+        )
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -112,7 +121,7 @@ class Verifier:
             await self.revocations.check(user)
         except AuthError as refusal:
             self._refusals[refusal.code] += 1
-            logger.info("token refused: %s%s", refusal.code, f" ({refusal.reason})" if refusal.reason else "")
+            self._events.emit(TOKEN_REFUSED, code=refusal.code, reason=refusal.reason)
             raise
         else:
             return user
@@ -127,7 +136,7 @@ class Verifier:
 
     async def _identified(self, token: str, digest: bytes) -> User:
         if (user := self._recall(digest)) is not None:
-            self._hits += 1
+            self._hits.add()
             return user
         self._misses += 1
         return await self._check(token, digest)
@@ -183,11 +192,13 @@ class Verifier:
         user = self._user_of(unverified)
         until = unverified.claims["exp"] + self._settings.leeway
         self._remember(digest, _Verified(user, key, until))
+        self._checked.add()
         return user
 
     async def _ask_server(self, token: str, digest: bytes, unverified: UnverifiedToken, retry_after: float) -> User:
         user = self._user_of(unverified)
         await self.fallback.confirm(token, digest, user.id, retry_after)
+        self._events.emit(TOKEN_VERIFIED, cache="miss", source="fallback")
         return user
 
     def _user_of(self, unverified: UnverifiedToken) -> User:

@@ -71,6 +71,15 @@ async def test_an_answer_beyond_the_limit_is_refused_unread():
     assert stream.sent <= MAX_BODY + 2 * 1024 * 1024
 
 
+async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_other():
+    server = FakeServer([json_answer({}, set_cookie="who=ada; Path=/")])
+    client = client_of(server)
+    for token in ("a.b.c", "d.e.f"):
+        await client.as_user(token).request("GET", "/x", model=ApiModel)
+    assert [asked.headers.get("cookie") for asked in server.asked] == [None, None]
+    await client.aclose()
+
+
 async def test_a_redirect_is_not_followed():
     """Keys and tokens in the headers would follow it."""
     stolen = []

@@ -96,6 +96,7 @@ class World:
             "STACK_JWKS_TIMEOUT": str(self._timeout),
             "STACK_TIMEOUT": str(self._timeout),
             "STACK_LEEWAY": "1",
+            "STACK_TOKEN_CACHE_SIZE": "256",  # full within minutes: what grows after that is no cache
             "SSL_CERT_FILE": str(self.certificates.authority),
             "PYTHONWARNINGS": "default",
         }

@@ -29,7 +29,7 @@ async def flows(package: str) -> int:
 
 
 async def main() -> int:
-    """Install what package-lock.json names, run the flows with each version, then the clients of our schema."""
+    """Install what package-lock.json names; run each version's flows, the guide's page, the clients of our schema."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         sys.stderr.write("Node and npm are missing: the vendor's SDK is not tried.\n")
         return 1 if os.environ.get("CI") == "true" else 0
@@ -37,6 +37,7 @@ async def main() -> int:
         sys.stderr.write("npm could not install the vendor's SDK.\n")
         return 1
     results = [await flows(package) for package in PACKAGES]
+    results.append(await run(sys.executable, "guide.py"))
     results.append(await run(sys.executable, "clients.py"))
     return 1 if any(results) else 0
 

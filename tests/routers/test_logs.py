@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from fastapi_stackauth import Event
 from fastapi_stackauth.routers import Delivery
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
@@ -147,6 +148,8 @@ async def test_no_token_code_password_or_key_is_ever_logged(
     caplog.set_level(logging.INFO, "httpcore")  # at DEBUG it writes all headers, this client's cookies too
     caplog.set_level(logging.DEBUG)  # last: it sets what caplog itself lets through
     place = keyed_house if keyed else house
+    heard: list[Event] = []
+    place.stack.events.on()(heard.append)
     async with at_a_real_server(place.app, delivery) as person:
         secrets = await all_flows(place, person)
     secrets += [place.server.publishable_client_key, place.server.secret_server_key]
@@ -156,3 +159,7 @@ async def test_no_token_code_password_or_key_is_ever_logged(
     assert "HTTP Request: POST" in written, "httpx's lines are among them"
     assert '/password/reset?code=[redacted] HTTP/1.1" 200' in written, "and uvicorn's"
     assert [secret for secret in secrets if secret in written] == []
+    told = "\n".join([*map(repr, heard), *map(repr, place.stack.events.counts())])
+    assert {"sign_in_succeeded", "sign_in_failed", "session_ended", "auth_server_call"} <= {each.name for each in heard}
+    users = [user["id"] for user in place.server.store.users.in_order(place.server.project_id)]
+    assert [private for private in (*secrets, *users, EMAIL, NEW_EMAIL, "127.0.0.1") if private in told] == []

@@ -167,9 +167,23 @@ class Projects:
         )
         row = {**vars(project), "config": json.dumps(project.config)}
         self._database.insert("projects", row)
-        for definition in DEFAULT_DEFINITIONS:
-            self._database.insert("permission_definitions", {"project_id": project.id, **definition})
+        self._define_defaults(project.id)
         return project
+
+    def _define_defaults(self, project_id: str) -> None:
+        for definition in DEFAULT_DEFINITIONS:
+            self._database.insert("permission_definitions", {"project_id": project_id, **definition})
+
+    def restore(self, project: Project, config: Mapping[str, Any]) -> None:
+        """Give a project these settings, and the permissions that a new one has."""
+        with self._database.transaction():
+            self._database.update("projects", project.id, {"config": json.dumps({**config})})
+            self._database.run("delete from permission_definitions where project_id = ?", project.id)
+            self._define_defaults(project.id)
+
+    def delete(self, project_id: str) -> None:
+        """Remove a project with all that is its own."""
+        self._database.run("delete from projects where id = ?", project_id)
 
     def configure(self, project: Project, changes: Mapping[str, Any]) -> Project:
         """Change some settings of a project."""

@@ -13,7 +13,7 @@ from tests.apps import make_app
 ADA = User(id="ada", email="ada@example.com")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> FastAPI:
     return make_app(StackAuth())
 

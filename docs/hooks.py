@@ -1,0 +1,53 @@
+"""What mkdocs does not do by itself: an anchor for each error code, and a settings table drawn from the model."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from fastapi_stackauth import Settings
+from fastapi_stackauth.settings import environment_names
+
+
+class Page(Protocol):
+    """What these hooks read of mkdocs' page."""
+
+    file: Any
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Called by mkdocs with the text of each page."""
+    if page.file.src_path == "errors.md":
+        return with_anchors(markdown)
+    if page.file.src_path == "reference/settings.md":
+        return markdown.replace("{{ settings }}", settings_table())
+    return markdown
+
+
+def with_anchors(markdown: str) -> str:
+    """The error catalogue, each code where it stands in a table first being the target of `#code`."""
+    seen: set[str] = set()
+
+    def anchored(match: re.Match[str]) -> str:
+        code = match[1]
+        if code in seen:
+            return match[0]
+        seen.add(code)
+        return f'<span id="{code}"></span>`{code}`'
+
+    return "\n".join(
+        re.sub(r"`([a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+)`", anchored, line) if line.startswith("| `") else line
+        for line in markdown.splitlines()
+    )
+
+
+def settings_table() -> str:
+    """Each setting: keyword argument, environment variables, default, meaning; from the model itself."""
+    rows = ["| keyword argument | environment | default | |", "|---|---|---|---|"]
+    return "\n".join([*rows, *_rows()])
+
+
+def _rows() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        variables = "<br>".join(f"`{variable}`" for variable in environment_names(name))
+        default = "" if field.default in (None, ()) else f"`{field.default!r}`"
+        yield f'| <span id="{name}"></span>`{name}` | {variables} | {default} | {field.description} |'

@@ -1,0 +1,206 @@
+"""The commands. Each reads, calls what is pure, prints, and says by its exit code how it went (docs/cli.md)."""
+
+import asyncio
+import getpass
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from fastapi_stackauth._version import __version__
+from fastapi_stackauth.cli import diagnosis, probes
+from fastapi_stackauth.cli.explanation import explain
+from fastapi_stackauth.cli.findings import Severity
+from fastapi_stackauth.cli.output import Printer
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.keys import KeySet
+
+WELL, FAILED, USAGE, UNSURE = 0, 1, 2, 3
+"""Exit codes."""
+
+_AFTER_REPORT: dict[Severity, int] = {"ok": WELL, "note": WELL, "warning": UNSURE, "error": FAILED}
+_AFTER_VERDICT = {"accepted": WELL, "refused": FAILED, "undecided": UNSURE}
+_MOST_INPUT = 1_000_000  # characters
+_TOKEN_LIKE = re.compile(r"\beyJ[\w-]+\.[\w-]*|\b(stackauth|hexclave)_[\w+/=-]{40,}|\b[psa][csa]k_\w{20,}")
+_NEVER_AN_ARGUMENT = (
+    "A token or key was given as an argument: it stands in your shell's history now, and other users of this machine "
+    "may have seen it. End that session. Give tokens on standard input: fastapi-stackauth explain < token.txt"
+)
+
+
+def _refuse(message: str) -> typer.Exit:
+    """What to raise after a mistake in how the command was called."""
+    typer.echo(f"fastapi-stackauth: {message}", err=True)
+    return typer.Exit(USAGE)
+
+
+class _Commands(TyperGroup):
+    """The commands; what looks like a token or key among the arguments is refused before anything repeats it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer brings its own click, or not
+        if any(_TOKEN_LIKE.search(argument) for argument in args):
+            raise _refuse(_NEVER_AN_ARGUMENT)
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name="fastapi-stackauth",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Stack Auth (Hexclave) for FastAPI, at the command line.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ProjectId = Annotated[str | None, typer.Option(help="The project, instead of STACK_PROJECT_ID.", metavar="ID")]
+ApiUrl = Annotated[str | None, typer.Option(help="The auth server, instead of STACK_API_URL.", metavar="URL")]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(help="Also read variables from this file; those that are set win.", exists=True, dir_okay=False),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastapi-stackauth {__version__}")
+        raise typer.Exit(WELL)
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def emulator(context: typer.Context) -> None:
+    """Run an auth server to develop and test against (--help lists its options)."""
+    try:
+        from fastapi_stackauth.emulator.__main__ import main as run  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fastapi_stackauth"):
+            raise
+        raise _refuse("pip install 'fastapi-stackauth[emulator]' brings what the emulator needs.") from None
+    raise typer.Exit(run(context.args, "fastapi-stackauth emulator"))
+
+
+@app.command()
+def doctor(
+    json: Json = False,
+    token: Annotated[
+        bool, typer.Option("--token", help="Also read an access token from standard input, and check it.")
+    ] = False,
+    env_file: EnvFile = None,
+) -> None:
+    """Look for what is wrong with the set-up: settings, auth server, keys, clock, cookies, Redis."""
+    _load(env_file)
+    text = _standard_input() if token else None
+    try:
+        settings = Settings()
+    except ValidationError as fault:
+        report = diagnosis.misread(fault)
+    else:
+        report = diagnosis.diagnose(asyncio.run(probes.gather(settings, text)))
+    printer = Printer()
+    (printer.json if json else printer.report)(report)
+    raise typer.Exit(_AFTER_REPORT[report.status])
+
+
+@app.command("explain")
+def explain_command(
+    arguments: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    json: Json = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch no keys: the signature is not checked.")] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="A file with the key set (JWKS), instead of fetching it.", exists=True, dir_okay=False),
+    ] = None,
+    show_claims: Annotated[
+        bool, typer.Option("--show-claims", help="Show claims about the person as they are.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option(help="Judge as of this time: ISO 8601, or unix seconds.", metavar="TIME")
+    ] = None,
+    project_id: ProjectId = None,
+    api_url: ApiUrl = None,
+    issuer: Annotated[
+        list[str] | None, typer.Option(help="One more issuer to accept, besides STACK_ISSUERS.", metavar="URL")
+    ] = None,
+    branch_id: Annotated[str | None, typer.Option(help="The branch, instead of STACK_BRANCH_ID.", metavar="ID")] = None,
+    leeway: Annotated[float | None, typer.Option(help="Seconds of clock difference to forgive.")] = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Show every check of the verifier on an access token, read from standard input."""
+    if arguments:
+        raise _refuse(_NEVER_AN_ARGUMENT)
+    _load(env_file)
+    given = {"project_id": project_id, "base_url": api_url, "branch_id": branch_id, "leeway": leeway}
+    settings = _settings({name: value for name, value in given.items() if value is not None}, issuer or [])
+    now = _moment(at) if at else time.time()
+    text = _standard_input()
+    found, why = _keys(settings, keys, offline=offline)
+    told = explain(text, probes.frame_of(settings, now, found, why), show_claims=show_claims)
+    printer = Printer()
+    (printer.json if json else printer.explanation)(told)
+    raise typer.Exit(_AFTER_VERDICT[told.verdict])
+
+
+def _keys(settings: Settings, file: Path | None, *, offline: bool) -> tuple[KeySet | None, str]:
+    source = file or settings.jwks
+    if source is not None:
+        try:
+            return probes.read_keys(source), ""
+        except ValueError as fault:
+            raise _refuse(f"the keys: {fault}") from None
+    return (None, "offline, without keys") if offline else asyncio.run(probes.fetch_keys(settings))
+
+
+def _settings(given: dict[str, Any], issuers: list[str]) -> Settings:
+    try:
+        settings = Settings.load(given)
+        return Settings.load({**given, "issuers": (*settings.issuers, *issuers)}) if issuers else settings
+    except ConfigurationError as fault:
+        raise _refuse(fault.message) from None
+
+
+def _load(file: Path | None) -> None:
+    if file is not None:
+        from dotenv import load_dotenv  # noqa: PLC0415 - it comes with pydantic-settings, and is rarely needed
+
+        load_dotenv(file, override=False)
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _refuse("--at takes a time such as 2026-11-05T09:12:29Z, or unix seconds.") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _standard_input() -> str:
+    """The text on standard input; at a terminal it is asked for, and not shown."""
+    if sys.stdin.isatty():
+        text = getpass.getpass("Access token (it is not shown): ")
+    else:
+        text = sys.stdin.buffer.read(_MOST_INPUT + 1).decode("utf-8", "surrogateescape")
+    if len(text) > _MOST_INPUT:
+        raise _refuse("standard input holds far more than an access token.")
+    if not text.strip():
+        raise _refuse("no token came on standard input: fastapi-stackauth explain < token.txt")
+    return text

@@ -1,0 +1,86 @@
+"""What `doctor` learned of the set-up, as data; `probes.py` gathers it, `diagnosis.py` judges it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import ValidationError
+
+from fastapi_stackauth.cli.explanation import Explanation
+from fastapi_stackauth.client.answers import Answer
+from fastapi_stackauth.models import Project
+from fastapi_stackauth.settings import Settings
+
+Cause = Literal["name", "refused", "tls", "plain_http", "timeout", "broken", "unsent", "login", "extra"]
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why there was none.
+
+    Attributes:
+        cause: `name`: it does not resolve; `refused`: nobody listens; `tls`: the certificate is not trusted;
+            `plain_http`: https was spoken to a server of http; `timeout`; `broken`: the connection ended, or what came
+            was no HTTP; `unsent`: a setting cannot be sent, so nothing was asked; `login`: it wants
+            another password; `extra`: a package to ask with is missing.
+        detail: more about it, where there is more.
+    """
+
+    cause: Cause
+    detail: str = ""
+
+
+Outcome = Answer | NoAnswer
+
+
+@dataclass(frozen=True)
+class Variables:
+    """How the environment spells the settings: names, never values.
+
+    Attributes:
+        at_odds: by field, variables that hold different values, the one that counts first.
+        unread: variables that look like this library's, and are not.
+    """
+
+    at_odds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was learned. None: it was not asked.
+
+    Attributes:
+        client: the answer to `GET /projects/current`, asked as a front end would.
+        server: the same, asked with the secret key.
+        keys: the key set's answer.
+        flags: which flags of the key set's query the server knows: `anonymous`, `restricted`.
+        fixed_keys: the ids of the keys that the settings fix; a text where they cannot be read.
+        skew: seconds by which this machine's clock is behind the server's.
+        names_itself: the origin that the server puts into its own links, and so into its tokens.
+        redis: why Redis cannot be used; an empty text where it can.
+        token: what the verifier makes of a token that was given.
+    """
+
+    settings: Settings
+    client: Outcome
+    variables: Variables = field(default_factory=Variables)
+    server: Outcome | None = None
+    keys: Outcome | None = None
+    flags: tuple[str, ...] = ()
+    fixed_keys: frozenset[str] | str | None = None
+    skew: float | None = None
+    names_itself: str | None = None
+    redis: NoAnswer | Literal["connected"] | None = None
+    token: Explanation | None = None
+
+
+def project_of(*outcomes: Outcome | None) -> Project | None:
+    """The project, from the first answer that tells of one."""
+    for outcome in outcomes:
+        if isinstance(outcome, Answer) and outcome.status == 200:
+            try:
+                return Project.model_validate_json(outcome.body)
+            except ValidationError:
+                continue
+    return None

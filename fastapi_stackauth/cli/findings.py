@@ -1,0 +1,64 @@
+"""What `doctor` found, as data."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fastapi_stackauth._version import __version__
+
+Severity = Literal["ok", "note", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = ("ok", "note", "warning", "error")
+"""From the best to the worst."""
+
+
+class Finding(BaseModel):
+    """One thing that was looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    severity: Severity = Field(
+        description="`ok`; `note`: good to know; `warning`: some of it will not work; `error`: sign-ins will fail."
+    )
+    code: str = Field(description="A stable name for programs, such as `project_unknown`.")
+    message: str = Field(description="What was found. Keys and tokens are masked.")
+    advice: str = Field("", description="What to do; empty where there is nothing to do.")
+
+
+class Report(BaseModel):
+    """All that `doctor` found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Severity = Field(description="The worst severity among the findings.")
+    version: str = Field(__version__, description="The version of this library.")
+    server: str | None = Field(None, description="The auth server's address; null where the settings are wrong.")
+    project_id: str | None = Field(None, description="The project's id.")
+    findings: tuple[Finding, ...] = Field(description="Everything that was looked at, in order.")
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding], server: str | None = None, project_id: str | None = None) -> "Report":
+        """A report of these findings."""
+        found = tuple(findings)
+        worst = max((finding.severity for finding in found), key=SEVERITIES.index, default="ok")
+        return cls(status=worst, server=server, project_id=project_id, findings=found)
+
+
+def ok(code: str, message: str) -> Finding:
+    """All is well with this."""
+    return Finding(severity="ok", code=code, message=message)
+
+
+def note(code: str, message: str, advice: str = "") -> Finding:
+    """Good to know."""
+    return Finding(severity="note", code=code, message=message, advice=advice)
+
+
+def warning(code: str, message: str, advice: str) -> Finding:
+    """Some of it will not work."""
+    return Finding(severity="warning", code=code, message=message, advice=advice)
+
+
+def error(code: str, message: str, advice: str) -> Finding:
+    """Sign-ins, or their verification, will fail."""
+    return Finding(severity="error", code=code, message=message, advice=advice)

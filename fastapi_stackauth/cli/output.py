@@ -1,0 +1,103 @@
+"""How reports look: for people, coloured on a terminal alone, or as JSON for programs.
+
+Law: rich decides about colour (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`); nothing is read as its markup.
+"""
+
+import io
+import sys
+import textwrap
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.text import Text
+
+from fastapi_stackauth.cli.explanation import Explanation
+from fastapi_stackauth.cli.findings import SEVERITIES, Finding, Report, Severity
+from fastapi_stackauth.cli.texts import plain, printable
+
+_WIDEST = 100
+_FINDING_STYLES: dict[Severity, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
+_MARKS = {"pass": ("pass", "green"), "fail": ("FAIL", "bold red"), "not_checked": ("not checked", "yellow")}
+_VERDICTS = {"accepted": "bold green", "refused": "bold red", "undecided": "bold yellow"}
+_MARK, _NAME = 9, 17
+_CHECKED = 13
+
+
+class Printer:
+    """Writes to standard output."""
+
+    def __init__(self) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" is no reason to fail
+        self._console = Console(highlight=False, markup=False, emoji=False)
+
+    def json(self, value: BaseModel) -> None:
+        """A value as JSON, never coloured."""
+        self._console.file.write(value.model_dump_json(indent=2, ensure_ascii=True) + "\n")
+
+    def report(self, report: Report) -> None:
+        """What `doctor` found."""
+        for finding in report.findings:
+            self._finding(finding)
+        counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
+        told = [_count(number, severity) for severity, number in reversed(counts.items()) if number]
+        self._line(Text(", ".join(told) + ".", style=_FINDING_STYLES[report.status]))
+
+    def _finding(self, finding: Finding) -> None:
+        self._block(finding.severity, _FINDING_STYLES[finding.severity], f"{finding.message} [{finding.code}]")
+        if finding.advice:
+            self._block("", "", f"-> {finding.advice}")
+
+    def explanation(self, told: Explanation) -> None:
+        """What `explain` found."""
+        for check in told.checks:
+            mark, style = _MARKS[check.status]
+            self._block(mark, style, f"{check.name:<{_NAME}}{check.detail}", _CHECKED, hanging=_NAME)
+            if check.advice:
+                self._block("", "", f"{'':<{_NAME}}-> {check.advice}", _CHECKED, hanging=_NAME)
+        if told.claims:
+            self._line(Text())
+            for name, value in told.claims.items():
+                self._block("", "", f"{plain(name):<{_NAME}} {printable(value)}", _CHECKED, hanging=_NAME)
+        self._line(Text())
+        self._line(Text(_verdict(told), style=_VERDICTS[told.verdict]))
+
+    def _block(self, mark: str, style: str, text: str, margin: int = _MARK, hanging: int = 0) -> None:
+        """A mark and a paragraph beside it: folded on a terminal, one line for a pipe."""
+        lines = [text]
+        if self._console.is_terminal:
+            width = max(min(self._console.width, _WIDEST) - margin, 40)
+            start = text[: len(text) - len(text.lstrip())]  # textwrap drops what a paragraph begins with
+            folded = textwrap.wrap(
+                text.lstrip(),
+                width,
+                initial_indent=start,
+                subsequent_indent=" " * hanging,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            lines = folded or [""]
+        for number, line in enumerate(lines):
+            self._line(Text.assemble((f"{mark if number == 0 else '':<{margin}}", style), line))
+
+    def _line(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+def _count(number: int, severity: Severity) -> str:
+    return f"{number} {severity}" + ("s" if number != 1 and severity != "ok" else "")
+
+
+_KINDS = {
+    "normal": "the token of a full user.",
+    "restricted": "the token of a restricted user. current_user answers 403, unless the route allows them.",
+    "anonymous": "the token of a guest. current_user answers 403, unless the route allows guests.",
+}
+
+
+def _verdict(told: Explanation) -> str:
+    return {
+        "accepted": f"Accepted: {_KINDS.get(told.kind or '', '')}",
+        "refused": f"Refused: {told.code}.",
+        "undecided": "Undecided: nothing failed, but not everything was checked.",
+    }[told.verdict]

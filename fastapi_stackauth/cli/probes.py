@@ -1,0 +1,280 @@
+"""The I/O of the command line: asks the auth server and Redis, and brings facts back.
+
+Law: a failure on the way is a fact, never an exception. Nothing is changed at the server; what comes nearest is one
+sign-in at a provider that is begun and never finished, to see under which address the server knows itself.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+import socket
+import ssl
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from fastapi_stackauth.cli.explanation import Frame, explain
+from fastapi_stackauth.cli.facts import Cause, Facts, NoAnswer, Outcome, Variables, project_of
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.answers import Answer
+from fastapi_stackauth.client.caller import Caller, headers_of, is_sendable
+from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.settings import Settings, origin_of, variables_at_odds, variables_unread
+from fastapi_stackauth.storage import redis_pool, require_redis
+from fastapi_stackauth.verification.claims import Binding
+from fastapi_stackauth.verification.keys import KeySet, read_key_set
+
+_LARGEST = 1_000_000  # bytes of an answer; a key set has 2,000
+_CURRENT = Call("GET", "/projects/current", rights="person")
+_NAMES_US = "x-stack-client-version"  # it has blanks, rightly
+_FLAG_SETS = (("anonymous", "restricted"), ("anonymous",), ())
+_CALLBACK = "/auth/oauth/callback/"
+_REDIS_SECONDS = 3.0
+
+
+# --- one question ----------------------------------------------------------------------------------------
+
+
+async def ask(
+    http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None, seconds: float = 10.0
+) -> Outcome:
+    """The answer to a GET, or why there is none, within so many seconds. Redirects are not followed."""
+    try:
+        async with asyncio.timeout(seconds), http.stream("GET", url, headers=headers) as response:
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST:
+                    return NoAnswer("broken", "the answer is too large")
+            return Answer.of(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as failure:
+        return no_answer(failure)
+
+
+def no_answer(failure: BaseException) -> NoAnswer:
+    """Why there is no answer, from what was raised and what had caused that."""
+    if isinstance(failure, httpx.ProtocolError):  # what came is no HTTP, whatever raised that
+        return _BROKEN
+    causes = list(_causes(failure))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return NoAnswer("tls", cause.verify_message)
+        if isinstance(cause, ssl.SSLError):
+            plain = cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+            return NoAnswer("plain_http" if plain else "tls", (cause.reason or "").replace("_", " ").lower())
+    kinds: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
+        ("name", (socket.gaierror, UnicodeError, httpx.InvalidURL)),
+        ("refused", (ConnectionRefusedError,)),
+        ("timeout", (TimeoutError, httpx.TimeoutException)),
+    )
+    return next((NoAnswer(name) for name, types in kinds if any(isinstance(c, types) for c in causes)), _BROKEN)
+
+
+_BROKEN = NoAnswer("broken")
+
+
+def _causes(failure: BaseException | None) -> Iterator[BaseException]:
+    while failure is not None:
+        yield failure
+        if isinstance(failure, BaseExceptionGroup):
+            for one in failure.exceptions:
+                yield from _causes(one)
+        failure = failure.__cause__ or failure.__context__
+
+
+# --- doctor ----------------------------------------------------------------------------------------------
+
+
+async def gather(settings: Settings, token: str | None = None, clock: Callable[[], float] = time.time) -> Facts:
+    """Everything that `doctor` judges.
+
+    Args:
+        settings: the settings, from the environment.
+        token: a text with an access token to hold against them.
+        clock: unix time in seconds.
+    """
+    facts = Facts(
+        settings,
+        client=NoAnswer("broken"),
+        variables=Variables(variables_at_odds(), variables_unread()),
+        redis=await _redis(settings.redis_url),
+        fixed_keys=_fixed_keys(settings.jwks),
+    )
+    async with httpx.AsyncClient(timeout=settings.timeout, follow_redirects=False) as http:
+        facts = await _ask_server(facts, _Asking(http, settings), clock)
+    if token is not None:
+        frame = frame_of(settings, clock(), _key_set(facts.keys), "no keys could be fetched")
+        facts = replace(facts, token=explain(token, frame))
+    return facts
+
+
+async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float]) -> Facts:
+    settings, began = facts.settings, clock()
+    facts = replace(facts, client=await asking.current(Caller()))
+    if isinstance(facts.client, NoAnswer):
+        return facts
+    facts = replace(facts, skew=skew_of(facts.client, began, clock()))
+    if not settings.project_id:
+        return facts
+    if settings.secret_server_key:
+        facts = replace(facts, server=await asking.current(Caller(in_own_name=True)))
+    keys, flags = await asking.keys()
+    itself = await _names_itself(settings, facts.client, facts.server)
+    return replace(facts, keys=keys, flags=flags, names_itself=itself)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    http: httpx.AsyncClient
+    settings: Settings
+
+    async def current(self, caller: Caller) -> Outcome:
+        """The project; without a project id, whatever the server says to that."""
+        try:
+            headers = headers_of(caller, _CURRENT, self.settings, None) if self.settings.project_id else {}
+        except ConfigurationError:
+            return NoAnswer("unsent")
+        sendable = all(is_sendable(value) for name, value in headers.items() if name != _NAMES_US)
+        return await self._get("/projects/current", headers) if sendable else NoAnswer("unsent")
+
+    async def keys(self) -> tuple[Outcome, tuple[str, ...]]:
+        """The key set, and which flags the server took."""
+        path = f"/projects/{quote(self.settings.require_project_id(), safe='')}/.well-known/jwks.json"
+        for flags in _FLAG_SETS:
+            query = "&".join(f"include_{flag}=true" for flag in flags)
+            outcome = await self._get(f"{path}?{query}" if query else path)
+            if isinstance(outcome, NoAnswer) or outcome.known_error != "SCHEMA_ERROR":
+                break
+        return outcome, flags
+
+    async def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Outcome:
+        return await ask(self.http, f"{self.settings.base_url}/api/v1{path}", headers, self.settings.timeout)
+
+
+def skew_of(answer: Answer, asked: float, answered: float) -> float | None:
+    """Seconds by which this machine's clock is behind the server's at least; below zero: ahead.
+
+    The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
+    due to that is no difference. None where the server says no time.
+    """
+    try:
+        moment = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        moment += float(answer.headers.get("age", "0"))  # a cache on the way kept the answer so long (RFC 9111 §5.1)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+    least, most = moment - answered, moment + 1 - asked
+    return least if least > 0 else most if most < 0 else 0.0
+
+
+async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | None:
+    """The origin of the address to which a provider would send people back: the server's own, as it knows it."""
+    project = project_of(*answers)
+    providers = project.config.enabled_oauth_providers if project else ()
+    if not providers:
+        return None
+    challenge = urlsafe_b64encode(hashlib.sha256(secrets.token_bytes()).digest()).rstrip(b"=").decode()
+    client = StackAuthClient(settings)
+    try:
+        flow = await client.oauth.authorize(
+            providers[0].id,
+            redirect_uri=f"{settings.app_url or origin_of(settings.base_url)}/",
+            state=secrets.token_urlsafe(),
+            code_challenge=challenge,
+        )
+    except StackAuthError:
+        return None
+    finally:
+        await client.aclose()
+    return _callback_origin(flow.location)
+
+
+def _callback_origin(location: str) -> str | None:
+    try:
+        back = parse_qs(urlsplit(location).query).get("redirect_uri", [""])[0]
+        return origin_of(back) if _CALLBACK in back else None
+    except ValueError:
+        return None
+
+
+def _fixed_keys(source: dict[str, Any] | Path | None) -> frozenset[str] | str | None:
+    if source is None:
+        return None
+    try:
+        return frozenset(read_keys(source))
+    except ValueError as fault:
+        return str(fault)
+
+
+def read_keys(source: dict[str, Any] | Path) -> KeySet:
+    """The keys of a key set, or of a file that holds one.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no usable key.
+    """
+    try:
+        document = json.loads(source.read_text("utf-8")) if isinstance(source, Path) else source
+    except OSError as fault:
+        raise ValueError(f"the file cannot be read: {fault.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("the file is no JSON") from None
+    return read_key_set(document)
+
+
+def _key_set(outcome: Outcome | None) -> KeySet | None:
+    try:
+        return read_key_set(outcome.json) if isinstance(outcome, Answer) else None
+    except ValueError:
+        return None
+
+
+async def _redis(url: SecretStr | None) -> NoAnswer | Literal["connected"] | None:
+    if url is None:
+        return None
+    try:
+        require_redis()
+    except ConfigurationError:
+        return NoAnswer("extra")
+    from redis.asyncio import Redis  # noqa: PLC0415 - an extra
+    from redis.exceptions import AuthenticationError, RedisError, ResponseError  # noqa: PLC0415
+
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS), Redis.from_pool(redis_pool(url.get_secret_value())) as redis:
+            await redis.ping()
+    except (AuthenticationError, ResponseError):
+        return NoAnswer("login")
+    except (RedisError, OSError, ValueError, TypeError) as failure:
+        return no_answer(failure)
+    return "connected"
+
+
+# --- explain ---------------------------------------------------------------------------------------------
+
+
+def frame_of(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
+    """What a token is held against: these settings, at this time, with these keys."""
+    binding = None
+    if settings.project_id:
+        binding = Binding(settings.project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
+    return Frame(now, settings.leeway, binding, keys, no_keys)
+
+
+async def fetch_keys(settings: Settings) -> tuple[KeySet | None, str]:
+    """The server's keys, or None and why not."""
+    if not settings.project_id:
+        return None, "no project id is set, so no keys were fetched"
+    async with httpx.AsyncClient(timeout=settings.jwks_timeout, follow_redirects=False) as http:
+        outcome, _ = await _Asking(http, settings).keys()
+    if isinstance(outcome, NoAnswer):
+        return None, f"no keys from {settings.base_url}: {outcome.cause}"
+    keys = _key_set(outcome)
+    return keys, "" if keys else f"no keys from {settings.base_url}: it answered {outcome.status}"

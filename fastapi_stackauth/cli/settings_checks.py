@@ -1,0 +1,146 @@
+"""`doctor`'s judgement of the settings by themselves. Pure; one small function for each thing that may be wrong."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from fastapi_stackauth.cli.facts import Variables
+from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
+from fastapi_stackauth.cli.texts import masked, plain
+from fastapi_stackauth.client.caller import is_sendable
+from fastapi_stackauth.cookies import CookiePolicy
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.settings import Settings, environment_names
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_PREFIXES = {"publishable_client_key": "pck_", "secret_server_key": "ssk_"}
+
+
+def environment(variables: Variables) -> Iterator[Finding]:
+    """Names that contradict each other, and names that nobody reads."""
+    for names in variables.at_odds.values():
+        message = f"{' and '.join(names)} hold different values; {names[0]} counts."
+        yield warning("variables_at_odds", message, f"Keep one of them: unset {', '.join(names[1:])}.")
+    known = [name for field in Settings.model_fields for name in environment_names(field)]
+    for name in variables.unread:
+        stem = name.partition("_")[2]
+        field = stem.lower()
+        meant = environment_names(field)[:1] if field in Settings.model_fields else ()
+        if meant := meant or tuple(difflib.get_close_matches(name, known, 1, 0.85)):
+            yield warning("variable_unknown", f"{name} is set, and nothing reads it.", f"Did you mean {meant[0]}?")
+
+
+def project_id(settings: Settings) -> Iterator[Finding]:
+    """The project's id."""
+    if not settings.project_id:
+        advice = "Set STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) to the id that the auth server's dashboard shows."
+        yield error("project_id_missing", "No project id is set.", advice)
+    elif not (is_sendable(settings.project_id) and is_sendable(settings.branch_id)):
+        message = "Project id or branch id hold a character that no id has, such as a blank."
+        yield error("project_id_form", message, "Copy STACK_PROJECT_ID from the auth server's dashboard.")
+    elif settings.project_id != "internal" and not _UUID.fullmatch(settings.project_id):
+        message = f"The project id {plain(settings.project_id)} is no UUID, as the auth server's ids are."
+        yield warning("project_id_form", message, "Copy STACK_PROJECT_ID from the auth server's dashboard.")
+
+
+def key_forms(settings: Settings) -> Iterator[Finding]:
+    """Keys in the wrong place, and keys that no header can carry."""
+    for field, prefix in _PREFIXES.items():
+        key: SecretStr | None = getattr(settings, field)
+        secret, name = key.get_secret_value() if key else "", environment_names(field)[0]
+        if not secret:
+            continue
+        if not is_sendable(secret):
+            message = f"{name} holds a character that no key has, such as a blank or a line break."
+            yield error("key_unsendable", message, "Copy the key anew, without quotation marks around it.")
+        elif secret.startswith(("pck_", "ssk_", "sak_")) and not secret.startswith(prefix):
+            message = f"{name} holds {masked(secret)}, which is a key of another sort."
+            yield error("key_misplaced", message, f"Put the {prefix}… key into {name}.")
+
+
+def address(settings: Settings) -> Iterator[Finding]:
+    """Where the auth server is reached."""
+    parts = urlsplit(settings.base_url)
+    if parts.hostname in ("app.stack-auth.com", "app.hexclave.com"):
+        right = f"https://{parts.hostname.replace('app.', 'api.')}"
+        message = f"{settings.base_url} is the dashboard, not the API."
+        yield error("address_is_dashboard", message, f"Set STACK_API_URL to {right}, or leave it out.")
+    elif parts.scheme == "http" and not is_inner(parts.hostname or ""):
+        message = f"{settings.base_url} is plain http: keys, tokens and passwords travel readable."
+        yield warning("address_not_encrypted", message, "Set STACK_API_URL to the https address.")
+
+
+def is_inner(host: str) -> bool:
+    """Whether a host is this machine or of a network that outsiders do not reach, as far as its name says."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".internal", ".local", ".lan", ".svc"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this very machine."""
+    return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+
+
+# --- cookies ---------------------------------------------------------------------------------------------
+
+
+def cookies(settings: Settings) -> Iterator[Finding]:
+    """Whether browsers will keep this app's cookies."""
+    app_url = settings.app_url
+    if app_url is None:
+        message = "app_url is not set: cookie sessions, OAuth, mail links and passkeys cannot be used."
+        yield note("app_url_missing", message, "Set STACK_APP_URL to this app's public origin, if you want them.")
+        return
+    host = urlsplit(app_url).hostname or ""
+    try:
+        policy = CookiePolicy.of(settings)
+    except ConfigurationError:
+        message = f"{app_url} is plain http: browsers keep no Secure cookies there, so no session lasts."
+        yield error("cookies_impossible", message, "Serve the app over https, and set STACK_APP_URL to that.")
+        return
+    domain = (settings.cookie_domain or "").lstrip(".").lower()
+    if domain and host != domain and not host.endswith(f".{domain}"):
+        message = f"The cookie domain {domain} does not cover {host}: browsers throw such cookies away."
+        yield error("cookie_domain_foreign", message, "Set STACK_COOKIE_DOMAIN to a parent of app_url's host.")
+    elif domain and "." not in domain:
+        message = f"The cookie domain {domain} has one label: browsers throw such cookies away."
+        yield error("cookie_domain_foreign", message, "Leave STACK_COOKIE_DOMAIN out.")
+    elif settings.insecure_cookies:
+        message = "insecure_cookies is on: cookies go without Secure. That is for development alone."
+        yield note("cookies_insecure", message, "Leave STACK_INSECURE_COOKIES out where people sign in for real.")
+    else:
+        yield ok("cookies_fit", f"Cookies fit {app_url}; their names begin with {policy.prefix}.")
+    if _is_address(host):
+        message = f"app_url names {host}: browsers refuse passkeys under an address."
+        there = app_url.replace("127.0.0.1", "localhost") if settings.app_url_is_loopback else "a host name"
+        yield note("app_url_is_address", message, f"Set STACK_APP_URL to {there}, if you want passkeys.")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def other_origins(settings: Settings) -> Iterator[Finding]:
+    """Whether pages of the trusted origins can send this app's cookies at all: Lax ones stay within a site."""
+    own = urlsplit(settings.app_url or "")
+    for origin in settings.trusted_origins if settings.app_url else ():
+        other = urlsplit(origin)
+        if other.scheme != own.scheme or _site(other.hostname or "") != _site(own.hostname or ""):
+            message = f"{plain(origin)} is trusted, but looks like another site than {settings.app_url}: browsers send "
+            message += "no SameSite=Lax cookies from there."
+            advice = 'Use a sub-domain of one site, or delivery="body" and bearer tokens for that front end.'
+            yield warning("trusted_origin_other_site", message, advice)
+
+
+def _site(host: str) -> str:
+    """The registrable domain, guessed: the last two labels. An address, or a name without dots, is its own."""
+    return host if _is_address(host) else ".".join(host.rsplit(".", 2)[-2:])

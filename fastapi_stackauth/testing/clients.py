@@ -1,0 +1,253 @@
+"""httpx clients of an app in this process, signed in as somebody.
+
+Law: entering a client (`with`, `async with`) runs the app's lifespan; a client that is not entered works without it.
+The base URL is https, so that the client's cookie jar keeps Secure cookies, and `Origin` is the app's own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+
+from fastapi_stackauth.cookies import CookiePolicy
+from fastapi_stackauth.models import User
+from fastapi_stackauth.plugin import StackAuth
+from fastapi_stackauth.sessions import ACCESS, REFRESH
+from fastapi_stackauth.testing.lifespan import Lifespan
+from fastapi_stackauth.testing.overrides import override_user
+from fastapi_stackauth.testing.people import Person
+from fastapi_stackauth.testing.stacks import default_stack
+
+By = Literal["header", "cookie"]
+NO_SITE = "https://app.test"
+"""Where an app without `app_url` is said to be reached."""
+
+
+class AppTransport(httpx.ASGITransport):
+    """The way to an app in this process."""
+
+    def __init__(self, lifespan: Lifespan) -> None:
+        super().__init__(lifespan)
+        self._lifespan = lifespan
+
+    async def __aenter__(self) -> Self:
+        _require_asyncio()
+        await self._lifespan.enter()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._lifespan.leave()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """What the app answers; what it raises is raised."""
+        _require_asyncio()
+        return await super().handle_async_request(request)
+
+
+class SyncAppTransport(httpx.BaseTransport):
+    """The way to an app in this process for code that is not async: the app runs in an event loop on another thread."""
+
+    def __init__(self, lifespan: Lifespan, portal: Callable[[], BlockingPortal]) -> None:
+        self._lifespan = lifespan
+        self._inner = AppTransport(lifespan)
+        self._portal = portal
+
+    def __enter__(self) -> Self:
+        self._portal().call(self._lifespan.enter)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._portal().call(self._lifespan.leave)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """What the app answers, in whole; what it raises is raised."""
+        request.read()
+        return self._portal().call(self._exchange, request)
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+        answer = await self._inner.handle_async_request(sent)
+        assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - which ASGITransport promises
+        body = b"".join([chunk async for chunk in answer.stream])
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(body))
+
+
+class Dress(NamedTuple):
+    """What a client needs to be somebody, as keyword arguments of httpx."""
+
+    base_url: str
+    headers: dict[str, str]
+    cookies: dict[str, str]
+
+
+def dress(stack: StackAuth, user: Person | str | None, by: By) -> Dress:
+    """What makes a client of this stack's app somebody: a person, or whose token this is.
+
+    Raises:
+        ConfigurationError: by cookie, where `app_url` is missing.
+    """
+    origin = stack.settings.app_url or NO_SITE
+    headers = {"origin": origin}
+    access, refresh = _tokens(user)
+    cookies: dict[str, str] = {}
+    if by == "cookie":
+        policy = CookiePolicy.of(stack.settings)
+        pairs = {policy.name(ACCESS): access, policy.name(REFRESH): refresh}
+        cookies = {name: value for name, value in pairs.items() if value}
+    elif access:
+        headers["authorization"] = f"Bearer {access}"
+    return Dress(urlsplit(origin)._replace(scheme="https").geturl(), headers, cookies)
+
+
+def _tokens(user: Person | str | None) -> tuple[str, str]:
+    if isinstance(user, str):
+        return user, ""
+    return (user.access_token, user.refresh_token) if user else ("", "")
+
+
+class Clients:
+    """Makes `httpx.AsyncClient`s of an app.
+
+    Example:
+        >>> async with stack_client(stack_user()) as client:
+        ...     response = await client.get("/me")
+    """
+
+    def __init__(self, app: Callable[[FastAPI | None], FastAPI]) -> None:
+        self._app = app
+        self._lifespans: dict[int, Lifespan] = {}
+
+    def __call__(
+        self,
+        user: Person | str | None = None,
+        *,
+        by: By = "header",
+        app: FastAPI | None = None,
+        stack: StackAuth | None = None,
+        **options: Any,  # noqa: ANN401 - httpx's own
+    ) -> httpx.AsyncClient:
+        """A client that is signed in as this person, or as whose token this is; as nobody where None.
+
+        Args:
+            user: who calls.
+            by: whether the token travels in the `Authorization` header or in the app's session cookies.
+            app: the app; the one under test by default.
+            stack: whose cookies, in an app that has several; the default one's.
+            **options: more for `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
+
+        Raises:
+            ConfigurationError: no app is named, it has no `StackAuth`, or, by cookie, no `app_url`.
+        """
+        chosen = self._app(app)
+        lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
+        clothes = _merged(dress(stack or default_stack(chosen), user, by), options)
+        return httpx.AsyncClient(**{"transport": AppTransport(lifespan), **clothes})
+
+
+class SyncClients:
+    """Makes `httpx.Client`s of an app, for tests that are not async. The app runs in an event loop on another thread.
+
+    Example:
+        >>> client = stack_sync_client(stack_user())
+        >>> assert client.get("/me").status_code == 200
+    """
+
+    def __init__(self, app: Callable[[FastAPI | None], FastAPI], blocks: ExitStack) -> None:
+        self._app = app
+        self._blocks = blocks
+        self._running: BlockingPortal | None = None
+        self._lifespans: dict[int, Lifespan] = {}
+
+    def __call__(
+        self,
+        user: Person | str | None = None,
+        *,
+        by: By = "header",
+        app: FastAPI | None = None,
+        stack: StackAuth | None = None,
+        **options: Any,  # noqa: ANN401 - httpx's own
+    ) -> httpx.Client:
+        """As `Clients` does."""
+        chosen = self._app(app)
+        lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
+        clothes = _merged(dress(stack or default_stack(chosen), user, by), options)
+        return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **clothes})
+
+    def _portal(self) -> BlockingPortal:
+        """One event loop for all clients, so that they share what the app keeps for each loop."""
+        if self._running is None:
+            self._running = self._blocks.enter_context(start_blocking_portal("asyncio"))
+        return self._running
+
+
+@asynccontextmanager
+async def signed_in(
+    app: FastAPI,
+    user: Person | User | str | None = None,
+    *,
+    by: By = "header",
+    stack: StackAuth | None = None,
+    **options: Any,  # noqa: ANN401 - httpx's own
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app, signed in as somebody, while the app's lifespan runs.
+
+    Args:
+        app: the app.
+        user: a `Person` of an app under `emulated`; a token, such as a `TokenFactory`'s; a `User`, who is then put in
+            place of whoever calls, as `override_user` does; nobody where None.
+        by: whether the token travels in the `Authorization` header or in the app's session cookies.
+        stack: whose cookies, in an app that has several; the default one's.
+        **options: more for `httpx.AsyncClient`.
+
+    Raises:
+        ConfigurationError: the app has no `StackAuth`, or, by cookie, no `app_url`.
+
+    Example:
+        >>> async with signed_in(app, User(id="ada")) as client:
+        ...     response = await client.get("/me")
+    """
+    with ExitStack() as blocks:
+        if isinstance(user, User):
+            blocks.enter_context(override_user(app, user))
+        caller = None if isinstance(user, User) else user
+        async with Clients(lambda _: app)(caller, by=by, stack=stack, **options) as client:
+            yield client
+
+
+def _merged(clothes: Dress, options: Mapping[str, Any]) -> dict[str, Any]:
+    more_headers, more_cookies = options.get("headers"), options.get("cookies")
+    base_url = options.get("base_url", clothes.base_url)
+    host = urlsplit(str(base_url)).hostname or ""
+    jar = httpx.Cookies(more_cookies)
+    for name, value in clothes.cookies.items():
+        # A name without a dot is known to cookie jars with ".local" at its end (RFC 2965 §1).
+        jar.set(name, value, domain=host if "." in host else f"{host}.local")
+    headers = httpx.Headers(clothes.headers)
+    headers.update(more_headers)
+    return {**options, "base_url": base_url, "headers": headers, "cookies": jar}
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "fastapi-stackauth runs on asyncio alone. With anyio's pytest plugin, let the fixture anyio_backend "
+            'return "asyncio".'
+        ) from None

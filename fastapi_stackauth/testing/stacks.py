@@ -1,0 +1,43 @@
+"""Which stacks an app has: its own, and those of the apps mounted in it."""
+
+from collections.abc import Iterator
+
+from starlette.applications import Starlette
+
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.installed import STATE_KEY, stacks_of_app
+from fastapi_stackauth.plugin import StackAuth
+
+
+def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
+    """Every stack installed on this app and on apps mounted in it, each once, the default one of an app first.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    found: dict[int, StackAuth] = {}
+    for each in apps_under(app):
+        default = getattr(each.state, STATE_KEY, None)
+        for stack in sorted(stacks_of_app(each), key=lambda stack: stack is not default):
+            found.setdefault(id(stack), stack)
+    if not found:
+        raise ConfigurationError("No StackAuth is installed on the app under test: call stack.install(app).")
+    return tuple(found.values())
+
+
+def apps_under(app: Starlette) -> Iterator[Starlette]:
+    """This app and those mounted in it, however deep."""
+    yield app
+    for route in app.routes:
+        mounted = getattr(route, "app", None)
+        if isinstance(mounted, Starlette):
+            yield from apps_under(mounted)
+
+
+def default_stack(app: Starlette) -> StackAuth:
+    """The stack that `current_user` means on this app; the first one where none is the default.
+
+    Raises:
+        ConfigurationError: the app has none.
+    """
+    return stacks_under(app)[0]

@@ -1,0 +1,87 @@
+"""The pytest plugin of fastapi-stackauth: fixtures for testing apps with real signed tokens (`docs/testing.md`).
+
+Law: pytest loads this file in every run of whoever has the package installed, so it imports nothing but pytest, and it
+stands outside the package, whose own imports take their time. Fixtures import what they need.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from fastapi_stackauth.emulator import Emulator
+    from fastapi_stackauth.testing import Clients, Clock, Kit, Outbox, SyncClients, Users
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the pytest settings name the app under test."""
+    parser.addini("stack_app", "the FastAPI app that fastapi-stackauth's fixtures test, as module:name", default="")
+
+
+@pytest.fixture
+def stack_app(pytestconfig: pytest.Config) -> "FastAPI | None":
+    """The app under test: override it, or set `stack_app = "module:name"` in the pytest settings."""
+    named = str(pytestconfig.getini("stack_app"))
+    if not named:
+        return None
+    from fastapi_stackauth.testing.naming import load_app  # noqa: PLC0415 - see above
+
+    return load_app(named)
+
+
+@pytest.fixture(scope="session")
+def _stack_emulator() -> "Iterator[Emulator]":
+    from fastapi_stackauth.testing.kit import new_emulator  # noqa: PLC0415 - see above
+
+    emulator = new_emulator()
+    yield emulator
+    emulator.close()
+
+
+@pytest.fixture
+def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iterator[Kit]":
+    """All of the below in one; while a test has it, the app under test talks to the emulator."""
+    from fastapi_stackauth.testing import emulated  # noqa: PLC0415 - see above
+
+    _stack_emulator.reset()
+    with emulated(*([] if stack_app is None else [stack_app]), emulator=_stack_emulator) as kit:
+        yield kit
+
+
+@pytest.fixture
+def stack_emulator(stack_kit: "Kit") -> "Emulator":
+    """The auth server, in this process, as new in each test: settings, seed, faults."""
+    return stack_kit.emulator
+
+
+@pytest.fixture
+def stack_user(stack_kit: "Kit") -> "Users":
+    """Makes people with real signed tokens: `stack_user(team="Red", team_permissions=["posts:delete"])`."""
+    return stack_kit.user
+
+
+@pytest.fixture
+def stack_client(stack_kit: "Kit") -> "Clients":
+    """Makes an `httpx.AsyncClient` of the app: `stack_client(ada)`, `stack_client(ada, by="cookie")`."""
+    return stack_kit.client
+
+
+@pytest.fixture
+def stack_sync_client(stack_kit: "Kit") -> "SyncClients":
+    """Makes an `httpx.Client` of the app, for tests that are not async; arguments as for `stack_client`."""
+    return stack_kit.sync_client
+
+
+@pytest.fixture
+def stack_outbox(stack_kit: "Kit") -> "Outbox":
+    """The mails that would have been sent."""
+    return stack_kit.outbox
+
+
+@pytest.fixture
+def stack_clock(stack_kit: "Kit") -> "Clock":
+    """The time, as emulator and app see it: `stack_clock.advance(601)` lets access tokens expire."""
+    return stack_kit.clock

@@ -1,0 +1,180 @@
+"""What the guides promise, done with the very apps that stand in them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from fastapi_stackauth.emulator import Emulator
+from tests.docs.blocks import ROOT, run
+
+PASSWORD = "correct horse battery"
+ADA = {"email": "ada@example.com", "password": PASSWORD}
+Guide = Callable[[str], Awaitable[dict[str, Any]]]
+
+
+@pytest.fixture
+async def guide(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Guide:
+    """Runs a page of the docs against the emulator; gives what it defined."""
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    return lambda page: run(ROOT / "docs" / page)
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, base_url: str = "https://localhost:8000") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app whose lifespan runs."""
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=base_url) as client:
+        yield client
+
+
+async def sign_up(server: Emulator) -> dict[str, str]:
+    """Ada's tokens, straight from the auth server, as the vendor's SDK would get them."""
+    async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=_client_headers(server)) as http:
+        answer = await http.post("/auth/password/sign-up", json=ADA | {"verification_callback_url": "http://localhost"})
+        answer.raise_for_status()
+        tokens: dict[str, str] = answer.json()
+        return tokens
+
+
+def _client_headers(server: Emulator) -> dict[str, str]:
+    return {
+        "x-stack-access-type": "client",
+        "x-stack-project-id": server.project_id,
+        "x-stack-publishable-client-key": server.publishable_client_key,
+    }
+
+
+async def test_a_page_of_another_origin_may_call_the_api_with_a_bearer_token_and_read_its_errors(
+    guide: Guide, server: Emulator
+):
+    app = (await guide("guides/spa.md"))["app"]
+    tokens, origin = await sign_up(server), {"origin": "https://www.example.com"}
+    async with serving(app) as client:
+        asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+        assert (await client.options("/notes", headers=origin | asked)).status_code == 200
+        called = await client.get("/notes", headers=origin | {"authorization": f"Bearer {tokens['access_token']}"})
+        assert called.json() == [f"A note of {tokens['user_id']}"]
+        refused = await client.get("/notes", headers=origin)
+        assert refused.json()["code"] == "authentication_required"
+        assert refused.headers["access-control-allow-origin"] == "https://www.example.com"
+
+
+async def test_the_server_rendered_app_signs_in_by_a_form_and_sends_strangers_to_it(guide: Guide, server: Emulator):
+    app = (await guide("guides/server-rendered.md"))["app"]
+    user_id = (await sign_up(server))["user_id"]
+    own, page = {"sec-fetch-site": "same-origin"}, {"accept": "text/html"}
+    async with serving(app) as client:
+        stranger = await client.get("/notes", headers=page)
+        assert (stranger.status_code, stranger.headers["location"]) == (303, "/sign-in?return_to=%2Fnotes")
+        assert (await client.get("/notes", headers={"accept": "application/json"})).status_code == 401
+        assert "<form" in (await client.get("/sign-in")).text
+        assert (await client.post("/sign-in", data=ADA | {"password": "wrong"}, headers=own)).status_code == 400
+        forged = await client.post("/sign-in", data=ADA, headers={"sec-fetch-site": "cross-site"})
+        assert forged.json()["code"] == "cross_site_request"
+        assert (await client.get("/")).text == "Hello, stranger"
+        assert (await client.post("/sign-in", data=ADA, headers=own)).headers["location"] == "/notes"
+        assert user_id in (await client.get("/notes", headers=page)).text
+        await client.post("/sign-out", headers=own)
+        assert (await client.get("/")).text == "Hello, stranger"
+
+
+async def test_the_mobile_session_renews_an_expired_token_and_signs_out(guide: Guide, server: Emulator):
+    made = await guide("guides/mobile.md")
+    async with serving(made["app"]) as client:
+        session = made["Session"](client, (await client.post("/auth/password/sign-up", json=ADA)).json())
+        assert (await session.get("/me")).json()["email"] == ADA["email"]
+        first = session.tokens["access_token"]
+        expired = server.issue_token(user_id=session.tokens["user_id"], expires_in=-60)
+        session.tokens["access_token"] = expired["access_token"]
+        assert (await session.get("/me")).status_code == 200
+        assert session.tokens["access_token"] != first
+        await session.sign_out()
+        assert (await session.get("/me")).json()["code"] == "session_revoked"
+
+
+async def test_what_differs_between_a_hand_rolled_check_and_this_library_is_so(guide: Guide, server: Emulator):
+    text = (ROOT / "docs/guides/from-jwks-check.md").read_text("utf-8")
+    assert "PROJECT_ID" in text
+    made = await guide("guides/from-jwks-check.md")
+    user = made["CurrentUser"].__args__[0](id="u", claims={"sub": "u"})
+    assert made["claims_of"](user) == {"sub": "u"}
+    guest = server.issue_token(kind="anonymous")["access_token"]
+    app = FastAPI()
+    from fastapi_stackauth import CurrentUser, StackAuth
+
+    StackAuth().install(app)
+
+    @app.get("/me")
+    async def me(user: CurrentUser) -> str:
+        return user.id
+
+    async with serving(app) as client:
+        answer = await client.get("/me", headers={"authorization": f"Bearer {guest}"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "anonymous_not_allowed")
+
+
+async def test_accounts_with_bcrypt_hashes_move_and_sign_in_with_their_old_password(guide: Guide, server: Emulator):
+    import bcrypt
+
+    made = await guide("guides/from-fastapi-users.md")
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    row = {"id": "7", "email": ADA["email"], "is_verified": "true", "hashed_password": hashed}
+    async with serving(made["app"]) as client:
+        moved = await made["move"]([row])
+        tokens = (await client.post("/auth/password/sign-in", json=ADA)).json()
+        assert moved == {"7": tokens["user_id"]}
+        bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+        assert (await client.get("/letters", headers=bearer)).status_code == 200
+        assert (await client.get("/reports", headers=bearer)).json()["code"] == "permission_missing"
+
+
+async def test_from_auth0_permissions_take_the_place_of_scopes(guide: Guide, server: Emulator):
+    app = (await guide("guides/from-auth0.md"))["app"]
+    server.seed({
+        "permissions": [{"id": "reports:read", "scope": "project"}],
+        "users": [{"primary_email": ADA["email"], "password": PASSWORD, "permissions": ["reports:read"]}],
+    })  # fmt: skip
+    async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=_client_headers(server)) as http:
+        tokens = (await http.post("/auth/password/sign-in", json=ADA)).json()
+    bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+    async with serving(app) as client:
+        assert (await client.get("/reports", headers=bearer)).json() == []
+        assert (await client.post("/payout", headers=bearer)).status_code == 200
+
+
+async def test_several_projects_a_token_of_one_never_passes_for_another(
+    guide: Guide, server: Emulator, monkeypatch: pytest.MonkeyPatch
+):
+    made = await guide("guides/several-projects.md")
+    assert made["app"].openapi()["paths"]["/admin"]
+    assert made["customers"].settings.project_id != made["staff"].settings.project_id
+    async with serving(made["app"]) as client:
+        bearer = {"authorization": f"Bearer {server.issue_token(kind='normal')['access_token']}"}
+        answer = await client.get("/me", headers=bearer)
+        assert answer.status_code in (401, 503)
+
+
+async def test_a_cart_knows_guests_from_unverified_people(guide: Guide, server: Emulator):
+    app = (await guide("explanation/token-kinds.md"))["app"]
+    said = {
+        "anonymous": "Sign up to keep your cart.",
+        "restricted": "Your address is not verified yet.",
+        "normal": "Welcome back.",
+    }
+    async with serving(app) as client:
+        for kind, text in said.items():
+            bearer = {"authorization": f"Bearer {server.issue_token(kind=kind)['access_token']}"}
+            assert (await client.get("/cart", headers=bearer)).json() == text
+
+
+@pytest.mark.parametrize("page", ["guides/proxy.md", "guides/workers.md"])
+async def test_readiness_is_told(guide: Guide, page: str):
+    app = (await guide(page))["app"]
+    async with serving(app) as client:
+        answer = await client.get("/ready")
+        assert answer.json()["status"] in ("ok", "degraded")

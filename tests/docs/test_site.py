@@ -1,0 +1,120 @@
+"""The documentation site: built without a warning, complete, and whole by itself."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Route
+
+import fastapi_stackauth
+import fastapi_stackauth.testing
+from fastapi_stackauth import Settings, errors
+from fastapi_stackauth.settings import environment_names
+from tests.docs.blocks import ROOT
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    built = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    )
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    return folder
+
+
+class _Loaded(HTMLParser):
+    """What a browser fetches by itself for a page, and the ids in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids.add(found.get("id") or "")
+        loads = tag in ("script", "img", "iframe", "source") or (tag == "link" and found.get("rel") != "canonical")
+        self.addresses += [address for name in ("src", "href") if loads and (address := found.get(name))]
+
+
+def read(page: Path) -> _Loaded:
+    loaded = _Loaded()
+    loaded.feed(page.read_text("utf-8"))
+    return loaded
+
+
+def test_nothing_of_it_is_fetched_from_elsewhere(site: Path):
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 20
+    elsewhere = {address for page in pages for address in read(page).addresses if "//" in address}
+    assert elsewhere == set()
+
+
+async def test_a_browser_that_reaches_nothing_else_shows_it_and_searches_it(site: Path, browser: Browser):
+    asked: list[str] = []
+
+    async def answer(route: Route) -> None:
+        address = route.request.url
+        if not address.startswith("http://docs.test/"):
+            asked.append(address)
+            await route.abort()
+            return
+        path = site / address.removeprefix("http://docs.test/").split("?")[0].split("#")[0]
+        await route.fulfill(path=path) if path.is_file() else await route.fulfill(status=404)
+
+    page = await browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    await page.route("**/*", answer)
+    await page.goto("http://docs.test/index.html")
+    await page.keyboard.press("/")
+    await page.keyboard.type("cross_site_request")
+    found = page.locator(".md-search-result__item a").first
+    await found.wait_for()
+    await found.click()
+    await page.wait_for_url(re.compile(r"http://docs\.test/(?!index\.html).+"))
+    await page.close()
+    assert (asked, faults) == ([], [])
+
+
+def test_the_type_of_every_problem_can_point_at_its_place_in_the_error_catalogue(site: Path):
+    ids = read(site / "errors.html").ids
+    classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    bases = {errors.StackAuthError.code, errors.AuthServerError.code}  # never raised as such
+    codes = {getattr(kind, "code", None) for kind in classes} | set(errors.REFUSALS)
+    own = {code for code in codes - bases if isinstance(code, str)}
+    known = {code for kind in classes if issubclass(kind, errors.KnownApiError) for code in kind.codes}
+    assert own | known <= ids
+
+
+def test_each_code_of_the_catalogue_says_what_to_do():
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in (ROOT / "docs/errors.md").read_text("utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    short = [row[0] for row in rows if len(row) < 4 or not all(len(cell) > 2 for cell in row)]
+    assert len(rows) > 60
+    assert short == []
+
+
+def test_the_reference_has_everything_that_is_public(site: Path):
+    ids = read(site / "reference/api.html").ids
+    missing = [name for name in fastapi_stackauth.__all__ if f"fastapi_stackauth.{name}" not in ids]
+    assert missing in ([], ["__version__"])
+    names = fastapi_stackauth.testing.__all__
+    assert [name for name in names if f"fastapi_stackauth.testing.{name}" not in ids] == []
+
+
+def test_the_settings_table_is_the_models(site: Path):
+    text = (site / "reference/settings.html").read_text("utf-8")
+    for name in Settings.model_fields:
+        assert all(variable in text for variable in (name, *environment_names(name)))
