@@ -42,6 +42,10 @@ class Regular(Person):
         else:
             await self.step()
 
+    def _is_nobody(self, answer: httpx.Response) -> bool:
+        """A bearer token that has expired, or whose key is gone, is nobody's to an optional route."""
+        return self.kind == "bearer" and answer.json() == "nobody"
+
     async def leave_and_come_back(self) -> None:
         body = {"refresh_token": self.tokens["refresh_token"]} if self.kind == "bearer" else None
         answer, _ = await self.call("POST", f"{self._prefix}/sign-out", body)
