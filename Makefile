@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check interop drills soak docs format lock clean fuzz audit
+.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ $(TOOLS): $(READY) tests/install_tools.py
 demo: $(READY) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
+env: ## write .env, with secrets of its own, for docker-compose.yml
+	@$(PYTHON) example_app/env.py
+
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
@@ -38,26 +41,39 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
-	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(PYTEST_ARGS)
 
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
+	@touch $@
+
+bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers, and write docs/benchmarks.* (BENCH_ARGS=--help)
+	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
+
+.venv-bench/.ready: pyproject.toml tests/benchmarks/install_tools.py
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip install --quiet --editable '.[emulator]' --group bench
+	.venv-bench/bin/python tests/benchmarks/install_tools.py
 	@touch $@
 
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
 	$(BIN)/python tests/dist_check.py
 
-fuzz: $(READY) ## run the property tests with thousands of new examples each (about half an hour)
-	$(BIN)/python -m pytest tests/fuzz -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
+fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
+	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+
+screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
+	$(BIN)/python tests/example/screenshots.py
 
 audit: $(READY) ## look the pinned dependencies up in published advisories
 	@$(BIN)/python tests/audit.py

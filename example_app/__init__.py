@@ -1,1 +1,1 @@
-"""A small app that shows how fastapi-stackauth is used."""
+"""A small team-notes app on fastapi-stackauth. `auth.py` is the integration; all the rest is the app."""

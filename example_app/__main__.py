@@ -1,13 +1,16 @@
 """`make demo`: the example app on an embedded auth server, two real servers in one process; Ctrl-C stops both.
 
 With STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) set, the app talks to that project's server and no other is started.
+Without DATABASE_URL, notes are gone at the end, as the embedded server's users are.
 """
 
 import asyncio
 import os
 import sys
 from socket import socket
+from tempfile import TemporaryDirectory
 
+from example_app.samples import PASSWORD, PEOPLE, SEED, write_notes
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.serving import PortTaken, Served, bind, serve
 
@@ -33,27 +36,54 @@ def listener(name: str, default: int) -> tuple[int, socket]:
         sys.exit(f"demo: {error}. Choose another one: {name}={port + 1000} make demo")
 
 
+def embedded(app_port: int) -> tuple[str, Served]:
+    """An auth server with sample people, and its address; the environment says what the app must know of it."""
+    port, emulator_socket = listener("EMULATOR_PORT", 8102)
+    webhooks = f"http://localhost:{app_port}/webhooks/stack-auth"
+    emulator = Emulator(f"http://localhost:{port}", webhook_url=webhooks)
+    emulator.seed(SEED)
+    os.environ.update(emulator.environment())
+    return emulator.url, (emulator.app, emulator_socket)
+
+
 def main() -> None:
     """Bind the ports, start what is needed, say where it is."""
     app_port, app_socket = listener("PORT", 8000)
-    served: list[Served] = []
-    if not any(os.environ.get(name) for name in PROJECT_IDS):
-        port, emulator_socket = listener("EMULATOR_PORT", 8102)
-        emulator = Emulator(f"http://localhost:{port}")
-        os.environ.update(emulator.environment())
-        served.append((emulator.app, emulator_socket))
-        print(f"Auth server   http://localhost:{port}   (embedded, in memory; look inside: users, mails, settings)")
-    if not any(os.environ.get(name) for name in APP_URLS):
+    auth_server = None if any(map(os.environ.get, PROJECT_IDS)) else embedded(app_port)
+    if not any(map(os.environ.get, APP_URLS)):
         # Over plain http, on loopback alone, Safari keeps no Secure cookies.
         os.environ.update(STACK_APP_URL=f"http://localhost:{app_port}", STACK_INSECURE_COOKIES="true")
-    from example_app.main import app, stack  # noqa: PLC0415 - it reads the environment that was just set
+    with TemporaryDirectory(prefix="notes-") as folder:
+        if auth_server:
+            os.environ.setdefault("DATABASE_URL", f"sqlite+aiosqlite:///{folder}/notes.sqlite3")
+        from example_app.main import app, stack  # noqa: PLC0415 - it reads the environment that was just set
 
-    if not served:
-        print(f"Auth server   {stack.settings.base_url}   (project {stack.settings.project_id})")
-    print(f"Example app   http://localhost:{app_port}")
-    print(f"API docs      http://localhost:{app_port}/docs")
-    print("Stop with Ctrl-C.", flush=True)
-    asyncio.run(serve([*served, (app, app_socket)]))
+        print(f"Example app   http://localhost:{app_port}")
+        print(f"API docs      http://localhost:{app_port}/docs")
+        if auth_server:
+            tell(auth_server[0])
+        else:
+            print(f"Auth server   {stack.settings.base_url}   (project {stack.settings.project_id})")
+        print("Stop with Ctrl-C.", flush=True)
+        served = [auth_server[1]] if auth_server else []
+        asyncio.run(run([*served, (app, app_socket)], samples=bool(auth_server)))
+
+
+def tell(address: str) -> None:
+    """Say where the embedded server is, and who is in it."""
+    print(f"Auth server   {address}   (embedded, in memory; look inside: users, mails, settings)")
+    print(f"Mails         {address}/emulator/outbox")
+    print(f"\nSign in as one of these with the password “{PASSWORD}”, or sign up:")
+    for person in PEOPLE:
+        print(f"  {person.email:<20} {person.what}")
+    print()
+
+
+async def run(served: list[Served], *, samples: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    if samples:
+        await write_notes()
+    await serve(served)
 
 
 if __name__ == "__main__":

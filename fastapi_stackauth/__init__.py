@@ -47,7 +47,7 @@ from fastapi_stackauth.dependencies import (
     current_user,
     optional_user,
 )
-from fastapi_stackauth.dependencies.account import Profile
+from fastapi_stackauth.dependencies.account import AccessTokenOf, Profile
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerError,
@@ -75,6 +75,7 @@ from fastapi_stackauth.models.webhooks import (
 )
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
+from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.webhooks import WebhookRouter
 
@@ -92,6 +93,7 @@ CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 
 __all__ = [
     "AccessToken",
+    "AccessTokenOf",
     "ApiKeyTeam",
     "ApiKeyUser",
     "AuthError",
@@ -105,11 +107,13 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
+    "Enrolment",
     "Event",
     "Events",
     "HeaderCredentials",
     "Health",
     "KnownApiError",
+    "Methods",
     "OptionalUser",
     "Optionally",
     "Profile",
@@ -148,5 +152,7 @@ __all__ = [
     "error_response",
     "optional_user",
     "problem",
+    "sign_in_methods",
     "stack_auth_error_handler",
+    "totp_enrolment",
 ]

@@ -4,7 +4,7 @@ Browsers read addresses more kindly than RFC 3986 does: they take a backslash fo
 What they might read differently is refused as a whole.
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi_stackauth.settings import Settings, origin_of
 
@@ -24,6 +24,13 @@ def allowed_redirect(address: str | None, settings: Settings) -> str | None:
     if address.startswith("/"):
         return None if address.startswith("//") else address
     return address if _named(address, settings) else None
+
+
+def with_query(address: str, **more: str) -> str:
+    """An address with more in its query, which wins over what was there."""
+    parts = urlsplit(address)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in more]
+    return urlunsplit(parts._replace(query=urlencode([*kept, *more.items()]))) if more else address
 
 
 def is_loopback(address: str) -> bool:

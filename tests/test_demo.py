@@ -77,7 +77,8 @@ def test_the_demo_signs_up_protects_and_stops_cleanly(number: int):
         assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, "Bearer")
         assert httpx.get(f"{app}/api/hello", headers=headers).json() == {"message": "Hello, ada@example.com!"}
         assert httpx.get(f"{app}/api/hello").json() == {"message": "Hello, stranger!"}
-        assert "Example app" in httpx.get(app, follow_redirects=True).text
+        assert "Notes for you and your team" in httpx.get(app).text
+        assert httpx.get(f"{app}/health/ready").json()["status"] == "ok"
         with httpx.Client(base_url=f"http://localhost:{port}", headers={"sec-fetch-site": "same-origin"}) as browser:
             assert "access_token" not in browser.post("/auth/password/sign-in", json=SIGN_UP).json()
             assert browser.get("/api/me").json()["id"] == tokens["user_id"]
@@ -117,7 +118,9 @@ def test_with_a_project_configured_the_demo_starts_no_server_of_its_own(name: st
     port, emulator_port = free_port(), free_port()
     with emulator_process(emulator_port, tmp_path / "data.sqlite3") as (settings, _):
         settings[name] = settings.pop("STACK_PROJECT_ID")
-        with process("-m", "example_app", PORT=str(port), EMULATOR_PORT=str(emulator_port), **settings) as running:
+        settings |= {"PORT": str(port), "EMULATOR_PORT": str(emulator_port)}
+        settings["DATABASE_URL"] = f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3"
+        with process("-m", "example_app", **settings) as running:
             app = f"http://127.0.0.1:{port}"
             until_up(f"{app}/api/hello", running)
             assert httpx.post(f"{app}/api/auth/password/sign-up", json=SIGN_UP).status_code == 200
@@ -154,7 +157,8 @@ def test_an_app_runs_on_while_its_auth_server_restarts_with_fresh_keys(tmp_path:
 
     with emulator_process(port, data) as (settings, first):
         uvicorn = ("-m", "uvicorn", "example_app.main:app", "--port", str(app_port), "--log-level", "warning")
-        with process(*uvicorn, **settings) as running:
+        database = f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3"
+        with process(*uvicorn, **settings, DATABASE_URL=database) as running:
             until_up(f"{app}/api/hello", running)
             old = dict(httpx.post(f"{app}/api/auth/password/sign-up", json=SIGN_UP).json())
             assert status_of(old) == 200

@@ -41,12 +41,14 @@ class Methods(BaseModel):
         )
 
 
-async def methods(stack: RouteStack) -> Methods:
+# Public as a dependency too, for pages that draw themselves from it on the server.
+async def sign_in_methods(stack: RouteStack) -> Methods:
     """How people can sign in, as the project is set up; at most a minute old. Guests need no switch."""
     return Methods.of(await stack.project.get())
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put the route on a router."""
-    add(router, delivery, "/methods", methods, method="GET", operation="methods", summary="How people can sign in",
-        response_model=Methods, response_description="What the project has switched on.", tag=TAG)  # fmt: skip
+    add(router, delivery, "/methods", sign_in_methods, method="GET", operation="methods",
+        summary="How people can sign in", response_model=Methods,
+        response_description="What the project has switched on.", tag=TAG)  # fmt: skip

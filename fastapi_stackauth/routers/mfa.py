@@ -136,7 +136,10 @@ async def enrol(stack: RouteStack, user: SignedInUser) -> Enrolment:
 
     Until then the app alone keeps the secret, and sends it back.
     """
-    secret = pyotp.random_base32(SECRET_LENGTH)
+    return await _enrolment(stack, user, pyotp.random_base32(SECRET_LENGTH))
+
+
+async def _enrolment(stack: InstalledStack, user: User, secret: str) -> Enrolment:
     issuer = (await stack.project.get()).display_name
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email or user.display_name or user.id, issuer_name=issuer)
     return Enrolment(secret=secret, uri=uri)
@@ -147,7 +150,26 @@ async def enrol_browser(request: Request, stack: RouteStack, user: SignedInUser)
 
     This browser keeps the secret until then, in an HttpOnly cookie, for 15 minutes.
     """
-    enrolment = await enrol(stack, user)
+    return _kept(await enrol(stack, user), request, stack)
+
+
+async def totp_enrolment(request: Request, stack: RouteStack, user: SignedInUser) -> Enrolment:
+    """What an authenticator app needs, for a page of the app's own that shows it; `POST /mfa/confirm` takes the code.
+
+    It is what `POST /mfa/enrol` of the cookie router gives. A page that is shown again, after a wrong code, shows the
+    same secret. Needs `app_url`.
+
+    Example:
+        >>> @app.get("/two-factor")
+        ... async def page(enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> HTMLResponse: ...
+    """
+    secret = flows.recall(request, stack, ENROLMENT_FLOW).get("secret", "")
+    if not re.fullmatch(rf"[A-Z2-7]{{{SECRET_LENGTH}}}", secret):
+        secret = pyotp.random_base32(SECRET_LENGTH)
+    return _kept(await _enrolment(stack, user, secret), request, stack)
+
+
+def _kept(enrolment: Enrolment, request: Request, stack: InstalledStack) -> Enrolment:
     flows.remember(request, stack, ENROLMENT_FLOW, {"secret": enrolment.secret}, ENROLMENT_SECONDS)
     return enrolment
 

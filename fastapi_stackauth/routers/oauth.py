@@ -12,7 +12,6 @@ import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from typing import Annotated, TypedDict
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -40,7 +39,7 @@ from fastapi_stackauth.events import SIGN_IN_FAILED, code_of
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import BotChallenge
-from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
+from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows, oauth_app
 from fastapi_stackauth.routers.bot_challenge import challenge_in_query
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
@@ -288,13 +287,6 @@ def _failed(error: StackAuthError, return_to: str | None, stack: InstalledStack)
 def _sent_on(begun: Flow, stack: InstalledStack, **query: str) -> Response:
     address = allowed_redirect(begun.return_to, stack.settings) or stack.settings.after_sign_in
     return RedirectResponse(with_query(address, **query), 303)
-
-
-def with_query(address: str, **more: str) -> str:
-    """An address with more in its query, which wins over what was there."""
-    parts = urlsplit(address)
-    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in more]
-    return urlunsplit(parts._replace(query=urlencode([*kept, *more.items()]))) if more else address
 
 
 def _check_return(return_to: str | None, where: str, stack: InstalledStack) -> None:

@@ -41,6 +41,9 @@ VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
 )
 """What every operation that takes a one-time code can answer."""
 
+FOR_FORMS = ("DELETE", "PATCH")
+"""Methods that HTML forms do not have: such a route takes POST too, at its path with the method's name after it."""
+
 _WHAT_NEXT = {
     "cookie": "Both tokens travel in HttpOnly cookies: the browser is signed in, and there is nothing more to do.",
     "body": "Keep the refresh token, and send the access token as `Authorization: Bearer` until it expires.",
@@ -101,6 +104,9 @@ def add(
         responses[status] = {"description": text}
     if example is not None:
         responses[status_code] = {"content": {"application/json": {"example": example}}}
+    dependencies = [*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)]
+    answer |= {"response_model": response_model, "dependencies": dependencies}
+    _add_for_forms(router, delivery, method, path, handler, answer)
     router.add_api_route(
         path,
         handler,
@@ -108,14 +114,19 @@ def add(
         operation_id=operation_id(router, delivery, operation),
         summary=summary,
         description=description or getdoc(handler),
-        response_model=response_model,
         response_description=response_description,
-        dependencies=[*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)],
         tags=[tag],
         responses=responses,
         openapi_extra=openapi_extra,
         **answer,
     )
+
+
+def _add_for_forms(
+    router: APIRouter, delivery: Delivery, method: str, path: str, handler: Handler, answer: dict[str, Any]
+) -> None:
+    if method in FOR_FORMS and delivery == "cookie":
+        router.add_api_route(f"{path}/{method.lower()}", handler, methods=["POST"], include_in_schema=False, **answer)
 
 
 def add_page(

@@ -18,6 +18,7 @@ from fastapi_stackauth.errors import (
     EmailAlreadyExists,
     RequestInvalid,
     SchemaError,
+    SecondFactorRequired,
     SignUpNotEnabled,
     SignUpRejected,
     UnexpectedAnswer,
@@ -25,7 +26,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
-from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect
+from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import client_of, count_attempt
@@ -257,11 +258,20 @@ async def open_link_of_app(code: LinkCode) -> Response:  # noqa: ARG001 - the li
 
 
 async def _sent_on(request: Request, stack: InstalledStack, code: str) -> Response:
-    return_to = flows.recall(request, stack, FLOW).get("return_to")
-    deliver(request, stack, await _signed_in(request, stack, code), TAG)
+    """Sign in, and send the browser on; to its `return_to` with `?mfa=required` where a second factor is to follow.
+
+    Raises:
+        SecondFactorRequired: it is to follow, and the app named no place for that.
+    """
+    return_to = allowed_redirect(flows.recall(request, stack, FLOW).get("return_to"), stack.settings)
+    try:
+        deliver(request, stack, await _signed_in(request, stack, code), TAG)
+    except SecondFactorRequired:
+        if return_to is None:
+            raise
+        return RedirectResponse(with_query(return_to, mfa="required"), 303)
     flows.forget(request, stack, FLOW)
-    address = allowed_redirect(return_to, stack.settings) or stack.settings.after_sign_in
-    return RedirectResponse(address, 303)
+    return RedirectResponse(return_to or stack.settings.after_sign_in, 303)
 
 
 # --- on a router ---

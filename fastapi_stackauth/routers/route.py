@@ -27,6 +27,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.handlers import log_answer
 from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, stack_of
 from fastapi_stackauth.openapi import Schema, problem_answer
+from fastapi_stackauth.routers.forms import Places, as_json, model_of, places_of
 from fastapi_stackauth.routers.pages import error_page
 from fastapi_stackauth.routers.posted import documents_forms, posted_by_page
 from fastapi_stackauth.verification.fallback import refusal_of
@@ -69,17 +70,32 @@ class AuthRoute(APIRoute):
         async def handle_for_stack(request: Request) -> Response:
             request.scope[SCOPE_KEY] = self.stack
             request.scope[_MOUNT_KEY] = self.mount
-            try:
-                response = await _handled(handle, request)
-            except StackAuthError as error:
-                if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
-                    raise
-                log_answer(error, self.stack.events)
-                response = error_page(error)
+            places = places_of(request, self.stack.settings) if self.mount.delivery == "cookie" else None
+            if places is not None:
+                response = await self._answered_by_redirect(handle, request, places)
+            else:
+                response = await self._answered(handle, request)
             response.headers.setdefault("cache-control", "no-store")
             return response
 
         return handle_for_stack
+
+    async def _answered(self, handle: "Handle", request: Request) -> Response:
+        try:
+            return await _handled(handle, request)
+        except StackAuthError as error:
+            if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
+                raise
+            log_answer(error, self.stack.events)
+            return error_page(error)
+
+    async def _answered_by_redirect(self, handle: "Handle", request: Request, places: Places) -> Response:
+        model = model_of(self.body_field.field_info.annotation) if self.body_field else None
+        try:
+            await _handled(handle, await as_json(request, model))
+        except StackAuthError as error:
+            return places.after(error, self.stack.events)
+        return places.done()
 
     def _read_by_a_person(self, request: Request) -> bool:
         page = self.response_class is HTMLResponse

@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
+from fastapi import FastAPI
 
+from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, run
 
@@ -96,8 +100,34 @@ def _js(block: Block) -> None:
         subprocess.run([node, "--input-type=module", "--check"], input=block.text, text=True, check=True)
 
 
+class _Forms(HTMLParser):
+    """The routes that a page's forms post to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actions: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "form":
+            self.actions.append(dict(attrs)["action"] or "")
+
+
+def _html(block: Block) -> None:
+    """Its forms post to routes that there are, and say where the browser goes then."""
+    app, stack = FastAPI(), StackAuth(app_url="http://localhost:8000")
+    stack.install(app)
+    app.include_router(stack.router(), prefix="/auth")
+    forms = _Forms()
+    forms.feed(block.text)
+    for action in forms.actions:
+        path, _, query = action.partition("?")
+        assert "post" in app.openapi()["paths"][path]
+        assert {"on_success", "on_error"} >= set(parse_qs(query)) >= {"on_success"}
+
+
 READERS: dict[str, Callable[[Block], None]] = {
     "json": _json, "yaml": _yaml, "toml": _toml, "ini": _ini, "console": _console, "nginx": _nginx, "js": _js,
+    "html": _html,
 }  # fmt: skip
 DRAWINGS = ("", "text")
 

@@ -1,7 +1,9 @@
 """What the guides promise, done with the very apps that stand in them."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from html import unescape
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from tests.docs.blocks import ROOT, run
 
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 Guide = Callable[[str], Awaitable[dict[str, Any]]]
 
 
@@ -73,14 +76,19 @@ async def test_the_server_rendered_app_signs_in_by_a_form_and_sends_strangers_to
         assert (stranger.status_code, stranger.headers["location"]) == (303, "/sign-in?return_to=%2Fnotes")
         assert (await client.get("/notes", headers={"accept": "application/json"})).status_code == 401
         assert "<form" in (await client.get("/sign-in")).text
-        assert (await client.post("/sign-in", data=ADA | {"password": "wrong"}, headers=own)).status_code == 400
-        forged = await client.post("/sign-in", data=ADA, headers={"sec-fetch-site": "cross-site"})
-        assert forged.json()["code"] == "cross_site_request"
+        (form,) = re.findall(r'action="(.*?)"', (await client.get("/sign-in")).text)
+        wrong = await client.post(unescape(form), data=ADA | {"password": "wrong"}, headers=own)
+        assert wrong.headers["location"] == "/sign-in?error=EMAIL_PASSWORD_MISMATCH"
+        assert "That did not work." in (await client.get(wrong.headers["location"])).text
+        forged = await client.post(unescape(form), data=ADA, headers={"sec-fetch-site": "cross-site"})
+        assert forged.headers["location"] == "/sign-in?error=cross_site_request"
         assert (await client.get("/")).text == "Hello, stranger"
-        assert (await client.post("/sign-in", data=ADA, headers=own)).headers["location"] == "/notes"
-        assert user_id in (await client.get("/notes", headers=page)).text
-        await client.post("/sign-out", headers=own)
+        assert (await client.post(unescape(form), data=ADA, headers=own)).headers["location"] == "/notes"
+        shown = (await client.get("/notes", headers=page)).text
+        assert user_id in shown
+        await client.post(unescape(re.findall(r'action="(.*?)"', shown)[0]), headers={**own, **FORM})
         assert (await client.get("/")).text == "Hello, stranger"
+        assert "/auth/mfa/sign-in?" in (await client.get("/sign-in?mfa=required")).text
 
 
 async def test_the_mobile_session_renews_an_expired_token_and_signs_out(guide: Guide, server: Emulator):

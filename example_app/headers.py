@@ -1,0 +1,75 @@
+"""Security headers for every answer, and a Content-Security-Policy that allows this app's own files alone."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def policy(**sources: str) -> str:
+    """A Content-Security-Policy: nothing but what is named."""
+    named = {"default_src": "'none'", "frame_ancestors": "'none'", "base_uri": "'none'", **sources}
+    return "; ".join(f"{directive.replace('_', '-')} {allowed}" for directive, allowed in named.items())
+
+
+# Swagger UI and ReDoc, as FastAPI serves them, start from a script within the page and come from a CDN.
+DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
+DOCS_POLICY = policy(
+    script_src="'unsafe-inline' https://cdn.jsdelivr.net",
+    style_src="'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com",
+    font_src="https://fonts.gstatic.com",
+    img_src="'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly",
+    connect_src="'self'",
+    worker_src="blob:",
+)
+
+
+class SecurityHeaders:
+    """ASGI middleware. What an answer brings by itself stays, so that the router's own pages keep their policy.
+
+    Args:
+        app: what it wraps.
+        auth_servers: the form that links an account at a provider is sent on to one of these: the address that the app
+            uses, or one that browsers see.
+        https: the app's public address; where it is https, browsers are told to come by https alone.
+    """
+
+    def __init__(self, app: ASGIApp, auth_servers: Iterable[str], https: str | None) -> None:
+        self._app = app
+        origins = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, auth_servers)}
+        own = policy(
+            script_src="'self'",
+            style_src="'self'",
+            img_src="'self' data:",
+            connect_src="'self'",
+            form_action=" ".join(["'self'", *sorted(origins)]),
+        )
+        self._headers = {
+            "content-security-policy": own,
+            "cross-origin-opener-policy": "same-origin",
+            "cross-origin-resource-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "referrer-policy": "same-origin",
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+        }
+        if (https or "").startswith("https://"):
+            self._headers["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if scope["path"] in DOCS:
+                    headers.setdefault("content-security-policy", DOCS_POLICY)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,75 @@
+"""Notes: those that somebody keeps to themselves, and a live list of any notebook over a WebSocket."""
+
+import asyncio
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, WebSocket, WebSocketDisconnect
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from example_app.auth import Anybody, Watch, webhooks
+from example_app.pages import Page, name_of, templates
+from example_app.storage import LONGEST_NOTE, Notebook, notebooks
+from fastapi_stackauth import SessionWatch, User, UserDeletedEvent
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+NoteId = Annotated[int, Path(ge=1, lt=2**63)]
+Text = Annotated[str, Form()]
+
+
+@router.get("/notes")
+async def mine(page: Page, user: Anybody) -> HTMLResponse:
+    notes = await notebooks.newest(Notebook(author_id=user.id))
+    return page("notes.html", notes=notes, path="/notes", me=user.id, may_delete=True)
+
+
+@router.post("/notes")
+async def write_mine(user: Anybody, text: Text = "") -> RedirectResponse:
+    return await written(Notebook(author_id=user.id), user, text, "/notes")
+
+
+@router.post("/notes/{note_id}/delete")
+async def remove_mine(user: Anybody, note_id: NoteId) -> RedirectResponse:
+    await notebooks.remove(Notebook(author_id=user.id), note_id, author_id=user.id)
+    return RedirectResponse("/notes", 303)
+
+
+@router.websocket("/notes/live")
+async def live(websocket: WebSocket, watch: Watch) -> None:
+    await show_live(websocket, watch, Notebook(author_id=watch.user.id), "/notes", may_delete=True)
+
+
+@webhooks.on("user.deleted")
+async def forget(event: UserDeletedEvent) -> None:
+    """Whoever is deleted, here or in the dashboard, leaves nothing of their own; the team's notes are the team's."""
+    await notebooks.forget(event.data.id)
+
+
+async def written(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
+    """Write a note, and lead back to its page."""
+    text = text.replace("\r\n", "\n").replace("\x00", "").strip()
+    if not 0 < len(text) <= LONGEST_NOTE:
+        return RedirectResponse(f"{path}?error=note_form", 303)
+    await notebooks.write(notebook, text, author_id=author.id, author_name=name_of(author))
+    return RedirectResponse(path, 303)
+
+
+async def show_live(
+    websocket: WebSocket, watch: SessionWatch, notebook: Notebook, path: str, *, may_delete: bool
+) -> None:
+    """Send the list anew after each change, until the page is left or the session ends."""
+    listed = templates.get_template("list.html")
+
+    async def send() -> None:
+        with suppress(WebSocketDisconnect):
+            async for notes in notebooks.changes(notebook):
+                shown = {"notes": notes, "path": path, "me": watch.user.id, "may_delete": may_delete}
+                await websocket.send_text(listed.render(shown))
+
+    await websocket.accept()
+    async with watch, asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(send())
+        async for _ in websocket.iter_text():
+            pass  # the page says nothing; this ends when it is left
+        sending.cancel()

@@ -1,0 +1,104 @@
+"""What all pages share: templates, addresses for forms, messages, and errors as pages for people."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from example_app.auth import MaybeAnybody
+from example_app.texts import heading, notice, sentence
+from fastapi_stackauth import StackAuthError, User, stack_auth_error_handler
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+templates = Jinja2Templates(Path(__file__).with_name("templates"))
+
+FOR_PROGRAMS = ("/api/", "/auth/", "/health/")
+
+
+def form_action(route: str, done: str, failed: str) -> str:
+    """Where a form posts to: a route of the auth router, which sends the browser on to one of two pages."""
+    return f"/auth{route}?{urlencode({'on_success': done, 'on_error': failed})}"
+
+
+def local(address: str | None, default: str = "/notes") -> str:
+    """An address within this app, from a query; the default for anything else."""
+    plain = address is not None and address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
+    return address if address and plain and address.startswith("/") and not address.startswith("//") else default
+
+
+def name_of(user: User | None) -> str:
+    """What to call somebody."""
+    if user is None:
+        return ""
+    return user.display_name or user.email or ("Guest" if user.is_anonymous else "Somebody")
+
+
+templates.env.globals.update(form_action=form_action, name_of=name_of)
+Render = Callable[..., HTMLResponse]
+
+
+async def renderer(request: Request, user: MaybeAnybody) -> Render:
+    """A function that renders a template for who is asking, with what the query says has happened."""
+
+    def render(name: str, status_code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any template's
+        shown = {"user": user, "problem": sentence(request.query_params.get("error")), **values}
+        shown.setdefault("notice", notice(request.query_params.get("done")))
+        return templates.TemplateResponse(request, name, shown, status_code)
+
+    return render
+
+
+Page = Annotated[Render, Depends(renderer)]
+
+
+@router.get("/")
+async def home(page: Page) -> HTMLResponse:
+    return page("home.html")
+
+
+async def show_error(connection: HTTPConnection, error: Exception) -> Response | None:
+    """An error of the library: a page where a person reads it, else the answer that the library gives."""
+    answer = await stack_auth_error_handler(connection, error)
+    if answer is None or answer.status_code == 303 or not isinstance(error, StackAuthError) or not _reads(connection):
+        return answer
+    shown = {"code": error.code, "title": heading(error.code), "text": sentence(error.code), "here": _here(connection)}
+    return _error_page(connection, shown, answer.status_code)
+
+
+async def show_http_error(request: Request, error: Exception) -> Response:
+    """Pages that do not exist, and the like."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if not _reads(request):
+        return await http_exception_handler(request, error)
+    text = "There is no such page." if error.status_code == 404 else "This cannot be done here."
+    return _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
+
+
+def _error_page(connection: HTTPConnection, shown: dict[str, Any], status: int) -> Response:
+    request = Request(connection.scope)
+    user = getattr(request.state, "user", None)  # the library puts there who is calling, where a dependency asked
+    page = templates.TemplateResponse(request, "error.html", {"user": user, **shown}, status)
+    page.headers["cache-control"] = "no-store"
+    return page
+
+
+def _reads(connection: HTTPConnection) -> bool:
+    """Whether a person reads the answer: a browser asks for a page, or posts one of this app's forms."""
+    path = connection.scope["path"]
+    asks = "text/html" in connection.headers.get("accept", "")
+    return connection.scope["type"] == "http" and asks and not path.startswith(FOR_PROGRAMS)
+
+
+def _here(connection: HTTPConnection) -> str:
+    """The page to come back to; none after a form, which cannot be sent again by a link."""
+    url = connection.url
+    return local(url.path + (f"?{url.query}" if url.query else "")) if connection.scope["method"] == "GET" else "/"

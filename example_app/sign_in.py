@@ -1,0 +1,52 @@
+"""The pages on the way in: sign-in, sign-up, a forgotten password, and where links in mails lead. Forms, no logic."""
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from example_app.auth import MaybeAnybody, Offered
+from example_app.pages import Page, local
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/sign-in")
+async def sign_in(
+    page: Page,
+    user: MaybeAnybody,
+    offered: Offered,
+    return_to: str = "",
+    step: str = "",
+    mfa: str = "",
+    again: str = "",
+) -> Response:
+    then = local(return_to)
+    if user and not user.is_anonymous and not again:
+        return RedirectResponse(then, 303)
+    here = "/sign-in?" + urlencode({"return_to": then, **({"again": "1"} if again else {})})
+    template = "second_factor.html" if mfa == "required" else "code.html" if step == "code" else "sign_in.html"
+    return page(template, offered=offered, then=then, here=here)
+
+
+@router.get("/sign-up")
+async def sign_up(page: Page, user: MaybeAnybody, offered: Offered, return_to: str = "") -> Response:
+    then = local(return_to)
+    if user and not user.is_anonymous:
+        return RedirectResponse(then, 303)
+    return page("sign_up.html", offered=offered, then=then, here="/sign-up?" + urlencode({"return_to": then}))
+
+
+@router.get("/forgot-password")
+async def forgot_password(page: Page) -> HTMLResponse:
+    return page("forgot_password.html")
+
+
+@router.get("/new-password")
+async def new_password(page: Page, code: str = "") -> HTMLResponse:
+    return page("new_password.html", code=code)
+
+
+@router.get("/verify-email")
+async def verify_email(page: Page, code: str = "") -> HTMLResponse:
+    return page("verify_email.html", code=code)

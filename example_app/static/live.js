@@ -1,0 +1,49 @@
+// The live list: after each change the server sends it anew. Without this script a page shows it as it was when opened.
+
+const list = document.querySelector("#notes");
+const state = document.querySelector("#live-state");
+const form = document.querySelector("form.write");
+const address = new URL(list.dataset.live, location.href.replace(/^http/, "ws"));
+let failures = 0;
+
+function connect() {
+  const socket = new WebSocket(address);
+  socket.addEventListener("message", ({ data }) => {
+    failures = 0;
+    state.textContent = "";
+    show(data);
+  });
+  socket.addEventListener("close", () => {
+    failures += 1;
+    if (failures > 1) state.textContent = "Not live at the moment. Reload the page to see what is new.";
+    setTimeout(connect, Math.min(30_000, 500 * 2 ** failures));
+  });
+}
+
+// Notes that stay are left alone, so that focus and selection stay with them.
+function show(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html; // made by the server's templates, which escape what people wrote
+  const wanted = [...template.content.querySelectorAll("li")];
+  const ids = new Set(wanted.map((item) => item.id));
+  for (const item of [...list.children]) if (!item.id || !ids.has(item.id)) item.remove();
+  wanted.forEach((item, index) => {
+    const there = item.id && document.getElementById(item.id);
+    if (!there) list.insertBefore(item, list.children[index] ?? null);
+  });
+}
+
+// A note goes off without the page being loaded anew, so that what others write meanwhile stays in sight.
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  delete form.dataset.sent;
+  if (answer.ok && !new URL(answer.url).searchParams.has("error")) {
+    form.reset();
+    form.elements.text.focus();
+  } else {
+    location.assign(answer.redirected ? answer.url : location.href);
+  }
+});
+
+connect();

@@ -1,0 +1,154 @@
+"""Notes in a database: SQLite in a file, or what DATABASE_URL names (`postgresql+asyncpg://...`).
+
+Whose a note is follows from the ids that the auth server gives: the author's, and the team's where it is the team's.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from weakref import WeakValueDictionary
+
+from sqlalchemy import ColumnElement, DateTime, String, Text, delete, func, make_url, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+DEFAULT_URL = "sqlite+aiosqlite:///notes.sqlite3"
+LONGEST_NOTE = 2_000
+NEWEST = 200
+
+
+class Base(DeclarativeBase):
+    """Every table."""
+
+
+class Note(Base):
+    """One note."""
+
+    __tablename__ = "notes"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # no id is given twice: `Notebooks.state` rests on that
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[str] = mapped_column(String(64), index=True)
+    author_name: Mapped[str] = mapped_column(String(320))
+    team_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    written_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A team's notes, or those that somebody keeps to themselves."""
+
+    author_id: str | None = None
+    team_id: str | None = None
+
+    @property
+    def holds(self) -> ColumnElement[bool]:
+        """Which notes are in it."""
+        if self.team_id is not None:
+            return Note.team_id == self.team_id
+        return (Note.author_id == self.author_id) & Note.team_id.is_(None)
+
+
+class Notebooks:
+    """All notes. Nothing is opened before `open`."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = engine_for(url)
+        self._session = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # of those who wait
+
+    async def open(self) -> None:
+        """Make the tables where there are none."""
+        for last in (False, True):
+            try:
+                async with self._engine.begin() as connection:
+                    await connection.run_sync(Base.metadata.create_all)
+            except DBAPIError:  # another worker, starting at the same moment, was quicker
+                if last:
+                    raise
+                await asyncio.sleep(0.5)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+    async def newest(self, notebook: Notebook) -> list[Note]:
+        """The notes, newest first."""
+        wanted = select(Note).where(notebook.holds).order_by(Note.id.desc()).limit(NEWEST)
+        async with self._session() as session:
+            return list(await session.scalars(wanted))
+
+    async def write(self, notebook: Notebook, text: str, *, author_id: str, author_name: str) -> None:
+        """Add a note."""
+        now = datetime.now(UTC)
+        note = Note(author_id=author_id, author_name=author_name, team_id=notebook.team_id, text=text, written_at=now)
+        async with self._session.begin() as session:
+            session.add(note)
+        self._tell(notebook)
+
+    async def remove(self, notebook: Notebook, note_id: int, *, author_id: str | None = None) -> bool:
+        """Remove a note; with `author_id`, only one of theirs. Whether there was one."""
+        wanted = delete(Note).where(notebook.holds, Note.id == note_id)
+        if author_id is not None:
+            wanted = wanted.where(Note.author_id == author_id)
+        async with self._session.begin() as session:
+            removed = (await session.scalars(wanted.returning(Note.id))).all()
+        self._tell(notebook)
+        return bool(removed)
+
+    async def forget(self, author_id: str) -> None:
+        """Remove what somebody kept to themselves."""
+        async with self._session.begin() as session:
+            await session.execute(delete(Note).where(Notebook(author_id=author_id).holds))
+
+    async def counts(self) -> tuple[int, int]:
+        """How many notes there are, and how many people wrote them."""
+        async with self._session() as session:
+            row = (await session.execute(select(func.count(), func.count(Note.author_id.distinct())))).one()
+        return int(row[0]), int(row[1])
+
+    async def state(self, notebook: Notebook) -> tuple[int, int]:
+        """What differs after every change: how many notes, and the newest one's id."""
+        wanted = select(func.count(), func.coalesce(func.max(Note.id), 0)).where(notebook.holds)
+        async with self._session() as session:
+            row = (await session.execute(wanted)).one()
+        return int(row[0]), int(row[1])
+
+    async def changes(self, notebook: Notebook, *, every: float = 1.0) -> AsyncIterator[list[Note]]:
+        """The notes now, and again after each change.
+
+        What this worker changes is told at once. What others change is seen by asking the database every second, so
+        that any number of workers may serve the app, with nothing between them but the database.
+        """
+        seen = None
+        while True:
+            changed = self._changed.setdefault(notebook, asyncio.Event())
+            state = await self.state(notebook)
+            if state != seen:
+                seen = state
+                yield await self.newest(notebook)
+            try:
+                await asyncio.wait_for(changed.wait(), every)
+            except TimeoutError:
+                continue
+
+    def _tell(self, notebook: Notebook) -> None:
+        if changed := self._changed.pop(notebook, None):
+            changed.set()
+
+
+def engine_for(url: str) -> AsyncEngine:
+    """A pool of connections; a plain `postgresql://` gets the driver that this app brings."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+asyncpg")
+    if parsed.drivername == "sqlite":
+        parsed = parsed.set(drivername="sqlite+aiosqlite")
+    return create_async_engine(parsed, pool_pre_ping=True)
+
+
+notebooks = Notebooks(os.environ.get("DATABASE_URL") or DEFAULT_URL)

@@ -1,0 +1,109 @@
+"""What holds on every page: readable for everybody, light and dark, on a phone, and under a strict policy."""
+
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Route, ViewportSize, expect
+
+from tests.example.visitors import Demo, Visitor
+from tests.example.walk import STOPS, Stop, reach
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+PHONE: ViewportSize = {"width": 360, "height": 640}
+
+
+def names(stop: Stop) -> str:
+    return stop.name
+
+
+async def serious_issues(visitor: Visitor) -> list[str]:
+    found = await Axe().run(visitor.page)
+    serious = [each for each in found.response["violations"] if each["impact"] in ("serious", "critical")]
+    return [f"{each['id']}: {node['html']}" for each in serious for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=names)
+async def test_no_page_has_a_serious_issue_nor_is_too_wide_for_a_phone(stop: Stop, visit: Any, demo: Demo):
+    visitor = await visit(bypass_csp=True)  # the checker is a script within the page
+    await reach(stop, visitor, demo)
+    await visitor.page.emulate_media(color_scheme="light")
+    assert await serious_issues(visitor) == [], "on a desk, light"
+    await visitor.page.emulate_media(color_scheme="dark")
+    await visitor.page.set_viewport_size(PHONE)
+    assert await serious_issues(visitor) == [], "on a phone, dark"
+    assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/nowhere", "/auth/passkey.js", "/static/style.css", "/api/hello"])
+async def test_every_answer_has_the_security_headers(demo: Demo, path: str):
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        headers = (await client.get(path, headers={"accept": "text/html"})).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+
+
+async def test_the_routers_own_pages_keep_their_own_policy(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        page = await client.get("/auth/magic-link/callback?code=abc")
+    assert "style-src 'sha256-" in page.headers["content-security-policy"]
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+async def test_pages_of_somebody_are_never_stored(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as client:
+        await client.post("/auth/anonymous/sign-up")
+        for path in ("/", "/notes", "/account", "/teams"):
+            answer = await client.get(path, headers={"accept": "text/html"})
+            assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_api_docs_work_under_their_own_policy(visitor: Visitor):
+    async def local(route: Route) -> None:
+        file = Path(fastapi_offline.__file__).parent / "static" / route.request.url.rpartition("/")[2]
+        await (route.fulfill(path=file) if file.is_file() else route.abort())
+
+    await visitor.page.route("https://**/*", local)
+    await visitor.open("/docs")
+    await expect(visitor.page.get_by_text("Who am I?")).to_be_visible()
+    assert visitor.troubles == []
+
+
+async def test_a_program_gets_problems_where_a_person_gets_pages(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        program, person = [await client.get("/teams", headers={"accept": each}) for each in ("*/*", "text/html")]
+        missing = await client.get("/nowhere")
+    assert (program.status_code, program.json()["code"]) == (401, "authentication_required")
+    assert (person.status_code, person.headers["location"]) == (303, "/sign-in?return_to=%2Fteams")
+    assert missing.json() == {"detail": "Not Found"}
+    assert program.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_the_sign_in_page_leads_nowhere_else(demo: Demo, address: str):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as client:
+        page = await client.get("/sign-in", params={"return_to": address})
+        assert "evil" not in page.text
+        assert "alert(1)" not in page.text
+        await client.post(
+            "/auth/password/sign-in", json={"email": "mary@example.com", "password": "correct horse battery"}
+        )
+        led = await client.get("/sign-in", params={"return_to": address})
+    assert led.headers["location"] == "/notes"
+
+
+async def test_what_an_address_says_has_happened_is_one_of_known_texts(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        page = (await client.get("/sign-in", params={"error": "<b>Call 555</b>", "done": "<i>555</i>"})).text
+    assert "555" not in page
+    assert "That did not work. Try again." in page

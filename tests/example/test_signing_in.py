@@ -1,0 +1,247 @@
+"""Every way into the app in a real browser, each with what goes wrong most often."""
+
+from typing import Any
+
+import httpx
+import pyotp
+import pytest
+from playwright.async_api import expect
+
+from example_app.samples import PASSWORD
+from tests.example.visitors import Demo, Visitor, new_address
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_with_a_password_one_signs_up_and_out_and_in(visitor: Visitor):
+    email = new_address()
+    await visitor.open("/")
+    await visitor.follow("Sign up")
+    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
+    await form.get_by_label("E-mail address").fill(email)
+    await form.get_by_label("Password").fill(PASSWORD)
+    await visitor.press("Sign up", "With a password")
+    await visitor.is_at("/notes")
+    await visitor.open("/")
+    await visitor.title(f"Hello, {email}!")
+    await visitor.press("Sign out")
+    await visitor.sees("You are signed out.")
+    await visitor.sign_in(email, "wrong horse battery")
+    await visitor.sees("E-mail address or password is wrong.")
+    await expect(form.get_by_label("E-mail address")).to_have_value(email)
+    await form.get_by_label("Password").fill(PASSWORD)
+    await visitor.press("Sign in", "With a password")
+    await visitor.is_at("/notes")
+
+
+async def test_an_address_that_is_taken_is_said(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    await visitor.open("/sign-up")
+    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
+    await form.get_by_label("E-mail address").fill(email)
+    await form.get_by_label("Password").fill(PASSWORD)
+    await visitor.press("Sign up", "With a password")
+    await visitor.sees("There is an account with this address already.")
+
+
+async def ask_for_code(visitor: Visitor, email: str) -> None:
+    await visitor.open("/sign-in?return_to=/account")
+    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a code by e-mail"))
+    await form.get_by_label("E-mail address").fill(email)
+    await visitor.press("Send me a code")
+    await visitor.title("Look into your mail")
+
+
+async def test_with_a_code_from_a_mail(visitor: Visitor, demo: Demo):
+    email = new_address()
+    await ask_for_code(visitor, email)
+    await visitor.fill(Code="zzzzzz")
+    await visitor.press("Sign in")
+    await visitor.sees("This code is wrong")
+    await visitor.fill(Code=demo.mail(email, "sign_in")["code"][:6])
+    await visitor.press("Sign in")
+    await visitor.is_at("/account")
+    await visitor.sees(email)
+
+
+async def test_with_the_link_of_a_mail_here_at_once_and_elsewhere_after_a_click(visit: Any, demo: Demo):
+    here, elsewhere = await visit(), await visit()
+    email = new_address()
+    await ask_for_code(here, email)
+    await here.open(demo.mail(email, "sign_in")["link"])
+    await here.is_at("/account")
+    await here.press("Sign out")
+    await ask_for_code(here, other := new_address())
+    await elsewhere.open(demo.mail(other, "sign_in")["link"])
+    await elsewhere.press("Sign in")
+    await elsewhere.is_at("/notes")
+
+
+async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
+    email = new_address()
+    await visitor.open("/sign-in")
+    await visitor.follow("GitHub")
+    await visitor.press("Deny")
+    await visitor.is_at("/sign-in")
+    await expect(visitor.page.get_by_role("alert").filter(visible=True)).to_have_count(1)
+    await visitor.follow("GitHub")
+    await visitor.page.get_by_label("E-mail address").fill(email)
+    await visitor.press("Sign in")
+    await visitor.is_at("/notes")
+
+
+async def test_with_a_passkey_and_not_without_the_persons_gesture(visitor: Visitor, demo: Demo):
+    cdp = await visitor.context.new_cdp_session(visitor.page)
+    await cdp.send("WebAuthn.enable")
+    added = await cdp.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {"options": {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+                     "isUserVerified": True, "automaticPresenceSimulation": True}},
+    )  # fmt: skip
+    verified = {"authenticatorId": added["authenticatorId"]}
+    email = demo.new_person()
+    await visitor.signs_in(email)
+    await visitor.open("/account")
+    await visitor.press("Make a passkey")
+    await visitor.sees("The passkey has been saved.")
+    await visitor.press("Sign out")
+    await cdp.send("WebAuthn.setAutomaticPresenceSimulation", {**verified, "enabled": False})
+    await visitor.open("/sign-in")
+    await cdp.send("WebAuthn.setUserVerified", {**verified, "isUserVerified": False})
+    await cdp.send("WebAuthn.setAutomaticPresenceSimulation", {**verified, "enabled": True})
+    await visitor.press("Sign in with a passkey")
+    await expect(visitor.page.locator("#passkey-problem")).to_have_text("That was cancelled, or took too long.")
+    await cdp.send("WebAuthn.setUserVerified", {**verified, "isUserVerified": True})
+    await visitor.press("Sign in with a passkey")
+    await visitor.is_at("/notes")
+    await visitor.open("/account")
+    await visitor.sees(email)
+
+
+async def test_a_second_factor_is_set_up_by_a_qr_code_and_asked_for_from_then_on(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    await visitor.signs_in(email)
+    await visitor.open("/account")
+    await visitor.follow("Set up two-factor sign-in")
+    await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
+    secret = await visitor.page.locator("#secret").inner_text()
+    await visitor.fill(Code="000000")
+    await visitor.press("Switch it on")
+    await visitor.sees("That code is wrong.")
+    assert await visitor.page.locator("#secret").inner_text() == secret
+    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.press("Switch it on")
+    await visitor.sees("Two-factor sign-in is on.")
+    await visitor.press("Sign out")
+    await visitor.sign_in(email)
+    await visitor.title("One more step")
+    await visitor.fill(Code="000000")
+    await visitor.press("Sign in")
+    await visitor.sees("That code is wrong.")
+    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.press("Sign in")
+    await visitor.is_at("/notes")
+    await visitor.open("/account")
+    await visitor.press("Switch it off")
+    await visitor.sees("Two-factor sign-in is off.")
+
+
+async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_link_too(visitor: Visitor, demo: Demo):
+    email = new_address()
+    await ask_for_code(visitor, email)
+    await visitor.open(demo.mail(email, "sign_in")["link"])
+    await visitor.open("/account/two-factor")
+    secret = await visitor.page.locator("#secret").inner_text()
+    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.press("Switch it on")
+    await visitor.sees("Two-factor sign-in is on.")
+    await visitor.press("Sign out")
+    await ask_for_code(visitor, email)
+    await visitor.open(demo.mail(email, "sign_in")["link"])
+    await visitor.title("One more step")
+    await visitor.follow("Begin again")
+    await visitor.follow("GitHub")
+    await visitor.page.get_by_label("E-mail address").fill(email)
+    await visitor.press("Sign in")
+    await visitor.title("One more step")
+    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.press("Sign in")
+    await visitor.is_at("/account")
+
+
+async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    await visitor.open("/sign-in")
+    await visitor.follow("Forgotten?")
+    await visitor.fill(E_mail_address=email)
+    await visitor.press("Send the link")
+    await visitor.sees("If there is an account with that address")
+    link = demo.mail(email, "password_reset")["link"]
+    await visitor.open(link)
+    await visitor.fill(New_password="a new horse battery")
+    await visitor.press("Save the password")
+    await visitor.sees("Your password has been saved.")
+    await visitor.signs_in(email, "a new horse battery")
+    await visitor.open(link)
+    await visitor.fill(New_password="another horse battery")
+    await visitor.press("Save the password")
+    await visitor.sees("This code has been used.")
+
+
+async def test_an_address_is_verified_by_the_link_that_comes_with_the_sign_up(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    await visitor.signs_in(email)
+    await visitor.open("/account")
+    await visitor.sees("not verified")
+    await visitor.press(f"Verify {email}")
+    await visitor.sees("The mail is on its way.")
+    await visitor.open(demo.mail(email, "email_verification")["link"])
+    await visitor.press("Yes, verify it")
+    await visitor.sees("Your address is verified.")
+    await visitor.press("Go on")
+    await visitor.open("/account")
+    await visitor.sees_no("not verified")
+
+
+async def test_a_guest_signs_up_and_keeps_the_notes(visitor: Visitor):
+    await visitor.open("/")
+    await visitor.press("Try it as a guest")
+    await visitor.is_at("/notes")
+    await visitor.write("Written as a guest")
+    await visitor.open("/teams")
+    await visitor.title("An account is needed")
+    await visitor.page.get_by_role("main").get_by_role("link", name="Sign up").click()
+    email = new_address()
+    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
+    await form.get_by_label("E-mail address").fill(email)
+    await form.get_by_label("Password").fill(PASSWORD)
+    await visitor.press("Sign up", "With a password")
+    await visitor.is_at("/teams")
+    await visitor.open("/notes")
+    await visitor.sees("Written as a guest")
+    await visitor.sees_no("You are a guest")
+    await visitor.press("Sign out")
+    await visitor.signs_in(email)
+    await visitor.sees("Written as a guest")
+
+
+async def test_while_the_auth_server_is_away_the_page_says_so_and_nobody_is_signed_out(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    async with httpx.AsyncClient(base_url=demo.auth_server) as control:
+        fault = {"path": "/api/v1/auth/password/sign-in", "status": 503, "for_seconds": 300}
+        try:
+            (await control.post("/emulator/faults", json=fault)).raise_for_status()
+            await visitor.sign_in(email)
+            await visitor.sees("Signing in does not work at the moment.")
+        finally:
+            await control.delete("/emulator/faults")
+        await visitor.signs_in(email)
+        try:
+            fault = {"path": "/api/v1/users/me", "status": 503, "for_seconds": 300}
+            (await control.post("/emulator/faults", json=fault)).raise_for_status()
+            await visitor.open("/account")
+            await visitor.title("Try again soon")
+            await visitor.open("/notes")
+            await visitor.title("My notes")
+        finally:
+            await control.delete("/emulator/faults")

@@ -1,0 +1,311 @@
+"""Notes, teams and one's account in real browsers, several at once."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from playwright.async_api import expect
+
+from example_app.samples import PASSWORD, TEAM_ID
+from tests.example.visitors import Demo, Visitor, new_address
+
+FOCUSED = "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_session_revoked_in_one_browser_is_gone_in_the_other(visit: Any, demo: Demo):
+    email = demo.new_person()
+    here, there = await visit(), await visit()
+    await there.signs_in(email)
+    await here.signs_in(email)
+    await here.open("/account")
+    await expect(here.page.get_by_text("this one")).to_have_count(1)
+    await here.press("End all others")
+    await here.sees("The session has ended.")
+    await there.sees("Not live at the moment.")
+    await there.open("/notes")
+    await there.is_at("/sign-in")
+    await here.open("/notes")
+    await here.is_at("/notes")
+
+
+async def test_a_new_note_is_in_all_of_a_persons_browsers_at_once_and_gone_as_quickly(visit: Any, demo: Demo):
+    email = demo.new_person()
+    here, there = await visit(), await visit()
+    await here.signs_in(email)
+    await there.signs_in(email)
+    await here.write("Said here, seen there")
+    await there.sees("Said here, seen there")
+    await there.press("Delete the note “Said here, seen there”")
+    await here.sees_no("Said here, seen there")
+
+
+async def test_what_others_write_is_text_and_nothing_else(visit: Any):
+    grace, alan = await visit(), await visit()
+    await alan.signs_in("alan@example.com")
+    await alan.open(f"/teams/{TEAM_ID}")
+    await grace.signs_in("grace@example.com")
+    await grace.open(f"/teams/{TEAM_ID}")
+    evil = '<img src=x onerror="document.title=1"><b>bold</b>'
+    await grace.write(evil)
+    await alan.sees(evil)
+    await alan.page.reload()
+    await alan.sees(evil)
+    assert await alan.page.locator("#notes img, #notes b").count() == 0
+
+
+async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
+    host, guest = await visit(), await visit()
+    await host.signs_in(demo.new_person())
+    await host.open("/teams")
+    await host.fill(Name="Night shift")
+    await host.press("Make the team")
+    await host.title("Night shift")
+    invited = demo.new_person()
+    await host.page.get_by_label("E-mail address").fill(invited)
+    await host.press("Send the invitation")
+    await host.sees("The invitation is on its way.")
+    link = demo.mail(invited, "team_invitation")["link"]
+    await guest.open(link)
+    await guest.is_at("/sign-in")
+    form = guest.page.locator("form").filter(has=guest.page.get_by_role("heading", name="With a password"))
+    await form.get_by_label("E-mail address").fill(invited)
+    await form.get_by_label("Password").fill(PASSWORD)
+    await form.get_by_role("button", name="Sign in").click()
+    await guest.sees("You are invited to the team Night shift.")
+    await guest.press("Join the team")
+    await guest.title("Night shift")
+    await guest.write("Glad to be here")
+    await host.sees("Glad to be here")
+    await guest.open(link)
+    await guest.sees("This invitation does not hold")
+
+
+async def test_only_who_has_the_permission_deletes_the_notes_of_others(visit: Any):
+    admin, member = await visit(), await visit()
+    await admin.signs_in("grace@example.com")
+    await member.signs_in("alan@example.com")
+    await admin.open(f"/teams/{TEAM_ID}")
+    await member.open(f"/teams/{TEAM_ID}")
+    await member.write("Alan wrote this")
+    await admin.write("Grace wrote this")
+    await member.sees("Grace wrote this")
+    delete = member.page.get_by_role("button", name="Delete the note “Grace wrote this”")
+    await expect(delete).to_have_count(0)
+    theirs = await admin.page.get_by_role("listitem").filter(has_text="Grace wrote this").get_attribute("id")
+    form = f"/teams/{TEAM_ID}/notes/{(theirs or '').removeprefix('note-')}/delete"
+    await member.page.evaluate(
+        "path => { const form = document.createElement('form'); form.method = 'post'; form.action = path;"
+        " document.body.append(form); form.submit(); }",
+        form,
+    )
+    await member.title("Not allowed")
+    await admin.press("Delete the note “Alan wrote this”")
+    await admin.sees_no("Alan wrote this")
+    await admin.sees("Grace wrote this")
+
+
+async def test_a_stranger_to_a_team_learns_nothing_of_it(visit: Any):
+    stranger = await visit()
+    await stranger.signs_in("mary@example.com")
+    await stranger.open(f"/teams/{TEAM_ID}")
+    await stranger.title("Not allowed")
+    await stranger.sees_no("Compilers")
+
+
+async def test_the_admin_page_is_for_admins(visit: Any):
+    admin, member = await visit(), await visit()
+    await admin.signs_in("grace@example.com")
+    await admin.open("/account")
+    await admin.follow("the admin page")
+    await admin.sees("mary@example.com")
+    await member.signs_in("alan@example.com")
+    await member.open("/admin")
+    await member.title("Not allowed")
+
+
+async def test_who_must_verify_an_address_first_is_told_how(visitor: Visitor, demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.auth_server) as control:
+        try:
+            await control.patch("/emulator/project", json={"config": {"require_email_verification": True}})
+            await visitor.signs_in(email := demo.new_person())
+            await visitor.open("/teams")
+            await visitor.title("Verify your address")
+            await visitor.press("I have verified it")
+            await visitor.title("Verify your address")
+            await visitor.follow("Send the mail again")
+            await visitor.press(f"Verify {email}")
+            await visitor.sees("The mail is on its way.")
+            await visitor.open(demo.mail(email, "email_verification")["link"])
+            await visitor.press("Yes, verify it")
+            await visitor.press("Go on")
+            await visitor.open("/teams")
+            await visitor.title("Teams")
+        finally:
+            await control.patch("/emulator/project", json={"config": {"require_email_verification": False}})
+
+
+async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: Demo):
+    email, second = demo.new_person(), new_address()
+    await visitor.signs_in(email)
+    await visitor.open("/account")
+    await visitor.fill(Name="Ada Lovelace")
+    await visitor.press("Save", "Profile")
+    await visitor.sees("Saved.")
+    await expect(visitor.page.get_by_label("Name")).to_have_value("Ada Lovelace")
+    await visitor.fill(Another_address=second)
+    await visitor.page.get_by_label("It signs me in, too").check()
+    await visitor.press("Add it")
+    await visitor.press(f"Verify {second}")
+    await visitor.open(demo.mail(second, "email_verification")["link"])
+    await visitor.press("Yes, verify it")
+    await visitor.open("/account")
+    await visitor.press(f"Make {second} the primary address")
+    await visitor.press(f"Remove {email}")
+    await visitor.sees("Removed.")
+    await visitor.fill(Old_password="wrong horse battery", New_password="a new horse battery")
+    await visitor.press("Change it")
+    await visitor.sees("The old password is wrong.")
+    await visitor.fill(Old_password=PASSWORD, New_password="a new horse battery")
+    await visitor.press("Change it")
+    await visitor.sees("Your password has been changed")
+    await visitor.press("Sign out")
+    await visitor.signs_in(second, "a new horse battery")
+
+
+async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visitor, demo: Demo):
+    email, there = demo.new_person(), new_address()
+    await visitor.signs_in(email)
+    await visitor.open("/account")
+    await visitor.press("Connect github")
+    await visitor.page.get_by_label("E-mail address").fill(there)
+    await visitor.press("Sign in")
+    await visitor.sees("The account has been connected.")
+    await visitor.sees(there)
+    await visitor.press("Sign out")
+    await visitor.open("/sign-in?return_to=/account")
+    await visitor.follow("GitHub")
+    await visitor.page.get_by_label("E-mail address").fill(there)
+    await visitor.press("Sign in")
+    await visitor.sees(email)
+
+
+async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visitor: Visitor, demo: Demo):
+    async def written() -> str:
+        async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
+            await grace.post("/auth/password/sign-in", json={"email": "grace@example.com", "password": PASSWORD})
+            return (await grace.get("/admin")).text.partition(" notes by")[0].rpartition(">")[2]
+
+    before = await written()
+    email = demo.new_person()
+    await visitor.signs_in(email)
+    await visitor.write("Only for me")
+    assert await written() != before
+    await visitor.open("/account")
+    await visitor.page.get_by_label("I want to delete my account").check()
+    await visitor.press("Delete it")
+    await visitor.sees("Your account has been deleted.")
+    await visitor.sign_in(email)
+    await visitor.sees("E-mail address or password is wrong.")
+    for _ in range(300):  # a webhook tells the app of it
+        if await written() == before:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the notes are still there")
+
+
+async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: Any, demo: Demo):
+    visitor = await visit(java_script_enabled=False)
+    email = demo.new_person()
+    await visitor.sign_in(email, "wrong horse battery")
+    await visitor.sees("E-mail address or password is wrong.")
+    await expect(visitor.page.get_by_role("button", name="Sign in with a passkey")).to_have_count(0)
+    await visitor.signs_in(email)
+    await visitor.write("Without a script")
+    await visitor.press("Delete the note “Without a script”")
+    await visitor.sees("No notes yet.")
+    await visitor.open("/account")
+    await visitor.fill(Name="Ada")
+    await visitor.press("Save", "Profile")
+    await visitor.sees("Saved.")
+    await visitor.press("Connect github")
+    await visitor.page.get_by_label("E-mail address").fill(new_address())
+    await visitor.press("Sign in")
+    await visitor.sees("The account has been connected.")
+    await visitor.press("Sign out")
+    await visitor.sees("You are signed out.")
+    await visitor.press("Try it as a guest")
+    await visitor.is_at("/notes")
+
+
+async def test_by_keyboard_alone_one_signs_in_and_writes(visitor: Visitor, demo: Demo):
+    email = demo.new_person()
+    await visitor.open("/")
+    keyboard, page = visitor.page.keyboard, visitor.page
+    await keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+
+    async def tab_to(name: str) -> None:
+        for _ in range(30):
+            await keyboard.press("Tab")
+            if (
+                await page.evaluate(
+                    "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
+                )
+                == name
+            ):
+                return
+        raise AssertionError(f"{name} cannot be reached")
+
+    await tab_to("Sign in")
+    await keyboard.press("Enter")
+    await visitor.title("Sign in")
+    await tab_to("E-mail address")
+    await keyboard.type(email)
+    await keyboard.press("Tab")
+    await keyboard.type(PASSWORD)
+    await keyboard.press("Enter")
+    await visitor.is_at("/notes")
+    await tab_to("New note")
+    await keyboard.type("By keyboard")
+    await keyboard.press("Tab")
+    await keyboard.press("Enter")
+    await visitor.sees("By keyboard")
+    await expect(page.get_by_label("New note").last).to_be_focused()
+
+
+async def test_the_live_list_is_for_who_may_see_the_notes(demo: Demo):
+    address = f"{demo.app.replace('http', 'ws')}/teams/{TEAM_ID}/live"
+    body = {"email": "mary@example.com", "password": "correct horse battery"}
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        tokens = (await client.post("/api/auth/password/sign-in", json=body)).json()
+    stranger = {"authorization": f"Bearer {tokens['access_token']}"}
+    for headers, status in (({}, 401), (stranger, 403)):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with websockets.connect(address, additional_headers=headers):
+                pass
+        assert refused.value.response.status_code == status
+
+
+async def test_a_form_of_another_site_changes_nothing(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as browser:
+        body = {"email": "mary@example.com", "password": PASSWORD}
+        assert (await browser.post("/auth/password/sign-in", json=body)).is_success
+        headers = {"origin": "https://evil.example", "accept": "text/html"}
+        assert (await browser.post("/notes", data={"text": "planted"}, headers=headers)).status_code == 403
+        assert "planted" not in (await browser.get("/notes")).text
+        assert (await browser.post("/notes", data={"text": "mine"})).status_code == 303
+        assert "mine" in (await browser.get("/notes")).text
+
+
+async def test_a_note_that_is_none_is_refused_in_words(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}, follow_redirects=True) as browser:
+        await browser.post("/auth/password/sign-in", json={"email": "mary@example.com", "password": PASSWORD})
+        for text in ("", "  \n", "x" * 2001):
+            assert "between 1 and 2000" in (await browser.post("/notes", data={"text": text})).text
+        assert (await browser.post("/notes/99999999999999999999/delete")).status_code == 422
+        assert (await browser.post("/notes/1/delete")).status_code == 200
+        assert "between 1 and 100" in (await browser.post("/teams", data={"name": " "})).text

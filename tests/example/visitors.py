@@ -1,0 +1,153 @@
+"""The running demo, and people who use it: they see labels, buttons and texts, as people do."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from example_app.samples import PASSWORD
+from tests.support.redis_server import free_port
+
+ROOT = Path(__file__).parents[2]
+_numbers = count(1)
+expect.set_options(timeout=20_000)  # a busy machine is no failure
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Where the two servers are."""
+
+    app: str
+    auth_server: str
+
+    def mail(self, to: str, kind: str) -> dict[str, Any]:
+        """The newest mail of a kind to an address."""
+        answer = httpx.get(f"{self.auth_server}/emulator/outbox.json", params={"to": to, "kind": kind})
+        return dict(answer.json()["items"][0])
+
+    def new_person(self) -> str:
+        """The address of somebody who has just signed up, from a program."""
+        email = new_address()
+        body = {"email": email, "password": PASSWORD}
+        httpx.post(f"{self.app}/api/auth/password/sign-up", json=body).raise_for_status()
+        return email
+
+
+def new_address() -> str:
+    """An address that nobody has used."""
+    return f"visitor-{next(_numbers)}@example.org"
+
+
+@contextmanager
+def running_demo() -> Iterator[Demo]:
+    """`make demo` as a process of its own, on free ports; attempts are not limited, since all come from here."""
+    ports = free_port(), free_port()
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("STACK_", "HEXCLAVE_", "DATABASE_URL"))}
+    environment = {
+        **others, "PORT": str(ports[0]), "EMULATOR_PORT": str(ports[1]),
+        "STACK_RATE_LIMIT_ADDRESS": "10000/minute", "STACK_RATE_LIMIT_ACCOUNT": "10000/minute",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "example_app"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        demo = Demo(*(f"http://localhost:{port}" for port in ports))
+        try:
+            _wait(f"{demo.app}/health/live", process)
+            yield demo
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert process.poll() is None, "the demo did not start"
+        try:
+            if httpx.get(address).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {address}")
+
+
+class Visitor:
+    """Somebody with a browser of their own."""
+
+    def __init__(self, demo: Demo, context: BrowserContext, page: Page) -> None:
+        self.demo = demo
+        self.context = context
+        self.page = page
+        self.troubles: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # A refused request is an error to the console, and what many tests are about.
+        if message.type == "error" and not re.match(r"Failed to load resource|WebSocket connection", message.text):
+            self.troubles.append(message.text)
+
+    async def open(self, path: str) -> None:
+        """Go to a page."""
+        await self.page.goto(path)
+
+    async def fill(self, **fields: str) -> None:
+        """Type into fields, by their label; underscores stand for blanks."""
+        for label, text in fields.items():
+            await self.page.get_by_label(re.compile(label.replace("_", "[ -]"), re.IGNORECASE)).first.fill(text)
+
+    async def press(self, name: str, inside: str | None = None) -> None:
+        """Press a button; `inside` is the title of the form or section where there are several."""
+        scope: Page | Locator = self.page
+        if inside is not None:
+            titled = self.page.locator("form, section").filter(has=self.page.get_by_role("heading", name=inside))
+            scope = titled.first
+        await scope.get_by_role("button", name=name, exact=True).first.click()
+
+    async def follow(self, name: str) -> None:
+        """Follow a link."""
+        await self.page.get_by_role("link", name=name, exact=True).first.click()
+
+    async def sees(self, text: str) -> None:
+        """Wait until a text is on the page."""
+        await expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
+
+    async def sees_no(self, text: str) -> None:
+        """Wait until a text is not, or no longer, on the page."""
+        await expect(self.page.get_by_text(text)).to_have_count(0)
+
+    async def is_at(self, path: str) -> None:
+        """Wait until a page is open, whatever its query."""
+        await expect(self.page).to_have_url(re.compile(re.escape(self.demo.app + path) + r"(\?.*)?$"))
+
+    async def title(self, text: str) -> None:
+        """Wait until the page has this heading."""
+        await expect(self.page.get_by_role("heading", level=1)).to_have_text(text)
+
+    async def sign_in(self, email: str, password: str = PASSWORD) -> None:
+        """Sign in with a password."""
+        await self.open("/sign-in")
+        form = self.page.locator("form").filter(has=self.page.get_by_role("heading", name="With a password"))
+        await form.get_by_label("E-mail address").fill(email)
+        await form.get_by_label("Password").fill(password)
+        await form.get_by_role("button", name="Sign in").click()
+
+    async def signs_in(self, email: str, password: str = PASSWORD) -> None:
+        """Sign in, and be in."""
+        await self.sign_in(email, password)
+        await self.is_at("/notes")
+
+    async def write(self, text: str) -> None:
+        """Write a note, and see it in the list."""
+        await self.page.get_by_label("New note").last.fill(text)
+        await self.press("Add the note")
+        await self.sees(text)
