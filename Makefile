@@ -9,7 +9,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop docs format lock clean fuzz audit env
+.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ audit: $(READY) ## look the pinned dependencies up in published advisories
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
+
+drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (five minutes)
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/faults.py
+
+soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/soak.py
 
 docs: $(READY) ## build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # the variable silences an advertisement
