@@ -94,7 +94,7 @@ def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, d
         {"y": "AA" + SIGNER.jwk["y"]},
         {"kid": 1},
     ],
-    ids=lambda odd: ",".join(odd),  # names alone: coordinates differ between the workers that share out the tests
+    ids=",".join,  # names alone: coordinates differ between the workers that share out the tests
 )
 def test_a_key_for_anything_else_verifies_nothing(odd: dict[str, Any]):
     """Each alone in its set: beside a good key of the same id it could hide."""
