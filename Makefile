@@ -10,7 +10,7 @@ TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest dist-check check screenshots interop docs format lock clean fuzz audit
+.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ $(TOOLS): $(READY) tests/install_tools.py
 demo: $(DEMO) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
+env: ## write .env, with secrets of its own, for docker-compose.yml
+	@$(PYTHON) example_app/env.py
+
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
@@ -52,11 +55,21 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
 	@touch $@
 
+bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers, and write docs/benchmarks.* (BENCH_ARGS=--help)
+	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
+
+.venv-bench/.ready: pyproject.toml tests/benchmarks/install_tools.py
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip install --quiet --editable '.[emulator]' --group bench
+	.venv-bench/bin/python tests/benchmarks/install_tools.py
+	@touch $@
+
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
 	$(BIN)/python tests/dist_check.py
 
-fuzz: $(READY) ## run the property tests with thousands of new examples each (about half an hour)
-	$(BIN)/python -m pytest tests/fuzz -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
+fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
+	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
 check: $(READY) ## lint, formatting, types, import ranks
 	$(BIN)/ruff check .
@@ -72,6 +85,12 @@ audit: $(READY) ## look the pinned dependencies up in published advisories
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
+
+drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (five minutes)
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/faults.py
+
+soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat
+	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/soak.py
 
 docs: $(READY) ## build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # the variable silences an advertisement

@@ -1,7 +1,8 @@
-"""What mkdocs does not do by itself: an anchor for each error code, and a settings table drawn from the model."""
+"""What mkdocs does not do: anchors for error codes, a settings table from the model, no links out of the site."""
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from fastapi_stackauth import Settings
@@ -20,7 +21,17 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return with_anchors(markdown)
     if page.file.src_path == "reference/settings.md":
         return markdown.replace("{{ settings }}", settings_table())
-    return markdown
+    return without_links_out(markdown, PurePosixPath(page.file.src_path).parent)
+
+
+def without_links_out(markdown: str, folder: PurePosixPath) -> str:
+    """The page, its links to files beside `docs/` being text: they lead somewhere in the repository alone."""
+
+    def plain(match: re.Match[str]) -> str:
+        climbs = match[2].split("/").count("..") > len(folder.parts)
+        return match[1] if climbs else match[0]
+
+    return re.sub(r"\[([^\]]+)\]\((\.\./[^)]+)\)", plain, markdown)
 
 
 def with_anchors(markdown: str) -> str:

@@ -1,5 +1,6 @@
 """Security headers for every answer, and a Content-Security-Policy that allows this app's own files alone."""
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -29,19 +30,20 @@ class SecurityHeaders:
 
     Args:
         app: what it wraps.
-        auth_server: the form that links an account at a provider is sent on there.
+        auth_servers: the form that links an account at a provider is sent on to one of these: the address that the app
+            uses, or one that browsers see.
         https: the app's public address; where it is https, browsers are told to come by https alone.
     """
 
-    def __init__(self, app: ASGIApp, auth_server: str, https: str | None) -> None:
+    def __init__(self, app: ASGIApp, auth_servers: Iterable[str], https: str | None) -> None:
         self._app = app
-        parts = urlsplit(auth_server)
+        origins = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, auth_servers)}
         own = policy(
             script_src="'self'",
             style_src="'self'",
             img_src="'self' data:",
             connect_src="'self'",
-            form_action=f"'self' {parts.scheme}://{parts.netloc}",
+            form_action=" ".join(["'self'", *sorted(origins)]),
         )
         self._headers = {
             "content-security-policy": own,

@@ -30,7 +30,8 @@ app = FastAPI(
     lifespan=lifespan,
 )
 auth.install(app)
-app.add_middleware(SecurityHeaders, auth_server=stack.settings.base_url, https=stack.settings.app_url)
+auth_servers = (stack.settings.base_url, *stack.settings.issuers)
+app.add_middleware(SecurityHeaders, auth_servers=auth_servers, https=stack.settings.app_url)
 app.add_exception_handler(StackAuthError, pages.show_error)  # type: ignore[arg-type]  # Starlette types handlers of requests and of WebSockets apart
 app.add_exception_handler(HTTPException, pages.show_http_error)
 for router in (api.router, pages.router, sign_in.router, account.router, notes.router, teams.router):

@@ -25,6 +25,7 @@ StackAuthError                      status_code, code, message
         ├── AuthServerTimeout       no whole answer in time
         ├── RateLimited             it answered 429
         └── VerificationUnavailable a token could be neither accepted nor refused
+            └── ClockSkew           since this host's clock and the auth server's disagree
 
 Sources: contract/known_errors.json for codes and statuses; RFC 6750 and RFC 9457 for what callers are told.
 No error ever holds a token, code, password or key.
@@ -350,6 +351,16 @@ class VerificationUnavailable(AuthServerUnavailable):
 
     code = "verification_unavailable"
     message = "Sign-ins cannot be checked right now; try again shortly."
+
+
+class ClockSkew(VerificationUnavailable):
+    """A token that the auth server has just given is refused for its time: one of the two clocks is wrong.
+
+    503 and not 401: the session is fine, and signing in again would bring a token of the same kind.
+    """
+
+    code = "clock_skew"
+    message = "Sign-ins cannot be checked right now: the clocks of this server and of the auth server disagree."
 
 
 # --- the auth server's own codes -------------------------------------------------------------------------

@@ -11,12 +11,19 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from fastapi_stackauth.errors import AuthError, AuthServerMisconfigured, ConfigurationError, StackAuthError
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerMisconfigured,
+    ConfigurationError,
+    StackAuthError,
+    VerificationUnavailable,
+)
 from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.installed import SCOPE_KEY, STATE_KEY, answering_stack
+from fastapi_stackauth.installed import SCOPE_KEY, answering_stack, default_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
+_RENEWABLE = ("token_expired", "token_signature_invalid")
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 _PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
@@ -46,15 +53,28 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     """
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
-    asked = answering_stack(connection)
-    log_answer(error, asked.events if asked else Events())
-    stack = getattr(connection.scope["app"].state, STATE_KEY, None)
+    error = _of_session(connection, error)
+    answering = answering_stack(connection)
+    log_answer(error, answering.events if answering else Events())
+    stack = default_stack(connection.scope["app"])
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
     response = error_response(error) if stack is None else _response(error, stack.settings)
     if isinstance(connection, WebSocket):
         return await _refuse_websocket(connection, response)
     return response
+
+
+def _of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
+    """What is answered to a cookie session whose access token the auth server refuses, though it was accepted here.
+
+    It expired while the auth server was asked something, or its key was rotated away. The session goes on, since it is
+    renewed: a 401 would make a front end sign its user out.
+    """
+    credential = connection.scope.get("state", {}).get("credential")
+    if error.code not in _RENEWABLE or credential is None or credential.refresh_token is None:
+        return error
+    return VerificationUnavailable(retry_after=1.0)
 
 
 def _response(error: StackAuthError, settings: Settings) -> Response:

@@ -1,6 +1,7 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -10,7 +11,7 @@ from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import CredentialSource
-from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.project import CurrentProject
@@ -24,7 +25,7 @@ from fastapi_stackauth.verification.verifier import Verifier
 STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
 RESOLUTIONS_KEY = "stack_auth_resolutions"
-UNRESOLVED_KEY = "stack_auth_unresolved"
+REFUSED_KEY = "stack_auth_refused"
 _ALL_KEY = "stack_auths"
 
 
@@ -108,21 +109,39 @@ def stack_of(connection: HTTPConnection) -> InstalledStack:
     Raises:
         ConfigurationError: where none is installed; a mounted app needs an install of its own.
     """
-    stack = connection.scope.get(SCOPE_KEY) or getattr(connection.scope["app"].state, STATE_KEY, None)
+    stack = connection.scope.get(SCOPE_KEY) or vars(connection.scope["app"]).get(STATE_KEY)
     if stack is None:
         raise ConfigurationError(
             "No StackAuth is installed on the app that serves this route: call stack.install(app). "
             "A mounted FastAPI app is an app of its own and needs its own install."
         )
-    return stack  # type: ignore[no-any-return]  # an app's state is untyped; `install` puts a stack there
+    return stack  # type: ignore[no-any-return]  # a scope is untyped; our own routes put a stack there
+
+
+def default_stack(app: Starlette) -> InstalledStack | None:
+    """The app's default `StackAuth`.
+
+    It is asked for on every request, so it is a plain attribute: one of `app.state` takes six times as long to read.
+    """
+    stack: InstalledStack | None = vars(app).get(STATE_KEY)
+    return stack
+
+
+@contextmanager
+def asked(connection: HTTPConnection, stack: InstalledStack) -> Iterator[None]:
+    """Around what a stack is asked: where it fails or refuses, `answering_stack` knows whose error it is."""
+    try:
+        yield
+    except StackAuthError:
+        connection.scope.setdefault("state", {})[REFUSED_KEY] = stack
+        raise
 
 
 def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
     """The stack whose error is answered: that of its route, or the one that was asked last; else the app's default."""
     state = connection.scope.get("state", {})
-    asked = state.get(UNRESOLVED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
-    default: InstalledStack | None = getattr(connection.scope["app"].state, STATE_KEY, None)
-    return connection.scope.get(SCOPE_KEY) or asked or default
+    last = state.get(REFUSED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
+    return connection.scope.get(SCOPE_KEY) or last or default_stack(connection.scope["app"])
 
 
 def remember(app: Starlette, stack: InstalledStack) -> None:

@@ -15,9 +15,13 @@ from fastapi_stackauth.errors import (
     REFUSALS,
     AuthError,
     AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ClockSkew,
     ProfileMetadataInvalid,
+    RateLimited,
     RequestInvalid,
     StackAuthError,
+    UnexpectedAnswer,
     VerificationUnavailable,
 )
 from fastapi_stackauth.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
@@ -98,16 +102,26 @@ UNAUTHENTICATED = tuple(
     if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
 )
 """Every way in which a credential can be missing or refused: any protected route can answer each."""
-_EVERYWHERE: tuple[StackAuthError, ...] = (*UNAUTHENTICATED, AuthServerMisconfigured(), VerificationUnavailable())
+_EVERYWHERE: tuple[StackAuthError, ...] = (
+    *UNAUTHENTICATED,
+    AuthServerMisconfigured(),
+    VerificationUnavailable(),
+    ClockSkew(),
+)
 """What every protected route can answer."""
+_FAILURES: Mapping[str, StackAuthError] = {
+    error.code: error
+    for error in (ProfileMetadataInvalid(("plan",)), AuthServerUnavailable(), RateLimited(), UnexpectedAnswer())
+}
+"""What a dependency may answer beside refusals."""
 _DESCRIPTIONS = {
     400: "The request does not have the expected form.",
     401: "No credential, or one that is not accepted.",
     403: "Signed in, but not allowed to do this.",
     404: "There is no such thing.",
     409: "What is stored about the user is not of the form that this app expects.",
-    502: "The auth server does not accept this app's configuration.",
-    503: "The sign-in cannot be checked right now.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    503: "The sign-in cannot be checked, or the auth server cannot be reached, right now.",
 }
 
 
@@ -247,7 +261,7 @@ def _document(operation: Schema, facts: list[Schema], *, hidden_teams: bool) -> 
 
 
 def _refusal(code: str, details: Schema) -> StackAuthError:
-    return AuthError(code, details=details) if code in REFUSALS else ProfileMetadataInvalid(("plan",))
+    return AuthError(code, details=details) if code in REFUSALS else _FAILURES[code]
 
 
 def _add_codes(answer: Schema, more: Schema) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
@@ -28,19 +28,21 @@ from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
-from fastapi_stackauth.installed import STATE_KEY, remember
+from fastapi_stackauth.installed import STATE_KEY, default_stack, remember
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.redaction import install_redaction
 from fastapi_stackauth.revocation import Revocations
-from fastapi_stackauth.routers import Delivery, Method, Page, build_router
 from fastapi_stackauth.sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.verifier import Verifier
 from fastapi_stackauth.webhooks import WebhookRouter
+
+if TYPE_CHECKING:
+    from fastapi_stackauth.routers import Delivery, Method, Page
 
 
 class Options(TypedDict, total=False):
@@ -188,9 +190,9 @@ class StackAuth:
     def router(
         self,
         *,
-        delivery: Delivery = "cookie",
-        methods: Iterable[Method] | None = None,
-        pages: Mapping[Page, str] | None = None,
+        delivery: "Delivery" = "cookie",
+        methods: "Iterable[Method] | None" = None,
+        pages: "Mapping[Page, str] | None" = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
         """The sign-in routes, for `app.include_router(..., prefix=...)`. Several may be mounted in one app.
@@ -207,6 +209,8 @@ class StackAuth:
         Raises:
             ConfigurationError: for a delivery, method or page that does not exist.
         """
+        from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - who only verifies tokens need not load them
+
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def webhooks(self, path: str) -> WebhookRouter:
@@ -297,13 +301,13 @@ class StackAuth:
             self.api_keys.forget(user_id or team_id)
 
     def _become_default(self, app: FastAPI) -> None:
-        other = getattr(app.state, STATE_KEY, None)
+        other = default_stack(app)
         if other is not None and other is not self:
             raise ConfigurationError(
                 "This app has a default StackAuth already: install further ones with install(app, default=False) "
                 "and use their own stack.current_user."
             )
-        setattr(app.state, STATE_KEY, self)
+        setattr(app, STATE_KEY, self)
 
     async def _session_times(self, access_token: str) -> Mapping[str, datetime]:
         sessions = await self.client.as_user(access_token).sessions.list()

@@ -5,15 +5,18 @@ answers by itself: its answers would miss what other middleware adds, CORS above
 """
 
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.keeper import REFRESH_BEFORE, Received
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.credentials import Credential, Site, cookie
 from fastapi_stackauth.errors import (
@@ -21,10 +24,12 @@ from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
+    ClockSkew,
     SessionGone,
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import (
+    CLOCK_SKEW,
     SESSION_END_FAILED,
     SESSION_ENDED,
     SESSION_RENEWAL_FAILED,
@@ -39,10 +44,12 @@ from fastapi_stackauth.verification.claims import parse_token
 from fastapi_stackauth.verification.verifier import Verifier
 
 ACCESS, REFRESH = "access", "refresh"
-RENEW_BEFORE = 20.0
-"""Seconds before its expiry that an access token is renewed."""
 _REMEMBERED = 10_000
 _ENDED = ("session_revoked", "user_gone")
+_OF_THE_KEY = ("token_key_unknown", "token_signature_invalid")
+_MISTIMED = ("token_expired", "token_not_yet_valid")
+_SKEW_RETRY_AFTER = 30.0
+_SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
 _STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -71,7 +78,8 @@ class Sessions:
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._renewed: OrderedDict[bytes, Received] = OrderedDict()
+        self._skew_told_at = -math.inf
         self._flight: SingleFlight[str] = SingleFlight()
 
     @property
@@ -114,6 +122,7 @@ class Sessions:
         await self._refuse_genuine(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         if not refresh_token or not refresh_token.isascii():
             return
+        self._renewed.pop(_digest(refresh_token), None)  # its key may have been rotated away
         try:
             access_token = await self._access_token(refresh_token)
             await self._refuse(session_id_of(access_token))
@@ -159,15 +168,16 @@ class Sessions:
 
         Raises:
             VerificationUnavailable: the auth server is down and the old token has expired.
+            ClockSkew: the new token is refused for its time; the cookies stay.
             AuthServerMisconfigured: it refuses this app.
             AuthError: 401, it gives a token that is not accepted.
         """
         cookies_of(connection.scope).private = True
         user = await self._still_good(credential.token)
-        if user is not None and self._seconds_left(user) > RENEW_BEFORE:
+        if user is not None and self._seconds_left(user) > REFRESH_BEFORE:
             return credential, user
         try:
-            renewed = await self._access_token(credential.refresh_token or "")
+            renewed, renewed_user = await self._renewal(credential.refresh_token or "")
         except SessionGone:
             self.forget(connection)
             return None
@@ -178,20 +188,55 @@ class Sessions:
                 return credential, user
             retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 5.0
             raise VerificationUnavailable(retry_after=retry_after) from None
-        self._write_access(connection, renewed)
-        fresh = Credential(renewed, credential.source, ambient=True, refresh_token=credential.refresh_token)
-        try:
-            return fresh, await self._verifier.verify(renewed)
         except AuthError as refusal:
-            if refusal.code not in _ENDED:
-                raise
-            self._client.events.emit(SESSION_ENDED, reason=refusal.code)
-            self.forget(connection)
-            return None
+            return self._refused(connection, credential, user, refusal)
+        self._write_access(connection, renewed)
+        return replace(credential, token=renewed), renewed_user
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
         await self._flight.aclose()
+
+    async def _renewal(self, refresh_token: str) -> tuple[str, User]:
+        """An access token of this session with time left, and whose it is.
+
+        One that this worker has from before may be signed by a key that was rotated away since then: once more then.
+        """
+        token = await self._access_token(refresh_token)
+        try:
+            return token, await self._verifier.verify(token)
+        except AuthError as refusal:
+            if refusal.code not in _OF_THE_KEY:
+                raise
+        digest = _digest(refresh_token)
+        if (known := self._renewed.get(digest)) is not None and known.token == token:
+            del self._renewed[digest]
+        token = await self._access_token(refresh_token)
+        return token, await self._verifier.verify(token)
+
+    def _refused(
+        self, connection: HTTPConnection, credential: Credential, user: User | None, refusal: AuthError
+    ) -> tuple[Credential, User] | None:
+        """What a session comes to whose new token is refused; `user` is whom the old one still names."""
+        if refusal.code in _MISTIMED:
+            self._tell_skew()
+            if user is not None:
+                return credential, user
+            raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
+        if refusal.code in _ENDED:
+            self._client.events.emit(SESSION_ENDED, reason=refusal.code)
+            self.forget(connection)
+            return None
+        raise refusal
+
+    def _tell_skew(self) -> None:
+        """Say in the log now and then that the clocks disagree, and how far this one is ahead."""
+        now = time.monotonic()
+        if now - self._skew_told_at < _SKEW_TOLD_EVERY:
+            return
+        self._skew_told_at = now
+        there = self._client.server_time
+        self._client.events.emit(CLOCK_SKEW, seconds=None if there is None else round(self._clock() - there))
 
     def _write_access(self, connection: HTTPConnection, token: str) -> None:
         policy = self.policy
@@ -221,15 +266,15 @@ class Sessions:
     async def _access_token(self, refresh_token: str) -> str:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
-        token, expires_at = self._renewed.get(digest, ("", 0.0))
-        if expires_at - self._clock() > RENEW_BEFORE:
-            return token
+        renewed = self._renewed.get(digest)
+        if renewed is not None and renewed.serves(self._clock()):
+            return renewed.token
         return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
 
     async def _refresh(self, refresh_token: str, digest: bytes) -> str:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        self._renewed[digest] = (token, _expiry(token))
+        self._renewed[digest] = Received.now(token, self._clock())
         while len(self._renewed) > _REMEMBERED:
             self._renewed.popitem(last=False)
         return token
@@ -261,15 +306,6 @@ def session_id_of(token: str) -> str | None:
         return None
     session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
     return session_id if isinstance(session_id, str) else None
-
-
-def _expiry(token: str) -> float:
-    """When a token that the auth server has just given expires; at once where that cannot be read."""
-    try:
-        expires_at = parse_token(token).claims.get("exp")
-    except AuthError:
-        return 0.0
-    return float(expires_at) if isinstance(expires_at, int) else 0.0
 
 
 # --- on the response -------------------------------------------------------------------------------------

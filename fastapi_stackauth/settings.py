@@ -131,7 +131,8 @@ class Settings(BaseSettings):
     issuers: Addresses = Field(
         (),
         description="More addresses of the auth server that its tokens may name as issuer, such as the public one "
-        "when `base_url` is internal. Only scheme, host and port count.",
+        "when `base_url` is internal. Only scheme, host and port count. Browsers that have to go there are sent to the "
+        "first one.",
     )
     app_url: str | None = Field(
         None,
@@ -372,6 +373,11 @@ class Settings(BaseSettings):
         """Whether the app's public origin is this very machine."""
         host = urlsplit(self.app_url or "").hostname or ""
         return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+
+    @property
+    def browser_url(self) -> str:
+        """Where browsers reach the auth server: `base_url` may be a name that only this app's network knows."""
+        return self.issuers[0] if self.issuers else self.base_url
 
     @property
     def user_access_type(self) -> Literal["client", "server"]:

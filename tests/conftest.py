@@ -19,7 +19,7 @@ __all__ = ["browser", "redis_server"]
 # The properties of `make test` draw the same examples each time, so that no change is blamed for a find of chance.
 # `make fuzz` draws others each time, and many more.
 settings.register_profile("short", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile("long", max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("short")
 
 

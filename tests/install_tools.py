@@ -1,7 +1,8 @@
-"""`make test` needs two programs that no Python package brings: a Chromium for browser tests, and a Redis server.
+"""`make test` needs programs that no Python package brings: a Chromium for browser tests, and the servers of
+docker-compose.yml that tests start by hand: Redis, PostgreSQL and nginx.
 
-On Debian and Ubuntu, as root, both come from the distribution's packages. Elsewhere Playwright's own installer brings
-Chromium; Redis is left to whoever runs the tests, and the tests that need it say so when they skip.
+On Debian and Ubuntu, as root, all come from the distribution's packages. Elsewhere Playwright's own installer brings
+Chromium; the servers are left to whoever runs the tests, and the tests that need them say so when they skip.
 """
 
 import os
@@ -13,6 +14,14 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+SERVERS = {"redis-server": "redis-server", "nginx": "nginx", "initdb": "postgresql"}
+"""Programs, and Debian's packages that bring them."""
+
+
+def server_program(name: str) -> str | None:
+    """Where a server's program is: on the path, or where Debian puts those of PostgreSQL; None where there is none."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin") or (str(versions[-1]) if versions else None)
 
 
 def chromium(own: str) -> str | None:
@@ -35,7 +44,7 @@ def _run(*command: str) -> bool:
 def _install_packages(*names: str) -> None:
     if names and shutil.which("apt-get") and os.geteuid() == 0:
         os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-        os.environ["RUNLEVEL"] = "1"  # the package must not start a Redis of its own
+        os.environ["RUNLEVEL"] = "1"  # the packages must not start servers of their own
         _run("apt-get", "-qq", "update")
         _run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", *names)
 
@@ -43,15 +52,16 @@ def _install_packages(*names: str) -> None:
 def main() -> None:
     """Install what is missing; say what could not be."""
     missing = [] if _chromium() else ["chromium"]
-    missing += [] if shutil.which("redis-server") else ["redis-server"]
+    missing += [package for name, package in SERVERS.items() if not server_program(name)]
     _install_packages(*missing)
     if not _chromium() and not _run(sys.executable, "-m", "playwright", "install", "chromium"):
         sys.exit(
             "The browser tests need Chromium, and neither Debian's packages (as root) nor Playwright's installer could "
             "bring it. Install Chromium so that `chromium` is on the path, and run this again."
         )
-    if not shutil.which("redis-server"):
-        print("No redis-server on the path: the tests that need one are skipped.")  # noqa: T201
+    for name in SERVERS:
+        if not server_program(name):
+            print(f"No {name}: the tests that need it are skipped.")  # noqa: T201
 
 
 if __name__ == "__main__":

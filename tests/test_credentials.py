@@ -1,15 +1,12 @@
 """Step 1: which credential counts, what is absent, what is refused, and which site may send a cookie."""
 
 import base64
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from fastapi_stackauth import AuthError, Credential, HeaderCredentials, QueryToken, SdkCookies, Site
 from fastapi_stackauth.credentials import MAX_SIZE, read_credential
@@ -333,25 +330,3 @@ def test_a_source_of_ones_own_takes_its_place_among_the_others():
     assert read_credential({**offered, "headers": [(b"authorization", b"Bearer x")]}, sources) == Credential(
         "x", "authorization"
     )
-
-
-# --- anything at all -------------------------------------------------------------------------------------
-
-NAMES = [b"authorization", b"x-stack-access-token", b"x-hexclave-access-token", b"x-stack-auth", b"cookie", b"origin"]
-PREFIXES = [b"", b"Bearer ", b"Bearer stackauth_", b"Bearer hexclave_", b"Basic ", b"stack-access=", b"stack-access=["]
-VALUES = st.one_of(
-    st.tuples(st.sampled_from(PREFIXES), st.binary(max_size=200)).map(b"".join),
-    st.tuples(st.sampled_from(PREFIXES), st.binary(max_size=200).map(base64.b64encode)).map(b"".join),
-)
-
-
-@given(
-    headers=st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4),
-    query=st.binary(max_size=100).map(lambda raw: b"access_token=" + raw),
-    kind=st.sampled_from(["http", "websocket"]),
-)
-@example(headers=[(b"authorization", b"Bearer stackauth_W10=")], query=b"", kind="http")
-def test_no_bytes_anywhere_do_more_than_refuse(headers: list[Header], query: bytes, kind: str):
-    with contextlib.suppress(AuthError):
-        credential = read_credential(scope(*headers, kind=kind, method="POST", query=query), SOURCES)
-        assert credential is None or (credential.token and credential.token.isascii())

@@ -334,6 +334,14 @@ async def test_an_id_is_kept_for_its_time_and_forgotten_after_it():
     await revocations.check(user)
 
 
+async def test_older_news_do_not_shorten_what_is_known():
+    revocations, _ = listed(1000)
+    revocations._learn({"s:s": 2_000_000_000.0})
+    revocations._learn({"s:s": 1.0})  # as a worker may tell that heard of it earlier
+    with pytest.raises(AuthError, match="ended"):
+        await revocations.check(User(id="u", session_id="s"))
+
+
 async def test_what_has_expired_takes_no_room():
     revocations, advance = listed(1000)
     for round_ in range(5):

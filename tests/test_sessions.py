@@ -10,8 +10,18 @@ import pytest
 from fastapi import Depends, FastAPI, Request, WebSocket
 from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 
-from fastapi_stackauth import ConfigurationError, CurrentUser, OptionalUser, Require, StackAuth, User
+from fastapi_stackauth import (
+    ConfigurationError,
+    CurrentUser,
+    CurrentUserProfile,
+    OptionalUser,
+    Require,
+    StackAuth,
+    User,
+    current_profile,
+)
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.errors import SessionGone
 from fastapi_stackauth.models import TokenPair
 
 ORIGIN = "http://localhost:8000"
@@ -306,12 +316,75 @@ async def test_an_auth_server_that_is_down_signs_nobody_out(
     assert (await page.get("/me")).json() == user_id
 
 
+@pytest.mark.parametrize("path", ["/profile", "/auth/me", "/auth/sessions"])
+async def test_a_token_that_expires_while_the_auth_server_is_asked_signs_nobody_out(
+    server: Emulator, stack: StackAuth, path: str
+):
+    """The old token serves while renewals fail; the auth server, which forgives no seconds, then refuses it."""
+    from fastapi_stackauth.errors import AuthServerUnreachable
+
+    app = make_app(stack)
+
+    @app.get("/profile")
+    async def profile(profile: Annotated[CurrentUserProfile, Depends(current_profile)]) -> str:
+        return profile.id
+
+    async def down(_token: str) -> Any:
+        raise AuthServerUnreachable
+
+    async with browser(app) as client:
+        await sign_up(client)
+        await client.get("/me")
+        stack.client.refresh = down  # type: ignore[method-assign,assignment]  # an outage, at the stack's own seam
+        server.clock.advance(602)
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert set_cookies(answer) == {}
+        bearer = {"authorization": f"Bearer {client.cookies[ACCESS]}"}
+        assert (await client.get(path, headers=bearer)).json()["code"] == "token_expired"
+        del stack.client.refresh
+        assert (await client.get(path)).status_code == 200
+
+
+async def test_a_token_that_the_auth_server_refuses_for_its_key_signs_nobody_out(
+    page: httpx.AsyncClient, server: Emulator
+):
+    """This worker has the old keys yet, and accepts what they signed."""
+    user_id = await sign_up(page)
+    assert (await page.get("/me")).json() == user_id
+    server.store.projects.rotate_keys()
+    answer = await page.get("/auth/me")
+    assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
+    assert set_cookies(answer) == {}
+    server.clock.advance(590)
+    assert (await page.get("/auth/me")).json()["id"] == user_id
+
+
 async def test_a_session_survives_the_rotation_of_signing_keys(page: httpx.AsyncClient, server: Emulator):
     user_id = await sign_up(page)
     assert (await page.get("/me")).status_code == 200
     server.store.projects.rotate_keys()
     server.clock.advance(590)
     assert (await page.get("/me")).json() == user_id
+
+
+async def test_a_session_that_was_renewed_here_survives_the_rotation_of_signing_keys_too(
+    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
+):
+    """The token that this worker remembers from the renewal is signed by a key that is gone."""
+    user_id = await sign_up(page)
+    refresh_token = page.cookies[REFRESH]
+    server.clock.advance(590)
+    assert (await page.get("/me")).json() == user_id
+    server.store.projects.rotate_keys()
+    await stack.warm_up()
+    answers = await asyncio.gather(*(page.get("/me") for _ in range(5)))
+    assert [answer.json() for answer in answers] == [user_id] * 5
+    server.store.projects.rotate_keys()
+    assert (await page.post("/auth/sign-out")).status_code == 204
+    with pytest.raises(SessionGone):
+        await stack.client.refresh(refresh_token)
 
 
 @pytest.mark.parametrize("missing", [ACCESS, REFRESH])

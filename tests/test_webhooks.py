@@ -143,11 +143,12 @@ async def test_a_changed_time_or_id_does_not_fit_the_signature(receiver: Receive
         assert_refused(await receiver.deliver(JOINED, headers={header: value}))
 
 
-async def test_a_message_cannot_be_split_anew_into_id_time_and_body(receiver: Receiver):
+@pytest.mark.parametrize("before", ['{"type":"user.created","data":{"name":"', "a"])
+async def test_a_message_cannot_be_split_anew_into_id_time_and_body(receiver: Receiver, before: str):
     """`id.time.body` is signed as one text: a dot in the id would let a part of the body pass for the time."""
-    body = b'{"type":"user.created","data":{"name":".1800000000.{}"}}'
+    body = f'{before}.1800000000.{{"type":"x"}}'.encode()
     headers = signed(body, SECRET, "msg_1", NOW - 9_999)
-    shifted = f"msg_1.{int(NOW) - 9_999}." + body.decode().split(".1800000000.")[0]
+    shifted = f"msg_1.{int(NOW) - 9_999}.{before}"
     forged = {**headers, "svix-id": shifted, "svix-timestamp": "1800000000"}
     assert_refused(await receiver.post(body.split(b".1800000000.")[1], forged))
 

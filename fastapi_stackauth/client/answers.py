@@ -78,12 +78,20 @@ class Answer:
         seconds = float(value) if re.fullmatch("[0-9]+", value) else self._seconds_until(value)
         return None if seconds is None else min(max(seconds, 0.0), LONGEST_PAUSE)
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people: not the server's API, but what stands in its place, or a path it lacks."""
+        return self.headers.get("content-type", "").lower().startswith("text/html")
+
+    @property
+    def date(self) -> float | None:
+        """The server's own unix time when it answered; None for an answer out of a cache, which may be old."""
+        return None if "age" in self.headers else _moment(self.headers.get("date", ""))
+
     def _seconds_until(self, moment: str) -> float | None:
         # Measured by the server's own clock, so that this one need not be right.
-        try:
-            return (parsedate_to_datetime(moment) - parsedate_to_datetime(self.headers["date"])).total_seconds()
-        except (ValueError, KeyError, TypeError, OverflowError):
-            return None
+        until, date = _moment(moment), _moment(self.headers.get("date", ""))
+        return None if until is None or date is None else until - date
 
     def _field(self, name: str) -> object:
         return self.json.get(name) if isinstance(self.json, dict) else None
@@ -96,6 +104,14 @@ def _either(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str
 
 def _matching(value: object, form: re.Pattern[str]) -> str | None:
     return value if isinstance(value, str) and form.fullmatch(value) else None
+
+
+def _moment(value: str) -> float | None:
+    """An HTTP date (RFC 9110 §5.6.7) as unix time."""
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def error_of(answer: Answer, operation: str) -> AuthServerError | None:
@@ -137,7 +153,7 @@ def _lacks_user(details: Mapping[str, object]) -> bool:
 
 
 def _refusal(answer: Answer, operation: str) -> AuthServerError:
-    if answer.status < 400:
+    if answer.status < 400 or answer.is_page:
         return UnexpectedAnswer(operation=operation, request_id=answer.request_id)
     if code := answer.oauth_error:
         return OAuthRefused(code, answer.status, operation=operation, request_id=answer.request_id)

@@ -125,6 +125,11 @@ class StackAuthClient(Families):
         return view
 
     @property
+    def server_time(self) -> float | None:
+        """Unix time at the auth server, as its last answer said, to about a second; None before any answer."""
+        return self._http.server_time
+
+    @property
     def lends_server_access(self) -> bool:
         """Whether persons' calls are made with the secret key, for want of a publishable one."""
         return not self._caller.in_own_name and self.settings.user_access_type == "server"

@@ -85,6 +85,15 @@ class Http:
         self._clock = clock
         self._events = events or Events()
         self._pools: PerLoop[httpx.AsyncClient] = PerLoop(self._open)
+        self._dated: tuple[float, float] | None = None
+
+    @property
+    def server_time(self) -> float | None:
+        """Unix time at the server, by the `Date` of its last answer (RFC 9110 §6.6.1); None where it told none.
+
+        Exact to about a second. Between answers it is carried on by a clock that nobody sets.
+        """
+        return None if self._dated is None else self._dated[0] + self._clock() - self._dated[1]
 
     async def send(self, call: Call) -> Answer:
         """The answer to a call, whatever its status below 400.
@@ -92,6 +101,8 @@ class Http:
         Raises:
             AuthServerError: for every other outcome.
         """
+        if self._own is None:
+            self._pools.get()  # before the time runs: reading the trusted certificates is slow, and no server's fault
         course = _Course(self._clock())
         try:
             answer = await self._in_time(call, course)
@@ -108,13 +119,9 @@ class Http:
 
     def _open(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
-        # Connecting ends well before the deadline: one that is cancelled in a TLS handshake leaves its socket open.
-        timeout = httpx.Timeout(self._timeout, connect=self._timeout / 2)
         # One pool serves everybody: a cookie that the server sets for one caller must not travel with another's call.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-        return httpx.AsyncClient(
-            transport=self._transport, limits=limits, timeout=timeout, follow_redirects=False, cookies=no_cookies
-        )
+        return httpx.AsyncClient(transport=self._transport, limits=limits, follow_redirects=False, cookies=no_cookies)
 
     def _tell(self, call: Call, course: _Course, error: str | None) -> None:
         self._events.emit(
@@ -137,7 +144,7 @@ class Http:
     async def _with_retries(self, call: Call, course: _Course, deadline: float) -> Answer:
         while True:
             course.attempts, course.status = course.attempts + 1, None
-            attempt, outcome = course.attempts, await self._once(call, course)
+            attempt, outcome = course.attempts, await self._once(call, course, deadline)
             if isinstance(outcome, Answer):
                 return outcome
             pause = self._pause(attempt, outcome)
@@ -150,9 +157,9 @@ class Http:
         backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
         return max(failure.asked, backoff)
 
-    async def _once(self, call: Call, course: _Course) -> Answer | _Failure:
+    async def _once(self, call: Call, course: _Course, deadline: float) -> Answer | _Failure:
         try:
-            answer = await self._exchange(call)
+            answer = await self._exchange(call, deadline)
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
             return _Failure(AuthServerTimeout(operation=call.operation), sent=False)
         except httpx.ConnectError as error:
@@ -167,7 +174,7 @@ class Http:
         refusal = error_of(answer, call.operation)
         return _Failure(refusal, asked=answer.retry_after or 0.0) if refusal else answer
 
-    async def _exchange(self, call: Call) -> Answer:
+    async def _exchange(self, call: Call, deadline: float) -> Answer:
         pool = self._own or self._pools.get()
         body = {} if call.json is None else {"content-type": "application/json"}
         request = pool.build_request(
@@ -176,13 +183,26 @@ class Http:
             params=call.params,
             content=call.content,
             headers={**body, **call.headers},
+            timeout=httpx.USE_CLIENT_DEFAULT if self._own else _parts_of(deadline - self._clock()),
         )
         response = await pool.send(request, stream=True, follow_redirects=False)
         try:
             content = await _read(response, call.operation)
         finally:
             await response.aclose()
-        return Answer.of(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
+        answer = Answer.of(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
+        if (date := answer.date) is not None:
+            self._dated = date, self._clock()
+        return answer
+
+
+def _parts_of(left: float) -> httpx.Timeout:
+    """How long the parts of an attempt may take that must end in so many seconds.
+
+    A wait for the pool, a connection and its TLS handshake, each with a limit of its own, end before the deadline does:
+    a handshake that is cancelled leaves its socket open, one that times out does not.
+    """
+    return httpx.Timeout(left, connect=left / 4, pool=left / 4)
 
 
 def _not_connected(error: httpx.ConnectError, call: Call) -> _Failure:

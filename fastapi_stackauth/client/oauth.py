@@ -86,7 +86,7 @@ class OAuthApi(Family):
             bot_challenge=bot_challenge,
         )
         path, _ = path_of("/auth/oauth/authorize/{provider_id}", provider_id=provider_id)
-        return f"{self._client.settings.base_url}/api/v1{path}?{urlencode(query)}"
+        return f"{self._client.settings.browser_url}/api/v1{path}?{urlencode(query)}"
 
     def _query(self, *, bot_challenge: BotChallenge | None, **fields: str | None) -> dict[str, str]:
         query = given(

@@ -1,7 +1,8 @@
 """The signed-in user's account as it is now, and their token for calls on their behalf."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -16,6 +17,13 @@ from fastapi_stackauth.schemes import Documented, Secured
 from fastapi_stackauth.verification.fallback import refusal_of
 
 M = TypeVar("M", bound=BaseModel)
+
+_OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("auth_server_unavailable", {}),
+    ("auth_server_rate_limited", {}),
+    ("auth_server_unexpected_answer", {}),
+)
+"""What may come of asking the auth server for an account."""
 
 
 class Profile(CurrentUserProfile, Generic[M]):
@@ -43,8 +51,9 @@ class CurrentProfile(Secured):
         self.require.refuse_api_keys()
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI: what the user must be."""
-        return self.require.documented()
+        """What its routes say in OpenAPI: what the user must be, and that the account may be out of reach."""
+        own = self.require.documented()
+        return replace(own, refusals=(*own.refusals, *_OUT_OF_REACH))
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """The account, for FastAPI to give to the endpoint."""
@@ -79,9 +88,9 @@ class ProfileOf(Secured, Generic[M]):
         self.require.refuse_api_keys()
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI: what the user must be."""
+        """What its routes say in OpenAPI: what the user must be, and that the account may be out of reach."""
         own = self.require.documented()
-        return replace(own, refusals=(*own.refusals, ("profile_metadata_invalid", {})))
+        return replace(own, refusals=(*own.refusals, *_OUT_OF_REACH, ("profile_metadata_invalid", {})))
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Profile[M]:
         """The account, for FastAPI to give to the endpoint."""

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from fastapi_stackauth.credentials import Credential, read_credential
 from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
 from fastapi_stackauth.events import CREDENTIALS_REFUSED
-from fastapi_stackauth.installed import RESOLUTIONS_KEY, UNRESOLVED_KEY, InstalledStack
+from fastapi_stackauth.installed import REFUSED_KEY, RESOLUTIONS_KEY, InstalledStack, asked
 from fastapi_stackauth.models import User
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
@@ -59,11 +59,14 @@ async def resolve(
     if (resolution := known.get(stack)) is None:
         resolution = Resolution(stack)
         try:
-            await _resolve(connection, resolution, override)
+            if override is not None:
+                resolution.user = await _call_override(override, connection)
+            elif (credential := _read(connection, stack)) is not None:
+                await _authenticate(connection, resolution, credential)
         except AuthError as refusal:
             resolution.refusal = refusal
         except StackAuthError:
-            state[UNRESOLVED_KEY] = stack  # for whoever answers it
+            state[REFUSED_KEY] = stack  # as `asked` does, which would cost on every request
             raise
         known[stack] = resolution
     state["credential"] = resolution.credential
@@ -83,19 +86,11 @@ async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key
     if stack not in known:
         resolution = Resolution(stack)
         resolution.by_api_key = True
-        resolution.user = await stack.api_keys.user(key)
-        await stack.revocations.check(resolution.user)
+        with asked(connection, stack):
+            resolution.user = await stack.api_keys.user(key)
+            await stack.revocations.check(resolution.user)
         known[stack] = resolution
     return known[stack]
-
-
-async def _resolve(connection: HTTPConnection, resolution: Resolution, override: Callable[..., Any] | None) -> None:
-    if override is not None:
-        resolution.user = await _call_override(override, connection)
-        return
-    credential = _read(connection, resolution.stack)
-    if credential is not None:
-        await _authenticate(connection, resolution, credential)
 
 
 def _read(connection: HTTPConnection, stack: InstalledStack) -> Credential | None:

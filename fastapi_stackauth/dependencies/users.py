@@ -18,7 +18,7 @@ from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import STATE_KEY, InstalledStack, stack_of
+from fastapi_stackauth.installed import InstalledStack, asked, default_stack, stack_of
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
@@ -39,10 +39,17 @@ class _Demand(Secured):
     stack: Any = field(default=None, repr=False)
 
     async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
-        """Who is calling, before any demand is checked."""
+        """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
         refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        return await resolve(connection, stack, _override(connection, stack))
+        override = _override(connection, stack)
+        if override is None and (key := self._api_key(connection)) is not None:
+            return await resolve_api_key(connection, stack, key)
+        return await resolve(connection, stack, override)
+
+    def _api_key(self, _connection: HTTPConnection) -> str | None:
+        """The API key to go by, where one is allowed."""
+        return None
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: who is refused for what they are."""
@@ -144,16 +151,8 @@ class Require(_Demand):
             api_key=self.allow_api_key,
         )
 
-    async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
-        """Who is calling, be it with an API key where that is allowed."""
-        if not self.allow_api_key:
-            return await super().resolution(connection, scopes)
-        refuse_scopes(scopes)
-        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        key = None if _override(connection, stack) else read_api_key(connection)
-        if key is None:
-            return await super().resolution(connection, scopes)
-        return await resolve_api_key(connection, stack, key)
+    def _api_key(self, connection: HTTPConnection) -> str | None:
+        return read_api_key(connection) if self.allow_api_key else None
 
     def refuse_api_keys(self) -> None:
         """Say that what is built on this cannot do with an API key.
@@ -241,7 +240,8 @@ class ApiKeyUser(_Demand):
         """The user, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
+        with asked(connection, stack):
+            user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is refused
         if refusal := self._kind_refusal(user):
             raise refusal
@@ -261,7 +261,7 @@ def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa
     if not app.dependency_overrides:
         return None
     override = app.dependency_overrides.get(current_user_of(stack))
-    if override is None and getattr(app.state, STATE_KEY, None) is stack:
+    if override is None and default_stack(app) is stack:
         override = app.dependency_overrides.get(current_user)
     return override
 

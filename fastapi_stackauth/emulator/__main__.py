@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -19,12 +20,16 @@ from .serving import PortTaken, bind, serve
 PROGRAM = "python -m fastapi_stackauth.emulator"
 
 
+ENV_MARK = "# Written by the emulator, for development: written anew at each start."
+
+
 def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the command line's parser; `program` is what the user typed to get here."""
     parser = argparse.ArgumentParser(
         prog=program,
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
+        epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
@@ -40,6 +45,9 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--webhook-url", help="address that is told what happens, signed as the vendor signs (default: nobody is told)"
+    )
+    parser.add_argument(
+        "--env-file", type=Path, help="file to write the lines for the app's environment into, for `uvicorn --env-file`"
     )
     parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
@@ -57,6 +65,8 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         data=options.data,
         rotate_keys=options.rotate_keys,
         webhook_url=options.webhook_url,
+        publishable_client_key=os.environ.get("EMULATOR_PUBLISHABLE_CLIENT_KEY") or None,
+        secret_server_key=os.environ.get("EMULATOR_SECRET_SERVER_KEY") or None,
     )
     try:
         emulator.seed(seed)
@@ -64,6 +74,19 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         emulator.close()
         raise
     return emulator
+
+
+def write_environment(path: Path, emulator: Emulator) -> None:
+    """Write the app's environment into a file that nobody else reads; one that this did not write stays as it is.
+
+    Raises:
+        OSError: it cannot be written, or somebody else's file is there.
+    """
+    if path.exists() and not path.read_text("utf-8").startswith(ENV_MARK):
+        raise FileExistsError(f"{path} is there already, and not written by the emulator: choose another --env-file")
+    lines = [ENV_MARK, *(f"{name}={value}" for name, value in emulator.environment().items())]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def greeting(emulator: Emulator, address: str) -> str:
@@ -90,6 +113,8 @@ def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
         try:
             listener = stack.enter_context(bind(options.host, options.port))
             emulator = stack.enter_context(contextlib.closing(started(options, listener.getsockname()[1])))
+            if options.env_file:
+                write_environment(options.env_file, emulator)
         except (PortTaken, ValueError, OSError, sqlite3.Error) as error:
             print(f"emulator: {error}", file=sys.stderr)
             return 1

@@ -39,9 +39,11 @@ class Emulator:
         chance: randomness; the system's by default.
         token_lifetime: seconds until an access token expires.
         webhook_url: where the default project's webhooks go; nowhere when None.
+        publishable_client_key: the default project's `pck_` key; else the one in the data file, else drawn.
+        secret_server_key: its `ssk_` key, likewise.
 
     Raises:
-        ValueError: a setting is unknown, or the data file comes from another version.
+        ValueError: a setting is unknown, a key has the wrong form, or the data file comes from another version.
     """
 
     def __init__(
@@ -56,17 +58,20 @@ class Emulator:
         chance: Chance | None = None,
         token_lifetime: int = LIFETIME_SECONDS,
         webhook_url: str | None = None,
+        publishable_client_key: str | None = None,
+        secret_server_key: str | None = None,
     ) -> None:
+        keys = {"publishable_client_key": publishable_client_key, "secret_server_key": secret_server_key}
         self.server = Server(public_url, data, clock, chance, token_lifetime)
         if rotate_keys:
             self.server.store.projects.rotate_keys()
-        self.project_id = self._open_project(project_id, config or {})
+        self.project_id = self._open_project(project_id, config or {}, keys)
         self._config = self.project.config
         if webhook_url is not None:
             self.server.webhooks.point(self.project_id, webhook_url)
         self.app: FastAPI = create_app(self.server, self.project_id)
 
-    def _open_project(self, project_id: str | None, config: Mapping[str, Any]) -> str:
+    def _open_project(self, project_id: str | None, config: Mapping[str, Any], keys: Mapping[str, str | None]) -> str:
         projects = self.store.projects
         with self.store.transaction():
             wanted = project_id or projects.default_id()
@@ -75,6 +80,7 @@ class Emulator:
                 project = projects.create({**FRIENDLY, **config}, id=wanted)
             elif config:
                 project = projects.configure(project, config)
+            project = projects.rekey(project, keys)
             projects.make_default(project.id)
         return project.id
 

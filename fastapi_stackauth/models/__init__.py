@@ -63,6 +63,7 @@ from fastapi_stackauth.models.tokens import (
     SignIn,
     TokenPair,
     expiry_of,
+    lifetime_of,
 )
 from fastapi_stackauth.models.user import User
 
@@ -127,4 +128,5 @@ __all__ = [
     "UserApiKey",
     "expiry_of",
     "freeze",
+    "lifetime_of",
 ]

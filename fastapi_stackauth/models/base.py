@@ -43,11 +43,14 @@ class FrozenDict(dict[str, Any]):
 
 
 _NESTED = (dict, list, tuple)
+_FLAT = frozenset((str, int, float, bool, type(None)))
 
 
 def freeze(value: object) -> Any:  # noqa: ANN401 - as JSON is: a value of any of its types
     """A JSON value whose objects are `FrozenDict` and whose arrays are tuples, all the way down."""
     if isinstance(value, dict):
+        if _FLAT.issuperset(map(type, value.values())):  # as the claims of nearly every token
+            return FrozenDict(value)
         return FrozenDict({key: freeze(item) if isinstance(item, _NESTED) else item for key, item in value.items()})
     if isinstance(value, list | tuple):
         return tuple([freeze(item) for item in value])

@@ -6,20 +6,38 @@ When an access token ends is read from the token itself: OAuth's `expires_in` is
 import base64
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import Field
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequest
 
+_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError, RecursionError)
+
 
 def expiry_of(access_token: str) -> datetime | None:
     """When a token says it expires (RFC 7519 §4.1.4), unverified; None where it cannot be read."""
     try:
-        payload = access_token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return datetime.fromtimestamp(claims["exp"], UTC)
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        return datetime.fromtimestamp(_claims_of(access_token)["exp"], UTC)
+    except _UNREADABLE:
         return None
+
+
+def lifetime_of(access_token: str) -> float | None:
+    """Seconds from a token's issue to its expiry, unverified; None where it does not tell both.
+
+    It is how long a token that was just given serves, whatever this host's clock says.
+    """
+    try:
+        claims = _claims_of(access_token)
+        return float(claims["exp"] - claims["iat"])
+    except _UNREADABLE:
+        return None
+
+
+def _claims_of(access_token: str) -> Any:  # noqa: ANN401 - whatever stands there
+    payload = access_token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
 class AccessToken(ApiModel):

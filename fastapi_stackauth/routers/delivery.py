@@ -1,6 +1,5 @@
 """How tokens reach the caller after a sign-in: in cookies, or in the body."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -109,15 +108,18 @@ def signing_in(request: Request, stack: InstalledStack, method: str) -> Iterator
 
 
 def seconds_left(access_token: str) -> int:
-    """Seconds until a token that the auth server has just given expires, by its own `exp` (contract/tokens.md §3).
+    """Seconds that a token which the auth server has just given lives, by its own `iat` and `exp` (tokens.md §3).
+
+    This host's clock has no part in it: it may be wrong.
 
     Raises:
         UnexpectedAnswer: where the server gave something that is no token.
     """
-    expires_at = claims_of(access_token).get("exp")
-    if not isinstance(expires_at, int):
+    claims = claims_of(access_token)
+    issued_at, expires_at = claims.get("iat"), claims.get("exp")
+    if not isinstance(issued_at, int) or not isinstance(expires_at, int):
         raise UnexpectedAnswer
-    return max(0, int(expires_at - time.time()))
+    return max(0, expires_at - issued_at)
 
 
 def claims_of(access_token: str) -> Mapping[str, Any]:

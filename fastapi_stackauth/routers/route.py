@@ -15,10 +15,13 @@ from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
+    ClockSkew,
     ConfigurationError,
+    RateLimited,
     RedirectUrlNotAllowed,
     RequestInvalid,
     StackAuthError,
+    UnexpectedAnswer,
     VerificationUnavailable,
 )
 from fastapi_stackauth.handlers import log_answer
@@ -192,8 +195,11 @@ def meaning_of(error: StackAuthError) -> StackAuthError:
 
 _EVERYWHERE: tuple[StackAuthError, ...] = (
     AuthServerMisconfigured(),
+    UnexpectedAnswer(),
     AuthServerUnavailable(),
+    RateLimited(),
     VerificationUnavailable(),
+    ClockSkew(),
 )
 _DESCRIPTIONS = {
     400: "Refused, for the reason that `code` names.",
@@ -203,7 +209,7 @@ _DESCRIPTIONS = {
     409: "This contradicts what is there already.",
     422: "The request does not have the expected form.",
     429: "Too many attempts.",
-    502: "The auth server does not accept this app's configuration.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
     503: "The auth server cannot be reached right now.",
 }
 

@@ -6,7 +6,6 @@ ES256 is pinned and keys are never taken from the token (RFC 8725 §3.1, §3.10)
 Checks stand in named lists, in their order: the verifier stops at the first that fails, `explain` runs them all.
 """
 
-import base64
 import binascii
 import json
 import math
@@ -115,11 +114,15 @@ HEADER_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any]], None]], ...] = (
 """What a header must be, in order."""
 
 
+_FROM_URL, _TO_URL = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")  # RFC 4648 §5
+
+
 def _decode(segment: str) -> bytes:
     """Canonical unpadded base64url only: one token, one spelling (RFC 7515 §2)."""
     try:
-        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-        canonical = base64.urlsafe_b64encode(raw).rstrip(b"=") == segment.encode("ascii")
+        text = segment.encode("ascii")
+        raw = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
+        canonical = binascii.b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=") == text
     except (binascii.Error, ValueError):
         canonical = False
     if not canonical:
@@ -131,7 +134,7 @@ def _json_object(raw: bytes, part: str) -> dict[str, Any]:
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
         _check_depth(raw, value)
-        if b"\\u" in raw:
+        if b"\\ud" in raw or b"\\uD" in raw:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could not be answered later
     except (ValueError, RecursionError):
         value = None

@@ -109,7 +109,7 @@ class KeyStore:
 
     def is_current(self, key: VerificationKey) -> bool:
         """Whether what this key verified still stands: it is in the present set, and no newer one need be awaited."""
-        return self._keys.get(key.key_id) is key and self._settled()
+        return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._settled())
 
     async def find(self, key_id: str) -> VerificationKey:
         """The key of this id.

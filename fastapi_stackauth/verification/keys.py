@@ -26,7 +26,12 @@ class VerificationKey:
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Whether the signature is right (ECDSA on P-256 with SHA-256, raw r and s)."""
-        return len(signature) == _SIGNATURE and any(_verifies(key, signing_input, signature) for key in self._keys)
+        if len(signature) != _SIGNATURE:
+            return False
+        for key in self._keys:  # noqa: SIM110 - nearly always one, for which a generator is not worth its making
+            if _verifies(key, signing_input, signature):
+                return True
+        return False
 
 
 def _verifies(key: CryptographyECKey, signing_input: bytes, signature: bytes) -> bool:

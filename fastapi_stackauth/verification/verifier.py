@@ -115,9 +115,9 @@ class Verifier:
             AuthServerMisconfigured: the auth server refuses this app.
             ConfigurationError: no project id is set.
         """
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        digest = _digest(token)
         try:
-            user = await self._identified(token, digest)
+            user = self._recall(digest) or await self._check(token, digest)
             await self.revocations.check(user)
         except AuthError as refusal:
             self._refusals[refusal.code] += 1
@@ -132,14 +132,8 @@ class Verifier:
         Raises:
             As `verify` does.
         """
-        return await self._identified(token, hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
-
-    async def _identified(self, token: str, digest: bytes) -> User:
-        if (user := self._recall(digest)) is not None:
-            self._hits.add()
-            return user
-        self._misses += 1
-        return await self._check(token, digest)
+        digest = _digest(token)
+        return self._recall(digest) or await self._check(token, digest)
 
     def seconds_left(self, user: User) -> float:
         """Seconds until this user's token is refused for its age; infinite for a user that no token made."""
@@ -169,19 +163,23 @@ class Verifier:
         known = self._cache.get(digest)
         if known is None or self._clock() >= known.until or not self.keys.is_current(known.key):
             return None
-        with contextlib.suppress(KeyError):  # another thread may just have dropped it; what was checked still holds
+        self._hits.add()
+        try:  # noqa: SIM105 - on every request, and `suppress` takes longer than all the rest of this
             self._cache.move_to_end(digest)
+        except KeyError:  # another thread may just have dropped it; what was checked still holds
+            pass
         return known.user
 
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         self._cache[digest] = verified
-        with contextlib.suppress(KeyError):  # another thread may be making room as well
-            while len(self._cache) > self._settings.token_cache_size:
+        while len(self._cache) > self._settings.token_cache_size:
+            with contextlib.suppress(KeyError):  # another thread may be making room as well
                 self._cache.popitem(last=False)
 
     # --- form, signature, binding, time ---
 
     async def _check(self, token: str, digest: bytes) -> User:
+        self._misses += 1
         unverified = parse_token(token)
         try:
             key = await self.keys.find(unverified.key_id)
@@ -216,3 +214,7 @@ class Verifier:
     async def _whose(self, token: str) -> str:
         profile = await self._client.as_user(token).users.me(attempts=1)
         return profile.id
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

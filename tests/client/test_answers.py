@@ -12,6 +12,7 @@ from fastapi_stackauth.errors import (
     MfaRequired,
     OAuthRefused,
     RateLimited,
+    SessionGone,
     UnexpectedAnswer,
     UserGone,
 )
@@ -184,3 +185,35 @@ def test_no_error_shows_what_the_answer_says(shape: str):
     assert SECRET not in f"{found} {found!r} {found.args} {found.message} {found.code} {found.request_id}"
     if isinstance(found, MfaRequired):
         assert found.attempt_code == SECRET  # it is there for who asks for it
+
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "date"),
+    [
+        ({"date": DATE}, 784_111_777.0),
+        ({"date": DATE, "age": "30"}, None),
+        ({}, None),
+        ({"date": ""}, None),
+        ({"date": "yesterday"}, None),
+        ({"date": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
+    ],
+)
+def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: dict[str, str], date: float | None):
+    assert Answer.of(200, headers, b"").date == date
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
+def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
+    """A 401 of a gateway's page must sign nobody out."""
+    found = error_of(Answer.of(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
+    assert isinstance(found, UnexpectedAnswer)
+    assert (found.status_code, found.code) == (502, "auth_server_unexpected_answer")
+
+
+def test_a_code_counts_whatever_the_body_is():
+    headers = {"content-type": "text/html", "x-stack-known-error": "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"}
+    assert isinstance(error_of(Answer.of(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionGone)

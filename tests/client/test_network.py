@@ -1,7 +1,9 @@
 """What real connections do: drip, break off, lead elsewhere, lie about TLS. No call hangs, none leaks."""
 
 import asyncio
+import contextlib
 import datetime
+import gc
 import gzip
 import socket
 import ssl
@@ -301,3 +303,30 @@ async def test_what_is_no_json_is_refused_before_it_is_sent(body: object):
     client = StackAuthClient(Settings(project_id="p", base_url="http://auth.test"))
     with pytest.raises(SchemaError):
         await client.request("POST", "/x", model=ApiModel, json=body)
+
+
+@pytest.mark.parametrize("call", [READ, Call("GET", "/x", attempts=1, timeout=0.4)])
+async def test_a_tls_handshake_that_hangs_leaves_no_connection_behind(call: Call):
+    """Neither in the first attempt nor in a later one, nor where a call has less time than others."""
+    met: list[asyncio.StreamReader] = []
+
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        met.append(reader)
+        await asyncio.Event().wait()
+
+    gc.collect()
+    gc.disable()  # it would close what was left behind, sooner or later
+    try:
+        async with listening(hang, at_once=True) as address:
+            http = Http(address.replace("http:", "https:"), 0.8, jitter=lambda: 0.0)
+            with pytest.raises(AuthServerTimeout):
+                await http.send(call)
+            async with asyncio.timeout(10):
+                for reader in met:
+                    with contextlib.suppress(ConnectionError):
+                        while await reader.read(1000):
+                            pass
+            await http.aclose()
+        assert met
+    finally:
+        gc.enable()

@@ -24,6 +24,7 @@ from fastapi_stackauth import (
     api_key_team,
     api_key_user,
 )
+from fastapi_stackauth.api_keys import OwnerKind
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
 from tests.dependencies.test_authorization import Company
@@ -190,6 +191,25 @@ async def test_an_answer_is_remembered_good_or_bad_and_many_askers_share_one_cal
     company.server.clock.advance(11)
     await ask(company, "/robots", key)
     assert company.network.count("/user-api-keys/check") == 3
+
+
+async def test_an_answer_that_was_under_way_when_its_owner_changed_is_not_remembered(company: Company):
+    owner_id, loads = company.boss.user_id, 0
+    _, key = await user_key(company)
+    keys = company.stack.api_keys
+    load = keys._load
+
+    async def changed_meanwhile(kind: OwnerKind, found: str) -> User | Team | None:
+        nonlocal loads
+        loads += 1
+        owner = await load(kind, found)
+        keys.forget(owner_id)
+        return owner
+
+    keys._load = changed_meanwhile  # type: ignore[method-assign, assignment]  # a change that comes at the worst moment
+    for _ in range(2):
+        assert (await ask(company, "/robots", key)).json() == owner_id
+    assert loads == 2
 
 
 async def test_too_many_keys_at_once_are_503_and_the_auth_server_sees_few(server: Emulator):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -60,6 +61,35 @@ def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> 
         assert emulator.lines[1] == f"Look inside: {emulator.environment['STACK_API_URL']}"
         assert emulator.request("GET", "/projects/current").status_code == 200
         assert emulator.stop(number) == (0, "")
+
+
+KEYS = {"PUBLISHABLE_CLIENT_KEY": "pck_" + "a" * 20, "SECRET_SERVER_KEY": "ssk_" + "b" * 20}
+
+
+def test_keys_from_the_environment_are_the_projects_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = str(tmp_path / "data.sqlite3")
+    with running("--data", data) as emulator:
+        drawn = emulator.environment
+    for name, key in KEYS.items():
+        monkeypatch.setenv(f"EMULATOR_{name}", key)
+    with running("--data", data) as emulator:
+        assert {name: emulator.environment[f"STACK_{name}"] for name in KEYS} == KEYS
+        keys = {"x-stack-access-type": "server", "x-stack-secret-server-key": KEYS["SECRET_SERVER_KEY"]}
+        assert emulator.request("GET", "/users", **keys).status_code == 200
+        keys["x-stack-secret-server-key"] = drawn["STACK_SECRET_SERVER_KEY"]
+        assert emulator.request("GET", "/users", **keys).status_code == 401
+    for name in KEYS:
+        monkeypatch.delenv(f"EMULATOR_{name}")
+    with running("--data", data) as emulator:
+        assert emulator.environment["STACK_SECRET_SERVER_KEY"] == KEYS["SECRET_SERVER_KEY"], "kept in the data file"
+
+
+def test_a_key_of_the_wrong_form_gives_one_line_that_does_not_repeat_it() -> None:
+    environment = {**os.environ, "EMULATOR_SECRET_SERVER_KEY": "hunter2hunter2hunter2"}
+    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert "secret_server_key" in run.stderr
+    assert "hunter2" not in run.stderr
 
 
 def test_a_taken_port_gives_one_line() -> None:
@@ -134,3 +164,19 @@ def test_a_data_file_outlives_the_process_and_new_keys_refuse_old_tokens(tmp_pat
             ]
         }
         assert emulator.request("GET", "/users/me", **new).status_code == 200
+
+
+def test_the_environment_file_is_written_anew_for_its_owner_alone_and_replaces_nobody_elses(tmp_path: Path) -> None:
+    path = tmp_path / "dev.env"
+    for _ in range(2):
+        with running("--env-file", str(path)) as emulator:
+            lines = path.read_text("utf-8").splitlines()
+            assert lines[0].startswith("#")
+            assert dict(line.split("=", 1) for line in lines[1:]) == emulator.environment
+            assert path.stat().st_mode & 0o077 == 0
+    path.write_text("SECRET=mine\n")
+    refused = subprocess.run([*COMMAND, "--env-file", str(path)], check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "not written by the emulator" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert path.read_text("utf-8") == "SECRET=mine\n"

@@ -59,6 +59,7 @@ def check(answer: RawAnswer, *, up: bool) -> None:
 @given(headers=HEADERS, query=st.binary(max_size=40), path=st.sampled_from(["/me", "/hello"]))
 @example(headers=[(b"accept", b"text/html")], query=b"\xff", path="/me")
 @example(headers=[(b"accept", b"text/html"), (b"host", b"[")], query=b"", path="/me")
+@example(headers=[(b"cookie", b"stackauth-access=a.b.c; stackauth-refresh=..")], query=b"", path="/me")
 def test_no_bytes_in_any_header_make_a_5xx_or_an_exception(headers: Headers, query: bytes, path: str):
     async def go() -> None:
         world, app = everything_on()

@@ -180,6 +180,7 @@ FLOW_FACTS = st.fixed_dictionaries(
         "return_to": RETURN_TO,
     },
 )
+FORGED = {"state": "s", "verifier": "v", "provider": "p", "kind": "authenticate", "return_to": "https://evil.example/"}
 CLAIMED_HOSTS = st.lists(
     st.tuples(
         st.sampled_from(["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-forwarded-prefix"]),
@@ -195,12 +196,14 @@ QUERIES = st.dictionaries(
 
 @given(FLOW_FACTS, QUERIES, st.booleans(), CLAIMED_HOSTS)
 @example({"state": "\ud800", "verifier": "v", "provider": "p", "kind": "link", "return_to": ""}, {}, False, [])
+@example({**FORGED, "kind": "link"}, {}, True, [])
+@example(FORGED, {"error": "access_denied"}, False, [])
 def test_no_return_from_a_provider_leads_off_this_site(facts: Any, query: Any, right_state: bool, hosts: Any):
     """Not even where the browser's own cookie was forged."""
     house().server.answer = real_server
     state = facts.get("state", "").encode("utf-8", "replace")
     flow = base64.urlsafe_b64encode(sha256(state).digest()).rstrip(b"=").decode()
-    query = {**query, "code": "c", "state": state} if right_state else query
+    query = {**query, "code": "c", "state": state.decode()} if right_state else query
     headers = [*hosts, flow_cookie(f"oauth-{flow}", facts)]
     check(house().call("GET", f"/auth/oauth/callback/{flow}", params=query, headers=headers), sent_away=False)
 
@@ -208,7 +211,7 @@ def test_no_return_from_a_provider_leads_off_this_site(facts: Any, query: Any, r
 @given(RETURN_TO, CLAIMED_HOSTS)
 def test_no_return_to_and_no_claimed_host_changes_where_a_browser_is_sent(return_to: str, hosts: Any):
     house().server.answer = real_server
-    query = {"return_to": return_to.encode("utf-8", "replace")}
+    query = {"return_to": return_to.encode("utf-8", "replace").decode()}
     answer = house().call("GET", "/auth/oauth/github/authorize", params=query, headers=hosts)
     check(answer, sent_away=True)
     assert "evil" not in answer.headers.get("location", "")

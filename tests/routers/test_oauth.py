@@ -603,3 +603,12 @@ def test_the_address_for_a_browser_holds_no_token():
     query = parse_qs(urlsplit(address).query)
     assert (query["client_id"], query["client_secret"]) == (["p"], ["__stack_public_client__"])
     assert "payload" not in address
+
+
+def test_a_browser_is_sent_to_the_servers_public_address():
+    from fastapi_stackauth import Settings
+
+    settings = Settings(project_id="p", base_url="http://auth:8102", issuers=["https://auth.example.com"])
+    oauth = StackAuthClient(settings).oauth
+    address = oauth.authorize_url("github", redirect_uri="https://a.example/", state="s", code_challenge="c")
+    assert address.startswith("https://auth.example.com/api/v1/auth/oauth/authorize/github?")

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.redirects import allowed_redirect
+from fastapi_stackauth.redirects import allowed_redirect, is_loopback
 from fastapi_stackauth.settings import Settings
 from tests.routers.callers import EMAIL, ORIGIN, House, Person, assert_problem, new_stack
 
@@ -77,6 +77,23 @@ def test_places_of_the_app_and_those_that_the_settings_name_are_let_through(addr
 EVIL = ["//evil.example", "/\\evil.example", "https:evil.example", "https://evil.example", "javascript:alert(1)", "",
         " /x", "/x\ny", "/\u2028", "http://localhost:8000@evil.example", quote("//evil.example", safe=""), "relative",
         "/" + "x" * 3000]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://a@127.0.0.1/", "https://127.0.0.1/", "http://127.0.0.1.evil.example/", "http://127.0.0.1@evil.example/",
+     "http://127.0.0.1\\@evil.example/", "http://[::1", "http://localhost:99999/", "ftp://localhost/",
+     "localhost:8000"],
+)  # fmt: skip
+def test_only_a_plain_http_address_of_this_very_machine_is_on_loopback(address: str):
+    assert not is_loopback(address)
+    assert allowed_redirect(address, SETTINGS) is None
+
+
+def test_an_address_is_let_through_in_its_plain_spelling_alone():
+    assert allowed_redirect("https://front.example/x", SETTINGS)
+    assert not allowed_redirect("HTTPS://front.example/x", SETTINGS)
+    assert is_loopback("http://127.0.0.1:7777/back")
 
 
 @pytest.mark.parametrize("return_to", EVIL)

@@ -63,6 +63,8 @@ class FakeAuthServer:
     async def _answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         if path.endswith("/jwks.json"):
             return await self._keys(query)
+        if path.endswith("/current/refresh"):  # it keeps no sessions that could be renewed
+            return _known(401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
         await asyncio.sleep(0)
         if self.me == "hang":
             await asyncio.Event().wait()

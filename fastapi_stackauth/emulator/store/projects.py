@@ -45,6 +45,10 @@ FRIENDLY: Mapping[str, Any] = {
     "oauth_providers": [{"id": name, "type": "standard"} for name in ("google", "github", "microsoft", "spotify")],
 }
 
+KEYS: Mapping[str, re.Pattern[str]] = {
+    "publishable_client_key": re.compile(r"pck_[A-Za-z0-9_-]{16,200}"),
+    "secret_server_key": re.compile(r"ssk_[A-Za-z0-9_-]{16,200}"),
+}
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FLAG = Flag(required=False)
 PROVIDER = Record(fields={"id": Text(form="filled"), "type": Text(required=False, choices=("shared", "standard"))})
@@ -190,6 +194,20 @@ class Projects:
         changed = replace(project, config={**project.config, **checked(changes)})
         self._database.update("projects", project.id, {"config": json.dumps(changed.config)})
         return changed
+
+    def rekey(self, project: Project, keys: Mapping[str, str | None]) -> Project:
+        """Give a project the keys that are not None.
+
+        Raises:
+            ValueError: a key has not the form that is usual for it; the message does not repeat it.
+        """
+        given: dict[str, Any] = {name: key for name, key in keys.items() if key is not None}
+        for name, key in given.items():
+            if not KEYS[name].fullmatch(key):
+                raise ValueError(f"{name} must match {KEYS[name].pattern}")
+        if given:
+            self._database.update("projects", project.id, given)
+        return replace(project, **given)
 
     def rename(self, project: Project, display_name: str) -> Project:
         """Change a project's display name."""

@@ -1,0 +1,82 @@
+"""`make env`: the .env that docker-compose.yml reads, with secrets of its own; an existing one is left alone."""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TARGET = Path(__file__).resolve().parent.parent / ".env"
+
+
+def secret(prefix: str = "") -> str:
+    """256 random bits in hexadecimal: fit for addresses, command lines and environment files as it stands."""
+    return prefix + secrets.token_hex(32)
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    """Each variable and its value; docs/deploy.md explains them."""
+    yield "COMPOSE_PROFILES", "demo"
+    yield "APP_PORT", "8000"
+    yield "APP_URL", "http://localhost:8000"
+    yield "INSECURE_COOKIES", "true"
+    yield "AUTH_PORT", "8102"
+    yield "AUTH_URL", "http://localhost:8102"
+    yield "EMULATOR_PUBLISHABLE_CLIENT_KEY", secret("pck_")
+    yield "EMULATOR_SECRET_SERVER_KEY", secret("ssk_")
+    yield "PROXY_NETWORK", "172.30.57.0/24"
+    yield "REDIS_PASSWORD", secret()
+    yield "NOTES_DATABASE_PASSWORD", secret()
+    yield from real_server()
+
+
+def real_server() -> Iterator[tuple[str, str]]:
+    """What the `real` profile adds. The app uses the server's own project, `internal`, until it gets one."""
+    publishable, server = secret("pck_"), secret("ssk_")
+    yield "PROJECT_ID", "internal"
+    yield "PROJECT_PUBLISHABLE_CLIENT_KEY", publishable
+    yield "PROJECT_SECRET_SERVER_KEY", server
+    yield "DASHBOARD_PORT", "8101"
+    yield "DASHBOARD_URL", "http://localhost:8101"
+    yield "AUTH_ADMIN_EMAIL", "admin@example.com"
+    yield "AUTH_ADMIN_PASSWORD", secret()
+    yield "AUTH_SERVER_SECRET", secrets.token_urlsafe(32)  # the form that the server demands
+    yield "AUTH_DATABASE_PASSWORD", secret()
+    yield "AUTH_INTERNAL_PUBLISHABLE_CLIENT_KEY", publishable
+    yield "AUTH_INTERNAL_SECRET_SERVER_KEY", server
+    yield "AUTH_INTERNAL_SUPER_SECRET_ADMIN_KEY", secret("sak_")
+    yield "AUTH_SKIP_SEED", ""
+    yield "CLICKHOUSE_ADMIN_PASSWORD", secret()
+    yield "CLICKHOUSE_EXTERNAL_PASSWORD", secret()
+    yield "MAIL_PORT", "8025"
+    yield "SMTP_HOST", "mail"
+    yield "SMTP_PORT", "1025"
+    yield "SMTP_USERNAME", "stackauth"
+    yield "SMTP_PASSWORD", secret()
+    yield "SMTP_SENDER", "auth@example.com"
+    yield "FREESTYLE_API_KEY", ""
+
+
+def write(target: Path) -> None:
+    """Write the file, for its owner's eyes alone.
+
+    Raises:
+        FileExistsError: it is there already, and its secrets may be in use.
+    """
+    text = "# Secrets: keep this file to yourself. docs/deploy.md explains each line.\n"
+    text += "".join(f"{name}={value}\n" for name, value in variables())
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def main() -> None:
+    """Write .env, or say why not."""
+    try:
+        write(TARGET)
+    except FileExistsError:
+        sys.exit(f"{TARGET} is there already, and data may depend on its secrets. Remove it yourself to begin anew.")
+    sys.stdout.write(f"Wrote {TARGET}. Now: docker compose up --build\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `make bench` runs: the cost of authentication, ours beside the peers'. Nothing here is part of `make test`."""

@@ -1,0 +1,174 @@
+"""Results as a Markdown table and a chart, in `docs/benchmarks.md` between its marks."""
+
+import json
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import chart
+from tests.benchmarks.driver import BARE, PLAIN, PLAIN_SOCKET
+
+DOCS = Path(__file__).parents[2] / "docs"
+JSON, PAGE, CHART = DOCS / "benchmarks.json", DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
+BEGIN, END = "<!-- results: written by `make bench` -->", "<!-- end of results -->"
+TARGETS = {"token seen before": 1.5, "token never seen": 7.5}
+
+
+def machine() -> dict[str, Any]:
+    """Where and when this was measured, and with what."""
+    names = ("fastapi-stackauth", "fastapi", "starlette", "cryptography", "uvicorn")
+    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpu": cpu[1] if cpu else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in names},
+    }
+
+
+def write(results: dict[str, Any]) -> None:
+    """Keep the results, those of parts that were not measured now as they were, and show all of them in the docs."""
+    before = json.loads(JSON.read_text("utf-8")) if JSON.exists() else {}
+    merged = before | results
+    JSON.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    page = PAGE.read_text("utf-8")
+    head, _, rest = page.partition(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{table(merged)}\n{END}{rest.partition(END)[2]}", "utf-8")
+    if "in_process" in merged:
+        CHART.write_text(_chart(merged), "utf-8")
+
+
+def table(results: dict[str, Any]) -> str:
+    """Everything that was measured, as Markdown."""
+    parts = [_where(results["machine"])]
+    writers = {
+        "in_process": _in_process,
+        "served": _served,
+        "instructions": _instructions,
+        "memory": _memory,
+        "growth": _growth,
+        "imports": _imports,
+    }
+    parts += [writer(results[name]) for name, writer in writers.items() if name in results]
+    return "\n".join(parts)
+
+
+def _where(where: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
+    return (
+        f"Measured on {where['date']}: {where['cpu']}, {where['cores']} cores, {where['system']}, "
+        f"Python {where['python']}, {versions}.\n"
+    )
+
+
+def _shown(results: dict[str, Any]) -> list[dict[str, Any]]:
+    hidden = (PLAIN, PLAIN_SOCKET)
+    order = {"floor": 0, "ours": 1, "peers": 2}
+    shown = [cost for cost in results["contenders"] if cost["name"] not in hidden]
+    return sorted(shown, key=lambda cost: (order[cost["by"]], cost["by"] == "floor" and cost["ratio"]))
+
+
+def _label(cost: dict[str, Any]) -> str:
+    label = f"**ours: {cost['name']}**" if cost["by"] == "ours" else str(cost["name"])
+    return f"{label} ({cost['note']})" if cost["note"] else label
+
+
+def _in_process(results: dict[str, Any]) -> str:
+    lines = [
+        "### One authenticated request, in the process\n",
+        f"Over a plain route; {BARE} = 1; medians of {results['rounds']} rounds of {results['requests']} requests.\n",
+        "| | times the bare dependency | quartiles | µs | target |",
+        "|---|---|---|---|---|",
+    ]
+    for cost in _shown(results):
+        target = TARGETS.get(cost["name"])
+        lines.append(
+            f"| {_label(cost)} | {cost['ratio']:.2f} | {cost['ratio_low']:.2f} to {cost['ratio_high']:.2f} | "
+            f"{cost['microseconds']:.1f} | {_verdict(target, cost['ratio']) if target else ''} |"
+        )
+    return "\n".join([*lines, "", "![The same as a chart](benchmarks.svg)", ""])
+
+
+def _verdict(target: float, value: float, sign: str = "≤") -> str:
+    return f"{sign} {target:g}: {_met(value <= target if sign == '≤' else value >= target)}"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def _served(results: dict[str, Any]) -> str:
+    lines = [
+        "### Served over loopback\n",
+        "| | plain route | protected route | ratio | target | p99, plain | p99, protected |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for workers in (1, 2):
+        seen = results[f"workers_{workers}"]
+        lines.append(
+            f"| {workers} worker{'s' if workers > 1 else ''}, requests a second | {seen['plain_per_second']:.0f} | "
+            f"{seen['protected_per_second']:.0f} | {seen['ratio']:.2f} | {_verdict(0.9, seen['ratio'], '≥')} | "
+            f"{seen['plain_p99_ms']:.1f} ms | {seen['protected_p99_ms']:.1f} ms |"
+        )
+    many, flapping = results["distinct_tokens"], results["flapping"]
+    answers = ", ".join(f"{count} times {status}" for status, count in flapping["statuses"].items() if count)
+    lines += [
+        "",
+        f"- {many['tokens']} distinct tokens in rotation, one worker: {many['per_second']:.0f} requests a second,",
+        f"  {many['ratio']:.2f} of what a single token gets; {many['first_pass_per_second']:.0f} while most are new.",
+        f"- {flapping['connections']} connections while keys rotate and the auth server fails every other half second:",
+        f"  {flapping['requests']} requests in {flapping['seconds']:.0f} s, {answers};",
+        f"  {flapping['socket_errors']} socket errors.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _instructions(results: dict[str, Any]) -> str:
+    lines = [
+        "### Instructions\n",
+        "By Valgrind's count, over a plain route.\n",
+        "| | instructions | ratio |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {row['instructions']:.0f} | {row['ratio']:.2f} |" for name, row in results.items()]
+    return "\n".join([*lines, ""])
+
+
+def _memory(results: dict[str, Any]) -> str:
+    return (
+        "### Memory\n\n"
+        f"The cache of verified tokens at its default size ({results['cache_size']}) takes {results['full_mb']:.1f} MB "
+        f"(resident; {results['kilobytes_per_token']:.1f} kB a token), and {results['after_mb']:.1f} MB after "
+        f"{results['tokens']} distinct tokens have passed. Target: at most 40 MB; {_met(results['after_mb'] <= 40)}.\n"
+    )
+
+
+def _growth(results: dict[str, Any]) -> str:
+    return (
+        "### Users known\n\n"
+        f"A request with a token seen before takes {results['few_microseconds']:.1f} µs with {results['few']} users "
+        f"known and as many sessions revoked, and {results['many_microseconds']:.1f} µs with {results['many']}: "
+        f"{results['ratio']:.2f} times as long.\n"
+    )
+
+
+def _imports(results: dict[str, Any]) -> str:
+    return (
+        "### Import\n\n"
+        f"`import fastapi_stackauth` takes {results['package_ms']:.0f} ms of processor time over its dependencies, "
+        f"which take {results['dependencies_ms']:.0f} ms. Target: at most 60 ms; {_met(results['package_ms'] <= 60)}.\n"
+    )
+
+
+def _chart(results: dict[str, Any]) -> str:
+    where = results["machine"]
+    subtitle = f"Times a bare dependency, logarithmic; less is better. {where['date']}, {where['cpu']}"
+    costs = [cost | {"name": _label(cost).replace("*", "")} for cost in _shown(results["in_process"])]
+    return chart.draw(costs, "What authentication adds to one request", subtitle)

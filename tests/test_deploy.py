@@ -1,0 +1,206 @@
+"""What docker-compose.yml describes, started by hand: three workers behind nginx, with Redis and PostgreSQL; the demo.
+
+The commands, the environment and the proxy's configuration are read from the files that a user runs.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+from fastapi_stackauth import StackAuth
+from tests.apps import make_app
+from tests.install_tools import SERVERS, server_program
+from tests.support.compose import PROXY
+from tests.support.deployment import Deployment
+
+# What these tests take for granted of the example app.
+PROTECTED = "/api/me"
+READY = "/health/ready"
+NOTES = "/notes"
+LIVE = "/notes/live"
+COOKIES = "/auth"
+BODY = "/api/auth"
+
+WORKERS = ("app-1", "app-2", "app-3")
+ADDRESS_LIMIT = 8
+WITHIN = 15.0  # a limit for waiting, and no measure
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def scale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The `scale` profile."""
+    if sys.platform != "linux":
+        pytest.skip("visitors of several addresses on loopback: Linux alone has 127.0.0.0/8 at hand")
+    if missing := [name for name in SERVERS if not server_program(name)]:
+        pytest.skip(f"no {', '.join(missing)}: run `python tests/install_tools.py` as root on Debian, or install them")
+    with Deployment(
+        "scale", tmp_path_factory.mktemp("scale"), STACK_RATE_LIMIT_ADDRESS=f"{ADDRESS_LIMIT}/minute"
+    ) as up:
+        yield up
+
+
+def visitor(url: str, address: str = "127.0.0.1", **headers: str) -> httpx.Client:
+    """A browser on an address of its own."""
+    return httpx.Client(
+        base_url=url,
+        headers={"sec-fetch-site": "same-origin", **headers},
+        transport=httpx.HTTPTransport(local_address=address),
+        timeout=30,
+    )
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def tokens(client: httpx.Client, email: str) -> dict[str, str]:
+    answer = client.post(f"{BODY}/password/sign-up", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def bearer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {tokens['access_token']}"}
+
+
+# --- three workers behind a proxy ---
+
+
+def test_who_signs_in_through_the_proxy_is_known_to_every_worker(scale: Deployment):
+    with visitor(scale.url, "127.0.0.2") as browser:
+        signed_up = browser.post(f"{COOKIES}/password/sign-up", json={"email": "a@example.com", "password": PASSWORD})
+        assert signed_up.status_code == 200, signed_up.text
+        for worker in WORKERS:
+            assert browser.get(scale.worker(worker) + PROTECTED).json()["id"] == signed_up.json()["user_id"]
+
+
+def test_the_proxy_spreads_requests_over_all_workers(scale: Deployment):
+    with visitor(scale.url) as browser:
+        for _ in range(6):
+            assert browser.get(READY).json()["redis"] == "connected"
+    ports = {scale.port(worker) for worker in WORKERS}
+    served = re.compile(rf'"GET {READY}" 200 .*:(\d+)$', re.MULTILINE)
+    eventually(lambda: {int(port) for port in served.findall(scale.log("proxy"))} == ports)
+
+
+def test_who_signs_out_at_one_worker_is_signed_out_at_all(scale: Deployment):
+    with visitor(scale.url, "127.0.0.3") as client:
+        mine = tokens(client, "b@example.com")
+        for worker in WORKERS:
+            assert client.get(scale.worker(worker) + PROTECTED, headers=bearer(mine)).status_code == 200
+        ended = client.post(
+            f"{scale.worker('app-1')}{BODY}/sign-out",
+            json={"refresh_token": mine["refresh_token"]},
+            headers=bearer(mine),
+        )
+        assert ended.status_code == 204
+
+        def refused(worker: str) -> bool:
+            answer = client.get(scale.worker(worker) + PROTECTED, headers=bearer(mine))
+            return (answer.status_code, answer.json().get("code")) == (401, "session_revoked")
+
+        eventually(lambda: all(map(refused, WORKERS)))
+
+
+def test_a_killed_worker_is_not_missed(scale: Deployment):
+    with visitor(scale.url, "127.0.0.4") as client:
+        mine = tokens(client, "c@example.com")
+        scale.kill("app-2")
+        try:
+            for number in range(12):
+                assert client.get(PROTECTED, headers=bearer(mine)).status_code == 200
+                body = {"email": f"c{number}@example.com", "password": "short"}
+                if number < ADDRESS_LIMIT - 1:
+                    assert client.post(f"{BODY}/password/sign-up", json=body).status_code in (400, 422)
+            assert client.get(READY).status_code == 200
+        finally:
+            scale.start("app-2")
+            scale.await_health("app-2")
+
+
+def test_attempts_are_counted_for_the_visitors_address_by_all_workers_together(scale: Deployment):
+    def forgot(client: httpx.Client, number: int, **headers: str) -> int:
+        body = {"email": f"nobody-{number}@example.com"}
+        return client.post(f"{COOKIES}/password/forgot", json=body, headers=headers).status_code
+
+    with visitor(scale.url, "127.0.0.5") as eager, visitor(scale.url, "127.0.0.6") as other:
+        assert [forgot(eager, number) for number in range(ADDRESS_LIMIT)] == [204] * ADDRESS_LIMIT
+        assert [forgot(eager, 100 + number) for number in range(len(WORKERS))] == [429] * len(WORKERS)
+        assert forgot(other, 200) == 204, "somebody else, though the proxy is the same"
+        assert forgot(eager, 300, **{"x-forwarded-for": "203.0.113.9"}) == 429, "nobody chooses their address"
+
+
+def moved_to(client: httpx.Client, **headers: str) -> str:
+    """Where the app says that this page is, to who asks with a slash too many: it takes scheme and host to tell."""
+    return client.get(f"{COOKIES}/methods/", headers=headers).headers["location"]
+
+
+def test_workers_learn_the_public_address_from_the_proxy_and_from_nobody_else(scale: Deployment):
+    proto = {"x-forwarded-proto": "https", "x-forwarded-host": "evil.example"}
+    with visitor(scale.url) as client:
+        assert moved_to(client) == f"{scale.url}{COOKIES}/methods"
+        assert moved_to(client, **proto) == f"{scale.url}{COOKIES}/methods", "a visitor's word does not count"
+    inside = scale.worker("app-1")
+    with visitor(inside, PROXY) as proxy, visitor(inside, "127.0.0.7") as stranger:
+        assert moved_to(proxy, **proto) == f"{inside.replace('http:', 'https:')}{COOKIES}/methods"
+        assert moved_to(stranger, **proto) == f"{inside}{COOKIES}/methods"
+
+
+def test_the_proxys_log_holds_no_code_of_a_mail_and_the_workers_keep_none(scale: Deployment):
+    with visitor(scale.url) as client:
+        client.get(f"{COOKIES}/magic-link/callback?code=hunter2hunter2")
+    eventually(lambda: "/magic-link/callback" in scale.log("proxy"))
+    assert not [name for name in scale.processes if "hunter2" in scale.log(name)]
+
+
+def test_a_body_that_is_too_large_ends_at_the_proxy(scale: Deployment):
+    with visitor(scale.url) as client:
+        answer = client.post(f"{BODY}/password/sign-in", content=b"x" * 1_100_000)
+    assert answer.status_code == 413
+    assert "nginx/" not in answer.text + answer.headers["server"], "no version"
+
+
+def test_a_note_written_at_one_worker_is_in_postgresql_and_shown_live_by_the_others(scale: Deployment):
+    with visitor(scale.url, "127.0.0.8") as browser:
+        browser.post(f"{COOKIES}/password/sign-up", json={"email": "d@example.com", "password": PASSWORD})
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        address = scale.url.replace("http:", "ws:") + LIVE
+        with connect(address, origin=Origin(scale.url), additional_headers={"cookie": cookies}) as live:
+            assert "from worker" not in live.recv(WITHIN)
+            for worker in WORKERS:
+                written = browser.post(scale.worker(worker) + NOTES, data={"text": f"from worker {worker}"})
+                assert written.status_code == 303, written.text
+                while f"from worker {worker}" not in live.recv(WITHIN):
+                    pass
+    assert scale.database is not None
+    rows = scale.database.sql("select text from notes order by id").splitlines()
+    assert rows == [f"from worker {worker}" for worker in WORKERS]
+
+
+# --- the demo ---
+
+
+async def test_the_demo_serves_and_would_refuse_its_tokens_without_the_public_issuer(tmp_path: Path):
+    with Deployment("demo", tmp_path) as demo, visitor(demo.url) as client:
+        environment = demo.loopback.environment(demo.services["app"])
+        assert environment["STACK_ISSUERS"] != environment["STACK_API_URL"], "outside and inside differ"
+        mine = tokens(client, "ada@example.com")
+        assert client.get(PROTECTED, headers=bearer(mine)).status_code == 200
+        policy = client.get("/sign-in").headers["content-security-policy"]
+        assert demo.variables["AUTH_URL"] in policy, "forms may lead on to where browsers find the auth server"
+        stack = StackAuth(project_id=environment["STACK_PROJECT_ID"], base_url=environment["STACK_API_URL"])
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app(stack)), base_url="http://x") as inside:
+            refused = await inside.get("/me", headers=bearer(mine))
+        assert (refused.status_code, refused.json()["code"]) == (401, "token_issuer_not_allowed")
+        await stack.aclose()
