@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
@@ -14,20 +15,24 @@ PYTEST_ARGS ?=
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml constraints.txt
+$(DEMO): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,redis]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,redis]' --group example
+	@touch $@
+
+$(READY): $(DEMO)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev
 	@touch $@
 
 $(TOOLS): $(READY) tests/install_tools.py
 	@$(BIN)/python tests/install_tools.py
 	@touch $@
 
-demo: $(READY) ## run the example app on an embedded auth server
+demo: $(DEMO) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
 env: ## write .env, with secrets of its own, for docker-compose.yml
