@@ -46,8 +46,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     """
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
-    asked = answering_stack(connection)
-    log_answer(error, asked.events if asked else Events())
+    answering = answering_stack(connection)
+    log_answer(error, answering.events if answering else Events())
     stack = getattr(connection.scope["app"].state, STATE_KEY, None)
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})

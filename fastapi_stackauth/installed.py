@@ -1,6 +1,7 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -10,7 +11,7 @@ from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import CredentialSource
-from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.project import CurrentProject
@@ -24,7 +25,7 @@ from fastapi_stackauth.verification.verifier import Verifier
 STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
 RESOLUTIONS_KEY = "stack_auth_resolutions"
-UNRESOLVED_KEY = "stack_auth_unresolved"
+REFUSED_KEY = "stack_auth_refused"
 _ALL_KEY = "stack_auths"
 
 
@@ -117,12 +118,22 @@ def stack_of(connection: HTTPConnection) -> InstalledStack:
     return stack  # type: ignore[no-any-return]  # an app's state is untyped; `install` puts a stack there
 
 
+@contextmanager
+def asked(connection: HTTPConnection, stack: InstalledStack) -> Iterator[None]:
+    """Around what a stack is asked: where it fails or refuses, `answering_stack` knows whose error it is."""
+    try:
+        yield
+    except StackAuthError:
+        connection.scope.setdefault("state", {})[REFUSED_KEY] = stack
+        raise
+
+
 def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
     """The stack whose error is answered: that of its route, or the one that was asked last; else the app's default."""
     state = connection.scope.get("state", {})
-    asked = state.get(UNRESOLVED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
+    last = state.get(REFUSED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
     default: InstalledStack | None = getattr(connection.scope["app"].state, STATE_KEY, None)
-    return connection.scope.get(SCOPE_KEY) or asked or default
+    return connection.scope.get(SCOPE_KEY) or last or default
 
 
 def remember(app: Starlette, stack: InstalledStack) -> None:

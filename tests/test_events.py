@@ -16,6 +16,8 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import (
+    ApiKeyTeam,
+    ApiKeyUser,
     AuthError,
     AuthServerUnavailable,
     ConfigurationError,
@@ -23,6 +25,7 @@ from fastapi_stackauth import (
     Events,
     StackAuth,
     StackAuthError,
+    Team,
     User,
 )
 from fastapi_stackauth.client import StackAuthClient
@@ -585,6 +588,16 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
     async def theirs(user: User = Depends(other.stack.current_user)) -> User:  # noqa: B008 - made in this test
         return user
 
+    @app.get("/robots")
+    async def robots(team: Team = Depends(ApiKeyTeam(stack=other.stack))) -> None: ...  # noqa: B008
+
+    @app.get("/machines")
+    async def machines(user: User = Depends(ApiKeyUser(stack=other.stack))) -> None: ...  # noqa: B008
+
+    for path in ("/robots", "/machines"):
+        assert (await call(app, path, [])).status == 401
+    assert counted(one.stack.events, "error_answered") == 0
+    assert counted(other.stack.events, "error_answered", code="authentication_required") == 2
     await call(app, "/other", [bearer("no-token")])
     assert counted(one.stack.events, "error_answered") == counted(one.stack.events, "token_refused") == 0
     assert counted(other.stack.events, "error_answered", code="token_malformed") == 1
@@ -593,7 +606,7 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
     assert counted(other.stack.events, "error_answered", status="503") == 1
     await call(app, "/me", [bearer("no-token")])
     assert counted(one.stack.events, "error_answered", code="token_malformed") == 1
-    assert counted(other.stack.events, "error_answered") == 2
+    assert counted(other.stack.events, "error_answered") == 4
 
 
 # --- hooks ---

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from fastapi_stackauth.credentials import Credential, read_credential
 from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
 from fastapi_stackauth.events import CREDENTIALS_REFUSED
-from fastapi_stackauth.installed import RESOLUTIONS_KEY, UNRESOLVED_KEY, InstalledStack
+from fastapi_stackauth.installed import REFUSED_KEY, RESOLUTIONS_KEY, InstalledStack, asked
 from fastapi_stackauth.models import User
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
@@ -63,7 +63,7 @@ async def resolve(
         except AuthError as refusal:
             resolution.refusal = refusal
         except StackAuthError:
-            state[UNRESOLVED_KEY] = stack  # for whoever answers it
+            state[REFUSED_KEY] = stack  # as `asked` does, which would cost on every request
             raise
         known[stack] = resolution
     state["credential"] = resolution.credential
@@ -83,8 +83,9 @@ async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key
     if stack not in known:
         resolution = Resolution(stack)
         resolution.by_api_key = True
-        resolution.user = await stack.api_keys.user(key)
-        await stack.revocations.check(resolution.user)
+        with asked(connection, stack):
+            resolution.user = await stack.api_keys.user(key)
+            await stack.revocations.check(resolution.user)
         known[stack] = resolution
     return known[stack]
 

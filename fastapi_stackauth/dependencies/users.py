@@ -18,7 +18,7 @@ from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import STATE_KEY, InstalledStack, stack_of
+from fastapi_stackauth.installed import STATE_KEY, InstalledStack, asked, stack_of
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
@@ -241,7 +241,8 @@ class ApiKeyUser(_Demand):
         """The user, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
+        with asked(connection, stack):
+            user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is refused
         if refusal := self._kind_refusal(user):
             raise refusal
