@@ -14,7 +14,7 @@ Example:
     ...     return user
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from pydantic import SecretStr
@@ -75,9 +75,21 @@ from fastapi_stackauth.models.webhooks import (
 )
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
-from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.webhooks import WebhookRouter
+
+if TYPE_CHECKING:
+    from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
+
+
+def __getattr__(name: str) -> object:
+    """What belongs to the sign-in routes, which who only verifies tokens need not load."""
+    if name in ("Enrolment", "Methods", "sign_in_methods", "totp_enrolment"):
+        from fastapi_stackauth import routers  # noqa: PLC0415 - as the line above says
+
+        return getattr(routers, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
