@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import fastapi_stackauth
@@ -13,7 +15,15 @@ def test_the_list_is_sorted_and_complete():
     assert list(names) == sorted(names)
     public = {name for name in vars(fastapi_stackauth) if not name.startswith("_")}
     modules = {name for name in public if inspect.ismodule(getattr(fastapi_stackauth, name))}
-    assert public - modules - {"Annotated", "Depends", "SecretStr"} == set(names) - {"__version__"}
+    loaded_late = {name for name in names if name not in vars(fastapi_stackauth) and hasattr(fastapi_stackauth, name)}
+    found = (public | loaded_late) - modules - {"Annotated", "Depends", "SecretStr", "TYPE_CHECKING"}
+    assert found == set(names) - {"__version__"}
+
+
+def test_who_only_verifies_tokens_does_not_load_the_sign_in_routes():
+    program = "import sys, fastapi_stackauth; print([name for name in sys.modules if 'fastapi_stackauth.routers' in name])"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert loaded.strip() == "[]"
 
 
 def test_everything_in_it_is_documented():
