@@ -21,7 +21,7 @@ def test_the_list_is_sorted_and_complete():
 
 
 def test_who_only_verifies_tokens_does_not_load_the_sign_in_routes():
-    program = "import sys, fastapi_stackauth; print([name for name in sys.modules if 'fastapi_stackauth.routers' in name])"
+    program = "import sys, fastapi_stackauth; print([name for name in sys.modules if 'stackauth.routers' in name])"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert loaded.strip() == "[]"
 

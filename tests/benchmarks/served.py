@@ -25,6 +25,7 @@ from tests.support.redis_server import free_port
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 CONNECTIONS = 32
+ROUTES = ("plain", "bare", "protected")
 DISTINCT = 10_000
 FLAP_SECONDS = 0.5
 
@@ -91,21 +92,16 @@ def wrk(url: str, tokens: Path, seconds: int, connections: int = CONNECTIONS, *o
 
 
 def _against_plain(server: Running, workers: int, tokens: Path, rounds: int, seconds: int) -> dict[str, Any]:
-    turns: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    turns: list[dict[str, dict[str, Any]]] = []
     with app_of(server, workers) as url:
-        for path in ("/plain", "/protected"):
-            wrk(url + path, tokens, 1)
-        for _ in range(rounds):
-            plain, protected = (wrk(url + path, tokens, seconds) for path in ("/plain", "/protected"))
-            turns.append((plain, protected))
-    _all_well(turn for pair in turns for turn in pair)
-    return {
-        "plain_per_second": median(plain["per_second"] for plain, _ in turns),
-        "protected_per_second": median(protected["per_second"] for _, protected in turns),
-        "ratio": median(protected["per_second"] / plain["per_second"] for plain, protected in turns),
-        "plain_p99_ms": median(plain["p99_ms"] for plain, _ in turns),
-        "protected_p99_ms": median(protected["p99_ms"] for _, protected in turns),
-    }
+        for name in ROUTES:
+            wrk(f"{url}/{name}", tokens, 1)
+        turns += [{name: wrk(f"{url}/{name}", tokens, seconds) for name in ROUTES} for _ in range(rounds)]
+    _all_well(seen for turn in turns for seen in turn.values())
+    results = {f"{name}_per_second": median(turn[name]["per_second"] for turn in turns) for name in ROUTES}
+    results |= {f"{name}_p99_ms": median(turn[name]["p99_ms"] for turn in turns) for name in ROUTES}
+    ratios = {name: [turn[name]["per_second"] / turn["plain"]["per_second"] for turn in turns] for name in ROUTES}
+    return results | {"ratio": median(ratios["protected"]), "bare_ratio": median(ratios["bare"])}
 
 
 def _distinct(server: Running, one: Path, many: Path, rounds: int, seconds: int) -> dict[str, Any]:
