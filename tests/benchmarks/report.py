@@ -106,7 +106,7 @@ def _met(met: bool) -> str:
 def _served(results: dict[str, Any]) -> str:
     lines = [
         "### Served over loopback\n",
-        "| | plain route | bare dependency | protected route | protected over plain | target | p99, plain | p99, protected |",
+        "| | plain route | bare dependency | protected | ratio to plain | target | p99, plain | p99, protected |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for workers in (1, 2):
