@@ -36,6 +36,7 @@ from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
 from fastapi_stackauth.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED, Kind
 from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
+from fastapi_stackauth.openapi import problem_answer
 from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.settings import Settings
@@ -513,6 +514,27 @@ async def test_a_call_that_is_never_answered_has_no_status():
     [event] = heard
     assert event.labels == {"operation": "GET /projects/current", "status": "none"}
     assert (event.fields["retries"], event.fields["error"]) == (3, "AuthServerUnreachable")
+
+
+@pytest.mark.parametrize("name", ["8fd0b0ee-5cf5-4e01-a0a5-04ea4b3f3b1c", "ada@example.com", "ada%40example.com"])
+async def test_paths_that_an_app_puts_together_tell_no_event_whom_they_name(
+    name: str, caplog: pytest.LogCaptureFixture
+):
+    network, heard = Counting(), list[Event]()
+    network.cut = True
+    stack = StackAuth(project_id="p", publishable_client_key="pck_x", transport=network, timeout=0.1)
+    stack.events.on()(heard.append)
+    app = FastAPI()
+    stack.install(app)
+
+    @app.get("/somebody", responses={503: problem_answer("Out of reach.", (AuthServerUnavailable(),))})
+    async def somebody() -> None:
+        await stack.client.request("GET", f"/users/{name}/teams", model=TeamCreate)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        assert (await client.get("/somebody")).status_code == 503
+    assert "GET /users/{id}/teams" in str(heard[-1])
+    assert name not in f"{heard} {caplog.text}"
 
 
 async def test_paths_that_an_app_puts_together_are_no_label(server: Emulator):
