@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +56,13 @@ _STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
+class _Renewed(NamedTuple):
+    """A token that came of a renewal, and how often keys had been fetched by then."""
+
+    received: Received
+    key_fetches: int
+
+
 class Sessions:
     """The cookie sessions of one `StackAuth`.
 
@@ -79,7 +87,7 @@ class Sessions:
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: OrderedDict[bytes, Received] = OrderedDict()
+        self._renewed: OrderedDict[bytes, _Renewed] = OrderedDict()
         self._skew_told_at = -math.inf
         self._flight: SingleFlight[str] = SingleFlight()
 
@@ -217,12 +225,15 @@ class Sessions:
         """An access token of this session with time left, and whose it is.
 
         One that this worker has from before may be signed by a key that was rotated away since then: once more then.
+        Where no keys were fetched since then, another would fare no better.
         """
         token = await self._access_token(refresh_token)
         try:
             return token, await self._verifier.verify(token)
         except AuthError as refusal:
-            if refusal.code not in _OF_THE_KEY:
+            known = self._renewed.get(_digest(refresh_token))
+            rotated = known is None or known.key_fetches < self._verifier.keys.stats.fetches
+            if refusal.code not in _OF_THE_KEY or not rotated:
                 raise
         token = await self._another_token(refresh_token, token)
         return token, await self._verifier.verify(token)
@@ -230,7 +241,7 @@ class Sessions:
     async def _another_token(self, refresh_token: str, refused: str) -> str:
         """An access token of this session in place of one that is refused: one refresh for all who hold that."""
         digest = _digest(refresh_token)
-        if (known := self._renewed.get(digest)) is not None and known.token == refused:
+        if (known := self._renewed.get(digest)) is not None and known.received.token == refused:
             self._renewed.pop(digest, None)  # with a default: another thread may have dropped it just now
         return await self._access_token(refresh_token)
 
@@ -295,14 +306,14 @@ class Sessions:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
         renewed = self._renewed.get(digest)
-        if renewed is not None and renewed.serves(self._clock()):
-            return renewed.token
+        if renewed is not None and renewed.received.serves(self._clock()):
+            return renewed.received.token
         return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
 
     async def _refresh(self, refresh_token: str, digest: bytes) -> str:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        self._renewed[digest] = Received.now(token, self._clock())
+        self._renewed[digest] = _Renewed(Received.now(token, self._clock()), self._verifier.keys.stats.fetches)
         while len(self._renewed) > _REMEMBERED:
             self._renewed.popitem(last=False)
         return token

@@ -392,9 +392,11 @@ async def test_a_fresh_token_whose_key_is_not_known_yet_signs_nobody_out(
     answer = await page.get("/me")
     assert (answer.json(), set_cookies(answer)) == (user_id, {}), "the old token serves until it expires"
     server.clock.advance(20)
-    for path in ("/me", "/hello"):
+    for path in ("/me", "/hello") * 3:
         answer = await page.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
+    renewals = stack.events.counts()[("session_renewed", (("delivery", "cookie"),))]
+    assert renewals == 1, "another token would fare no better"
     await stack.warm_up()
     assert (await page.get("/me")).json() == user_id
 
