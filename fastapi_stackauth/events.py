@@ -193,7 +193,7 @@ class Events:
             )
 
         def register(hook: Hook) -> Hook:
-            if iscoroutinefunction(hook):
+            if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
                 raise ConfigurationError("events: a hook is a plain function; start a task in it for what must wait.")
             for name in dict.fromkeys(names or KINDS):
                 self._hooks[name].append(hook)

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
+from fastapi_stackauth.credentials import Credential
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerMisconfigured,
@@ -19,7 +20,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.installed import SCOPE_KEY, answering_stack, default_stack
+from fastapi_stackauth.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack, default_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
@@ -53,7 +54,7 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     """
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
-    error = _of_session(connection, error)
+    error = await of_session(connection, error)
     answering = answering_stack(connection)
     log_answer(error, answering.events if answering else Events())
     stack = default_stack(connection.scope["app"])
@@ -65,16 +66,34 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     return response
 
 
-def _of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
+async def of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
     """What is answered to a cookie session whose access token the auth server refuses, though it was accepted here.
 
-    It expired while the auth server was asked something, or its key was rotated away. The session goes on, since it is
-    renewed: a 401 would make a front end sign its user out.
+    It expired while the auth server was asked something, or its key was rotated away. The session goes on, and the
+    answer renews its cookie where it can: a 401 would make a front end sign its user out.
     """
     credential = connection.scope.get("state", {}).get("credential")
     if error.code not in _RENEWABLE or credential is None or credential.refresh_token is None:
         return error
+    stack = _stack_of_credential(connection, credential)
+    if stack is not None and not _is_open_websocket(connection):
+        try:
+            await stack.sessions.replace(connection, credential)
+        except AuthError as ended:
+            return ended
+        except StackAuthError:
+            pass  # told where it failed; the next request tries again
     return VerificationUnavailable(retry_after=1.0)
+
+
+def _stack_of_credential(connection: HTTPConnection, credential: Credential) -> InstalledStack | None:
+    known = connection.scope["state"].get(RESOLUTIONS_KEY, {})
+    return next((stack for stack, resolution in known.items() if resolution.credential is credential), None)
+
+
+def _is_open_websocket(connection: HTTPConnection) -> bool:
+    """Whether this is a WebSocket that can be told no more than that it is closed."""
+    return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
 
 
 def _response(error: StackAuthError, settings: Settings) -> Response:

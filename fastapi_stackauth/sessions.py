@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,9 +50,17 @@ _ENDED = ("session_revoked", "user_gone")
 _OF_THE_KEY = ("token_key_unknown", "token_signature_invalid")
 _MISTIMED = ("token_expired", "token_not_yet_valid")
 _SKEW_RETRY_AFTER = 30.0
+_KEYS_RETRY_AFTER = 5.0
 _SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
 _STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
+
+class _Renewed(NamedTuple):
+    """A token that came of a renewal, and how often keys had been fetched by then."""
+
+    received: Received
+    key_fetches: int
 
 
 class Sessions:
@@ -78,7 +87,7 @@ class Sessions:
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: OrderedDict[bytes, Received] = OrderedDict()
+        self._renewed: OrderedDict[bytes, _Renewed] = OrderedDict()
         self._skew_told_at = -math.inf
         self._flight: SingleFlight[str] = SingleFlight()
 
@@ -167,7 +176,8 @@ class Sessions:
         session rests on. While the auth server is down the old token serves until it expires.
 
         Raises:
-            VerificationUnavailable: the auth server is down and the old token has expired.
+            VerificationUnavailable: the auth server is down, or the key of the new token is not known here yet, and the
+                old token has expired.
             ClockSkew: the new token is refused for its time; the cookies stay.
             AuthServerMisconfigured: it refuses this app.
             AuthError: 401, it gives a token that is not accepted.
@@ -193,6 +203,20 @@ class Sessions:
         self._write_access(connection, renewed)
         return replace(credential, token=renewed), renewed_user
 
+    async def replace(self, connection: HTTPConnection, credential: Credential) -> None:
+        """Renew the access cookie whose token the auth server refuses, though it was accepted here.
+
+        Raises:
+            AuthError: 401 `authentication_required`: the session has ended.
+            AuthServerError: where the auth server cannot be asked.
+        """
+        try:
+            token = await self._another_token(credential.refresh_token or "", credential.token)
+        except SessionGone:
+            self.forget(connection)
+            raise AuthError("authentication_required") from None
+        self._write_access(connection, token)
+
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
         await self._flight.aclose()
@@ -201,33 +225,48 @@ class Sessions:
         """An access token of this session with time left, and whose it is.
 
         One that this worker has from before may be signed by a key that was rotated away since then: once more then.
+        Where no keys were fetched since then, another would fare no better.
         """
         token = await self._access_token(refresh_token)
         try:
             return token, await self._verifier.verify(token)
         except AuthError as refusal:
-            if refusal.code not in _OF_THE_KEY:
+            known = self._renewed.get(_digest(refresh_token))
+            rotated = known is None or known.key_fetches < self._verifier.keys.stats.fetches
+            if refusal.code not in _OF_THE_KEY or not rotated:
                 raise
-        digest = _digest(refresh_token)
-        if (known := self._renewed.get(digest)) is not None and known.token == token:
-            del self._renewed[digest]
-        token = await self._access_token(refresh_token)
+        token = await self._another_token(refresh_token, token)
         return token, await self._verifier.verify(token)
+
+    async def _another_token(self, refresh_token: str, refused: str) -> str:
+        """An access token of this session in place of one that is refused: one refresh for all who hold that."""
+        digest = _digest(refresh_token)
+        if (known := self._renewed.get(digest)) is not None and known.received.token == refused:
+            self._renewed.pop(digest, None)  # with a default: another thread may have dropped it just now
+        return await self._access_token(refresh_token)
 
     def _refused(
         self, connection: HTTPConnection, credential: Credential, user: User | None, refusal: AuthError
     ) -> tuple[Credential, User] | None:
         """What a session comes to whose new token is refused; `user` is whom the old one still names."""
-        if refusal.code in _MISTIMED:
-            self._tell_skew()
+        if (passing := self._passing(refusal)) is not None:
             if user is not None:
                 return credential, user
-            raise ClockSkew(retry_after=_SKEW_RETRY_AFTER) from None
+            raise passing from None
         if refusal.code in _ENDED:
             self._client.events.emit(SESSION_ENDED, reason=refusal.code)
             self.forget(connection)
             return None
         raise refusal
+
+    def _passing(self, refusal: AuthError) -> VerificationUnavailable | None:
+        """What a refusal of a fresh token means that says nothing against its session; None where it does."""
+        if refusal.code in _MISTIMED:
+            self._tell_skew()
+            return ClockSkew(retry_after=_SKEW_RETRY_AFTER)
+        if refusal.code == "token_key_unknown":  # keys were asked for a moment ago, and may not be again yet
+            return VerificationUnavailable(retry_after=_KEYS_RETRY_AFTER)
+        return None
 
     def _tell_skew(self) -> None:
         """Say in the log now and then that the clocks disagree, and how far this one is ahead."""
@@ -267,14 +306,14 @@ class Sessions:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
         renewed = self._renewed.get(digest)
-        if renewed is not None and renewed.serves(self._clock()):
-            return renewed.token
+        if renewed is not None and renewed.received.serves(self._clock()):
+            return renewed.received.token
         return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
 
     async def _refresh(self, refresh_token: str, digest: bytes) -> str:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        self._renewed[digest] = Received.now(token, self._clock())
+        self._renewed[digest] = _Renewed(Received.now(token, self._clock()), self._verifier.keys.stats.fetches)
         while len(self._renewed) > _REMEMBERED:
             self._renewed.popitem(last=False)
         return token

@@ -32,10 +32,12 @@ from fastapi_stackauth import (
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.password import PasswordApi
 from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
 from fastapi_stackauth.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED, Kind
 from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
+from fastapi_stackauth.openapi import problem_answer
 from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.settings import Settings
@@ -43,7 +45,7 @@ from fastapi_stackauth.storage import MemoryStorage, StorageUnavailable
 from tests.dependencies.test_authorization import Counting
 from tests.dependencies.test_watch import watch_of
 from tests.emulator.authenticator import Authenticator
-from tests.routers.callers import EMAIL, ORIGIN, House, Person, new_stack
+from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person, new_stack
 from tests.routers.test_mfa import code, enrolled
 from tests.support.asgi import bearer, call
 from tests.support.fixtures import signer, stranger, world
@@ -234,6 +236,24 @@ async def signing_in_and_out(_world: World, _signer: Signer) -> StackAuth:
     assert counted(stack.events, "session_ended", reason="signed_out") == 1
     assert counted(stack.events, "session_ended", reason="gone") == 1
     return stack
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+async def test_a_sign_in_that_cannot_be_delivered_has_not_succeeded(
+    server: Emulator, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+):
+    stack = new_stack(server)
+    house = House(server, stack)
+
+    async def odd(_: PasswordApi, **__: object) -> SignIn:
+        return SignIn(access_token="no token,", refresh_token="r", user_id="u")
+
+    monkeypatch.setattr(PasswordApi, "sign_in", odd)  # the emulator gives no such token
+    async with house.person(delivery) as person:
+        answer = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
+        assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+    assert not counted(stack.events, "sign_in_succeeded", method="password", new_user="false")
+    await stack.aclose()
 
 
 @scene("clock_skew")
@@ -515,6 +535,27 @@ async def test_a_call_that_is_never_answered_has_no_status():
     assert (event.fields["retries"], event.fields["error"]) == (3, "AuthServerUnreachable")
 
 
+@pytest.mark.parametrize("name", ["8fd0b0ee-5cf5-4e01-a0a5-04ea4b3f3b1c", "ada@example.com", "ada%40example.com"])
+async def test_paths_that_an_app_puts_together_tell_no_event_whom_they_name(
+    name: str, caplog: pytest.LogCaptureFixture
+):
+    network, heard = Counting(), list[Event]()
+    network.cut = True
+    stack = StackAuth(project_id="p", publishable_client_key="pck_x", transport=network, timeout=0.1)
+    stack.events.on()(heard.append)
+    app = FastAPI()
+    stack.install(app)
+
+    @app.get("/somebody", responses={503: problem_answer("Out of reach.", (AuthServerUnavailable(),))})
+    async def somebody() -> None:
+        await stack.client.request("GET", f"/users/{name}/teams", model=TeamCreate)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        assert (await client.get("/somebody")).status_code == 503
+    assert "GET /users/{id}/teams" in str(heard[-1])
+    assert name not in f"{heard} {caplog.text}"
+
+
 async def test_paths_that_an_app_puts_together_are_no_label(server: Emulator):
     stack = new_stack(server)
     for user_id in ("1111", "2222"):
@@ -665,8 +706,12 @@ def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
 
     async def hook(event: Event) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="plain function"):
-        Events().on()(hook)
+    class Hook:
+        async def __call__(self, event: Event) -> None: ...
+
+    for each in (hook, Hook()):
+        with pytest.raises(ConfigurationError, match="plain function"):
+            Events().on()(each)
 
 
 def test_an_event_cannot_be_changed_by_who_hears_it():

@@ -1,6 +1,7 @@
 """Cookie sessions: cookies that scripts and other sites cannot use, renewed without anybody noticing."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -347,18 +348,57 @@ async def test_a_token_that_expires_while_the_auth_server_is_asked_signs_nobody_
         assert (await client.get(path)).status_code == 200
 
 
-async def test_a_token_that_the_auth_server_refuses_for_its_key_signs_nobody_out(
-    page: httpx.AsyncClient, server: Emulator
+async def test_a_token_that_the_auth_server_refuses_for_its_key_is_renewed_by_that_answer(
+    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
 ):
     """This worker has the old keys yet, and accepts what they signed."""
     user_id = await sign_up(page)
     assert (await page.get("/me")).json() == user_id
     server.store.projects.rotate_keys()
+    old = {"cookie": "; ".join(f"{name}={value}" for name, value in page.cookies.items())}
     answer = await page.get("/auth/me")
     assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
-    assert set_cookies(answer) == {}
-    server.clock.advance(590)
+    assert answer.headers["retry-after"] == "1"
+    assert set(set_cookies(answer)) == {ACCESS}
+    late = await page.get("/auth/me", headers=old)
+    assert set_cookies(late) == set_cookies(answer), "who still holds the old token is given the same new one"
+    assert stack.events.counts()[("session_renewed", (("delivery", "cookie"),))] == 1
     assert (await page.get("/auth/me")).json()["id"] == user_id
+
+
+async def test_a_session_that_has_ended_is_401_also_where_its_key_was_rotated_away(
+    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
+):
+    await sign_up(page)
+    assert (await page.get("/me")).status_code == 200
+    await stack.client.as_user(page.cookies[ACCESS]).sessions.sign_out()
+    server.store.projects.rotate_keys()
+    answer = await page.get("/auth/me")
+    assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
+    assert not page.cookies
+
+
+async def test_a_fresh_token_whose_key_is_not_known_yet_signs_nobody_out(
+    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
+):
+    """Anybody can make a worker ask for an unknown key, which it then does not do again for half a minute."""
+    user_id = await sign_up(page)
+    assert (await page.get("/me")).json() == user_id
+    header = urlsafe_b64encode(b'{"alg":"ES256","kid":"no-such-key"}').rstrip(b"=").decode()
+    stranger = {"authorization": f"Bearer {header}.{page.cookies[ACCESS].partition('.')[2]}"}
+    assert (await page.get("/me", headers=stranger)).json()["code"] == "token_key_unknown"
+    server.store.projects.rotate_keys()
+    server.clock.advance(590)
+    answer = await page.get("/me")
+    assert (answer.json(), set_cookies(answer)) == (user_id, {}), "the old token serves until it expires"
+    server.clock.advance(20)
+    for path in ("/me", "/hello") * 3:
+        answer = await page.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
+    renewals = stack.events.counts()[("session_renewed", (("delivery", "cookie"),))]
+    assert renewals == 1, "another token would fare no better"
+    await stack.warm_up()
+    assert (await page.get("/me")).json() == user_id
 
 
 async def test_a_session_survives_the_rotation_of_signing_keys(page: httpx.AsyncClient, server: Emulator):

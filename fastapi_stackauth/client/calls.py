@@ -1,6 +1,7 @@
 """A call of the server as a value, before it is sent. Pure; path parameters can never change the path."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,6 +10,7 @@ from urllib.parse import quote, unquote
 from fastapi_stackauth.errors import AuthServerError, SchemaError
 
 MAX_ATTEMPTS = 4
+_ID = re.compile(r"/[^/]*[\d@%][^/]*")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 Rights = Literal["any", "person", "server"]
@@ -58,8 +60,9 @@ class Call:
 
     @property
     def operation(self) -> str:
-        """Method and path template; never a query."""
-        return f"{self.method} {(self.template or self.path).partition('?')[0]}"
+        """Method and path template; never a query. In a path that is no template, what looks like an id is left out."""
+        path = (self.template or self.path).partition("?")[0]
+        return f"{self.method} {_ID.sub('/{id}', path) if self.foreign else path}"
 
     @property
     def repeatable(self) -> bool:

@@ -185,6 +185,8 @@ class Http:
             headers={**body, **call.headers},
             timeout=httpx.USE_CLIENT_DEFAULT if self._own else _parts_of(deadline - self._clock()),
         )
+        if "cookie" not in pool.headers:  # those of an own client's jar: the server set them for another caller
+            request.headers.pop("cookie", None)
         response = await pool.send(request, stream=True, follow_redirects=False)
         try:
             content = await _read(response, call.operation)

@@ -67,16 +67,21 @@ def deliver(
         is_new_user: whether it made the account, where the auth server does not say.
     """
     new = sign_in.is_new_user if sign_in.is_new_user is not None else is_new_user
+    delivered = _delivered(request, stack, sign_in, is_new_user=new)
     stack.events.emit(SIGN_IN_SUCCEEDED, method=method, new_user=new)
+    return delivered
+
+
+def _delivered(request: Request, stack: InstalledStack, sign_in: SignIn, *, is_new_user: bool) -> SignedIn | Tokens:
     if mount_of(request).delivery == "cookie":
         stack.sessions.start(request, sign_in)
-        return SignedIn(user_id=sign_in.user_id, is_new_user=new)
+        return SignedIn(user_id=sign_in.user_id, is_new_user=is_new_user)
     return Tokens(
         access_token=sign_in.access_token,
         refresh_token=sign_in.refresh_token,
         expires_in=seconds_left(sign_in.access_token),
         user_id=sign_in.user_id,
-        is_new_user=new,
+        is_new_user=is_new_user,
     )
 
 

@@ -24,7 +24,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
     VerificationUnavailable,
 )
-from fastapi_stackauth.handlers import log_answer
+from fastapi_stackauth.handlers import log_answer, of_session
 from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, stack_of
 from fastapi_stackauth.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.forms import Places, as_json, model_of, places_of
@@ -86,15 +86,16 @@ class AuthRoute(APIRoute):
         except StackAuthError as error:
             if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                 raise
-            log_answer(error, self.stack.events)
-            return error_page(error)
+            told = await of_session(request, error)
+            log_answer(told, self.stack.events)
+            return error_page(told)
 
     async def _answered_by_redirect(self, handle: "Handle", request: Request, places: Places) -> Response:
         model = model_of(self.body_field.field_info.annotation) if self.body_field else None
         try:
             await _handled(handle, await as_json(request, model))
         except StackAuthError as error:
-            return places.after(error, self.stack.events)
+            return places.after(await of_session(request, error), self.stack.events)
         return places.done()
 
     def _read_by_a_person(self, request: Request) -> bool:

@@ -187,22 +187,22 @@ class Verifier:
             return await self._ask_server(token, digest, unverified, unavailable.retry_after)
         if not key.verify(unverified.signing_input, unverified.signature):
             raise AuthError("token_signature_invalid", reason=f"kid {unverified.key_id!r}")
-        user = self._user_of(unverified)
+        user = User.from_claims(unverified.claims, self._kind_of(unverified))
         until = unverified.claims["exp"] + self._settings.leeway
         self._remember(digest, _Verified(user, key, until))
         self._checked.add()
         return user
 
     async def _ask_server(self, token: str, digest: bytes, unverified: UnverifiedToken, retry_after: float) -> User:
-        user = self._user_of(unverified)
-        await self.fallback.confirm(token, digest, user.id, retry_after)
+        kind = self._kind_of(unverified)
+        await self.fallback.confirm(token, digest, unverified.claims["sub"], retry_after)
         self._events.emit(TOKEN_VERIFIED, cache="miss", source="fallback")
-        return user
+        return User.from_claims(unverified.claims, kind)  # not before: it interns names, which 3.12 never forgets
 
-    def _user_of(self, unverified: UnverifiedToken) -> User:
+    def _kind_of(self, unverified: UnverifiedToken) -> TokenKind:
         kind = self._bind(unverified)
         check_time(unverified.claims, self._clock(), self._settings.leeway)
-        return User.from_claims(unverified.claims, kind)
+        return kind
 
     def _bind(self, unverified: UnverifiedToken) -> TokenKind:
         if self._binding is None:

@@ -23,7 +23,7 @@ from fastapi_stackauth.client.http import MAX_BODY, Http
 from fastapi_stackauth.errors import AuthServerTimeout, AuthServerUnreachable, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ApiModel
 
-from .fakes import FakeServer, client_of, json_answer
+from .fakes import FakeServer, client_of, json_answer, settings
 from .wire import HEAD, listening
 
 READ, ONCE = Call("GET", "/x"), Call("GET", "/x", attempts=1)
@@ -78,6 +78,16 @@ async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_othe
         await client.as_user(token).request("GET", "/x", model=ApiModel)
     assert [asked.headers.get("cookie") for asked in server.asked] == [None, None]
     await client.aclose()
+
+
+async def test_a_cookie_in_the_jar_of_an_own_client_travels_with_no_other_caller_either():
+    server = FakeServer([json_answer({}, set_cookie="who=ada; Path=/")])
+    for headers, sent in (({}, None), ({"cookie": "gateway=1"}, "gateway=1")):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(server), headers=headers) as own:
+            client = StackAuthClient(settings(), http_client=own)
+            for token in ("a.b.c", "d.e.f"):
+                await client.as_user(token).request("GET", "/x", model=ApiModel)
+                assert server.asked[-1].headers.get("cookie") == sent
 
 
 async def test_a_redirect_is_not_followed():

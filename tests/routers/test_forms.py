@@ -49,6 +49,17 @@ async def test_a_failure_is_told_where_the_form_says_and_keeps_what_stood_there(
     )
 
 
+async def test_a_form_of_a_session_whose_key_was_rotated_away_may_be_sent_again(house: House, browser: Person):
+    """The auth server refuses a token that this worker still accepts."""
+    await browser.sign_up()
+    await browser.call("GET", "/me")
+    house.server.store.projects.rotate_keys()
+    fields = {"old_password": PASSWORD, "new_password": "another horse battery"}
+    first = await submit(browser, "/password/update", fields)
+    assert_leads(first, "/sign-in?return_to=%2Fnotes&error=verification_unavailable")
+    assert_leads(await submit(browser, "/password/update", fields), "/notes")
+
+
 async def test_a_second_factor_is_asked_for_where_errors_are_told(house: House, browser: Person):
     await browser.sign_up()
     enrolled = (await browser.post("/mfa/enrol")).json()["secret"]

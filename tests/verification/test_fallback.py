@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth import AuthError, AuthServerMisconfigured, VerificationUnavailable
+from fastapi_stackauth import AuthError, AuthServerMisconfigured, User, VerificationUnavailable
 from tests.support.forge import SUBJECT, Signer
 from tests.support.forge import claims as claims_of
 from tests.support.world import World, until
@@ -52,6 +52,17 @@ async def test_a_token_that_the_server_knows_is_accepted_as_if_keys_had_verified
 async def test_what_the_server_holds_against_a_token_is_401(down: World, signer: Signer, answer: str, code: str):
     down.server.me = answer
     assert await code_of(down, signer.token()) == code
+
+
+async def test_nothing_is_made_of_a_token_that_nobody_has_confirmed(
+    down: World, signer: Signer, monkeypatch: pytest.MonkeyPatch
+):
+    """Names of claims are interned for good by Python 3.12, and whoever forges a token chooses them."""
+    made: list[Any] = []
+    monkeypatch.setattr(User, "from_claims", lambda claims, _kind: made.append(claims))
+    down.server.me = "unparsable"
+    assert await code_of(down, signer.token()) == "token_signature_invalid"
+    assert not made
 
 
 async def test_the_account_must_be_the_tokens_subject(down: World, signer: Signer):
