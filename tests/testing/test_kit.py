@@ -141,12 +141,20 @@ def test_people_are_what_they_are_made(stack_kit: Kit):
         ({"email": "nonsense"}, "email"), ({"planet": "Mars"}, "planet"), ({"password": "short"}, "8 characters"),
         ({"email": "twice@example.com"}, "of another user"), ({"permissions": ["Not One"]}, "id"),
         ({"permissions": ["team_admin"]}, "not defined for a project"), ({"team": TEAM[:-1] + "!"}, "id"),
+        ({"email": ""}, "email"), ({"permissions": "reports:see"}, r"a list: \['reports:see'\]"),
+        ({"team": "Red", "team_permissions": "posts:delete"}, "a list"), ({"team_permissions": ["x"]}, "name one"),
+        ({"select_team": True}, "name one"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(stack_kit: Kit, arguments: dict[str, str], complaint: str):
     stack_kit.user(email="twice@example.com")
     with pytest.raises(ValueError, match=complaint):
         stack_kit.user(**arguments)  # type: ignore[arg-type]  # mistakes
+
+
+def test_permissions_may_come_from_a_generator(stack_kit: Kit):
+    ada = stack_kit.user(permissions=(name for name in ["reports:see"]))
+    assert stack_kit.sync_client(ada).get("/reports").status_code == 200
 
 
 def test_a_team_can_be_named_by_id_or_name_and_selected(stack_kit: Kit):
