@@ -212,14 +212,20 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
     yield from _fixed_keys(facts, frozenset(keys))
 
 
+def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:
+    """Whether the keys that the settings fix are keys; no server is needed to tell."""
+    if isinstance(fixed := facts.fixed_keys, str):
+        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
+
+
 def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
     fixed = facts.fixed_keys
-    if isinstance(fixed, str):
-        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
-    elif fixed is not None and not fixed & published:
+    if fixed is None or isinstance(fixed, str):
+        return
+    if not fixed & published:
         message = "The keys that STACK_JWKS fixes are not this project's: every token will be refused."
         yield error("fixed_keys_differ", message, "Leave STACK_JWKS out, or write the server's key set there.")
-    elif fixed is not None and fixed < published:
+    elif fixed < published:
         message = "STACK_JWKS fixes some of the project's keys: tokens of the others will be refused."
         yield warning("fixed_keys_lack", message, "Write the whole key set there, or leave STACK_JWKS out.")
 

@@ -359,6 +359,8 @@ async def test_fixed_keys_against_the_servers(server: Emulator, tmp_path: Path, 
     file = tmp_path / "jwks.json"
     environment = {**server.environment(), **APP, "STACK_JWKS": str(file)}
     assert await found(environment) == {"fixed_keys_unreadable": "error"}
+    away = {**environment, "STACK_API_URL": f"http://127.0.0.1:{free_port()}"}
+    assert await found(away) == {"fixed_keys_unreadable": "error", "server_refuses_connection": "error"}
     file.write_text(json.dumps(key_set(signer)), "utf-8")
     assert await found(environment) == {"fixed_keys_differ": "error"}
 
