@@ -4,7 +4,9 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 
 from fastapi_stackauth import ConfigurationError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
@@ -83,6 +85,20 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emula
         assert served == {(ada.id, "/me"), (zoe.id, "/partners"), (ivy.id, "/inner/me")}
         with pytest.raises(ConfigurationError, match="not installed on an app under test"):
             kit.of(StackAuth())
+
+
+def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
+    outer, router = FastAPI(), APIRouter()
+    stacks = [StackAuth(project_id=name) for name in ("routes", "middleware", "included")]
+    behind_routes, behind_middleware, included = map(small_app, stacks)
+    outer.router.routes.append(Mount("/v1", routes=[Mount("/x", app=behind_routes)]))
+    outer.mount("/v2", CORSMiddleware(behind_middleware, allow_origins=["*"]))
+    router.mount("/x", included)
+    outer.include_router(router, prefix="/v3")
+    with emulated(outer, emulator=shared) as kit:
+        for path, stack in zip(("/v1/x/me", "/v2/me", "/v3/x/me"), stacks, strict=True):
+            ada = kit.of(stack).user()
+            assert kit.sync_client(ada).get(path).json()["id"] == ada.id
 
 
 def test_one_kit_serves_several_apps(app: FastAPI, shared: Emulator):
