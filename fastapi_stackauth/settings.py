@@ -266,6 +266,8 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         origin_of(value)
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("must not hold a user name or password: addresses are logged and shown")
         return value.rstrip("/").removesuffix("/api/v1").rstrip("/")
 
     @field_validator("app_url", mode="after")
@@ -288,8 +290,15 @@ class Settings(BaseSettings):
     @field_validator("redis_url", mode="after")
     @classmethod
     def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+        if value is None:
+            return value
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in ("redis", "rediss", "unix"):
             raise ValueError("must be a redis://, rediss:// or unix:// address")
+        try:
+            _ = parts.port
+        except ValueError:  # whose text may hold half a password
+            raise ValueError("has no valid port; in a password write /, ?, # and @ as %2F, %3F, %23 and %40") from None
         return value
 
     @field_validator("webhook_secrets", mode="after")

@@ -83,6 +83,9 @@ def test_an_app_can_be_built_with_an_empty_environment_and_says_at_first_use_wha
     [
         {"base_url": "secret-ish value"},
         {"base_url": "ftp://secret-ish"},
+        {"base_url": "https://ada:secret-ish@auth.example.com"},
+        {"redis_url": "redis://:secret-ish/word@localhost:6379/0"},
+        {"redis_url": "redis://secret-ish@localhost:99999/0"},
         {"app_url": "https://app.example.com/secret-ish"},
         {"leeway": 61},
         {"leeway": -1},

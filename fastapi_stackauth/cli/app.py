@@ -28,7 +28,7 @@ WELL, FAILED, USAGE, UNSURE = 0, 1, 2, 3
 _AFTER_REPORT: dict[Severity, int] = {"ok": WELL, "note": WELL, "warning": UNSURE, "error": FAILED}
 _AFTER_VERDICT = {"accepted": WELL, "refused": FAILED, "undecided": UNSURE}
 _MOST_INPUT = 1_000_000  # characters
-_TOKEN_LIKE = re.compile(r"\beyJ[\w-]+\.[\w-]*|\b(stackauth|hexclave)_[\w+/=-]{40,}|\b[psa][csa]k_\w{20,}")
+_TOKEN_LIKE = re.compile(r"\beyJ[\w-]+\.[\w-]*|\b(stackauth|hexclave)_[\w+/=-]{40,}|\b(sk|[psa][csa]k)_\w{20,}")
 _NEVER_AN_ARGUMENT = (
     "A token or key was given as an argument: it stands in your shell's history now, and other users of this machine "
     "may have seen it. End that session. Give tokens on standard input: fastapi-stackauth explain < token.txt"
@@ -178,13 +178,16 @@ def _load(file: Path | None) -> None:
     if file is not None:
         from dotenv import load_dotenv  # noqa: PLC0415 - it comes with pydantic-settings, and is rarely needed
 
-        load_dotenv(file, override=False)
+        try:
+            load_dotenv(file, override=False)
+        except ValueError:
+            raise _refuse("--env-file: the file is no text in UTF-8, or sets what no variable can hold.") from None
 
 
 def _moment(text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
+        return datetime.fromtimestamp(float(text), UTC).timestamp()
+    except (ValueError, OverflowError, OSError):  # no number, or one that is no time
         pass
     try:
         moment = datetime.fromisoformat(text)

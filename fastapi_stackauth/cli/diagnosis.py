@@ -38,6 +38,7 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     yield from of_settings.project_id(settings)
     yield from of_settings.key_forms(settings)
     yield from of_settings.address(settings)
+    yield from of_server.fixed_keys_readable(facts)
     yield from of_server.reached(facts)
     if of_server.speaks_for_itself(facts.client):
         yield from of_server.clock(facts)

@@ -11,7 +11,9 @@ from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.models import Project
 from fastapi_stackauth.settings import Settings
 
-Cause = Literal["name", "refused", "tls", "plain_http", "timeout", "broken", "unsent", "login", "extra"]
+Cause = Literal[
+    "name", "refused", "tls", "plain_http", "timeout", "broken", "unsent", "login", "extra", "proxy", "authorities"
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class NoAnswer:
         cause: `name`: it does not resolve; `refused`: nobody listens; `tls`: the certificate is not trusted;
             `plain_http`: https was spoken to a server of http; `timeout`; `broken`: the connection ended, or what came
             was no HTTP; `unsent`: a setting cannot be sent, so nothing was asked; `login`: it wants
-            another password; `extra`: a package to ask with is missing.
+            another password; `extra`: a package to ask with is missing; `proxy`, `authorities`: what the
+            environment names as proxy or as trusted certificates cannot be used.
         detail: more about it, where there is more.
     """
 
@@ -58,6 +61,7 @@ class Facts:
         fixed_keys: the ids of the keys that the settings fix; a text where they cannot be read.
         skew: seconds by which this machine's clock is behind the server's.
         names_itself: the origin that the server puts into its own links, and so into its tokens.
+        by_proxy: whether the environment has this address asked for through a proxy.
         redis: why Redis cannot be used; an empty text where it can.
         token: what the verifier makes of a token that was given.
     """
@@ -71,6 +75,7 @@ class Facts:
     fixed_keys: frozenset[str] | str | None = None
     skew: float | None = None
     names_itself: str | None = None
+    by_proxy: bool = False
     redis: NoAnswer | Literal["connected"] | None = None
     token: Explanation | None = None
 

@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from pydantic import SecretStr
@@ -43,6 +44,22 @@ _REDIS_SECONDS = 3.0
 
 
 # --- one question ----------------------------------------------------------------------------------------
+
+
+def open_client(seconds: float) -> httpx.AsyncClient | NoAnswer:
+    """What to ask with, or why the environment allows none."""
+    try:
+        return httpx.AsyncClient(timeout=seconds, follow_redirects=False)
+    except OSError:
+        return NoAnswer("authorities")
+    except (ValueError, httpx.InvalidURL, ImportError):
+        return NoAnswer("proxy")
+
+
+def goes_by_proxy(url: str) -> bool:
+    """Whether the environment has this address asked for through a proxy."""
+    parts, proxies = urlsplit(url), getproxies()
+    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")
 
 
 async def ask(
@@ -105,13 +122,18 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
     """
     facts = Facts(
         settings,
-        client=NoAnswer("broken"),
+        client=_BROKEN,
+        by_proxy=goes_by_proxy(settings.base_url),
         variables=Variables(variables_at_odds(), variables_unread()),
         redis=await _redis(settings.redis_url),
         fixed_keys=_fixed_keys(settings.jwks),
     )
-    async with httpx.AsyncClient(timeout=settings.timeout, follow_redirects=False) as http:
-        facts = await _ask_server(facts, _Asking(http, settings), clock)
+    opened = open_client(settings.timeout)
+    if isinstance(opened, NoAnswer):
+        facts = replace(facts, client=opened)
+    else:
+        async with opened as http:
+            facts = await _ask_server(facts, _Asking(http, settings), clock)
     if token is not None:
         frame = frame_of(settings, clock(), _key_set(facts.keys), "no keys could be fetched")
         facts = replace(facts, token=explain(token, frame))
@@ -272,8 +294,10 @@ async def fetch_keys(settings: Settings) -> tuple[KeySet | None, str]:
     """The server's keys, or None and why not."""
     if not settings.project_id:
         return None, "no project id is set, so no keys were fetched"
-    async with httpx.AsyncClient(timeout=settings.jwks_timeout, follow_redirects=False) as http:
-        outcome, _ = await _Asking(http, settings).keys()
+    outcome: Outcome | httpx.AsyncClient = open_client(settings.jwks_timeout)
+    if isinstance(outcome, httpx.AsyncClient):
+        async with outcome as http:
+            outcome, _ = await _Asking(http, settings).keys()
     if isinstance(outcome, NoAnswer):
         return None, f"no keys from {settings.base_url}: {outcome.cause}"
     keys = _key_set(outcome)

@@ -30,8 +30,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
     """Whether the auth server answers, and is one."""
     url, outcome = facts.settings.base_url, facts.client
     if isinstance(outcome, NoAnswer):
-        if outcome.cause != "unsent":  # else the setting has its own finding
-            yield unreachable(url, outcome)
+        yield from _not_reached(facts, outcome)
     elif 300 <= outcome.status < 400:
         target = plain(outcome.headers.get("location", "another address"))
         advice = "Set STACK_API_URL to where it leads: redirects are not followed, for keys would follow them."
@@ -49,6 +48,15 @@ def reached(facts: Facts) -> Iterator[Finding]:
         yield error("server_not_stack_auth", message, advice)
     else:
         yield ok("server_reached", f"The auth server answers at {url}.")
+
+
+def _not_reached(facts: Facts, outcome: NoAnswer) -> Iterator[Finding]:
+    if outcome.cause != "unsent":  # else the setting has its own finding
+        yield unreachable(facts.settings.base_url, outcome)
+    if facts.by_proxy and outcome.cause not in ("unsent", "proxy", "authorities"):
+        message = "What fails may be the proxy: the environment has this address asked for through one."
+        advice = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the auth server in NO_PROXY."
+        yield note("server_by_proxy", message, advice)
 
 
 def unreachable(url: str, outcome: NoAnswer) -> Finding:
@@ -75,6 +83,16 @@ def unreachable(url: str, outcome: NoAnswer) -> Finding:
             "server_speaks_http",
             f"{url} speaks http, not https.",
             "Set STACK_API_URL to http://, or to the port that speaks https.",
+        ),
+        "proxy": (
+            "proxy_unusable",
+            "A proxy that the environment names cannot be used, so the app cannot ask the auth server.",
+            "Correct HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; a SOCKS proxy needs pip install 'httpx[socks]'.",
+        ),
+        "authorities": (
+            "authorities_unreadable",
+            "The trusted certificates that the environment names cannot be read, so nothing can be asked by https.",
+            "Correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them.",
         ),
         "timeout": (
             "server_timeout",
@@ -194,14 +212,20 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
     yield from _fixed_keys(facts, frozenset(keys))
 
 
+def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:
+    """Whether the keys that the settings fix are keys; no server is needed to tell."""
+    if isinstance(fixed := facts.fixed_keys, str):
+        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
+
+
 def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
     fixed = facts.fixed_keys
-    if isinstance(fixed, str):
-        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
-    elif fixed is not None and not fixed & published:
+    if fixed is None or isinstance(fixed, str):
+        return
+    if not fixed & published:
         message = "The keys that STACK_JWKS fixes are not this project's: every token will be refused."
         yield error("fixed_keys_differ", message, "Leave STACK_JWKS out, or write the server's key set there.")
-    elif fixed is not None and fixed < published:
+    elif fixed < published:
         message = "STACK_JWKS fixes some of the project's keys: tokens of the others will be refused."
         yield warning("fixed_keys_lack", message, "Write the whole key set there, or leave STACK_JWKS out.")
 

@@ -21,6 +21,7 @@ from fastapi_stackauth.errors import (
     AuthServerTimeout,
     AuthServerUnavailable,
     AuthServerUnreachable,
+    ConfigurationError,
     RateLimited,
     UnexpectedAnswer,
 )
@@ -100,6 +101,7 @@ class Http:
 
         Raises:
             AuthServerError: for every other outcome.
+            ConfigurationError: the environment names proxies or certificates that cannot be used.
         """
         if self._own is None:
             self._pools.get()  # before the time runs: reading the trusted certificates is slow, and no server's fault
@@ -118,6 +120,15 @@ class Http:
             await pool.aclose()
 
     def _open(self) -> httpx.AsyncClient:
+        try:
+            return self._opened()
+        except (OSError, ValueError, httpx.InvalidURL, ImportError) as fault:
+            raise ConfigurationError(
+                "The environment allows no calls of the auth server. Correct the proxies (HTTPS_PROXY, HTTP_PROXY, "
+                "ALL_PROXY) or the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) that it names."
+            ) from fault
+
+    def _opened(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
         # One pool serves everybody: a cookie that the server sets for one caller must not travel with another's call.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))

@@ -95,17 +95,21 @@ class Users:
                 `oauth_providers`, ...
 
         Raises:
-            ValueError: there is no such kind, a field has not the right form, or the address is somebody's.
+            ValueError: there is no such kind, a field has not the right form, the address is somebody's, or what is
+                said of a team comes without one.
         """
+        wanted, of_team = _names(permissions), _names(team_permissions)
+        if team is None and (select_team or of_team):
+            raise ValueError("team_permissions and select_team need a team: name one with team=...")
         kind, secret = TokenKind(kind), secrets.token_bytes(20) if mfa else None
         account = {**fields, **self._account(kind, email, email_verified=email_verified)}
         if password is not None:
             account["password"] = password
         if secret is not None:
             account["totp_secret_base64"] = base64.b64encode(secret).decode()
-        self._define(permissions, "project")
-        user_id = self._emulator.add_user(**account, permissions=list(permissions))
-        team_id = None if team is None else self.join(user_id, team, permissions=team_permissions)
+        self._define(wanted, "project")
+        user_id = self._emulator.add_user(**account, permissions=wanted)
+        team_id = None if team is None else self.join(user_id, team, permissions=of_team)
         if select_team:
             self._emulator.store.users.update(user_id, {"selected_team_id": team_id})
         somebody = Person(
@@ -146,7 +150,7 @@ class Users:
         Raises:
             ValueError: they are in it already, or gone.
         """
-        user_id, wanted = person if isinstance(person, str) else person.id, list(permissions)
+        user_id, wanted = person if isinstance(person, str) else person.id, _names(permissions)
         self._define(wanted, "team")
         team_id = self.team(team)
         self._emulator.join(team_id, user_id, dict.fromkeys(["team_member", *wanted]))
@@ -184,7 +188,7 @@ class Users:
                 raise ValueError("an anonymous user has no e-mail address")
             return {"is_anonymous": True}
         return {
-            "primary_email": email or self._new_address(),
+            "primary_email": self._new_address() if email is None else email,
             "primary_email_verified": email_verified,
             "restricted_by_admin": kind is TokenKind.RESTRICTED,
         }
@@ -199,6 +203,12 @@ class Users:
         for name in permissions:
             if shelf.definition(self._emulator.project_id, name) is None:
                 self._emulator.define_permission(name, scope=scope)
+
+
+def _names(permissions: Iterable[str]) -> list[str]:
+    if isinstance(permissions, str):
+        raise ValueError(f"permissions are a list: [{permissions!r}]")  # noqa: TRY004 - as for all other mistakes
+    return list(permissions)
 
 
 def _is_uuid(text: str) -> bool:

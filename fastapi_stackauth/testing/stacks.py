@@ -26,12 +26,25 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
 
 
 def apps_under(app: Starlette) -> Iterator[Starlette]:
-    """This app and those mounted in it, however deep."""
-    yield app
-    for route in app.routes:
-        mounted = getattr(route, "app", None)
-        if isinstance(mounted, Starlette):
-            yield from apps_under(mounted)
+    """This app and those mounted in it, however deep, behind routers and middleware too."""
+    yield from _apps(app, set())
+
+
+def _apps(node: object, seen: set[int]) -> Iterator[Starlette]:
+    """The apps among an app, a route or a middleware and what is within: by convention `app` or `routes`.
+
+    FastAPI keeps a router that was included as it is, as `original_router`.
+    """
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, Starlette):
+        yield node
+    else:
+        for within in ("app", "original_router"):
+            yield from _apps(getattr(node, within, None), seen)
+    for route in getattr(node, "routes", None) or ():
+        yield from _apps(route, seen)
 
 
 def default_stack(app: Starlette) -> StackAuth:

@@ -154,7 +154,7 @@ def test_the_emulator_without_its_extra_says_what_to_install():
 
 @pytest.mark.parametrize("words", [["explain"], ["doctor"], [], ["nonsense"], ["emulator"]])
 def test_tokens_and_keys_among_the_arguments_are_never_repeated(signer: Signer, words: list[str]):
-    for secret in (signer.token(), "ssk_" + "x" * 45, f"stackauth_{'Q' * 60}"):
+    for secret in (signer.token(), "ssk_" + "x" * 45, "sk_" + "x" * 45, f"stackauth_{'Q' * 60}"):
         result = CliRunner().invoke(app, [*words, secret])
         assert result.exit_code == 2
         assert secret[5:30] not in result.output

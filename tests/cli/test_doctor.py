@@ -218,6 +218,27 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
         assert await away(f"https://127.0.0.1:{port}") == {"server_tls": "error"}
 
 
+@pytest.mark.parametrize(
+    ("variables", "codes"),
+    [
+        ({"HTTPS_PROXY": "junk://ada:secret-ish@proxy"}, {"proxy_unusable": "error"}),
+        ({"SSL_CERT_FILE": "/nonexistent"}, {"authorities_unreadable": "error"}),
+        (
+            {"HTTPS_PROXY": "http://ada:secret-ish@127.0.0.1:1"},
+            {"server_refuses_connection": "error", "server_by_proxy": "note"},
+        ),
+        (
+            {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "auth.invalid"},
+            {"server_name_unknown": "error"},
+        ),
+    ],
+)
+async def test_proxies_and_certificates_that_the_environment_names(variables: dict[str, str], codes: dict[str, str]):
+    environment = {"STACK_PROJECT_ID": OTHER, "STACK_API_URL": "https://auth.invalid", **APP, **variables}
+    assert await found(environment) == codes
+    assert "secret-ish" not in (await run(environment)).output
+
+
 async def test_https_to_a_server_of_http(server: Emulator):
     assert await away(server.url.replace("http:", "https:")) == {"server_speaks_http": "error"}
 
@@ -338,6 +359,8 @@ async def test_fixed_keys_against_the_servers(server: Emulator, tmp_path: Path, 
     file = tmp_path / "jwks.json"
     environment = {**server.environment(), **APP, "STACK_JWKS": str(file)}
     assert await found(environment) == {"fixed_keys_unreadable": "error"}
+    away = {**environment, "STACK_API_URL": f"http://127.0.0.1:{free_port()}"}
+    assert await found(away) == {"fixed_keys_unreadable": "error", "server_refuses_connection": "error"}
     file.write_text(json.dumps(key_set(signer)), "utf-8")
     assert await found(environment) == {"fixed_keys_differ": "error"}
 

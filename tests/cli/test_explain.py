@@ -242,7 +242,16 @@ def test_a_token_as_an_argument_is_refused_and_not_repeated(signer: Signer, word
 
 @pytest.mark.parametrize(
     ("words", "text"),
-    [([], ""), ([], " \n"), (["--at", "noon"], "x"), (["--keys", "/nonexistent"], "x"), (["--leeway", "99"], "x")],
+    [
+        ([], ""),
+        ([], " \n"),
+        (["--at", "noon"], "x"),
+        (["--at", "nan"], "x"),
+        (["--at", "inf"], "x"),
+        (["--at", "1e300"], "x"),
+        (["--keys", "/nonexistent"], "x"),
+        (["--leeway", "99"], "x"),
+    ],
 )
 def test_a_wrong_call_is_exit_code_2(words: list[str], text: str):
     assert run(text, *words).exit_code == 2
@@ -266,3 +275,18 @@ def test_the_variables_may_stand_in_a_file(signer: Signer, keys: str, tmp_path: 
     file.write_text(f"STACK_PROJECT_ID={PROJECT}\nSTACK_API_URL={BASE}\n", "utf-8")
     words = ("--keys", keys, *AT, "--env-file", str(file))
     assert run(signer.token(), *words, STACK_PROJECT_ID=None, STACK_API_URL=None).exit_code == 0
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeA=\x80", b"A=\0"])
+def test_a_file_of_variables_that_cannot_be_read_is_exit_code_2(tmp_path: Path, content: bytes):
+    file = tmp_path / ".env"
+    file.write_bytes(content)
+    result = run("x", "--env-file", str(file))
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+
+
+def test_a_proxy_that_cannot_be_used_leaves_a_good_token_undecided(signer: Signer):
+    result = run(signer.token(), *AT, ALL_PROXY="junk://ada:secret-ish@proxy")
+    assert result.exit_code == 3
+    assert "no keys from" in result.output
+    assert "secret-ish" not in result.output

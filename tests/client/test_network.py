@@ -20,7 +20,13 @@ from cryptography.x509.oid import NameOID
 from fastapi_stackauth import Settings, StackAuthClient
 from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.client.http import MAX_BODY, Http
-from fastapi_stackauth.errors import AuthServerTimeout, AuthServerUnreachable, SchemaError, UnexpectedAnswer
+from fastapi_stackauth.errors import (
+    AuthServerTimeout,
+    AuthServerUnreachable,
+    ConfigurationError,
+    SchemaError,
+    UnexpectedAnswer,
+)
 from fastapi_stackauth.models import ApiModel
 
 from .fakes import FakeServer, client_of, json_answer, settings
@@ -44,6 +50,19 @@ async def test_an_answer_that_drips_ends_at_the_deadline():
         with pytest.raises(AuthServerTimeout):
             await http.send(READ)
         await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "junk://ada:secret-ish@proxy"), ("SSL_CERT_FILE", "/nonexistent")],
+)
+async def test_an_environment_that_allows_no_calls_is_a_configuration_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        await Http("https://auth.test", 0.3).send(READ)
+    assert "secret-ish" not in str(caught.value)
 
 
 async def test_a_large_answer_arrives_whole():

@@ -84,6 +84,7 @@ async def test_the_server_rendered_app_signs_in_by_a_form_and_sends_strangers_to
         assert forged.headers["location"] == "/sign-in?error=cross_site_request"
         assert (await client.get("/")).text == "Hello, stranger"
         assert (await client.post(unescape(form), data=ADA, headers=own)).headers["location"] == "/notes"
+        assert (await client.get("/sign-in")).headers["location"] == "/notes"
         shown = (await client.get("/notes", headers=page)).text
         assert user_id in shown
         await client.post(unescape(re.findall(r'action="(.*?)"', shown)[0]), headers={**own, **FORM})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from tests.docs.blocks import ROOT, blocks
 from tests.support.redis_server import free_port
@@ -77,7 +78,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="the tutorial is typed with curl")
-def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader):
+async def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader, browser: Browser):
     install, emulator, serve, sign_up, refused, serve_site = (block.text.strip() for block in reader.console)
     assert "pip install" in install  # `make dist-check` installs the package
     main, addition = (block.text for block in reader.python)
@@ -98,11 +99,14 @@ def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader):
         assert f'"code":"{code}"' in codes
 
     reader.stop()
-    (reader.folder / "main.py").write_text(main + addition)
+    (reader.folder / "main.py").write_text(reader.typed(main + addition))
     reader.start(serve_site)
     reader.until_up("/", "8000")
-    with httpx.Client(base_url=f"http://localhost:{reader.ports['8000']}") as browser:
-        assert "Sign in with GitHub" in browser.get("/").text
-        away = browser.get("/auth/oauth/github/authorize?return_to=/")
-        assert away.status_code == 303
-        assert away.headers["location"].startswith(f"http://localhost:{reader.ports['8102']}/")
+    page = await browser.new_page()
+    for address, outcome in (("ada@example.com", "That did not work."), ("bob@example.com", "Hello, ")):
+        await page.goto(f"http://localhost:{reader.ports['8000']}/")
+        await page.get_by_role("link", name="Sign in with GitHub").click()
+        await page.get_by_label("E-mail address").fill(address)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_text(outcome).wait_for()
+    await page.close()

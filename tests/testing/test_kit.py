@@ -4,7 +4,9 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
 
 from fastapi_stackauth import ConfigurationError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
@@ -85,6 +87,20 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emula
             kit.of(StackAuth())
 
 
+def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
+    outer, router = FastAPI(), APIRouter()
+    stacks = [StackAuth(project_id=name) for name in ("routes", "middleware", "included")]
+    behind_routes, behind_middleware, included = map(small_app, stacks)
+    outer.router.routes.append(Mount("/v1", routes=[Mount("/x", app=behind_routes)]))
+    outer.mount("/v2", CORSMiddleware(behind_middleware, allow_origins=["*"]))
+    router.mount("/x", included)
+    outer.include_router(router, prefix="/v3")
+    with emulated(outer, emulator=shared) as kit:
+        for path, stack in zip(("/v1/x/me", "/v2/me", "/v3/x/me"), stacks, strict=True):
+            ada = kit.of(stack).user()
+            assert kit.sync_client(ada).get(path).json()["id"] == ada.id
+
+
 def test_one_kit_serves_several_apps(app: FastAPI, shared: Emulator):
     other = small_app(StackAuth())
     with emulated(app, emulator=shared) as kit:
@@ -141,12 +157,20 @@ def test_people_are_what_they_are_made(stack_kit: Kit):
         ({"email": "nonsense"}, "email"), ({"planet": "Mars"}, "planet"), ({"password": "short"}, "8 characters"),
         ({"email": "twice@example.com"}, "of another user"), ({"permissions": ["Not One"]}, "id"),
         ({"permissions": ["team_admin"]}, "not defined for a project"), ({"team": TEAM[:-1] + "!"}, "id"),
+        ({"email": ""}, "email"), ({"permissions": "reports:see"}, r"a list: \['reports:see'\]"),
+        ({"team": "Red", "team_permissions": "posts:delete"}, "a list"), ({"team_permissions": ["x"]}, "name one"),
+        ({"select_team": True}, "name one"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(stack_kit: Kit, arguments: dict[str, str], complaint: str):
     stack_kit.user(email="twice@example.com")
     with pytest.raises(ValueError, match=complaint):
         stack_kit.user(**arguments)  # type: ignore[arg-type]  # mistakes
+
+
+def test_permissions_may_come_from_a_generator(stack_kit: Kit):
+    ada = stack_kit.user(permissions=(name for name in ["reports:see"]))
+    assert stack_kit.sync_client(ada).get("/reports").status_code == 200
 
 
 def test_a_team_can_be_named_by_id_or_name_and_selected(stack_kit: Kit):
