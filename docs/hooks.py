@@ -59,6 +59,5 @@ def settings_table() -> str:
 
 def _rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
-        variables = "<br>".join(f"`{variable}`" for variable in environment_names(name))
         default = "" if field.default in (None, ()) else f"`{field.default!r}`"
-        yield f'| <span id="{name}"></span>`{name}` | {variables} | {default} | {field.description} |'
+        yield f'| <span id="{name}"></span>`{name}` | `{environment_names(name)[0]}` | {default} | {field.description} |'

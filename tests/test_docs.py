@@ -69,6 +69,11 @@ def test_the_examples_integration_is_one_short_file():
     assert [path.name for path in others if inside.search(path.read_text("utf-8"))] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_left_to_be_filled_in(page: Path):
+    assert re.findall(r"@@|FIGURES-|TODO|FIXME", page.read_text("utf-8")) == []
+
+
 def test_the_badges_are_true():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     versions = [each.rpartition(" :: ")[2] for each in project["project"]["classifiers"] if "Python :: 3." in each]
