@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import HTMLResponse
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -80,7 +81,27 @@ async def show_http_error(request: Request, error: Exception) -> Response:
     if not _reads(request):
         return await http_exception_handler(request, error)
     text = "There is no such page." if error.status_code == 404 else "This cannot be done here."
-    return _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
+    page = _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
+    page.headers.update(error.headers or {})  # such as Allow, which says what can be done
+    return page
+
+
+async def show_invalid(request: Request, error: Exception) -> Response:
+    """What no form of this app sends. Programs are told what is wrong with it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    if not _reads(request):
+        return await request_validation_exception_handler(request, error)
+    shown = {"code": "", "title": heading(""), "text": sentence("request_invalid"), "here": "/"}
+    return _error_page(request, shown, 422)
+
+
+async def show_failure(request: Request, _: Exception) -> Response:
+    """A mistake of this app's; what it was, the log tells."""
+    if not _reads(request):
+        return PlainTextResponse("Internal Server Error", 500)
+    text = "This is our mistake. Try again soon."
+    return _error_page(request, {"code": "", "title": heading(""), "text": text, "here": "/"}, 500)
 
 
 def _error_page(connection: HTTPConnection, shown: dict[str, Any], status: int) -> Response:

@@ -107,3 +107,49 @@ async def test_what_an_address_says_has_happened_is_one_of_known_texts(demo: Dem
         page = (await client.get("/sign-in", params={"error": "<b>Call 555</b>", "done": "<i>555</i>"})).text
     assert "555" not in page
     assert "That did not work. Try again." in page
+
+
+async def test_what_cannot_be_done_here_is_a_page_that_says_what_can(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"accept": "text/html"}) as client:
+        refused = await client.put("/notes")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert "<h1>" in refused.text
+
+
+async def test_a_form_that_is_none_of_ours_gets_a_page_too_and_nothing_back(demo: Demo):
+    headers = {"origin": demo.app, "accept": "text/html"}
+    async with httpx.AsyncClient(base_url=demo.app, headers=headers) as client:
+        await client.post("/auth/anonymous/sign-up")
+        for answer in (
+            await client.post("/notes", files={"text": ("secret.txt", b"abc")}),
+            await client.post("/notes/abc/delete"),
+        ):
+            assert answer.status_code == 422
+            assert "Something is missing or has the wrong form." in answer.text
+            assert "secret.txt" not in answer.text
+
+
+async def test_a_mistake_of_the_app_is_a_page_with_the_security_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3")
+    from example_app.main import app
+
+    async def broken() -> None:
+        raise ZeroDivisionError("of no interest to anybody")
+
+    routes = list(app.router.routes)
+    app.add_api_route("/broken", broken)
+    try:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(base_url="http://localhost", transport=transport) as client:
+            page = await client.get("/broken", headers={"accept": "text/html"})
+            told = await client.get("/broken")
+    finally:
+        app.router.routes[:] = routes
+    for answer in (page, told):
+        assert answer.status_code == 500
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "of no interest" not in answer.text
+    assert "This is our mistake." in page.text
+    assert told.text == "Internal Server Error"
