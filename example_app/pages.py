@@ -22,6 +22,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 templates = Jinja2Templates(Path(__file__).with_name("templates"))
 
 FOR_PROGRAMS = ("/api/", "/auth/", "/health/")
+LONGEST_ADDRESS = 600  # quoted within another one it must stay below what the router takes: 2000 characters
 
 
 def form_action(route: str, done: str, failed: str) -> str:
@@ -31,8 +32,10 @@ def form_action(route: str, done: str, failed: str) -> str:
 
 def local(address: str | None, default: str = "/notes") -> str:
     """An address within this app, from a query; the default for anything else."""
-    plain = address is not None and address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
-    return address if address and plain and address.startswith("/") and not address.startswith("//") else default
+    if not address or len(address) > LONGEST_ADDRESS or not address.startswith("/") or address.startswith("//"):
+        return default
+    plain = address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
+    return address if plain else default
 
 
 def name_of(user: User | None) -> str:

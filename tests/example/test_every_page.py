@@ -1,5 +1,6 @@
 """What holds on every page: readable for everybody, light and dark, on a phone, and under a strict policy."""
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ async def test_the_sign_in_page_leads_nowhere_else(demo: Demo, address: str):
         )
         led = await client.get("/sign-in", params={"return_to": address})
     assert led.headers["location"] == "/notes"
+
+
+async def test_where_one_was_bound_for_may_be_too_long_to_be_remembered_and_one_signs_in_all_the_same(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as client:
+        for long in ("/notes?q=" + "a" * 3000, "/notes?q=" + "%C3%A9" * 98):
+            page = (await client.get("/sign-in", params={"return_to": long})).text
+            form = html.unescape(page.partition('action="/auth/password/sign-in')[2].partition('"')[0])
+            credentials = {"email": "mary@example.com", "password": "wrong horse battery"}
+            answer = await client.post("/auth/password/sign-in" + form, data=credentials)
+            assert answer.status_code == 303
+            assert answer.headers["location"].endswith("error=EMAIL_PASSWORD_MISMATCH")
 
 
 async def test_what_an_address_says_has_happened_is_one_of_known_texts(demo: Demo):
