@@ -8,8 +8,11 @@ import fastapi_offline
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from fastapi import Request
 from playwright.async_api import Route, ViewportSize, expect
 
+from example_app.pages import templates
+from fastapi_stackauth import Methods
 from tests.example.visitors import Demo, Visitor
 from tests.example.walk import STOPS, Stop, reach
 
@@ -165,3 +168,15 @@ async def test_a_mistake_of_the_app_is_a_page_with_the_security_headers(
         assert "of no interest" not in answer.text
     assert "This is our mistake." in page.text
     assert told.text == "Internal Server Error"
+
+
+@pytest.mark.parametrize("page", ["sign_in.html", "sign_up.html"])
+async def test_without_any_provider_one_can_still_begin_as_a_guest(page: str):
+    offered = Methods(
+        project_name="Notes", sign_up=True, password=True, otp=False, passkey=False, oauth_providers=(),
+        account_deletion=False,
+    )  # fmt: skip
+    request = Request({"type": "http", "path": "/sign-up", "headers": [], "query_string": b""})
+    shown = templates.get_template(page).render(request=request, offered=offered, user=None, then="/notes", here="/")
+    assert "Continue as a guest" in shown
+    assert "Or continue with" not in shown
