@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from example_app import account, api, auth, notes, pages, sign_in, teams
 from example_app.headers import SecurityHeaders
@@ -30,8 +33,19 @@ app = FastAPI(
     lifespan=lifespan,
 )
 auth.install(app)
-auth_servers = (stack.settings.base_url, *stack.settings.issuers)
-app.add_middleware(SecurityHeaders, auth_servers=auth_servers, https=stack.settings.app_url)
+secured = partial(
+    SecurityHeaders, auth_servers=(stack.settings.base_url, *stack.settings.issuers), https=stack.settings.app_url
+)
+
+
+async def failed(request: Request, error: Exception) -> ASGIApp:
+    """The answer to a mistake of this app's goes round the middleware, so it is given the headers here."""
+    return secured(await pages.show_failure(request, error))
+
+
+app.add_middleware(secured)
+app.add_exception_handler(Exception, failed)  # type: ignore[arg-type]  # Starlette calls any answer that is an ASGI app
+app.add_exception_handler(RequestValidationError, pages.show_invalid)
 app.add_exception_handler(StackAuthError, pages.show_error)  # type: ignore[arg-type]  # Starlette types handlers of requests and of WebSockets apart
 app.add_exception_handler(HTTPException, pages.show_http_error)
 for router in (api.router, pages.router, sign_in.router, account.router, notes.router, teams.router):

@@ -48,11 +48,16 @@ async def forget(event: UserDeletedEvent) -> None:
 
 async def written(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
     """Write a note, and lead back to its page."""
-    text = text.replace("\r\n", "\n").replace("\x00", "").strip()
+    text = plain(text.replace("\r\n", "\n")).strip()
     if not 0 < len(text) <= LONGEST_NOTE:
         return RedirectResponse(f"{path}?error=note_form", 303)
-    await notebooks.write(notebook, text, author_id=author.id, author_name=name_of(author))
+    await notebooks.write(notebook, text, author_id=author.id, author_name=plain(name_of(author)))
     return RedirectResponse(path, 303)
+
+
+def plain(text: str) -> str:
+    """What every database takes: without NUL, and without half a character (a lone surrogate)."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 async def show_live(
@@ -70,6 +75,6 @@ async def show_live(
     await websocket.accept()
     async with watch, asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(send())
-        async for _ in websocket.iter_text():
+        while (await websocket.receive())["type"] != "websocket.disconnect":
             pass  # the page says nothing; this ends when it is left
         sending.cancel()

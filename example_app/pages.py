@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import HTMLResponse
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.templating import Jinja2Templates
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -21,6 +22,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 templates = Jinja2Templates(Path(__file__).with_name("templates"))
 
 FOR_PROGRAMS = ("/api/", "/auth/", "/health/")
+LONGEST_ADDRESS = 600  # quoted within another one it must stay below what the router takes: 2000 characters
 
 
 def form_action(route: str, done: str, failed: str) -> str:
@@ -30,8 +32,10 @@ def form_action(route: str, done: str, failed: str) -> str:
 
 def local(address: str | None, default: str = "/notes") -> str:
     """An address within this app, from a query; the default for anything else."""
-    plain = address is not None and address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
-    return address if address and plain and address.startswith("/") and not address.startswith("//") else default
+    if not address or len(address) > LONGEST_ADDRESS or not address.startswith("/") or address.startswith("//"):
+        return default
+    plain = address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
+    return address if plain else default
 
 
 def name_of(user: User | None) -> str:
@@ -80,7 +84,27 @@ async def show_http_error(request: Request, error: Exception) -> Response:
     if not _reads(request):
         return await http_exception_handler(request, error)
     text = "There is no such page." if error.status_code == 404 else "This cannot be done here."
-    return _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
+    page = _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
+    page.headers.update(error.headers or {})  # such as Allow, which says what can be done
+    return page
+
+
+async def show_invalid(request: Request, error: Exception) -> Response:
+    """What no form of this app sends. Programs are told what is wrong with it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    if not _reads(request):
+        return await request_validation_exception_handler(request, error)
+    shown = {"code": "", "title": heading(""), "text": sentence("request_invalid"), "here": "/"}
+    return _error_page(request, shown, 422)
+
+
+async def show_failure(request: Request, _: Exception) -> Response:
+    """A mistake of this app's; what it was, the log tells."""
+    if not _reads(request):
+        return PlainTextResponse("Internal Server Error", 500)
+    text = "This is our mistake. Try again soon."
+    return _error_page(request, {"code": "", "title": heading(""), "text": text, "here": "/"}, 500)
 
 
 def _error_page(connection: HTTPConnection, shown: dict[str, Any], status: int) -> Response:

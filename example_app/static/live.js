@@ -36,9 +36,13 @@ function show(html) {
 // A note goes off without the page being loaded anew, so that what others write meanwhile stays in sight.
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  if (form.dataset.sent) return; // forms.js says so of what is on its way
+  const body = new URLSearchParams(new FormData(form));
+  const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
   delete form.dataset.sent;
-  if (answer.ok && !new URL(answer.url).searchParams.has("error")) {
+  if (!answer) {
+    state.textContent = "The note could not be sent. Try again.";
+  } else if (answer.ok && !new URL(answer.url).searchParams.has("error")) {
     form.reset();
     form.elements.text.focus();
   } else {

@@ -55,12 +55,14 @@ class Demand:
         documented: what OpenAPI says of it.
         refusal: what stands against a user, as far as the token alone tells.
         check: asks the auth server, and raises where it is not met.
+        lasting: whether it must go on being met while a connection lasts (see `WatchSession`).
     """
 
     field: str
     documented: Callable[[Any], Told]
     refusal: Callable[[User], AuthError | None] | None = None
     check: Callable[[Any, Asked], Awaitable[None]] | None = None
+    lasting: bool = False
 
     def made(self, wanted: object) -> bool:
         """Whether it is demanded at all."""
@@ -140,6 +142,7 @@ DEMANDS: tuple[Demand, ...] = (
             f"Needs the permission `{wanted.permission}`.",
         ),
         check=_permission,
+        lasting=True,
     ),
     Demand(
         "team_permission",
@@ -148,11 +151,13 @@ DEMANDS: tuple[Demand, ...] = (
             f"Needs the permission `{wanted.team_permission}` in the team (`{wanted.team}`).",
         ),
         check=_team_permission,
+        lasting=True,
     ),
     Demand(
         "team_member",
         lambda wanted: (("permission_missing", {}), f"For members of the team (`{wanted.team_member}`)."),
         check=_team_member,
+        lasting=True,
     ),
 )
 """Every demand, in the order in which they are checked."""

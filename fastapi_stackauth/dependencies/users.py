@@ -186,6 +186,17 @@ class Require(_Demand):
         connection.scope["state"]["user"] = user
         return user
 
+    async def check_again(self, asked: Asked) -> None:
+        """Permissions and membership, which may be taken away while a connection lasts.
+
+        Raises:
+            AuthError: 403, one has been.
+            AuthServerError: that cannot be said now.
+        """
+        for demand in self._demands:
+            if demand.lasting and demand.check is not None:
+                await demand.check(self, asked)
+
     @cached_property
     def _demands(self) -> tuple[Demand, ...]:
         return tuple(demand for demand in DEMANDS if demand.made(self))

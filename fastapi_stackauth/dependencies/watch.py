@@ -1,7 +1,8 @@
 """Long-lived connections: a WebSocket or an event stream ends when the token it was opened with does.
 
-A token is checked when a connection opens; this goes on checking while it lasts. Time is watched on the spot, the
-session by asking at an interval, and whoever learns of a revocation sooner says so with `SessionWatch.end`.
+A token is checked when a connection opens; this goes on checking while it lasts. Time is watched on the spot;
+session, permissions and membership by asking at an interval; and whoever learns of a revocation sooner says so with
+`SessionWatch.end`.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.credentials import Credential
+from fastapi_stackauth.dependencies.demands import Asked
 from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.users import Require, current_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
@@ -45,8 +47,9 @@ class WatchSession(Secured):
     """A dependency that gives a `SessionWatch` over the user who is calling.
 
     Attributes:
-        every: seconds between two questions whether the session still exists, each one call of the auth server;
-            None watches the token's expiry alone.
+        every: seconds between two questions whether the session still exists, each one call of the auth server, and
+            whether the permissions and the membership that `require` demands still hold, remembered for
+            `authorization_ttl` seconds; None watches the token's expiry alone.
         require: what is demanded of the user first.
         check: asked instead of the auth server's list of sessions.
 
@@ -75,11 +78,13 @@ class WatchSession(Secured):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
         """The watch, for FastAPI to give to the endpoint; it begins when it is entered or iterated."""
         user = await self.require(connection, scopes)
-        return SessionWatch(self, user, await self.require.resolution(connection, scopes))
+        return SessionWatch(self, connection, user, await self.require.resolution(connection, scopes))
 
 
 class SessionWatch:
-    """Ends what runs under it when the user's token expires, or their session is revoked. Made by `WatchSession`.
+    """Ends what runs under it when the user's token expires, their session is revoked, or they lose what is demanded.
+
+    Made by `WatchSession`.
 
     As an async context manager it cancels its body and raises the refusal, which closes an accepted WebSocket with
     code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at a time.
@@ -89,14 +94,15 @@ class SessionWatch:
         ended: why it ended; None while it goes on.
     """
 
-    def __init__(self, watched: WatchSession, user: User, resolution: Resolution) -> None:
+    def __init__(self, watched: WatchSession, connection: HTTPConnection, user: User, resolution: Resolution) -> None:
         self.user = user
         self.ended: Exception | None = None
         self._watched = watched
         self._events = resolution.stack.events
         self._verifier = resolution.stack.verifier
         self._check: SessionCheck = watched.check or resolution.stack.live_sessions
-        self._credential = resolution.credential
+        self._connection = connection
+        self._resolution = resolution
         self._limit: asyncio.Timeout | None = None
         self._hearing = ExitStack()
         self._wake: Callable[[AuthError], object] = self._end
@@ -146,7 +152,7 @@ class SessionWatch:
             raise AuthError("credentials_conflict", reason="another user's token")
         if refusal := self._watched.require.refusal_of(user):
             raise refusal
-        self.user, self._credential = user, Credential(token, "renewed")
+        self.user, self._resolution.credential = user, Credential(token, "renewed")
         self._hear()
         return user
 
@@ -216,9 +222,11 @@ class SessionWatch:
             self._end(error)
 
     async def _ask(self) -> None:
-        if self._credential is None:  # a test put this user in place
+        credential = self._resolution.credential
+        if credential is None:  # a test put this user in place
             return
         try:
-            await self._check.check(self._credential.token, self.user)
+            await self._check.check(credential.token, self.user)
+            await self._watched.require.check_again(Asked(self._connection, self._resolution, self.user))
         except AuthServerError as error:
             self._events.emit(SESSION_CHECK_FAILED, code=code_of(error), detail=str(error))

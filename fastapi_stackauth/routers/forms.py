@@ -80,7 +80,7 @@ async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
     try:
         async with request.form() as form:
             body = json.dumps(fields_of(form, model)).encode()
-    except HTTPException:  # Starlette's own, for multipart bodies that are none
+    except (HTTPException, UnicodeError):  # Starlette's own for multipart bodies that are none; the codec's
         raise RequestInvalid(status_code=400) from None
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

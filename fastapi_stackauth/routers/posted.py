@@ -54,10 +54,17 @@ class Posted(Generic[M]):
 async def _fields(request: Request) -> object:
     kind = _media_type(request)
     if kind in _FORMS:
-        return dict(await request.form())
+        return await _form(request)
     if kind != "application/json" and not kind.endswith("+json"):
         return None
     return await _json(request)
+
+
+async def _form(request: Request) -> object:
+    try:
+        return dict(await request.form())
+    except UnicodeError:  # of the codec that the form names: Python has some that decode nothing
+        raise RequestInvalid(status_code=400) from None
 
 
 async def _json(request: Request) -> object:

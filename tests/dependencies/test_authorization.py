@@ -7,15 +7,20 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from fastapi.security import SecurityScopes
 from openapi_spec_validator import validate
+from starlette.requests import HTTPConnection
 
 from fastapi_stackauth import (
+    AuthError,
     ConfigurationError,
     CurrentTeam,
     Require,
+    SessionWatch,
     StackAuth,
     Team,
     User,
+    WatchSession,
     current_team,
     current_user,
 )
@@ -23,6 +28,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import SignIn, TeamCreate
 from fastapi_stackauth.testing import override_user
 from tests.dependencies.helpers import protect
+from tests.support.world import until
 
 NOBODYS = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 
@@ -34,11 +40,13 @@ class Counting(httpx.AsyncBaseTransport):
         self.inner = httpx.AsyncHTTPTransport()
         self.paths: list[str] = []
         self.cut = False
+        self.cut_beginning: str | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self.cut:
+        path = request.url.path.removeprefix("/api/v1")
+        if self.cut or (self.cut_beginning and path.startswith(self.cut_beginning)):
             raise httpx.ConnectError("cut", request=request)
-        self.paths.append(request.url.path.removeprefix("/api/v1"))
+        self.paths.append(path)
         return await self.inner.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -351,3 +359,45 @@ def test_openapi_names_the_permission_and_its_own_code():
         assert (parameter["in"], parameter["name"], parameter["required"]) == (place, name, True)
     assert "request_invalid" in str(schema["paths"]["/header"]["get"]["responses"]["400"])
     assert "x-fastapi-stackauth" not in str(schema)
+
+
+async def watch_of_member(company: Company, demanded: Require) -> SessionWatch:
+    token = f"Bearer {company.member.access_token}".encode()
+    scope = {"type": "websocket", "app": company.app, "headers": [(b"authorization", token)], "query_string": b"",
+             "path_params": {"team_id": company.team_id}}  # fmt: skip
+    return await WatchSession(every=0.01, require=demanded)(HTTPConnection(scope), SecurityScopes())
+
+
+@pytest.mark.parametrize(
+    ("demanded", "lost"),
+    [
+        (Require(team_member="team_id"), "membership"),
+        (Require(team_permission="posts:read", team="team_id"), "permission"),
+    ],
+)
+async def test_a_connection_ends_when_what_it_demands_is_taken_away(company: Company, demanded: Require, lost: str):
+    watch = await watch_of_member(company, demanded)
+    with pytest.raises(AuthError) as caught:  # noqa: PT012 - what happens meanwhile is the matter
+        async with watch, asyncio.timeout(60):
+            await asyncio.sleep(0.1)
+            if lost == "membership":
+                await company.admin.team_members.remove(company.team_id, company.member.user_id)
+            else:
+                await company.admin.team_permissions.revoke(
+                    "posts:all", team_id=company.team_id, user_id=company.member.user_id
+                )
+            company.server.clock.advance(11)  # what is remembered is so for ten seconds
+            await asyncio.Event().wait()
+    assert caught.value.code == "permission_missing"
+    assert watch.ended is caught.value
+
+
+async def test_a_connection_goes_on_while_it_cannot_be_said_whether_the_demand_still_holds(
+    company: Company, caplog: pytest.LogCaptureFixture
+):
+    watch = await watch_of_member(company, Require(team_member="team_id"))
+    async with watch, asyncio.timeout(60):
+        company.network.cut_beginning = "/team-member-profiles"
+        company.server.clock.advance(11)
+        await until(lambda: "session_check_failed" in caplog.text)
+    assert watch.ended is None

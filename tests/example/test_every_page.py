@@ -1,5 +1,6 @@
 """What holds on every page: readable for everybody, light and dark, on a phone, and under a strict policy."""
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import fastapi_offline
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from fastapi import Request
 from playwright.async_api import Route, ViewportSize, expect
 
+from example_app.pages import templates
+from fastapi_stackauth import Methods
 from tests.example.visitors import Demo, Visitor
 from tests.example.walk import STOPS, Stop, reach
 
@@ -102,8 +106,77 @@ async def test_the_sign_in_page_leads_nowhere_else(demo: Demo, address: str):
     assert led.headers["location"] == "/notes"
 
 
+async def test_where_one_was_bound_for_may_be_too_long_to_be_remembered_and_one_signs_in_all_the_same(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as client:
+        for long in ("/notes?q=" + "a" * 3000, "/notes?q=" + "%C3%A9" * 98):
+            page = (await client.get("/sign-in", params={"return_to": long})).text
+            form = html.unescape(page.partition('action="/auth/password/sign-in')[2].partition('"')[0])
+            credentials = {"email": "mary@example.com", "password": "wrong horse battery"}
+            answer = await client.post("/auth/password/sign-in" + form, data=credentials)
+            assert answer.status_code == 303
+            assert answer.headers["location"].endswith("error=EMAIL_PASSWORD_MISMATCH")
+
+
 async def test_what_an_address_says_has_happened_is_one_of_known_texts(demo: Demo):
     async with httpx.AsyncClient(base_url=demo.app) as client:
         page = (await client.get("/sign-in", params={"error": "<b>Call 555</b>", "done": "<i>555</i>"})).text
     assert "555" not in page
     assert "That did not work. Try again." in page
+
+
+async def test_what_cannot_be_done_here_is_a_page_that_says_what_can(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"accept": "text/html"}) as client:
+        refused = await client.put("/notes")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert "<h1>" in refused.text
+
+
+async def test_a_form_that_is_none_of_ours_gets_a_page_too_and_nothing_back(demo: Demo):
+    headers = {"origin": demo.app, "accept": "text/html"}
+    async with httpx.AsyncClient(base_url=demo.app, headers=headers) as client:
+        await client.post("/auth/anonymous/sign-up")
+        for answer in (
+            await client.post("/notes", files={"text": ("secret.txt", b"abc")}),
+            await client.post("/notes/abc/delete"),
+        ):
+            assert answer.status_code == 422
+            assert "Something is missing or has the wrong form." in answer.text
+            assert "secret.txt" not in answer.text
+
+
+async def test_a_mistake_of_the_app_is_a_page_with_the_security_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3")
+    from example_app.main import app
+
+    async def broken() -> None:
+        raise ZeroDivisionError("of no interest to anybody")
+
+    routes = list(app.router.routes)
+    app.add_api_route("/broken", broken)
+    try:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(base_url="http://localhost", transport=transport) as client:
+            page = await client.get("/broken", headers={"accept": "text/html"})
+            told = await client.get("/broken")
+    finally:
+        app.router.routes[:] = routes
+    for answer in (page, told):
+        assert answer.status_code == 500
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "of no interest" not in answer.text
+    assert "This is our mistake." in page.text
+    assert told.text == "Internal Server Error"
+
+
+@pytest.mark.parametrize("page", ["sign_in.html", "sign_up.html"])
+async def test_without_any_provider_one_can_still_begin_as_a_guest(page: str):
+    offered = Methods(
+        project_name="Notes", sign_up=True, password=True, otp=False, passkey=False, oauth_providers=(),
+        account_deletion=False,
+    )  # fmt: skip
+    request = Request({"type": "http", "path": "/sign-up", "headers": [], "query_string": b""})
+    shown = templates.get_template(page).render(request=request, offered=offered, user=None, then="/notes", here="/")
+    assert "Continue as a guest" in shown
+    assert "Or continue with" not in shown

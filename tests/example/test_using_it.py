@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 import websockets
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from example_app.samples import PASSWORD, TEAM_ID
 from tests.example.visitors import Demo, Visitor, new_address
@@ -309,3 +309,50 @@ async def test_a_note_that_is_none_is_refused_in_words(demo: Demo):
         assert (await browser.post("/notes/99999999999999999999/delete")).status_code == 422
         assert (await browser.post("/notes/1/delete")).status_code == 200
         assert "between 1 and 100" in (await browser.post("/teams", data={"name": " "})).text
+
+
+async def test_half_a_character_in_a_note_is_replaced(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as browser:
+        await browser.post("/auth/anonymous/sign-up")
+        content = b'--x\r\ncontent-disposition: form-data; name="text"\r\n\r\nleft+2AA-right\r\n--x--\r\n'
+        headers = {"content-type": "multipart/form-data; boundary=x; charset=utf-7"}
+        assert (await browser.post("/notes", content=content, headers=headers)).status_code == 303
+        assert "left?right" in (await browser.get("/notes")).text
+
+
+async def test_what_a_page_says_over_the_live_list_does_no_harm(demo: Demo):
+    async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as browser:
+        await browser.post("/auth/anonymous/sign-up")
+        headers = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
+        address = f"{demo.app.replace('http', 'ws')}/notes/live"
+        async with websockets.connect(address, additional_headers=headers, origin=demo.app) as live:  # type: ignore[arg-type]  # any origin
+            assert "No notes yet" in str(await live.recv())
+            await live.send(b"\x00\xff")
+            await live.send("anything")
+            await browser.post("/notes", data={"text": "Still live"})
+            assert "Still live" in str(await live.recv())
+
+
+async def test_a_note_that_is_sent_twice_by_a_double_click_is_written_once(visitor: Visitor, demo: Demo):
+    async def slowly(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await visitor.signs_in(demo.new_person())
+    await visitor.page.route("**/notes", slowly)
+    await visitor.page.get_by_label("New note").last.fill("Only once")
+    await visitor.page.get_by_role("button", name="Add the note").dblclick()
+    await visitor.sees("Only once")
+    await visitor.write("Written after it")
+    await expect(visitor.page.get_by_role("listitem").filter(has_text="Only once")).to_have_count(1)
+
+
+async def test_a_note_that_cannot_be_sent_stays_in_the_field_and_that_is_said(visitor: Visitor, demo: Demo):
+    await visitor.signs_in(demo.new_person())
+    await visitor.page.route("**/notes", lambda route: route.abort())
+    await visitor.page.get_by_label("New note").last.fill("Not lost")
+    await visitor.press("Add the note")
+    await visitor.sees("The note could not be sent.")
+    await visitor.page.unroute("**/notes")
+    await visitor.press("Add the note")
+    await expect(visitor.page.get_by_role("listitem").filter(has_text="Not lost")).to_have_count(1)

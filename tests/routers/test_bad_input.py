@@ -25,11 +25,13 @@ STRANGE: list[Any] = [
 BODIES: list[bytes] = [
     b"", b"{", b"[]", b'"marker"', b"null", b"\xff\xfe", b"\xff", b"[" * 50_000, b'{"a":' * 400 + b"1" + b"}" * 400,
     b"NaN", b'{"email": "a", "email": "b"}',
+    b'--x\r\ncontent-disposition: form-data; name="code"\r\n\r\n+2AA-\r\n--x--\r\n',
 ]  # fmt: skip
 TYPES = [
     "application/json",
     "application/x-www-form-urlencoded",
     "multipart/form-data",
+    "multipart/form-data; boundary=x; charset=undefined",  # Python has a codec of that name, which decodes nothing
     "text/plain",
     "",
     "a/b; charset=x",

@@ -102,6 +102,10 @@ async def test_a_form_that_names_no_place_is_answered_as_before(browser: Person)
             "multipart/form-data; boundary=x",
             b'--x\r\ncontent-disposition: form-data; name="email"; filename="a"\r\n\r\nx\r\n--x--',
         ),
+        (
+            "multipart/form-data; boundary=x; charset=undefined",
+            b'--x\r\ncontent-disposition: form-data; name="email"\r\n\r\nx\r\n--x--\r\n',
+        ),
         ("application/x-www-form-urlencoded", b"email=%ff%00&pass%00word=%00"),
         ("application/x-www-form-urlencoded", b"\xff=\xff&email&&==&=password"),
     ],
