@@ -60,4 +60,5 @@ def settings_table() -> str:
 def _rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, ()) else f"`{field.default!r}`"
-        yield f'| <span id="{name}"></span>`{name}` | `{environment_names(name)[0]}` | {default} | {field.description} |'
+        variable = environment_names(name)[0]
+        yield f'| <span id="{name}"></span>`{name}` | `{variable}` | {default} | {field.description} |'

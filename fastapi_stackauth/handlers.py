@@ -20,7 +20,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack, default_stack
+from fastapi_stackauth.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
@@ -55,9 +55,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
         raise error
     error = await of_session(connection, error)
-    answering = answering_stack(connection)
-    log_answer(error, answering.events if answering else Events())
-    stack = default_stack(connection.scope["app"])
+    stack = answering_stack(connection)
+    log_answer(error, stack.events if stack else Events())
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
     response = error_response(error) if stack is None else _response(error, stack.settings)

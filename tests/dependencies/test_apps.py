@@ -52,6 +52,15 @@ async def test_a_mounted_app_needs_an_install_of_its_own(world: World, app: Fast
     assert await answer_of(app, path="/grown-up/it") == "401 authentication_required"
 
 
+async def test_an_error_is_answered_in_the_form_of_the_stack_that_refused(app: FastAPI):
+    other = StackAuth(project_id="other", base_url=BASE, error_format="detail", jwks={"keys": [Signer("other").jwk]})
+    other.install(app, default=False)
+    protect(app, other.current_user, "/theirs")
+    protect(app, current_user, "/ours")
+    assert set((await call(app, "/theirs")).json()) == {"detail"}
+    assert (await call(app, "/ours")).json()["code"] == "authentication_required"
+
+
 async def test_two_stacks_in_one_app_each_take_their_own_tokens(world: World, app: FastAPI, signer: Signer):
     other_signer = Signer("other-key")
     other = StackAuth(project_id="other", base_url=BASE, jwks={"keys": [other_signer.jwk]})
