@@ -57,8 +57,8 @@ async def test_an_error_is_answered_in_the_form_of_the_stack_that_refused(app: F
     other.install(app, default=False)
     protect(app, other.current_user, "/theirs")
     protect(app, current_user, "/ours")
-    assert set((await call(app, "/theirs")).json()) == {"detail"}
-    assert (await call(app, "/ours")).json()["code"] == "authentication_required"
+    assert set((await call(app, "/theirs")).json) == {"detail"}
+    assert (await call(app, "/ours")).json["code"] == "authentication_required"
 
 
 async def test_two_stacks_in_one_app_each_take_their_own_tokens(world: World, app: FastAPI, signer: Signer):
