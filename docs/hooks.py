@@ -52,13 +52,12 @@ def with_anchors(markdown: str) -> str:
 
 
 def settings_table() -> str:
-    """Each setting: keyword argument, environment variables, default, meaning; from the model itself."""
-    rows = ["| keyword argument | environment | default | |", "|---|---|---|---|"]
-    return "\n".join([*rows, *_rows()])
+    """Each setting: keyword argument, environment variable, meaning, default; from the model itself."""
+    return "\n".join(["| setting | |", "|---|---|", *_rows()])
 
 
 def _rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f"`{field.default!r}`"
-        variable = environment_names(name)[0]
-        yield f'| <span id="{name}"></span>`{name}` | `{variable}` | {default} | {field.description} |'
+        names = f'<span id="{name}"></span>`{name}`<br>`{environment_names(name)[0]}`'
+        default = "" if field.default in (None, ()) else f" Default: `{field.default!r}`."
+        yield f"| {names} | {field.description}{default} |"
