@@ -21,6 +21,7 @@ from fastapi_stackauth.client.keeper import REFRESH_BEFORE, Received
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.credentials import Credential, Site, cookie
 from fastapi_stackauth.errors import (
+    AccessTokenRefused,
     AuthError,
     AuthServerError,
     AuthServerMisconfigured,
@@ -133,9 +134,7 @@ class Sessions:
             return
         self._renewed.pop(_digest(refresh_token), None)  # its key may have been rotated away
         try:
-            access_token = await self._access_token(refresh_token)
-            await self._refuse(session_id_of(access_token))
-            await self._client.as_user(access_token).sessions.sign_out()
+            await self._sign_out(refresh_token)
             self._client.events.emit(SESSION_ENDED, reason="signed_out")
         except SessionGone:
             pass
@@ -301,6 +300,15 @@ class Sessions:
 
     def _seconds_left(self, user: User) -> float:
         return user.expires_at.timestamp() - self._clock() if user.expires_at else 0.0
+
+    async def _sign_out(self, refresh_token: str) -> None:
+        access_token = await self._access_token(refresh_token)
+        await self._refuse(session_id_of(access_token))
+        try:
+            await self._client.as_user(access_token).sessions.sign_out()
+        except AccessTokenRefused:  # the signing keys were rotated in between
+            another = await self._another_token(refresh_token, access_token)
+            await self._client.as_user(another).sessions.sign_out()
 
     async def _access_token(self, refresh_token: str) -> str:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""

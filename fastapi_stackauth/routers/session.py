@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
+    AccessTokenRefused,
     AuthError,
     AuthServerUnavailable,
     CannotDeleteCurrentSession,
@@ -82,7 +83,11 @@ async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
         return None
     session_id = session_id_of(fresh.access_token)
     await stack.revocations.revoke_sessions([session_id] if session_id else [])
-    await stack.client.as_user(fresh.access_token).sessions.sign_out()
+    try:
+        await stack.client.as_user(fresh.access_token).sessions.sign_out()
+    except AccessTokenRefused:  # the signing keys were rotated in between
+        fresh = await stack.client.refresh(refresh_token)
+        await stack.client.as_user(fresh.access_token).sessions.sign_out()
     stack.events.emit(SESSION_ENDED, reason="signed_out")
     return session_id
 

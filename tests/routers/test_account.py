@@ -9,6 +9,7 @@ import pytest
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
+from fastapi_stackauth.errors import SessionGone
 from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import ACCESS, EMAIL, PASSWORD, REFRESH, House, Person, assert_problem, new_stack
 
@@ -310,3 +311,29 @@ async def test_a_failure_is_not_remembered(house: House, person: Person):
     assert_problem(await person.call("GET", "/methods"), 503, "auth_server_unavailable")
     house.server.server.faults.clear()
     assert (await person.call("GET", "/methods")).status_code == 200
+
+
+class RotatingKeys(httpx.AsyncHTTPTransport):
+    """The way to the auth server, whose signing keys are rotated just before its first DELETE arrives."""
+
+    def __init__(self, server: Emulator) -> None:
+        super().__init__()
+        self._server: Emulator | None = server
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE" and self._server:
+            self._server.server.store.projects.rotate_keys()
+            self._server = None
+        return await super().handle_async_request(request)
+
+
+async def test_signing_out_ends_the_session_though_keys_are_rotated_meanwhile(server: Emulator, delivery: Delivery):
+    stack = new_stack(server, transport=RotatingKeys(server))
+    async with House(server, stack).person(delivery) as person:
+        await person.sign_up()
+        refresh_token = person.refresh_token
+        answer = await person.post("/sign-out", {"refresh_token": refresh_token} if delivery == "body" else None)
+        assert answer.status_code == 204
+        with pytest.raises(SessionGone):
+            await stack.client.refresh(refresh_token)
+    await stack.aclose()
