@@ -11,6 +11,7 @@ from fastapi import Request
 from playwright.async_api import ViewportSize, expect
 
 from example_app.pages import templates
+from example_app.samples import TEAM_ID
 from fastapi_stackauth import Methods
 from tests.example.visitors import Demo, Visitor
 from tests.example.walk import STOPS, Stop, reach
@@ -39,6 +40,30 @@ async def test_no_page_has_a_serious_issue_nor_is_too_wide_for_a_phone(stop: Sto
     await visitor.page.set_viewport_size(PHONE)
     assert await serious_issues(visitor) == [], "on a phone, dark"
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+async def test_on_a_phone_sign_out_stands_beside_the_account_and_not_under_the_brand(visit: Any, demo: Demo):
+    for who in ("grace@example.com", "guest"):
+        visitor = await visit(viewport=PHONE)
+        await reach(Stop("notes", "/notes", who), visitor, demo)
+        brand = await visitor.page.locator(".brand").bounding_box()
+        button = await visitor.page.get_by_role("button", name="Sign out").bounding_box()
+        assert brand
+        assert button
+        assert button["x"] > brand["x"] + brand["width"]
+        assert button["x"] + button["width"] > PHONE["width"] - 30, "at the right edge"
+
+
+async def test_on_a_phone_dates_and_addresses_stay_whole(visit: Any, demo: Demo):
+    visitor = await visit(viewport=PHONE)
+    lines = "all => all.map(each => { const range = document.createRange(); range.selectNodeContents(each);"
+    lines += " return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size; })"
+    await reach(Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"), visitor, demo)
+    for path, whole in ((f"/teams/{TEAM_ID}", "time"), ("/account", "time"), ("/admin", "tbody td")):
+        await visitor.open(path)
+        counted = await visitor.page.locator(whole).evaluate_all(lines)
+        assert counted
+        assert set(counted) == {1}, path
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/nowhere", "/auth/passkey.js", "/static/style.css", "/api/hello"])
