@@ -44,7 +44,7 @@ class Emulator:
         webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
 
     Raises:
-        ValueError: a setting is unknown, a key or secret has the wrong form, or the data file comes from another version.
+        ValueError: a setting is unknown, a key has the wrong form, or the data file comes from another version.
     """
 
     def __init__(
