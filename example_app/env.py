@@ -24,6 +24,7 @@ def variables() -> Iterator[tuple[str, str]]:
     yield "AUTH_URL", "http://localhost:8102"
     yield "EMULATOR_PUBLISHABLE_CLIENT_KEY", secret("pck_")
     yield "EMULATOR_SECRET_SERVER_KEY", secret("ssk_")
+    yield "EMULATOR_WEBHOOK_SECRET", secret("whsec_")  # hexadecimal is base64, too
     yield "PROXY_NETWORK", "172.30.57.0/24"
     yield "REDIS_PASSWORD", secret()
     yield "NOTES_DATABASE_PASSWORD", secret()

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -27,7 +28,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await notebooks.close()
 
 
-app = FastAPI(
+app = FastAPIOffline(  # an app like any other, whose /docs and /redoc take no file from a CDN
     title="Example app",
     description="Notes for people and teams: every sign-in method and protected endpoints with fastapi-stackauth.",
     lifespan=lifespan,

@@ -61,6 +61,13 @@ async def remove_own(team: TeamOfMember, user: CurrentUser, note_id: NoteId) -> 
     return RedirectResponse(f"/teams/{team.id}", 303)
 
 
+@router.post("/teams/{team_id}/leave")
+async def leave(team: TeamOfMember, user: CurrentUser, caller: Caller) -> RedirectResponse:
+    await caller.team_members.remove(team.id)
+    await stack.revocations.forget(user_id=user.id, team_id=team.id)  # no worker remembers the membership
+    return RedirectResponse("/teams?done=left", 303)
+
+
 @router.websocket("/teams/{team_id}/live")
 async def live(websocket: WebSocket, team_id: str, watch: WatchOfMember, caller: Caller) -> None:
     may_delete = await caller.team_permissions.check(DELETE_NOTES, team_id=team_id)

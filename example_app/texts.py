@@ -9,6 +9,7 @@ NOTICES = {
     "connected": "The account has been connected.",
     "invited": "The invitation is on its way.",
     "joined": "You are in the team now.",
+    "left": "You have left the team.",
     "mfa-off": "Two-factor sign-in is off.",
     "mfa-on": "Two-factor sign-in is on. The next sign-in will ask for a code.",
     "passkey": "The passkey has been saved. You can sign in with it from now on.",

@@ -17,7 +17,7 @@ import pytest
 
 from example_app import env, samples
 from fastapi_stackauth.settings import Settings, environment_names
-from tests.support.compose import ROOT, TEXT, VARIABLE, document, filled, services
+from tests.support.compose import ROOT, TEXT, VARIABLE, aliases, document, filled, services
 
 PROFILES = ("demo", "scale", "real")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -161,6 +161,18 @@ def test_apps_reach_the_server_inside_and_accept_the_public_issuer(name: str):
     assert server
     assert server[1] in services(profile)
     assert environment["STACK_ISSUERS"] == variables["AUTH_URL"]
+
+
+@pytest.mark.parametrize("profile", ["demo", "scale"])
+def test_the_emulators_webhooks_reach_an_app_that_shares_their_secret(profile: str):
+    started = services(profile, dict(env.variables()))
+    command = started["emulator"]["command"]
+    host = re.fullmatch(r"http://([a-z]+):8000/webhooks/stack-auth", command[command.index("--webhook-url") + 1])
+    assert host
+    told = [service for name, service in started.items() if host[1] in (name, *aliases(service))]
+    assert len(told) == {"demo": 1, "scale": 3}[profile], "by its name, or by the one that all workers share"
+    secrets = {service["environment"]["STACK_WEBHOOK_SECRETS"] for service in told}
+    assert secrets == {started["emulator"]["environment"]["EMULATOR_WEBHOOK_SECRET"]}
 
 
 def test_workers_differ_in_nothing_but_what_they_wait_for():

@@ -188,6 +188,19 @@ def test_a_note_written_at_one_worker_is_in_postgresql_and_shown_live_by_the_oth
     assert rows == [f"from worker {worker}" for worker in WORKERS]
 
 
+def test_the_notes_of_a_deleted_account_are_gone(scale: Deployment):
+    assert scale.database is not None
+    with visitor(scale.url, "127.0.0.9") as browser:
+        signed_up = browser.post(f"{COOKIES}/password/sign-up", json={"email": "e@example.com", "password": PASSWORD})
+        mine = f"select count(*) from notes where author_id = '{signed_up.json()['user_id']}'"
+        assert browser.post(NOTES, data={"text": "Only for me"}).status_code == 303
+        assert scale.database.sql(mine).strip() == "1"
+        deleted = browser.post(f"{COOKIES}/me/delete")
+        assert deleted.is_success, deleted.text
+    database = scale.database
+    eventually(lambda: database.sql(mine).strip() == "0")  # a webhook tells a worker of it
+
+
 # --- the demo ---
 
 

@@ -4,6 +4,7 @@ const list = document.querySelector("#notes");
 const state = document.querySelector("#live-state");
 const form = document.querySelector("form.write");
 const address = new URL(list.dataset.live, location.href.replace(/^http/, "ws"));
+const ATTEMPTS = 6; // half a minute
 let failures = 0;
 
 function connect() {
@@ -15,10 +16,26 @@ function connect() {
   });
   socket.addEventListener("close", () => {
     failures += 1;
+    if (failures >= ATTEMPTS) return giveUp();
     if (failures > 1) state.textContent = "Not live at the moment. Reload the page to see what is new.";
-    setTimeout(connect, Math.min(30_000, 500 * 2 ** failures));
+    setTimeout(connect, 500 * 2 ** failures);
   });
 }
+
+// A browser does not tell a script why a WebSocket is refused; mostly the session is over. Who is still signed in is
+// led back by the link.
+function giveUp() {
+  const link = document.createElement("a");
+  link.href = `/sign-in?return_to=${encodeURIComponent(location.pathname)}`;
+  link.textContent = "Sign in again";
+  state.replaceChildren("Not live any more. ", link, " to see what is new.");
+}
+
+addEventListener("online", () => {
+  if (failures < ATTEMPTS) return; // there is an attempt on its way
+  failures = 0;
+  connect();
+});
 
 // Notes that stay are left alone, so that focus and selection stay with them.
 function show(html) {

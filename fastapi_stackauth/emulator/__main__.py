@@ -29,7 +29,8 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
         prog=program,
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
-        epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys.",
+        epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys, "
+        "and EMULATOR_WEBHOOK_SECRET what signs webhooks.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
@@ -67,6 +68,7 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         webhook_url=options.webhook_url,
         publishable_client_key=os.environ.get("EMULATOR_PUBLISHABLE_CLIENT_KEY") or None,
         secret_server_key=os.environ.get("EMULATOR_SECRET_SERVER_KEY") or None,
+        webhook_secret=os.environ.get("EMULATOR_WEBHOOK_SECRET") or None,
     )
     try:
         emulator.seed(seed)

@@ -41,6 +41,7 @@ class Emulator:
         webhook_url: where the default project's webhooks go; nowhere when None.
         publishable_client_key: the default project's `pck_` key; else the one in the data file, else drawn.
         secret_server_key: its `ssk_` key, likewise.
+        webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
 
     Raises:
         ValueError: a setting is unknown, a key has the wrong form, or the data file comes from another version.
@@ -60,6 +61,7 @@ class Emulator:
         webhook_url: str | None = None,
         publishable_client_key: str | None = None,
         secret_server_key: str | None = None,
+        webhook_secret: str | None = None,
     ) -> None:
         keys = {"publishable_client_key": publishable_client_key, "secret_server_key": secret_server_key}
         self.server = Server(public_url, data, clock, chance, token_lifetime)
@@ -67,6 +69,8 @@ class Emulator:
             self.server.store.projects.rotate_keys()
         self.project_id = self._open_project(project_id, config or {}, keys)
         self._config = self.project.config
+        if webhook_secret is not None:
+            self.store.projects.fix_webhook_secret(self.project_id, webhook_secret)
         if webhook_url is not None:
             self.server.webhooks.point(self.project_id, webhook_url)
         self.app: FastAPI = create_app(self.server, self.project_id)

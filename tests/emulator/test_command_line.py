@@ -63,6 +63,7 @@ def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> 
         assert emulator.stop(number) == (0, "")
 
 
+WEBHOOK_SECRET = "whsec_" + "c" * 32
 KEYS = {"PUBLISHABLE_CLIENT_KEY": "pck_" + "a" * 20, "SECRET_SERVER_KEY": "ssk_" + "b" * 20}
 
 
@@ -82,6 +83,27 @@ def test_keys_from_the_environment_are_the_projects_keys(tmp_path: Path, monkeyp
         monkeypatch.delenv(f"EMULATOR_{name}")
     with running("--data", data) as emulator:
         assert emulator.environment["STACK_SECRET_SERVER_KEY"] == KEYS["SECRET_SERVER_KEY"], "kept in the data file"
+
+
+def test_what_signs_webhooks_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = str(tmp_path / "data.sqlite3")
+    with running("--data", data) as emulator:
+        assert emulator.environment["STACK_WEBHOOK_SECRETS"] != WEBHOOK_SECRET
+    monkeypatch.setenv("EMULATOR_WEBHOOK_SECRET", WEBHOOK_SECRET)
+    with running("--data", data) as emulator:
+        assert emulator.environment["STACK_WEBHOOK_SECRETS"] == WEBHOOK_SECRET
+    monkeypatch.delenv("EMULATOR_WEBHOOK_SECRET")
+    with running("--data", data) as emulator:
+        assert emulator.environment["STACK_WEBHOOK_SECRETS"] == WEBHOOK_SECRET, "kept in the data file"
+
+
+@pytest.mark.parametrize("wrong", ["hunter2hunter2hunter2", "whsec_hunter2hunter2", "whsec_hunter2!" + "a" * 26])
+def test_a_webhook_secret_of_the_wrong_form_gives_one_line_that_does_not_repeat_it(wrong: str) -> None:
+    environment = {**os.environ, "EMULATOR_WEBHOOK_SECRET": wrong}
+    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert "webhook_secret" in run.stderr
+    assert "hunter2" not in run.stderr
 
 
 def test_a_key_of_the_wrong_form_gives_one_line_that_does_not_repeat_it() -> None:

@@ -4,14 +4,14 @@ import html
 from pathlib import Path
 from typing import Any
 
-import fastapi_offline
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from fastapi import Request
-from playwright.async_api import Route, ViewportSize, expect
+from playwright.async_api import ViewportSize, expect
 
 from example_app.pages import templates
+from example_app.samples import TEAM_ID
 from fastapi_stackauth import Methods
 from tests.example.visitors import Demo, Visitor
 from tests.example.walk import STOPS, Stop, reach
@@ -42,6 +42,30 @@ async def test_no_page_has_a_serious_issue_nor_is_too_wide_for_a_phone(stop: Sto
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+async def test_on_a_phone_sign_out_stands_beside_the_account_and_not_under_the_brand(visit: Any, demo: Demo):
+    for who in ("grace@example.com", "guest"):
+        visitor = await visit(viewport=PHONE)
+        await reach(Stop("notes", "/notes", who), visitor, demo)
+        brand = await visitor.page.locator(".brand").bounding_box()
+        button = await visitor.page.get_by_role("button", name="Sign out").bounding_box()
+        assert brand
+        assert button
+        assert button["x"] > brand["x"] + brand["width"]
+        assert 0 <= PHONE["width"] - (button["x"] + button["width"]) < 30, "at the right edge"
+
+
+async def test_on_a_phone_dates_and_addresses_stay_whole(visit: Any, demo: Demo):
+    visitor = await visit(viewport=PHONE)
+    lines = "all => all.map(each => { const range = document.createRange(); range.selectNodeContents(each);"
+    lines += " return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size; })"
+    await reach(Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"), visitor, demo)
+    for path, whole in ((f"/teams/{TEAM_ID}", "time"), ("/account", "time"), ("/admin", "tbody td")):
+        await visitor.open(path)
+        counted = await visitor.page.locator(whole).evaluate_all(lines)
+        assert counted
+        assert set(counted) == {1}, path
+
+
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/nowhere", "/auth/passkey.js", "/static/style.css", "/api/hello"])
 async def test_every_answer_has_the_security_headers(demo: Demo, path: str):
     async with httpx.AsyncClient(base_url=demo.app) as client:
@@ -70,15 +94,28 @@ async def test_pages_of_somebody_are_never_stored(demo: Demo):
             assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_the_api_docs_work_under_their_own_policy(visitor: Visitor):
-    async def local(route: Route) -> None:
-        file = Path(fastapi_offline.__file__).parent / "static" / route.request.url.rpartition("/")[2]
-        await (route.fulfill(path=file) if file.is_file() else route.abort())
-
-    await visitor.page.route("https://**/*", local)
-    await visitor.open("/docs")
-    await expect(visitor.page.get_by_text("Who am I?")).to_be_visible()
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_api_docs_work_with_the_apps_own_files_alone(visitor: Visitor, demo: Demo, path: str):
+    answered: list[str] = []
+    visitor.page.on("response", lambda response: answered.append(response.url))
+    await visitor.open(path)
+    await expect(visitor.page.get_by_text("Who am I?").filter(visible=True).first).to_be_visible()
+    await visitor.page.wait_for_load_state("networkidle")
+    local = (f"{demo.app}/", "data:", "blob:")
+    assert [url for url in answered if not url.startswith(local)] == []
+    logo = "https://cdn.redoc.ly/redoc/logo-mini.svg"  # ReDoc asks for it whatever it is told; the policy says no
+    visitor.troubles[:] = [trouble for trouble in visitor.troubles if logo not in trouble]
     assert visitor.troubles == []
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc"])
+async def test_the_policy_of_the_api_docs_names_no_other_host(demo: Demo, path: str):
+    async with httpx.AsyncClient(base_url=demo.app) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "//" not in answer.headers["content-security-policy"]
+    assert "https://" not in answer.text.partition("<body>")[0], "nor does the page ask for anything there"
 
 
 async def test_a_program_gets_problems_where_a_person_gets_pages(demo: Demo):

@@ -84,6 +84,32 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     await guest.sees("This invitation does not hold")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: Any, demo: Demo, scripts: bool):
+    host, member = await visit(java_script_enabled=scripts), await visit()
+    await host.signs_in(demo.new_person())
+    await host.open("/teams")
+    await host.fill(Name="Day shift")
+    await host.press("Make the team")
+    await host.title("Day shift")
+    await host.write("Said before leaving")
+    team = host.page.url
+    await member.signs_in(invited := demo.new_person())
+    await host.page.get_by_label("E-mail address").fill(invited)
+    await host.press("Send the invitation")
+    await host.sees("The invitation is on its way.")
+    await member.open(demo.mail(invited, "team_invitation")["link"])
+    await member.press("Join the team")
+    await host.press("Leave this team")
+    await host.is_at("/teams")
+    await host.sees("You have left the team.")
+    await host.sees_no("Day shift")
+    for answer in (await host.page.request.get(team), await host.page.request.post(f"{team}/leave")):
+        assert answer.status == 403
+    await member.page.reload()
+    await member.sees("Said before leaving")
+
+
 async def test_only_who_has_the_permission_deletes_the_notes_of_others(visit: Any):
     admin, member = await visit(), await visit()
     await admin.signs_in("grace@example.com")
@@ -288,6 +314,32 @@ async def test_the_live_list_is_for_who_may_see_the_notes(demo: Demo):
             async with websockets.connect(address, additional_headers=headers):
                 pass
         assert refused.value.response.status_code == status
+
+
+async def test_a_live_list_that_is_refused_stops_asking_and_says_what_to_do(visitor: Visitor, demo: Demo):
+    page, attempts = visitor.page, list[str]()
+    page.on("websocket", lambda socket: attempts.append(socket.url))
+    await page.clock.install()
+    await visitor.signs_in(demo.new_person())
+    await visitor.write("Live so far")
+    await page.request.post("/auth/sign-out", headers={"origin": demo.app})
+    link = page.get_by_role("link", name="Sign in again")
+    for _ in range(300):
+        if await link.count():
+            break
+        await page.clock.fast_forward(5_000)
+        await asyncio.sleep(0.1)
+    await visitor.sees("Not live any more.")
+    made = len(attempts)
+    for _ in range(5):
+        await page.clock.fast_forward(60_000)
+        await asyncio.sleep(0.1)
+    assert len(attempts) == made <= 10
+    async with page.expect_event("websocket"):
+        await page.evaluate("dispatchEvent(new Event('online'))")
+    await link.click()
+    await visitor.is_at("/sign-in")
+    assert page.url.endswith("return_to=%2Fnotes")
 
 
 async def test_a_form_of_another_site_changes_nothing(demo: Demo):

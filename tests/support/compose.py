@@ -50,6 +50,13 @@ def services(profile: str, variables: Mapping[str, str] | None = None) -> dict[s
     return {name: service for name, service in every.items() if profile in service["profiles"]}
 
 
+def aliases(service: Service) -> list[str]:
+    """The other names by which the services of its networks reach it."""
+    networks = service.get("networks", [])
+    given = networks.values() if isinstance(networks, dict) else []
+    return [alias for network in given if network for alias in network.get("aliases", [])]
+
+
 @dataclass
 class Loopback:
     """Where the services of a profile are in a test: each `name:port` of theirs is a free loopback port."""

@@ -49,6 +49,9 @@ KEYS: Mapping[str, re.Pattern[str]] = {
     "publishable_client_key": re.compile(r"pck_[A-Za-z0-9_-]{16,200}"),
     "secret_server_key": re.compile(r"ssk_[A-Za-z0-9_-]{16,200}"),
 }
+WEBHOOK_SECRET = re.compile(  # base64 of 16 bytes or more
+    r"whsec_(?:[A-Za-z0-9+/]{4}){5,42}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"
+)
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FLAG = Flag(required=False)
 PROVIDER = Record(fields={"id": Text(form="filled"), "type": Text(required=False, choices=("shared", "standard"))})
@@ -137,6 +140,16 @@ class Projects:
         row = self._database.one("select value from meta where name = ?", name)
         assert row is not None  # noqa: S101 - there by now
         return str(row["value"])
+
+    def fix_webhook_secret(self, project_id: str, secret: str) -> None:
+        """Sign a project's webhooks with this from now on.
+
+        Raises:
+            ValueError: it has not the form that is usual for it; the message does not repeat it.
+        """
+        if not WEBHOOK_SECRET.fullmatch(secret):
+            raise ValueError("webhook_secret must be whsec_ and the base64 of 16 bytes or more")
+        self._database.run("insert or replace into meta values (?, ?)", f"webhook_secret:{project_id}", secret)
 
     def make_default(self, project_id: str) -> None:
         """Remember a project as the one to start with."""
