@@ -45,8 +45,11 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 	@for python in $$($(PYTHON) tests/interpreters.py); do echo "== $$python"; \
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
+# what old releases of others warn of when they meet new ones: uvicorn's WebSockets
+OLD_WARNINGS := -W "ignore:websockets.legacy:DeprecationWarning" -W "ignore:websockets.server.WebSocketServerProtocol:DeprecationWarning"
+
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
-	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(OLD_WARNINGS) $(PYTEST_ARGS)
 
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
