@@ -94,13 +94,10 @@ async function ask(answer, signal) {
 }
 
 function explained(error, signal) {
+  if (signal?.aborted || error?.name === "AbortError") return new PasskeyError("cancelled", "That was cancelled.");
   switch (error?.name) {
-    case "AbortError":
-      return new PasskeyError("cancelled", "That was cancelled.");
     case "NotAllowedError": // browsers do not tell a refusal from a timeout, on purpose
-      return signal?.aborted
-        ? new PasskeyError("cancelled", "That was cancelled.")
-        : new PasskeyError("not_allowed", "That was cancelled, or took too long.");
+      return new PasskeyError("not_allowed", "That was cancelled, or took too long.");
     case "InvalidStateError":
       return new PasskeyError("already_registered", "There is a passkey on this device already.");
     case "SecurityError":
@@ -113,14 +110,18 @@ function explained(error, signal) {
 }
 
 async function call(path, body, headers, signal) {
-  const response = await fetch(new URL(path, BASE), {
+  const sent = fetch(new URL(path, BASE), {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/json", ...headers },
     body: JSON.stringify(body),
     credentials: "include",
     signal,
   });
-  const answer = await response.json().catch(() => ({}));
+  const response = await ask(sent, signal);
+  const answer = await ask(response.json(), signal).catch((error) => {
+    if (error instanceof PasskeyError) throw error;
+    return {}; // no JSON
+  });
   if (!response.ok) {
     const { code = "failed", detail = "That did not work.", details } = answer;
     throw new PasskeyError(code, detail, details);

@@ -130,6 +130,27 @@ async def test_who_cancels_is_told_so_and_can_try_again(browser: Browser, addres
         assert outcome == {"name": "PasskeyError", "code": "cancelled"}
 
 
+@pytest.mark.parametrize("pending", ["the request", "the answer's body"])
+async def test_cancelling_while_the_route_is_asked_is_told_as_well(browser: Browser, address: str, pending: str):
+    """`fetch` is a stand-in: nothing else stops in the midst of an answer at will."""
+    context = await browser.new_context(base_url=address)
+    page = await open_page(context, address)
+    for call in ("register", "signIn"):
+        outcome = await page.evaluate(
+            f"""async (pending) => {{
+              const stop = new AbortController();
+              const {{ signal }} = stop;
+              const aborted = new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
+              const body = new ReadableStream({{ pull: () => aborted }});
+              window.fetch = () => pending === "the request" ? aborted : Promise.resolve(new Response(body));
+              setTimeout(() => stop.abort(), 50);
+              return tried(passkey.{call}({{ signal }}));
+            }}""",
+            pending,
+        )
+        assert outcome == {"name": "PasskeyError", "code": "cancelled"}
+
+
 async def test_without_a_passkey_on_the_device_nobody_is_signed_in(browser: Browser, address: str):
     context = await browser.new_context(base_url=address)
     page = await open_page(context, address)
