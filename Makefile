@@ -8,6 +8,7 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than cores: many tests wait
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
@@ -39,7 +40,7 @@ env: ## write .env, with secrets of its own, for docker-compose.yml
 	@$(PYTHON) example_app/env.py
 
 test: $(TOOLS) ## run every test
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-all: ## run every test on each Python from 3.11 to 3.14 that this machine has
 	@for python in $$($(PYTHON) tests/interpreters.py); do echo "== $$python"; \
@@ -49,7 +50,7 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 OLD_WARNINGS := -W "ignore:websockets.legacy:DeprecationWarning" -W "ignore:websockets.server.WebSocketServerProtocol:DeprecationWarning"
 
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
-	.venv-lowest/bin/python -m pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(OLD_WARNINGS) $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(OLD_WARNINGS) $(PYTEST_ARGS)
 
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
@@ -89,7 +90,7 @@ audit: $(READY) ## look the pinned dependencies up in published advisories
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py
 
-drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (five minutes)
+drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (some minutes)
 	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/faults.py
 
 soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import Query
 from pydantic import Field
 
 from fastapi_stackauth.models import BotChallenge
@@ -53,9 +52,9 @@ def challenge_of(token: str | None, phase: str | None, unavailable: str | None) 
 
 
 def challenge_in_query(
-    bot_challenge_token: Annotated[Token, Query()] = None,
-    bot_challenge_phase: Annotated[Phase, Query()] = None,
-    bot_challenge_unavailable: Annotated[Unavailable, Query()] = None,
+    bot_challenge_token: Token = None,
+    bot_challenge_phase: Phase = None,
+    bot_challenge_unavailable: Unavailable = None,
 ) -> BotChallenge | None:
     """The same for a route that a browser is sent to: in the query."""
     return challenge_of(bot_challenge_token, bot_challenge_phase, bot_challenge_unavailable)

@@ -102,8 +102,8 @@ async def authorize(
     request: Request,
     stack: RouteStack,
     challenge: Annotated[BotChallenge | None, Depends(challenge_in_query)],
-    return_to: Annotated[ReturnTo, Query()] = None,
-    scope: Annotated[Scope, Query()] = None,
+    return_to: ReturnTo = None,
+    scope: Scope = None,
 ) -> Response:
     """Send the browser to a provider to sign in there; it comes back signed in. A guest keeps their id.
 
