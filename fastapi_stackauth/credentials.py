@@ -93,20 +93,23 @@ class HeaderCredentials:
         """The token of this connection's headers, if any."""
         found: Credential | None = None
         for name, value in scope["headers"]:
-            if name not in _PARSERS or (token := _PARSERS[name](value)) is None:
+            if name not in _PARSERS:
+                continue
+            source, parse = _PARSERS[name]
+            if (token := parse(value)) is None:
                 continue
             if found is None:
-                found = Credential(token, name.decode("ascii"))
+                found = Credential(token, source)
             elif found.token != token:
-                raise AuthError("credentials_conflict", reason=f"{found.source} and {name.decode('ascii')} differ")
+                raise AuthError("credentials_conflict", reason=f"{found.source} and {source} differ")
         return found
 
 
 def _bearer(value: bytes) -> str | None:
-    scheme, *rest = value.split(maxsplit=1) or [b""]
+    scheme, _, rest = value.partition(b" ")
     if scheme.lower() != b"bearer":
         return None
-    token = _text(rest[0].strip()) if rest else ""
+    token = _text(rest.strip())
     if not token:
         raise AuthError("credentials_malformed", reason="a bearer scheme without a token")
     if token.startswith(("stackauth_", "hexclave_")):
@@ -123,20 +126,21 @@ def _json_bundle(value: bytes) -> str | None:
     return _bundle_token(text.encode()) if text else None
 
 
-_PARSERS: Mapping[bytes, Callable[[bytes], str | None]] = {
-    b"authorization": _bearer,
-    b"x-stack-access-token": _plain,
-    b"x-hexclave-access-token": _plain,
-    b"x-stack-auth": _json_bundle,
+_PARSERS: Mapping[bytes, tuple[str, Callable[[bytes], str | None]]] = {
+    b"authorization": ("authorization", _bearer),
+    b"x-stack-access-token": ("x-stack-access-token", _plain),
+    b"x-hexclave-access-token": ("x-hexclave-access-token", _plain),
+    b"x-stack-auth": ("x-stack-auth", _json_bundle),
 }
 
 
 def _text(raw: bytes) -> str:
     if len(raw) > MAX_SIZE:
         raise AuthError("credentials_too_large", reason=f"{len(raw)} bytes")
-    if not raw.isascii():
-        raise AuthError("credentials_malformed", reason="not ASCII")
-    return raw.decode("ascii")
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise AuthError("credentials_malformed", reason="not ASCII") from None
 
 
 def _base64(text: str) -> bytes:

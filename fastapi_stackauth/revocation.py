@@ -77,6 +77,7 @@ class Revocations:
         self._ttl = settings.revocation_ttl
         self._strict = settings.revocation_outage == "refuse"
         self._storage = storage
+        self.shared = storage.shared
         self._clock = clock
         self._events = events or Events()
         self._until: dict[str, float] = {}
@@ -106,19 +107,26 @@ class Revocations:
         return len(self._untold)
 
     async def check(self, user: User) -> None:
-        """Refuse the user of a revoked session, or a revoked user. Two look-ups in memory, and no more.
+        """Refuse the user of a revoked session, or a revoked user, by what all workers know.
 
         Raises:
             AuthError: 401 `session_revoked` or `user_gone`.
             VerificationUnavailable: the link to the other workers is lost and the settings say to refuse then.
         """
-        if self._storage.shared:
+        if self.shared:
             await self.follow()
-        if not self._until:
-            return
-        for fact in (_session(user.session_id), _user(user.id)):
-            if self._holds(fact):
-                raise _refusal(fact)
+        self.check_here(user)
+
+    def check_here(self, user: User) -> None:
+        """Refuse the user of a revoked session, or a revoked user, by what this worker knows: two look-ups, no more.
+
+        Raises:
+            AuthError: 401 `session_revoked` or `user_gone`.
+        """
+        if self._until:
+            for fact in (_session(user.session_id), _user(user.id)):
+                if self._holds(fact):
+                    raise _refusal(fact)
 
     async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
         """Refuse all tokens of these sessions from now on, in this worker at once, and in all that can be told."""

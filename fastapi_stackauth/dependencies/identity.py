@@ -58,13 +58,20 @@ async def resolve(
     known: dict[InstalledStack, Resolution] = state.setdefault(RESOLUTIONS_KEY, {})
     if (resolution := known.get(stack)) is None:
         resolution = Resolution(stack)
+        credential = None
         try:
             if override is not None:
                 resolution.user = await _call_override(override, connection)
-            elif (credential := _read(connection, stack)) is not None:
-                await _authenticate(connection, resolution, credential)
+            elif (credential := read_credential(connection.scope, stack.sources)) is not None:
+                if credential.refresh_token is None:
+                    resolution.credential = credential
+                    resolution.user = await stack.verifier.verify(credential.token)
+                else:
+                    await _resume(connection, resolution, credential)
         except AuthError as refusal:
             resolution.refusal = refusal
+            if credential is None and override is None:
+                stack.events.emit(CREDENTIALS_REFUSED, code=refusal.code, reason=refusal.reason)
         except StackAuthError:
             state[REFUSED_KEY] = stack  # as `asked` does, which would cost on every request
             raise
@@ -93,20 +100,9 @@ async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key
     return known[stack]
 
 
-def _read(connection: HTTPConnection, stack: InstalledStack) -> Credential | None:
-    try:
-        return read_credential(connection.scope, stack.sources)
-    except AuthError as refusal:
-        stack.events.emit(CREDENTIALS_REFUSED, code=refusal.code, reason=refusal.reason)
-        raise
-
-
-async def _authenticate(connection: HTTPConnection, resolution: Resolution, credential: Credential) -> None:
-    stack = resolution.stack
-    if credential.refresh_token is None:
-        resolution.credential = credential
-        resolution.user = await stack.verifier.verify(credential.token)
-    elif (session := await stack.sessions.authenticate(connection, credential)) is not None:
+async def _resume(connection: HTTPConnection, resolution: Resolution, credential: Credential) -> None:
+    session = await resolution.stack.sessions.authenticate(connection, credential)
+    if session is not None:
         resolution.credential, resolution.user = session
 
 

@@ -4,7 +4,7 @@ They are `SecurityBase` objects, so FastAPI writes `security` into OpenAPI by it
 frozen and hashable, so `app.dependency_overrides` finds them by equality.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -37,19 +37,17 @@ class _Demand(Secured):
     allow_anonymous: bool = False
     allow_restricted: bool = False
     stack: Any = field(default=None, repr=False)
+    allow_api_key = False  # no field: `Require` makes it one
 
-    async def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Resolution:
+    def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
-        refuse_scopes(scopes)
+        if scopes.scopes:
+            refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
-        override = _override(connection, stack)
-        if override is None and (key := self._api_key(connection)) is not None:
-            return await resolve_api_key(connection, stack, key)
-        return await resolve(connection, stack, override)
-
-    def _api_key(self, _connection: HTTPConnection) -> str | None:
-        """The API key to go by, where one is allowed."""
-        return None
+        override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
+        if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
+            return resolve_api_key(connection, stack, key)
+        return resolve(connection, stack, override)
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: who is refused for what they are."""
@@ -150,9 +148,6 @@ class Require(_Demand):
             documented_source(self.team) + documented_source(self.team_member),
             api_key=self.allow_api_key,
         )
-
-    def _api_key(self, connection: HTTPConnection) -> str | None:
-        return read_api_key(connection) if self.allow_api_key else None
 
     def refuse_api_keys(self) -> None:
         """Say that what is built on this cannot do with an API key.
@@ -269,8 +264,6 @@ def _raise_if_not_nobody(refusal: AuthError, stack: InstalledStack) -> None:
 def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa: ANN401 - any callable
     """What the app's tests put in place of `current_user`: it then speaks for everything derived from it."""
     app = connection.scope["app"]
-    if not app.dependency_overrides:
-        return None
     override = app.dependency_overrides.get(current_user_of(stack))
     if override is None and default_stack(app) is stack:
         override = app.dependency_overrides.get(current_user)

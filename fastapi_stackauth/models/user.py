@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from sys import intern
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -69,23 +68,33 @@ class User(BaseModel):
 
         Claims about the person that are missing or of an unforeseen type are None here and as they came in `claims`.
         """
-        reason = claims.get("restricted_reason")
-        return cls.model_construct(
-            _ALL_FIELDS,
-            id=claims["sub"],
-            email=_text(claims.get("email", claims.get("primaryEmail"))),
-            email_verified=claims.get("email_verified", claims.get("primaryEmailVerified")) is True,
-            display_name=_text(claims.get("name", claims.get("displayName"))),
-            kind=kind,
-            restricted_reason=_restricted_reason(reason, kind),
-            session_id=_text(claims.get("refresh_token_id", claims.get("refreshTokenId"))),
-            selected_team_id=_text(claims.get("selected_team_id", claims.get("selectedTeamId"))),
-            mfa_required=claims.get("requires_totp_mfa") is True,
-            signed_up_at=_time(claims.get("signed_up_at")),
-            issued_at=_time(claims["iat"]),
-            expires_at=_time(claims["exp"]),
-            claims=freeze({intern(name): value for name, value in claims.items()}),  # all tokens share the names
-        )
+        get = claims.get
+        fields = {
+            "id": claims["sub"],
+            "email": _text(get("email", get("primaryEmail"))),
+            "email_verified": get("email_verified", get("primaryEmailVerified")) is True,
+            "display_name": _text(get("name", get("displayName"))),
+            "kind": kind,
+            "restricted_reason": _restricted_reason(get("restricted_reason"), kind),
+            "session_id": _text(get("refresh_token_id", get("refreshTokenId"))),
+            "selected_team_id": _text(get("selected_team_id", get("selectedTeamId"))),
+            "mfa_required": get("requires_totp_mfa") is True,
+            "signed_up_at": _time(get("signed_up_at")),
+            "issued_at": _time(claims["iat"]),
+            "expires_at": _time(claims["exp"]),
+            "claims": freeze(claims),
+        }
+        return _construct(cls, fields)
+
+
+def _construct(cls: type[User], fields: dict[str, Any]) -> User:
+    """What `model_construct` makes of all fields, in a fifth of its time: it looks for aliases and defaults of each."""
+    user = cls.__new__(cls)
+    object.__setattr__(user, "__dict__", fields)
+    object.__setattr__(user, "__pydantic_fields_set__", _ALL_FIELDS)
+    object.__setattr__(user, "__pydantic_extra__", None)
+    object.__setattr__(user, "__pydantic_private__", None)
+    return user
 
 
 _ALL_FIELDS = set(User.model_fields)  # one for all users of tokens: a set of its own is a fifth of a user's memory
@@ -96,7 +105,7 @@ def _text(value: object) -> str | None:
 
 
 def _time(value: object) -> datetime | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     try:
         return datetime.fromtimestamp(value, UTC)

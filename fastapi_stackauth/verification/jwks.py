@@ -118,6 +118,8 @@ class KeyStore:
             AuthError: `token_key_unknown`: the server was asked lately and has no such key.
             KeysUnavailable: the server cannot be asked.
         """
+        if self._clock() < self.refresh_at and (key := self._keys.get(key_id)):
+            return key
         if self._usable() and key_id in self._keys:
             await self._keep_fresh()
             if key := self._keys.get(key_id):

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from jose.backends.cryptography_backend import CryptographyECKey
 from jose.exceptions import JOSEError
 
@@ -14,6 +18,7 @@ from fastapi_stackauth.verification.claims import ALGORITHM
 
 _COORDINATE = 43  # characters of 32 bytes in unpadded base64url (RFC 7518 §6.2.1.2)
 _SIGNATURE = 64  # bytes: r and s, 32 each (RFC 7518 §3.4)
+_ES256 = ec.ECDSA(hashes.SHA256())
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,20 +27,20 @@ class VerificationKey:
 
     key_id: str
     points: frozenset[tuple[str, str]] = field(repr=False)
-    _keys: tuple[CryptographyECKey, ...] = field(repr=False)
+    _keys: tuple[ec.EllipticCurvePublicKey, ...] = field(repr=False)
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Whether the signature is right (ECDSA on P-256 with SHA-256, raw r and s)."""
         if len(signature) != _SIGNATURE:
             return False
-        for key in self._keys:  # noqa: SIM110 - nearly always one, for which a generator is not worth its making
-            if _verifies(key, signing_input, signature):
-                return True
+        der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        for key in self._keys:
+            try:
+                key.verify(der, signing_input, _ES256)
+            except InvalidSignature:
+                continue
+            return True
         return False
-
-
-def _verifies(key: CryptographyECKey, signing_input: bytes, signature: bytes) -> bool:
-    return bool(key.verify(signing_input, signature))  # type: ignore[no-untyped-call]  # python-jose's stubs lack it
 
 
 KeySet = Mapping[str, VerificationKey]
@@ -82,9 +87,10 @@ def _key(key_id: str, points: frozenset[tuple[str, str]]) -> VerificationKey | N
     return VerificationKey(key_id, points, built) if built else None
 
 
-def _build(x: str, y: str) -> CryptographyECKey | None:
+def _build(x: str, y: str) -> ec.EllipticCurvePublicKey | None:
     jwk: dict[str, Any] = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
     try:
-        return CryptographyECKey(jwk, ALGORITHM)
+        key: ec.EllipticCurvePublicKey = CryptographyECKey(jwk, ALGORITHM).prepared_key
     except (JOSEError, ValueError, TypeError):  # not base64, or no point of the curve
         return None
+    return key

@@ -4,7 +4,6 @@ A token that was verified before costs a hash and two look-ups. Only what never 
 whatever may refuse a user later is asked on every request. A refusal is logged with its reason, never with the token.
 """
 
-import contextlib
 import hashlib
 import math
 import time
@@ -118,7 +117,9 @@ class Verifier:
         digest = _digest(token)
         try:
             user = self._recall(digest) or await self._check(token, digest)
-            await self.revocations.check(user)
+            if self.revocations.shared:
+                await self.revocations.follow()
+            self.revocations.check_here(user)
         except AuthError as refusal:
             self._refusals[refusal.code] += 1
             self._events.emit(TOKEN_REFUSED, code=refusal.code, reason=refusal.reason)
@@ -173,8 +174,10 @@ class Verifier:
     def _remember(self, digest: bytes, verified: _Verified) -> None:
         self._cache[digest] = verified
         while len(self._cache) > self._settings.token_cache_size:
-            with contextlib.suppress(KeyError):  # another thread may be making room as well
+            try:  # noqa: SIM105 - as above
                 self._cache.popitem(last=False)
+            except KeyError:  # another thread may be making room as well
+                pass
 
     # --- form, signature, binding, time ---
 
@@ -197,7 +200,7 @@ class Verifier:
         kind = self._kind_of(unverified)
         await self.fallback.confirm(token, digest, unverified.claims["sub"], retry_after)
         self._events.emit(TOKEN_VERIFIED, cache="miss", source="fallback")
-        return User.from_claims(unverified.claims, kind)  # not before: it interns names, which 3.12 never forgets
+        return User.from_claims(unverified.claims, kind)
 
     def _kind_of(self, unverified: UnverifiedToken) -> TokenKind:
         kind = self._bind(unverified)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth import AuthError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.keys import key_set as published
+from fastapi_stackauth.verification.claims import _as_written, _read_strictly
 from tests.fuzz.strategies import CLAIMS, JSON, SIGNER, TOKENS
 from tests.support.forge import AUDIENCES, ISSUERS, NOW, PROJECT, b64, claims, key_set, segment
 from tests.support.world import World
@@ -177,3 +178,17 @@ def test_claims_that_the_server_signed_are_accepted_only_for_this_project_one_ki
     assert said.get("branch_id", said.get("branchId")) == "main"
     assert said["iat"] <= NOW + 6 < NOW + 7 <= said["exp"] + 6
     assert isinstance(said["sub"], str)
+
+
+@given(JSON, st.booleans(), st.lists(st.tuples(st.integers(0, 200), st.sampled_from(b'{}[]",:0e.- nul\\')), max_size=2))
+def test_what_is_read_the_short_way_is_read_the_same_way_strictly(
+    value: Any, escaped: bool, changes: list[tuple[int, int]]
+):
+    """Claims are read by a quick reader where that cannot matter: it takes nothing that the strict one refuses."""
+    text = json.dumps({"a": value}, separators=(",", ":"), ensure_ascii=escaped)
+    raw = bytearray(text.encode("utf-8", "surrogatepass"))
+    for place, byte in changes:
+        raw[place % len(raw)] = byte
+    read = _as_written(bytes(raw))
+    if read is not None:
+        assert repr(read) == repr(_read_strictly(bytes(raw)))  # the types as well

@@ -1,10 +1,12 @@
 """Binding and time: a token of another project, kind or time has its own refusal."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
 
-from fastapi_stackauth import AuthError, ConfigurationError, StackAuth, TokenKind
+from fastapi_stackauth import AuthError, ConfigurationError, StackAuth, TokenKind, User
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import (
     ABSENT,
@@ -211,3 +213,19 @@ async def test_a_token_is_refused_by_name_of_the_setting_when_there_is_no_projec
     stack = StackAuth(jwks={"keys": [signer.jwk]})
     with pytest.raises(ConfigurationError, match="project_id"):
         await stack.verifier.verify(signer.token())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_user_of_a_token_is_a_model_like_any_other(verifier: Verifier, signer: Signer, kind: str):
+    """They are put together past pydantic's own constructor, which must make no difference to whoever gets one."""
+    user = await verifier.verify(signer.token(kind, roles=["a", {"b": 1}]))
+    fields = {name: getattr(user, name) for name in User.model_fields}
+    for twin in (User(**fields), User.model_construct(set(fields), **fields), User.model_validate(user.model_dump())):
+        assert (user, hash(user), repr(user)) == (twin, hash(twin), repr(twin))
+        assert user.model_dump_json() == twin.model_dump_json()
+        assert user.model_fields_set == twin.model_fields_set
+    for other in (copy.copy(user), copy.deepcopy(user), pickle.loads(pickle.dumps(user)), user.model_copy()):
+        assert other == user
+    assert user.model_copy(update={"email": "new@example.com"}).email == "new@example.com"
+    with pytest.raises(ValueError, match="frozen"):
+        user.email = "new@example.com"  # type: ignore[misc]  # that is what is tried

@@ -57,7 +57,7 @@ async def test_what_the_server_holds_against_a_token_is_401(down: World, signer:
 async def test_nothing_is_made_of_a_token_that_nobody_has_confirmed(
     down: World, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ):
-    """Names of claims are interned for good by Python 3.12, and whoever forges a token chooses them."""
+    """Whoever forges a token chooses what a user would be made of."""
     made: list[Any] = []
     monkeypatch.setattr(User, "from_claims", lambda claims, _kind: made.append(claims))
     down.server.me = "unparsable"

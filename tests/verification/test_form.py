@@ -206,6 +206,8 @@ async def test_padding_white_space_and_junk_in_a_segment_are_refused(
         b'{"sub":"a","sub":"b"}',
         b'{"deep":{"a":1,"a":1}}',
         b'{"exp": NaN}',
+        b'{"exp":NaN}',
+        b'{"far":-Infinity}',
         b'{"exp": Infinity}',
         b'{"exp": -Infinity}',
         b'{"far": 1e999}',
@@ -226,13 +228,19 @@ async def test_what_is_no_proper_json_object_is_malformed(
 @pytest.mark.parametrize("depth", [65, 200, 330, 600, 990, 5_000, 100_000])
 @pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("part", ["header", "payload"])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 async def test_deep_nesting_is_malformed(
-    verifier: Verifier, signer: Signer, depth: int, brackets: tuple[str, str], part: str
+    verifier: Verifier,
+    signer: Signer,
+    depth: int,
+    brackets: tuple[str, str],
+    part: str,
+    separators: tuple[str, str],
 ):
     """Whatever is accepted must also be frozen, hashed and written as JSON, each with a stack of its own."""
     deep = brackets[0] * depth + "1" + brackets[1] * depth
     whole = signer.header() if part == "header" else claims_of()
-    raw = (json.dumps(whole)[:-1] + ',"deep":' + deep + "}").encode()
+    raw = (json.dumps(whole, separators=separators)[:-1] + ',"deep":' + deep + "}").encode()
     token = signer.compact(raw, claims_of()) if part == "header" else signer.compact(signer.header(), raw)
     assert await refusal(verifier, token) == "token_malformed"
 
