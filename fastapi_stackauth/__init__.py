@@ -14,6 +14,7 @@ Example:
     ...     return user
 """
 
+import importlib
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
@@ -63,31 +64,45 @@ from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
 from fastapi_stackauth.health import Health
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
-from fastapi_stackauth.models.webhooks import (
-    ProjectPermissionEvent,
-    TeamDeletedEvent,
-    TeamEvent,
-    TeamMembershipEvent,
-    TeamPermissionEvent,
-    UserDeletedEvent,
-    UserEvent,
-    WebhookEvent,
-)
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.problems import problem
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.webhooks import WebhookRouter
 
 if TYPE_CHECKING:
+    from fastapi_stackauth.models.webhooks import (
+        ProjectPermissionEvent,
+        TeamDeletedEvent,
+        TeamEvent,
+        TeamMembershipEvent,
+        TeamPermissionEvent,
+        UserDeletedEvent,
+        UserEvent,
+        WebhookEvent,
+    )
     from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
+    from fastapi_stackauth.webhooks import WebhookRouter
+
+_LOADED_LATE = {
+    "routers": ("Enrolment", "Methods", "sign_in_methods", "totp_enrolment"),
+    "webhooks": ("WebhookRouter",),
+    "models.webhooks": (
+        "ProjectPermissionEvent",
+        "TeamDeletedEvent",
+        "TeamEvent",
+        "TeamMembershipEvent",
+        "TeamPermissionEvent",
+        "UserDeletedEvent",
+        "UserEvent",
+        "WebhookEvent",
+    ),
+}
 
 
 def __getattr__(name: str) -> object:
-    """What belongs to the sign-in routes, which who only verifies tokens need not load."""
-    if name in ("Enrolment", "Methods", "sign_in_methods", "totp_enrolment"):
-        from fastapi_stackauth import routers  # noqa: PLC0415 - as the line above says
-
-        return getattr(routers, name)
+    """What belongs to the sign-in routes and the webhooks, which who only verifies tokens need not load."""
+    for module, names in _LOADED_LATE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -39,10 +39,10 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.verifier import Verifier
-from fastapi_stackauth.webhooks import WebhookRouter
 
 if TYPE_CHECKING:
     from fastapi_stackauth.routers import Delivery, Method, Page
+    from fastapi_stackauth.webhooks import WebhookRouter
 
 
 class Options(TypedDict, total=False):
@@ -213,12 +213,14 @@ class StackAuth:
 
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
-    def webhooks(self, path: str) -> WebhookRouter:
+    def webhooks(self, path: str) -> "WebhookRouter":
         """A router that takes the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
 
         Messages are verified with the setting `webhook_secrets`. By itself it refuses the tokens of users who are
         deleted, and forgets permissions and teams that have changed.
         """
+        from fastapi_stackauth.webhooks import WebhookRouter  # noqa: PLC0415 - as with the routes above
+
         return WebhookRouter(self, path)
 
     def readiness(self, path: str) -> APIRouter:

@@ -5,9 +5,13 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import fastapi_stackauth
 import fastapi_stackauth.testing
+from fastapi_stackauth import models
 
 
 def test_the_list_is_sorted_and_complete():
@@ -20,10 +24,22 @@ def test_the_list_is_sorted_and_complete():
     assert found == set(names) - {"__version__"}
 
 
-def test_who_only_verifies_tokens_does_not_load_the_sign_in_routes():
-    program = "import sys, fastapi_stackauth; print([name for name in sys.modules if 'stackauth.routers' in name])"
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert loaded.strip() == "[]"
+def test_who_only_verifies_tokens_does_not_load_what_that_does_not_need():
+    """Neither the sign-in routes nor the webhooks, nor the models of what few apps ask the auth server for."""
+    program = "import sys, fastapi_stackauth; fastapi_stackauth.StackAuth(project_id='p'); print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    late = ("routers", "webhooks", "models.webhooks", "models.api_keys", "models.connections", "client.oauth")
+    assert "fastapi_stackauth.models.user" in output.split()
+    assert not {f"fastapi_stackauth.{module}" for module in late} & set(output.split())
+
+
+@pytest.mark.parametrize("package", [fastapi_stackauth, models], ids=lambda package: package.__name__)
+def test_what_is_loaded_late_is_there_by_name_and_nothing_else_is(package: ModuleType):
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    assert {name for names in package._LOADED_LATE.values() for name in names} <= set(package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 def test_everything_in_it_is_documented():

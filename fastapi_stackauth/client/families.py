@@ -1,16 +1,15 @@
-"""The families of operations, by name: the index of what the client can do."""
+"""The families of operations, by name: the index of what the client can do.
+
+Those whose models few apps need are loaded when they are first asked for.
+"""
 
 from typing import TYPE_CHECKING
 
 from fastapi_stackauth.client.anonymous import AnonymousApi
-from fastapi_stackauth.client.api_keys import TeamApiKeysApi, UserApiKeysApi
-from fastapi_stackauth.client.connected_accounts import ConnectedAccountsApi
 from fastapi_stackauth.client.contact_channels import ContactChannelsApi
 from fastapi_stackauth.client.family import Client
 from fastapi_stackauth.client.keys import KeysApi
 from fastapi_stackauth.client.mfa import MfaApi
-from fastapi_stackauth.client.oauth import OAuthApi
-from fastapi_stackauth.client.oauth_providers import OAuthProvidersApi
 from fastapi_stackauth.client.otp import OtpApi
 from fastapi_stackauth.client.passkey import PasskeyApi
 from fastapi_stackauth.client.password import PasswordApi
@@ -23,6 +22,11 @@ from fastapi_stackauth.client.teams import TeamsApi
 from fastapi_stackauth.client.users import UsersApi
 
 if TYPE_CHECKING:
+    from fastapi_stackauth.client.api_keys import TeamApiKeysApi, UserApiKeysApi
+    from fastapi_stackauth.client.connected_accounts import ConnectedAccountsApi
+    from fastapi_stackauth.client.oauth import OAuthApi
+    from fastapi_stackauth.client.oauth_providers import OAuthProvidersApi
+
     _Base = Client  # what the families need of the class that they are mixed into
 else:
     _Base = object
@@ -37,8 +41,10 @@ class Families(_Base):
         return AnonymousApi(self)
 
     @property
-    def connected_accounts(self) -> ConnectedAccountsApi:
+    def connected_accounts(self) -> "ConnectedAccountsApi":
         """Accounts at OAuth providers that the app may use for its user."""
+        from fastapi_stackauth.client.connected_accounts import ConnectedAccountsApi  # noqa: PLC0415 - see above
+
         return ConnectedAccountsApi(self)
 
     @property
@@ -57,13 +63,17 @@ class Families(_Base):
         return MfaApi(self)
 
     @property
-    def oauth(self) -> OAuthApi:
+    def oauth(self) -> "OAuthApi":
         """Sign-in at OAuth providers."""
+        from fastapi_stackauth.client.oauth import OAuthApi  # noqa: PLC0415 - see above
+
         return OAuthApi(self)
 
     @property
-    def oauth_providers(self) -> OAuthProvidersApi:
+    def oauth_providers(self) -> "OAuthProvidersApi":
         """What a user's accounts at OAuth providers are good for."""
+        from fastapi_stackauth.client.oauth_providers import OAuthProvidersApi  # noqa: PLC0415 - see above
+
         return OAuthProvidersApi(self)
 
     @property
@@ -97,8 +107,10 @@ class Families(_Base):
         return SessionsApi(self)
 
     @property
-    def team_api_keys(self) -> TeamApiKeysApi:
+    def team_api_keys(self) -> "TeamApiKeysApi":
         """API keys of teams."""
+        from fastapi_stackauth.client.api_keys import TeamApiKeysApi  # noqa: PLC0415 - see above
+
         return TeamApiKeysApi(self)
 
     @property
@@ -122,8 +134,10 @@ class Families(_Base):
         return TeamsApi(self)
 
     @property
-    def user_api_keys(self) -> UserApiKeysApi:
+    def user_api_keys(self) -> "UserApiKeysApi":
         """API keys of users."""
+        from fastapi_stackauth.client.api_keys import UserApiKeysApi  # noqa: PLC0415 - see above
+
         return UserApiKeysApi(self)
 
     @property
