@@ -5,6 +5,8 @@ passes and a bad one is refused (`in_process.py`). The peers stand in `peers.py`
 """
 
 import base64
+import hashlib
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ Headers = list[tuple[bytes, bytes]]
 APP_URL = "https://app.test"
 BODY = {"answer": "yes"}
 PERMISSION = "notes:read"
+RAW, READING = "raw signature check", "raw check, and reading without questions"
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,12 @@ def tampered(token: str) -> str:
 
 
 def floor(signer: Signer, token: str) -> list[Contender]:
-    """Routes without authentication, the least that authentication does, and an ECDSA check without anything else."""
+    """Routes without authentication, the least that authentication does, and an ECDSA check without anything else.
+
+    `READING` does that, and reads the token without a question: what is never seen cannot take less.
+    """
     signature = _signature_check(signer.private.public_key())
+    reading = _reading_too(signature)
     known = {f"Bearer {token}": "ada"}
     app = FastAPI()
 
@@ -117,11 +124,16 @@ def floor(signer: Signer, token: str) -> list[Contender]:
     async def checked(user: Annotated[str, Depends(signature)]) -> Any:
         return BODY
 
+    @app.get("/reading")
+    async def read(user: Annotated[Any, Depends(reading)]) -> Any:
+        return BODY
+
     refused = bearer(tampered(token))
     return [
         Contender("plain route", at(app, "/plain"), repeat(bearer(token)), by="floor"),
         Contender("plain WebSocket", at(app, "/socket"), repeat(bearer(token)), by="floor", websocket=True),
-        Contender("raw signature check", at(app, "/signature"), repeat(bearer(token)), refused, by="floor"),
+        Contender(RAW, at(app, "/signature"), repeat(bearer(token)), refused, by="floor"),
+        Contender(READING, at(app, "/reading"), repeat(bearer(token)), refused, by="floor"),
         Contender("bare dependency", at(app, "/bare"), repeat(bearer(token)), refused, by="floor"),
     ]
 
@@ -140,6 +152,18 @@ def _signature_check(key: ec.EllipticCurvePublicKey) -> Callable[[Request], Awai
         return signed
 
     return signature
+
+
+def _reading_too(signature: Callable[[Request], Awaitable[str]]) -> Callable[[Request], Awaitable[Any]]:
+    known: dict[bytes, Any] = {}
+
+    async def reading(request: Request) -> Any:
+        signed = await signature(request)
+        claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+        known[hashlib.sha256(signed.encode()).digest()] = claims
+        return claims
+
+    return reading
 
 
 def at(app: ASGIApp, path: str) -> ASGIApp:

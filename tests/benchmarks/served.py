@@ -101,7 +101,8 @@ def _against_plain(server: Running, workers: int, tokens: Path, rounds: int, sec
     results = {f"{name}_per_second": median(turn[name]["per_second"] for turn in turns) for name in ROUTES}
     results |= {f"{name}_p99_ms": median(turn[name]["p99_ms"] for turn in turns) for name in ROUTES}
     ratios = {name: [turn[name]["per_second"] / turn["plain"]["per_second"] for turn in turns] for name in ROUTES}
-    return results | {"ratio": median(ratios["protected"]), "bare_ratio": median(ratios["bare"])}
+    of_bare = median(turn["protected"]["per_second"] / turn["bare"]["per_second"] for turn in turns)
+    return results | {"ratio": median(ratios["protected"]), "bare_ratio": median(ratios["bare"]), "of_bare": of_bare}
 
 
 def _distinct(server: Running, one: Path, many: Path, rounds: int, seconds: int) -> dict[str, Any]:
