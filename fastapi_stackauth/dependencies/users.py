@@ -173,13 +173,17 @@ class Require(_Demand):
         user = resolution.user
         if user is None:
             raise resolution.refusal or AuthError("authentication_required")
-        if refusal := self.refusal_of(user):
+        if self._demands or user.kind is not TokenKind.NORMAL:
+            await self._check(Asked(connection, resolution, user))
+        connection.scope["state"]["user"] = user
+        return user
+
+    async def _check(self, asked: Asked) -> None:
+        if refusal := self.refusal_of(asked.user):
             raise refusal
         for demand in self._demands:
             if demand.check is not None:
-                await demand.check(self, Asked(connection, resolution, user))
-        connection.scope["state"]["user"] = user
-        return user
+                await demand.check(self, asked)
 
     async def check_again(self, asked: Asked) -> None:
         """Permissions and membership, which may be taken away while a connection lasts.
