@@ -35,7 +35,7 @@ def _in_process(share: int) -> Any:
 
 PARTS: dict[str, Callable[[int], Any]] = {
     "in-process": _in_process,
-    "served": lambda share: served.measure(rounds=max(5 // share, 1), seconds=max(3 // share, 1)),
+    "served": lambda share: served.measure(rounds=max(8 // share, 1), seconds=max(2 // share, 1)),
     "instructions": lambda share: instructions.measure(requests=max(100 // share, 20)),
     "memory": lambda share: footprint.in_own_process("memory", footprint.MANY // share + 10_000 * (share > 1)),
     "growth": lambda share: footprint.in_own_process("growth", 200 // share, 50),
