@@ -1,6 +1,7 @@
 """Step 2, pure: a key set document in, keys by their id out; one key and a signature in, yes or no out.
 
-Only python-jose's `cryptography` backend is used: its pure-Python one leaks timing (docs/security.md).
+python-jose reads the keys, `cryptography` checks signatures: python-jose's own pure-Python code leaks timing
+(docs/security.md), and its `verify` takes any error for a wrong signature.
 """
 
 from collections.abc import Mapping

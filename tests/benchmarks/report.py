@@ -16,7 +16,7 @@ from tests.benchmarks.driver import BARE, PLAIN, PLAIN_SOCKET
 DOCS = Path(__file__).parents[2] / "docs"
 JSON, PAGE, CHART = DOCS / "benchmarks.json", DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
 BEGIN, END = "<!-- results: written by `make bench` -->", "<!-- end of results -->"
-SEEN, NEVER_SEEN_OVER_RAW, OF_BARE = 1.5, 3.0, 0.85  # the targets: docs/design.md, "Measures"
+SEEN, NEVER_SEEN_OVER_RAW, OF_BARE = 1.5, 3.0, 0.85  # docs/benchmarks.md says why these
 
 
 def machine() -> dict[str, Any]:
