@@ -63,6 +63,7 @@ class Revocations:
         events: where it is told what is added, and how the link fares.
 
     Attributes:
+        shared: whether there are other workers to hear from.
         on_forget: is called with a user's and a team's id, either may be empty, when what is known of them is out of
             date.
     """
