@@ -16,7 +16,7 @@ from fastapi_stackauth.client import Listing, Page, StackAuthClient
 from fastapi_stackauth.client.families import Families
 from fastapi_stackauth.client.http import Http
 
-FAMILIES = [value.fget.__annotations__["return"] for value in vars(Families).values() if isinstance(value, property)]
+FAMILIES = [type(getattr(Families(), name)) for name, value in vars(Families).items() if isinstance(value, property)]
 
 
 def functions() -> Iterator[tuple[str, object]]:
@@ -27,7 +27,8 @@ def functions() -> Iterator[tuple[str, object]]:
 
 
 FUNCTIONS = dict(functions())
-MODELS = [value for value in vars(models).values() if inspect.isclass(value) and issubclass(value, BaseModel)]
+VALUES = [getattr(models, name) for name in models.__all__]
+MODELS = [value for value in VALUES if inspect.isclass(value) and issubclass(value, BaseModel)]
 
 
 def mentions_any(annotation: object) -> bool:
