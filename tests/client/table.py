@@ -10,7 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fastapi_stackauth import Settings
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.families import Families
+from fastapi_stackauth.client.family import Family
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -178,6 +181,12 @@ SERVER_WRITES: dict[str, Act] = {
     ),
 }
 """Operations of persons, with fields that only the app in its own name may write."""
+
+
+def family_classes() -> list[type[Family]]:
+    """The class of each family."""
+    client = StackAuthClient(Settings(project_id="any"))
+    return [type(getattr(client, name)) for name, value in vars(Families).items() if isinstance(value, property)]
 
 
 @cache

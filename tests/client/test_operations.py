@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth.client.families import Families
 from fastapi_stackauth.client.family import Family
 
 from .fakes import FakeServer, client_of, json_answer
-from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, success
+from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, family_classes, success
 
 KEYS: dict[str, Any] = {"publishable_client_key": "pck_1", "secret_server_key": "ssk_1"}
 ALL = {**PERSONS, **SERVERS}
@@ -36,9 +35,7 @@ def test_every_method_of_every_family_is_tried_by_the_table():
     for act in [*ALL.values()]:
         code = inspect.unwrap(act).__code__
         called |= set(code.co_names)
-    families = [
-        type(getattr(Families(), name)) for name, value in vars(Families).items() if isinstance(value, property)
-    ]
+    families = family_classes()
     public = {name for family in families for name in vars(family) if not name.startswith("_")}
     assert all(issubclass(family, Family) for family in families)
     assert public - called <= combining

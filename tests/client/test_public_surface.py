@@ -13,10 +13,10 @@ from pydantic import BaseModel
 import fastapi_stackauth.client as package
 from fastapi_stackauth import errors, models
 from fastapi_stackauth.client import Listing, Page, StackAuthClient
-from fastapi_stackauth.client.families import Families
 from fastapi_stackauth.client.http import Http
+from tests.client.table import family_classes
 
-FAMILIES = [type(getattr(Families(), name)) for name, value in vars(Families).items() if isinstance(value, property)]
+FAMILIES = family_classes()
 
 
 def functions() -> Iterator[tuple[str, object]]:
