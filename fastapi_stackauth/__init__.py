@@ -106,6 +106,11 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """With what is loaded late."""
+    return sorted({*globals(), *__all__})
+
+
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
 

@@ -96,6 +96,11 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """With what is loaded late."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "AccessToken",
     "ApiKeyCreate",
