@@ -259,3 +259,15 @@ async def test_a_huge_payload_is_read(verifier: Verifier, signer: Signer):
 async def test_a_huge_header_without_sense_is_refused(verifier: Verifier, signer: Signer):
     assert await refusal(verifier, signer.compact(b"[" * 1_000_000, claims_of())) == "token_malformed"
     assert verifier.stats.misses == 1
+
+
+@pytest.mark.parametrize(
+    "junk", ["!!!!", "    ", "\n\n\n\n", "\t\t\t\t", "====", "++++", "////", "\x00\x00\x00\x00", "~" * 8]
+)
+@pytest.mark.parametrize("place", [0, 1, 4, 43, 83])
+async def test_a_signature_with_anything_in_between_is_malformed(
+    verifier: Verifier, signer: Signer, junk: str, place: int
+):
+    """Lenient readers pass over what is not base64, so that one token would have many spellings."""
+    signed, _, signature = signer.token().rpartition(".")
+    assert await refusal(verifier, f"{signed}.{signature[:place]}{junk}{signature[place:]}") == "token_malformed"
