@@ -14,12 +14,12 @@ Example:
     ...     return user
 """
 
-import importlib
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 from pydantic import SecretStr
 
+from fastapi_stackauth._late import loaded_late as _loaded_late
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.credentials import (
@@ -81,35 +81,6 @@ if TYPE_CHECKING:
     )
     from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
     from fastapi_stackauth.webhooks import WebhookRouter
-
-_LOADED_LATE = {
-    "routers": ("Enrolment", "Methods", "sign_in_methods", "totp_enrolment"),
-    "webhooks": ("WebhookRouter",),
-    "models.webhooks": (
-        "ProjectPermissionEvent",
-        "TeamDeletedEvent",
-        "TeamEvent",
-        "TeamMembershipEvent",
-        "TeamPermissionEvent",
-        "UserDeletedEvent",
-        "UserEvent",
-        "WebhookEvent",
-    ),
-}
-
-
-def __getattr__(name: str) -> object:
-    """What belongs to the sign-in routes and the webhooks, which who only verifies tokens need not load."""
-    for module, names in _LOADED_LATE.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """With what is loaded late."""
-    return sorted({*globals(), *__all__})
-
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
@@ -188,3 +159,6 @@ __all__ = [
     "stack_auth_error_handler",
     "totp_enrolment",
 ]
+
+if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
+    __getattr__, __dir__ = _loaded_late(__name__, ("webhooks", "routers"), __all__)

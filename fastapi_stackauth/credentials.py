@@ -137,10 +137,9 @@ _PARSERS: Mapping[bytes, tuple[str, Callable[[bytes], str | None]]] = {
 def _text(raw: bytes) -> str:
     if len(raw) > MAX_SIZE:
         raise AuthError("credentials_too_large", reason=f"{len(raw)} bytes")
-    try:
-        return raw.decode("ascii")
-    except UnicodeDecodeError:
-        raise AuthError("credentials_malformed", reason="not ASCII") from None
+    if not raw.isascii():
+        raise AuthError("credentials_malformed", reason="not ASCII")
+    return raw.decode("ascii")
 
 
 def _base64(text: str) -> bytes:

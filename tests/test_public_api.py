@@ -37,8 +37,7 @@ def test_who_only_verifies_tokens_does_not_load_what_that_does_not_need():
 def test_what_is_loaded_late_is_there_by_name_and_nothing_else_is(package: ModuleType):
     for name in package.__all__:
         assert getattr(package, name) is not None
-    late = {name for names in package._LOADED_LATE.values() for name in names}
-    assert late <= set(package.__all__) <= set(dir(package))
+    assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = package.nothing
 

@@ -70,7 +70,7 @@ async def resolve(
                     await _resume(connection, resolution, credential)
         except AuthError as refusal:
             resolution.refusal = refusal
-            if credential is None and override is None:
+            if credential is None and override is None:  # it could not be read; who verifies tells of what they refuse
                 stack.events.emit(CREDENTIALS_REFUSED, code=refusal.code, reason=refusal.reason)
         except StackAuthError:
             state[REFUSED_KEY] = stack  # as `asked` does, which would cost on every request

@@ -41,8 +41,7 @@ class _Demand(Secured):
 
     def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
-        if scopes.scopes:
-            refuse_scopes(scopes)
+        refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
         override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:

@@ -1,8 +1,8 @@
 """Frozen values of the domain: the verified user, and what the auth server's answers hold."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from fastapi_stackauth._late import loaded_late
 from fastapi_stackauth.models.account import (
     ConnectedProvider,
     CurrentUserProfile,
@@ -72,35 +72,6 @@ if TYPE_CHECKING:
         ServerOAuthProviderUpdate,
     )
 
-_LOADED_LATE = {
-    "api_keys": ("ApiKeyCreate", "ApiKeyUpdate", "NewTeamApiKey", "NewUserApiKey", "TeamApiKey", "UserApiKey"),
-    "connections": (
-        "Authorization",
-        "ConnectedAccount",
-        "Handoff",
-        "OAuthProvider",
-        "OAuthProviderUpdate",
-        "ProviderToken",
-        "ServerOAuthProvider",
-        "ServerOAuthProviderCreate",
-        "ServerOAuthProviderUpdate",
-    ),
-}
-
-
-def __getattr__(name: str) -> object:
-    """Models that few apps need, made when they are first asked for: making one takes half a millisecond."""
-    for module, names in _LOADED_LATE.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """With what is loaded late."""
-    return sorted({*globals(), *__all__})
-
-
 __all__ = [
     "AccessToken",
     "ApiKeyCreate",
@@ -164,3 +135,6 @@ __all__ = [
     "freeze",
     "lifetime_of",
 ]
+
+if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
+    __getattr__, __dir__ = loaded_late(__name__, ("api_keys", "connections"), __all__)

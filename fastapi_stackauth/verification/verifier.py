@@ -117,7 +117,7 @@ class Verifier:
         digest = _digest(token)
         try:
             user = self._recall(digest) or await self._check(token, digest)
-            if self.revocations.shared:
+            if self.revocations.shared:  # as `revocations.check` does, whose coroutine would cost on every request
                 await self.revocations.follow()
             self.revocations.check_here(user)
         except AuthError as refusal:

@@ -23,6 +23,13 @@ from tests.support.forge import (
 from tests.support.world import World
 from tests.verification.helpers import refusal
 
+
+class Member(User):
+    """A user of an app's own."""
+
+    plan: str = "free"
+
+
 NO_TIMES = [1.5, float(NOW), "1800000000", True, False, -1, 2**53 + 1, 10**400, [NOW], {"a": 1}, ""]
 NO_AUDIENCES = [
     "",
@@ -226,6 +233,7 @@ async def test_the_user_of_a_token_is_a_model_like_any_other(verifier: Verifier,
         assert user.model_fields_set == twin.model_fields_set
     for other in (copy.copy(user), copy.deepcopy(user), pickle.loads(pickle.dumps(user)), user.model_copy()):
         assert other == user
+    assert Member.from_claims(user.claims, user.kind) == Member(**fields)
     assert user.model_copy(update={"email": "new@example.com"}).email == "new@example.com"
     with pytest.raises(ValueError, match="frozen"):
         user.email = "new@example.com"  # type: ignore[misc]  # that is what is tried
