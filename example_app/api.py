@@ -17,7 +17,7 @@ class Greeting(BaseModel):
 class Alive(BaseModel):
     """This process answers."""
 
-    status: str = Field("ok", description="Always `ok`.", examples=["ok"])
+    status: str = Field(default="ok", description="Always `ok`.", examples=["ok"])
 
 
 @router.get("/api/me", tags=["example"], summary="Who am I?")

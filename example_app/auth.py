@@ -9,11 +9,11 @@ from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
 from fastapi_stackauth import (
-    AccessTokenOf,
-    CurrentTeam,
+    IdentifyUser,
     Methods,
-    Optionally,
     Require,
+    RequireAccessToken,
+    RequireTeam,
     SessionWatch,
     StackAuth,
     StackAuthClient,
@@ -32,8 +32,8 @@ READ_REPORTS = "reports:read"  # in the project
 anybody = Require(allow_anonymous=True)  # whoever is signed in: guests, and people whose address is not verified, too
 
 Anybody = Annotated[User, Depends(anybody)]
-MaybeAnybody = Annotated[User | None, Depends(Optionally(allow_anonymous=True))]
-TeamOfMember = Annotated[Team, Depends(CurrentTeam("team_id"))]
+MaybeAnybody = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True))]
+TeamOfMember = Annotated[Team, Depends(RequireTeam("team_id"))]
 MayDeleteNotes = Annotated[User, Depends(Require(team_permission=DELETE_NOTES, team="team_id"))]
 Admin = Annotated[User, Depends(Require(permission=READ_REPORTS))]
 Offered = Annotated[Methods, Depends(sign_in_methods)]
@@ -46,7 +46,7 @@ WatchOfMember = Annotated[SessionWatch, Depends(WatchSession(every=10, require=R
 webhooks = stack.webhooks("/webhooks/stack-auth")  # what the auth server tells by itself; `notes.py` listens
 
 
-async def client_of_caller(token: Annotated[SecretStr, Depends(AccessTokenOf(anybody))]) -> StackAuthClient:
+async def client_of_caller(token: Annotated[SecretStr, Depends(RequireAccessToken(anybody))]) -> StackAuthClient:
     """The auth server's API with the rights of who is calling, and no others."""
     return stack.client.as_user(token.get_secret_value())
 

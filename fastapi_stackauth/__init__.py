@@ -31,12 +31,12 @@ from fastapi_stackauth.credentials import (
     Site,
 )
 from fastapi_stackauth.dependencies import (
-    ApiKeyTeam,
-    ApiKeyUser,
-    CurrentTeam,
-    Optionally,
-    ProfileOf,
+    IdentifyUser,
+    LoadProfile,
     Require,
+    RequireTeam,
+    RequireTeamApiKey,
+    RequireUserApiKey,
     SessionCheck,
     SessionWatch,
     WatchSession,
@@ -48,7 +48,7 @@ from fastapi_stackauth.dependencies import (
     current_user,
     optional_user,
 )
-from fastapi_stackauth.dependencies.account import AccessTokenOf, Profile
+from fastapi_stackauth.dependencies.account import Profile, RequireAccessToken
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerError,
@@ -91,12 +91,20 @@ OptionalUser = Annotated[User | None, Depends(optional_user)]
 AccessToken = Annotated[SecretStr, Depends(access_token)]
 """The signed-in user's verified access token, for calls of the auth server on their behalf."""
 
+CurrentTeam = Annotated[Team, Depends(current_team)]
+"""The team that the path parameter `team_id` names; 403 for a user who is not a member."""
+
+ApiKeyUser = Annotated[User, Depends(api_key_user)]
+"""The user whose API key the caller sent; 401 without a key."""
+
+ApiKeyTeam = Annotated[Team, Depends(api_key_team)]
+"""The team whose API key the caller sent; 401 without a key."""
+
 CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 """The signed-in user's account, fresh from the auth server."""
 
 __all__ = [
     "AccessToken",
-    "AccessTokenOf",
     "ApiKeyTeam",
     "ApiKeyUser",
     "AuthError",
@@ -115,15 +123,19 @@ __all__ = [
     "Events",
     "HeaderCredentials",
     "Health",
+    "IdentifyUser",
     "KnownApiError",
+    "LoadProfile",
     "Methods",
     "OptionalUser",
-    "Optionally",
     "Profile",
-    "ProfileOf",
     "ProjectPermissionEvent",
     "QueryToken",
     "Require",
+    "RequireAccessToken",
+    "RequireTeam",
+    "RequireTeamApiKey",
+    "RequireUserApiKey",
     "SdkCookies",
     "SessionCheck",
     "SessionWatch",

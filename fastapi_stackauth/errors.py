@@ -214,7 +214,7 @@ class SessionTooLarge(StackAuthError):
 
 
 class ProfileMetadataInvalid(StackAuthError):
-    """The metadata stored for a user does not fit the model given to `ProfileOf`; `fields` names where."""
+    """The metadata stored for a user does not fit the model given to `LoadProfile`; `fields` names where."""
 
     status_code = 409
     code = "profile_metadata_invalid"

@@ -31,10 +31,12 @@ class Health(BaseModel):
         examples=["fresh"],
     )
     keys_age_seconds: float | None = Field(
-        None, description="Seconds since the keys were fetched; null where they were not.", examples=[41.3]
+        default=None, description="Seconds since the keys were fetched; null where they were not.", examples=[41.3]
     )
     last_error: str | None = Field(
-        None, description="Why the keys could not be fetched the last time; null where they could.", examples=[None]
+        default=None,
+        description="Why the keys could not be fetched the last time; null where they could.",
+        examples=[None],
     )
     fallback_in_use: bool = Field(
         description="Whether tokens are checked one by one at the auth server, for want of keys.", examples=[False]
@@ -45,7 +47,7 @@ class Health(BaseModel):
         examples=["memory"],
     )
     revocations_untold: int = Field(
-        0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
+        default=0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
     )
 
 

@@ -23,7 +23,7 @@ from fastapi_stackauth.credentials import (
     SessionCookies,
     Site,
 )
-from fastapi_stackauth.dependencies import Optionally, Require
+from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
@@ -155,9 +155,9 @@ class StackAuth:
         return Require(stack=self)
 
     @property
-    def optional_user(self) -> Optionally:
+    def optional_user(self) -> IdentifyUser:
         """`optional_user` of this stack, for apps that install several."""
-        return Optionally(stack=self)
+        return IdentifyUser(stack=self)
 
     # --- the app ---
 

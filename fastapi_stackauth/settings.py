@@ -119,34 +119,36 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    project_id: str | None = Field(None, description="The project's id, from the auth server's dashboard.")
+    project_id: str | None = Field(default=None, description="The project's id, from the auth server's dashboard.")
     publishable_client_key: SecretStr | None = Field(
-        None, description="The `pck_` key. Optional unless the project demands it."
+        default=None, description="The `pck_` key. Optional unless the project demands it."
     )
     secret_server_key: SecretStr | None = Field(
-        None, description="The `ssk_` key. Only needed for what the app does in its own name."
+        default=None, description="The `ssk_` key. Only needed for what the app does in its own name."
     )
-    branch_id: str = Field("main", description="The project's branch that tokens must belong to.")
-    base_url: str = Field(DEFAULT_BASE_URL, description="Where this app reaches the auth server, without `/api/v1`.")
+    branch_id: str = Field(default="main", description="The project's branch that tokens must belong to.")
+    base_url: str = Field(
+        default=DEFAULT_BASE_URL, description="Where this app reaches the auth server, without `/api/v1`."
+    )
     issuers: Addresses = Field(
-        (),
+        default=(),
         description="More addresses of the auth server that its tokens may name as issuer, such as the public one "
         "when `base_url` is internal. Only scheme, host and port count. Browsers that have to go there are sent to the "
         "first one.",
     )
     app_url: str | None = Field(
-        None,
+        default=None,
         description="The public origin under which this app is reached. Cookies, mail links and the check against "
         "other sites need it.",
     )
     cookie_name: str = Field(
-        COOKIE_NAME,
+        default=COOKIE_NAME,
         pattern=r"^[A-Za-z0-9_]{1,40}$",
         description="What this app's cookie names begin with; another one for each further `StackAuth`, whose routes' "
         "operation ids begin with it too.",
     )
     cookie_domain: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[A-Za-z0-9.-]+$",
         description="A domain whose hosts share the cookies. Without it they belong to this app's host alone.",
     )
@@ -155,97 +157,102 @@ class Settings(BaseSettings):
         description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari in development.",
     )
     session_max_age: int | None = Field(
-        31_536_000, gt=0, description="Seconds that a browser keeps a session; None: until it is closed."
+        default=31_536_000, gt=0, description="Seconds that a browser keeps a session; None: until it is closed."
     )
-    after_sign_in: str = Field("/", description="Where a browser goes after a sign-in that named no place.")
+    after_sign_in: str = Field(default="/", description="Where a browser goes after a sign-in that named no place.")
     sign_in_url: str | None = Field(
-        None,
+        default=None,
         description="Where a page that needs a user sends browsers that have none, with `return_to`, instead of 401.",
     )
     redirect_urls: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
-        (),
+        default=(),
         description="Addresses beside `app_url` and `trusted_origins` that redirects may lead to: origins, or custom "
         "app schemes as full prefixes such as `myapp://auth/`.",
     )
     rate_limit_address: str | None = Field(
-        "60/minute", description="Sign-in attempts that one client address may make; None for no limit."
+        default="60/minute", description="Sign-in attempts that one client address may make; None for no limit."
     )
     rate_limit_account: str | None = Field(
-        "10/minute", description="Sign-in attempts that may be made for one account; None for no limit."
+        default="10/minute", description="Sign-in attempts that may be made for one account; None for no limit."
     )
     redis_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "
         "revocations, API keys, webhooks and sign-in attempts. Without it each worker is on its own.",
     )
     trusted_origins: Addresses = Field(
-        (), description="Other origins whose pages may send this app's cookies with unsafe requests."
+        default=(), description="Other origins whose pages may send this app's cookies with unsafe requests."
     )
     trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = Field(
-        (),
+        default=(),
         description="Addresses and networks of the proxies before this app. With them, the auth server is told the "
         "end user's address.",
     )
-    leeway: float = Field(5.0, ge=0, le=60, description="Seconds of clock difference that are forgiven.")
-    timeout: float = Field(10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
+    leeway: float = Field(default=5.0, ge=0, le=60, description="Seconds of clock difference that are forgiven.")
+    timeout: float = Field(default=10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
     optional_invalid: Literal["none", "error"] = Field(
-        "none", description="What `optional_user` makes of a bad token: nobody (`none`), or 401 (`error`)."
+        default="none", description="What `optional_user` makes of a bad token: nobody (`none`), or 401 (`error`)."
     )
     error_docs_url: str | None = Field(
-        None,
+        default=None,
         description="Where this app explains its errors, such as `https://docs.example.com/errors#`: the `type` of a "
         "problem is its code at the end of that. A URN by default.",
     )
     error_format: Literal["problem", "detail"] = Field(
-        "problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
+        default="problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
     )
     sdk_cookies: bool = Field(default=False, description="Also read the JavaScript SDK's cookies. Needs `app_url`.")
-    token_cache_size: int = Field(10_000, ge=0, description="How many verified tokens are remembered.")
+    token_cache_size: int = Field(default=10_000, ge=0, description="How many verified tokens are remembered.")
     jwks: dict[str, Any] | Path | None = Field(
-        None, description="A key set, or a file that holds one. The network is then never asked for keys."
+        default=None, description="A key set, or a file that holds one. The network is then never asked for keys."
     )
     jwks_max_age: float = Field(
-        3600.0, ge=60, le=86_400, description="Seconds after which keys are fetched anew, at the latest."
+        default=3600.0, ge=60, le=86_400, description="Seconds after which keys are fetched anew, at the latest."
     )
     jwks_cooldown: float = Field(
-        30.0, ge=1, description="Seconds between two fetches that unknown keys, or failures, may cause."
+        default=30.0, ge=1, description="Seconds between two fetches that unknown keys, or failures, may cause."
     )
     jwks_stale_limit: float = Field(
-        86_400.0, ge=0, description="Seconds that fetched keys go on serving while new ones cannot be had."
+        default=86_400.0, ge=0, description="Seconds that fetched keys go on serving while new ones cannot be had."
     )
-    jwks_timeout: float = Field(5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
+    jwks_timeout: float = Field(default=5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
     authorization_ttl: float = Field(
-        10.0, ge=0, le=300, description="Seconds that what a user may do, and a team, are remembered."
+        default=10.0, ge=0, le=300, description="Seconds that what a user may do, and a team, are remembered."
     )
     unknown_team: Literal["permission_missing", "not_found"] = Field(
-        "permission_missing",
+        default="permission_missing",
         description="What who is not in a team is answered: 403 as if a permission were missing, so that teams cannot "
         "be probed, or 404.",
     )
     api_key_ttl: float = Field(
-        10.0, ge=0, le=300, description="Seconds that whose an API key is, or that it is nobody's, is remembered."
+        default=10.0,
+        ge=0,
+        le=300,
+        description="Seconds that whose an API key is, or that it is nobody's, is remembered.",
     )
     api_key_concurrency: int = Field(
-        8, ge=1, description="How many API keys may be checked at the auth server at once."
+        default=8, ge=1, description="How many API keys may be checked at the auth server at once."
     )
     revocation_ttl: float = Field(
-        3600.0, ge=900, description="Seconds that a revoked session or user is remembered; longer than tokens live."
+        default=3600.0,
+        ge=900,
+        description="Seconds that a revoked session or user is remembered; longer than tokens live.",
     )
     revocation_outage: Literal["serve", "refuse"] = Field(
-        "serve",
+        default="serve",
         description="With `redis_url`, while Redis is out of reach: go on with the revocations that are known "
         "(`serve`), or answer 503 (`refuse`).",
     )
     webhook_secrets: Annotated[tuple[SecretStr, ...], BeforeValidator(_comma_separated)] = Field(
-        (), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
+        default=(), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
     )
     fallback_concurrency: int = Field(
-        8,
+        default=8,
         ge=0,
         description="How many tokens may be checked at `/users/me` at once while keys are out of reach.",
     )
     fallback_ttl: float = Field(
-        10.0, ge=0, le=60, description="Seconds that an answer of `/users/me` to a token is remembered."
+        default=10.0, ge=0, le=60, description="Seconds that an answer of `/users/me` to a token is remembered."
     )
 
     @classmethod

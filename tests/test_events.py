@@ -17,13 +17,13 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import (
-    ApiKeyTeam,
-    ApiKeyUser,
     AuthError,
     AuthServerUnavailable,
     ConfigurationError,
     Event,
     Events,
+    RequireTeamApiKey,
+    RequireUserApiKey,
     StackAuth,
     StackAuthError,
     Team,
@@ -643,10 +643,10 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
         return user
 
     @app.get("/robots")
-    async def robots(team: Team = Depends(ApiKeyTeam(stack=other.stack))) -> None: ...  # noqa: B008
+    async def robots(team: Team = Depends(RequireTeamApiKey(stack=other.stack))) -> None: ...  # noqa: B008
 
     @app.get("/machines")
-    async def machines(user: User = Depends(ApiKeyUser(stack=other.stack))) -> None: ...  # noqa: B008
+    async def machines(user: User = Depends(RequireUserApiKey(stack=other.stack))) -> None: ...  # noqa: B008
 
     for path in ("/robots", "/machines"):
         assert (await call(app, path, [])).status == 401

@@ -76,9 +76,9 @@ class Check(BaseModel):
 
     name: str = Field(description="The check.")
     status: Status = Field(description="`pass`, `fail` or `not_checked`.")
-    code: str | None = Field(None, description="The code of the refusal that this failure means.")
-    detail: str = Field("", description="What was found.")
-    advice: str = Field("", description="What to do about a failure.")
+    code: str | None = Field(default=None, description="The code of the refusal that this failure means.")
+    detail: str = Field(default="", description="What was found.")
+    advice: str = Field(default="", description="What to do about a failure.")
 
 
 class Explanation(BaseModel):
@@ -89,8 +89,10 @@ class Explanation(BaseModel):
     verdict: Verdict = Field(
         description="`accepted`; `refused`; `undecided`: nothing failed, but not everything could be checked."
     )
-    code: str | None = Field(None, description="The code that an app answers: that of the first check that failed.")
-    kind: TokenKind | None = Field(None, description="The kind of user, where the checks for it passed.")
+    code: str | None = Field(
+        default=None, description="The code that an app answers: that of the first check that failed."
+    )
+    kind: TokenKind | None = Field(default=None, description="The kind of user, where the checks for it passed.")
     checks: tuple[Check, ...] = Field(description="Every check, in the verifier's order.")
     header: Mapping[str, Any] = Field(default_factory=dict, description="The token's `alg` and `kid`.")
     claims: Mapping[str, Any] = Field(

@@ -22,7 +22,7 @@ class Finding(BaseModel):
     )
     code: str = Field(description="A stable name for programs, such as `project_unknown`.")
     message: str = Field(description="What was found. Keys and tokens are masked.")
-    advice: str = Field("", description="What to do; empty where there is nothing to do.")
+    advice: str = Field(default="", description="What to do; empty where there is nothing to do.")
 
 
 class Report(BaseModel):
@@ -31,9 +31,11 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: Severity = Field(description="The worst severity among the findings.")
-    version: str = Field(__version__, description="The version of this library.")
-    server: str | None = Field(None, description="The auth server's address; null where the settings are wrong.")
-    project_id: str | None = Field(None, description="The project's id.")
+    version: str = Field(default=__version__, description="The version of this library.")
+    server: str | None = Field(
+        default=None, description="The auth server's address; null where the settings are wrong."
+    )
+    project_id: str | None = Field(default=None, description="The project's id.")
     findings: tuple[Finding, ...] = Field(description="Everything that was looked at, in order.")
 
     @classmethod

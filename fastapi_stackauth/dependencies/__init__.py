@@ -1,12 +1,12 @@
 """Step 3: what an endpoint declares to learn who is calling, and to demand what they must be."""
 
-from fastapi_stackauth.dependencies.account import CurrentTeam, ProfileOf, access_token, current_profile, current_team
-from fastapi_stackauth.dependencies.api_keys import ApiKeyTeam, api_key_team
+from fastapi_stackauth.dependencies.account import LoadProfile, RequireTeam, access_token, current_profile, current_team
+from fastapi_stackauth.dependencies.api_keys import RequireTeamApiKey, api_key_team
 from fastapi_stackauth.dependencies.identity import Resolution, resolve
 from fastapi_stackauth.dependencies.users import (
-    ApiKeyUser,
-    Optionally,
+    IdentifyUser,
     Require,
+    RequireUserApiKey,
     api_key_user,
     current_user,
     optional_user,
@@ -14,12 +14,12 @@ from fastapi_stackauth.dependencies.users import (
 from fastapi_stackauth.dependencies.watch import SessionCheck, SessionWatch, WatchSession
 
 __all__ = [
-    "ApiKeyTeam",
-    "ApiKeyUser",
-    "CurrentTeam",
-    "Optionally",
-    "ProfileOf",
+    "IdentifyUser",
+    "LoadProfile",
     "Require",
+    "RequireTeam",
+    "RequireTeamApiKey",
+    "RequireUserApiKey",
     "Resolution",
     "SessionCheck",
     "SessionWatch",

@@ -61,7 +61,7 @@ class CurrentProfile(Secured):
 
 
 @dataclass(frozen=True, eq=False)
-class ProfileOf(Secured, Generic[M]):
+class LoadProfile(Secured, Generic[M]):
     """`current_profile` whose `client_metadata` is read into the app's own model; a user without any gets its defaults.
 
     Attributes:
@@ -72,7 +72,7 @@ class ProfileOf(Secured, Generic[M]):
         >>> class Preferences(BaseModel):
         ...     theme: str = "light"
         >>> @app.get("/theme")
-        ... async def theme(profile: Annotated[Profile[Preferences], Depends(ProfileOf(Preferences))]) -> str:
+        ... async def theme(profile: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]) -> str:
         ...     return profile.client_metadata.theme
 
     Raises:
@@ -106,7 +106,7 @@ class ProfileOf(Secured, Generic[M]):
 
 
 @dataclass(frozen=True, eq=False)
-class AccessTokenOf(Secured):
+class RequireAccessToken(Secured):
     """The verified access token of the user who is calling, for calls of the auth server on their behalf.
 
     Attributes:
@@ -136,7 +136,7 @@ class AccessTokenOf(Secured):
 
 
 @dataclass(frozen=True, eq=False)
-class CurrentTeam(Secured):
+class RequireTeam(Secured):
     """The team that a request is about, for who is in it; remembered for `authorization_ttl` seconds.
 
     Attributes:
@@ -147,7 +147,7 @@ class CurrentTeam(Secured):
     Example:
         >>> @app.get("/teams/{team_id}")
         ... async def show(team: Annotated[Team, Depends(current_team)]) -> Team: ...
-        >>> Selected = Annotated[Team, Depends(CurrentTeam("selected"))]
+        >>> Selected = Annotated[Team, Depends(RequireTeam("selected"))]
 
     Raises:
         AuthError: as `require` does; 403 `permission_missing` for who is not in the team, or 404 `team_not_found`.
@@ -181,14 +181,14 @@ class CurrentTeam(Secured):
         return await resolution.stack.authorization.team(user, resolution.token, team_id)
 
 
-current_team = CurrentTeam()
-"""The team that the path parameter `team_id` names, for who is in it (see `CurrentTeam`)."""
+current_team = RequireTeam()
+"""The team that the path parameter `team_id` names, for who is in it (see `RequireTeam`)."""
 
 current_profile = CurrentProfile()
 """The signed-in user's account, fresh from the auth server (see `CurrentProfile`)."""
 
-access_token = AccessTokenOf()
-"""The signed-in user's verified access token as `SecretStr` (see `AccessTokenOf`)."""
+access_token = RequireAccessToken()
+"""The signed-in user's verified access token as `SecretStr` (see `RequireAccessToken`)."""
 
 
 async def _profile(require: Require, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:

@@ -51,7 +51,7 @@ def _bearer(value: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ApiKeyTeam(Secured):
+class RequireTeamApiKey(Secured):
     """The team that the caller's API key belongs to; 401 without a key.
 
     Attributes:
@@ -92,5 +92,5 @@ def refuse_scopes(scopes: SecurityScopes) -> None:
         )
 
 
-api_key_team = ApiKeyTeam()
-"""The team that the caller's API key belongs to (see `ApiKeyTeam`)."""
+api_key_team = RequireTeamApiKey()
+"""The team that the caller's API key belongs to (see `RequireTeamApiKey`)."""

@@ -201,7 +201,7 @@ class Require(_Demand):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Optionally(_Demand):
+class IdentifyUser(_Demand):
     """The user who is calling, or None.
 
     None where there is no credential, where it is no longer valid or malformed (401 with
@@ -230,7 +230,7 @@ class Optionally(_Demand):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ApiKeyUser(_Demand):
+class RequireUserApiKey(_Demand):
     """The user that the caller's API key belongs to; 401 without a key, whatever else the request brings.
 
     By default full users alone, as with `Require`. The user has no session and no claims.
@@ -273,14 +273,14 @@ def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa
     return override
 
 
-api_key_user = ApiKeyUser()
-"""The user that the caller's API key belongs to (see `ApiKeyUser`)."""
+api_key_user = RequireUserApiKey()
+"""The user that the caller's API key belongs to (see `RequireUserApiKey`)."""
 
 current_user = Require()
 """The signed-in user; 401 without one. Guests and restricted users get 403 (see `Require`)."""
 
-optional_user = Optionally()
-"""The signed-in user, or None (see `Optionally`)."""
+optional_user = IdentifyUser()
+"""The signed-in user, or None (see `IdentifyUser`)."""
 
 
 def current_user_of(stack: InstalledStack) -> Require:
@@ -288,6 +288,6 @@ def current_user_of(stack: InstalledStack) -> Require:
     return Require(stack=stack)
 
 
-def optional_user_of(stack: InstalledStack) -> Optionally:
+def optional_user_of(stack: InstalledStack) -> IdentifyUser:
     """`optional_user` of one particular `StackAuth`."""
-    return Optionally(stack=stack)
+    return IdentifyUser(stack=stack)

@@ -10,9 +10,13 @@ class SelectedTeam(ApiModel):
 
     id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
     display_name: str = Field(description="Its name.", examples=["Red team"])
-    profile_image_url: str | None = Field(None, description="Its picture.", examples=[None])
-    client_metadata: JsonValue = Field(None, description="What its members may write.", examples=[{"colour": "red"}])
-    client_read_only_metadata: JsonValue = Field(None, description="What its members may read.", examples=[None])
+    profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])
+    client_metadata: JsonValue = Field(
+        default=None, description="What its members may write.", examples=[{"colour": "red"}]
+    )
+    client_read_only_metadata: JsonValue = Field(
+        default=None, description="What its members may read.", examples=[None]
+    )
 
 
 class ConnectedProvider(ApiModel):
@@ -20,7 +24,7 @@ class ConnectedProvider(ApiModel):
 
     id: str = Field(description="The provider, such as `github`.", examples=["github"])
     account_id: str = Field(description="The account's id there.", examples=["583231"])
-    email: str | None = Field(None, description="Its address there.", examples=["ada@example.com"])
+    email: str | None = Field(default=None, description="Its address there.", examples=["ada@example.com"])
 
 
 class RestrictedReason(ApiModel):
@@ -37,24 +41,30 @@ class CurrentUserProfile(ApiModel):
     """
 
     id: str = Field(description="The user's id.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    primary_email: str | None = Field(None, description="The address to write to.", examples=["ada@example.com"])
+    primary_email: str | None = Field(
+        default=None, description="The address to write to.", examples=["ada@example.com"]
+    )
     primary_email_verified: bool = Field(
         default=False, description="Whether that address is verified.", examples=[True]
     )
-    display_name: str | None = Field(None, description="The name to greet with.", examples=["Ada Lovelace"])
-    client_metadata: JsonValue = Field(None, description="What the user may write.", examples=[{"theme": "dark"}])
-    client_read_only_metadata: JsonValue = Field(None, description="What the user may read.", examples=[None])
-    profile_image_url: str | None = Field(None, description="The user's picture.", examples=[None])
-    signed_up_at_millis: Millis | None = Field(None, description="When the account was made.", examples=[1762333949000])
+    display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
+    client_metadata: JsonValue = Field(
+        default=None, description="What the user may write.", examples=[{"theme": "dark"}]
+    )
+    client_read_only_metadata: JsonValue = Field(default=None, description="What the user may read.", examples=[None])
+    profile_image_url: str | None = Field(default=None, description="The user's picture.", examples=[None])
+    signed_up_at_millis: Millis | None = Field(
+        default=None, description="When the account was made.", examples=[1762333949000]
+    )
     has_password: bool = Field(default=False, description="Whether a password signs in.", examples=[True])
     auth_with_email: bool = Field(default=False, description="Whether an e-mail address signs in.", examples=[True])
     oauth_providers: tuple[ConnectedProvider, ...] = Field(
-        (), description="Accounts at providers that sign in.", examples=[[]]
+        default=(), description="Accounts at providers that sign in.", examples=[[]]
     )
     selected_team_id: str | None = Field(
-        None, description="The team last selected.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
+        default=None, description="The team last selected.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
     )
-    selected_team: SelectedTeam | None = Field(None, description="That team.", examples=[None])
+    selected_team: SelectedTeam | None = Field(default=None, description="That team.", examples=[None])
     requires_totp_mfa: bool = Field(
         default=False, description="Whether signing in takes a second factor.", examples=[False]
     )
@@ -62,12 +72,12 @@ class CurrentUserProfile(ApiModel):
     passkey_auth_enabled: bool = Field(default=False, description="Whether a passkey signs in.", examples=[False])
     is_anonymous: bool = Field(default=False, description="Whether this is a guest.", examples=[False])
     is_restricted: bool = Field(default=False, description="Whether the account is restricted.", examples=[False])
-    restricted_reason: RestrictedReason | None = Field(None, description="Why, if it is.", examples=[None])
+    restricted_reason: RestrictedReason | None = Field(default=None, description="Why, if it is.", examples=[None])
     restricted_by_admin: bool = Field(
         default=False, description="Whether an administrator restricted it.", examples=[False]
     )
     restricted_by_admin_reason: str | None = Field(
-        None, description="What the administrator says of that.", examples=[None]
+        default=None, description="What the administrator says of that.", examples=[None]
     )
 
 
@@ -75,11 +85,13 @@ class CurrentUserUpdate(ApiRequest):
     """What a signed-in person may change of their own account (`PATCH /users/me` as access type `client`)."""
 
     display_name: str | None = None
-    profile_image_url: str | None = Field(None, description="A base64 data URL.")
-    client_metadata: JsonValue = Field(None, description="Replaces what is there; it is not merged.")
+    profile_image_url: str | None = Field(default=None, description="A base64 data URL.")
+    client_metadata: JsonValue = Field(default=None, description="Replaces what is there; it is not merged.")
     selected_team_id: str | None = None
     totp_secret_base64: str | None = Field(
-        None, repr=False, description="20 random bytes in base64 switch the second factor on; None switches it off."
+        default=None,
+        repr=False,
+        description="20 random bytes in base64 switch the second factor on; None switches it off.",
     )
     otp_auth_enabled: bool | None = None
     passkey_auth_enabled: bool | None = None

@@ -57,11 +57,13 @@ class ApiKeyCreate(ApiRequest):
 
     description: str
     expires_at_millis: Millis | None
-    is_public: bool | None = Field(None, description="Public keys are not revoked when secret scanners find them.")
+    is_public: bool | None = Field(
+        default=None, description="Public keys are not revoked when secret scanners find them."
+    )
 
 
 class ApiKeyUpdate(ApiRequest):
     """A change of a key; only what is set is changed."""
 
     description: str | None = None
-    revoked: bool | None = Field(None, description="True revokes the key for good.")
+    revoked: bool | None = Field(default=None, description="True revokes the key for good.")

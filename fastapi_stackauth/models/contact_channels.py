@@ -43,7 +43,7 @@ class ServerContactChannelCreate(ContactChannelCreate):
 class ContactChannelUpdate(ApiRequest):
     """A change of an address; only what is set is changed. A new value is unverified."""
 
-    value: str | None = Field(None, description="Travels with its type, whether or not that is set.")
+    value: str | None = Field(default=None, description="Travels with its type, whether or not that is set.")
     type: str = "email"
     used_for_auth: bool | None = None
     is_primary: bool | None = None

@@ -59,21 +59,27 @@ class _ServerUserFields(ApiRequest):
 
     display_name: str | None = None
     profile_image_url: str | None = None
-    client_metadata: JsonValue = Field(None, description="Metadata replace what is there; they are not merged.")
+    client_metadata: JsonValue = Field(default=None, description="Metadata replace what is there; they are not merged.")
     client_read_only_metadata: JsonValue = None
     server_metadata: JsonValue = None
     primary_email: str | None = None
     primary_email_verified: bool | None = None
-    primary_email_auth_enabled: bool | None = Field(None, description="The server's default is False.")
+    primary_email_auth_enabled: bool | None = Field(default=None, description="The server's default is False.")
     passkey_auth_enabled: bool | None = None
-    password: str | None = Field(None, repr=False, description="At most 70 characters; there is no least length.")
-    password_hash: str | None = Field(None, repr=False, description="Instead of a password: bcrypt, 16 rounds at most.")
+    password: str | None = Field(
+        default=None, repr=False, description="At most 70 characters; there is no least length."
+    )
+    password_hash: str | None = Field(
+        default=None, repr=False, description="Instead of a password: bcrypt, 16 rounds at most."
+    )
     otp_auth_enabled: bool | None = None
-    totp_secret_base64: str | None = Field(None, repr=False)
+    totp_secret_base64: str | None = Field(default=None, repr=False)
     is_anonymous: bool | None = None
     restricted_by_admin: bool | None = None
-    restricted_by_admin_reason: str | None = Field(None, description="Needs `restricted_by_admin=True` beside it.")
-    restricted_by_admin_private_details: str | None = Field(None, description="Likewise.")
+    restricted_by_admin_reason: str | None = Field(
+        default=None, description="Needs `restricted_by_admin=True` beside it."
+    )
+    restricted_by_admin_private_details: str | None = Field(default=None, description="Likewise.")
     country_code: str | None = None
     risk_scores: RiskScores | None = None
 

@@ -9,13 +9,13 @@ class IpInfo(ApiModel):
     """Where a session was last used from; the names are the wire's own."""
 
     ip: str = Field(description="The address.", examples=["192.0.2.7"])
-    country_code: str | None = Field(None, description="The country.", examples=["GB"], alias="countryCode")
-    region_code: str | None = Field(None, description="The region.", examples=["ENG"], alias="regionCode")
-    city_name: str | None = Field(None, description="The city.", examples=["London"], alias="cityName")
-    latitude: int | float | None = Field(None, description="Degrees north.", examples=[51.5])
-    longitude: int | float | None = Field(None, description="Degrees east.", examples=[-0.1])
+    country_code: str | None = Field(default=None, description="The country.", examples=["GB"], alias="countryCode")
+    region_code: str | None = Field(default=None, description="The region.", examples=["ENG"], alias="regionCode")
+    city_name: str | None = Field(default=None, description="The city.", examples=["London"], alias="cityName")
+    latitude: int | float | None = Field(default=None, description="Degrees north.", examples=[51.5])
+    longitude: int | float | None = Field(default=None, description="Degrees east.", examples=[-0.1])
     tz_identifier: str | None = Field(
-        None, description="The time zone.", examples=["Europe/London"], alias="tzIdentifier"
+        default=None, description="The time zone.", examples=["Europe/London"], alias="tzIdentifier"
     )
 
 
@@ -28,10 +28,10 @@ class Session(ApiModel):
     is_impersonation: bool = Field(
         default=False, description="Whether an administrator acts as the user.", examples=[False]
     )
-    last_used_at: Millis | None = Field(None, description="When it was last used.", examples=[1762337549000])
+    last_used_at: Millis | None = Field(default=None, description="When it was last used.", examples=[1762337549000])
     is_current_session: bool | None = Field(
-        None, description="Whether the access token in use belongs to it.", examples=[True]
+        default=None, description="Whether the access token in use belongs to it.", examples=[True]
     )
     last_used_at_end_user_ip_info: IpInfo | None = Field(
-        None, description="Where from, if that is known.", examples=[None]
+        default=None, description="Where from, if that is known.", examples=[None]
     )

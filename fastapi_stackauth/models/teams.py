@@ -12,11 +12,15 @@ class Team(ApiModel):
 
     id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
     display_name: str = Field(description="Its name.", examples=["Red team"])
-    profile_image_url: str | None = Field(None, description="Its picture.", examples=[None])
-    client_metadata: JsonValue = Field(None, description="What its members may write.", examples=[{"colour": "red"}])
-    client_read_only_metadata: JsonValue = Field(None, description="What its members may read.", examples=[None])
-    server_metadata: JsonValue = Field(None, description="What the server alone may read.", examples=[None])
-    created_at_millis: Millis | None = Field(None, description="When it was made.", examples=[1762333949000])
+    profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])
+    client_metadata: JsonValue = Field(
+        default=None, description="What its members may write.", examples=[{"colour": "red"}]
+    )
+    client_read_only_metadata: JsonValue = Field(
+        default=None, description="What its members may read.", examples=[None]
+    )
+    server_metadata: JsonValue = Field(default=None, description="What the server alone may read.", examples=[None])
+    created_at_millis: Millis | None = Field(default=None, description="When it was made.", examples=[1762333949000])
 
     def as_members_see(self) -> "Team":
         """Without what only the server may read: whoever asked, a member is shown no more (design decision 15)."""
@@ -30,7 +34,9 @@ class TeamCreate(ApiRequest):
     """A new team."""
 
     display_name: str
-    creator_user_id: str | None = Field(None, description="Who becomes its first member; `me` for clients by default.")
+    creator_user_id: str | None = Field(
+        default=None, description="Who becomes its first member; `me` for clients by default."
+    )
     profile_image_url: str | None = None
     client_metadata: JsonValue = None
 

@@ -61,14 +61,16 @@ class SignIn(TokenPair):
     """The answer to a sign-in or sign-up (contract/endpoints.json, `auth/**`)."""
 
     user_id: str = Field(description="The user's id.")
-    is_new_user: bool | None = Field(None, description="Whether this call made the account, where the server says so.")
+    is_new_user: bool | None = Field(
+        default=None, description="Whether this call made the account, where the server says so."
+    )
 
 
 class OAuthRefresh(AccessToken):
     """The answer of OAuth's token endpoint to a refresh token (RFC 6749 §5.1)."""
 
     token_type: str | None = None
-    expires_in: int | float | None = Field(None, description="Wrong on real servers: see `expires_at`.")
+    expires_in: int | float | None = Field(default=None, description="Wrong on real servers: see `expires_at`.")
     scope: str | None = None
     after_callback_redirect_url: str | None = None
 
@@ -88,6 +90,8 @@ class OAuthTokens(OAuthRefresh):
 class BotChallenge(ApiRequest):
     """What a browser's bot challenge yielded; servers that know the person's browser ask for it."""
 
-    bot_challenge_token: str | None = Field(None, repr=False)
-    bot_challenge_phase: str | None = Field(None, description="`invisible` or `visible`.")
-    bot_challenge_unavailable: str | None = Field(None, description="`true` where the challenge could not be shown.")
+    bot_challenge_token: str | None = Field(default=None, repr=False)
+    bot_challenge_phase: str | None = Field(default=None, description="`invisible` or `visible`.")
+    bot_challenge_unavailable: str | None = Field(
+        default=None, description="`true` where the challenge could not be shown."
+    )

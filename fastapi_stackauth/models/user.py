@@ -20,32 +20,36 @@ class User(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    email: str | None = Field(None, description="The primary e-mail address.", examples=["ada@example.com"])
+    email: str | None = Field(default=None, description="The primary e-mail address.", examples=["ada@example.com"])
     email_verified: bool = Field(
         default=False, description="Whether that address is known to be theirs.", examples=[True]
     )
-    display_name: str | None = Field(None, description="The name to greet with.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
     kind: TokenKind = Field(
-        TokenKind.NORMAL,
+        default=TokenKind.NORMAL,
         description="A full, a restricted or an anonymous (guest) user.",
         examples=["normal"],
     )
     restricted_reason: str | None = Field(
-        None,
+        default=None,
         description="Why a restricted user is: `email_not_verified`, `restricted_by_administrator`, `anonymous`, or "
         "what later servers add.",
         examples=[None],
     )
     session_id: str | None = Field(
-        None, description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"]
+        default=None, description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"]
     )
-    selected_team_id: str | None = Field(None, description="The team last selected, if any.", examples=[None])
+    selected_team_id: str | None = Field(default=None, description="The team last selected, if any.", examples=[None])
     mfa_required: bool = Field(default=False, description="Whether signing in takes a second factor.", examples=[False])
     signed_up_at: datetime | None = Field(
-        None, description="When the account was made.", examples=["2026-11-05T09:12:29Z"]
+        default=None, description="When the account was made.", examples=["2026-11-05T09:12:29Z"]
     )
-    issued_at: datetime | None = Field(None, description="When the token was made.", examples=["2026-11-05T09:12:29Z"])
-    expires_at: datetime | None = Field(None, description="When the token expires.", examples=["2026-11-05T09:22:29Z"])
+    issued_at: datetime | None = Field(
+        default=None, description="When the token was made.", examples=["2026-11-05T09:12:29Z"]
+    )
+    expires_at: datetime | None = Field(
+        default=None, description="When the token expires.", examples=["2026-11-05T09:22:29Z"]
+    )
     claims: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(
         default_factory=lambda: freeze({}),
         description="Every claim of the token, as it came.",

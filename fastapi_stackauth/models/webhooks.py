@@ -21,7 +21,7 @@ class WebhookEvent(ApiModel):
     """
 
     type: str
-    data: Any = Field(None, repr=False)
+    data: Any = Field(default=None, repr=False)
     message_id: str
     sent_at: datetime
 

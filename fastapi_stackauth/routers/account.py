@@ -21,15 +21,23 @@ Account = Annotated[CurrentUserProfile, Depends(CurrentProfile(require=ANYBODY))
 class AccountChange(Form):
     """What to change; what is absent stays as it is, and null clears it."""
 
-    display_name: str | None = Field(None, max_length=256, description="The name.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(default=None, max_length=256, description="The name.", examples=["Ada Lovelace"])
     profile_image_url: str | None = Field(
-        None, max_length=1_000_000, description="An image as a base64 data URL.", examples=["data:image/png;base64,..."]
+        default=None,
+        max_length=1_000_000,
+        description="An image as a base64 data URL.",
+        examples=["data:image/png;base64,..."],
     )
     client_metadata: JsonValue = Field(
-        None, description="Any JSON that the person may write; it replaces what is there.", examples=[{"theme": "dark"}]
+        default=None,
+        description="Any JSON that the person may write; it replaces what is there.",
+        examples=[{"theme": "dark"}],
     )
     selected_team_id: str | None = Field(
-        None, max_length=100, description="The team they work in.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
+        default=None,
+        max_length=100,
+        description="The team they work in.",
+        examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"],
     )
 
 

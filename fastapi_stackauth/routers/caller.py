@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.dependencies import Require, resolve
-from fastapi_stackauth.dependencies.account import AccessTokenOf
+from fastapi_stackauth.dependencies.account import RequireAccessToken
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import User
 from fastapi_stackauth.openapi import UNAUTHENTICATED
@@ -21,7 +21,7 @@ SignedInUser = Annotated[User, Depends(ANYBODY)]
 
 
 async def client_of_person(
-    request: Request, stack: RouteStack, token: Annotated[SecretStr, Depends(AccessTokenOf(require=ANYBODY))]
+    request: Request, stack: RouteStack, token: Annotated[SecretStr, Depends(RequireAccessToken(require=ANYBODY))]
 ) -> StackAuthClient:
     """The client on behalf of who is signed in."""
     return (await client_of(request, stack)).as_user(token.get_secret_value())

@@ -19,7 +19,7 @@ class TokenRequest(Form):
 
     scope: Scope = None
     provider_account_id: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         max_length=500,
         description="Which of the person's accounts there; any that fits where it is absent.",

@@ -39,7 +39,7 @@ class RefreshedToken(BaseModel):
 
     access_token: str = Field(repr=False, description="Send it as `Authorization: Bearer`.", examples=[_TOKEN])
     expires_in: int = Field(description="Seconds until the access token expires.", examples=[600])
-    token_type: Literal["Bearer"] = Field("Bearer", description="How the access token is sent (RFC 6750).")
+    token_type: Literal["Bearer"] = Field(default="Bearer", description="How the access token is sent (RFC 6750).")
 
 
 class Tokens(RefreshedToken):

@@ -53,7 +53,7 @@ class CodeRequestOfBrowser(CodeRequest):
     """Whom to send a code, and where the link in the mail leads in the end."""
 
     return_to: str | None = Field(
-        None,
+        default=None,
         max_length=MAX_ADDRESS,
         description="Where the link in the mail leads after signing in, in this browser: a path of the app, or an "
         "address that redirects may lead to. `after_sign_in` where it is absent.",
@@ -66,7 +66,9 @@ class CodeSent(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    expires_in: int = Field(CODE_SECONDS, description="Seconds that the code is good for.", examples=[CODE_SECONDS])
+    expires_in: int = Field(
+        default=CODE_SECONDS, description="Seconds that the code is good for.", examples=[CODE_SECONDS]
+    )
 
 
 class CodeSentToApp(CodeSent):
@@ -102,7 +104,7 @@ class TypedCodeOfApp(TypedCode):
     """The code from the mail, and the nonce."""
 
     nonce: SecretStr | None = Field(
-        None,
+        default=None,
         max_length=WHOLE,
         description="What `/otp/send` gave; left out with the whole code of a link.",
         examples=["1bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg280"],

@@ -108,7 +108,7 @@ class ChangedPasswordOfApp(ChangedPassword):
     """The old password and the new one, and the session that is to live on."""
 
     refresh_token: SecretStr | None = Field(
-        None,
+        default=None,
         max_length=512,
         description="Of the session that lives on; without it all sessions end.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
@@ -215,10 +215,10 @@ async def reset_page(code: Annotated[str, Query(max_length=200, description="The
 class PasswordGrant(BaseModel):
     """A sign-in as OAuth's password grant writes it (RFC 6749 §4.3.2); members that are not known are ignored."""
 
-    grant_type: Literal["password"] = Field("password", description="Always `password`.", examples=["password"])
+    grant_type: Literal["password"] = Field(default="password", description="Always `password`.", examples=["password"])
     username: Email
     password: Password
-    scope: str = Field("", max_length=1000, description="Ignored: tokens have no scopes.", examples=[""])
+    scope: str = Field(default="", max_length=1000, description="Ignored: tokens have no scopes.", examples=[""])
 
 
 async def password_grant(

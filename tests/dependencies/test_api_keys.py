@@ -12,11 +12,11 @@ from fastapi import Depends, FastAPI
 from openapi_spec_validator import validate
 
 from fastapi_stackauth import (
-    ApiKeyTeam,
-    ApiKeyUser,
     ConfigurationError,
-    CurrentTeam,
     Require,
+    RequireTeam,
+    RequireTeamApiKey,
+    RequireUserApiKey,
     StackAuth,
     Team,
     User,
@@ -32,7 +32,7 @@ from tests.support.redis_server import RedisServer
 
 MAYBE_KEY = Require(allow_api_key=True)
 MayRead = Require(team_permission="posts:read", team="team_id", allow_api_key=True)
-TeamByKey = CurrentTeam("team_id", require=MAYBE_KEY)
+TeamByKey = RequireTeam("team_id", require=MAYBE_KEY)
 NEVER = ApiKeyCreate(description="of a robot", expires_at_millis=None)
 
 
@@ -56,7 +56,9 @@ def add_routes(app: FastAPI) -> None:
         return user.id
 
     @app.get("/guests")
-    async def guests(user: Annotated[User, Depends(ApiKeyUser(allow_anonymous=True, allow_restricted=True))]) -> str:
+    async def guests(
+        user: Annotated[User, Depends(RequireUserApiKey(allow_anonymous=True, allow_restricted=True))],
+    ) -> str:
         return user.kind
 
     @app.get("/team")
@@ -276,7 +278,7 @@ async def test_openapi_says_where_a_key_does_and_where_nothing_else(company: Com
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
     examples = schema["paths"]["/either"]["get"]["responses"]["401"]["content"]["application/problem+json"]["examples"]
     assert "api_key_invalid" in examples
-    assert ApiKeyTeam() == api_key_team
+    assert RequireTeamApiKey() == api_key_team
     assert StackAuth(project_id="p").api_keys is not None
 
 

@@ -11,8 +11,8 @@ from fastapi_stackauth import (
     AuthError,
     ConfigurationError,
     CurrentUser,
+    LoadProfile,
     OptionalUser,
-    ProfileOf,
     Require,
     StackAuth,
     User,
@@ -27,7 +27,7 @@ from tests.support.world import World
 # --- scopes, sub-apps, several stacks, app-wide ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("dependency", [current_user, optional_user, Require(live=True), ProfileOf(Preferences)])
+@pytest.mark.parametrize("dependency", [current_user, optional_user, Require(live=True), LoadProfile(Preferences)])
 async def test_scopes_are_refused_and_never_ignored(app: FastAPI, signer: Signer, dependency: Any):
     @app.get("/scoped")
     async def scoped(user: Annotated[Any, Security(dependency, scopes=["posts:write"])]) -> None: ...

@@ -14,8 +14,8 @@ from starlette.requests import HTTPConnection
 from fastapi_stackauth import (
     AuthError,
     ConfigurationError,
-    CurrentTeam,
     Require,
+    RequireTeam,
     SessionWatch,
     StackAuth,
     Team,
@@ -255,7 +255,7 @@ async def test_the_team_is_given_as_its_members_may_read_it(company: Company):
         return {"name": team.display_name, "server": team.server_metadata, "made": team.created_at_millis}
 
     @company.app.get("/here")
-    async def here(team: Annotated[Team, Depends(CurrentTeam("query:team"))]) -> str:
+    async def here(team: Annotated[Team, Depends(RequireTeam("query:team"))]) -> str:
         return team.display_name
 
     answer = await company.ask(company.member, f"/teams/{company.team_id}")
@@ -302,7 +302,7 @@ def test_demands_are_values_found_by_equality():
     assert one == other
     assert hash(one) == hash(other)
     assert one != Require(team_permission="posts:read", team="query:team_id")
-    assert CurrentTeam() == current_team != CurrentTeam("selected")
+    assert RequireTeam() == current_team != RequireTeam("selected")
 
 
 async def test_each_dependency_is_overridden_in_tests(company: Company):

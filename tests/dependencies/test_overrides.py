@@ -12,9 +12,9 @@ from fastapi_stackauth import (
     AuthError,
     ConfigurationError,
     CurrentProfile,
-    Optionally,
+    IdentifyUser,
+    LoadProfile,
     Profile,
-    ProfileOf,
     Require,
     TokenKind,
     User,
@@ -75,14 +75,14 @@ OVERRIDES = [
 def derived(app: FastAPI) -> FastAPI:
     """An app with everything that is derived from `current_user`."""
     protect(app, Require(verified_email=True, live=True), "/require")
-    protect(app, Optionally(), "/optional")
+    protect(app, IdentifyUser(), "/optional")
 
     @app.get("/profile")
     async def profile(own: CurrentProfile) -> str:
         return own.id
 
     @app.get("/metadata")
-    async def metadata(own: Annotated[Profile[Preferences], Depends(ProfileOf(Preferences))]) -> str:
+    async def metadata(own: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]) -> str:
         return own.id if own.client_metadata.theme == "light" else "?"
 
     @app.get("/token")
@@ -173,7 +173,7 @@ async def test_require_is_overridden_by_equality(derived: FastAPI):
 def test_require_is_a_value():
     assert Require() == current_user
     assert Require(live=True) == Require(live=True) != Require(verified_email=True)
-    assert len({Require(), current_user, Require(live=False), Optionally()}) == 2
-    assert Require() != Optionally()
+    assert len({Require(), current_user, Require(live=False), IdentifyUser()}) == 2
+    assert Require() != IdentifyUser()
     with pytest.raises(AttributeError):
         current_user.live = True  # type: ignore[misc]  # the very mistake

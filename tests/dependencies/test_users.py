@@ -12,10 +12,10 @@ from fastapi_stackauth import (
     AccessToken,
     CurrentProfile,
     CurrentUser,
-    Optionally,
+    IdentifyUser,
+    LoadProfile,
     OptionalUser,
     Profile,
-    ProfileOf,
     Require,
     User,
     current_user,
@@ -67,21 +67,21 @@ async def test_a_full_user_must_have_a_verified_address_where_it_is_demanded(app
 @pytest.mark.parametrize(
     ("optionally", "headers", "expected"),
     [
-        (Optionally(), [], "nobody"),
-        (Optionally(), [(b"authorization", b"Basic eDp5")], "nobody"),
-        (Optionally(), ["junk"], "nobody"),
-        (Optionally(), ["normal"], SUBJECT),
-        (Optionally(), ["restricted"], "nobody"),
-        (Optionally(), ["anonymous"], "nobody"),
-        (Optionally(allow_restricted=True), ["restricted"], SUBJECT),
-        (Optionally(allow_restricted=True), ["anonymous"], "nobody"),
-        (Optionally(allow_anonymous=True), ["anonymous"], SUBJECT),
-        (Optionally(), [(b"x-stack-auth", b"junk")], "nobody"),
-        (Optionally(), ["normal", (b"x-stack-access-token", b"other")], "401 credentials_conflict"),
+        (IdentifyUser(), [], "nobody"),
+        (IdentifyUser(), [(b"authorization", b"Basic eDp5")], "nobody"),
+        (IdentifyUser(), ["junk"], "nobody"),
+        (IdentifyUser(), ["normal"], SUBJECT),
+        (IdentifyUser(), ["restricted"], "nobody"),
+        (IdentifyUser(), ["anonymous"], "nobody"),
+        (IdentifyUser(allow_restricted=True), ["restricted"], SUBJECT),
+        (IdentifyUser(allow_restricted=True), ["anonymous"], "nobody"),
+        (IdentifyUser(allow_anonymous=True), ["anonymous"], SUBJECT),
+        (IdentifyUser(), [(b"x-stack-auth", b"junk")], "nobody"),
+        (IdentifyUser(), ["normal", (b"x-stack-access-token", b"other")], "401 credentials_conflict"),
     ],
 )
 async def test_optional_user_knows_nobody_from_somebody(
-    app: FastAPI, signer: Signer, optionally: Optionally, headers: list[Any], expected: str
+    app: FastAPI, signer: Signer, optionally: IdentifyUser, headers: list[Any], expected: str
 ):
     protect(app, optionally)
     tokens = {kind: bearer(signer.token(kind)) for kind in KIND_CODES} | {"junk": bearer("a.b.c")}
@@ -256,11 +256,11 @@ async def test_the_profile_is_fresh_and_its_metadata_typed(app: FastAPI, signer:
         return f"{own.id} {own.primary_email}"
 
     @app.get("/theme")
-    async def theme(own: Annotated[Profile[Preferences], Depends(ProfileOf(Preferences))]) -> str:
+    async def theme(own: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]) -> str:
         return own.client_metadata.theme
 
     @app.get("/strange")
-    async def strange(own: Annotated[Profile[Strange], Depends(ProfileOf(Strange))]) -> int:
+    async def strange(own: Annotated[Profile[Strange], Depends(LoadProfile(Strange))]) -> int:
         return own.client_metadata.theme
 
     token = bearer(signer.token())
