@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
@@ -23,8 +22,8 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.events import API_KEY_REFUSED, API_KEY_VERIFIED
 from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import ServerUser, Team, User
+from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import Storage
 from fastapi_stackauth.verification.fallback import verdict_of
@@ -59,9 +58,9 @@ class ApiKeys:
         self._client = client
         self._storage = storage
         self._clock = clock
-        self._known: OrderedDict[tuple[OwnerKind, str], tuple[float, User | Team | None]] = OrderedDict()
-        self._flight: SingleFlight[User | Team | None] = SingleFlight()
-        self._forgotten = 0
+        self._owners: Cache[tuple[OwnerKind, str], User | Team | None] = Cache(
+            clock, size=_REMEMBERED, concurrency=settings.api_key_concurrency
+        )
 
     async def user(self, key: str) -> User:
         """The user whom a key belongs to, as the auth server knows them: no session, no claims.
@@ -88,23 +87,19 @@ class ApiKeys:
 
     def forget(self, owner_id: str) -> None:
         """Forget a user or team, so that their keys are checked anew."""
-        self._forgotten += 1
-        for known in [known for known, (_, owner) in list(self._known.items()) if owner and owner.id == owner_id]:
-            self._known.pop(known, None)
+        self._owners.forget(lambda _, owner: owner is not None and owner.id == owner_id)
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
-        await self._flight.aclose()
+        await self._owners.aclose()
 
     async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
         self._client.as_server()  # says by name that the secret key is missing, whatever key was presented
         if len(key) > MAX_KEY or not looks_like_a_key(key):
             raise self._refused(kind, "not of the form of a key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
-        until, owner = self._known.get((kind, digest), (0.0, None))
-        known = self._clock() < until
-        if not known:
-            owner = await self._ask(kind, key, digest)
+        known = self._owners.get((kind, digest))
+        owner = known.value if known else await self._ask(kind, key, digest)
         if owner is None:
             raise self._refused(kind, "unknown, expired or revoked")
         self._client.events.emit(API_KEY_VERIFIED, cache="hit" if known else "miss", owner=kind)
@@ -115,24 +110,16 @@ class ApiKeys:
         return AuthError("api_key_invalid", reason=reason)
 
     async def _ask(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
-        known = (kind, digest)
-        if not self._flight.running(known) and self._flight.count() >= self._settings.api_key_concurrency:
+        if not self._owners.has_room((kind, digest)):
             raise VerificationUnavailable(retry_after=1.0)
         try:
-            return await self._flight.run(known, lambda: self._found(kind, key, digest))
+            return await self._owners.fetch((kind, digest), lambda: self._find(kind, key, digest))
         except AuthServerError as error:
             raise verdict_of(error, self._client.events, "api_key") from None
 
-    async def _found(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:
-        forgotten = self._forgotten
+    async def _find(self, kind: OwnerKind, key: str, digest: str) -> Entry[User | Team | None]:
         owner_id, until = await self._owner_id(kind, key, digest)
-        owner = await self._load(kind, owner_id)
-        if forgotten != self._forgotten:  # it may be older than the change: it serves who asked, and nobody else
-            return owner
-        self._known[kind, digest] = (until, owner)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return owner
+        return Entry(await self._load(kind, owner_id), until)
 
     async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> tuple[str, float]:
         """Whose a key is, and until when that counts; from another worker, if one has asked."""

@@ -5,7 +5,6 @@ server, else as the user; the answer is the same. What is remembered is of one u
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NamedTuple
 
@@ -19,8 +18,8 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
     UserNotFound,
 )
-from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import Team, User
+from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.fallback import verdict_of
 
@@ -56,9 +55,7 @@ class Authorization:
         self._settings = settings
         self._client = client
         self._clock = clock
-        self._known: OrderedDict[Question, tuple[float, Any]] = OrderedDict()
-        self._flight: SingleFlight[Any] = SingleFlight()
-        self._forgotten = 0
+        self._answers: Cache[Question, Any] = Cache(clock, size=_REMEMBERED)
 
     async def require_permission(self, user: User, token: str, permission: str) -> None:
         """Return where the user has a permission in the project.
@@ -108,43 +105,35 @@ class Authorization:
 
     def forget(self, *, user_id: str | None = None, team_id: str | None = None) -> None:
         """Forget what is known of a user, of a team, or of a user in a team."""
-        self._forgotten += 1
-        for question in list(self._known):
-            if user_id in (None, question.user_id) and team_id in (None, question.team_id):
-                self._known.pop(question, None)
+        self._answers.forget(
+            lambda question, _: user_id in (None, question.user_id) and team_id in (None, question.team_id)
+        )
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
-        await self._flight.aclose()
+        await self._answers.aclose()
 
     def _not_in_team(self) -> AuthError:
         hidden = self._settings.unknown_team == "permission_missing"
         return AuthError("permission_missing" if hidden else "team_not_found")
 
     async def _answer(self, question: Question, token: str) -> Any:  # noqa: ANN401 - a yes or no, or a team
-        until, answer = self._known.get(question, (0.0, None))
-        if self._clock() < until:
-            return answer
+        if entry := self._answers.get(question):
+            return entry.value
         try:
-            return await self._flight.run(question, lambda: self._asked(question, token))
+            return await self._answers.fetch(question, lambda: self._ask(question, token))
         except AuthServerError as error:
             raise verdict_of(error, self._client.events, "permission") from None
 
-    async def _asked(self, question: Question, token: str) -> Any:  # noqa: ANN401 - as above
+    async def _ask(self, question: Question, token: str) -> Entry[Any]:
         ask: dict[str, Callable[[Question, str], Awaitable[Any]]] = {
             "project": self._in_project,
             "team": self._in_team,
             "member": self._is_member,
             "read": self._read,
         }
-        forgotten = self._forgotten
         answer = await ask[question.kind](question, token)
-        if forgotten != self._forgotten:  # it may be older than the change: it serves who asked, and nobody else
-            return answer
-        self._known[question] = (self._clock() + self._settings.authorization_ttl, answer)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return answer
+        return Entry(answer, self._clock() + self._settings.authorization_ttl)
 
     # --- the calls ---
 

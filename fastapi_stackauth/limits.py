@@ -16,7 +16,7 @@ from limits.errors import StorageError
 
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
 from fastapi_stackauth.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
-from fastapi_stackauth.loops import PerLoop
+from fastapi_stackauth.runtime.loops import PerLoop
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import redis_pool, require_redis
 

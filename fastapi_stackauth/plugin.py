@@ -246,16 +246,10 @@ class StackAuth:
 
     async def aclose(self) -> None:
         """Close what belongs to the running event loop. `install` does it when the app shuts down."""
-        await self.verifier.aclose()
-        await self.sessions.aclose()
-        await self.project.aclose()
-        await self.limiter.aclose()
-        await self.live_sessions.aclose()
-        await self.authorization.aclose()
-        await self.api_keys.aclose()
-        await self.revocations.aclose()
-        await self.storage.aclose()
-        await self.client.aclose()
+        callers = (self.verifier, self.sessions, self.project, self.limiter, self.live_sessions)
+        lookups = (self.authorization, self.api_keys, self.revocations)
+        for part in (*callers, *lookups, self.storage, self.client):  # the network last: the others may be using it
+            await part.aclose()
 
     @contextmanager
     def reconfigured(

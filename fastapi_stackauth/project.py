@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import Project
+from fastapi_stackauth.runtime.cache import Cache, Entry
 
 REMEMBERED = 60.0
 """Seconds that an answer is remembered."""
@@ -22,8 +22,7 @@ class CurrentProject:
     def __init__(self, client: StackAuthClient, clock: Callable[[], float] = time.time) -> None:
         self._client = client
         self._clock = clock
-        self._known: tuple[float, Project] | None = None
-        self._flight: SingleFlight[Project] = SingleFlight()
+        self._projects: Cache[str, Project] = Cache(clock, size=1)
 
     async def get(self) -> Project:
         """The project.
@@ -31,15 +30,13 @@ class CurrentProject:
         Raises:
             AuthServerError: where it cannot be read.
         """
-        if self._known is not None and self._clock() < self._known[0]:
-            return self._known[1]
-        return await self._flight.run("current", self._fetch)
+        if entry := self._projects.get("current"):
+            return entry.value
+        return await self._projects.fetch("current", self._fetch)
 
     async def aclose(self) -> None:
         """Cancel the call under way in the running loop."""
-        await self._flight.aclose()
+        await self._projects.aclose()
 
-    async def _fetch(self) -> Project:
-        project = await self._client.project.current()
-        self._known = (self._clock() + REMEMBERED, project)
-        return project
+    async def _fetch(self) -> Entry[Project]:
+        return Entry(await self._client.project.current(), self._clock() + REMEMBERED)

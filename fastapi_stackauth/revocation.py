@@ -24,8 +24,8 @@ from fastapi_stackauth.events import (
     REVOCATIONS_UNTOLD,
     Events,
 )
-from fastapi_stackauth.loops import PerLoop, SingleFlight
 from fastapi_stackauth.models import User
+from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import Storage, StorageUnavailable
 

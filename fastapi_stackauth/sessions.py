@@ -7,7 +7,6 @@ answers by itself: its answers would miss what other middleware adds, CORS above
 import hashlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,8 +38,8 @@ from fastapi_stackauth.events import (
     Events,
     code_of,
 )
-from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import TokenPair, User
+from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.claims import parse_token
 from fastapi_stackauth.verification.verifier import Verifier
@@ -88,9 +87,8 @@ class Sessions:
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: OrderedDict[bytes, _Renewed] = OrderedDict()
+        self._renewed: Cache[bytes, _Renewed] = Cache(clock, size=_REMEMBERED)
         self._skew_told_at = -math.inf
-        self._flight: SingleFlight[str] = SingleFlight()
 
     @property
     def policy(self) -> CookiePolicy:
@@ -132,7 +130,7 @@ class Sessions:
         await self._refuse_genuine(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         if not refresh_token or not refresh_token.isascii():
             return
-        self._renewed.pop(_digest(refresh_token), None)  # its key may have been rotated away
+        self._renewed.pop(_digest(refresh_token))  # its key may have been rotated away
         try:
             await self._sign_out(refresh_token)
             self._client.events.emit(SESSION_ENDED, reason="signed_out")
@@ -140,7 +138,7 @@ class Sessions:
             pass
         except AuthServerError as error:
             self._client.events.emit(SESSION_END_FAILED, code=code_of(error), detail=str(error))
-        self._renewed.pop(_digest(refresh_token), None)
+        self._renewed.pop(_digest(refresh_token))
 
     def forget(self, connection: HTTPConnection) -> None:
         """Remove the cookies from the browser, and nothing more."""
@@ -159,7 +157,7 @@ class Sessions:
         refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
         if not refresh_token or not refresh_token.isascii():
             raise AuthError("authentication_required")
-        self._renewed.pop(_digest(refresh_token), None)
+        self._renewed.pop(_digest(refresh_token))
         try:
             self._write_access(connection, await self._access_token(refresh_token))
         except SessionGone:
@@ -218,7 +216,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
-        await self._flight.aclose()
+        await self._renewed.aclose()
 
     async def _renewal(self, refresh_token: str) -> tuple[str, User]:
         """An access token of this session with time left, and whose it is.
@@ -231,7 +229,7 @@ class Sessions:
             return token, await self._verifier.verify(token)
         except AuthError as refusal:
             known = self._renewed.get(_digest(refresh_token))
-            rotated = known is None or known.key_fetches < self._verifier.keys.stats.fetches
+            rotated = known is None or known.value.key_fetches < self._verifier.keys.stats.fetches
             if refusal.code not in _OF_THE_KEY or not rotated:
                 raise
         token = await self._another_token(refresh_token, token)
@@ -240,8 +238,8 @@ class Sessions:
     async def _another_token(self, refresh_token: str, refused: str) -> str:
         """An access token of this session in place of one that is refused: one refresh for all who hold that."""
         digest = _digest(refresh_token)
-        if (known := self._renewed.get(digest)) is not None and known.received.token == refused:
-            self._renewed.pop(digest, None)  # with a default: another thread may have dropped it just now
+        if (known := self._renewed.get(digest)) is not None and known.value.received.token == refused:
+            self._renewed.pop(digest)
         return await self._access_token(refresh_token)
 
     def _refused(
@@ -313,18 +311,16 @@ class Sessions:
     async def _access_token(self, refresh_token: str) -> str:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
-        renewed = self._renewed.get(digest)
-        if renewed is not None and renewed.received.serves(self._clock()):
-            return renewed.received.token
-        return await self._flight.run(digest, lambda: self._refresh(refresh_token, digest))
+        known = self._renewed.get(digest)
+        if known is not None and known.value.received.serves(self._clock()):
+            return known.value.received.token
+        return (await self._renewed.fetch(digest, lambda: self._refresh(refresh_token))).received.token
 
-    async def _refresh(self, refresh_token: str, digest: bytes) -> str:
+    async def _refresh(self, refresh_token: str) -> Entry[_Renewed]:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        self._renewed[digest] = _Renewed(Received.now(token, self._clock()), self._verifier.keys.stats.fetches)
-        while len(self._renewed) > _REMEMBERED:
-            self._renewed.popitem(last=False)
-        return token
+        renewed = _Renewed(Received.now(token, self._clock()), self._verifier.keys.stats.fetches)
+        return Entry(renewed, math.inf)  # `Received.serves` decides: a clock that was set back says nothing
 
 
 @contextmanager

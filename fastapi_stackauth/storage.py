@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.events import STORAGE_UNAVAILABLE, Events
-from fastapi_stackauth.loops import PerLoop
+from fastapi_stackauth.runtime.loops import PerLoop
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis

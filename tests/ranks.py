@@ -11,7 +11,7 @@ RANKS: Mapping[str, int] = {
     "_version.py": 0,
     "_late.py": 0,
     "errors.py": 0,
-    "loops.py": 0,
+    "runtime/": 0,
     "redaction.py": 0,
     "kinds.py": 0,
     "settings.py": 1,

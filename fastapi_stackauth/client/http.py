@@ -26,7 +26,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
 )
 from fastapi_stackauth.events import AUTH_SERVER_CALL, Events
-from fastapi_stackauth.loops import PerLoop
+from fastapi_stackauth.runtime.loops import PerLoop
 
 MAX_BODY = 16 * 1024 * 1024
 _BACKOFF_BASE, _BACKOFF_CAP = 0.2, 3.0

@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from fastapi_stackauth.loops import SingleFlight
 from fastapi_stackauth.models import AccessToken, TokenPair, expiry_of, lifetime_of
+from fastapi_stackauth.runtime.loops import SingleFlight
 
 REFRESH_BEFORE = 20.0
 """Seconds before its expiry that an access token is renewed."""

@@ -6,7 +6,6 @@ moment, and never more than a fixed number at once: what does not fit is 503, so
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from fastapi_stackauth.errors import (
@@ -20,7 +19,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import FALLBACK_ASKED, QUESTION_FAILED, Events, code_of
-from fastapi_stackauth.loops import SingleFlight
+from fastapi_stackauth.runtime.cache import Cache, Entry
 
 _REMEMBERED = 1_000
 _REFUSALS = {
@@ -51,12 +50,10 @@ class Fallback:
         events: Events | None = None,
     ) -> None:
         self._whose = whose
-        self._concurrency = concurrency
         self._ttl = ttl
         self._clock = clock
         self._events = events or Events()
-        self._answers: OrderedDict[bytes, tuple[float, str | AuthError]] = OrderedDict()
-        self._flight: SingleFlight[str | AuthError] = SingleFlight()
+        self._answers: Cache[bytes, str | AuthError] = Cache(clock, size=_REMEMBERED, concurrency=concurrency)
         self.calls = 0
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
@@ -73,7 +70,8 @@ class Fallback:
             AuthServerMisconfigured: the server does not accept this app.
             VerificationUnavailable: the server cannot be asked.
         """
-        answer = self._remembered(digest) or await self._ask(token, digest, retry_after)
+        known = self._answers.get(digest)
+        answer = known.value if known else await self._ask(token, digest, retry_after)
         if isinstance(answer, AuthError):
             raise AuthError(answer.code, reason=answer.reason)
         if answer != subject:
@@ -81,22 +79,18 @@ class Fallback:
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
-        await self._flight.aclose()
-
-    def _remembered(self, digest: bytes) -> str | AuthError | None:
-        until, answer = self._answers.get(digest, (0.0, None))
-        return answer if self._clock() < until else None
+        await self._answers.aclose()
 
     async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:
-        if not self._flight.running(digest) and self._flight.count() >= self._concurrency:
+        if not self._answers.has_room(digest):
             self._events.emit(FALLBACK_ASKED, outcome="full")
             raise VerificationUnavailable(retry_after=retry_after)
         try:
-            return await self._flight.run(digest, lambda: self._call(token, digest))
+            return await self._answers.fetch(digest, lambda: self._call(token))
         except AuthServerUnavailable as error:
             raise VerificationUnavailable(retry_after=max(retry_after, error.retry_after)) from None
 
-    async def _call(self, token: str, digest: bytes) -> str | AuthError:
+    async def _call(self, token: str) -> Entry[str | AuthError]:
         self.calls += 1
         begun, outcome = self._clock(), "unavailable"
         try:
@@ -107,10 +101,7 @@ class Fallback:
             raise
         finally:
             self._events.emit(FALLBACK_ASKED, outcome=outcome, duration=self._clock() - begun)
-        self._answers[digest] = (self._clock() + self._ttl, answer)
-        while len(self._answers) > _REMEMBERED:
-            self._answers.popitem(last=False)
-        return answer
+        return Entry(answer, self._clock() + self._ttl)
 
     async def _answered(self, token: str) -> str | AuthError:
         try:

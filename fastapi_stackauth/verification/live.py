@@ -5,15 +5,16 @@ A token stays genuine until it expires, whatever became of its session, and is m
 """
 
 import hashlib
+import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.events import Events
-from fastapi_stackauth.loops import NextFlight
 from fastapi_stackauth.models import User
+from fastapi_stackauth.runtime.cache import Cache
+from fastapi_stackauth.runtime.loops import NextFlight
 from fastapi_stackauth.verification.fallback import verdict_of
 
 _REMEMBERED = 10_000
@@ -38,7 +39,7 @@ class LiveSessions:
         self._clock = clock
         self._events = events or Events()
         self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
-        self._began: OrderedDict[str, float] = OrderedDict()
+        self._began: Cache[str, float] = Cache(clock, size=_REMEMBERED)
 
     async def check(self, token: str, user: User) -> None:
         """Return where the user's session is in the auth server's list now.
@@ -58,9 +59,8 @@ class LiveSessions:
                 against the token.
             VerificationUnavailable, AuthServerMisconfigured: as `check` does.
         """
-        began = self._began.get(user.session_id or "")
-        if began is None:
-            began = await self._ask(token, user)
+        known = self._began.get(user.session_id or "")
+        began = known.value if known else await self._ask(token, user)
         if self._clock() - began > within.total_seconds():
             raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
 
@@ -73,9 +73,8 @@ class LiveSessions:
             raise verdict_of(error, self._events, "session") from None
         if user.session_id is None or user.session_id not in sessions:
             raise AuthError("session_revoked")
-        began = self._began[user.session_id] = sessions[user.session_id].timestamp()
-        while len(self._began) > _REMEMBERED:
-            self._began.popitem(last=False)
+        began = sessions[user.session_id].timestamp()
+        self._began.put(user.session_id, began, math.inf)
         return began
 
     async def aclose(self) -> None:

@@ -7,7 +7,7 @@ whatever may refuse a user later is asked on every request. A refusal is logged 
 import hashlib
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from fastapi_stackauth.events import TOKEN_REFUSED, TOKEN_VERIFIED
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.revocation import Revocations
+from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import MemoryStorage
 from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
@@ -29,7 +30,6 @@ from fastapi_stackauth.verification.keys import VerificationKey
 class _Verified(NamedTuple):
     user: User
     key: VerificationKey
-    until: float
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Verifier:
         self.revocations = revocations
         self._client = client
         self._clock = clock
-        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._cache: Cache[bytes, _Verified] = Cache(clock, size=settings.token_cache_size)
         self._refusals: Counter[str] = Counter()
         self._misses = 0
         self._events = client.events
@@ -116,7 +116,12 @@ class Verifier:
         """
         digest = _digest(token)
         try:
-            user = self._recall(digest) or await self._check(token, digest)
+            known = self._cache.get(digest)
+            if known is not None and self.keys.is_current(known.value.key):
+                self._hits.add()
+                user = known.value.user
+            else:
+                user = await self._check(token, digest)
             if self.revocations.shared:  # as `revocations.check` does, whose coroutine would cost on every request
                 await self.revocations.follow()
             self.revocations.check_here(user)
@@ -134,7 +139,8 @@ class Verifier:
             As `verify` does.
         """
         digest = _digest(token)
-        return self._recall(digest) or await self._check(token, digest)
+        known = self._cache.get(digest)
+        return known.value.user if known else await self._check(token, digest)
 
     def seconds_left(self, user: User) -> float:
         """Seconds until this user's token is refused for its age; infinite for a user that no token made."""
@@ -158,27 +164,6 @@ class Verifier:
         await self.keys.aclose()
         await self.fallback.aclose()
 
-    # --- what was verified before ---
-
-    def _recall(self, digest: bytes) -> User | None:
-        known = self._cache.get(digest)
-        if known is None or self._clock() >= known.until or not self.keys.is_current(known.key):
-            return None
-        self._hits.add()
-        try:  # noqa: SIM105 - on every request, and `suppress` takes longer than all the rest of this
-            self._cache.move_to_end(digest)
-        except KeyError:  # another thread may just have dropped it; what was checked still holds
-            pass
-        return known.user
-
-    def _remember(self, digest: bytes, verified: _Verified) -> None:
-        self._cache[digest] = verified
-        while len(self._cache) > self._settings.token_cache_size:
-            try:  # noqa: SIM105 - as above
-                self._cache.popitem(last=False)
-            except KeyError:  # another thread may be making room as well
-                pass
-
     # --- form, signature, binding, time ---
 
     async def _check(self, token: str, digest: bytes) -> User:
@@ -192,7 +177,7 @@ class Verifier:
             raise AuthError("token_signature_invalid", reason=f"kid {unverified.key_id!r}")
         user = User.from_claims(unverified.claims, self._kind_of(unverified))
         until = unverified.claims["exp"] + self._settings.leeway
-        self._remember(digest, _Verified(user, key, until))
+        self._cache.put(digest, _Verified(user, key), until)
         self._checked.add()
         return user
 

@@ -98,7 +98,7 @@ async def test_a_renewed_set_with_the_same_key_keeps_what_was_verified(world: Wo
 async def test_the_cache_is_keyed_by_a_hash_and_holds_no_token(world: World, signer: Signer):
     token = signer.token()
     await world.verify(token)
-    ((digest, entry),) = world.verifier._cache.items()
+    ((digest, entry),) = world.verifier._cache._entries.items()
     assert len(digest) == 32
     assert token not in repr(entry)
     assert token.rsplit(".", 1)[1] not in repr(entry)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth.loops import NextFlight, PerLoop, SingleFlight
+from fastapi_stackauth.runtime.loops import NextFlight, PerLoop, SingleFlight
 from tests.support.world import turns
 
 

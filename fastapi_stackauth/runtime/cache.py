@@ -1,0 +1,102 @@
+"""The one cache of this library: bounded, an expiry for each entry, one fetch for all callers that miss.
+
+Law: no entry is served at or past its expiry, and a value whose fetch began before `forget` is never kept.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+from fastapi_stackauth.runtime.loops import SingleFlight
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Entry(NamedTuple, Generic[V]):
+    """A cached value, and the time at which it expires, in the seconds of the cache's clock."""
+
+    value: V
+    until: float
+
+
+class Cache(Generic[K, V]):
+    """Values by key. Safe under threads; fetches are shared within one event loop.
+
+    Args:
+        clock: the time in seconds, unix or monotonic.
+        size: how many entries are kept; the least recently used one goes first.
+        concurrency: how many fetches may run at once in one event loop; None for no limit.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, size: int, concurrency: int | None = None) -> None:
+        self._clock = clock
+        self._size = size
+        self._concurrency = concurrency
+        self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
+        self._flight: SingleFlight[V] = SingleFlight()
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K) -> Entry[V] | None:
+        """Return the entry of a key, or None if there is none or it has expired."""
+        entry = self._entries.get(key)
+        if entry is None or self._clock() >= entry.until:
+            return None
+        try:  # noqa: SIM105 - on every request, and `suppress` takes longer than the rest of this function
+            self._entries.move_to_end(key)
+        except KeyError:  # another thread may have dropped the entry just now; the value still holds
+            pass
+        return entry
+
+    def put(self, key: K, value: V, until: float) -> None:
+        """Keep a value until this time."""
+        self._entries[key] = Entry(value, until)
+        while len(self._entries) > self._size:
+            self._drop_oldest()
+
+    def pop(self, key: K) -> None:
+        """Drop the entry of a key, if there is one."""
+        self._entries.pop(key, None)
+
+    def forget(self, predicate: Callable[[K, V], bool]) -> None:
+        """Drop every entry that the predicate selects, and keep nothing that is being fetched now."""
+        self._generation += 1
+        for key, entry in list(self._entries.items()):
+            if predicate(key, entry.value):
+                self.pop(key)
+
+    def has_room(self, key: K) -> bool:
+        """Return whether a fetch of this key may start, or join one that is running."""
+        return self._concurrency is None or self._flight.running(key) or self._flight.count() < self._concurrency
+
+    async def fetch(self, key: K, load: Callable[[], Awaitable[Entry[V]]]) -> V:
+        """Return what `load` gives, and keep it. Callers that ask meanwhile share the call.
+
+        Args:
+            key: what is asked for.
+            load: fetches the value and says until when it holds.
+
+        Raises:
+            Exception: what `load` raises; nothing is kept then.
+        """
+        return await self._flight.run(key, lambda: self._load(key, load))
+
+    async def aclose(self) -> None:
+        """Cancel the fetches that run in this event loop."""
+        await self._flight.aclose()
+
+    async def _load(self, key: K, load: Callable[[], Awaitable[Entry[V]]]) -> V:
+        generation = self._generation
+        entry = await load()
+        if generation == self._generation:  # otherwise the value may be older than the change that was announced
+            self.put(key, entry.value, entry.until)
+        return entry.value
+
+    def _drop_oldest(self) -> None:
+        try:  # noqa: SIM105 - as in `get`
+            self._entries.popitem(last=False)
+        except KeyError:  # another thread makes room as well
+            pass
