@@ -41,7 +41,8 @@ class _Demand(Secured):
 
     def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
-        refuse_scopes(scopes)
+        if scopes.scopes:  # asked here: a call would cost on every request
+            refuse_scopes(scopes)
         stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
         override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
