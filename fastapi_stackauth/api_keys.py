@@ -132,7 +132,10 @@ class ApiKeys:
         return owner_id, until
 
     def _sealed(self, name: str, owner_id: str, until: float) -> str:
-        """What the workers share, with a code that whoever can write to Redis, and has no secret key, cannot make."""
+        """Return the value that the workers share.
+
+        It ends with a MAC over name, owner and expiry: without the secret key, write access to Redis forges none.
+        """
         return f"{owner_id} {until!r} {self._seal(f'{name} {owner_id} {until!r}')}"
 
     def _unsealed(self, name: str, value: str | None) -> tuple[str, float] | None:
@@ -141,6 +144,8 @@ class ApiKeys:
         owner_id, until, seal = value.split(" ")
         if not hmac.compare_digest(seal.encode(), self._seal(f"{name} {owner_id} {until}").encode()):
             return None
+        if not 0 < float(until) - self._clock() <= self._settings.api_key_ttl:
+            return None  # a value of the past that somebody wrote back: its seal is right, its time is over
         return owner_id, float(until)
 
     def _seal(self, text: str) -> str:

@@ -7,6 +7,7 @@ What is present but unreadable is refused, and never falls through to the next s
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -203,23 +204,38 @@ class Site:
 
 
 class SdkCookies:
-    """The JavaScript SDK's cookie, a JSON pair of refresh and access token; under its newer or its older name.
+    """The JavaScript SDK's cookies: a JSON pair of refresh and access token, and the refresh token of this project.
+
+    The pair counts only if its refresh token is the one of the project's newest refresh cookie, as in the SDK itself.
+    Otherwise the pair belongs to a session that the SDK has ended, or to another project on this host.
 
     Opt-in (`sdk_cookies=True`), and only for requests of the app's own site.
+
+    Args:
+        site: the app's own origin and the origins that it trusts.
+        project_id: names the refresh cookies of this project. Without it, no pair counts.
     """
 
     NAMES = ("hexclave-access", "stack-access")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, project_id: str | None) -> None:
         self._site = site
+        self._project_id = project_id
 
     def read(self, scope: Scope) -> Credential | None:
-        """The access token of the SDK's cookie, if any."""
+        """Return the access token of the SDK's cookies, or None if the browser has no session of this project.
+
+        Raises:
+            AuthError: `credentials_malformed`, `credentials_too_large` or `cross_site_request`.
+        """
         for name in self.NAMES:
             value = cookie(scope, name)
-            if value and (token := _pair_token(value)):
+            if not value or (pair := _pair(value)) is None:
+                continue
+            refresh_token, access_token = pair
+            if self._project_id and refresh_token == _newest_refresh_token(scope, self._project_id):
                 self._site.check(scope)
-                return Credential(token, f"cookie:{name}", ambient=True)
+                return Credential(access_token, f"cookie:{name}", ambient=True)
         return None
 
 
@@ -245,18 +261,55 @@ class SessionCookies:
         return Credential(access, f"cookie:{self._access_name}", ambient=True, refresh_token=refresh)
 
 
-def _pair_token(value: str) -> str | None:
+def _pair(value: str) -> tuple[str, str] | None:
+    """Return refresh and access token of the SDK's cookie, or None if it holds no access token."""
     if len(value) > MAX_SIZE:
         raise AuthError("credentials_too_large", reason="the SDK's cookie")
     pair = _json(unquote(value).encode("utf-8", "replace"))
     if not isinstance(pair, list) or len(pair) != 2:
         raise AuthError("credentials_malformed", reason="the SDK's cookie is not a pair")
-    token = pair[1]
-    if not token:
+    refresh_token, access_token = pair
+    if not access_token:
         return None
-    if not isinstance(token, str) or not token.isascii():
+    if not isinstance(access_token, str) or not access_token.isascii():
         raise AuthError("credentials_malformed", reason="the SDK's cookie holds no token")
-    return token
+    return (refresh_token, access_token) if isinstance(refresh_token, str) else None
+
+
+def _newest_refresh_token(scope: Scope, project_id: str) -> str | None:
+    """Return the refresh token that the SDK would use, or None if the browser holds none of this project.
+
+    A `hexclave-` cookie beats all others, however old it is; then a plain cookie of older SDKs; then the newest
+    `stack-` cookie with a date (contract/drift.md §3).
+    """
+    found = _newest_dated(scope, f"hexclave-refresh-{project_id}--")
+    if found is None:
+        found = cookie(scope, f"stack-refresh-{project_id}") or cookie(scope, "stack-refresh")
+        found = unquote(found) if found else _newest_dated(scope, f"stack-refresh-{project_id}--")
+    return found
+
+
+def _newest_dated(scope: Scope, prefix: str) -> str | None:
+    names = (prefix.encode(), b"__Host-" + prefix.encode())
+    newest, found = -math.inf, None
+    for name, value in _cookies(scope):
+        dated = _dated(value) if name.startswith(names) else None
+        if dated is not None and (found is None or dated[1] > newest):
+            found, newest = dated
+    return found
+
+
+def _dated(value: bytes) -> tuple[str, float] | None:
+    """Return refresh token and date of a refresh cookie, or None if it is unreadable: the SDK skips it as well."""
+    try:
+        fields = json.loads(unquote(value.strip(b' "').decode("latin-1")))
+    except (ValueError, RecursionError):
+        return None
+    token = fields.get("refresh_token") if isinstance(fields, dict) else None
+    if not token or not isinstance(token, str):
+        return None
+    date = fields.get("updated_at_millis")
+    return token, date if isinstance(date, int | float) else -math.inf
 
 
 class QueryToken:

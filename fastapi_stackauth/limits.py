@@ -14,6 +14,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
+from fastapi_stackauth.client.forwarding import counted_address
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
 from fastapi_stackauth.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
 from fastapi_stackauth.runtime.loops import PerLoop
@@ -59,7 +60,7 @@ class AttemptLimiter:
             RateLimitExceeded: 429, with the seconds to wait.
         """
         if self._address and address:
-            await self._hit(self._address, action, "address", address)
+            await self._hit(self._address, action, "address", counted_address(address))
         if self._account and account:
             digest = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
             await self._hit(self._account, action, "account", digest)

@@ -322,7 +322,7 @@ def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:
         return (headers,)
     site, policy = Site(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
     session = SessionCookies(site, policy.name(ACCESS), policy.name(REFRESH))
-    return (headers, session, SdkCookies(site)) if settings.sdk_cookies else (headers, session)
+    return (headers, session, SdkCookies(site, settings.project_id)) if settings.sdk_cookies else (headers, session)
 
 
 def _add_cookie_middleware(app: FastAPI) -> None:

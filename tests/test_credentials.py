@@ -7,13 +7,16 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fastapi_stackauth import AuthError, Credential, HeaderCredentials, QueryToken, SdkCookies, Site
 from fastapi_stackauth.credentials import MAX_SIZE, read_credential
+from tests.support.forge import PROJECT
 
 APP = "https://app.example.com"
 TRUSTED = "https://admin.example.com"
-SOURCES = (HeaderCredentials(), SdkCookies(Site(APP, (TRUSTED,))), QueryToken())
+SOURCES = (HeaderCredentials(), SdkCookies(Site(APP, (TRUSTED,)), PROJECT), QueryToken())
 Header = tuple[bytes, bytes]
 
 
@@ -44,7 +47,13 @@ def bundle(value: object, prefix: str = "stackauth", *, alphabet: str = "standar
 
 
 def sdk_cookie(value: object, name: str = "stack-access") -> Header:
-    return b"cookie", f"{name}={quote(json.dumps(value))}".encode()
+    return b"cookie", f"{name}={quote(json.dumps(value))}; {refresh_cookie('r')}".encode()
+
+
+def refresh_cookie(token: str, date: float | None = None, name: str = f"stack-refresh-{PROJECT}") -> str:
+    """A refresh cookie of the SDK, in the plain form of older releases or in the dated form of newer ones."""
+    dated = {"refresh_token": token, "updated_at_millis": date}
+    return f"{name}={token if date is None else quote(json.dumps(dated))}"
 
 
 BEARER = (b"authorization", b"Bearer tok")
@@ -187,8 +196,8 @@ def test_a_header_beats_a_cookie_which_is_then_not_even_read(header: Header):
     [
         (sdk_cookie(["r", "a"]), "a"),
         (sdk_cookie(["r", "a"], "hexclave-access"), "a"),
-        ((b"cookie", b'stack-access=["r","a"]'), "a"),
-        ((b"cookie", b'x=1; stack-access=["r","a"]; y'), "a"),
+        ((b"cookie", b'stack-access=["r","a"]; stack-refresh=r'), "a"),
+        ((b"cookie", b'x=1; stack-access=["r","a"]; y; stack-refresh=r'), "a"),
         (sdk_cookie(["r", None]), None),
         (sdk_cookie(["r", ""]), None),
         ((b"cookie", b"stack-access="), None),
@@ -206,6 +215,55 @@ def test_the_sdks_cookie_is_read(header: Header, token: str | None):
 def test_the_newer_name_of_the_cookie_goes_first_and_its_credential_is_ambient():
     credential = read(sdk_cookie(["r", "old"]), sdk_cookie(["r", "new"], "hexclave-access"))
     assert credential == Credential("new", "cookie:hexclave-access", ambient=True)
+
+
+HEXCLAVE_REFRESH, STACK_REFRESH = f"hexclave-refresh-{PROJECT}--", f"stack-refresh-{PROJECT}--"
+
+
+@pytest.mark.parametrize(
+    ("refresh_cookies", "accepted"),
+    [
+        ([], False),
+        ([refresh_cookie("r")], True),
+        ([refresh_cookie("other")], False),
+        ([refresh_cookie("r", name="stack-refresh")], True),
+        ([refresh_cookie("other"), refresh_cookie("r", name="stack-refresh")], False),
+        ([refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}default")], True),
+        ([refresh_cookie("r", 1, f"__Host-{HEXCLAVE_REFRESH}default")], True),
+        ([refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}custom-MV4GC")], True),
+        ([refresh_cookie("r", 1, "hexclave-refresh-another-project--default")], False),
+        ([refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}default"), refresh_cookie("other")], True),
+        ([refresh_cookie("r"), refresh_cookie("other", 1, f"{HEXCLAVE_REFRESH}default")], False),
+        ([refresh_cookie("r", 2, f"{HEXCLAVE_REFRESH}a"), refresh_cookie("o", 1, f"{HEXCLAVE_REFRESH}b")], True),
+        ([refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}a"), refresh_cookie("o", 2, f"{HEXCLAVE_REFRESH}b")], False),
+        ([refresh_cookie("r", 1, f"{STACK_REFRESH}default")], True),
+        ([refresh_cookie("r", 2, f"{STACK_REFRESH}default"), refresh_cookie("other")], False),
+        ([f"{HEXCLAVE_REFRESH}default=%7Bbroken", refresh_cookie("r")], True),
+        ([f"{HEXCLAVE_REFRESH}default=" + "[" * 10_000, f'{HEXCLAVE_REFRESH}b={{"refresh_token":7}}'], False),
+    ],
+)
+@pytest.mark.parametrize("name", SdkCookies.NAMES)
+def test_the_pair_must_match_the_newest_refresh_cookie(refresh_cookies: list[str], accepted: bool, name: str):
+    """Else a signed-out session, or that of another project on the same host, would be let in."""
+    access = f"{name}={quote(json.dumps(['r', 'a']))}"
+    assert token_of((b"cookie", "; ".join([access, *refresh_cookies]).encode())) == ("a" if accepted else None)
+
+
+def test_a_stale_pair_under_the_older_name_is_not_read():
+    """The SDK never deletes `stack-access`: it stays in the browser after sign-out, and after the next sign-in."""
+    stale, current = quote(json.dumps(["old", "stale"])), quote(json.dumps(["r", "a"]))
+    refresh = refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}default")
+    assert token_of((b"cookie", f"stack-access={stale}".encode())) is None
+    assert token_of((b"cookie", f"stack-access={stale}; {refresh}".encode())) is None
+    assert token_of((b"cookie", f"stack-access={stale}; hexclave-access={current}; {refresh}".encode())) == "a"
+
+
+@given(st.lists(st.tuples(st.sampled_from([HEXCLAVE_REFRESH, STACK_REFRESH, "stack-refresh"]), st.text(max_size=40))))
+@example([(HEXCLAVE_REFRESH, '{"refresh_token":"r","updated_at_millis":1' + "0" * 400 + "}")] * 2)
+@example([(HEXCLAVE_REFRESH, '{"refresh_token":"r","updated_at_millis":NaN}')] * 2)
+def test_any_refresh_cookies_give_the_token_or_none(cookies: list[tuple[str, str]]):
+    others = "; ".join(f"{name}x={quote(value)}" for name, value in cookies)
+    assert token_of((b"cookie", f'stack-access=["r","a"]; {others}'.encode())) in ("a", None)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,33 @@ async def test_behind_a_trusted_proxy_the_end_users_address_counts(make_app: App
     assert await statuses(app, "10.0.0.1", ["a@b.co"], **{"x-forwarded-for": "198.51.100.2"}) == [400]
 
 
+async def test_all_lines_of_the_header_count(make_app: Apps):
+    """HAProxy appends a second line, so the first one may hold whatever the client wrote."""
+    app = make_app(rate_limit_address="1/minute", trusted_proxies=["10.0.0.0/8"])
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app, client=("10.0.0.1", 1)), base_url="http://app.test")
+    async with client:
+        for number, expected in enumerate([400, 429, 429]):
+            lines = [("x-forwarded-for", f"6.6.6.{number}"), ("x-forwarded-for", "198.51.100.1")]
+            body = {**WRONG, "email": f"{number}@b.co"}
+            answer = await client.post("/auth/password/sign-in", json=body, headers=lines)
+            assert answer.status_code == expected
+
+
+@pytest.mark.parametrize("address", ["2001:db8:1:2::{}", "2001:db8:1:2:{}:5:6:7"])
+async def test_an_ipv6_address_counts_by_its_network(make_app: Apps, address: str):
+    """A subscriber has 2^64 addresses or more."""
+    app = make_app(rate_limit_address="2/minute")
+    assert [await statuses(app, address.format(host), [f"{host}@b.co"]) for host in (1, 2, 3)] == [[400], [400], [429]]
+    assert await statuses(app, "2001:db8:1:3::1", ["a@b.co"]) == [400]
+
+
+async def test_ipv4_in_ipv6_counts_as_ipv4(make_app: Apps):
+    app = make_app(rate_limit_address="1/minute")
+    assert await statuses(app, "::ffff:192.0.2.1", ["a@b.co"]) == [400]
+    assert await statuses(app, "::ffff:192.0.2.2", ["a@b.co"]) == [400]
+    assert await statuses(app, "192.0.2.1", ["b@b.co"]) == [429]
+
+
 async def test_nobody_else_can_choose_their_address(make_app: Apps):
     app = make_app(rate_limit_address="1/minute")
     assert await statuses(app, "192.0.2.1", ["a@b.co"], **{"x-forwarded-for": "198.51.100.1"}) == [400]

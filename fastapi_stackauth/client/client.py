@@ -112,7 +112,8 @@ class StackAuthClient(Families):
 
         Args:
             peer: who connected to this app.
-            forwarded_for: the `X-Forwarded-For` header that came with the request.
+            forwarded_for: the request's `X-Forwarded-For` header. Join several lines with commas:
+                ``",".join(request.headers.getlist("x-forwarded-for"))``.
         """
         proxies = self.settings.trusted_proxies
         return self._as(

@@ -41,7 +41,7 @@ async def client_of(request: Request, stack: InstalledStack, *, upgrade: bool = 
         stack: whose router it is.
         upgrade: speak for the guest who is calling, if one is, so that they sign up and keep their id.
     """
-    client = stack.client.for_address(_peer(request), request.headers.get("x-forwarded-for"))
+    client = stack.client.for_address(_peer(request), _forwarded_for(request))
     if not upgrade:
         return client
     resolution = await resolve(request, stack)
@@ -61,8 +61,13 @@ async def count_attempt(request: Request, stack: InstalledStack, action: str, ac
 
 def client_address(request: Request, stack: InstalledStack) -> str | None:
     """The address of who is calling; None where it cannot be told, as behind a Unix socket."""
-    return end_user_address(_peer(request), request.headers.get("x-forwarded-for"), stack.settings.trusted_proxies)
+    return end_user_address(_peer(request), _forwarded_for(request), stack.settings.trusted_proxies)
 
 
 def _peer(request: Request) -> str | None:
     return request.client.host if request.client else None
+
+
+def _forwarded_for(request: Request) -> str:
+    """Join all lines of the header: a proxy may append a line of its own (RFC 9110 §5.3), and the last hop decides."""
+    return ",".join(request.headers.getlist("x-forwarded-for"))

@@ -75,8 +75,18 @@ def _usable(entry: object) -> bool:
     if not isinstance(entry, dict):
         return False
     kinds = entry.get("kty") == "EC" and entry.get("crv") == "P-256" and entry.get("alg", ALGORITHM) == ALGORITHM
-    named = isinstance(entry.get("kid"), str) and entry.get("use", "sig") == "sig"
-    return kinds and named and all(_coordinate(entry.get(name)) for name in ("x", "y"))
+    return (
+        kinds
+        and isinstance(entry.get("kid"), str)
+        and _may_verify(entry)
+        and all(_coordinate(entry.get(name)) for name in ("x", "y"))
+    )
+
+
+def _may_verify(entry: Mapping[str, object]) -> bool:
+    """Whether `use` and `key_ops` both allow the verification of signatures; a missing member allows it."""
+    operations = entry.get("key_ops", ["verify"])
+    return entry.get("use", "sig") == "sig" and isinstance(operations, list | tuple) and "verify" in operations
 
 
 def _coordinate(value: object) -> bool:

@@ -18,7 +18,7 @@ SIGNER = Signer()
 
 def everything_on(keys: str = "ok") -> tuple[World, FastAPI]:
     """An app with every source there is, protected and optional endpoints, and a WebSocket."""
-    sources = [HeaderCredentials(), SdkCookies(Site(APP_URL)), QueryToken()]
+    sources = [HeaderCredentials(), SdkCookies(Site(APP_URL), PROJECT), QueryToken()]
     world = World.make(SIGNER, sources=sources, jwks_cooldown=1)
     world.server.keys, world.server.me = keys, "unparsable"
     app = world.app()
@@ -68,7 +68,7 @@ async def test_no_part_of_a_token_reaches_a_log_a_header_or_a_body(
         "bearer": [bearer(token)],
         "x-stack-access-token": [(b"x-stack-access-token", token.encode())],
         "x-stack-auth": [(b"x-stack-auth", f'{{"accessToken":"{token}"}}'.encode())],
-        "cookie": [(b"cookie", f'stack-access=["r","{token}"]'.encode())],
+        "cookie": [(b"cookie", f'stack-access=["r","{token}"]; stack-refresh=r'.encode())],
         "query": [],
     }[place]
     query = f"access_token={token}".encode() if place == "query" else b""

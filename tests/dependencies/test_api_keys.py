@@ -311,6 +311,48 @@ async def test_who_can_write_to_redis_can_be_nobody_by_that(server: Emulator, re
     await company.admin.aclose()
 
 
+@pytest.mark.parametrize("revoked", [True, False], ids=["revoked key", "no such key"])
+async def test_an_old_value_written_back_is_ignored(server: Emulator, redis_server: RedisServer, revoked: bool):
+    """Its seal is right, but it says itself until when it counts."""
+    company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
+    await company.found()
+    add_routes(company.app)
+    key_id, key = await user_key(company)
+    if not revoked:
+        key = "sk_no_such_key"
+    storage, name = company.stack.storage, f"api-key:user:{hashlib.sha256(key.encode()).hexdigest()}"
+    assert (await ask(company, "/robots", key)).status_code == (200 if revoked else 401)
+    recorded = await storage.get(name)
+    assert recorded is not None
+    await company.admin.user_api_keys.update(key_id, ApiKeyUpdate(revoked=True), user_id=company.boss.user_id)
+    await storage.remove(name)
+    server.clock.advance(11)
+    for _ in range(2):
+        await storage.set(name, recorded, 60)
+        assert (await ask(company, "/robots", key)).status_code == 401
+        assert company.network.count("/user-api-keys/check") == 2, "the auth server is asked once, then it is known"
+    await company.stack.aclose()
+    await company.admin.aclose()
+
+
+async def test_a_value_that_outlives_api_key_ttl_is_ignored(server: Emulator, redis_server: RedisServer):
+    """Such as one that a worker wrote before the setting was lowered."""
+    patient, strict = [
+        Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url, api_key_ttl=ttl)
+        for ttl in (30, 10)
+    ]
+    await patient.found()
+    for worker in (patient, strict):
+        add_routes(worker.app)
+    _, key = await user_key(patient)
+    for worker in (patient, strict):
+        assert (await ask(worker, "/robots", key)).status_code == 200
+        assert worker.network.count("/user-api-keys/check") == 1
+    for worker in (patient, strict):
+        await worker.stack.aclose()
+        await worker.admin.aclose()
+
+
 async def test_an_answer_from_another_worker_counts_no_longer_than_there(server: Emulator, redis_server: RedisServer):
     one, two = [
         Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)

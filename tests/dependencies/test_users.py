@@ -118,7 +118,7 @@ async def test_optional_invalid_error_makes_bad_tokens_401(signer: Signer):
 async def test_a_cookie_of_another_site_is_403_for_optional_user_too(signer: Signer):
     app = World.make(signer, sdk_cookies=True, app_url="https://app.example.com").app()
     protect(app, optional_user)
-    cookie = (b"cookie", f'stack-access=["r","{signer.token()}"]'.encode())
+    cookie = (b"cookie", f'stack-access=["r","{signer.token()}"]; stack-refresh=r'.encode())
     answer = await call(app, "/it", [cookie, (b"sec-fetch-site", b"cross-site")], method="POST")
     assert (answer.status, answer.json["code"]) == (403, "cross_site_request")
     answer = await call(app, "/it", [cookie, (b"sec-fetch-site", b"same-origin")], method="POST")

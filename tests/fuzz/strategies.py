@@ -80,7 +80,7 @@ NAMES = st.sampled_from(
 )  # fmt: skip
 _BEFORE = st.sampled_from(
     [b"", b"Bearer ", b"Bearer stackauth_", b"stack-access=", b"stackauth-access=a.b.c; stackauth-refresh=",
-     b'{"accessToken":"', b'stack-access=["r","', b"text/html,"]
+     b'{"accessToken":"', b'stack-refresh=r; stack-access=["r","', b"text/html,"]
 )  # fmt: skip
 _AFTER = st.sampled_from([b"", b'"}', b'"]'])
 HEADERS = st.lists(

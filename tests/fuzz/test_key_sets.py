@@ -23,6 +23,7 @@ MEMBERS = {
     "alg": st.sampled_from(["ES256", "HS256", "none"]) | JSON,
     "kid": st.sampled_from([SIGNER.key_id, OTHER.key_id, ""]) | JSON,
     "use": st.sampled_from(["sig", "enc"]) | JSON,
+    "key_ops": st.lists(st.sampled_from(["verify", "sign"]) | JSON, max_size=3) | JSON,
     "x": st.text("AQgw_-=+ \u00e9", min_size=43, max_size=43) | JSON,
     "y": st.text("AQgw_-=+ \u00e9", min_size=43, max_size=43) | JSON,
     "d": JSON,
@@ -93,6 +94,13 @@ def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, d
         {"x": SIGNER.jwk["x"] + "="},
         {"y": "AA" + SIGNER.jwk["y"]},
         {"kid": 1},
+        {"key_ops": ["sign"]},
+        {"key_ops": []},
+        {"key_ops": "verify"},
+        {"key_ops": None},
+        {"key_ops": ["deriveBits", "deriveKey"]},
+        {"use": "enc", "key_ops": ["verify"]},
+        {"use": "sig", "key_ops": ["encrypt"]},
     ],
     ids=",".join,  # names alone: coordinates differ between the workers that share out the tests
 )
@@ -100,6 +108,12 @@ def test_a_key_for_anything_else_verifies_nothing(odd: dict[str, Any]):
     """Each alone in its set: beside a good key of the same id it could hide."""
     with pytest.raises(ValueError, match="no usable key"):
         read_key_set({"keys": [{**SIGNER.jwk, **odd}]})
+
+
+@pytest.mark.parametrize("members", [{}, {"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}])
+def test_a_key_that_may_verify_does(members: dict[str, Any]):
+    (key,) = read_key_set({"keys": [{**SIGNER.jwk, **members}]}).values()
+    assert key.verify(b"x", SIGNER.raw(b"x"))
 
 
 class _Asked:

@@ -11,6 +11,7 @@ from fastapi_stackauth import AuthError, CurrentUser, HeaderCredentials, Optiona
 from fastapi_stackauth.credentials import SessionCookies, read_credential
 from tests.fuzz.strategies import HEADERS, SIGNER
 from tests.support.asgi import RawAnswer, call, connect
+from tests.support.forge import PROJECT
 from tests.support.world import World
 
 APP_URL = "https://app.example.com"
@@ -18,7 +19,7 @@ SITE = Site(APP_URL, ("https://admin.example.com",))
 SOURCES = (
     HeaderCredentials(),
     SessionCookies(SITE, "stackauth-access", "stackauth-refresh"),
-    SdkCookies(SITE),
+    SdkCookies(SITE, PROJECT),
     QueryToken(),
 )
 Headers = list[tuple[bytes, bytes]]
