@@ -306,6 +306,8 @@ class AuthServerUnavailable(AuthServerError):
     Attributes:
         retry_after: seconds after which trying again makes sense.
         answer_status: the HTTP status that the server answered; None where no answer came.
+        outcome_unknown: whether the auth server may have executed the call: it was sent, no response arrived, and
+            sending it again could execute it twice. Check before you repeat it.
     """
 
     status_code = 503
@@ -318,11 +320,13 @@ class AuthServerUnavailable(AuthServerError):
         *,
         retry_after: float = 5.0,
         answer_status: int | None = None,
+        outcome_unknown: bool = False,
         operation: str | None = None,
         request_id: str | None = None,
     ) -> None:
         self.retry_after = retry_after
         self.answer_status = answer_status
+        self.outcome_unknown = outcome_unknown
         super().__init__(message, operation=operation, request_id=request_id)
 
 

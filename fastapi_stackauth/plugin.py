@@ -69,6 +69,7 @@ class Options(TypedDict, total=False):
     trusted_proxies: Sequence[str]
     leeway: float
     timeout: float
+    keepalive_expiry: float
     optional_invalid: Literal["none", "error"]
     error_format: Literal["problem", "detail"]
     error_docs_url: str | None

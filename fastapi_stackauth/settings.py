@@ -190,6 +190,13 @@ class Settings(BaseSettings):
     )
     leeway: float = Field(default=5.0, ge=0, le=60, description="Seconds of clock difference that are forgiven.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
+    keepalive_expiry: float = Field(
+        default=4.0,
+        ge=0,
+        le=300,
+        description="Seconds after which an idle connection to the auth server is closed; 0 uses each for one call. "
+        "Keep it below the time after which the auth server, or a proxy before it, closes them: Node's is 5 seconds.",
+    )
     optional_invalid: Literal["none", "error"] = Field(
         default="none", description="What `optional_user` makes of a bad token: nobody (`none`), or 401 (`error`)."
     )

@@ -6,6 +6,7 @@ reach it goes on with what it knows. The `redis` extra is imported on use alone:
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -193,11 +194,14 @@ class RedisStorage:
         Raises:
             StorageUnavailable: it cannot be said now.
         """
+        name, own = self._prefix + key, secrets.token_hex(8)
         try:
-            claimed = await self._redis().set(self._prefix + key, "1", px=max(1, int(seconds * 1000)), nx=True)
+            if await self._redis().set(name, own, px=max(1, int(seconds * 1000)), nx=True):
+                return True
+            # The client repeats a command whose reply was lost, and then meets the claim that it has just made.
+            return bool(await self._redis().get(name) == own)
         except _failures() as error:
             raise StorageUnavailable from error
-        return bool(claimed)
 
     async def remove(self, key: str) -> None:
         """Give a claim back, or forget a value. Where that cannot be done now, it expires by itself."""

@@ -48,8 +48,9 @@ _REDIS_SECONDS = 3.0
 
 def open_client(seconds: float) -> httpx.AsyncClient | NoAnswer:
     """What to ask with, or why the environment allows none."""
+    limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is no finding
     try:
-        return httpx.AsyncClient(timeout=seconds, follow_redirects=False)
+        return httpx.AsyncClient(timeout=seconds, follow_redirects=False, limits=limits)
     except OSError:
         return NoAnswer("authorities")
     except (ValueError, httpx.InvalidURL, ImportError):

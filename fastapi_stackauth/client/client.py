@@ -59,7 +59,12 @@ class StackAuthClient(Families):
         self.settings = settings
         self.events = events or Events()
         self._http = Http(
-            settings.base_url, settings.timeout, client=http_client, transport=transport, events=self.events
+            settings.base_url,
+            settings.timeout,
+            client=http_client,
+            transport=transport,
+            events=self.events,
+            keepalive_expiry=settings.keepalive_expiry,
         )
         self._caller = Caller()
 

@@ -36,7 +36,7 @@ async def found(environment: dict[str, str], *words: str, text: str = "") -> dic
     """The codes that are not `ok`, with their severity."""
     result = await run(environment, "--json", *words, text=text)
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    report = Report.model_validate_json(result.output)
+    report = Report.model_validate_json(result.stdout)
     assert result.exit_code == {"ok": 0, "note": 0, "warning": 3, "error": 1}[report.status]
     for finding in report.findings:
         assert finding.message.endswith(".") or finding.code == "setting_invalid"

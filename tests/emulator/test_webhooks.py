@@ -1,6 +1,7 @@
 """What the emulator tells by webhook: when, signed how, and how often it tries; taken by this library's receiver."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -357,3 +358,24 @@ def test_the_secret_stays_the_same_with_the_data_file(tmp_path: Any):
         secrets.append(server.webhook_secret)
         server.close()
     assert len(set(secrets)) == 1
+
+
+async def test_each_message_has_a_connection_of_its_own():
+    """An idle connection could be closed by the receiver just as the next message is written."""
+    connections: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()  # it stays open as long as the sender wants
+        writer.close()
+
+    receiver = await asyncio.start_server(take, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/hooks"
+    async with receiver, emulator(webhook_url=url) as server:
+        stack = StackAuth(project_id=server.project_id, base_url=server.url)
+        for name in ("ada", "bob"):
+            await stack.client.password.sign_up(email=f"{name}@example.com", password=PASSWORD)
+        await until(lambda: len(connections) == 2)
+        await stack.aclose()
