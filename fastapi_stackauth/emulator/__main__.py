@@ -12,7 +12,9 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from .ambient import Chance
 from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
+from .guard import is_loopback
 from .json_schema import seed_schema
 from .reading import parsed
 from .serving import PortTaken, bind, serve
@@ -30,12 +32,17 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
         epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys, "
-        "and EMULATOR_WEBHOOK_SECRET what signs webhooks.",
+        "EMULATOR_WEBHOOK_SECRET what signs webhooks, and EMULATOR_DASHBOARD_TOKEN what opens the dashboard.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
     parser.add_argument(
         "--host", default=LOOPBACK, help="address to listen on (default: %(default)s, this machine only)"
+    )
+    parser.add_argument(
+        "--dashboard-token",
+        help="token that opens the dashboard and the control API to other machines (default: "
+        "EMULATOR_DASHBOARD_TOKEN, else a new one if --host is not a loopback address)",
     )
     parser.add_argument(
         "--public-url", help="address under which apps reach it, in links and issuers (default: http://localhost:PORT)"
@@ -57,6 +64,12 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     return parser
 
 
+def choose_dashboard_token(options: argparse.Namespace) -> str | None:
+    """Return the dashboard token: given, or made if other machines can reach the server; else None."""
+    given = options.dashboard_token or os.environ.get("EMULATOR_DASHBOARD_TOKEN") or None
+    return given if given or is_loopback(options.host) else Chance().code()
+
+
 def started(options: argparse.Namespace, port: int) -> Emulator:
     """Return the emulator that the options describe, filled with its seed."""
     seed = parsed(options.seed.read_bytes()) if options.seed else {}
@@ -69,6 +82,7 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         publishable_client_key=os.environ.get("EMULATOR_PUBLISHABLE_CLIENT_KEY") or None,
         secret_server_key=os.environ.get("EMULATOR_SECRET_SERVER_KEY") or None,
         webhook_secret=os.environ.get("EMULATOR_WEBHOOK_SECRET") or None,
+        dashboard_token=choose_dashboard_token(options),
     )
     try:
         emulator.seed(seed)
@@ -96,7 +110,7 @@ def greeting(emulator: Emulator, address: str) -> str:
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
     return "\n".join([
         f"Stack Auth emulator on {address} - for development and tests, no production server.",
-        f"Look inside: {emulator.url}",
+        f"Look inside: {emulator.dashboard_url}",
         "For your environment file:",
         "",
         *lines,

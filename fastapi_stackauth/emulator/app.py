@@ -22,8 +22,14 @@ from .wire import Operation, dispatch
 PREFIXES = ("/api/v1", "/api/latest")
 
 
-def create_app(server: Server, default_project: str) -> FastAPI:
-    """Return the app of a server; its control API and pages mean `default_project` unless another is named."""
+def create_app(server: Server, default_project: str, dashboard_token: str | None = None) -> FastAPI:
+    """Return the app of a server; its control API and pages mean `default_project` unless another is named.
+
+    Args:
+        server: the server's parts.
+        default_project: the id of that project.
+        dashboard_token: lets other machines use the pages and the control API; none may without it.
+    """
     app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None)
     for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
         for prefix in PREFIXES:
@@ -33,7 +39,7 @@ def create_app(server: Server, default_project: str) -> FastAPI:
     Face(server, default_project, app.router).add_to(app)
     app.add_exception_handler(HTTPException, framework_answer)
     app.add_middleware(Edge, server=server)
-    app.add_middleware(Guard, public_url=server.public_url)
+    app.add_middleware(Guard, public_url=server.public_url, token=dashboard_token)
     return app
 
 

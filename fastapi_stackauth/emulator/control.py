@@ -1,6 +1,7 @@
 """The control API under /emulator/, for tests: state, time, keys, settings, faults, tokens, mails.
 
-Law: JSON in, JSON out, no keys asked: `guard.py` keeps strangers away. A mistake is 400 with `{"error"}`.
+Law: JSON in, JSON out, no keys asked: `guard.py` rejects other machines without the dashboard token. A mistake
+is 400 with `{"error"}`.
 """
 
 import inspect

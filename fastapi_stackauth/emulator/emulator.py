@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from .ambient import Chance, Clock
 from .app import create_app
 from .control import mail_view
+from .guard import check_dashboard_token
 from .issuing import issue
 from .seeding import add_team, add_user, join, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
@@ -42,9 +43,11 @@ class Emulator:
         publishable_client_key: the default project's `pck_` key; else the one in the data file, else drawn.
         secret_server_key: its `ssk_` key, likewise.
         webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
+        dashboard_token: lets other machines use the dashboard and the control API; without it only this machine may.
 
     Raises:
-        ValueError: a setting is unknown, a key has the wrong form, or the data file comes from another version.
+        ValueError: a setting is unknown, a key or token has the wrong form, or the data file comes from another
+            version.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Emulator:
         publishable_client_key: str | None = None,
         secret_server_key: str | None = None,
         webhook_secret: str | None = None,
+        dashboard_token: str | None = None,
     ) -> None:
+        self._dashboard_token = None if dashboard_token is None else check_dashboard_token(dashboard_token)
         keys = {"publishable_client_key": publishable_client_key, "secret_server_key": secret_server_key}
         self.server = Server(public_url, data, clock, chance, token_lifetime)
         if rotate_keys:
@@ -73,7 +78,7 @@ class Emulator:
             self.store.projects.fix_webhook_secret(self.project_id, webhook_secret)
         if webhook_url is not None:
             self.server.webhooks.point(self.project_id, webhook_url)
-        self.app: FastAPI = create_app(self.server, self.project_id)
+        self.app: FastAPI = create_app(self.server, self.project_id, self._dashboard_token)
 
     def _open_project(self, project_id: str | None, config: Mapping[str, Any], keys: Mapping[str, str | None]) -> str:
         projects = self.store.projects
@@ -115,6 +120,11 @@ class Emulator:
     def url(self) -> str:
         """The address under which apps reach the server."""
         return self.server.public_url
+
+    @property
+    def dashboard_url(self) -> str:
+        """The address of the dashboard, with the token that opens it from other machines if there is one."""
+        return self.url if self._dashboard_token is None else f"{self.url}/?token={self._dashboard_token}"
 
     @property
     def project(self) -> Project:

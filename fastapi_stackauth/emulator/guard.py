@@ -1,19 +1,32 @@
-"""Who may use the pages and the control API: this machine's user, not the web pages they visit.
+"""Who may use the pages and the control API: this machine's user, and whoever has the dashboard token.
 
-Law: outside the API, the Host must be a loopback name or the public address (against DNS rebinding), and a browser's
-request from another site changes nothing.
+Law: outside the API, a request comes from this machine or carries the dashboard token; without the token its Host must
+be a loopback name or the public address (against DNS rebinding); a browser's request from another site changes nothing.
 """
 
+import hmac
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .edge import API
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+# Users sign in here from any machine, and the page shows no secret.
+OPEN = re.compile(r"/emulator/oauth/[^/]+/authorize")
+COOKIE = "emulator_dashboard"
+FORM = re.compile(r"[A-Za-z0-9_-]{16,200}")  # what a cookie and a URL can hold as it stands
+FORWARDED = ("forwarded", "x-forwarded-for")
+STRANGER = (
+    "The dashboard and the control API are closed to other machines: this request carries no valid dashboard token. "
+    "Open the link that the emulator prints when it starts, which ends in ?token=..., or send the header "
+    '"Authorization: Bearer TOKEN". EMULATOR_DASHBOARD_TOKEN or --dashboard-token sets the token.'
+)
 HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
@@ -36,6 +49,31 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_dashboard_token(token: str) -> str:
+    """Return a dashboard token that has the right form.
+
+    Raises:
+        ValueError: it has not; the message does not repeat it.
+    """
+    if not FORM.fullmatch(token):
+        raise ValueError(
+            "dashboard_token has the wrong form; expected 16 to 200 letters, digits, hyphens and underscores. "
+            "Set another one, or none to have one made."
+        )
+    return token
+
+
+def is_local_peer(scope: Scope, headers: Headers) -> bool:
+    """Return whether a request comes from this machine, and no proxy here says that it forwards it."""
+    if scope.get("client") is None or any(name in headers for name in FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(scope["client"][0])
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def host_of(header: str) -> str:
     """Return the name in a Host header, without its port."""
     try:
@@ -53,18 +91,25 @@ def is_own(origin: str, host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware around everything but the API."""
+    """ASGI middleware around everything but the API.
 
-    def __init__(self, app: ASGIApp, public_url: str) -> None:
-        self._app, self._public_host = app, host_of(urlsplit(public_url).netloc)
+    Args:
+        app: what it guards.
+        public_url: the server's public address; its host is one of its own names.
+        token: the dashboard token, with which other machines may use the pages; None if none may.
+    """
+
+    def __init__(self, app: ASGIApp, public_url: str, token: str | None = None) -> None:
+        self._app, self._token = app, token
+        self._public_host = host_of(urlsplit(public_url).netloc)
+        self._is_https = public_url.startswith("https:")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse it."""
+        """Answer one request, or reject it."""
         if scope["type"] != "http" or API.match(scope["path"]):
             await self._app(scope, receive, send)
             return
-        refusal = self.refusal(scope["method"], Headers(scope=scope))
-        app = PlainTextResponse(refusal, 403) if refusal else self._app
+        app = self._early(scope, Headers(scope=scope)) or self._app
 
         async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -73,12 +118,38 @@ class Guard:
 
         await app(scope, receive, finished)
 
-    def refusal(self, method: str, headers: Headers) -> str | None:
-        """Return why a request is refused, or None."""
-        host = host_of(headers.get("host", ""))
-        if not is_loopback(host) and host != self._public_host:
-            return "This page answers on this machine's own names only."
-        if method in SAFE:
+    def _early(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the response that needs no page: to the link with the token, or a rejection."""
+        if scope["method"] in SAFE and self._is_token(QueryParams(scope["query_string"]).get("token", "")):
+            return self._entrance()
+        rejection = self._rejection(scope, headers)
+        return PlainTextResponse(rejection, 403) if rejection else None
+
+    def _entrance(self) -> Response:
+        """Return the redirect that keeps the token in a cookie, so that no address shows it any longer."""
+        response = RedirectResponse("/", 303)
+        response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="lax", secure=self._is_https)
+        return response
+
+    def _is_token(self, given: str) -> bool:
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _has_token(self, headers: Headers) -> bool:
+        """Return whether a request carries the dashboard token, as a bearer or in its cookie."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
+            return True
+        return self._is_token(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
+
+    def _rejection(self, scope: Scope, headers: Headers) -> str | None:
+        """Return why a request is rejected, or None."""
+        if not self._has_token(headers):
+            if not OPEN.fullmatch(scope["path"]) and not is_local_peer(scope, headers):
+                return STRANGER
+            host = host_of(headers.get("host", ""))
+            if not is_loopback(host) and host != self._public_host:
+                return "This page answers on this machine's own names only."
+        if scope["method"] in SAFE:
             return None
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return "Another site may not do this."

@@ -63,6 +63,25 @@ def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> 
         assert emulator.stop(number) == (0, "")
 
 
+def test_on_every_address_it_prints_a_link_that_opens_the_dashboard() -> None:
+    with running("--host", "0.0.0.0") as emulator:
+        link = emulator.lines[1].removeprefix("Look inside: ")
+        assert link.startswith(emulator.environment["STACK_API_URL"] + "/?token=")
+        forwarded = {"x-forwarded-for": "192.0.2.7"}  # what another machine's request would bring through a proxy here
+        with httpx.Client(headers=forwarded, follow_redirects=True) as browser:
+            assert browser.get(emulator.environment["STACK_API_URL"]).status_code == 403
+            assert emulator.environment["STACK_SECRET_SERVER_KEY"] in browser.get(link).text
+            assert browser.get(emulator.environment["STACK_API_URL"]).status_code == 200
+
+
+def test_a_dashboard_token_of_the_wrong_form_gives_one_line_that_does_not_repeat_it() -> None:
+    environment = {**os.environ, "EMULATOR_DASHBOARD_TOKEN": "hunter2"}
+    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert "dashboard_token" in run.stderr
+    assert "hunter2" not in run.stderr
+
+
 WEBHOOK_SECRET = "whsec_" + "c" * 32
 KEYS = {"PUBLISHABLE_CLIENT_KEY": "pck_" + "a" * 20, "SECRET_SERVER_KEY": "ssk_" + "b" * 20}
 

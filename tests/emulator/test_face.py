@@ -172,8 +172,8 @@ async def test_switches_providers_and_domains_are_set_as_the_form_says(visitor: 
 
 async def test_rotated_keys_refuse_every_token_that_is_out(visitor: Visitor, stack: StackAuth):
     tokens = await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
-    before = re.findall(r"signed with <code>(\w+)</code>", await visitor.see("/face/settings"))
-    after = re.findall(r"signed with <code>(\w+)</code>", await visitor.submit("/face/settings/rotate-keys"))
+    before = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.see("/face/settings"))
+    after = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.submit("/face/settings/rotate-keys"))
     assert before
     assert before != after
     with pytest.raises(Exception, match="access token"):
