@@ -397,6 +397,7 @@ class KnownApiError(AuthServerError):
         status_code: int | None = None,
         details: Mapping[str, Any] | None = None,
         *,
+        message: str | None = None,
         operation: str | None = None,
         request_id: str | None = None,
     ) -> None:
@@ -404,7 +405,7 @@ class KnownApiError(AuthServerError):
         if status_code is not None:
             self.status_code = status_code
         self.details = dict(details or {})
-        super().__init__(operation=operation, request_id=request_id)
+        super().__init__(message, operation=operation, request_id=request_id)
 
     @classmethod
     def of(

@@ -31,7 +31,7 @@ class UserApiKeysApi(Family):
         Raises:
             UserGone, UnexpectedAnswer, AuthServerError.
         """
-        return (await self._client.call(Call("GET", _USER, params={"user_id": user_id}), Page[UserApiKey])).items
+        return await self._list(Call("GET", _USER, params={"user_id": user_id}), Page[UserApiKey])
 
     async def create(self, key: ApiKeyCreate, user_id: str = ME) -> NewUserApiKey:
         """Make a key. Its value is shown here and never again.
@@ -86,7 +86,7 @@ class TeamApiKeysApi(Family):
         Raises:
             UserGone, UnexpectedAnswer, AuthServerError.
         """
-        return (await self._client.call(Call("GET", _TEAM, params={"team_id": team_id}), Page[TeamApiKey])).items
+        return await self._list(Call("GET", _TEAM, params={"team_id": team_id}), Page[TeamApiKey])
 
     async def create(self, key: ApiKeyCreate, *, team_id: str) -> NewTeamApiKey:
         """Make a key. Its value is shown here and never again.

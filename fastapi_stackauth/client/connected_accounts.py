@@ -22,7 +22,7 @@ class ConnectedAccountsApi(Family):
             UnexpectedAnswer: 403, somebody else's.
         """
         call = Call("GET", *path_of(_USER, user_id=user_id), rights=rights_over(user_id))
-        return (await self._client.call(call, Page[ConnectedAccount])).items
+        return await self._list(call, Page[ConnectedAccount])
 
     async def access_token(
         self, provider_id: str, *, provider_account_id: str | None = None, scope: str | None = None, user_id: str = ME

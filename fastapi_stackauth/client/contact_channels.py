@@ -24,7 +24,7 @@ class ContactChannelsApi(Family):
         """
         params = given(user_id=user_id, contact_channel_id=contact_channel_id)
         call = Call("GET", _ALL, params=params, rights=rights_over(user_id))
-        return (await self._client.call(call, Page[ContactChannel])).items
+        return await self._list(call, Page[ContactChannel])
 
     async def create(self, channel: ContactChannelCreate, user_id: str = ME) -> ContactChannel:
         """Add an address.

@@ -1,17 +1,22 @@
 """What the families of the API need of the client, and what they share."""
 
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.client.calls import Call, Rights
-from fastapi_stackauth.errors import AuthServerError, UserGone, UserNotFound
+from fastapi_stackauth.client.paging import Listing, Page
+from fastapi_stackauth.errors import AuthServerError, UnexpectedAnswer, UserGone, UserNotFound
 from fastapi_stackauth.models import ApiModel, ApiRequest
 from fastapi_stackauth.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T", bound=ApiModel)
 
+MAX_PAGES = 1000
+"""Pages of a list that is read as a whole. A server that sends more does not end."""
 ME = "me"
 """The id that stands for the user whom the client is bound to."""
 
@@ -44,6 +49,26 @@ class Family:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    def _listing(self, call: Call, page: type[Page[T]]) -> Listing[T]:
+        """Return a list that is read page by page; each cursor goes back to the server as it came."""
+
+        async def fetch(cursor: str | None) -> Page[T]:
+            at_cursor = replace(call, params={**(call.params or {}), **given(cursor=cursor)})
+            return await self._client.call(at_cursor, page)
+
+        return Listing(fetch)
+
+    async def _list(self, call: Call, page: type[Page[T]]) -> tuple[T, ...]:
+        """Return a whole list. Most servers send it as one page; if one sends a cursor, it is followed."""
+        items: list[T] = []
+        pages = 0
+        async for each in self._listing(call, page).pages():
+            items.extend(each.items)
+            pages += 1
+            if pages == MAX_PAGES and each.next_cursor is not None:
+                raise UnexpectedAnswer(message="The auth server's list has too many pages.", operation=call.operation)
+        return tuple(items)
 
 
 class Done(ApiModel):

@@ -26,7 +26,7 @@ class OAuthProvidersApi(Family):
             UnexpectedAnswer: 403, somebody else's.
         """
         call = Call("GET", _ALL, params=given(user_id=user_id), rights=rights_over(user_id))
-        return (await self._client.call(call, Page[OAuthProvider])).items
+        return await self._list(call, Page[OAuthProvider])
 
     async def create(self, account: ServerOAuthProviderCreate) -> ServerOAuthProvider:
         """Add an account to a user, as server.

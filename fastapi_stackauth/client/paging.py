@@ -1,4 +1,8 @@
-"""Lists: what travels as `items`, and listings that come in pages (contract/endpoints.json, conventions)."""
+"""Lists: what travels as `items`, and listings that come in pages (contract/endpoints.json, conventions).
+
+Law: a cursor is opaque. Servers until April 2026 name the first item of the next page, which begins with that item;
+newer ones name the last item of this page, and the next one begins after it. Handed back unread, both work.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
@@ -10,7 +14,7 @@ T = TypeVar("T", bound=ApiModel)
 
 
 class Pagination(ApiModel):
-    """Where the next page begins."""
+    """How to ask for the next page."""
 
     next_cursor: str | None = None
 
@@ -24,7 +28,7 @@ class Page(ApiModel, Generic[T]):
 
     @property
     def next_cursor(self) -> str | None:
-        """The first item of the next page; None on the last page."""
+        """The cursor of the next page, to be handed back as it is; None on the last page."""
         return self.pagination.next_cursor if self.pagination else None
 
 
@@ -42,7 +46,7 @@ class Listing(Generic[T]):
         self._fetch = fetch
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """One page: the first, or the one that begins at a cursor.
+        """One page: the first, or the one that a page before it named by its `next_cursor`.
 
         Raises:
             AuthServerError: where it cannot be read.

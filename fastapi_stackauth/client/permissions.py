@@ -38,7 +38,7 @@ class TeamPermissionsApi(Family):
         """
         params = given(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
         call = Call("GET", _TEAM, params=params, rights=rights_over(user_id))
-        return (await self._client.call(call, Page[TeamPermission])).items
+        return await self._list(call, Page[TeamPermission])
 
     async def check(self, permission_id: str, *, team_id: str, user_id: str = ME) -> bool:
         """Whether a user holds a permission in a team, be it through another that contains it.
@@ -92,7 +92,7 @@ class ProjectPermissionsApi(Family):
         """
         params = given(user_id=user_id, permission_id=permission_id, recursive=recursive)
         call = Call("GET", _PROJECT, params=params, rights=rights_over(user_id))
-        return (await self._client.call(call, Page[ProjectPermission])).items
+        return await self._list(call, Page[ProjectPermission])
 
     async def check(self, permission_id: str, *, user_id: str = ME) -> bool:
         """Whether a user holds a permission, be it through another that contains it.

@@ -73,7 +73,7 @@ class SessionsApi(Family):
             AuthServerError: any other failure.
         """
         call = Call("GET", "/auth/sessions", params={"user_id": user_id}, rights=rights_over(user_id))
-        return (await self._client.call(call, Page[Session])).items
+        return await self._list(call, Page[Session])
 
     async def revoke(self, session_id: str, user_id: str = ME) -> None:
         """End a session by its id. Its access token stays valid until it expires.

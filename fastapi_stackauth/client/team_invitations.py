@@ -46,7 +46,7 @@ class TeamInvitationsApi(Family):
             TeamNotFound, UserGone, AuthServerError.
         """
         call = Call("GET", _ALL, params={"team_id": team_id})
-        return (await self._client.call(call, Page[TeamInvitation])).items
+        return await self._list(call, Page[TeamInvitation])
 
     async def list_for_user(self, user_id: str = ME) -> tuple[TeamInvitation, ...]:
         """Open invitations to a user's verified addresses.
@@ -56,7 +56,7 @@ class TeamInvitationsApi(Family):
             UnexpectedAnswer, AuthServerError.
         """
         call = Call("GET", _ALL, params={"user_id": user_id})
-        return (await self._client.call(call, Page[TeamInvitation])).items
+        return await self._list(call, Page[TeamInvitation])
 
     async def revoke(self, invitation_id: str, *, team_id: str) -> None:
         """Take an invitation back.

@@ -41,9 +41,7 @@ class TeamMembersApi(Family):
             UserNotFound, UnexpectedAnswer, AuthServerError.
         """
         params = given(team_id=team_id, user_id=user_id)
-        return (
-            await self._client.call(Call("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
-        ).items
+        return await self._list(Call("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
 
     async def get(self, team_id: str, user_id: str = ME) -> TeamMemberProfile:
         """How one member appears.

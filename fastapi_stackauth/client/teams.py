@@ -23,7 +23,7 @@ class TeamsApi(Family):
             UnexpectedAnswer: 403, somebody else's teams.
             AuthServerError: any other failure.
         """
-        return (await self._client.call(Call("GET", _ALL, params=given(user_id=user_id)), Page[Team])).items
+        return await self._list(Call("GET", _ALL, params=given(user_id=user_id)), Page[Team])
 
     async def create(self, team: TeamCreate) -> Team:
         """Make a team; the user this client is bound to becomes its first member.

@@ -3,7 +3,7 @@
 from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.family import ME, Done, Family, given, own_user_gone, rights_over
 from fastapi_stackauth.client.paging import Listing, Page
-from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.errors import SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import (
     CurrentUserProfile,
     CurrentUserUpdate,
@@ -16,6 +16,8 @@ from fastapi_stackauth.models import (
 _ME = "/users/me"
 _ONE = "/users/{user_id}"
 PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
+"""What servers since August 2026 accept; older ones accept more."""
 
 
 class UsersApi(Family):
@@ -85,11 +87,14 @@ class UsersApi(Family):
             include_anonymous: with guests, and with restricted users.
             only_anonymous: guests alone.
             include_restricted: with restricted users.
-            limit: users to a page.
+            limit: users to a page, from 1 to 1000; the list itself goes on over all pages.
 
         Raises:
-            AuthServerError: while it is read, where that fails.
+            SchemaError: at once, if `limit` is out of range.
+            AuthServerError: while the list is read, if that fails.
         """
+        if not 1 <= limit <= MAX_PAGE_SIZE:
+            raise _limit_error(limit)
         params = given(
             query=query,
             team_id=team_id,
@@ -101,11 +106,7 @@ class UsersApi(Family):
             limit=str(limit),
         )
 
-        async def fetch(cursor: str | None) -> Page[ServerUser]:
-            call = Call("GET", "/users", params={**params, **given(cursor=cursor)}, rights="server")
-            return await self._client.call(call, Page[ServerUser])
-
-        return Listing(fetch)
+        return self._listing(Call("GET", "/users", params=params, rights="server"), Page[ServerUser])
 
     async def get(self, user_id: str) -> ServerUser:
         """A user, guests and restricted users too, as server.
@@ -139,3 +140,11 @@ class UsersApi(Family):
             UserNotFound, AuthServerError.
         """
         await self._client.call(Call("DELETE", *path_of(_ONE, user_id=user_id), rights="server"), Done)
+
+
+def _limit_error(limit: int) -> SchemaError:
+    message = (
+        f"limit must be from 1 to {MAX_PAGE_SIZE}; got {limit}. It is the size of a page: to read more users, iterate "
+        "over the list, which fetches page after page."
+    )
+    return SchemaError("SCHEMA_ERROR", 400, message=message, operation="GET /users")

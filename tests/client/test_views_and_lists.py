@@ -1,11 +1,16 @@
 """Views of a client, lists in pages, and what methods make of several answers."""
 
+import itertools
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from starlette.responses import Response
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedAnswer
 
-from .fakes import FakeServer, client_of, json_answer
+from .fakes import Asked, FakeServer, client_of, json_answer
 
 PROJECT = {"id": "p", "display_name": "P", "config": {}}
 PROXIES = ("10.0.0.0/8", "2001:db8::1")
@@ -81,8 +86,16 @@ def test_the_app_s_own_name_takes_a_secret_key():
         client_of(FakeServer()).as_server()
 
 
-def page(ids: list[str], next_cursor: str | None) -> object:
-    items = [{"id": each} for each in ids]
+ITEM: dict[str, Any] = dict.fromkeys(
+    ("display_name", "user_id", "team_id", "provider", "provider_account_id", "description"), "x"
+)
+"""The required fields of every list's items."""
+ITEM |= {"provider_config_id": "github", "created_at": "2026-01-01T00:00:00Z", "created_at_millis": 0, "type": "email"}
+ITEM |= {"last_active_at_millis": 0, "user": {"id": "u"}, "value": "ada@example.com"}
+
+
+def page(ids: list[str], next_cursor: str | None, **fields: object) -> Response:
+    items = [{**ITEM, **fields, "id": each} for each in ids]
     return json_answer({"items": items, "is_paginated": True, "pagination": {"next_cursor": next_cursor}})
 
 
@@ -95,6 +108,78 @@ async def test_a_listing_follows_the_cursor_to_its_end():
     server, client = app(page(["a", "b"], "c"), page(["c"], None))
     assert [user.id async for user in client.users.list()] == ["a", "b", "c"]
     assert [asked.query.get("cursor") for asked in server.asked] == [None, "c"]
+
+
+def paged(ids: list[str], *, names_last: bool) -> Callable[[Asked], Response]:
+    """A server's pages: the cursor names the first item of the next page, or (newest) the last one of this page."""
+
+    def answer(asked: Asked) -> Response:
+        cursor, size = asked.query.get("cursor"), int(asked.query.get("limit", "2"))
+        start = 0 if cursor is None else ids.index(cursor) + names_last
+        end = start + size
+        following = None if end >= len(ids) else ids[end - 1] if names_last else ids[end]
+        fields = {"value": {"last_four": "1234"}} if asked.path.endswith("api-keys") else {}
+        return page(ids[start:end], following, **fields)
+
+    return answer
+
+
+IDS = [str(number) for number in range(5)]
+
+
+@pytest.mark.parametrize("names_last", [False, True], ids=["april-2026", "newest"])
+async def test_each_item_comes_once_whatever_the_cursor_of_a_server_means(names_last: bool):
+    server = FakeServer(answer=paged(IDS, names_last=names_last))
+    client = client_of(server, secret_server_key="ssk_1").as_server()
+    assert [user.id async for user in client.users.list(limit=2)] == IDS
+    first = await client.users.list(limit=2).page()
+    rest = [each.id async for later in client.users.list(limit=2).pages(first.next_cursor) for each in later.items]
+    assert rest == IDS[2:]
+
+
+@pytest.mark.parametrize("names_last", [False, True], ids=["april-2026", "newest"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda client: client.teams.list(),
+        lambda client: client.sessions.list("u"),
+        lambda client: client.contact_channels.list("u"),
+        lambda client: client.team_members.list(team_id="t"),
+        lambda client: client.team_invitations.list("t"),
+        lambda client: client.team_invitations.list_for_user("u"),
+        lambda client: client.team_permissions.list(team_id="t", user_id="u"),
+        lambda client: client.project_permissions.list(user_id="u"),
+        lambda client: client.oauth_providers.list("u"),
+        lambda client: client.connected_accounts.list("u"),
+        lambda client: client.user_api_keys.list("u"),
+        lambda client: client.team_api_keys.list("t"),
+    ],
+    ids=lambda read: "_".join(read.__code__.co_names[:1]),
+)
+async def test_a_list_that_a_server_begins_to_page_is_read_to_its_end(read: Any, names_last: bool):
+    server = FakeServer(answer=paged(IDS, names_last=names_last))
+    items = await read(client_of(server, secret_server_key="ssk_1").as_server())
+    assert len(items) == 5
+    assert [asked.query.get("cursor") for asked in server.asked] == [None, *(["1", "3"] if names_last else ["2", "4"])]
+    first, *others = [{**asked.query, "cursor": None} for asked in server.asked]
+    assert all(other == first for other in others)
+
+
+async def test_a_list_without_an_end_ends_in_an_error():
+    numbers = itertools.count()
+    server = FakeServer(answer=lambda _: page([], str(next(numbers))))
+    with pytest.raises(UnexpectedAnswer, match="too many pages"):
+        await client_of(server).as_user("a.b.c").teams.list()
+
+
+@pytest.mark.parametrize("limit", [1001, 0, -1])
+async def test_a_limit_that_the_newest_server_rejects_is_named_before_anything_is_sent(limit: int):
+    server, client = app(page([], None))
+    with pytest.raises(SchemaError, match=f"limit must be from 1 to 1000; got {limit}") as caught:
+        client.users.list(limit=limit)
+    assert caught.value.status_code == 400
+    assert server.asked == []
+    assert [user async for user in client.users.list(limit=1000)] == []
 
 
 async def test_pages_that_lead_in_a_circle_end_in_an_error():
