@@ -28,6 +28,8 @@ _TWIN_HOSTS = {
     for stage in ("", ".dev", ".staging")
     for old, new in (("stack-auth.com", "hexclave.com"), ("hexclave.com", "stack-auth.com"))
 }
+_SECRET_FIELDS = ("publishable_client_key", "secret_server_key", "redis_url", "webhook_secrets")
+_LONGEST_SECRET = 16_384  # bytes of a file
 _FRAMEWORK_PREFIXED = ("project_id", "publishable_client_key", "base_url")
 
 
@@ -37,6 +39,46 @@ def environment_names(field: str) -> tuple[str, ...]:
     plain = (f"STACK_{stem}", f"HEXCLAVE_{stem}")
     prefixed = ("NEXT_PUBLIC_STACK_", "NEXT_PUBLIC_HEXCLAVE_") if field in _FRAMEWORK_PREFIXED else ()
     return plain + tuple(prefix + stem for prefix in prefixed)
+
+
+def secret_file_names(field: str) -> tuple[str, ...]:
+    """Return the environment variables that name a file with the value of a secret field; none for other fields."""
+    return tuple(f"{name}_FILE" for name in environment_names(field)) if field in _SECRET_FIELDS else ()
+
+
+def _read_variable(field: str, name: str) -> str | None:
+    """Return the value of an environment variable, or of the file that its ``_FILE`` variable names; None if unset.
+
+    Raises:
+        ConfigurationError: both variables are set, or the file cannot be read.
+    """
+    path = os.environ.get(f"{name}_FILE") if field in _SECRET_FIELDS else None
+    if not path:
+        return os.environ.get(name) or None
+    if os.environ.get(name):
+        raise ConfigurationError(f"{name} and {name}_FILE are both set, but only one of them may be. Unset one.")
+    try:
+        return _read_secret(path) or None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text of at most 16 KiB"
+        raise ConfigurationError(
+            f"{name}_FILE must name a readable text file that holds {field}; got {path!r}: {reason}. "
+            "Correct the path, or let the user that runs this app read the file."
+        ) from None
+
+
+def _read_secret(path: str) -> str:
+    """Return the text of a file without the white space around it.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is too long, or not UTF-8.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(_LONGEST_SECRET + 1)
+    if len(content) > _LONGEST_SECRET:
+        raise ValueError("too long")
+    return content.decode().strip()
 
 
 def variables_in_use() -> dict[str, tuple[str, ...]]:
@@ -53,7 +95,8 @@ def variables_at_odds() -> dict[str, tuple[str, ...]]:
 
 def variables_unread() -> tuple[str, ...]:
     """Environment variables that begin as those of this library do, and that it does not read."""
-    read = {name for field in Settings.model_fields for name in environment_names(field)}
+    fields = Settings.model_fields
+    read = {name for field in fields for name in environment_names(field) + secret_file_names(field)}
     return tuple(sorted(name for name in os.environ if name.startswith(("STACK_", "HEXCLAVE_")) and name not in read))
 
 
@@ -101,8 +144,8 @@ class _Environment(PydanticBaseSettingsSource):
     """Reads the environment into field names, so that a keyword argument of the same field wins."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - parent's
-        present = (os.environ[name] for name in environment_names(field_name) if os.environ.get(name))
-        return next(present, None), field_name, False
+        values = (_read_variable(field_name, name) for name in environment_names(field_name))
+        return next((value for value in values if value is not None), None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -271,7 +314,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keyword arguments first, then the environment under all its names; no files."""
+        """Keyword arguments first, then the environment under all its names, with the files that it names."""
         return init_settings, _Environment(settings_cls)
 
     @field_validator("base_url", mode="before")

@@ -1,10 +1,12 @@
 """Settings: where they come from, what wins, what is derived, and that no secret shows."""
 
+from pathlib import Path
+
 import pytest
 
 from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
 from fastapi_stackauth.plugin import Options
-from fastapi_stackauth.settings import environment_names, origin_of
+from fastapi_stackauth.settings import environment_names, origin_of, secret_file_names, variables_unread
 
 PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"
 
@@ -12,7 +14,7 @@ PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch):
     for field in Settings.model_fields:
-        for name in environment_names(field):
+        for name in environment_names(field) + secret_file_names(field):
             monkeypatch.delenv(name, raising=False)
 
 
@@ -53,6 +55,67 @@ def test_the_older_name_is_read_first_and_a_keyword_argument_wins_over_both(monk
     assert Settings().project_id == "old"
     assert Settings(project_id="given").project_id == "given"
     assert StackAuth(project_id="given").settings.project_id == "given"
+
+
+SECRETS = {
+    "publishable_client_key": "pck_from_a_file",
+    "secret_server_key": "ssk_from_a_file",
+    "redis_url": "redis://:hunter2@localhost:6379/0",
+    "webhook_secrets": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+
+
+def test_every_secret_setting_can_come_from_a_file():
+    def holds_a_secret(name: str) -> bool:
+        return "SecretStr" in str(Settings.model_fields[name].annotation)
+
+    assert set(filter(holds_a_secret, Settings.model_fields)) == {name for name in SECRETS if secret_file_names(name)}
+
+
+@pytest.mark.parametrize("field", SECRETS)
+def test_a_secret_is_read_from_the_file_that_a_variable_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, field: str
+):
+    (tmp_path / "secret").write_text(f"{SECRETS[field]}\n")
+    for name in secret_file_names(field):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, str(tmp_path / "secret"))
+            value = getattr(Settings(), field)
+            (one,) = value if isinstance(value, tuple) else (value,)
+            assert one.get_secret_value() == SECRETS[field]
+            assert not [unread for unread in variables_unread() if unread == name]
+
+
+def test_a_file_and_a_value_for_one_variable_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "secret").write_text(SECRETS["redis_url"])
+    monkeypatch.setenv("STACK_REDIS_URL_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("STACK_REDIS_URL", "redis://:hunter3@localhost:6379/1")
+    with pytest.raises(ConfigurationError, match="STACK_REDIS_URL and STACK_REDIS_URL_FILE are both set") as error:
+        StackAuth()
+    assert "hunter" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xff", b"redis://:hunter2@x/" + b"a" * 20_000], ids=range(3))
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+):
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("HEXCLAVE_REDIS_URL_FILE", str(path))
+    with pytest.raises(ConfigurationError, match="HEXCLAVE_REDIS_URL_FILE must name a readable text file") as error:
+        StackAuth()
+    assert str(path) in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_an_empty_file_counts_as_absent_and_only_secrets_have_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "empty").write_text("\n")
+    monkeypatch.setenv("STACK_REDIS_URL_FILE", str(tmp_path / "empty"))
+    monkeypatch.setenv("STACK_PROJECT_ID_FILE", str(tmp_path / "empty"))
+    assert Settings().redis_url is None
+    assert Settings().project_id is None
+    assert "STACK_PROJECT_ID_FILE" in variables_unread()
 
 
 def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch):
