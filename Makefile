@@ -50,7 +50,7 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 OLD_WARNINGS := -W "ignore:websockets.legacy:DeprecationWarning" -W "ignore:websockets.server.WebSocketServerProtocol:DeprecationWarning"
 
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example $(OLD_WARNINGS) $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example --ignore tests/typing $(OLD_WARNINGS) $(PYTEST_ARGS)
 
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
@@ -75,10 +75,11 @@ dist-check: $(READY) ## build sdist and wheel, and try them without the source t
 fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
 	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
-check: $(READY) ## lint, formatting, types, import ranks
+check: $(READY) ## lint, formatting, types (ours, and as users see them), import ranks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.typing.check
 	$(BIN)/python -m pytest -q tests/test_ranks.py
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs

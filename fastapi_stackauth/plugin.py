@@ -4,12 +4,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
-from pydantic import SecretStr
 
 from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
@@ -31,6 +29,7 @@ from fastapi_stackauth.health import Health, check_health, readiness_router
 from fastapi_stackauth.installed import STATE_KEY, default_stack, remember
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import enrich, install_openapi
+from fastapi_stackauth.options import Options
 from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.redaction import install_redaction
 from fastapi_stackauth.revocation import Revocations
@@ -43,52 +42,6 @@ from fastapi_stackauth.verification.verifier import Verifier
 if TYPE_CHECKING:
     from fastapi_stackauth.routers import Delivery, Method, Page
     from fastapi_stackauth.webhooks import WebhookRouter
-
-
-class Options(TypedDict, total=False):
-    """Every setting, as a keyword argument of `StackAuth`; see `Settings` for what each one means."""
-
-    project_id: str | None
-    publishable_client_key: str | SecretStr | None
-    secret_server_key: str | SecretStr | None
-    branch_id: str
-    base_url: str
-    issuers: Sequence[str]
-    app_url: str | None
-    cookie_name: str
-    cookie_domain: str | None
-    insecure_cookies: bool
-    session_max_age: int | None
-    after_sign_in: str
-    sign_in_url: str | None
-    redirect_urls: Sequence[str]
-    rate_limit_address: str | None
-    rate_limit_account: str | None
-    redis_url: str | SecretStr | None
-    trusted_origins: Sequence[str]
-    trusted_proxies: Sequence[str]
-    leeway: float
-    timeout: float
-    keepalive_expiry: float
-    optional_invalid: Literal["none", "error"]
-    error_format: Literal["problem", "detail"]
-    error_docs_url: str | None
-    sdk_cookies: bool
-    token_cache_size: int
-    jwks: dict[str, Any] | Path | str | None
-    jwks_max_age: float
-    jwks_cooldown: float
-    jwks_stale_limit: float
-    jwks_timeout: float
-    authorization_ttl: float
-    unknown_team: Literal["permission_missing", "not_found"]
-    api_key_ttl: float
-    api_key_concurrency: int
-    revocation_ttl: float
-    revocation_outage: Literal["serve", "refuse"]
-    webhook_secrets: Sequence[str | SecretStr]
-    fallback_concurrency: int
-    fallback_ttl: float
 
 
 class StackAuth:

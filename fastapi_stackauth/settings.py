@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Unpack
 from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.kinds import AUDIENCE_SUFFIXES, ISSUER_PATHS, TokenKind
+from fastapi_stackauth.options import Options
 
 DEFAULT_BASE_URL = "https://api.stack-auth.com"
 COOKIE_NAME = "stackauth"
@@ -304,6 +305,12 @@ class Settings(BaseSettings):
     fallback_ttl: float = Field(
         default=10.0, ge=0, le=60, description="Seconds that an answer of `/users/me` to a token is remembered."
     )
+
+    if (
+        TYPE_CHECKING
+    ):  # pydantic converts arguments; a checker without its plugin takes the fields' own types for theirs
+
+        def __init__(self, **options: Unpack[Options]) -> None: ...
 
     @classmethod
     def settings_customise_sources(

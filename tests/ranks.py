@@ -14,6 +14,7 @@ RANKS: Mapping[str, int] = {
     "runtime/": 0,
     "redaction.py": 0,
     "kinds.py": 0,
+    "options.py": 0,
     "settings.py": 1,
     "events.py": 1,
     "storage.py": 2,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
-from fastapi_stackauth.plugin import Options
+from fastapi_stackauth.options import Options
 from fastapi_stackauth.settings import environment_names, origin_of, secret_file_names, variables_unread
 
 PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"

@@ -7,9 +7,12 @@ from fastapi_stackauth.models.account import (
     ConnectedProvider,
     CurrentUserProfile,
     CurrentUserUpdate,
+    EnabledProvider,
     Project,
+    ProjectConfig,
     RestrictedReason,
     SelectedTeam,
+    TrustedDomain,
 )
 from fastapi_stackauth.models.base import ApiModel, ApiRequest, FrozenDict, Millis, freeze
 from fastapi_stackauth.models.contact_channels import (
@@ -27,6 +30,7 @@ from fastapi_stackauth.models.server_user import (
     ServerUser,
     ServerUserCreate,
     ServerUserUpdate,
+    SignUpRisk,
 )
 from fastapi_stackauth.models.sessions import IpInfo, Session
 from fastapi_stackauth.models.team_members import TeamMemberProfile, TeamMemberProfileUpdate, TeamMembership
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from fastapi_stackauth.models.api_keys import (
         ApiKeyCreate,
         ApiKeyUpdate,
+        LastFour,
         NewTeamApiKey,
         NewUserApiKey,
         TeamApiKey,
@@ -71,6 +76,7 @@ if TYPE_CHECKING:
         ServerOAuthProviderCreate,
         ServerOAuthProviderUpdate,
     )
+    from fastapi_stackauth.models.webhooks import DeletedUser, Identified, Membership, ProjectGrant, TeamGrant
 
 __all__ = [
     "AccessToken",
@@ -87,10 +93,15 @@ __all__ = [
     "ContactChannelUpdate",
     "CurrentUserProfile",
     "CurrentUserUpdate",
+    "DeletedUser",
+    "EnabledProvider",
     "FrozenDict",
     "Handoff",
+    "Identified",
     "InvitedTo",
     "IpInfo",
+    "LastFour",
+    "Membership",
     "Millis",
     "NewOAuthAccount",
     "NewTeamApiKey",
@@ -102,6 +113,8 @@ __all__ = [
     "PasskeyChallenge",
     "PasskeyRegistered",
     "Project",
+    "ProjectConfig",
+    "ProjectGrant",
     "ProjectPermission",
     "ProviderToken",
     "RestrictedReason",
@@ -119,9 +132,11 @@ __all__ = [
     "ServerUserUpdate",
     "Session",
     "SignIn",
+    "SignUpRisk",
     "Team",
     "TeamApiKey",
     "TeamCreate",
+    "TeamGrant",
     "TeamInvitation",
     "TeamMemberProfile",
     "TeamMemberProfileUpdate",
@@ -129,6 +144,7 @@ __all__ = [
     "TeamPermission",
     "TeamUpdate",
     "TokenPair",
+    "TrustedDomain",
     "User",
     "UserApiKey",
     "expiry_of",
@@ -137,4 +153,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
-    __getattr__, __dir__ = loaded_late(__name__, ("api_keys", "connections"), __all__)
+    __getattr__, __dir__ = loaded_late(__name__, ("api_keys", "connections", "webhooks"), __all__)

@@ -6,16 +6,41 @@ from fastapi_stackauth.models.base import ApiModel, Millis
 
 
 class IpInfo(ApiModel):
-    """Where a session was last used from; the names are the wire's own."""
+    """Where a session was last used from.
+
+    Aliases for each direction, because `alias=` alone gives the constructor's parameters the wire's names for checkers.
+    """
 
     ip: str = Field(description="The address.", examples=["192.0.2.7"])
-    country_code: str | None = Field(default=None, description="The country.", examples=["GB"], alias="countryCode")
-    region_code: str | None = Field(default=None, description="The region.", examples=["ENG"], alias="regionCode")
-    city_name: str | None = Field(default=None, description="The city.", examples=["London"], alias="cityName")
+    country_code: str | None = Field(
+        default=None,
+        description="The country.",
+        examples=["GB"],
+        validation_alias="countryCode",
+        serialization_alias="countryCode",
+    )
+    region_code: str | None = Field(
+        default=None,
+        description="The region.",
+        examples=["ENG"],
+        validation_alias="regionCode",
+        serialization_alias="regionCode",
+    )
+    city_name: str | None = Field(
+        default=None,
+        description="The city.",
+        examples=["London"],
+        validation_alias="cityName",
+        serialization_alias="cityName",
+    )
     latitude: int | float | None = Field(default=None, description="Degrees north.", examples=[51.5])
     longitude: int | float | None = Field(default=None, description="Degrees east.", examples=[-0.1])
     tz_identifier: str | None = Field(
-        default=None, description="The time zone.", examples=["Europe/London"], alias="tzIdentifier"
+        default=None,
+        description="The time zone.",
+        examples=["Europe/London"],
+        validation_alias="tzIdentifier",
+        serialization_alias="tzIdentifier",
     )
 
 

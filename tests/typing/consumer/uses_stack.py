@@ -1,0 +1,250 @@
+"""`StackAuth` and `Settings` with every option, and what hangs on them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_type
+
+import httpx
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import RedirectResponse
+from pydantic import SecretStr
+from starlette.types import Scope
+
+from fastapi_stackauth import (
+    Credential,
+    CredentialSource,
+    Event,
+    Events,
+    HeaderCredentials,
+    Health,
+    ProjectPermissionEvent,
+    QueryToken,
+    SdkCookies,
+    Settings,
+    Site,
+    StackAuth,
+    StackAuthClient,
+    TeamDeletedEvent,
+    TeamEvent,
+    TeamMembershipEvent,
+    TeamPermissionEvent,
+    UserDeletedEvent,
+    UserEvent,
+    WebhookEvent,
+    WebhookRouter,
+)
+from fastapi_stackauth.models import (
+    DeletedUser,
+    Identified,
+    Membership,
+    ProjectGrant,
+    ServerUser,
+    Team,
+    TeamGrant,
+    TokenPair,
+)
+
+
+class OfferedToken:
+    def read(self, scope: Scope) -> Credential | None:
+        offered: list[str] = scope.get("subprotocols", [])
+        return Credential(offered[1], source="subprotocol") if len(offered) > 1 else None
+
+
+PROJECT_ID = "11111111-1111-4111-8111-111111111111"
+SITE = Site("https://app.example.com", ("https://www.example.com",))
+SOURCES: list[CredentialSource] = [HeaderCredentials(), QueryToken(), QueryToken("token"), SdkCookies(SITE, PROJECT_ID)]
+StackAuth()
+Settings()
+stack = StackAuth(
+    sources=[*SOURCES, OfferedToken()],
+    http_client=httpx.AsyncClient(),
+    transport=None,
+    clock=lambda: 0.0,
+    project_id=PROJECT_ID,
+    publishable_client_key="pck_...",
+    secret_server_key=SecretStr("ssk_..."),
+    branch_id="main",
+    base_url="https://api.stack-auth.com",
+    issuers=["https://auth.example.com"],
+    app_url="https://app.example.com",
+    cookie_name="stackauth",
+    cookie_domain="example.com",
+    insecure_cookies=False,
+    session_max_age=None,
+    after_sign_in="/",
+    sign_in_url="/sign-in",
+    redirect_urls=["myapp://auth/"],
+    rate_limit_address="60/minute",
+    rate_limit_account=None,
+    redis_url="redis://localhost:6379/0",
+    trusted_origins=["https://www.example.com"],
+    trusted_proxies=("10.0.0.0/8",),
+    leeway=5,
+    timeout=10,
+    keepalive_expiry=4,
+    optional_invalid="none",
+    error_docs_url=None,
+    error_format="problem",
+    sdk_cookies=True,
+    token_cache_size=10_000,
+    jwks=Path("keys.json"),
+    jwks_max_age=3600,
+    jwks_cooldown=30,
+    jwks_stale_limit=86_400,
+    jwks_timeout=5,
+    authorization_ttl=10,
+    unknown_team="not_found",
+    api_key_ttl=10,
+    api_key_concurrency=8,
+    revocation_ttl=3600,
+    revocation_outage="serve",
+    webhook_secrets=["whsec_...", SecretStr("whsec_...")],
+    fallback_concurrency=8,
+    fallback_ttl=10,
+)
+SETTINGS = Settings(
+    project_id=PROJECT_ID,
+    publishable_client_key="pck_...",
+    secret_server_key=SecretStr("ssk_..."),
+    branch_id="main",
+    base_url="https://api.stack-auth.com",
+    issuers=["https://auth.example.com"],
+    app_url="https://app.example.com",
+    cookie_name="stackauth",
+    cookie_domain="example.com",
+    insecure_cookies=False,
+    session_max_age=None,
+    after_sign_in="/",
+    sign_in_url="/sign-in",
+    redirect_urls=["myapp://auth/"],
+    rate_limit_address="60/minute",
+    rate_limit_account=None,
+    redis_url="redis://localhost:6379/0",
+    trusted_origins=["https://www.example.com"],
+    trusted_proxies=("10.0.0.0/8",),
+    leeway=5,
+    timeout=10,
+    keepalive_expiry=4,
+    optional_invalid="none",
+    error_docs_url=None,
+    error_format="problem",
+    sdk_cookies=True,
+    token_cache_size=10_000,
+    jwks={"keys": []},
+    jwks_max_age=3600,
+    jwks_cooldown=30,
+    jwks_stale_limit=86_400,
+    jwks_timeout=5,
+    authorization_ttl=10,
+    unknown_team="not_found",
+    api_key_ttl=10,
+    api_key_concurrency=8,
+    revocation_ttl=3600,
+    revocation_outage="serve",
+    webhook_secrets=["whsec_...", SecretStr("whsec_...")],
+    fallback_concurrency=8,
+    fallback_ttl=10,
+)
+assert_type(SETTINGS.require_project_id(), str)
+assert_type(SETTINGS.app_url, str | None)
+assert_type(SETTINGS.trusted_origins, tuple[str, ...])
+assert_type(SETTINGS.redis_url, SecretStr | None)
+
+app = FastAPI()
+stack.install(app)
+stack.install(FastAPI(), default=False)
+assert_type(stack.router(), APIRouter)
+app.include_router(
+    stack.router(
+        delivery="body",
+        methods=["password", "otp", "oauth", "passkey", "anonymous"],
+        pages={"magic_link": "/sign-in", "password_reset": "/new-password", "verify_email": "/verified"},
+        oauth_scopes={"github": "repo"},
+    ),
+    prefix="/auth",
+)
+assert_type(stack.readiness("/ready"), APIRouter)
+assert_type(stack.settings, Settings)
+assert_type(stack.client, StackAuthClient)
+
+
+async def running() -> None:
+    assert_type(await stack.health(), Health)
+    await stack.warm_up()
+    await stack.aclose()
+    with stack.reconfigured(transport=httpx.ASGITransport(app), clock=lambda: 0.0, leeway=1):
+        pass
+
+
+Health(
+    status="ok",
+    keys="fresh",
+    keys_age_seconds=1.5,
+    last_error=None,
+    fallback_in_use=False,
+    redis="memory",
+    revocations_untold=0,
+)
+
+
+async def begin(request: Request, tokens: TokenPair) -> RedirectResponse:
+    stack.sessions.start(request, tokens)
+    stack.sessions.forget(request)
+    await stack.sessions.end(request)
+    return RedirectResponse("/", 303)
+
+
+events = Events()
+
+
+@events.on("sign_in_failed", "rate_limited")
+def suspicious(event: Event) -> None:
+    print(event.name, event.labels["code"], event.fields.get("path"), event.duration)
+
+
+events.off(suspicious)
+assert_type(stack.events, Events)
+assert_type(stack.events.counts(), dict[tuple[str, tuple[tuple[str, str], ...]], int])
+Event("token_refused", {"code": "token_expired"}, {"count": 1})
+
+webhooks = stack.webhooks("/webhooks/stack-auth")
+assert_type(webhooks, WebhookRouter)
+WebhookRouter(stack, "/webhooks/other")
+
+
+@webhooks.on("user.created", "user.updated")
+async def welcome(event: UserEvent) -> None:
+    assert_type(event.data, ServerUser)
+    assert_type(event.sent_at, datetime)
+
+
+@webhooks.on()
+def everything(event: WebhookEvent) -> None:
+    print(event.type)
+
+
+SENT = datetime.now(UTC)
+WebhookEvent(type="new.type", data={"a": 1}, message_id="m-1", sent_at=SENT)
+UserEvent(type="user.created", data=ServerUser(id="ada"), message_id="m-1", sent_at=SENT)
+UserDeletedEvent(type="user.deleted", data=DeletedUser(id="ada"), message_id="m-1", sent_at=SENT)
+TeamEvent(type="team.created", data=Team(id="t-1", display_name="Red"), message_id="m-1", sent_at=SENT)
+TeamDeletedEvent(type="team.deleted", data=Identified(id="t-1"), message_id="m-1", sent_at=SENT)
+TeamMembershipEvent(
+    type="team_membership.created",
+    data=Membership(user_id="ada", team_id="t-1"),
+    message_id="m-1",
+    sent_at=SENT,
+)
+TeamPermissionEvent(
+    type="team_permission.created",
+    data=TeamGrant(id="posts:delete", user_id="ada", team_id="t-1"),
+    message_id="m-1",
+    sent_at=SENT,
+)
+ProjectPermissionEvent(
+    type="project_permission.deleted",
+    data=ProjectGrant(id="reports:see", user_id="ada"),
+    message_id="m-1",
+    sent_at=SENT,
+)
