@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from fastapi_stackauth import Settings
-from fastapi_stackauth.settings import environment_names
+from fastapi_stackauth.settings import documented_name
 
 
 class Page(Protocol):
@@ -58,6 +58,6 @@ def settings_table() -> str:
 
 def _rows() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
-        names = f'<span id="{name}"></span>`{name}`<br>`{environment_names(name)[0]}`'
+        names = f'<span id="{name}"></span>`{name}`<br>`{documented_name(name)}`'
         default = "" if field.default in (None, ()) else f" Default: `{field.default!r}`."
         yield f"| {names} | {field.description}{default} |"

@@ -16,7 +16,12 @@ from fastapi_stackauth.emulator.serving import PortTaken, Served, bind, serve
 
 LOOPBACK = "127.0.0.1"
 APP_URLS = ("STACK_APP_URL", "HEXCLAVE_APP_URL")
-PROJECT_IDS = ("STACK_PROJECT_ID", "HEXCLAVE_PROJECT_ID", "NEXT_PUBLIC_STACK_PROJECT_ID")
+PROJECT_IDS = (
+    "HEXCLAVE_PROJECT_ID",
+    "STACK_PROJECT_ID",
+    "NEXT_PUBLIC_HEXCLAVE_PROJECT_ID",
+    "NEXT_PUBLIC_STACK_PROJECT_ID",
+)
 
 
 def port_from(name: str, default: int) -> int:
@@ -42,7 +47,9 @@ def embedded(app_port: int) -> tuple[str, Served]:
     webhooks = f"http://localhost:{app_port}/webhooks/stack-auth"
     emulator = Emulator(f"http://localhost:{port}", webhook_url=webhooks)
     emulator.seed(SEED)
-    os.environ.update(emulator.environment())
+    for name, value in emulator.environment().items():
+        os.environ[name] = value
+        os.environ.pop(name.replace("STACK_", "HEXCLAVE_", 1), None)  # it would win
     return emulator.url, (emulator.app, emulator_socket)
 
 

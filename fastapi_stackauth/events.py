@@ -101,6 +101,9 @@ REVOCATIONS_LINK_FAILED = Kind("revocations_link_failed", "revocation", (DEBUG, 
 STORAGE_UNAVAILABLE = Kind("storage_unavailable", "storage", (WARNING,), labels=("operation", "reason"))
 RATE_LIMITS_LOCAL = Kind("rate_limits_local", "limits", (WARNING,), labels=("reason",))
 
+# --- the set-up ---
+VARIABLES_AT_ODDS = Kind("variables_at_odds", "settings", (WARNING,), fields=("used", "ignored"))
+
 # --- those who listen ---
 EVENT_HOOK_FAILED = Kind("event_hook_failed", "events", (ERROR,), fields=("hook",))
 

@@ -23,7 +23,7 @@ from fastapi_stackauth.credentials import (
 )
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
-from fastapi_stackauth.events import Events
+from fastapi_stackauth.events import VARIABLES_AT_ODDS, Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
 from fastapi_stackauth.installed import STATE_KEY, default_stack, remember
@@ -34,7 +34,7 @@ from fastapi_stackauth.project import CurrentProject
 from fastapi_stackauth.redaction import install_redaction
 from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
-from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.settings import Settings, variables_at_odds
 from fastapi_stackauth.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.verifier import Verifier
@@ -78,6 +78,7 @@ class StackAuth:
     ) -> None:
         self._own_sources = None if sources is None else tuple(sources)
         self.events = Events()
+        self._given = frozenset(options)
         settings = Settings.load(options)
         client = StackAuthClient(settings, http_client=http_client, transport=transport, events=self.events)
         self._compose(settings, client, clock)
@@ -238,6 +239,12 @@ class StackAuth:
 
     # --- inside ---
 
+    def _warn_of_variables(self) -> None:
+        """Log each setting that comes from the environment under two names with different values."""
+        for field, names in variables_at_odds().items():
+            if field not in self._given:
+                self.events.emit(VARIABLES_AT_ODDS, used=names[0], ignored=" ".join(names[1:]))
+
     def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
         settings = self.settings
         reads_cookies = any(isinstance(source, SessionCookies) for source in self.sources)
@@ -290,6 +297,7 @@ def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
 
     @asynccontextmanager
     async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
+        stack._warn_of_variables()  # noqa: SLF001 - the app's start is the stack's
         async with inner(scope_app) as state:
             try:
                 yield state

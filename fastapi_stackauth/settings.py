@@ -35,11 +35,24 @@ _FRAMEWORK_PREFIXED = ("project_id", "publishable_client_key", "base_url")
 
 
 def environment_names(field: str) -> tuple[str, ...]:
-    """The environment variables that set a field, the first one present winning."""
-    stem = {"base_url": "API_URL"}.get(field, field.upper())
-    plain = (f"STACK_{stem}", f"HEXCLAVE_{stem}")
-    prefixed = ("NEXT_PUBLIC_STACK_", "NEXT_PUBLIC_HEXCLAVE_") if field in _FRAMEWORK_PREFIXED else ()
-    return plain + tuple(prefix + stem for prefix in prefixed)
+    """Return the environment variables that set a field; the first one that is set wins.
+
+    The newer brand comes first: an app that has moved on may still have a variable of the older one lying about.
+    """
+    stem = _stem(field)
+    prefixes: tuple[str, ...] = ("HEXCLAVE_", "STACK_")
+    if field in _FRAMEWORK_PREFIXED:
+        prefixes += ("NEXT_PUBLIC_HEXCLAVE_", "NEXT_PUBLIC_STACK_")
+    return tuple(prefix + stem for prefix in prefixes)
+
+
+def documented_name(field: str) -> str:
+    """Return the variable that messages and docs name for a field."""
+    return f"STACK_{_stem(field)}"
+
+
+def _stem(field: str) -> str:
+    return {"base_url": "API_URL"}.get(field, field.upper())
 
 
 def secret_file_names(field: str) -> tuple[str, ...]:
@@ -84,14 +97,26 @@ def _read_secret(path: str) -> str:
 
 def variables_in_use() -> dict[str, tuple[str, ...]]:
     """By field, the environment variables that are set for it, the one that counts first. Never their values."""
-    names = {field: tuple(filter(os.environ.get, environment_names(field))) for field in Settings.model_fields}
-    return {field: present for field, present in names.items() if present}
+    return {field: tuple(values) for field in Settings.model_fields if (values := _values_set(field))}
 
 
 def variables_at_odds() -> dict[str, tuple[str, ...]]:
     """Those fields of `variables_in_use` whose variables hold different values."""
-    present = variables_in_use().items()
-    return {field: names for field, names in present if len({os.environ[name] for name in names}) > 1}
+    values = {field: _values_set(field) for field in Settings.model_fields}
+    return {field: tuple(found) for field, found in values.items() if len(set(found.values())) > 1}
+
+
+def _values_set(field: str) -> dict[str, str | None]:
+    """Return the values of a field by the variables that are set for it; None for a file that cannot be read."""
+    found: dict[str, str | None] = {}
+    for name in environment_names(field):
+        file = f"{name}_FILE" if field in _SECRET_FIELDS and os.environ.get(f"{name}_FILE") else None
+        if file or os.environ.get(name):
+            try:
+                found[file or name] = _read_variable(field, name)
+            except ConfigurationError:  # of a variable that counts, it is raised when the settings are read
+                found[file or name] = None
+    return found
 
 
 def variables_unread() -> tuple[str, ...]:
@@ -156,9 +181,9 @@ class _Environment(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """All settings. Each is a keyword argument of `StackAuth` and an environment variable.
 
-    A field ``app_url`` is read from ``STACK_APP_URL`` or ``HEXCLAVE_APP_URL``; ``base_url`` from ``STACK_API_URL``
-    or ``HEXCLAVE_API_URL``. Project id, publishable key and API URL are also read under their
-    ``NEXT_PUBLIC_`` names. Keyword arguments win over the environment.
+    A field ``app_url`` is read from ``HEXCLAVE_APP_URL`` or ``STACK_APP_URL``; ``base_url`` from ``HEXCLAVE_API_URL``
+    or ``STACK_API_URL``. Project id, publishable key and API URL are also read under their ``NEXT_PUBLIC_`` names.
+    ``HEXCLAVE_`` wins over ``STACK_``, and keyword arguments win over the environment.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -84,3 +84,10 @@ def test_the_badges_are_true():
     }
     for name, fact in facts.items():
         assert f"<title>{fact}</title>" in (ROOT / f"docs/badges/{name}.svg").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/tutorial.md", "docs/reference/settings.md"])
+def test_a_search_for_either_brand_finds_the_project(page: str):
+    """The first line names both, or the first sentence of a page whose title says what the page is about."""
+    lines = [line for line in (ROOT / page).read_text("utf-8").splitlines() if line.strip()][:2]
+    assert any("Stack Auth" in line and "Hexclave" in line for line in lines)

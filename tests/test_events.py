@@ -369,6 +369,18 @@ async def limits_without_redis(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
+@scene("variables_at_odds")
+async def two_brands(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id="p")
+    stack.install(app)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HEXCLAVE_APP_URL", "https://new.example.com")
+        patched.setenv("STACK_APP_URL", "https://old.example.com")
+        async with app.router.lifespan_context(app):
+            pass
+    return stack
+
+
 class Workers(MemoryStorage):
     """What workers share, as far as these tests go: out of reach at first, or broken."""
 

@@ -1,8 +1,11 @@
 """Settings: where they come from, what wins, what is derived, and that no secret shows."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
 from fastapi_stackauth.options import Options
@@ -48,11 +51,11 @@ def test_the_apps_address_comes_from_the_environment(monkeypatch: pytest.MonkeyP
     assert Settings().app_url == "https://app.example.com"
 
 
-def test_the_older_name_is_read_first_and_a_keyword_argument_wins_over_both(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HEXCLAVE_PROJECT_ID", "new")
-    assert Settings().project_id == "new"
+def test_the_newer_name_is_read_first_and_a_keyword_argument_wins_over_both(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STACK_PROJECT_ID", "old")
     assert Settings().project_id == "old"
+    monkeypatch.setenv("HEXCLAVE_PROJECT_ID", "new")
+    assert Settings().project_id == "new"
     assert Settings(project_id="given").project_id == "given"
     assert StackAuth(project_id="given").settings.project_id == "given"
 
@@ -116,6 +119,46 @@ def test_an_empty_file_counts_as_absent_and_only_secrets_have_one(monkeypatch: p
     assert Settings().redis_url is None
     assert Settings().project_id is None
     assert "STACK_PROJECT_ID_FILE" in variables_unread()
+
+
+@pytest.mark.parametrize("prefix", ["", "NEXT_PUBLIC_"])
+def test_hexclave_wins_over_stack_for_every_setting(prefix: str):
+    for field in Settings.model_fields:
+        names = [name for name in environment_names(field) if name.startswith(("HEXCLAVE_", "STACK_"))]
+        assert [name.partition("_")[0] for name in names] == ["HEXCLAVE", "STACK"]
+        framework = [name.removeprefix("NEXT_PUBLIC_") for name in environment_names(field)[2:]]
+        assert framework in ([], names)
+
+
+def at_start(caplog: pytest.LogCaptureFixture, **options: Any) -> list[str]:
+    app = FastAPI()
+    StackAuth(**options).install(app)
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    with caplog.at_level("WARNING", "fastapi_stackauth"):
+        asyncio.run(start())
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_two_brands_with_different_values_are_one_warning_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """It names the variables and never a value: the setting may be a key."""
+    monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old_secret")
+    monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY", "ssk_new_secret")
+    [warning] = at_start(caplog)
+    assert warning == ("variables_at_odds used=HEXCLAVE_SECRET_SERVER_KEY ignored=STACK_SECRET_SERVER_KEY")
+
+
+def test_nothing_is_warned_of_that_changes_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setenv("STACK_PROJECT_ID", "same")
+    monkeypatch.setenv("HEXCLAVE_PROJECT_ID", "same")
+    assert at_start(caplog) == []
+    monkeypatch.setenv("STACK_PROJECT_ID", "other")
+    assert at_start(caplog, project_id="given") == []
 
 
 def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch):
@@ -239,3 +282,17 @@ def test_every_setting_is_a_typed_keyword_argument_of_the_plugin():
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Settings().leeway = 60  # type: ignore[misc]  # the very thing that must fail
+
+
+def test_a_file_of_one_brand_and_a_value_of_the_other_are_compared_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "secret").write_text("ssk_new\n")
+    monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old")
+    assert at_start(caplog) == [
+        "variables_at_odds used=HEXCLAVE_SECRET_SERVER_KEY_FILE ignored=STACK_SECRET_SERVER_KEY"
+    ]
+    caplog.clear()
+    monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_new")
+    assert at_start(caplog) == []

@@ -11,7 +11,7 @@ from fastapi_stackauth.cli import server_checks as of_server
 from fastapi_stackauth.cli import settings_checks as of_settings
 from fastapi_stackauth.cli.facts import Facts
 from fastapi_stackauth.cli.findings import Finding, Report, error
-from fastapi_stackauth.settings import Settings, environment_names
+from fastapi_stackauth.settings import Settings, documented_name, variables_in_use
 
 
 def diagnose(facts: Facts) -> Report:
@@ -27,7 +27,8 @@ def misread(fault: ValidationError) -> Report:
 
 def _setting_fault(place: str, message: str) -> Finding:
     field = place.partition(".")[0]
-    where = f"{environment_names(field)[0]}: " if field in Settings.model_fields else ""
+    name = variables_in_use().get(field, (documented_name(field),))[0]
+    where = f"{name}: " if field in Settings.model_fields else ""
     advice = "Correct it: the app does not start with it."
     return error("setting_invalid", where + message.removeprefix("Value error, "), advice)
 

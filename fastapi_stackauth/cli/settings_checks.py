@@ -14,7 +14,7 @@ from fastapi_stackauth.cli.texts import masked, plain
 from fastapi_stackauth.client.caller import is_sendable
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.settings import Settings, environment_names
+from fastapi_stackauth.settings import Settings, documented_name, environment_names
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PREFIXES = {"publishable_client_key": "pck_", "secret_server_key": "ssk_"}
@@ -27,9 +27,10 @@ def environment(variables: Variables) -> Iterator[Finding]:
         yield warning("variables_at_odds", message, f"Keep one of them: unset {', '.join(names[1:])}.")
     known = [name for field in Settings.model_fields for name in environment_names(field)]
     for name in variables.unread:
-        stem = name.partition("_")[2]
+        prefix, _, stem = name.partition("_")
         field = stem.lower()
-        meant = environment_names(field)[:1] if field in Settings.model_fields else ()
+        fitting = tuple(each for each in environment_names(field) if each.startswith(prefix))
+        meant = fitting[:1] if field in Settings.model_fields else ()
         if meant := meant or tuple(difflib.get_close_matches(name, known, 1, 0.85)):
             yield warning("variable_unknown", f"{name} is set, and nothing reads it.", f"Did you mean {meant[0]}?")
 
@@ -51,7 +52,7 @@ def key_forms(settings: Settings) -> Iterator[Finding]:
     """Keys in the wrong place, and keys that no header can carry."""
     for field, prefix in _PREFIXES.items():
         key: SecretStr | None = getattr(settings, field)
-        secret, name = key.get_secret_value() if key else "", environment_names(field)[0]
+        secret, name = key.get_secret_value() if key else "", documented_name(field)
         if not secret:
             continue
         if not is_sendable(secret):

@@ -282,7 +282,7 @@ async def test_an_empty_environment(server: Emulator):
 @pytest.mark.parametrize(
     ("changes", "codes"),
     [
-        ({"HEXCLAVE_PROJECT_ID": OTHER}, {"variables_at_odds": "warning"}),
+        ({"HEXCLAVE_PROJECT_ID": OTHER}, {"variables_at_odds": "warning", "project_unknown": "error"}),
         ({"STACK_BASE_URL": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_PROJEKT_ID": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_OF_PANCAKES": "x"}, {}),

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Route
 import fastapi_stackauth
 import fastapi_stackauth.testing
 from fastapi_stackauth import Settings, errors
-from fastapi_stackauth.settings import environment_names
+from fastapi_stackauth.settings import documented_name
 from tests.docs.blocks import ROOT
 
 
@@ -118,4 +118,4 @@ def test_the_settings_table_is_the_models(site: Path):
     text = (site / "reference/settings.html").read_text("utf-8")
     for name in Settings.model_fields:
         assert f"<code>{name}</code>" in text
-        assert f"<code>{environment_names(name)[0]}</code>" in text
+        assert f"<code>{documented_name(name)}</code>" in text
