@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the pytest settings name the app under test."""
+    """Let the pytest settings name the app under test, and the auth server that the emulator plays."""
     parser.addini("stack_app", "the FastAPI app that fastapi-stackauth's fixtures test, as module:name", default="")
+    parser.addini("stack_profile", "the auth server that the emulator plays: newest or april-2026", default="newest")
 
 
 @pytest.fixture
@@ -33,10 +34,10 @@ def stack_app(pytestconfig: pytest.Config) -> "FastAPI | None":
 
 
 @pytest.fixture(scope="session")
-def _stack_emulator() -> "Iterator[Emulator]":
+def _stack_emulator(pytestconfig: pytest.Config) -> "Iterator[Emulator]":
     from fastapi_stackauth.testing.kit import new_emulator  # noqa: PLC0415 - see above
 
-    emulator = new_emulator()
+    emulator = new_emulator(profile=pytestconfig.getini("stack_profile"))
     yield emulator
     emulator.close()
 

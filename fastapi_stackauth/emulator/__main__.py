@@ -17,6 +17,7 @@ from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
 from .guard import is_loopback
 from .json_schema import seed_schema
 from .reading import parsed
+from .server_profile import NEWEST, PROFILES
 from .serving import PortTaken, bind, serve
 
 PROGRAM = "python -m fastapi_stackauth.emulator"
@@ -32,7 +33,8 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
         description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
         "and sends no mail: it is no production server.",
         epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys, "
-        "EMULATOR_WEBHOOK_SECRET what signs webhooks, and EMULATOR_DASHBOARD_TOKEN what opens the dashboard.",
+        "EMULATOR_WEBHOOK_SECRET what signs webhooks, EMULATOR_DASHBOARD_TOKEN what opens the dashboard, and "
+        "EMULATOR_PROFILE what --profile says.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
@@ -57,6 +59,10 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     parser.add_argument(
         "--env-file", type=Path, help="file to write the lines for the app's environment into, for `uvicorn --env-file`"
     )
+    parser.add_argument(
+        "--profile",
+        help=f"version of the real auth server to play: {' or '.join(PROFILES)} (default: {NEWEST.name})",
+    )
     parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
         "--rotate-keys", action="store_true", help="make fresh signing keys; tokens signed before are refused"
@@ -79,6 +85,7 @@ def started(options: argparse.Namespace, port: int) -> Emulator:
         data=options.data,
         rotate_keys=options.rotate_keys,
         webhook_url=options.webhook_url,
+        profile=options.profile or os.environ.get("EMULATOR_PROFILE") or NEWEST,
         publishable_client_key=os.environ.get("EMULATOR_PUBLISHABLE_CLIENT_KEY") or None,
         secret_server_key=os.environ.get("EMULATOR_SECRET_SERVER_KEY") or None,
         webhook_secret=os.environ.get("EMULATOR_WEBHOOK_SECRET") or None,

@@ -14,6 +14,7 @@ from .control import add_controls
 from .edge import API, Edge
 from .face import Face
 from .guard import Guard
+from .missing import add_missing_parts
 from .operations import OPERATIONS
 from .pages import Pages
 from .server import Server
@@ -34,6 +35,8 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
     for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
         for prefix in PREFIXES:
             app.add_route(prefix + registered.path, endpoint(server, registered), methods=[registered.method])
+    for prefix in PREFIXES:
+        add_missing_parts(app, prefix)
     add_controls(app, server, default_project)
     Pages(server, default_project).add_to(app)
     Face(server, default_project, app.router).add_to(app)
@@ -55,6 +58,8 @@ def endpoint(server: Server, registered: Operation) -> Callable[[Request], Await
 async def framework_answer(request: Request, error: Exception) -> Response:
     """Answer an unknown path in words, and a method that a path lacks with nothing."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    if error.status_code == 404 and API.match(request.url.path):  # Not Found
+    if not API.match(request.url.path):
+        return Response(status_code=error.status_code, headers=error.headers)
+    if error.status_code == 404:  # Not Found
         return PlainTextResponse("404 - the API has no such page.", 404)
-    return Response(status_code=error.status_code, headers=error.headers)
+    return Response(status_code=error.status_code)  # Method Not Allowed, without the Allow header, as the real server

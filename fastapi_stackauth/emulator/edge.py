@@ -6,12 +6,14 @@ Law: whatever the API answers passes here, refusals and unknown paths included; 
 import asyncio
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .calls import LONGEST, ApiCall, masked_body, masked_path, masked_query
+from .server_profile import ServerProfile
 
 if TYPE_CHECKING:
     from .server import Server
@@ -25,20 +27,39 @@ ALLOWED = (
     "disable-artificial-development-delay", "access-type", "publishable-client-key", "secret-server-key",
     "super-secret-admin-key", "admin-access-token", "refresh-token", "access-token", "allow-anonymous-user",
 )  # fmt: skip
-ALLOWED_HEADERS = ", ".join([
-    "content-type", "authorization", *(f"x-{brand}-{name}" for brand in ("stack", "hexclave") for name in ALLOWED),
-    "baggage", "sentry-trace", "x-vercel-protection-bypass", "ngrok-skip-browser-warning",
-])  # fmt: skip
-CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-methods": ", ".join(METHODS),
-    "access-control-max-age": "86400",
-    "access-control-allow-headers": ALLOWED_HEADERS,
-    "access-control-expose-headers": ", ".join(
-        ["content-type", *(f"x-{brand}-{name}" for brand in ("stack", "hexclave") for name in TWINS[:2])]
-    ),
-    "vary": ALLOWED_HEADERS,
-}
+EXPOSED = ("actual-status", "known-error")
+
+
+def cors_headers(profile: ServerProfile) -> dict[str, str]:
+    """Return the headers that let web pages of any origin call the API."""
+    brands = ("stack", "hexclave") if profile.uses_hexclave_headers else ("stack",)
+    allowed = ", ".join([
+        "content-type", "authorization", *(f"x-{brand}-{name}" for brand in brands for name in ALLOWED),
+        "baggage", "sentry-trace", "x-vercel-protection-bypass", "ngrok-skip-browser-warning",
+    ])  # fmt: skip
+    exposed = ["content-type", *(f"x-{brand}-{name}" for brand in brands for name in EXPOSED)]
+    return {
+        "access-control-allow-origin": "*",
+        "access-control-allow-methods": ", ".join(METHODS),
+        "access-control-max-age": "86400",
+        "access-control-allow-headers": allowed,
+        "access-control-expose-headers": ", ".join(exposed),
+        "vary": allowed,
+    }
+
+
+def answer_as_framework(method: str, path: str, query: bytes, profile: ServerProfile) -> Response | None:
+    """Return what the real server's web framework answers before it looks for an endpoint, or None."""
+    if method == "OPTIONS":
+        return Response(status_code=200)
+    if method not in (*METHODS, "HEAD"):
+        return Response(status_code=400)
+    if path.endswith("/"):
+        location = quote(path.rstrip("/")) + (f"?{quote(query, safe='%=&+')}" if query else "")
+        return Response(location, 308, {"location": location})
+    if method == "HEAD" and not profile.allows_head:
+        return PlainTextResponse("HEAD is not a method of this API.", 405)
+    return None
 
 
 def one_family(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -95,14 +116,15 @@ class Edge:
     """ASGI middleware around the API's paths; other paths pass untouched."""
 
     def __init__(self, app: ASGIApp, server: "Server") -> None:
-        self._app, self._server = app, server
+        self._app, self._server, self._cors = app, server, cors_headers(server.profile)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or not API.match(scope["path"]):
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "headers": one_family(scope["headers"])}
+        if self._server.profile.uses_hexclave_headers:
+            scope = {**scope, "headers": one_family(scope["headers"])}
         overrides = "x-stack-override-error-status" in Headers(scope=scope)
         record = Record(scope)
 
@@ -123,9 +145,11 @@ class Edge:
                 self._server.calls.add(record.call(self._server.clock.now()))
 
     async def _early(self, scope: Scope) -> Response | None:
-        """Return the answer that needs no endpoint: a preflight's, or a fault's after its delay."""
-        if scope["method"] == "OPTIONS":
-            return Response(status_code=200)
+        """Return the response that needs no endpoint: the framework's, or a fault's after its delay."""
+        method, path, profile = scope["method"], scope["path"], self._server.profile
+        early = answer_as_framework(method, path, scope["query_string"], profile)
+        if early is not None:
+            return early
         fault = self._server.faults.take(scope["method"], scope["path"])
         if fault is None:
             return None
@@ -136,15 +160,21 @@ class Edge:
         return PlainTextResponse("A fault on order.", fault.status, headers)
 
     def _finish(self, message: Message, *, overrides: bool) -> None:
-        """Write the headers that every answer has; hide a 4xx behind 200 where the caller asked for it."""
+        """Write the headers that every response has; hide a 4xx behind 200 if the caller asked for it.
+
+        A response without a type comes from the framework, or is a redirect: the API's own headers are not on it.
+        """
         headers = MutableHeaders(scope=message)
-        for name, value in CORS.items():
+        for name, value in self._cors.items():
             headers[name] = value
-        headers.setdefault("cache-control", "no-store, max-age=0")
+        if "content-type" in headers:
+            headers.setdefault("cache-control", "no-store, max-age=0")
+        elif message["status"] != 307:  # Temporary Redirect, which comes from an endpoint
+            return
         headers["x-stack-request-id"] = self._server.chance.code(16)
         if overrides and message["status"] // 100 == 4:  # 4xx
             headers["x-stack-actual-status"] = str(message["status"])
             message["status"] = 200
-        for name in TWINS:
+        for name in TWINS if self._server.profile.uses_hexclave_headers else ():
             if f"x-stack-{name}" in headers:
                 headers[f"x-hexclave-{name}"] = headers[f"x-stack-{name}"]

@@ -18,6 +18,7 @@ from .guard import check_dashboard_token
 from .issuing import issue
 from .seeding import add_team, add_user, join, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
+from .server_profile import NEWEST, ServerProfile, find_profile
 from .serving import bind, served
 from .store import Store
 from .store.projects import FRIENDLY, Project
@@ -44,10 +45,11 @@ class Emulator:
         secret_server_key: its `ssk_` key, likewise.
         webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
         dashboard_token: lets other machines use the dashboard and the control API; without it only this machine may.
+        profile: which version of the real auth server to play, by name or as a value (see `server_profile.py`).
 
     Raises:
-        ValueError: a setting is unknown, a key or token has the wrong form, or the data file comes from another
-            version.
+        ValueError: a setting or the profile is unknown, a key or token has the wrong form, or the data file comes from
+            another version.
     """
 
     def __init__(
@@ -66,10 +68,11 @@ class Emulator:
         secret_server_key: str | None = None,
         webhook_secret: str | None = None,
         dashboard_token: str | None = None,
+        profile: ServerProfile | str = NEWEST,
     ) -> None:
         self._dashboard_token = None if dashboard_token is None else check_dashboard_token(dashboard_token)
         keys = {"publishable_client_key": publishable_client_key, "secret_server_key": secret_server_key}
-        self.server = Server(public_url, data, clock, chance, token_lifetime)
+        self.server = Server(public_url, data, clock, chance, token_lifetime, find_profile(profile))
         if rotate_keys:
             self.server.store.projects.rotate_keys()
         self.project_id = self._open_project(project_id, config or {}, keys)

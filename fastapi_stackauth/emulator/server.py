@@ -8,6 +8,7 @@ from pathlib import Path
 from .ambient import Chance, Clock
 from .calls import Calls
 from .faults import Faults
+from .server_profile import NEWEST, ServerProfile
 from .store import Store
 from .tokens import LIFETIME_SECONDS, Tokens
 from .webhooks import Webhooks
@@ -22,6 +23,7 @@ class Server:
         clock: the time; the system's by default.
         chance: randomness; the system's by default.
         token_lifetime: seconds until an access token expires.
+        profile: which version of the real auth server this one plays.
     """
 
     def __init__(
@@ -31,8 +33,10 @@ class Server:
         clock: Clock | None = None,
         chance: Chance | None = None,
         token_lifetime: int = LIFETIME_SECONDS,
+        profile: ServerProfile = NEWEST,
     ) -> None:
         self.public_url = public_url.rstrip("/")
+        self.profile = profile
         self.clock = clock or Clock()
         self.chance = chance or Chance()
         self.store = Store(data, self.clock, self.chance)

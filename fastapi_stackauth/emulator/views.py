@@ -47,7 +47,7 @@ def sign_in_fields(store: Store, user: Row) -> dict[str, Any]:
         "passkey_auth_enabled": store.passkeys.of_user(user["id"]) is not None,
         "oauth_providers": [
             {"id": account["provider"], "account_id": account["account_id"], "email": account["email"]}
-            for account in store.oauth.accounts(user["id"])
+            for account in store.oauth.accounts_as_written(user["id"])
         ],
     }
 

@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from .bodies import read_bytes
 from .credentials import Asker, identify
 from .errors import KnownError, OAuthError, PlainError
 from .reading import parsed
 from .schema import MISSING, Check, Problems, Record
+from .server_profile import ServerProfile
 from .store.database import Row
 from .store.projects import Project
 
@@ -116,14 +118,12 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Handler], Han
     return register
 
 
-async def read_body(request: Request) -> Any:  # noqa: ANN401 - JSON from outside
+async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: ANN401 - JSON from outside
     """Return the body as its content type says; MISSING where there is none."""
-    if request.method == "GET":
-        return MISSING
-    raw = await request.body()
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind == "":
+    if request.method in ("GET", "HEAD") or kind == "":
         return MISSING
+    raw = await read_bytes(request, profile)
     if kind == "application/json":
         return read_json(raw)
     if kind == "application/x-www-form-urlencoded":
@@ -179,7 +179,7 @@ def read_forms(operation: Operation, request: Request, asker: Asker, body: Any) 
 async def dispatch(server: "Server", operation: Operation, request: Request) -> Response:
     """Answer a request."""
     try:
-        body = await read_body(request)
+        body = await read_body(request, server.profile)
         asker = Asker() if operation.access == NOBODY else identify(server, request.headers)
         check_access(operation, asker)
         path, query, fields = read_forms(operation, request, asker, body)

@@ -189,7 +189,8 @@ def emulated(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any)
     Args:
         *apps: the apps under test; `Kit.client` means the first.
         emulator: an own emulator, which stays yours to close; a new one by default.
-        **options: for a new one, such as `config={"require_email_verification": True}` (see `Emulator`).
+        **options: for a new one, such as `config={"require_email_verification": True}` or `profile="april-2026"` (see
+            `Emulator`).
 
     Raises:
         ConfigurationError: an app has no `StackAuth`, or the extra `emulator` is not installed.

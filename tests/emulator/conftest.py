@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.emulator import APRIL_2026, Emulator
 
 from .api import Api
 
@@ -12,6 +12,16 @@ from .api import Api
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     emulator = Emulator()
+    api = Api(emulator)
+    yield api
+    await api.http.aclose()
+    emulator.close()
+
+
+@pytest.fixture
+async def april() -> AsyncIterator[Api]:
+    """An emulator that plays the recorded version of the real server."""
+    emulator = Emulator(profile=APRIL_2026)
     api = Api(emulator)
     yield api
     await api.http.aclose()

@@ -1,7 +1,8 @@
 """Replays recorded exchanges against an emulator, following the values that its answers bring.
 
-Law: what the recording says and the emulator answers must have the same status, code, keys, JSON types, booleans and
-nulls. A value that both bring in the same place (an id, a token, a code) stands for the recorded one from then on.
+Law: what the recording says and the emulator answers must have the same status, headers, cookies, code, keys, JSON
+types, booleans and nulls. A value that both bring in the same place (an id, a token, a code) stands for the recorded
+one from then on.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import httpx
 
-from fastapi_stackauth.emulator import Chance, Clock, Emulator, keys
+from fastapi_stackauth.emulator import APRIL_2026, Chance, Clock, Emulator, keys
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = DATA.parents[1] / ".." / "shared"
@@ -30,6 +31,7 @@ KNOWN_SETTINGS = (
 JWT = re.compile(r"<jwt:(\d+)>")
 RULE = re.compile(r'email\.contains\("(\w+)"\)')
 HEADERS = ("content-type", "cache-control", "x-stack-known-error", "x-stack-actual-status")
+ORIGIN = "localhost:8102"
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -87,7 +89,12 @@ class Replay:
         projects = [project for project in self.data["projects.json"]["projects"] if project["area"] == self.area]
         first = projects[0] if projects else {"project_id": None}
         self.emulator = Emulator(
-            project_id=first["project_id"], clock=self.clock, chance=FixedChallenge(), token_lifetime=60
+            f"https://{ORIGIN}",  # whose cookies are Secure, as the recorded server's are
+            project_id=first["project_id"],
+            clock=self.clock,
+            chance=FixedChallenge(),
+            token_lifetime=60,
+            profile=APRIL_2026,
         )
         with self.emulator.store.transaction():
             self.emulator.store.database.run("delete from projects")
@@ -97,7 +104,7 @@ class Replay:
                 self.emulator.store.projects.create(configuration(project), id=project["project_id"], **keys)
         self.mails = [mail for mail in self.data["mails.json"]["mails"] if mail["area"] == self.area]
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.emulator.app), base_url="http://localhost:8102", follow_redirects=False
+            transport=httpx.ASGITransport(self.emulator.app), base_url=f"http://{ORIGIN}", follow_redirects=False
         )
 
     @property
@@ -119,6 +126,12 @@ class Replay:
         for recorded in sorted((known for known in self.values if known in value), key=len, reverse=True):
             value = value.replace(recorded, self.values[recorded])
         return value
+
+    def in_answered_order(self, recorded: dict[str, Any], answer: httpx.Response) -> dict[str, Any]:
+        """Return a recorded list with its items, each of which the answer must have, in the order of the answer."""
+        items = answer.json()["items"]
+        ordered = sorted(recorded["body"]["items"], key=lambda item: items.index(self.following(item)))
+        return {**recorded, "body": {**recorded["body"], "items": ordered}}
 
     def learn(self, recorded: Any, answered: Any) -> None:
         """Remember which value stands for which recorded one."""
@@ -247,27 +260,51 @@ def differences(recorded: Any, answered: Any, path: str = "body") -> list[str]:
 
 def compare(recorded: dict[str, Any], answer: httpx.Response) -> list[str]:
     """Return where an answer differs from the recorded response."""
-    if recorded["status"] >= 500:
-        return [] if 400 <= answer.status_code < 500 else [f"status {answer.status_code}, a 4xx is meant"]
     if recorded["status"] != answer.status_code:
         return [f"status {answer.status_code}, recorded {recorded['status']}: {answer.text[:200]}"]
+    return header_differences(recorded["headers"], answer.headers) + body_differences(recorded["body"], answer)
+
+
+def header_differences(recorded: dict[str, str], answered: httpx.Headers) -> list[str]:
+    """Return which headers differ; those of CORS are recorded for preflights alone."""
+    expected = {name: recorded.get(name) for name in HEADERS}
+    expected |= {name: value for name, value in recorded.items() if name.startswith("access-control")}
     odd = [
-        f"{name} is {answer.headers.get(name)!r}, recorded {recorded['headers'].get(name)!r}"
-        for name in HEADERS
-        if recorded["headers"].get(name) not in (None, answer.headers.get(name))
+        f"{name} is {answered.get(name)!r}, recorded {value!r}"
+        for name, value in expected.items()
+        if value != answered.get(name)
     ]
-    if recorded["headers"].get("location"):
-        odd += location_differences(recorded["headers"]["location"], answer.headers.get("location", ""))
-    if isinstance(recorded["body"], dict):
-        odd += differences(recorded["body"], answer.json())
-        if "x-stack-known-error" in recorded["headers"] and recorded["body"]["code"] != answer.json().get("code"):
-            odd.append(f"code {answer.json().get('code')}, recorded {recorded['body']['code']}")
+    cookies = [cookie_form(headers.get("set-cookie", "")) for headers in (recorded, answered)]
+    if cookies[0] != cookies[1]:
+        odd.append(f"set-cookie is {cookies[1]}, recorded {cookies[0]}")
+    if ("location" in recorded) != ("location" in answered):
+        odd.append(f"location {answered.get('location')}, recorded {recorded.get('location')}")
+    elif "location" in recorded:
+        odd += location_differences(recorded["location"], answered["location"])
     return odd
+
+
+def cookie_form(cookie: str) -> str:
+    """Return a cookie as it is spelled, without its random name and without a time that is not the epoch."""
+    return re.sub(r"(?<=Expires=)(?!Thu, 01 Jan 1970)[^;]+", "<time>", re.sub(r"inner-[\w-]+", "inner-<state>", cookie))
+
+
+def body_differences(recorded: Any, answer: httpx.Response) -> list[str]:
+    """Return where a body differs: in JSON as `differences` says, in a text in being there at all."""
+    if not isinstance(recorded, dict):
+        return [] if bool(recorded) == bool(answer.text) else [f"body is {answer.text[:200]!r}, recorded {recorded!r}"]
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        return [f"body is {answer.text[:200]!r}, recorded {recorded!r}"]
+    codes = [body.get("code") for body in (recorded, answer.json())] if "error" in recorded else [None, None]
+    odd = [] if codes[0] == codes[1] else [f"code {codes[1]}, recorded {codes[0]}"]
+    return odd + differences(recorded, answer.json())
 
 
 def location_differences(recorded: str, answered: str) -> list[str]:
     """Return where two redirects differ: the address they go back to, and the names in the query."""
     one, other = urlsplit(recorded), urlsplit(answered)
+    if not one.netloc:
+        return [] if recorded == answered else [f"location {answered}, recorded {recorded}"]
     if "callback" not in one.path and "error" not in one.path:  # to a provider: the emulator has its own
         names = {"client_id", "response_type", "redirect_uri", "state"}
         return [] if names <= set(parse_qs(other.query)) else ["the provider's address lacks a field"]

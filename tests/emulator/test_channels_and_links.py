@@ -120,7 +120,8 @@ async def test_a_server_links_accounts_and_a_client_sees_its_own_without_ids(api
     assert (await api.get(path, token=signed_up["access_token"])).json() == seen
     off = (await api.patch(path, {"allow_sign_in": False}, token=signed_up["access_token"])).json()
     assert off["allow_sign_in"] is False
-    refused(await api.patch(path, {"allow_sign_in": True}, token=signed_up["access_token"]), 400, USED)
+    on = (await api.patch(path, {"allow_sign_in": True}, token=signed_up["access_token"])).json()
+    assert on["allow_sign_in"] is True
     refused(await api.patch(path, {"account_id": "2"}, token=signed_up["access_token"]), 400, "SCHEMA_ERROR")
     assert (await api.delete(path, token=signed_up["access_token"])).json() == {"success": True}
     assert (await api.get(path, token=signed_up["access_token"])).status_code == 404
@@ -138,6 +139,40 @@ async def test_links_that_clash_are_refused(api: Api) -> None:
     refused(await api.post(create, link(NOBODY), access="server"), 404, "USER_NOT_FOUND")
     refused(await api.post(create, link(mine, email="nope"), access="server"), 400, "SCHEMA_ERROR")
     refused(await api.post(create, link(mine)), 401, "INSUFFICIENT_ACCESS_TYPE")
+
+
+async def test_sign_in_is_turned_on_for_one_account_of_a_provider_only(api: Api) -> None:
+    mine, other = (await api.sign_up())["user_id"], (await api.sign_up("other@example.com"))["user_id"]
+    first = (await api.post("/oauth-providers", link(mine), access="server")).json()
+    second = (
+        await api.post("/oauth-providers", link(mine, account_id="2", allow_sign_in=False), access="server")
+    ).json()
+    path, body = f"/oauth-providers/{mine}/{second['id']}", {"allow_sign_in": True}
+    answer = await api.patch(path, body, access="server")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    await api.delete(f"/oauth-providers/{mine}/{first['id']}", access="server")
+    await api.post("/oauth-providers", link(other, provider_config_id="google", account_id="3"), access="server")
+    refused(await api.patch(path, body, access="server"), 400, USED)  # without an id, any account counts as the same
+    assert (await api.patch(path, {**body, "account_id": "2"}, access="server")).json()["allow_sign_in"] is True
+
+
+async def test_a_users_accounts_come_in_the_order_of_their_last_change(api: Api) -> None:
+    user = await api.sign_up()
+    made = link(user["user_id"])
+    links = [
+        (
+            await api.post(
+                "/oauth-providers", {**made, "provider_config_id": name, "account_id": name}, access="server"
+            )
+        ).json()
+        for name in ("github", "google")
+    ]
+    await api.patch(
+        f"/oauth-providers/me/{links[0]['id']}", {"allow_connected_accounts": False}, token=user["access_token"]
+    )
+    assert [one["id"] for one in (await api.me(user["access_token"])).json()["oauth_providers"]] == ["google", "github"]
+    listed = (await api.get("/oauth-providers?user_id=me", token=user["access_token"])).json()["items"]
+    assert [one["id"] for one in listed] == [one["id"] for one in links]
 
 
 async def test_a_client_handles_its_own_users_links_only(api: Api) -> None:

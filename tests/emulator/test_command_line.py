@@ -166,8 +166,34 @@ def test_a_bad_data_file_gives_one_line(tmp_path: Path) -> None:
 
 def test_help_explains_every_option() -> None:
     run = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
-    for option in ("--project-id", "--port", "--host", "--public-url", "--data", "--seed", "--rotate-keys"):
+    for option in (
+        "--project-id",
+        "--port",
+        "--host",
+        "--public-url",
+        "--data",
+        "--seed",
+        "--rotate-keys",
+        "--profile",
+    ):
         assert option in run.stdout
+
+
+def test_the_profile_comes_from_the_option_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, variable, status in (
+        ((), "", 200),
+        ((), "april-2026", 405),
+        (("--profile", "newest"), "april-2026", 200),
+    ):
+        monkeypatch.setenv("EMULATOR_PROFILE", variable)
+        with running(*words) as emulator:
+            assert emulator.request("HEAD", "/projects/current").status_code == status
+
+
+def test_an_unknown_profile_gives_one_line_that_names_the_known_ones() -> None:
+    run = subprocess.run([*COMMAND, "--profile", "may-1999"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert all(name in run.stderr for name in ("newest", "april-2026", "may-1999"))
 
 
 def test_a_seed_brings_users_and_settings(tmp_path: Path) -> None:

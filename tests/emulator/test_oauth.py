@@ -108,7 +108,11 @@ async def test_in_redirect_mode_a_cookie_binds_the_browser(api: Api) -> None:
     assert (without.status_code, without.headers["content-type"]) == (400, "text/plain; charset=utf-8")
     with_it = await api.http.get(back, headers={"cookie": "; ".join(f"{name}={value}" for name, value in jar.items())})
     assert with_it.status_code == 303
-    assert "Max-Age=0" in with_it.headers["set-cookie"]
+    deleted = f"{cookie.partition('=')[0]}=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert with_it.headers["set-cookie"] == without.headers["set-cookie"] == deleted
+    replayed = await api.http.get(back, headers={"cookie": cookie.partition(";")[0]})
+    assert (replayed.status_code, replayed.headers["set-cookie"]) == (400, deleted)
+    assert (await api.http.get(back)).headers["set-cookie"] == deleted
 
 
 @pytest.mark.parametrize(

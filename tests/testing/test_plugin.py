@@ -128,6 +128,14 @@ def test_an_app_that_cannot_be_found_is_explained(project: pytest.Pytester, name
     assert not {"passed"} & set(result.parseoutcomes())
 
 
+@pytest.mark.parametrize(("options", "name"), [((), "newest"), (("-o", "stack_profile=april-2026"), "april-2026")])
+def test_the_settings_choose_the_auth_server_that_is_played(
+    project: pytest.Pytester, options: tuple[str, ...], name: str
+):
+    project.makepyfile(test_it=f"def test_it(stack_emulator): assert stack_emulator.server.profile.name == {name!r}")
+    project.runpytest_inprocess(*options).assert_outcomes(passed=1)
+
+
 def test_an_emulator_needs_its_extra_and_says_so(monkeypatch: pytest.MonkeyPatch):
     for name in [name for name in sys.modules if name.startswith("fastapi_stackauth.emulator")]:
         monkeypatch.delitem(sys.modules, name)

@@ -18,6 +18,7 @@ from . import password_reset as password_reset
 from . import permission_definitions as permission_definitions
 from . import permissions as permissions
 from . import projects as projects
+from . import root as root
 from . import sessions as sessions
 from . import team_invitations as team_invitations
 from . import team_memberships as team_memberships

@@ -1,5 +1,6 @@
 """OAuth, the start: an app sends somebody to a provider (contract/tokens.md section 10)."""
 
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,9 +101,16 @@ async def authorize(call: Call) -> Response:
     if as_json:
         return json_answer({"location": location})
     answer = RedirectResponse(location, 307)
-    secure = server.public_url.startswith("https:")
-    answer.set_cookie(COOKIE + state, "true", max_age=FLOW_MILLIS // 1000, secure=secure, httponly=True, samesite=None)
+    answer.headers.append("set-cookie", browser_cookie(server, state))
     return answer
+
+
+def browser_cookie(server: Server, state: str) -> str:
+    """Return the cookie that binds a flow to a browser; over plain HTTP it is not Secure, or it would not come back."""
+    seconds = FLOW_MILLIS // 1000
+    expires = formatdate(server.clock.now() + seconds, usegmt=True)
+    secure = " Secure;" if server.public_url.startswith("https:") else ""
+    return f"{COOKIE}{state}=true; Path=/; Expires={expires}; Max-Age={seconds};{secure} HttpOnly"
 
 
 def provider_url(server: Server, provider: str, state: str, extra_scope: str) -> str:

@@ -20,6 +20,7 @@ FIELDS = {"state": OPTIONAL, "code": OPTIONAL, "error": OPTIONAL}
 PARAMS = {"provider_id": Text()}
 PATH = "/auth/oauth/callback/{provider_id}"
 SCOPE = "legacy"
+EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 ADDRESS_CHARACTERS = ":/%#?=@[]!$&'()*+,;"
 
 
@@ -41,13 +42,22 @@ def answered(call: Call, fields: dict[str, Any]) -> Response:
     row = call.server.store.oauth.flow(state)
     if row is None or "provider" not in row["data"]:
         raise PlainError(400, "The OAuth state is unknown: start the sign-in again.")
-    flow = row["data"]
-    if flow["needs_cookie"] and call.request.cookies.get(COOKIE + state) != "true":
-        raise PlainError(400, "The cookie of this sign-in is missing: start it again in this browser.")
-    answer = ended(call, row, fields)
-    if flow["needs_cookie"]:
-        answer.delete_cookie(COOKIE + state, samesite=None)
+    try:
+        check_browser(call, row)
+        answer = ended(call, row, fields)
+    except PlainError as error:
+        answer = refused(error)
+    if row["data"]["needs_cookie"]:
+        answer.headers.append("set-cookie", f"{COOKIE}{state}=; Path=/; Expires={EPOCH}")
     return answer
+
+
+def check_browser(call: Call, row: Row) -> None:
+    """Reject a callback in a browser that did not start the flow, or a second one of the same flow."""
+    if row["data"]["needs_cookie"] and call.request.cookies.get(COOKIE + row["state"]) != "true":
+        raise PlainError(400, "The cookie of this sign-in is missing: start it again in this browser.")
+    if row["data"].get("has_ended"):
+        raise PlainError(400, "The OAuth state was used already: start the sign-in again.")
 
 
 def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
@@ -56,7 +66,7 @@ def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
     project = store.projects.get(row["project_id"])
     user = flow["user_id"] and store.users.get(row["project_id"], flow["user_id"])
     call = replace(call, asker=Asker(project=project, user=user or None))
-    store.oauth.end_flow(row["state"])
+    store.oauth.mark_ended(row)
     try:
         check_time(call, row)
         identity = provider_identity(call, flow, fields)

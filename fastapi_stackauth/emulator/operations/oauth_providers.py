@@ -57,14 +57,22 @@ async def list_links(call: Call) -> dict[str, Any]:
     return {"items": [shown(call, row) for row in rows], "is_paginated": False}
 
 
-def check_free(call: Call, user_id: str, body: dict[str, Any]) -> None:
-    """Refuse a second link of the same kind."""
-    oauth, provider = call.server.store.oauth, body["provider_config_id"]
-    own = [row for row in oauth.accounts(user_id) if row["provider"] == provider]
-    if body["allow_sign_in"] and any(row["allow_sign_in"] for row in own):
+def check_free(call: Call, user_id: str, provider: str, link_id: str | None = None) -> None:
+    """Reject a body that makes one of two links what only one may be.
+
+    The real server looks for the account among all providers; without `account_id` in the body it takes any account
+    that signs in for the same.
+    """
+    body, oauth = call.body, call.server.store.oauth
+    signs_in, account_id = body.get("allow_sign_in"), body.get("account_id")
+    others = [row for row in oauth.of_project(call.project.id) if row["id"] != link_id]
+    own = [row for row in others if row["user_id"] == user_id and row["provider"] == provider]
+    if signs_in and any(row["allow_sign_in"] for row in own):
         raise PlainError(400, "The user signs in with another account of this provider already.")
-    if any(row["account_id"] == body["account_id"] for row in own):
+    if any(row["account_id"] == account_id for row in own):
         raise PlainError(400, "The user has this account of the provider already.")
+    if signs_in and any(row["allow_sign_in"] and account_id in (None, row["account_id"]) for row in others):
+        raise KnownError(USED_FOR_SIGN_IN)
 
 
 @operation("POST", "/oauth-providers", access=SERVER, body=CREATE, status=201)
@@ -82,7 +90,7 @@ async def create(call: Call) -> dict[str, Any]:
     }
     try:
         with store.transaction():
-            check_free(call, user["id"], body)
+            check_free(call, user["id"], fields["provider"])
             return shown(call, store.oauth.link(user, fields))
     except sqlite3.IntegrityError:
         raise KnownError(USED_FOR_SIGN_IN) from None
@@ -96,10 +104,9 @@ async def read(call: Call) -> dict[str, Any]:
 
 @operation("PATCH", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS, body=UPDATE)
 async def update(call: Call) -> dict[str, Any]:
-    """Change a link. Sign-in that was switched off cannot be switched on again, as on the real server."""
+    """Change a link."""
     row, body = found(call), call.body
-    if body.get("allow_sign_in") and not row["allow_sign_in"]:
-        raise KnownError(USED_FOR_SIGN_IN)
+    check_free(call, row["user_id"], row["provider"], row["id"])
     changes: Row = {name: int(body[name]) for name in FLAGS if name in body}
     changes |= {name: body[name] for name in ("email", "account_id") if name in body}
     try:

@@ -91,7 +91,8 @@ create table passkeys (
 create table oauth_accounts (
   id text primary key, project_id text not null, user_id text not null references users on delete cascade,
   provider text not null, account_id text not null, email text, allow_sign_in integer not null,
-  allow_connected_accounts integer not null, created_at integer not null, unique (user_id, provider, account_id)
+  allow_connected_accounts integer not null, created_at integer not null, written integer not null,
+  unique (user_id, provider, account_id)
 ) strict;
 create unique index one_sign_in_per_account on oauth_accounts (project_id, provider, account_id) where allow_sign_in;
 create unique index one_sign_in_account_per_provider on oauth_accounts (user_id, provider) where allow_sign_in;
@@ -108,7 +109,7 @@ create table authorization_codes (
   user_id text not null references users on delete cascade, data text not null, expires_at integer not null
 ) strict;
 """
-VERSION = 2
+VERSION = 3
 
 
 class Database:

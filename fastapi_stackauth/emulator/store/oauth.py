@@ -30,6 +30,11 @@ class OAuthShelf:
         row = self._database.one("select * from oauth_flows where state = ?", state)
         return row and {**row, "data": json.loads(row["data"])}
 
+    def mark_ended(self, flow: Row) -> None:
+        """Remember that a flow has ended: its state is known, but never works again."""
+        data = json.dumps({**flow["data"], "has_ended": True})
+        self._database.run("update oauth_flows set data = ? where state = ?", data, flow["state"])
+
     def end_flow(self, state: str) -> bool:
         """Forget a flow; False when it had ended before."""
         return self._database.run("delete from oauth_flows where state = ?", state) == 1
@@ -58,13 +63,22 @@ class OAuthShelf:
     def link(self, user: Row, fields: Row) -> Row:
         """Link a provider's account to a user; `fields` are columns."""
         ids = {"id": self._chance.uuid(), "project_id": user["project_id"], "user_id": user["id"]}
-        row: Row = {**ids, "created_at": self._clock.millis(), **fields}
+        row: Row = {**ids, "created_at": self._clock.millis(), "written": self._next_write(), **fields}
         self._database.insert("oauth_accounts", row)
         return row
 
     def accounts(self, user_id: str) -> list[Row]:
         """Return a user's accounts, oldest first."""
         return self._database.all("select * from oauth_accounts where user_id = ? order by created_at, rowid", user_id)
+
+    def accounts_as_written(self, user_id: str) -> list[Row]:
+        """Return a user's accounts, the one that was changed last at the end."""
+        return self._database.all("select * from oauth_accounts where user_id = ? order by written", user_id)
+
+    def _next_write(self) -> int:
+        row = self._database.one("select coalesce(max(written), 0) + 1 as next from oauth_accounts")
+        assert row is not None  # noqa: S101 - an aggregate always has a row
+        return int(row["next"])
 
     def of_project(self, project_id: str) -> list[Row]:
         """Return every linked account of a project, oldest first."""
@@ -81,6 +95,7 @@ class OAuthShelf:
 
     def update(self, account: Row, changes: Row) -> Row:
         """Change a link."""
+        changes = {**changes, "written": self._next_write()}
         self._database.update("oauth_accounts", account["id"], changes)
         return {**account, **changes}
 

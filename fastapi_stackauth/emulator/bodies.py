@@ -1,0 +1,56 @@
+"""The bytes of a request's body: bounded, and decompressed if the profile's server does that.
+
+Law: no more than the profile's limit is ever held, whatever the body claims to be or unpacks to.
+"""
+
+import zlib
+
+from starlette.requests import Request
+
+from .errors import KnownError, PlainError
+from .server_profile import ServerProfile
+
+WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+async def read_bytes(request: Request, profile: ServerProfile) -> bytes:
+    """Return a request's body.
+
+    Raises:
+        KnownError: BODY_PARSING_ERROR, if the content encoding is unknown or the body is not encoded so.
+        PlainError: 413, if the body is longer than the profile's server allows, before or after decompression.
+    """
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        check_length(len(raw), profile.body_limit)
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if not profile.reads_compressed_bodies or encoding in ("", "identity"):
+        return bytes(raw)
+    if encoding not in WINDOWS:
+        raise KnownError("BODY_PARSING_ERROR", "The body has a content encoding that this server does not read.")
+    return decompress(bytes(raw), WINDOWS[encoding], profile.body_limit)
+
+
+def decompress(raw: bytes, window: int, limit: int) -> bytes:
+    """Return a decompressed body of one gzip member or zlib stream.
+
+    Raises:
+        KnownError: BODY_PARSING_ERROR, if the body is damaged, incomplete, or something follows it.
+        PlainError: 413, if it unpacks to more than the limit.
+    """
+    reader = zlib.decompressobj(window)
+    try:
+        body = reader.decompress(raw, limit + 1)
+    except zlib.error:
+        raise KnownError("BODY_PARSING_ERROR", "The body is not compressed as its content encoding says.") from None
+    check_length(len(body), limit)
+    if not reader.eof or reader.unused_data:
+        raise KnownError("BODY_PARSING_ERROR", "The compressed body is incomplete, or something follows it.")
+    return body
+
+
+def check_length(length: int, limit: int) -> None:
+    """Reject a body that is longer than the limit."""
+    if length > limit:
+        raise PlainError(413, "Request body too large")

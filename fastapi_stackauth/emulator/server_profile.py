@@ -1,0 +1,91 @@
+"""Which version of the real auth server the emulator plays: every fact that differs between versions, by name.
+
+Law: an operation asks the profile for a fact and never compares names or versions; all differences are in this file.
+"""
+
+from dataclasses import dataclass, replace
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerProfile:
+    """The facts in which versions of the real auth server differ.
+
+    Attributes:
+        name: what selects this profile on the command line and in `Emulator(profile=...)`.
+        uses_hexclave_headers: requests may carry `x-hexclave-*` headers, and responses carry both families.
+        allows_head: a path that has GET answers HEAD; without it every HEAD is 405.
+        reads_compressed_bodies: `Content-Encoding: gzip` and `deflate` are read; without it the header is ignored.
+        body_limit: bytes that a decoded body may have.
+        user_page_limit: how many users one page may have; None if there is no limit.
+        cursor_is_exclusive: a page of users begins after its cursor, which is the last user of the page before.
+        user_orders: what a list of users may be ordered by.
+        excludes_email_domains: a list of users takes `excluded_email_domains`.
+        names_rejected_redirect: REDIRECT_URL_NOT_WHITELISTED repeats the URL as `details.redirect_url`.
+        shows_development_fields: `projects/current` has the six fields that the newest JavaScript SDK reads.
+        trusts_hosted_pages: every project trusts the origins of the vendor's hosted pages for it.
+    """
+
+    name: str
+    uses_hexclave_headers: bool
+    allows_head: bool
+    reads_compressed_bodies: bool
+    body_limit: int
+    user_page_limit: int | None
+    cursor_is_exclusive: bool
+    user_orders: tuple[str, ...]
+    excludes_email_domains: bool
+    names_rejected_redirect: bool
+    shows_development_fields: bool
+    trusts_hosted_pages: bool
+
+
+APRIL_2026 = ServerProfile(
+    name="april-2026",
+    uses_hexclave_headers=False,
+    allows_head=False,
+    reads_compressed_bodies=False,
+    body_limit=64 * MEBIBYTE,  # the emulator's own bound: that server sets none
+    user_page_limit=None,
+    cursor_is_exclusive=False,
+    user_orders=("signed_up_at",),
+    excludes_email_domains=False,
+    names_rejected_redirect=False,
+    shows_development_fields=False,
+    trusts_hosted_pages=False,
+)
+"""Version 2.8.86, of which recorded exchanges exist."""
+
+NEWEST = replace(
+    APRIL_2026,
+    name="newest",
+    uses_hexclave_headers=True,
+    allows_head=True,
+    reads_compressed_bodies=True,
+    body_limit=8 * MEBIBYTE,
+    user_page_limit=1000,
+    cursor_is_exclusive=True,
+    user_orders=("signed_up_at", "last_active_at"),
+    excludes_email_domains=True,
+    names_rejected_redirect=True,
+    shows_development_fields=True,
+    trusts_hosted_pages=True,
+)
+"""What is merged or published in the newest sources; what is only proposed there is left out."""
+
+PROFILES = {profile.name: profile for profile in (NEWEST, APRIL_2026)}
+
+
+def find_profile(profile: ServerProfile | str) -> ServerProfile:
+    """Return the profile of a name; a profile is returned as it is.
+
+    Raises:
+        ValueError: no profile has this name.
+    """
+    if isinstance(profile, ServerProfile):
+        return profile
+    if profile not in PROFILES:
+        names = " or ".join(f'"{name}"' for name in PROFILES)
+        raise ValueError(f'profile must be {names}; got "{profile[:80]}". Choose the auth server to play by its name.')
+    return PROFILES[profile]
