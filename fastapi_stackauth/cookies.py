@@ -41,7 +41,11 @@ class CookiePolicy:
         if settings.insecure_cookies:
             return cls(f"{settings.cookie_name}-", secure=False, domain=None)
         if not settings.cookies_possible:
-            raise ConfigurationError(f"app_url is {origin}, and browsers keep no Secure cookies over plain http.")
+            raise ConfigurationError(
+                f"app_url is {origin}, and browsers keep no Secure cookies over plain http. Cookie sessions need https "
+                "or localhost. Set STACK_APP_URL to the https origin of this app, or mount "
+                'router(delivery="body").'
+            )
         prefix = "__Secure-" if settings.cookie_domain else "__Host-"
         return cls(f"{prefix}{settings.cookie_name}-", secure=True, domain=settings.cookie_domain)
 

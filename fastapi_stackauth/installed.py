@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
@@ -27,6 +28,18 @@ SCOPE_KEY = "fastapi_stackauth.stack"
 RESOLUTIONS_KEY = "stack_auth_resolutions"
 REFUSED_KEY = "stack_auth_refused"
 _ALL_KEY = "stack_auths"
+_NOT_INSTALLED = (
+    "No StackAuth is installed on the app that serves this route: call stack.install(app). "
+    "A mounted FastAPI app is an app of its own and needs its own install."
+)
+
+
+class StackNotInstalled(ConfigurationError):
+    """No `StackAuth` is installed on the app that serves a route.
+
+    `install` registers None as its handler, so a parent app passes it on as it is. A parent with a handler would raise
+    Starlette's "response already started" instead, because the mounted app has answered 500 by then.
+    """
 
 
 class InstalledStack(Protocol):
@@ -107,15 +120,38 @@ def stack_of(connection: HTTPConnection) -> InstalledStack:
     """The `StackAuth` whose route this is; elsewhere the default one of the app that serves this connection.
 
     Raises:
-        ConfigurationError: where none is installed; a mounted app needs an install of its own.
+        StackNotInstalled: where none is installed; a mounted app needs an install of its own.
     """
     stack = connection.scope.get(SCOPE_KEY) or vars(connection.scope["app"]).get(STATE_KEY)
     if stack is None:
-        raise ConfigurationError(
-            "No StackAuth is installed on the app that serves this route: call stack.install(app). "
-            "A mounted FastAPI app is an app of its own and needs its own install."
-        )
+        raise StackNotInstalled(_NOT_INSTALLED)
     return stack  # type: ignore[no-any-return]  # a scope is untyped; our own routes put a stack there
+
+
+def check_app(app: object) -> None:
+    """Reject what is no FastAPI app, such as a router or an app that middleware is wrapped around.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(app, FastAPI):
+        return
+    advice = {
+        "APIRouter": "Install on the app, then app.include_router(...) serves the routes of this router",
+        "Starlette": "Create the app with FastAPI(); a Starlette app has no dependencies and no OpenAPI document",
+    }.get(type(app).__name__, "Call it on the app itself, before any ASGI middleware is wrapped around it")
+    raise ConfigurationError(f"install() takes a FastAPI app; got {type(app).__name__}. {advice}.")
+
+
+def installed_stack(connection: HTTPConnection, stack: InstalledStack) -> InstalledStack:
+    """Return the stack that a route names, if the app that serves the route can answer its errors.
+
+    Raises:
+        StackNotInstalled: it is not installed on that app.
+    """
+    if all(stack is not other for other in stacks_of_app(connection.scope["app"])):
+        raise StackNotInstalled(_NOT_INSTALLED)
+    return stack
 
 
 def default_stack(app: Starlette) -> InstalledStack | None:

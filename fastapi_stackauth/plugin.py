@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
+from weakref import WeakSet
 
 import httpx
 from fastapi import APIRouter, FastAPI
@@ -26,7 +27,14 @@ from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.events import VARIABLES_AT_ODDS, Events
 from fastapi_stackauth.handlers import stack_auth_error_handler
 from fastapi_stackauth.health import Health, check_health, readiness_router
-from fastapi_stackauth.installed import STATE_KEY, default_stack, remember
+from fastapi_stackauth.installed import (
+    STATE_KEY,
+    StackNotInstalled,
+    check_app,
+    default_stack,
+    remember,
+    stacks_of_app,
+)
 from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.options import Options
@@ -77,6 +85,8 @@ class StackAuth:
         **options: Unpack[Options],
     ) -> None:
         self._own_sources = None if sources is None else tuple(sources)
+        self._apps: WeakSet[FastAPI] = WeakSet()
+        self._has_router = False
         self.events = Events()
         self._given = frozenset(options)
         settings = Settings.load(options)
@@ -126,16 +136,22 @@ class StackAuth:
             default: whether `current_user` and its like, which name no stack, mean this one.
 
         Raises:
-            ConfigurationError: where another stack is the app's default already, or the app serves already.
+            ConfigurationError: where another stack is the app's default already or has the same `cookie_name`, the app
+                serves already, or it is no FastAPI app.
         """
+        check_app(app)
         if app.middleware_stack is not None:
             raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
+        self._check_cookie_name(stacks_of_app(app))
         if default:
             self._become_default(app)
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
             app.add_exception_handler(StackAuthError, handler)
+        pass_on: Any = None  # Starlette takes a class without a handler as one that it must not handle
+        app.add_exception_handler(StackNotInstalled, pass_on)
         remember(app, self)
+        self._apps.add(app)
         install_openapi(app, self._enriched)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
@@ -162,10 +178,14 @@ class StackAuth:
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
 
         Raises:
-            ConfigurationError: for a delivery, method or page that does not exist.
+            ConfigurationError: for a delivery, method or page that does not exist, an `app_url` under which browsers
+                keep no cookies, or a `cookie_name` that another stack of the app has.
         """
         from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - who only verifies tokens need not load them
 
+        self._has_router = True
+        for app in self._apps:
+            self._check_cookie_name(stacks_of_app(app))
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def webhooks(self, path: str) -> "WebhookRouter":
@@ -265,6 +285,24 @@ class StackAuth:
                 "and use their own stack.current_user."
             )
         setattr(app, STATE_KEY, self)
+
+    def _check_cookie_name(self, others: Iterable["StackAuth"]) -> None:
+        """Reject a second stack whose cookies or operation ids would be those of another one of the same app.
+
+        Raises:
+            ConfigurationError: both can set cookies, or both have a router, under the same name.
+        """
+        name = self.settings.cookie_name
+        for other in others:
+            if other is self or other.settings.cookie_name != name:
+                continue
+            cookies = self.settings.cookies_possible and other.settings.cookies_possible
+            if cookies or (self._has_router and other._has_router):  # noqa: SLF001 - of this very class
+                shared = "cookies" if cookies else "routes' operation ids"
+                raise ConfigurationError(
+                    f'Two StackAuth of this app have the cookie_name "{name}", so their {shared} would mix. Each needs '
+                    'a name of its own: pass StackAuth(cookie_name="...") for one of them.'
+                )
 
     async def _session_times(self, access_token: str) -> Mapping[str, datetime]:
         sessions = await self.client.as_user(access_token).sessions.list()

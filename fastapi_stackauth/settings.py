@@ -7,6 +7,7 @@ so that an app imports, and draws its OpenAPI schema, with an empty environment.
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import ip_network
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Unpack
 from urllib.parse import quote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -143,7 +152,11 @@ def origin_of(url: str) -> str:
         raise ValueError("must be an http or https address")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default_port = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + ("" if parts.port in (None, default_port) else f":{parts.port}")
+    try:
+        port = parts.port
+    except ValueError:  # its text quotes what stands there, which may be half a password
+        raise ValueError("has no valid port") from None
+    return f"{parts.scheme}://{host}" + ("" if port in (None, default_port) else f":{port}")
 
 
 def _signing_key(secret: str) -> bytes:
@@ -164,6 +177,66 @@ def _signing_key(secret: str) -> bytes:
 
 
 Addresses = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+
+_KEY_SORTS = {"pck_": "publishable client key", "ssk_": "secret server key", "sak_": "super secret admin key"}
+_KEY_PREFIXES = {"publishable_client_key": "pck_", "secret_server_key": "ssk_"}
+_BARE_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def _check_key_sort(field: str, value: str) -> None:
+    """Reject a key of another sort; the message never shows it.
+
+    Raises:
+        ValueError: the value begins as another sort of key does.
+    """
+    own = _KEY_PREFIXES.get(field)
+    for prefix, sort in _KEY_SORTS.items():
+        if prefix != own and value.startswith(prefix):
+            expected = f"the {own}... key" if own else "the id that the auth server's dashboard shows"
+            raise ValueError(f"holds a {sort} ({prefix}...). Put {expected} into {documented_name(field)}")
+
+
+def _check_scheme(value: str, advice: str) -> None:
+    """Reject an address without a scheme. Only what has the form of a host is shown.
+
+    Raises:
+        ValueError: the scheme is missing.
+    """
+    if _BARE_HOST.fullmatch(value):
+        scheme = "http" if value.startswith(("localhost", "127.")) else "https"
+        raise ValueError(f'must include a scheme, such as "{scheme}://{value}"; got "{value}". {advice}')
+
+
+def _check_app_url(value: str) -> None:
+    """Reject what is no public origin.
+
+    Raises:
+        ValueError: the scheme is missing or is not http or https, or there is a path.
+    """
+    advice = f"Set {documented_name('app_url')} to the public origin of this app"
+    _check_scheme(value, advice)
+    try:
+        origin = origin_of(value)
+    except ValueError:
+        raise ValueError(f'must be an http or https origin, such as "https://app.example.com". {advice}') from None
+    parts = urlsplit(value)
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f'must be an origin alone, "{origin}", without path, query or user name. {advice}')
+
+
+def _check_destination(address: str) -> None:
+    """Reject what is neither a path of this app nor a whole address.
+
+    Raises:
+        ValueError: a redirect to it would lead nowhere.
+    """
+    if address.startswith("/") and not address.startswith("//"):
+        return
+    try:
+        origin_of(address)
+    except ValueError:
+        raise ValueError('must be a path such as "/notes", or a whole http or https address') from None
 
 
 class _Environment(PydanticBaseSettingsSource):
@@ -354,6 +427,7 @@ class Settings(BaseSettings):
     def _base_url(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
+        _check_scheme(value, f"Set {documented_name('base_url')} to the address of the auth server")
         origin_of(value)
         if "@" in urlsplit(value).netloc:
             raise ValueError("must not hold a user name or password: addresses are logged and shown")
@@ -362,9 +436,41 @@ class Settings(BaseSettings):
     @field_validator("app_url", mode="after")
     @classmethod
     def _app_url(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).path.strip("/"):
-            raise ValueError("must be an origin, without a path")
+        if value is not None:
+            _check_app_url(value)
         return value and origin_of(value)
+
+    @field_validator("project_id", mode="after")
+    @classmethod
+    def _project_id(cls, value: str | None) -> str | None:
+        _check_key_sort("project_id", value or "")
+        return value
+
+    @field_validator("publishable_client_key", "secret_server_key", mode="after")
+    @classmethod
+    def _keys(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        _check_key_sort(info.field_name or "", value.get_secret_value() if value else "")
+        return value
+
+    @field_validator("after_sign_in", "sign_in_url", mode="after")
+    @classmethod
+    def _destinations(cls, value: str | None) -> str | None:
+        if value:
+            _check_destination(value)
+        return value
+
+    @field_validator("redirect_urls", mode="after")
+    @classmethod
+    def _redirect_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            if address.startswith(("http://", "https://")):
+                origin_of(address)
+            elif not _SCHEME.match(address) or _BARE_HOST.fullmatch(address):
+                raise ValueError(
+                    'must be origins such as "https://app.example.com", or prefixes of app schemes such as '
+                    '"myapp://auth/". Write the scheme before each address'
+                )
+        return value
 
     @field_validator("issuers", "trusted_origins", mode="after")
     @classmethod
@@ -416,7 +522,7 @@ class Settings(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
+                _fault_text(".".join(map(str, fault["loc"])), fault["msg"])
                 for fault in error.errors(include_input=False, include_url=False, include_context=False)
             )
             raise ConfigurationError(f"Wrong settings. {faults}.") from None
@@ -501,6 +607,12 @@ class Settings(BaseSettings):
         """Every audience a token may name, and the kind of token it stands for (contract/tokens.md §1)."""
         project = self.require_project_id()
         return {project + suffix: kind for kind, suffix in AUDIENCE_SUFFIXES.items()}
+
+
+def _fault_text(setting: str, message: str) -> str:
+    """Join a setting and what is wrong with it: our own sentences go on from the name, pydantic's follow a colon."""
+    own = message.removeprefix("Value error, ")
+    return f"{setting} {own}".strip() if own != message else f"{setting}: {message}"
 
 
 def _twin_of(origin: str) -> str | None:

@@ -10,14 +10,13 @@ from pydantic import SecretStr
 
 from fastapi_stackauth.cli.facts import Variables
 from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
-from fastapi_stackauth.cli.texts import masked, plain
+from fastapi_stackauth.cli.texts import plain
 from fastapi_stackauth.client.caller import is_sendable
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.settings import Settings, documented_name, environment_names
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_PREFIXES = {"publishable_client_key": "pck_", "secret_server_key": "ssk_"}
 
 
 def environment(variables: Variables) -> Iterator[Finding]:
@@ -49,18 +48,13 @@ def project_id(settings: Settings) -> Iterator[Finding]:
 
 
 def key_forms(settings: Settings) -> Iterator[Finding]:
-    """Keys in the wrong place, and keys that no header can carry."""
-    for field, prefix in _PREFIXES.items():
+    """Keys that no header can carry. Swapped keys never come here: the settings reject them."""
+    for field in ("publishable_client_key", "secret_server_key"):
         key: SecretStr | None = getattr(settings, field)
         secret, name = key.get_secret_value() if key else "", documented_name(field)
-        if not secret:
-            continue
-        if not is_sendable(secret):
+        if secret and not is_sendable(secret):
             message = f"{name} holds a character that no key has, such as a blank or a line break."
             yield error("key_unsendable", message, "Copy the key anew, without quotation marks around it.")
-        elif secret.startswith(("pck_", "ssk_", "sak_")) and not secret.startswith(prefix):
-            message = f"{name} holds {masked(secret)}, which is a key of another sort."
-            yield error("key_misplaced", message, f"Put the {prefix}… key into {name}.")
 
 
 def address(settings: Settings) -> Iterator[Finding]:

@@ -15,9 +15,3 @@ def printable(value: object) -> str:
 def plain(text: str) -> str:
     """A text without its quotation marks, as safe as `printable`."""
     return printable(text)[1:-1] if len(text) <= _LONGEST else printable(text)[1:]
-
-
-def masked(secret: str) -> str:
-    """A key as one may show it: its family, and nothing of what makes it secret."""
-    family, separator, _ = secret.partition("_")
-    return f"{family}_…" if separator and len(family) <= 5 and family.isascii() and family.isalnum() else "…"

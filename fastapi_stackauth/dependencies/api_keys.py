@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.api_keys import looks_like_a_key
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import InstalledStack, asked, stack_of
+from fastapi_stackauth.installed import asked, installed_stack, stack_of
 from fastapi_stackauth.models import Team
 from fastapi_stackauth.schemes import Documented, Secured
 
@@ -72,7 +72,7 @@ class RequireTeamApiKey(Secured):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """The team, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
-        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
         with asked(connection, stack):
             team = await stack.api_keys.team(required_api_key(connection))
             await stack.revocations.follow()  # what other workers say is out of date is heard here too

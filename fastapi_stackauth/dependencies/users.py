@@ -18,7 +18,7 @@ from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import InstalledStack, asked, default_stack, stack_of
+from fastapi_stackauth.installed import InstalledStack, asked, default_stack, installed_stack, stack_of
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
@@ -43,7 +43,7 @@ class _Demand(Secured):
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
         if scopes.scopes:  # asked here: a call would cost on every request
             refuse_scopes(scopes)
-        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
         override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
             return resolve_api_key(connection, stack, key)
@@ -249,7 +249,7 @@ class RequireUserApiKey(_Demand):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """The user, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
-        stack: InstalledStack = self.stack if self.stack is not None else stack_of(connection)
+        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
         with asked(connection, stack):
             user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is refused

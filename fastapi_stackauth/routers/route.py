@@ -25,7 +25,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.handlers import log_answer, of_session
-from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, stack_of
+from fastapi_stackauth.installed import SCOPE_KEY, InstalledStack, installed_stack, stack_of
 from fastapi_stackauth.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.forms import Places, as_json, model_of, places_of
 from fastapi_stackauth.routers.pages import error_page
@@ -68,7 +68,7 @@ class AuthRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_for_stack(request: Request) -> Response:
-            request.scope[SCOPE_KEY] = self.stack
+            request.scope[SCOPE_KEY] = installed_stack(request, self.stack)
             request.scope[_MOUNT_KEY] = self.mount
             places = places_of(request, self.stack.settings) if self.mount.delivery == "cookie" else None
             if places is not None:

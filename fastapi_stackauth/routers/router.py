@@ -1,10 +1,12 @@
 """Puts the chosen routes on one router."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 from fastapi import APIRouter
 
+from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.routers import (
@@ -24,6 +26,7 @@ from fastapi_stackauth.routers.route import Delivery, Mount, Page, route_class_f
 
 Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
 
+_PAGE_ADDRESS = re.compile(r"/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://")
 AddRoutes = Callable[[APIRouter, Delivery], None]
 _METHODS: Mapping[Method, AddRoutes] = {
     "password": password.add_routes,
@@ -52,14 +55,18 @@ def build_router(
     """A router with the sign-in routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery, method or page that does not exist, or scopes that are no text.
+        ConfigurationError: for a delivery, method or page that does not exist, a page that is no address, scopes that
+            are no text, or an `app_url` under which browsers keep no cookies.
     """
-    chosen = list(_METHODS) if methods is None else list(methods)
+    chosen = list(_METHODS) if methods is None else _read_methods(methods)
     _check("delivery", [delivery], get_args(Delivery))
     _check("methods", chosen, get_args(Method))
     _check("pages", pages or (), get_args(Page))
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
         raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
+    _check_pages(pages or {})
+    if delivery == "cookie" and stack.settings.app_url:
+        CookiePolicy.of(stack.settings)
     router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))))
     sign_in_routes = (_METHODS[method] for method in dict.fromkeys(chosen))
     for add_routes in (offer.add_routes, *sign_in_routes, *_ALWAYS):
@@ -67,6 +74,37 @@ def build_router(
     return router
 
 
-def _check(name: str, given: Iterable[str], known: Iterable[str]) -> None:
-    if strange := sorted(set(given) - set(known)):
-        raise ConfigurationError(f"{name}: {', '.join(strange)} is none of {', '.join(known)}.")
+def _read_methods(methods: Iterable[Method]) -> list[Method]:
+    """Return the methods as a list.
+
+    Raises:
+        ConfigurationError: for a text, whose letters would be read as methods.
+    """
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        example = f"[{methods!r}]" if methods in _METHODS else '["password", "otp"]'
+        raise ConfigurationError(
+            f"methods must be a list of sign-in methods ({', '.join(_METHODS)}); got {methods!r}. "
+            f"Pass methods={example}."
+        )
+    return list(methods)
+
+
+def _check_pages(pages: Mapping[Page, str]) -> None:
+    """Reject a page to which no link could lead.
+
+    Raises:
+        ConfigurationError: an address is neither a path nor a whole address.
+    """
+    for page, address in pages.items():
+        if not isinstance(address, str) or not _PAGE_ADDRESS.match(address):
+            raise ConfigurationError(
+                f'pages: "{page}" must be a path such as "/{page.replace("_", "-")}", or a whole address such as '
+                f'"https://app.example.com/{page.replace("_", "-")}". Put a slash or the scheme before it.'
+            )
+
+
+def _check(name: str, given: Iterable[object], known: Iterable[str]) -> None:
+    if strange := [each for each in given if each not in tuple(known)]:
+        raise ConfigurationError(
+            f"{name}: {', '.join(map(repr, strange))} is not one of {', '.join(known)}. Choose among these."
+        )

@@ -79,6 +79,7 @@ class KeyStore:
         self.refresh_at = -math.inf
         self.failing = False
         self.last_error: str | None = None
+        self.last_failure: AuthServerError | ValueError | None = None
         self.stats = KeyStats()
         if settings.jwks is not None:
             self._keys = _seeded(settings.jwks)
@@ -135,7 +136,7 @@ class KeyStore:
         if math.isinf(self._fetched_at) and self._fetched_at > 0:
             return
         if not await self._flight.run("keys", self._renew):
-            raise KeysUnavailable(self._retry_at - self._clock())
+            raise KeysUnavailable(self._retry_at - self._clock()) from self.last_failure
 
     async def aclose(self) -> None:
         """Cancel a fetch under way in the running loop."""
@@ -202,6 +203,7 @@ class KeyStore:
         except (AuthServerError, ValueError) as error:
             self.failing = True
             self.last_error = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
+            self.last_failure = error.with_traceback(None)  # its frames would keep the response alive
             self.stats.failed_fetches += 1
             self._retry_at = self._clock() + self._settings.jwks_cooldown
             duration = self._clock() - begun
@@ -214,7 +216,7 @@ class KeyStore:
     def _take(self, keys: KeySet, max_age: float | None) -> None:
         limit = self._settings.jwks_max_age
         lifetime = min(max(MIN_MAX_AGE, limit if max_age is None else max_age), limit)
-        self._keys, self.failing, self.last_error = keys, False, None
+        self._keys, self.failing, self.last_error, self.last_failure = keys, False, None, None
         self._fetched_at = self._clock()
         self._expires_at = self._fetched_at + lifetime
         self.refresh_at = self._fetched_at + lifetime * _REFRESH_AHEAD

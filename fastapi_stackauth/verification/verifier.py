@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
@@ -151,13 +152,20 @@ class Verifier:
         """Fetch the keys now.
 
         Raises:
-            VerificationUnavailable: where they cannot be had.
+            VerificationUnavailable: they cannot be fetched; its message says where and why, and so does its cause.
             ConfigurationError: no project id is set.
         """
         try:
             await self.keys.warm_up()
         except KeysUnavailable as unavailable:
-            raise VerificationUnavailable(retry_after=unavailable.retry_after) from None
+            cause = unavailable.__cause__
+            unknown = getattr(cause, "status_code", None) == HTTPStatus.NOT_FOUND
+            why = "it answers 404, as for a project that it does not know." if unknown else str(cause)
+            message = (
+                f"The signing keys of project {self._settings.project_id} cannot be fetched from "
+                f"{self._settings.base_url}: {why} Check base_url (STACK_API_URL) and project_id (STACK_PROJECT_ID)."
+            )
+            raise VerificationUnavailable(message, retry_after=unavailable.retry_after) from cause
 
     async def aclose(self) -> None:
         """Cancel what is under way in the running loop."""

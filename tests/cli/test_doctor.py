@@ -286,7 +286,7 @@ async def test_an_empty_environment(server: Emulator):
         ({"STACK_BASE_URL": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_PROJEKT_ID": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_OF_PANCAKES": "x"}, {}),
-        ({"STACK_SECRET_SERVER_KEY": "pck_" + "x" * 45}, {"key_misplaced": "error", "secret_key_refused": "error"}),
+        ({"STACK_SECRET_SERVER_KEY": "pck_" + "x" * 45}, {"setting_invalid": "error"}),
         ({"STACK_SECRET_SERVER_KEY": "ssk_a b"}, {"key_unsendable": "error"}),
         ({"STACK_PUBLISHABLE_CLIENT_KEY": "pck_ä"}, {"key_unsendable": "error"}),
         ({"STACK_PROJECT_ID": "a b"}, {"project_id_form": "error"}),

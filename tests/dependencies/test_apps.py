@@ -40,10 +40,8 @@ async def test_a_mounted_app_needs_an_install_of_its_own(world: World, app: Fast
     child = FastAPI()
     protect(child, current_user)
     app.mount("/child", child)
-    with pytest.raises(RuntimeError) as caught:  # Starlette's, since the child has answered 500 by then
+    with pytest.raises(ConfigurationError, match="mounted FastAPI app"):
         await call(app, "/child/it", [bearer(signer.token())])
-    assert isinstance(caught.value.__cause__, ConfigurationError)
-    assert "mounted FastAPI app" in str(caught.value.__cause__)
     grown_up = FastAPI()
     protect(grown_up, current_user)
     world.stack.install(grown_up)
