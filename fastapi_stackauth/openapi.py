@@ -4,9 +4,11 @@ FastAPI writes `security` where our `SecurityBase` objects stand; here the answe
 What the app wrote itself wins.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 from fastapi import FastAPI
@@ -159,19 +161,21 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
         return enriched  # it was enriched before
     facts = _facts(components)
     schemes = _schemes(enriched, cookie) if facts else {}
+    shared = SharedResponses(components)
     for method, operation in _operations(enriched):
         names = _our_names(operation)
         if names:
             found = [facts.get(name, {}) for name in sorted(names)]
             cross_site = cookie is not None and method not in _SAFE
             more = [{"refusals": [["cross_site_request", {}]]}] if cross_site else []
-            _document(operation, [*found, *more], hidden_teams=hidden_teams)
+            _document(operation, [*found, *more], shared, hidden_teams=hidden_teams)
             operation["security"] = _alternatives(operation["security"], found, list(schemes))
     schemas = components.setdefault("schemas", {})
     schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)
-    if shape == "detail":
-        for _, operation in _operations(enriched):
+    for _, operation in _operations(enriched):
+        if shape == "detail":
             _as_details(operation)
+        shared.take_from(operation)
     _merge_schemes(components, schemes)
     return enriched
 
@@ -187,6 +191,65 @@ def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
     if cookie is not None:
         schemes[COOKIE_NAME] = cookie_scheme(cookie)
     return schemes
+
+
+class SharedResponses:
+    """Error responses and their examples, each once in `components`: every route of an app refers to the same few.
+
+    Args:
+        components: the `components` of the schema, which this fills.
+    """
+
+    def __init__(self, components: Schema) -> None:
+        self._components = components
+        self._made: dict[str, Schema] = {}
+        self._seen: dict[int, tuple[Schema, Schema]] = {}
+        self._references: dict[str, Schema] = {}
+
+    def make(self, errors: list[StackAuthError]) -> Schema:
+        """Return the response for these errors of one status: the same object for the same errors."""
+        key = repr([(error.code, vars(error)) for error in errors])
+        if key not in self._made:
+            self._made[key] = problem_answer(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
+        return self._made[key]
+
+    def take_from(self, operation: Schema) -> None:
+        """Replace the error responses of an operation that are this library's by references."""
+        responses = operation.get("responses", {})
+        for status, response in responses.items():
+            if id(response) not in self._seen:  # kept with its id, which could belong to another object otherwise
+                self._seen[id(response)] = (response, self._refer(status, response))
+            responses[status] = dict(self._seen[id(response)][1])
+
+    def _refer(self, status: str, response: Schema) -> Schema:
+        contents = response.get("content", {})
+        if not any(map(_is_own, contents.values())):
+            return response
+        shared = {kind: self._with_references(content) for kind, content in contents.items()}
+        return self._share("responses", f"StackAuth{status}", {**response, "content": shared})
+
+    def _with_references(self, content: Schema) -> Schema:
+        if not _is_own(content) or "examples" not in content:
+            return content
+        examples = content["examples"].items()
+        shared = {name: self._share("examples", f"StackAuth.{name}", example) for name, example in examples}
+        return {**content, "examples": shared}
+
+    def _share(self, section: str, name: str, value: Schema) -> Schema:
+        key = f"{section} {name} {json.dumps(value, sort_keys=True)}"
+        if key not in self._references:
+            taken = self._components.setdefault(section, {})
+            names = (name if number == 1 else f"{name}.{number}" for number in count(1))
+            free = next(each for each in names if each not in taken)
+            taken[free] = value
+            self._references[key] = {"$ref": f"#/components/{section}/{free}"}
+        return self._references[key]
+
+
+def _is_own(content: Schema) -> bool:
+    """Return whether the content of a response is a problem document of this library."""
+    schema = content.get("schema", {})
+    return {"$ref": f"#/components/schemas/{PROBLEM_NAME}"} in (schema, *schema.get("allOf", ()))
 
 
 class EnrichedOpenApi:
@@ -238,7 +301,7 @@ def _facts(components: Schema) -> Mapping[str, Schema]:
     return {name: scheme.get(EXTENSION, {}) for name, scheme in schemes.items() if _is_ours(name)}
 
 
-def _document(operation: Schema, facts: list[Schema], *, hidden_teams: bool) -> None:
+def _document(operation: Schema, facts: list[Schema], shared: SharedResponses, *, hidden_teams: bool) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
     if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts):
         facts = [*facts, {"refusals": [["api_key_invalid", {}]]}]
@@ -252,8 +315,9 @@ def _document(operation: Schema, facts: list[Schema], *, hidden_teams: bool) -> 
         by_status.setdefault(error.status_code, []).append(error)
     answers = operation.setdefault("responses", {})
     for status in sorted(by_status):
-        answer = problem_answer(_DESCRIPTIONS[status], tuple(by_status[status]))
-        _add_codes(answers.setdefault(str(status), answer), answer)
+        answer = shared.make(by_status[status])
+        if (own := answers.setdefault(str(status), answer)) is not answer:
+            _add_codes(own, answer)
     sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.get("sentences", ())))
     if sentences:
         own = operation.get("description")

@@ -1,5 +1,6 @@
 """What the schema says of protected routes, and that it is valid."""
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from fastapi_stackauth.errors import AuthError, KnownApiError
 from fastapi_stackauth.openapi import enrich
 from fastapi_stackauth.problems import DETAIL_SCHEMAS, problem
 from tests.apps import make_app
+from tests.support.openapi import inlined
 from tests.support.undocumented import Collector
 
 WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}, {"StackAuthHeader": []}]
@@ -34,7 +36,7 @@ WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}
 
 @pytest.fixture
 def schema() -> dict[str, Any]:
-    return make_app(StackAuth()).openapi()
+    return inlined(make_app(StackAuth()).openapi())
 
 
 @pytest.mark.parametrize("path", ["/me", "/v1/notes/mine", "/auth/me"])
@@ -110,13 +112,45 @@ def test_the_schema_is_generated_once():
     assert app.openapi() is app.openapi()
 
 
-def test_enriching_twice_changes_nothing_and_the_source_is_left_alone(schema: dict[str, Any]):
-    once = enrich(schema)
+def test_enriching_twice_changes_nothing_and_the_source_is_left_alone():
+    once = make_app(StackAuth()).openapi()
     assert enrich(once) == once
 
 
-def test_the_schema_is_valid_openapi(schema: dict[str, Any]):
-    validate(schema)
+def test_the_schema_is_valid_openapi():
+    validate(make_app(StackAuth()).openapi())
+    validate(full_app().openapi())
+
+
+def test_routes_refer_to_shared_responses_and_examples():
+    """Each protected route adds at most 1 KB to the document, and the body router at most 200 KB."""
+    few, many = (json.dumps(app_with_routes(number).openapi()) for number in (10, 110))
+    assert len(many) - len(few) < 100 * 1024
+    app = FastAPI()
+    stack = StackAuth()
+    stack.install(app)
+    app.include_router(stack.router(delivery="body"))
+    assert len(json.dumps(app.openapi())) < 200 * 1024
+
+
+def app_with_routes(number: int) -> FastAPI:
+    app = FastAPI()
+    StackAuth().install(app)
+    for each in range(number):
+
+        async def route(user: CurrentUser) -> str:
+            return user.id
+
+        app.get(f"/route-{each}")(route)
+    return app
+
+
+def test_shared_responses_leave_an_apps_own_components_alone():
+    source = FastAPI.openapi(app_with_routes(1))
+    source["components"]["responses"] = {"StackAuth401": {"description": "mine"}}
+    shared = enrich(source)["components"]["responses"]
+    assert shared["StackAuth401"] == {"description": "mine"}
+    assert "StackAuth401.2" in shared
 
 
 def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_described_answers(schema: dict[str, Any]):
@@ -162,7 +196,7 @@ def test_the_codes_a_route_can_answer_stand_in_its_examples(schema: dict[str, An
 
 def test_answers_are_documented_in_the_shape_they_have():
     app = make_app(StackAuth(error_format="detail"))
-    schema = app.openapi()
+    schema = inlined(app.openapi())
     for operation in (schema["paths"]["/me"]["get"], schema["paths"]["/auth/password/sign-in"]["post"]):
         answers = [answer for status, answer in operation["responses"].items() if status in ("401", "503")]
         for answer in answers:
@@ -251,8 +285,8 @@ def full_app() -> FastAPI:
     return app
 
 
-FULL = full_app().openapi()
-WALKED = {"full": FULL, "example": demo.openapi()}
+FULL = inlined(full_app().openapi())
+WALKED = {"full": FULL, "example": inlined(demo.openapi())}
 OPERATIONS = [
     (f"{app}: {method.upper()} {path}", operation)
     for app, schema in WALKED.items()

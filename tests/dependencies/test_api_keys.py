@@ -28,6 +28,7 @@ from fastapi_stackauth.api_keys import OwnerKind
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
 from tests.dependencies.test_authorization import Company
+from tests.support.openapi import inlined
 from tests.support.redis_server import RedisServer
 
 MAYBE_KEY = Require(allow_api_key=True)
@@ -276,7 +277,9 @@ async def test_openapi_says_where_a_key_does_and_where_nothing_else(company: Com
     }
     scheme = schema["components"]["securitySchemes"]["StackAuthApiKey"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
-    examples = schema["paths"]["/either"]["get"]["responses"]["401"]["content"]["application/problem+json"]["examples"]
+    examples = inlined(schema)["paths"]["/either"]["get"]["responses"]["401"]["content"]["application/problem+json"][
+        "examples"
+    ]
     assert "api_key_invalid" in examples
     assert RequireTeamApiKey() == api_key_team
     assert StackAuth(project_id="p").api_keys is not None

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.drills.certificates import Certificates, make_certificates
 from tests.drills.line import Line
 from tests.drills.people import ORIGIN, Kind, Person, Tally
 from tests.drills.processes import Process, eventually
+from tests.support.openapi import inlined
 from tests.support.redis_server import free_port
 
 NAME = "auth.drill"
@@ -236,11 +237,11 @@ class World:
         return lost
 
 
-def documented(schema: Mapping[str, Any]) -> Sequence[tuple[str, str, int, str]]:
+def documented(schema: dict[str, Any]) -> Sequence[tuple[str, str, int, str]]:
     """Method, path, status and code of every error that a schema names."""
     return [
         (method.upper(), path, int(status), code)
-        for path, item in schema["paths"].items()
+        for path, item in inlined(schema)["paths"].items()
         for method, operation in item.items()
         for status, answer in operation["responses"].items()
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})

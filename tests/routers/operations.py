@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tests.routers.callers import PASSWORD
+from tests.support.openapi import inlined
 
 NOTHING = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 VALUES: dict[str, Any] = {
@@ -67,7 +68,7 @@ class Route:
 
 def operations(app: FastAPI, prefix: str) -> list[Route]:
     """Every route of the router under a prefix."""
-    schema = app.openapi()
+    schema = inlined(app.openapi())
     return [
         _route(schema, method.upper(), path.removeprefix(prefix), operation)
         for path, methods in schema["paths"].items()

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_stackauth.openapi import EnrichedOpenApi
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE
+from tests.support.openapi import inlined
 
 _KEY = "undocumented"
 _OWN_WORDS = "*"
@@ -119,7 +120,7 @@ def _documented(app: FastAPI) -> dict[str, set[tuple[int, str]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            schema = app.openapi()
+            schema = inlined(app.openapi())
         except Exception:  # noqa: BLE001 - what it is belongs to the tests of that app
             return {}
     operations = [each for item in schema.get("paths", {}).values() for each in item.values() if isinstance(each, dict)]
