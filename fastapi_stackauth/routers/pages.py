@@ -51,10 +51,11 @@ _HIDDEN = Template('<input type="hidden" name="$name" value="$value">\n')
 
 RESET_FIELDS = (
     '<label for="password">New password</label>\n<input id="password" name="password" type="password" required '
-    'minlength="8" maxlength="70" autocomplete="new-password" aria-describedby="rule" autofocus>\n'
+    'minlength="8" pattern=".{8,70}" title="8 to 70 characters" autocomplete="new-password" aria-describedby="rule" '
+    "autofocus>\n"
     '<p id="rule">8 to 70 characters.</p>\n'
 )
-"""The one visible field that a page of ours has."""
+"""The one visible field that a page of ours has. `maxlength` would cut a pasted password without a word."""
 
 
 def message_page(

@@ -133,6 +133,27 @@ async def test_a_challenge_lasts_65_seconds_and_serves_its_own_purpose(api: Api)
     refused(await api.post(REGISTER, late, token=token), 400, "VERIFICATION_CODE_EXPIRED")
 
 
+async def test_a_challenge_is_new_each_time_and_has_32_bytes(api: Api) -> None:
+    token = (await api.sign_up())["access_token"]
+    challenges = [(await options(api, who))[0] for who in (token, token, None, None)]
+    assert len(set(challenges)) == 4
+    assert {len(base64.urlsafe_b64decode(challenge + "==")) for challenge in challenges} == {32}
+
+
+async def test_no_options_name_a_credential_or_ask_for_an_attestation(
+    api: Api, registered: tuple[dict[str, Any], Authenticator]
+) -> None:
+    """Only discoverable credentials sign in, so an account with a passkey cannot be told from one without."""
+    token = registered[0]["access_token"]
+    to_sign_in = (await api.post("/auth/passkey/initiate-passkey-authentication", token=token)).json()["options_json"]
+    assert to_sign_in["allowCredentials"] == []
+    assert "user" not in to_sign_in
+    to_register = (await api.post("/auth/passkey/initiate-passkey-registration", token=token)).json()["options_json"]
+    assert to_register.get("excludeCredentials", []) == []
+    assert to_register["attestation"] == "none"
+    assert to_register["authenticatorSelection"]["residentKey"] == "required"
+
+
 async def test_a_user_has_one_passkey_and_can_give_it_up(
     api: Api, registered: tuple[dict[str, Any], Authenticator]
 ) -> None:
