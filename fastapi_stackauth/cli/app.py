@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.cli import diagnosis, probes
 from fastapi_stackauth.cli.explanation import explain
-from fastapi_stackauth.cli.findings import Severity
+from fastapi_stackauth.cli.findings import Report, Severity
 from fastapi_stackauth.cli.output import Printer
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.settings import Settings
@@ -35,10 +35,18 @@ _NEVER_AN_ARGUMENT = (
 )
 
 
-def _refuse(message: str) -> typer.Exit:
+class _Misuse(typer.Exit):
+    """A mistake in how the command was called."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(USAGE)
+        self.message = message
+
+
+def _refuse(message: str) -> _Misuse:
     """What to raise after a mistake in how the command was called."""
     typer.echo(f"fastapi-stackauth: {message}", err=True)
-    return typer.Exit(USAGE)
+    return _Misuse(message)
 
 
 class _Commands(TyperGroup):
@@ -62,7 +70,7 @@ ProjectId = Annotated[str | None, typer.Option(help="The project, instead of STA
 ApiUrl = Annotated[str | None, typer.Option(help="The auth server, instead of STACK_API_URL.", metavar="URL")]
 EnvFile = Annotated[
     Path | None,
-    typer.Option(help="Also read variables from this file; those that are set win.", exists=True, dir_okay=False),
+    typer.Option(help="Also read variables from this file; those that are set win."),
 ]
 
 
@@ -104,17 +112,30 @@ def doctor(
     env_file: EnvFile = None,
 ) -> None:
     """Look for what is wrong with the set-up: settings, auth server, keys, clock, cookies, Redis."""
+    try:
+        report, code = _examine(env_file, token=token)
+    except _Misuse as mistake:
+        if not json:
+            raise
+        report, code = diagnosis.misused(mistake.message), USAGE
+    printer = Printer()
+    (printer.json if json else printer.report)(report)
+    raise typer.Exit(code)
+
+
+def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
+    """Return what `doctor` reports, and its exit code. Whatever fails on the way is a finding, too."""
     _load(env_file)
     text = _standard_input() if token else None
     try:
-        settings = Settings()
+        report = diagnosis.diagnose(asyncio.run(probes.gather(Settings(), text)))
     except ValidationError as fault:
         report = diagnosis.misread(fault)
-    else:
-        report = diagnosis.diagnose(asyncio.run(probes.gather(settings, text)))
-    printer = Printer()
-    (printer.json if json else printer.report)(report)
-    raise typer.Exit(_AFTER_REPORT[report.status])
+    except ConfigurationError as fault:
+        report = diagnosis.unusable(fault)
+    except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs read the report, not a traceback
+        report = diagnosis.failed(failure)
+    return report, _AFTER_REPORT[report.status]
 
 
 @app.command("explain")
@@ -178,8 +199,12 @@ def _load(file: Path | None) -> None:
     if file is not None:
         from dotenv import load_dotenv  # noqa: PLC0415 - it comes with pydantic-settings, and is rarely needed
 
+        if not file.is_file():
+            raise _refuse(f"--env-file: there is no file {str(file)!r}.")
         try:
             load_dotenv(file, override=False)
+        except OSError as fault:
+            raise _refuse(f"--env-file: the file cannot be read: {fault.strerror}.") from None
         except ValueError:
             raise _refuse("--env-file: the file is no text in UTF-8, or sets what no variable can hold.") from None
 

@@ -11,6 +11,7 @@ from fastapi_stackauth.cli import server_checks as of_server
 from fastapi_stackauth.cli import settings_checks as of_settings
 from fastapi_stackauth.cli.facts import Facts
 from fastapi_stackauth.cli.findings import Finding, Report, error
+from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.settings import Settings, documented_name, variables_in_use
 
 
@@ -23,6 +24,23 @@ def misread(fault: ValidationError) -> Report:
     """What there is to say of settings that cannot be read. The values are never shown."""
     faults = fault.errors(include_input=False, include_url=False, include_context=False)
     return Report.of(_setting_fault(".".join(map(str, one["loc"])), one["msg"]) for one in faults)
+
+
+def misused(message: str) -> Report:
+    """Return a report of a mistake in how the command was called."""
+    return Report.of([error("usage", message, "See fastapi-stackauth doctor --help.")])
+
+
+def unusable(fault: ConfigurationError) -> Report:
+    """Return a report of settings that cannot be read or used at all."""
+    return Report.of([error("setting_invalid", fault.message, "Correct it: the app does not start with it.")])
+
+
+def failed(failure: BaseException) -> Report:
+    """Return a report of a failure of `doctor` itself; only its type is shown, for its text may hold a key."""
+    message = f"The examination itself failed: {type(failure).__name__}."
+    advice = "Run it again. If it fails again, report it with the versions of Python and of this library."
+    return Report.of([error("doctor_failed", message, advice)])
 
 
 def _setting_fault(place: str, message: str) -> Finding:

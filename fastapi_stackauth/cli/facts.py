@@ -57,6 +57,7 @@ class Facts:
         client: the answer to `GET /projects/current`, asked as a front end would.
         server: the same, asked with the secret key.
         keys: the key set's answer.
+        keys_seconds: how long that took, or how long `doctor` waited.
         flags: which flags of the key set's query the server knows: `anonymous`, `restricted`.
         fixed_keys: the ids of the keys that the settings fix; a text where they cannot be read.
         skew: seconds by which this machine's clock is behind the server's.
@@ -71,6 +72,7 @@ class Facts:
     variables: Variables = field(default_factory=Variables)
     server: Outcome | None = None
     keys: Outcome | None = None
+    keys_seconds: float = 0.0
     flags: tuple[str, ...] = ()
     fixed_keys: frozenset[str] | str | None = None
     skew: float | None = None

@@ -181,6 +181,9 @@ def secret_key(facts: Facts) -> Iterator[Finding]:
         else:
             message = "No secret key is set; only what the app does in its own name needs one."
             yield note("secret_key_missing", message)
+    elif isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
+        message = "The secret key could not be checked: the server did not answer that in time."
+        yield warning("secret_key_unchecked", message, "Run doctor again when the server is less busy.")
     elif isinstance(outcome, Answer) and outcome.status == 200:
         yield ok("secret_key_taken", "The server takes the secret key.")
     elif isinstance(outcome, Answer) and outcome.known_error == "INVALID_SECRET_SERVER_KEY":
@@ -195,6 +198,9 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
     outcome = facts.keys
     if outcome is None or (isinstance(outcome, Answer) and outcome.status == 404 and config_of(facts) is None):
         return  # there is no such project, which `project` says
+    if isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
+        yield _keys_slow(facts, f"did not arrive within {facts.keys_seconds:.1f} s")
+        return
     try:
         keys = read_key_set(outcome.json if isinstance(outcome, Answer) else None)
     except ValueError:
@@ -203,6 +209,8 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
         yield error("keys_unreadable", message, "Check what stands between this app and the server's jwks.json.")
         return
     yield ok("keys_fetched", f"{len(keys)} signing keys were fetched.")
+    if facts.keys_seconds > facts.settings.jwks_timeout:
+        yield _keys_slow(facts, f"took {facts.keys_seconds:.1f} s to arrive")
     if "anonymous" not in facts.flags:
         message = "The server is old: it has no keys of guests (before August 2025), and refuses to be asked for them."
         yield warning("server_without_guests", message, "Update the auth server; without guests all works as it is.")
@@ -210,6 +218,13 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
         message = "The server is old: it knows no restricted users (before January 2026)."
         yield note("server_without_restricted", message, "Update the auth server, should you want to restrict users.")
     yield from _fixed_keys(facts, frozenset(keys))
+
+
+def _keys_slow(facts: Facts, how: str) -> Finding:
+    patience = facts.settings.jwks_timeout
+    message = f"The project's signing keys {how}; the app waits {patience:g} s for them."
+    advice = "See how the auth server and the way to it are doing, or raise STACK_JWKS_TIMEOUT."
+    return error("keys_slow", message, advice)
 
 
 def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:

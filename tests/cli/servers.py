@@ -5,7 +5,7 @@ import contextlib
 import datetime
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -116,6 +116,20 @@ def without_keys(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
 
     return fronted
+
+
+def with_slow(path: str, wait: Callable[[], Awaitable[object]]) -> Front:
+    """A server that takes its time to answer requests for a path."""
+
+    def front(app: ASGIApp) -> ASGIApp:
+        async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["path"].endswith(path):
+                await wait()
+            await app(scope, receive, send)
+
+        return fronted
+
+    return front
 
 
 async def answer(send: Send, status: int, body: object, headers: list[tuple[bytes, bytes]]) -> None:

@@ -1,23 +1,38 @@
 """`doctor` names the cause: on real servers, with what is wrong in the set-up, on the way, or at the server."""
 
 import asyncio
+import itertools
 import json
 import re
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner, Result
 
+from fastapi_stackauth.cli import probes
 from fastapi_stackauth.cli.app import app
 from fastapi_stackauth.cli.findings import Report
 from fastapi_stackauth.cli.probes import skew_of
 from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.settings import Settings, environment_names
-from tests.cli.servers import always, as_it_is, fronted, raw, site, untrusted, with_clock, without_flags, without_keys
+from tests.cli.servers import (
+    always,
+    as_it_is,
+    fronted,
+    raw,
+    site,
+    untrusted,
+    with_clock,
+    with_slow,
+    without_flags,
+    without_keys,
+)
 from tests.support.forge import Signer, key_set
 from tests.support.redis_server import RedisServer, free_port
 
@@ -205,6 +220,89 @@ async def test_a_name_that_does_not_resolve():
 async def test_a_server_that_keeps_silent():
     async with raw(None) as port:
         assert await away(f"http://127.0.0.1:{port}") == {"server_timeout": "error"}
+
+
+async def test_keys_that_do_not_arrive_in_time_are_slow_and_not_wrong():
+    over = asyncio.Event()
+    async with fronted(with_slow("jwks.json", over.wait)) as environment:
+        waiting = {"STACK_TIMEOUT": "2", "STACK_JWKS_TIMEOUT": "0.1"}
+        codes = await found(environment | APP | waiting)
+        over.set()
+    assert codes == {"keys_slow": "error"}
+
+
+async def test_keys_that_arrive_later_than_the_app_waits_are_slow():
+    """The app would have no keys, though `doctor` has waited long enough to get them."""
+    front = with_slow("jwks.json", lambda: asyncio.sleep(0.3))
+    async with fronted(front) as environment:
+        result = await run(environment | APP, "--json", text="")
+        assert "keys_slow" not in result.stdout
+        waiting = {"STACK_TIMEOUT": "30", "STACK_JWKS_TIMEOUT": "0.1"}
+        assert await found(environment | APP | waiting) == {"keys_slow": "error"}
+        assert "keys_fetched" in (await run(environment | APP | waiting, "--json")).stdout
+
+
+async def test_a_secret_key_that_the_server_does_not_look_at_in_time_is_unchecked_and_not_wrong():
+    over, asked = asyncio.Event(), itertools.count()
+
+    async def second() -> None:
+        if next(asked) == 1:  # the first one asks as a front end
+            await over.wait()
+
+    async with fronted(with_slow("/projects/current", second)) as environment:
+        codes = await found(environment | APP | {"STACK_TIMEOUT": "1.5"})
+        over.set()
+    assert codes["secret_key_unchecked"] == "warning"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("ssk_planted"),
+        asyncio.CancelledError("ssk_planted"),
+        ExceptionGroup("ssk_planted", [ValueError("ssk_planted")]),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_fails_json_is_json(server: Emulator, monkeypatch: pytest.MonkeyPatch, failure: BaseException):
+    async def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(probes, "gather", fail)
+    result = await run(server.environment(), "--json")
+    report = Report.model_validate_json(result.stdout)
+    assert [finding.code for finding in report.findings] == ["doctor_failed"]
+    assert type(failure).__name__ in report.findings[0].message
+    assert (result.exit_code, "planted" in result.output) == (1, False)
+
+
+async def test_what_fails_on_the_way_is_a_fact(server: Emulator, monkeypatch: pytest.MonkeyPatch):
+    """Under load a connection may break with errors of the layers below httpx, which have other types."""
+
+    class Broken:
+        async def __aenter__(self) -> None:
+            raise anyio.BrokenResourceError
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *_, **__: Broken())
+    assert await found(server.environment() | APP) == {"server_breaks_off": "error"}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(("--env-file", "no-such-file"), ""), (("--token",), ""), (("--token",), "x" * 1_000_001)],
+    ids=["file", "no token", "too long"],
+)
+async def test_a_command_called_wrongly_is_json_too(server: Emulator, words: tuple[str, ...], text: str):
+    result = await run(server.environment(), "--json", *words, text=text)
+    assert [finding.code for finding in Report.model_validate_json(result.stdout).findings] == ["usage"]
+    assert result.exit_code == 2
+
+
+async def test_a_secret_file_that_cannot_be_read_is_a_finding(server: Emulator):
+    environment = server.environment() | {"STACK_REDIS_URL_FILE": "no-such-file"}
+    assert await found(environment) == {"setting_invalid": "error"}
 
 
 @pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
