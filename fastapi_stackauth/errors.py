@@ -142,6 +142,18 @@ class RequestInvalid(StackAuthError):
         super().__init__()
 
 
+class RequestTooLarge(StackAuthError):
+    """The body of a request is longer than its route takes. `max_body_size` is the limit in bytes."""
+
+    status_code = 413
+    code = "request_too_large"
+    message = "The body of this request is too large."
+
+    def __init__(self, max_body_size: int) -> None:
+        self.max_body_size = max_body_size
+        super().__init__()
+
+
 class WebhookRefused(StackAuthError):
     """A webhook message that is not the auth server's, or too old: its headers or its signature are wrong.
 

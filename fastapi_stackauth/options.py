@@ -26,6 +26,7 @@ class Options(TypedDict, total=False):
     redirect_urls: Sequence[str]
     rate_limit_address: str | None
     rate_limit_account: str | None
+    max_body_size: int
     redis_url: str | SecretStr | None
     trusted_origins: Sequence[str]
     trusted_proxies: Sequence[str]

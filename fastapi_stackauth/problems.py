@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import (
     ProfileMetadataInvalid,
     RateLimitExceeded,
     RequestInvalid,
+    RequestTooLarge,
     SecondFactorRequired,
     StackAuthError,
 )
@@ -39,6 +40,7 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
     },
     "fields": {"type": "array", "description": "Where stored metadata do not fit.", "items": {"type": "string"}},
     "max_age": {"type": "integer", "description": "Seconds that the sign-in may lie back."},
+    "max_body_size": {"type": "integer", "description": "Bytes that the body may have."},
     "maxLength": {"type": "integer", "description": "Characters that a password may have."},
     "min_length": {"type": "integer", "description": "Characters that a password must have."},
     "permission_id": {"type": "string", "description": "The permission that is missing."},
@@ -108,6 +110,8 @@ def _public_details(error: StackAuthError) -> Mapping[str, Any]:
         return dict(_of_server(error))
     if isinstance(error, RequestInvalid):
         return {"faults": [{"where": where, "what": what} for where, what in error.faults]} if error.faults else {}
+    if isinstance(error, RequestTooLarge):
+        return {"max_body_size": error.max_body_size}
     if isinstance(error, SecondFactorRequired):
         return {"attempt": error.attempt} if error.attempt else {}
     if isinstance(error, ProfileMetadataInvalid):

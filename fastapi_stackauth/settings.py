@@ -317,6 +317,13 @@ class Settings(BaseSettings):
     rate_limit_account: str | None = Field(
         default="10/minute", description="Sign-in attempts that may be made for one account; None for no limit."
     )
+    max_body_size: int = Field(
+        default=0,
+        ge=0,
+        description="Raises the limit of every request body that the library's own routes take to at least this many "
+        "bytes. Their own limits are 16 KiB for routes that count attempts, 1.5 MiB for routes that take a picture, "
+        "4 MiB for webhooks and 64 KiB for all others.",
+    )
     redis_url: SecretStr | None = Field(
         default=None,
         description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "

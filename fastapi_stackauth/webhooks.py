@@ -11,7 +11,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, WebhookInProgress, WebhookRefused
+from fastapi_stackauth.bodies import WEBHOOK, read_body
+from fastapi_stackauth.errors import (
+    ConfigurationError,
+    RequestInvalid,
+    RequestTooLarge,
+    WebhookInProgress,
+    WebhookRefused,
+)
 from fastapi_stackauth.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models.webhooks import (
@@ -30,7 +37,6 @@ from fastapi_stackauth.openapi import problem_answer
 from fastapi_stackauth.signatures import Envelope
 from fastapi_stackauth.storage import MemoryStorage, Storage, StorageUnavailable
 
-MAX_BODY = 4 * 1024 * 1024
 _HANDLING_SECONDS = 60.0
 """How long a message counts as being handled, should its worker die meanwhile."""
 _DONE_SECONDS = 2 * 86_400.0
@@ -70,7 +76,7 @@ class WebhookRouter(APIRouter):
             responses={
                 400: problem_answer("Not from the auth server, or too old.", (WebhookRefused(""),)),
                 409: problem_answer("Being handled right now: try again.", (WebhookInProgress(),)),
-                413: problem_answer("Too large.", (RequestInvalid((("body", _TOO_LARGE),), 413),)),
+                413: problem_answer("Too large.", (RequestTooLarge(WEBHOOK),)),
                 422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
             },
             openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
@@ -99,19 +105,20 @@ class _Receiver:
         self.handlers: list[tuple[frozenset[str], Callable[[Any], Any]]] = []
         self._stack = stack
         self._own = MemoryStorage(stack.clock)
+        self._max_body = max(WEBHOOK, stack.settings.max_body_size)
 
     async def receive(self, request: Request) -> Response:
         """Take one message.
 
         Raises:
-            WebhookRefused, WebhookInProgress, RequestInvalid.
+            WebhookRefused, WebhookInProgress, RequestTooLarge, RequestInvalid.
             ConfigurationError: no secret is set.
         """
         keys = self._stack.settings.require_webhook_keys()
         try:
             envelope = Envelope.read(request.headers)
             envelope.check_age(self._stack.clock())
-            body = await _body(request)
+            body = await (await read_body(request, self._max_body)).body()
             key = envelope.check_signature(body, keys)
         except WebhookRefused as refusal:
             self._stack.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
@@ -194,21 +201,6 @@ async def _call(handler: Callable[[Any], Any], event: WebhookEvent) -> None:
         await outcome
 
 
-async def _body(request: Request) -> bytes:
-    """The raw body, as far as it may be long.
-
-    Raises:
-        RequestInvalid: 413.
-    """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY:
-            raise RequestInvalid((("body", _TOO_LARGE),), status_code=413)
-        parts.append(part)
-    return b"".join(parts)
-
-
 def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
     """The event of a verified message.
 
@@ -229,7 +221,6 @@ def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
         raise RequestInvalid(places) from None
 
 
-_TOO_LARGE = f"Longer than {MAX_BODY} bytes"
 _BODY = {
     "schema": {
         "title": "StackAuthEvent",

@@ -19,6 +19,7 @@ RANKS: Mapping[str, int] = {
     "events.py": 1,
     "storage.py": 2,
     "problems.py": 1,
+    "bodies.py": 1,
     "models/": 1,
     "credentials.py": 2,
     "cookies.py": 2,

@@ -191,7 +191,10 @@ def test_headers_of_any_form_are_read_or_refused_and_nothing_else(headers: dict[
 
 
 async def test_a_body_beyond_all_measure_is_413_and_not_kept(receiver: Receiver):
-    assert_refused(await receiver.deliver(b"[" + b" " * (4 * 1024 * 1024) + b"]"), 413, "request_invalid")
+    assert_refused(await receiver.deliver(b"[" + b" " * (4 * 1024 * 1024) + b"]"), 413, "request_too_large")
+    raised = Receiver(max_body_size=5 * 1024 * 1024)
+    assert_refused(await raised.deliver(b"[" + b" " * (4 * 1024 * 1024) + b"]"), 422, "request_invalid")
+    assert_refused(await raised.deliver(b"[" + b" " * (5 * 1024 * 1024) + b"]"), 413, "request_too_large")
 
 
 @pytest.mark.parametrize("raw", [b"", b"nonsense", b"[]", b"{}", b'{"type": 1}', b"[" * 100_000, b"\xff\xfe"])

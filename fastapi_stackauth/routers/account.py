@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field, JsonValue
 
+from fastapi_stackauth.bodies import PICTURE
 from fastapi_stackauth.dependencies.account import CurrentProfile
 from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer, UserGone
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
@@ -70,6 +71,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         response_model=CurrentUserProfile, response_description="The account.", tag=TAG,
         example=ACCOUNT)  # fmt: skip
     add(router, delivery, "/me", change, method="PATCH", operation="me_change", summary="Change one's account",
+        max_body=PICTURE,
         response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG, example=ACCOUNT,
         errors=(*SIGNED_OUT, TeamNotFound("TEAM_MEMBERSHIP_NOT_FOUND"), SchemaError("SCHEMA_ERROR"),
                 refused))  # fmt: skip

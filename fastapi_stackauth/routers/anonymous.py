@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 
 from fastapi_stackauth.errors import MethodNotEnabled
-from fastapi_stackauth.routers.caller import client_of, count_attempt
+from fastapi_stackauth.routers.caller import client_of
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import add_sign_in
 from fastapi_stackauth.routers.route import Delivery, RouteStack
@@ -17,7 +17,6 @@ async def sign_up(request: Request, stack: RouteStack) -> SignedIn | Tokens:
     A guest who later signs up with a password or a code keeps their id, and so what they did before. Routes of yours
     let guests in with `Require(allow_anonymous=True)`.
     """
-    await count_attempt(request, stack, "anonymous_sign_up")
     client = await client_of(request, stack)
     with signing_in(request, stack, TAG):
         signed_in = await client.anonymous.sign_up()

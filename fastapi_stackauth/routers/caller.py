@@ -50,13 +50,29 @@ async def client_of(request: Request, stack: InstalledStack, *, upgrade: bool = 
     return client
 
 
-async def count_attempt(request: Request, stack: InstalledStack, action: str, account: str | None = None) -> None:
-    """Count one attempt of the caller's address, and for an account.
+async def count_address(request: Request, stack: InstalledStack, action: str) -> None:
+    """Count one attempt of the caller's address.
+
+    Unsafe routes name the action when they are declared, and count before they read the body (`operations.add`).
 
     Raises:
         RateLimitExceeded: 429.
     """
-    await stack.limiter.count(action, address=client_address(request, stack), account=account)
+    await stack.limiter.count(action, address=client_address(request, stack))
+
+
+async def count_account(stack: InstalledStack, action: str, account: str) -> None:
+    """Count one attempt for an account.
+
+    Args:
+        stack: whose router it is.
+        action: what is attempted; the same that the route counts for the address.
+        account: the email address, user id or code that the attempt is about.
+
+    Raises:
+        RateLimitExceeded: 429.
+    """
+    await stack.limiter.count(action, address=None, account=account)
 
 
 def client_address(request: Request, stack: InstalledStack) -> str | None:

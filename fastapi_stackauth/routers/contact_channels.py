@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.examples import CHANNEL, CHANNELS
 from fastapi_stackauth.routers.links import VERIFY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page
@@ -75,7 +75,7 @@ async def send_verification(
 
     The link leads to the page of this router, or to yours: `pages={"verify_email": ...}`.
     """
-    await count_attempt(request, stack, "send_verification", user.id)
+    await count_account(stack, "send_verification", user.id)
     own = f"{ALL}/{channel_id}/send-verification"
     link = page_address(request, stack, "verify_email", own, VERIFY)
     await client.contact_channels.send_verification_code(channel_id, callback_url=link)
@@ -93,7 +93,7 @@ async def verify(
     answered with a page.
     """
     code = body.code.get_secret_value()
-    await count_attempt(request, stack, "verify_email", code)
+    await count_account(stack, "verify_email", code)
     await (await client_of(request, stack)).contact_channels.verify(code=code)
     if posted_by_page(request):
         return message_page("Your address is verified", "Thank you. You can close this page.")
@@ -135,10 +135,10 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
     add(router, delivery, f"{ONE}/send-verification", send_verification,
         operation="contact_channels_send_verification", summary="Have an address verified",
-        response_description="On its way.", tag=TAG, limited=True,
+        response_description="On its way.", tag=TAG, attempt="send_verification",
         errors=(*SIGNED_OUT, EmailAlreadyVerified("EMAIL_ALREADY_VERIFIED"), _WRONG, _UNKNOWN))  # fmt: skip
     add_page(router, delivery, VERIFY, verify_page, operation="verify_email_page",
              summary="Open a link to verify an address", tag=TAG)  # fmt: skip
     add(router, delivery, VERIFY, verify, operation="verify_email", summary="Verify an address",
         response_description="Verified.", tag=TAG, errors=(*VERIFICATION_CODE_ERRORS, _REFUSED),
-        limited=True, openapi_extra=_VERIFY_BODY.documented)  # fmt: skip
+        attempt="verify_email", openapi_extra=_VERIFY_BODY.documented)  # fmt: skip

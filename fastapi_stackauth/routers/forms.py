@@ -6,16 +6,16 @@ redirect may (`redirects.py`). Forms without `on_success` are left to the routes
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from fastapi_stackauth.bodies import read_form
 from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.events import Events
 from fastapi_stackauth.handlers import log_answer
@@ -75,13 +75,9 @@ async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
         model: what the route reads the body into, where that is known: it tells which fields are boxes to tick.
 
     Raises:
-        RequestInvalid: 400, the form cannot be read.
+        RequestInvalid: 400, the form cannot be parsed, or has a file.
     """
-    try:
-        async with request.form() as form:
-            body = json.dumps(fields_of(form, model)).encode()
-    except (HTTPException, UnicodeError):  # Starlette's own for multipart bodies that are none; the codec's
-        raise RequestInvalid(status_code=400) from None
+    body = json.dumps(fields_of(await read_form(request), model)).encode()
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
@@ -91,7 +87,7 @@ async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
     return Request({**request.scope, "headers": headers}, receive)
 
 
-def fields_of(form: FormData, model: type[BaseModel] | None = None) -> dict[str, Any]:
+def fields_of(form: Mapping[str, str], model: type[BaseModel] | None = None) -> dict[str, Any]:
     """A form's fields as JSON values: what was left empty is null, and a box that was ticked is true."""
     known = model.model_fields if model is not None else {}
     boxes = {name for name, field in known.items() if bool in (field.annotation, *get_args(field.annotation))}
@@ -103,9 +99,7 @@ def model_of(annotation: object) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _value(value: object, *, box: bool) -> object:
-    if not isinstance(value, str):  # a file: no route takes one
-        return {}
+def _value(value: str, *, box: bool) -> object:
     if box and value.lower() in _TRUE:
         return True
     return value or None

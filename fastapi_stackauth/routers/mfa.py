@@ -21,7 +21,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, User
 from fastapi_stackauth.routers import flows
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import MFA_FLOW, SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
@@ -119,7 +119,7 @@ async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> Si
 
 
 async def _signed_in(request: Request, stack: InstalledStack, attempt: str, code: SecretStr) -> SignedIn | Tokens:
-    await count_attempt(request, stack, "mfa_sign_in", attempt)
+    await count_account(stack, "mfa_sign_in", attempt)
     client = await client_of(request, stack)
     with signing_in(request, stack, TAG):
         if not attempt:
@@ -193,7 +193,7 @@ async def confirm_browser(
 async def _switch_on(
     request: Request, stack: InstalledStack, user: User, client: PersonsClient, secret: str, code: SecretStr
 ) -> None:
-    await count_attempt(request, stack, "mfa_confirm", user.id)
+    await count_account(stack, "mfa_confirm", user.id)
     if not secret:
         raise VerificationCodeExpired("VERIFICATION_CODE_EXPIRED")
     account = await client.users.me()
@@ -240,7 +240,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         summary="Switch the second factor on", response_description="It is on.", tag=TAG,
         errors=(*SIGNED_OUT, _TOO_LONG_AGO, _WRONG, SchemaError("SCHEMA_ERROR"),
                 *((VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),) if browser else ())),
-        limited=True)  # fmt: skip
+        attempt="mfa_confirm")  # fmt: skip
     add(router, delivery, "/mfa/disable", disable, operation="mfa_disable", summary="Switch the second factor off",
         response_description="It is off.", tag=TAG, errors=(*SIGNED_OUT, _TOO_LONG_AGO),
         demands=(_RECENT_USER,))  # fmt: skip

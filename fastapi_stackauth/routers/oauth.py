@@ -42,7 +42,14 @@ from fastapi_stackauth.models import BotChallenge
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows, oauth_app
 from fastapi_stackauth.routers.bot_challenge import challenge_in_query
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.caller import (
+    SIGNED_OUT,
+    PersonsClient,
+    SignedInUser,
+    client_of,
+    count_account,
+    count_address,
+)
 from fastapi_stackauth.routers.delivery import deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add
@@ -112,7 +119,7 @@ async def authorize(
     """
     _check_return(return_to, "query.return_to", stack)
     try:
-        await count_attempt(request, stack, "oauth_authorize")
+        await count_address(request, stack, "oauth_authorize")
         client = await client_of(request, stack, upgrade=True)
         flow = Flow.begin(provider, "authenticate", return_to)
         location = await _location(request, stack, client, flow, scope, challenge)
@@ -144,7 +151,7 @@ async def link(
     A script gets the address to send the browser to; a form is answered with a redirect there.
     """
     _check_return(body.return_to, "body.return_to", stack)
-    await count_attempt(request, stack, "oauth_link", user.id)
+    await count_account(stack, "oauth_link", user.id)
     flow = Flow.begin(provider, "link", body.return_to)
     location = await _location(request, stack, client, flow, body.scope, None)
     return RedirectResponse(location, 303) if posted_by_page(request) else Location(location=location)
@@ -328,10 +335,10 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         return
     add(router, delivery, "/oauth/{provider}/authorize", authorize, method="GET", operation="oauth_authorize",
         summary="Sign in at a provider", response_description="Sent to the provider.", tag=TAG, redirects=True,
-        errors=START_ERRORS, limited=True)  # fmt: skip
+        errors=START_ERRORS, attempt="oauth_authorize")  # fmt: skip
     add(router, delivery, "/oauth/{provider}/link", link, operation="oauth_link", summary="Link an account",
         response_model=Location, response_description="Where to send the browser.", tag=TAG,
-        errors=(*SIGNED_OUT, *START_ERRORS), limited=True, openapi_extra=_LINK_BODY.documented,
+        errors=(*SIGNED_OUT, *START_ERRORS), attempt="oauth_link", openapi_extra=_LINK_BODY.documented,
         also={303: "Sent to the provider, where a form was posted."})  # fmt: skip
     add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
         summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,

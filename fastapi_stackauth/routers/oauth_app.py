@@ -10,7 +10,7 @@ from fastapi_stackauth.errors import AuthorizationCodeInvalid, RequestInvalid, S
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, is_loopback
 from fastapi_stackauth.routers.bot_challenge import Challenged
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add, add_sign_in
@@ -69,7 +69,6 @@ async def start(provider: Provider, body: OAuthStart, request: Request, stack: R
 
     A guest who calls with their token keeps their id. Errors come back as `errorCode` in the query.
     """
-    await count_attempt(request, stack, "oauth_authorize")
     return await _started(provider, body, request, stack, await client_of(request, stack, upgrade=True), linking=False)
 
 
@@ -85,7 +84,7 @@ async def link_from_app(
 
     The account is linked once the browser comes back with a code, which need not be used then.
     """
-    await count_attempt(request, stack, "oauth_link", user.id)
+    await count_account(stack, "oauth_link", user.id)
     return await _started(provider, body, request, stack, client, linking=True)
 
 
@@ -109,7 +108,6 @@ async def _started(
 
 async def finish(body: OAuthFinish, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Trade the code that came back for tokens. It works once, within five minutes."""
-    await count_attempt(request, stack, "oauth_finish")
     client = await client_of(request, stack)
     with signing_in(request, stack, TAG):
         tokens = await client.oauth.exchange_code(
@@ -127,10 +125,11 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put these routes on a router."""
     add(router, delivery, "/oauth/{provider}/start", start, operation="oauth_start",
         summary="Begin a sign-in at a provider", response_model=Location,
-        response_description="Where to send the browser.", tag=TAG, errors=START_ERRORS, limited=True)  # fmt: skip
+        response_description="Where to send the browser.", tag=TAG, errors=START_ERRORS,
+        attempt="oauth_authorize")  # fmt: skip
     add(router, delivery, "/oauth/{provider}/link", link_from_app, operation="oauth_link", summary="Link an account",
         response_model=Location, response_description="Where to send the browser.", tag=TAG,
-        errors=(*SIGNED_OUT, *START_ERRORS), limited=True)  # fmt: skip
+        errors=(*SIGNED_OUT, *START_ERRORS), attempt="oauth_link")  # fmt: skip
     add_sign_in(router, delivery, "/oauth/finish", finish, operation="oauth_finish",
                 summary="Finish a sign-in at a provider", tag=TAG,
                 errors=(AuthorizationCodeInvalid("INVALID_AUTHORIZATION_CODE"), SchemaError("SCHEMA_ERROR"),

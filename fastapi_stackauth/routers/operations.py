@@ -5,14 +5,16 @@ from inspect import getdoc
 from types import MappingProxyType
 from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
+from fastapi_stackauth.bodies import MEDIUM, SMALL
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
     RateLimitExceeded,
     RequestInvalid,
+    RequestTooLarge,
     SchemaError,
     SecondFactorRequired,
     StackAuthError,
@@ -21,10 +23,12 @@ from fastapi_stackauth.errors import (
     VerificationCodeNotFound,
     VerificationCodeUsed,
 )
+from fastapi_stackauth.installed import InstalledStack
+from fastapi_stackauth.routers.caller import count_address
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens
 from fastapi_stackauth.routers.examples import Example
 from fastapi_stackauth.routers.posted import documents_forms
-from fastapi_stackauth.routers.route import AuthRoute, Delivery, SameSite, answers
+from fastapi_stackauth.routers.route import AuthRoute, Check, Delivery, answers, declare
 from fastapi_stackauth.settings import COOKIE_NAME
 
 Handler = Callable[..., Any]
@@ -75,7 +79,8 @@ def add(
     response_description: str = "Done.",
     description: str | None = None,
     errors: tuple[StackAuthError, ...] = (),
-    limited: bool = False,
+    attempt: str | None = None,
+    max_body: int | None = None,
     redirects: bool = False,
     demands: tuple[Require, ...] = (),
     also: Mapping[int, str] = MappingProxyType({}),
@@ -84,15 +89,18 @@ def add(
 ) -> None:
     """Put a route on a router. Without a response model it answers 204, or 303 where it `redirects`.
 
-    `demands` are made of the caller beside those of the handler; `also` describes further answers by status; `example`
-    is what success looks like where the fields of its model have no examples.
+    `attempt` is the action whose attempts are limited: an unsafe route counts the address itself, before it reads the
+    body, and its handler the account; a GET route's handler counts both. `max_body` is the bytes that the body may
+    have: without it 16 KiB on a limited route and 64 KiB on others. `demands` are made of the caller beside those of
+    the handler; `also` describes further answers by status; `example` is what success looks like where the fields of
+    its model have no examples.
     """
-    unsafe = method != "GET"
+    unsafe, max_body = method != "GET", max_body or _max_body(attempt)
     if unsafe:
-        errors = (*errors, *_UNREADABLE)
+        errors = (*errors, *_UNREADABLE, RequestTooLarge(max_body))
     if unsafe and delivery == "cookie":
         errors = (*errors, _CROSS_SITE)
-    if limited:
+    if attempt:
         errors = (*errors, RateLimitExceeded(30))
     answer: dict[str, Any] = {"status_code": status_code}
     if redirects:
@@ -104,8 +112,8 @@ def add(
         responses[status] = {"description": text}
     if example is not None:
         responses[status_code] = {"content": {"application/json": {"example": example}}}
-    dependencies = [*([SameSite] if unsafe else []), *(Depends(demand) for demand in demands)]
-    answer |= {"response_model": response_model, "dependencies": dependencies}
+    answer |= {"response_model": response_model, "dependencies": [Depends(demand) for demand in demands]}
+    answer |= {"route_class_override": declare(router, max_body, _check(attempt))}
     _add_for_forms(router, delivery, method, path, handler, answer)
     router.add_api_route(
         path,
@@ -120,6 +128,20 @@ def add(
         openapi_extra=openapi_extra,
         **answer,
     )
+
+
+def _max_body(attempt: str | None) -> int:
+    return SMALL if attempt else MEDIUM
+
+
+def _check(attempt: str | None) -> Check | None:
+    if attempt is None:
+        return None
+
+    async def check(request: Request, stack: InstalledStack) -> None:
+        await count_address(request, stack, attempt)
+
+    return check
 
 
 def _add_for_forms(
@@ -139,10 +161,11 @@ def add_page(
     summary: str,
     tag: str,
     method: str = "GET",
+    attempt: str | None = None,
     redirects: bool = False,
     errors: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
-    """Put a page for people on a router; its errors are pages too."""
+    """Put a page for people on a router; its errors are pages too. `attempt` is as for `add`."""
     page = {"text/html": {"schema": {"type": "string"}}}
     described = {422: "The address is not whole.", **errors}
     responses: dict[int | str, dict[str, Any]] = {
@@ -160,7 +183,7 @@ def add_page(
         response_class=HTMLResponse,
         response_model=None,
         response_description="A page.",
-        dependencies=[SameSite] if method != "GET" else [],
+        route_class_override=declare(router, _max_body(attempt), _check(attempt)),
         tags=[tag],
         responses=responses,
     )
@@ -175,10 +198,14 @@ def add_sign_in(
     operation: str,
     summary: str,
     tag: str,
+    attempt: str | None = None,
     errors: tuple[StackAuthError, ...] = (),
     second_factor: bool = True,
 ) -> None:
-    """Put a route on a router that signs in: it is limited, may need a second factor, and delivers tokens."""
+    """Put a route on a router that signs in: it is limited, may need a second factor, and delivers tokens.
+
+    Attempts are those of the operation, if `attempt` does not name another action.
+    """
     if second_factor:
         errors = (*errors, SecondFactorRequired("attempt-code" if delivery == "body" else None))
     add(
@@ -193,5 +220,5 @@ def add_sign_in(
         response_description="Signed in.",
         description=f"{getdoc(handler)}\n\n{_WHAT_NEXT[delivery]}",
         errors=errors,
-        limited=True,
+        attempt=attempt or operation,
     )

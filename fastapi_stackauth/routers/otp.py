@@ -29,7 +29,7 @@ from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.bot_challenge import Challenged
-from fastapi_stackauth.routers.caller import client_of, count_attempt
+from fastapi_stackauth.routers.caller import client_of, count_account, count_address
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
@@ -140,7 +140,7 @@ async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: R
 
 async def _send(body: CodeRequest, request: Request, stack: InstalledStack) -> str:
     """Send the mail; its nonce, or one that belongs to nothing where no mail may be sent."""
-    await count_attempt(request, stack, "otp_send", body.email)
+    await count_account(stack, "otp_send", body.email)
     client = await client_of(request, stack)
     link = page_address(request, stack, "magic_link", "/otp/send", MAGIC_LINK)
     sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
@@ -180,7 +180,7 @@ async def check_in_browser(body: TypedCode, request: Request, stack: RouteStack)
 
 
 async def _check(request: Request, stack: InstalledStack, code: str) -> None:
-    await count_attempt(request, stack, "otp_check", code[TYPED:])
+    await count_account(stack, "otp_check", code[TYPED:])
     await (await client_of(request, stack)).otp.check_code(code=code)
 
 
@@ -189,7 +189,7 @@ async def _delivered(request: Request, stack: InstalledStack, code: str) -> Sign
 
 
 async def _signed_in(request: Request, stack: InstalledStack, code: str) -> SignIn:
-    await count_attempt(request, stack, "otp_sign_in", code[TYPED:])
+    await count_account(stack, "otp_sign_in", code[TYPED:])
     client = await client_of(request, stack, upgrade=True)
     with signing_in(request, stack, TAG):
         return await client.otp.sign_in(code=code)
@@ -225,6 +225,7 @@ async def open_link(code: LinkCode, request: Request, stack: RouteStack) -> Resp
     """
     nonce = _nonce_of(request, stack)
     if nonce and hmac.compare_digest(code[TYPED:].lower().encode(), nonce.encode("utf-8", "replace")):
+        await count_address(request, stack, "otp_sign_in")
         return await _sent_on(request, stack, code)
     return form_page(
         "Sign in",
@@ -299,16 +300,17 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     browser = delivery == "cookie"
     add(router, delivery, "/otp/send", send_to_browser if browser else send, operation="otp_send",
         summary="Send a code by e-mail", response_model=CodeSent if browser else CodeSentToApp,
-        response_description="On its way, if it may be.", tag=TAG, errors=_SEND_ERRORS, limited=True)  # fmt: skip
+        response_description="On its way, if it may be.", tag=TAG, errors=_SEND_ERRORS,
+        attempt="otp_send")  # fmt: skip
     add_sign_in(router, delivery, "/otp/sign-in", sign_in_browser if browser else sign_in, operation="otp_sign_in",
                 summary="Sign in with a code", tag=TAG, errors=_SIGN_IN_ERRORS)  # fmt: skip
     add(router, delivery, "/otp/check", check_in_browser if browser else check, operation="otp_check",
         summary="See whether a code holds", response_description="It holds.", tag=TAG,
-        errors=VERIFICATION_CODE_ERRORS, limited=True)  # fmt: skip
+        errors=VERIFICATION_CODE_ERRORS, attempt="otp_check")  # fmt: skip
     if not browser:
         add_page(router, delivery, MAGIC_LINK, open_link_of_app, operation="magic_link", summary="Open a link", tag=TAG)
         return
     add_page(router, delivery, MAGIC_LINK, open_link, operation="magic_link", summary="Open a link", tag=TAG,
              redirects=True, errors=_PAGE_ERRORS)  # fmt: skip
     add_page(router, delivery, MAGIC_LINK, press_button, operation="magic_link_button", summary="Sign in by a link",
-             tag=TAG, method="POST", redirects=True, errors=_PAGE_ERRORS)  # fmt: skip
+             tag=TAG, method="POST", attempt="otp_sign_in", redirects=True, errors=_PAGE_ERRORS)  # fmt: skip

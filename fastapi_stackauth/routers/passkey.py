@@ -28,7 +28,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered
 from fastapi_stackauth.routers import flows
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_attempt
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.examples import PASSKEY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
@@ -108,7 +108,6 @@ class PasskeyAnswerOfApp(PasskeyAnswer):
 
 async def options(request: Request, stack: RouteStack) -> PasskeyOptionsOfApp:
     """Begin a sign-in by passkey. Nobody is named: the person's authenticator knows which passkeys it has."""
-    await count_attempt(request, stack, "passkey_options")
     challenge = await (await client_of(request, stack)).passkey.initiate_authentication()
     return _told(challenge, request, stack)
 
@@ -123,18 +122,18 @@ async def options_browser(request: Request, stack: RouteStack) -> PasskeyOptions
 
 async def sign_in(body: PasskeyAnswerOfApp, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Sign in with what the authenticator made of the options. They work once."""
-    await _count(body, request, stack)
+    await _count(body, stack)
     return await _signed_in(body.credential, request, stack, body.code.get_secret_value())
 
 
 async def sign_in_browser(body: PasskeyAnswer, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Sign in with what the authenticator made of the options. They work once, in the browser that asked for them."""
-    await _count(body, request, stack)
+    await _count(body, stack)
     return await _signed_in(body.credential, request, stack, _code_kept(request, stack, SIGN_IN_FLOW))
 
 
-async def _count(body: PasskeyAnswer, request: Request, stack: InstalledStack) -> None:
-    await count_attempt(request, stack, "passkey_sign_in", str(body.credential.get("id", "")))
+async def _count(body: PasskeyAnswer, stack: InstalledStack) -> None:
+    await count_account(stack, "passkey_sign_in", str(body.credential.get("id", "")))
 
 
 async def _signed_in(
@@ -276,7 +275,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     told = PasskeyOptions if browser else PasskeyOptionsOfApp
     add(router, delivery, "/passkey/options", options_browser if browser else options, operation="passkey_options",
         summary="Begin a sign-in by passkey", response_model=told, response_description="For the browser.", tag=TAG,
-        errors=(_OFF,), limited=True)  # fmt: skip
+        errors=(_OFF,), attempt="passkey_options")  # fmt: skip
     add_sign_in(router, delivery, "/passkey/sign-in", sign_in_browser if browser else sign_in,
                 operation="passkey_sign_in", summary="Sign in with a passkey", tag=TAG,
                 errors=(*VERIFICATION_CODE_ERRORS, PasskeyFailed("PASSKEY_AUTHENTICATION_FAILED"),

@@ -32,7 +32,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.routers.bot_challenge import Challenged
-from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_attempt
+from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.links import RESET, log_untrusted_link, telling_nothing, verification_link
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
@@ -124,7 +124,7 @@ async def sign_up(account: NewAccount, request: Request, stack: RouteStack) -> S
     A mail with a link that verifies the address goes out where the app has a public address (`app_url`) that the
     project trusts.
     """
-    await count_attempt(request, stack, "password_sign_up", account.email)
+    await count_account(stack, "password_sign_up", account.email)
     client = await client_of(request, stack, upgrade=True)
     link = verification_link(request, stack, "/password/sign-up")
     with signing_in(request, stack, TAG):
@@ -146,7 +146,7 @@ async def _signed_up(client: StackAuthClient, account: NewAccount, link: str | N
 
 async def sign_in(credentials: PasswordCredentials, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Sign in to an account."""
-    await count_attempt(request, stack, "password_sign_in", credentials.email)
+    await count_account(stack, "password_sign_in", credentials.email)
     client = await client_of(request, stack)
     with signing_in(request, stack, TAG):
         signed_in = await client.password.sign_in(
@@ -163,7 +163,7 @@ async def forgot(body: Forgotten, request: Request, stack: RouteStack) -> None:
 
     The link leads to the page of this router, or to yours: `pages={"password_reset": ...}`.
     """
-    await count_attempt(request, stack, "password_forgot", body.email)
+    await count_account(stack, "password_forgot", body.email)
     client = await client_of(request, stack)
     link = page_address(request, stack, "password_reset", "/password/forgot", RESET)
     with telling_nothing(stack.events):
@@ -173,7 +173,7 @@ async def forgot(body: Forgotten, request: Request, stack: RouteStack) -> None:
 async def check_reset(body: CodeToCheck, request: Request, stack: RouteStack) -> None:
     """See whether a code would allow a new password, without using it. It counts as one of the code's 20 attempts."""
     code = body.code.get_secret_value()
-    await count_attempt(request, stack, "password_reset_check", code)
+    await count_account(stack, "password_reset_check", code)
     await (await client_of(request, stack)).password.check_reset_code(code=code)
 
 
@@ -188,7 +188,7 @@ async def reset(
     The page's form posts here too, and is answered with a page.
     """
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
-    await count_attempt(request, stack, "password_reset", code)
+    await count_account(stack, "password_reset", code)
     if len(password) < MIN_LENGTH:  # the auth server would say so too, but only after using the code up
         raise PasswordTooShort("PASSWORD_TOO_SHORT", details={"min_length": MIN_LENGTH})
     await (await client_of(request, stack)).password.reset(code=code, password=password)
@@ -240,14 +240,12 @@ async def set_first(body: FirstPassword, stack: RouteStack, user: SignedInUser, 
         await client.password.set(password=body.password.get_secret_value())
 
 
-async def update(
-    body: ChangedPasswordOfApp, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
-) -> None:
+async def update(body: ChangedPasswordOfApp, stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
     """Change the password. All other sessions of the account end; this one too, unless its refresh token comes along.
 
     Access tokens of the ended sessions are refused by this app from then on.
     """
-    await count_attempt(request, stack, "password_update", user.id)
+    await count_account(stack, "password_update", user.id)
     kept = body.refresh_token.get_secret_value() if body.refresh_token else None
     async with _refusing_what_ends(stack, client, {user.session_id} if kept else set()):
         await _change(body, client, kept)
@@ -257,7 +255,7 @@ async def update_in_browser(
     body: ChangedPassword, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
 ) -> None:
     """Change the password. All other sessions of the account end; this browser stays signed in."""
-    await count_attempt(request, stack, "password_update", user.id)
+    await count_account(stack, "password_update", user.id)
     credential = (await resolve(request, stack)).credential
     async with _refusing_what_ends(stack, client, {user.session_id}):
         await _change(body, client, credential.refresh_token if credential else None)
@@ -323,7 +321,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(*SIGNED_OUT, PasswordConfirmationMismatch("PASSWORD_CONFIRMATION_MISMATCH"),
                 UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF, _FORM_WRONG,
                 UnexpectedAnswer(400)),
-        limited=True)  # fmt: skip
+        attempt="password_update")  # fmt: skip
 
 
 def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
@@ -365,6 +363,7 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
             operation="password_grant",
             summary="Sign in with a password, by a form",
             tag=TAG,
+            attempt="password_sign_in",
             errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
         )
 
@@ -372,12 +371,12 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
 def _add_reset(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/password/forgot", forgot, operation="password_forgot", summary="Ask for a new password",
         response_description="The mail is on its way, if there is an account.", tag=TAG,
-        errors=(_OFF, _FORM_WRONG), limited=True)  # fmt: skip
+        errors=(_OFF, _FORM_WRONG), attempt="password_forgot")  # fmt: skip
     add_page(router, delivery, RESET, reset_page, operation="password_reset_page",
              summary="Open a link to choose a new password", tag=TAG)  # fmt: skip
     add(router, delivery, RESET, reset, operation="password_reset", summary="Choose a new password",
         response_description="Changed.", tag=TAG, errors=(*VERIFICATION_CODE_ERRORS, *_LENGTH, _OFF),
-        limited=True, openapi_extra=_RESET_BODY.documented)  # fmt: skip
+        attempt="password_reset", openapi_extra=_RESET_BODY.documented)  # fmt: skip
     add(router, delivery, "/password/reset/check", check_reset, operation="password_reset_check",
         summary="See whether a code holds", response_description="It holds.", tag=TAG,
-        errors=VERIFICATION_CODE_ERRORS, limited=True)  # fmt: skip
+        errors=VERIFICATION_CODE_ERRORS, attempt="password_reset_check")  # fmt: skip

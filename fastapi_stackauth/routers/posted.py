@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from fastapi_stackauth.bodies import read_form
 from fastapi_stackauth.errors import RequestInvalid
 
 M = TypeVar("M", bound=BaseModel)
@@ -54,17 +55,10 @@ class Posted(Generic[M]):
 async def _fields(request: Request) -> object:
     kind = _media_type(request)
     if kind in _FORMS:
-        return await _form(request)
+        return await read_form(request)
     if kind != "application/json" and not kind.endswith("+json"):
         return None
     return await _json(request)
-
-
-async def _form(request: Request) -> object:
-    try:
-        return dict(await request.form())
-    except UnicodeError:  # of the codec that the form names: Python has some that decode nothing
-        raise RequestInvalid(status_code=400) from None
 
 
 async def _json(request: Request) -> object:

@@ -1,16 +1,17 @@
 """What all routes of the router share: which stack they serve, how tokens are delivered, answers to bad requests."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from fastapi_stackauth.bodies import MEDIUM, read_body, read_form
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
@@ -57,11 +58,27 @@ class Mount:
     oauth_scopes: Mapping[str, str]
 
 
+Check = Callable[[Request, InstalledStack], Awaitable[None]]
+"""What a route checks before it reads the body; it raises the error that the route answers."""
+
+
 class AuthRoute(APIRoute):
-    """A route that knows its stack, and answers requests of the wrong form with `request_invalid`, echoing nothing."""
+    """A route that knows its stack, and answers requests of the wrong form with `request_invalid`, echoing nothing.
+
+    Laws of every unsafe route: requests that another site made a browser send are rejected first (decision 11), then
+    its own check runs, and only then is the body read, up to its limit. None of this can be forgotten or overridden.
+
+    Attributes:
+        stack: whose route it is.
+        mount: how its router was built.
+        max_body: the bytes that a body may have; the setting `max_body_size` raises it.
+        check: what else runs before the body is read.
+    """
 
     stack: InstalledStack
     mount: Mount
+    max_body: int = MEDIUM
+    check: Check | None = None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, with the stack put within reach and validation errors made ours."""
@@ -82,7 +99,7 @@ class AuthRoute(APIRoute):
 
     async def _answered(self, handle: "Handle", request: Request) -> Response:
         try:
-            return await _handled(handle, request)
+            return await _handled(handle, await self._admitted(request))
         except StackAuthError as error:
             if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                 raise
@@ -93,10 +110,28 @@ class AuthRoute(APIRoute):
     async def _answered_by_redirect(self, handle: "Handle", request: Request, places: Places) -> Response:
         model = model_of(self.body_field.field_info.annotation) if self.body_field else None
         try:
-            await _handled(handle, await as_json(request, model))
+            await _handled(handle, await as_json(await self._admitted(request), model))
         except StackAuthError as error:
             return places.after(await of_session(request, error), self.stack.events)
         return places.done()
+
+    async def _admitted(self, request: Request) -> Request:
+        """Check the request, then read its body; the request that holds it.
+
+        Raises:
+            AuthError: 403 `cross_site_request`.
+            RequestTooLarge: 413.
+            RequestInvalid: 400, a form that cannot be parsed, or that has a file.
+        """
+        if request.method == "GET":
+            return request
+        if self.mount.delivery == "cookie":  # where tokens travel in bodies, another site has nothing to abuse
+            self.stack.sessions.site.check(request.scope)
+        if self.check is not None:
+            await self.check(request, self.stack)
+        request = await read_body(request, max(self.max_body, self.stack.settings.max_body_size))
+        await read_form(request)  # before FastAPI does, which would take files
+        return request
 
     def _read_by_a_person(self, request: Request) -> bool:
         page = self.response_class is HTMLResponse
@@ -106,6 +141,12 @@ class AuthRoute(APIRoute):
 def route_class_for(stack: InstalledStack, mount: Mount) -> type[AuthRoute]:
     """The route class of one router."""
     return type("BoundAuthRoute", (AuthRoute,), {"stack": stack, "mount": mount})
+
+
+def declare(router: APIRouter, max_body: int, check: Check | None) -> type[APIRoute]:
+    """Make the class of one route from its router's: a class, because `include_router` may copy routes by it."""
+    attributes = {"max_body": max_body, "check": staticmethod(check) if check else None}
+    return type("DeclaredAuthRoute", (router.route_class,), attributes)
 
 
 def mount_of(request: Request) -> Mount:
@@ -141,23 +182,8 @@ def page_address(request: Request, stack: InstalledStack, page: Page, own: str, 
     return stack.settings.require_app_url("links in mails") + chosen if chosen.startswith("/") else chosen
 
 
-async def same_site(request: Request, stack: Annotated[InstalledStack, Depends(stack_of)]) -> None:
-    """Refuse what another site makes a browser send, before anything is done (decision 11).
-
-    In body delivery there is nothing for another site to abuse: no cookie is read or set.
-
-    Raises:
-        AuthError: 403 `cross_site_request`.
-    """
-    if mount_of(request).delivery == "cookie":
-        stack.sessions.site.check(request.scope)
-
-
 RouteStack = Annotated[InstalledStack, Depends(stack_of)]
 """The stack whose router a handler belongs to."""
-
-SameSite = Depends(same_site)
-"""For the `dependencies` of every unsafe route."""
 
 
 class Form(BaseModel):
@@ -208,6 +234,7 @@ _DESCRIPTIONS = {
     403: "Not allowed.",
     404: "There is no such thing.",
     409: "This contradicts what is there already.",
+    413: "The body is longer than this route takes.",
     422: "The request does not have the expected form.",
     429: "Too many attempts.",
     502: "The auth server does not accept this app's configuration, or its answer cannot be read.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,21 +44,33 @@ class RawAnswer:
 
 
 async def call(
-    app: Any, path: str = "/me", headers: Headers = (), *, method: str = "GET", query: bytes = b""
+    app: Any,
+    path: str = "/me",
+    headers: Headers = (),
+    *,
+    method: str = "GET",
+    query: bytes = b"",
+    body: Iterable[bytes] = (b"",),
 ) -> RawAnswer:
-    """One request, without a body."""
-    answer = RawAnswer()
-    received = False
+    """One request; its body comes in these chunks, each of which is taken only when the app asks for it."""
+    answer, chunks = RawAnswer(), iter(body)
 
     async def receive() -> Any:
-        nonlocal received
-        if received:
-            await asyncio.Event().wait()
-        received = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        chunk = next(chunks, None)
+        if chunk is None:
+            if answer.messages:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": chunk, "more_body": True}
 
     await app(_scope("http", path, headers, query) | {"method": method}, receive, _collect(answer))
     return answer
+
+
+def unread() -> Iterator[bytes]:
+    """A body that must not be read."""
+    raise AssertionError("the body was read")
+    yield b""
 
 
 async def connect(

@@ -1,0 +1,76 @@
+"""Request bodies of the library's own routes: how long they may be, and one way to read them.
+
+The limit holds while a body is read, with or without a Content-Length. FastAPI and Starlette have `max_body_size` since
+their newest releases, but answer it with plain text, and raise an exception that is not public.
+"""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from fastapi_stackauth.errors import RequestInvalid, RequestTooLarge
+
+KIB = 1024
+SMALL = 16 * KIB
+"""For routes that count attempts: an email address, a password, a code."""
+MEDIUM = 64 * KIB
+"""For all other routes."""
+PICTURE = 1536 * KIB
+"""For routes that take a picture: a million characters of a data URL, and what else the body holds."""
+WEBHOOK = 4096 * KIB
+"""For messages of the auth server, which carry whole users with their metadata."""
+MAX_FIELDS = 100
+"""Fields that a form may have; no route has as many."""
+
+
+async def read_body(request: Request, limit: int) -> Request:
+    """Read the body, and return the request that holds it.
+
+    Args:
+        request: the request, of whose body nothing has been read.
+        limit: the bytes that the body may have.
+
+    Raises:
+        RequestTooLarge: 413. If a Content-Length says so, nothing is read.
+        RequestInvalid: 400, the client went away.
+    """
+    if _declared_size(request) > limit:
+        raise RequestTooLarge(limit)
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise RequestTooLarge(limit)
+        return message
+
+    bounded = Request(request.scope, receive)
+    try:
+        await bounded.body()
+    except ClientDisconnect:  # FastAPI, too, answers what ends too soon with 400, though no client reads it
+        raise RequestInvalid(status_code=400) from None
+    return bounded
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Parse the body, which `read_body` has read, as a form without files; a body of another type has no fields.
+
+    Starlette keeps the form on the request, so FastAPI and dependencies get the same one. A part with a file is
+    rejected before its content is looked at: no temporary file is made.
+
+    Raises:
+        RequestInvalid: 400, the body is not a form, has a file, or has too many fields.
+    """
+    size = len(await request.body())
+    try:
+        form = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=size)
+    except (HTTPException, UnicodeError):  # Starlette's own; and the codec's that a multipart form names
+        raise RequestInvalid((("body", "Must be a form without files"),), status_code=400) from None
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _declared_size(request: Request) -> float:
+    declared = request.headers.get("content-length", "")
+    return float(declared) if declared.isascii() and declared.isdigit() else 0.0
