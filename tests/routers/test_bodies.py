@@ -19,7 +19,7 @@ from fastapi_stackauth.limits import AttemptLimiter
 from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, PREFIXES, House, Person, assert_problem, new_stack
 from tests.routers.operations import Route, operations
-from tests.support.asgi import RawAnswer, call, unread
+from tests.support.asgi import RawAnswer, Unread, call
 
 KIB = 1024
 JSON = (b"content-type", b"application/json")
@@ -76,14 +76,14 @@ class Endless(Iterator[bytes]):
 
 async def test_another_site_is_rejected_before_the_body_is_read(house: House):
     for route in unsafe(house, "cookie"):
-        answer = await send(house, "cookie", route, unread(), JSON, origin="https://evil.example")
+        answer = await send(house, "cookie", route, Unread(), JSON, origin="https://evil.example")
         assert_rejected(answer, 403, "cross_site_request", route)
 
 
 @pytest.mark.parametrize("path", ["/me/patch", "/me/delete", "/sessions/delete"])
 async def test_so_is_a_form_of_another_site(house: House, path: str):
     headers = ((b"origin", b"https://evil.example"), FORM)
-    assert (await call(house.app, "/auth" + path, headers, method="POST", body=unread())).status == 403
+    assert (await call(house.app, "/auth" + path, headers, method="POST", body=Unread())).status == 403
 
 
 async def test_an_attempt_too_many_is_rejected_before_the_body_is_read(server: Emulator, delivery: Delivery):
@@ -95,7 +95,7 @@ async def test_an_attempt_too_many_is_rejected_before_the_body_is_read(server: E
     for route in limited:
         first = await send(house, delivery, route, [b"{}"], JSON)
         refused += first.status == 429
-        assert_rejected(await send(house, delivery, route, unread(), JSON), 429, "rate_limit_exceeded", route)
+        assert_rejected(await send(house, delivery, route, Unread(), JSON), 429, "rate_limit_exceeded", route)
     assert refused == len(limited) - actions
     await stack.aclose()
 
@@ -150,7 +150,7 @@ async def test_so_does_every_form(house: House, delivery: Delivery, kind: bytes)
 @pytest.mark.parametrize("length", ["1572865", "9" * 400])
 async def test_a_content_length_beyond_the_limit_is_rejected_unread(house: House, delivery: Delivery, length: str):
     for route in unsafe(house, delivery):
-        answer = await send(house, delivery, route, unread(), JSON, (b"content-length", length.encode()))
+        answer = await send(house, delivery, route, Unread(), JSON, (b"content-length", length.encode()))
         assert_rejected(answer, 413, "request_too_large", route)
 
 

@@ -67,10 +67,11 @@ async def call(
     return answer
 
 
-def unread() -> Iterator[bytes]:
+class Unread(Iterator[bytes]):
     """A body that must not be read."""
-    raise AssertionError("the body was read")
-    yield b""
+
+    def __next__(self) -> bytes:
+        raise AssertionError("the body was read")
 
 
 async def connect(
