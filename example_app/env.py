@@ -1,4 +1,4 @@
-"""`make env`: the .env that docker-compose.yml reads, with secrets of its own; an existing one is left alone."""
+"""`make env`: the .env and the files of secrets that docker-compose.yml reads; an existing .env is left alone."""
 
 import os
 import secrets
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parent.parent / ".env"
+FOLDER = ".secrets"  # beside it
 
 
 def secret(prefix: str = "") -> str:
@@ -25,8 +26,8 @@ def variables() -> Iterator[tuple[str, str]]:
     yield "EMULATOR_PUBLISHABLE_CLIENT_KEY", secret("pck_")
     yield "EMULATOR_SECRET_SERVER_KEY", secret("ssk_")
     yield "EMULATOR_WEBHOOK_SECRET", secret("whsec_")  # hexadecimal is base64, too
-    yield "PROXY_NETWORK", "172.30.57.0/24"
-    yield "REDIS_PASSWORD", secret()
+    yield "EMULATOR_DASHBOARD_TOKEN", secret()
+    yield "PROXY_NETWORK_PREFIX", "172.30.57"
     yield "NOTES_DATABASE_PASSWORD", secret()
     yield from real_server()
 
@@ -58,8 +59,29 @@ def real_server() -> Iterator[tuple[str, str]]:
     yield "FREESTYLE_API_KEY", ""
 
 
+def secret_files() -> Iterator[tuple[str, str]]:
+    """Each file of a secret, and what it holds: the password of Redis as Redis reads it, and as the app does."""
+    password = secret()
+    yield "redis.conf", f"requirepass {password}\n"
+    yield "redis_url", f"redis://:{password}@redis:6379/0\n"
+
+
+def write_secrets(folder: Path) -> None:
+    """Write the files of secrets, new ones over old ones.
+
+    Containers mount each file, and their users are not its owner: each file is readable by all, in a folder that only
+    its owner can enter.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    for name, text in secret_files():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)  # whatever the umask is
+
+
 def write(target: Path) -> None:
-    """Write the file, for its owner's eyes alone.
+    """Write the file, readable by its owner alone, and the files of secrets beside it.
 
     Raises:
         FileExistsError: it is there already, and its secrets may be in use.
@@ -68,6 +90,7 @@ def write(target: Path) -> None:
     text += "".join(f"{name}={value}\n" for name, value in variables())
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+    write_secrets(target.parent / FOLDER)
 
 
 def main() -> None:

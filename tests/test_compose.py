@@ -4,27 +4,32 @@ No engine runs here: these are checks of the files. `tests/test_deploy.py` start
 """
 
 import json
+import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
 import tomllib
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from example_app import env, samples
-from fastapi_stackauth.settings import Settings, environment_names
-from tests.support.compose import ROOT, TEXT, VARIABLE, aliases, document, filled, services
+from fastapi_stackauth.settings import Settings, environment_names, secret_file_names
+from tests.support.compose import IMAGE, ROOT, TEXT, VARIABLE, aliases, document, filled, services
 
 PROFILES = ("demo", "scale", "real")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 EVERY: dict[str, dict[str, Any]] = document()["services"]
-SECRET = re.compile(r"PASSWORD|SECRET|_KEY$")
+SECRET = re.compile(r"PASSWORD|SECRET|_KEY$|_TOKEN$")
+NO_SECRETS = {"STACK_EMAILABLE_API_KEY": "", "STACK_VERCEL_SANDBOX_TOKEN": "not-used"}
+OURS = (IMAGE, "stackauth-example-proxy:local")
 LISTENS_AS_USER_OF_ITS_IMAGE = {
-    "proxy": "nginx-unprivileged runs as user 101",
     "auth": "its image ends with USER node",
 }
 
@@ -33,12 +38,14 @@ def by_service(test: Any) -> Any:
     return pytest.mark.parametrize("name", EVERY)(test)
 
 
-def instructions(stage: int | None = None) -> list[tuple[str, str]]:
-    """The Dockerfile's instructions, of one stage or all."""
+def instructions(stage: str) -> list[tuple[str, str]]:
+    """The Dockerfile's instructions of one stage: `proxy`, `build`, or the last, `app`."""
     lines = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE)).splitlines()
     pairs = [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines if line.strip()]
-    starts = [number for number, (word, _) in enumerate(pairs) if word == "FROM"] + [len(pairs)]
-    return pairs if stage is None else pairs[starts[stage] : starts[stage + 1]]
+    starts = [number for number, (word, _) in enumerate(pairs) if word == "FROM"]
+    names = [pairs[start][1].partition(" AS ")[2] or "app" for start in starts]
+    number = names.index(stage)
+    return pairs[starts[number] : [*starts, len(pairs)][number + 1]]
 
 
 # --- the compose file ---
@@ -93,12 +100,21 @@ def test_every_service_has_a_health_check_and_none_needs_curl(name: str):
     assert not any("curl" in word for word in test)
 
 
+def test_an_image_of_ours_is_built_by_one_service_of_each_profile():
+    """Else a tag is built several times, and a plain `up -d` recreates containers."""
+    for profile in PROFILES:
+        used = [service for service in services(profile).values() if service["image"] in OURS]
+        built = [service["image"] for service in used if "build" in service]
+        assert sorted(built) == sorted({service["image"] for service in used})
+    assert all(service["image"] in OURS for service in EVERY.values() if "build" in service)
+
+
 @by_service
 def test_images_are_pinned_to_a_version(name: str):
     image, _, tag = EVERY[name]["image"].rpartition(":")
     assert image, "no tag"
-    if "build" in EVERY[name]:
-        return  # the tag is ours
+    if EVERY[name]["image"] in OURS:
+        return
     assert re.search(r"\d+\.\d+\.\d+|^\d+\.\d+-|^[0-9a-f]{7}$", tag), "a release, or a commit"
 
 
@@ -109,7 +125,7 @@ def test_no_service_runs_as_root_or_can_become_it(name: str):
     assert "cap_add" not in service
     assert "privileged" not in service
     assert service["security_opt"] == ["no-new-privileges:true"]
-    if "build" not in service and name not in LISTENS_AS_USER_OF_ITS_IMAGE:
+    if service["image"] not in OURS and name not in LISTENS_AS_USER_OF_ITS_IMAGE:
         assert str(service["user"]).split(":")[0] not in ("0", "root")
 
 
@@ -121,7 +137,8 @@ def test_only_services_that_write_into_their_image_have_a_writable_one():
 def test_every_path_and_every_volume_exists(name: str):
     service = EVERY[name]
     if "build" in service:
-        assert service["build"] == "."
+        assert service["build"] == ({"context": ".", "target": "proxy"} if name == "proxy" else ".")
+    assert set(service.get("secrets", [])) <= set(document()["secrets"])
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]
         assert (ROOT / source).is_file() if source.startswith("./") else source in document()["volumes"]
@@ -139,15 +156,18 @@ def test_no_volume_and_no_network_is_left_over():
 @by_service
 def test_secrets_come_from_variables(name: str):
     for variable, value in EVERY[name].get("environment", {}).items():
-        if SECRET.search(variable) and variable != "STACK_EMAILABLE_API_KEY":  # this one switches a check off
+        if variable in NO_SECRETS:
+            assert value == NO_SECRETS[variable]
+        elif SECRET.search(variable):
             assert VARIABLE.fullmatch(value), variable
     assert not re.search(r"://[^$/\s]+:[^$\s]+@", TEXT), "an address with a password in it"
 
 
 @by_service
 def test_settings_of_our_library_are_spelt_as_it_spells_them(name: str):
-    known = {spelling for field in Settings.model_fields for spelling in environment_names(field)}
-    if "build" in EVERY[name]:
+    fields = Settings.model_fields
+    known = {spelling for field in fields for spelling in environment_names(field) + secret_file_names(field)}
+    if EVERY[name]["image"] == IMAGE:
         given = {variable for variable in EVERY[name]["environment"] if variable.startswith("STACK_")}
         assert given <= known
 
@@ -180,15 +200,73 @@ def test_workers_differ_in_nothing_but_what_they_wait_for():
     assert one == two == three
 
 
-def test_only_the_proxy_shares_the_network_that_workers_believe():
+def test_only_the_proxy_shares_the_workers_network_and_workers_believe_its_address_alone():
     inside = {name for name, service in EVERY.items() if "edge" in service.get("networks", [])}
     assert inside == {"proxy", "app-1", "app-2", "app-3"}
-    assert EVERY["proxy"]["networks"] == ["edge"]
+    started = services("scale", dict(env.variables()))
+    (address,) = [network["ipv4_address"] for network in started["proxy"]["networks"].values()]
+    for name in ("app-1", "app-2", "app-3"):
+        command = started[name]["command"]
+        assert command[command.index("--forwarded-allow-ips") + 1] == address
+        assert started[name]["environment"]["STACK_TRUSTED_PROXIES"] == address
+
+
+def test_no_worker_and_no_gateway_can_have_the_proxys_address():
+    written = document(dict(env.variables()))
+    (pool,) = written["networks"]["edge"]["ipam"]["config"]
+    address = ip_address(written["services"]["proxy"]["networks"]["edge"]["ipv4_address"])
+    assert address in IPv4Network(pool["subnet"])
+    assert IPv4Network(pool["ip_range"]).subnet_of(IPv4Network(pool["subnet"]))
+    assert address not in IPv4Network(pool["ip_range"])
+    assert str(address) != pool["gateway"]
+
+
+def test_the_proxy_believes_the_gateway_of_its_network_alone():
+    """Connections to the published port come from there."""
+    written = document(dict(env.variables()))
+    (pool,) = written["networks"]["edge"]["ipam"]["config"]
+    assert written["services"]["proxy"]["extra_hosts"] == [f"gateway:{pool['gateway']}"]
+    configuration = (ROOT / "docs/nginx.conf").read_text("utf-8")
+    assert re.findall(r"set_real_ip_from (\S+);", configuration) == ["gateway"]
 
 
 def test_the_proxy_knows_each_worker_and_no_other():
     configuration = (ROOT / "docs/nginx.conf").read_text("utf-8")
-    assert re.findall(r"server (\S+) resolve;", configuration) == ["app-1:8000", "app-2:8000", "app-3:8000"]
+    assert re.findall(r"server (\S+) resolve", configuration) == ["app-1:8000", "app-2:8000", "app-3:8000"]
+
+
+@by_service
+def test_logs_and_processes_of_every_service_are_limited(name: str):
+    service = EVERY[name]
+    assert 0 < service["pids_limit"] <= 4096
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+
+
+def test_the_password_of_redis_stands_in_files_alone():
+    """`docker inspect` shows the command and the environment of a container to whoever may use Docker."""
+    started = services("scale", dict(env.variables()))
+    readers = {name: service["secrets"] for name, service in started.items() if "secrets" in service}
+    assert readers == {"redis": ["redis_conf"], **{f"app-{number}": ["redis_url"] for number in (1, 2, 3)}}
+    assert "environment" not in started["redis"]
+    assert started["redis"]["command"][1] == "/run/secrets/redis_conf"
+    assert "--requirepass" not in started["redis"]["command"]
+    assert started["app-1"]["environment"]["STACK_REDIS_URL_FILE"] == "/run/secrets/redis_url"
+    files = dict(env.secret_files())
+    password = urlsplit(files["redis_url"]).password
+    assert password
+    assert len(password) == 64
+    assert files["redis.conf"] == f"requirepass {password}\n"
+    assert {Path(secret["file"]).name for secret in document()["secrets"].values()} == set(files)
+    assert {Path(secret["file"]).parent for secret in document()["secrets"].values()} == {Path(env.FOLDER)}
+
+
+def test_what_the_pinned_auth_server_needs_to_send_email_is_set():
+    """At this commit the renderer wants some token, and any key of the validation service counts as a real one."""
+    assert EVERY["auth"]["image"] == "stackauth/server:53c1c9e"
+    environment = EVERY["auth"]["environment"]
+    assert environment["STACK_VERCEL_SANDBOX_TOKEN"] not in ("", "vercel_sandbox_disabled_for_local_development")
+    assert environment["STACK_EMAILABLE_API_KEY"] == ""
+    assert "`53c1c9e`" in deploy_page()
 
 
 def test_the_emulators_seed_is_that_of_make_demo():
@@ -208,8 +286,8 @@ def test_make_env_gives_every_variable_that_is_used_and_no_other():
 
 def test_a_missing_variable_stops_compose_with_a_hint():
     variables = dict(env.variables())
-    del variables["REDIS_PASSWORD"]
-    with pytest.raises(KeyError, match="REDIS_PASSWORD"):
+    del variables["NOTES_DATABASE_PASSWORD"]
+    with pytest.raises(KeyError, match="NOTES_DATABASE_PASSWORD"):
         filled(TEXT, variables)
     reasons = {found["default"] for found in VARIABLE.finditer(TEXT)}
     assert reasons == {"-", ":?write .env first - make env"}
@@ -250,6 +328,25 @@ def test_make_env_writes_a_private_file_once_with_secrets_of_its_own(tmp_path: P
     assert all(shlex.split(value) == [value] for value in read.values() if value), "nothing that needs quoting"
 
 
+def test_the_files_of_secrets_can_be_read_in_containers_and_by_nobody_else_here(tmp_path: Path):
+    """Compose mounts them as they are: a container's user is another one, and a umask must not shut it out."""
+    before = os.umask(0o077)
+    try:
+        env.write(tmp_path / ".env")
+    finally:
+        os.umask(before)
+    folder = tmp_path / env.FOLDER
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == dict.fromkeys(
+        dict(env.secret_files()), 0o644
+    )
+    first = (folder / "redis_url").read_text("utf-8")
+    (tmp_path / ".env").unlink()
+    env.write(tmp_path / ".env")
+    assert (folder / "redis_url").read_text("utf-8") != first, "new secrets with a new .env"
+    assert not [path for path in folder.iterdir() if path.read_text("utf-8") in (tmp_path / ".env").read_text("utf-8")]
+
+
 def test_make_env_refuses_in_one_line_to_overwrite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(env, "TARGET", tmp_path / ".env")
     env.main()
@@ -267,32 +364,65 @@ def test_make_env_needs_no_package():
 
 
 def test_git_and_the_image_leave_the_env_file_out():
-    assert ".env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert {".env", f"{env.FOLDER}/"} <= set((ROOT / ".gitignore").read_text("utf-8").splitlines())
     assert (ROOT / ".dockerignore").read_text("utf-8").splitlines()[1] == "*"
 
 
 # --- the image ---
 
 
-def test_both_stages_start_from_one_pinned_image():
-    images = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
+def test_both_stages_of_the_app_start_from_one_pinned_image():
+    images = [rest.split()[0] for stage in ("build", "app") for word, rest in instructions(stage) if word == "FROM"]
     assert len(images) == 2
     assert len(set(images)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", images[0])
 
 
-def test_what_the_image_copies_exists_and_is_let_through():
+def test_the_proxys_image_is_nginx_without_root_and_our_configuration():
+    assert [word for word, _ in instructions("proxy")] == ["FROM", "COPY"]
+    (_, base), (_, copy) = instructions("proxy")
+    assert re.match(r"nginxinc/nginx-unprivileged:\d+\.\d+\.\d+-alpine ", base)
+    assert copy.split()[-2:] == ["docs/nginx.conf", "/etc/nginx/nginx.conf"]
+
+
+def copies(stage: str) -> list[tuple[list[str], list[str], str]]:
+    """Options, sources and target of each COPY of a stage."""
+    found = [rest.split() for word, rest in instructions(stage) if word == "COPY"]
+    options = [[word for word in words if word.startswith("--")] for words in found]
+    return [(given, words[len(given) : -1], words[-1]) for given, words in zip(options, found, strict=True)]
+
+
+def test_what_the_images_copy_exists_and_is_let_through():
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[0] == "!"}
-    copied = set()
-    for word, rest in instructions():
-        if word == "COPY" and "--from" not in rest:
-            copied |= {Path(source).name for source in rest.split()[:-1]}
+    all_copies = [one for stage in ("proxy", "build", "app") for one in copies(stage)]
+    copied = {source.removeprefix("./") for given, sources, _ in all_copies for source in sources if not _from(given)}
     assert all((ROOT / name).exists() for name in copied)
     assert copied == let_through
 
 
+def _from(options: list[str]) -> bool:
+    return any(option.startswith("--from=") for option in options)
+
+
+def test_a_clone_made_with_umask_077_gives_images_that_their_users_can_read(tmp_path: Path):
+    """COPY keeps the modes of files, and neither the app nor nginx runs as their owner."""
+    assert all(given == ["--chmod=444"] for given, _, _ in copies("proxy"))
+    assert all(_from(given) for given, _, _ in copies("app")), "what the build stage has opened"
+    (tmp_path / "venv").mkdir(mode=0o700)
+    source = tmp_path / "src" / "example_app"
+    shutil.copytree(ROOT / "example_app", source, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [source, *source.rglob("*")]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    (command,) = [rest for word, rest in instructions("build") if word == "RUN" and rest.startswith("chmod ")]
+    subprocess.run(shlex.split(command.replace("/venv", f"{tmp_path}/venv")), cwd=source.parent, check=True)
+    last = [("COPY", "example_app ./example_app"), ("RUN", command)]
+    assert instructions("build")[-2:] == last, "after everything is there"
+    for path in [tmp_path / "venv", source, *source.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
+
+
 def test_the_image_is_not_run_as_root_and_installs_nothing_in_its_last_stage():
-    last = instructions(1)
+    last = instructions("app")
     (user,) = [rest for word, rest in last if word == "USER"]
     assert int(user) > 0
     words = [word for word, _ in last]
@@ -301,13 +431,13 @@ def test_the_image_is_not_run_as_root_and_installs_nothing_in_its_last_stage():
 
 
 def test_the_image_starts_and_checks_what_the_compose_file_does():
-    last = dict(instructions(1))
+    last = dict(instructions("app"))
     assert re.findall(r'"([^"]*)"', last["CMD"]) == EVERY["app"]["command"]
     assert re.findall(r'"([^"]*)"', last["HEALTHCHECK"]) == EVERY["app"]["healthcheck"]["test"][1:]
 
 
 def test_the_files_that_a_build_needs_are_copied():
-    copied = {Path(name).name for word, rest in instructions(0) if word == "COPY" for name in rest.split()}
+    copied = {Path(name).name for _, sources, _ in copies("build") for name in sources}
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     project, wheel = settings["project"], settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert copied >= {project["readme"], *project["license-files"], *wheel["only-include"]}

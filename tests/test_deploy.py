@@ -4,6 +4,7 @@ The commands, the environment and the proxy's configuration are read from the fi
 """
 
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from websockets.typing import Origin
 from fastapi_stackauth import StackAuth
 from tests.apps import make_app
 from tests.install_tools import SERVERS, server_program
-from tests.support.compose import PROXY
+from tests.support.compose import GATEWAY, PROXY
 from tests.support.deployment import Deployment
 
 # What these tests take for granted of the example app.
@@ -141,6 +142,63 @@ def test_attempts_are_counted_for_the_visitors_address_by_all_workers_together(s
         assert forgot(eager, 300, **{"x-forwarded-for": "203.0.113.9"}) == 429, "nobody chooses their address"
 
 
+def test_behind_a_proxy_on_this_machine_each_visitor_has_their_own_attempts(scale: Deployment):
+    """All connections to the published port come from the network's gateway: none may lock out the others."""
+
+    def forgot(client: httpx.Client, number: int, visitor: str) -> int:
+        body = {"email": f"gateway-{number}@example.com"}
+        headers = {"x-forwarded-for": f"198.51.100.{number}, {visitor}"}  # the first is what the visitor wrote
+        return client.post(f"{COOKIES}/password/forgot", json=body, headers=headers).status_code
+
+    with visitor(scale.url, GATEWAY) as outer:
+        assert [forgot(outer, number, "203.0.113.1") for number in range(ADDRESS_LIMIT)] == [204] * ADDRESS_LIMIT
+        assert forgot(outer, 100, "203.0.113.1") == 429, "whatever they write themselves"
+        assert forgot(outer, 101, "203.0.113.2") == 204
+
+
+def test_who_reaches_a_worker_past_the_proxy_cannot_choose_their_address(scale: Deployment):
+    """A process on the host comes from the gateway's address, which the proxy believes and workers do not."""
+
+    def forgot(client: httpx.Client, number: int) -> int:
+        body, headers = {"email": f"forger-{number}@example.com"}, {"x-forwarded-for": f"203.0.113.{100 + number}"}
+        return client.post(f"{COOKIES}/password/forgot", json=body, headers=headers).status_code
+
+    with visitor(scale.worker("app-1"), GATEWAY) as forger:
+        statuses = [forgot(forger, number) for number in range(ADDRESS_LIMIT + 1)]
+    assert statuses == [204] * ADDRESS_LIMIT + [429]
+
+
+def test_redis_demands_the_password_of_the_secret(scale: Deployment):
+    with socket.create_connection(("127.0.0.1", scale.port("redis"))) as connection:
+        connection.sendall(b"PING\r\n")
+        assert connection.recv(100).startswith(b"-NOAUTH")
+    with visitor(scale.url) as client:
+        assert client.get(READY).json()["redis"] == "connected"
+
+
+def test_a_hanging_worker_delays_readers_and_repeats_no_note(scale: Deployment):
+    """The proxy's short timeout is shorter here, so that the test is."""
+    with visitor(scale.url, "127.0.0.10") as browser:
+        signed_up = browser.post(f"{COOKIES}/password/sign-up", json={"email": "f@example.com", "password": PASSWORD})
+        scale.restart_proxy("2s")
+        scale.freeze("app-2")
+        try:
+            for _ in range(len(WORKERS)):
+                assert browser.get("/api/me").json()["id"] == signed_up.json()["user_id"]
+            written = [browser.post(NOTES, data={"text": "Only once"}).status_code for _ in WORKERS]
+        finally:
+            scale.thaw("app-2")
+            scale.restart_proxy("20s")
+    assert sorted(written) == [303, 303, 504]
+    log = scale.log("proxy")
+    stuck = rf"127\.0\.0\.1:{scale.port('app-2')}"
+    assert re.search(rf'"GET /api/me" 200 .* {stuck}, 127\.0\.0\.1:\d+$', log, re.MULTILINE)
+    assert re.findall(rf'"POST {NOTES}" 504 .* (127.*)$', log, re.MULTILINE) == [f"127.0.0.1:{scale.port('app-2')}"]
+    database = scale.database
+    assert database is not None
+    assert database.sql("select count(*) from notes where text = 'Only once'").strip() in ("2", "3")
+
+
 def moved_to(client: httpx.Client, **headers: str) -> str:
     """Where the app says that this page is, to who asks with a slash too many: it takes scheme and host to tell."""
     return client.get(f"{COOKIES}/methods/", headers=headers).headers["location"]
@@ -166,7 +224,7 @@ def test_the_proxys_log_holds_no_code_of_a_mail_and_the_workers_keep_none(scale:
 
 def test_a_body_that_is_too_large_ends_at_the_proxy(scale: Deployment):
     with visitor(scale.url) as client:
-        answer = client.post(f"{BODY}/password/sign-in", content=b"x" * 1_100_000)
+        answer = client.post(f"{BODY}/password/sign-in", content=b"x" * 2_100_000)
     assert answer.status_code == 413
     assert "nginx/" not in answer.text + answer.headers["server"], "no version"
 
@@ -184,7 +242,7 @@ def test_a_note_written_at_one_worker_is_in_postgresql_and_shown_live_by_the_oth
                 while f"from worker {worker}" not in live.recv(WITHIN):
                     pass
     assert scale.database is not None
-    rows = scale.database.sql("select text from notes order by id").splitlines()
+    rows = scale.database.sql("select text from notes where text like 'from worker%' order by id").splitlines()
     assert rows == [f"from worker {worker}" for worker in WORKERS]
 
 

@@ -16,6 +16,8 @@ from tests.support.redis_server import free_port
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
 PROXY = "127.0.0.42"  # where the proxy calls from in a test, so that trusting 127.0.0.1, as uvicorn does, is not enough
+GATEWAY = "127.0.0.43"  # where a proxy before it calls from
+IMAGE = "stackauth-example:local"  # of the app and the emulator
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?P<default>-|:\?[^}$]*)\}")
 Service = dict[str, Any]
 
@@ -63,12 +65,12 @@ class Loopback:
 
     folder: Path
     ports: dict[str, int]
-    proxies: str
+    prefix: str
 
     @classmethod
-    def of(cls, addresses: list[str], folder: Path, proxies: str) -> "Loopback":
-        """Take a free port for each address; the network `proxies` becomes the one address `PROXY`."""
-        return cls(folder, {address: free_port() for address in addresses}, proxies)
+    def of(cls, addresses: list[str], folder: Path, prefix: str) -> "Loopback":
+        """Take a free port for each address; the proxy's address behind `prefix` becomes `PROXY`."""
+        return cls(folder, {address: free_port() for address in addresses}, prefix)
 
     def port(self, address: str) -> int:
         """The port that stands for an address such as `redis:6379`."""
@@ -79,7 +81,18 @@ class Loopback:
         for address, port in self.ports.items():
             text = re.sub(rf"(?<![\w.-]){re.escape(address)}(?!\d)", f"127.0.0.1:{port}", text)
         text = text.replace("/app/example_app/", f"{ROOT}/example_app/").replace("/data/", f"{self.folder}/")
-        return text.replace(self.proxies, PROXY)
+        text = text.replace("/run/secrets/", f"{self.secrets}/")
+        return PROXY if text == f"{self.prefix}.2" else text
+
+    @property
+    def secrets(self) -> Path:
+        """The folder that holds what containers find under /run/secrets."""
+        return self.folder / "run-secrets"
+
+    def write_secret(self, name: str, text: str) -> None:
+        """Put a secret where the services of a test find it."""
+        self.secrets.mkdir(exist_ok=True)
+        (self.secrets / name).write_text(self.moved(text), "utf-8")
 
     def command(self, name: str, service: Service) -> list[str]:
         """A service's command, listening on its loopback port."""

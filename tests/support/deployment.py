@@ -12,6 +12,7 @@ from typing import Self
 from example_app import env
 from tests.install_tools import server_program
 from tests.support import compose
+from tests.support.nginx import proxy_command
 from tests.support.postgres import PATIENCE, PostgresServer
 
 PORTS = {"redis": 6379, "notes-db": 5432, "emulator": 8102, "proxy": 8080}  # all others are apps
@@ -28,7 +29,7 @@ class Deployment:
         self.database: PostgresServer | None = None
         variables = dict(env.variables())
         addresses = [f"{name}:{PORTS.get(name, 8000)}" for name in compose.services(profile)]
-        self.loopback = compose.Loopback.of(addresses, folder, variables["PROXY_NETWORK"])
+        self.loopback = compose.Loopback.of(addresses, folder, variables["PROXY_NETWORK_PREFIX"])
         for name, service in compose.services(profile).items():
             for alias in compose.aliases(service):  # of the services that share one, one stands for all
                 self.loopback.ports[f"{alias}:{PORTS.get(name, 8000)}"] = self.port(name)
@@ -39,6 +40,10 @@ class Deployment:
             "AUTH_URL": f"http://localhost:{self.port('emulator')}",
         }
         self.services = compose.services(profile, self.variables)
+        self.proxy_timeout = "20s"
+        written = dict(env.secret_files())
+        for name, secret in compose.document()["secrets"].items():
+            self.loopback.write_secret(name, written[Path(secret["file"]).name])
 
     def port(self, name: str) -> int:
         """The loopback port of a service."""
@@ -90,7 +95,7 @@ class Deployment:
             self.database.start()
             return
         command = self._proxy_command() if name == "proxy" else self.loopback.command(name, service)
-        extra = self.extra if "build" in service and name != "emulator" else {}
+        extra = self.extra if service["image"] == compose.IMAGE and name != "emulator" else {}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 _program(command),
@@ -122,6 +127,21 @@ class Deployment:
         check = [sys.executable, *words[1:-1], words[-1].replace(inner, f"127.0.0.1:{self.port(name)}")]
         return subprocess.run(check, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
+    def restart_proxy(self, timeout: str) -> None:
+        """Start the proxy anew with another short timeout."""
+        self.kill("proxy")
+        self.proxy_timeout = timeout
+        self.start("proxy")
+        self.await_health("proxy")
+
+    def freeze(self, name: str) -> None:
+        """Let a service hang: its port takes connections, and nothing answers."""
+        os.killpg(self.processes[name].pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        os.killpg(self.processes[name].pid, signal.SIGCONT)
+
     def kill(self, name: str) -> None:
         """End a service at once, with all that it started, as a crash would."""
         process = self.processes.pop(name)
@@ -130,18 +150,8 @@ class Deployment:
         process.wait()
 
     def _proxy_command(self) -> list[str]:
-        """Nginx with the file that the compose file mounts; what depends on Docker's network is moved to loopback."""
-        (mount,) = self.services["proxy"]["volumes"]
-        text = self.loopback.moved((compose.ROOT / mount.split(":")[0]).read_text("utf-8"))
-        text = text.replace("resolver 127.0.0.11 valid=10s;", "").replace(" resolve;", ";")  # Docker's name server
-        text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.port('proxy')};").replace(
-            "/tmp/", f"{self.folder}/"
-        )
-        text = text.replace("proxy_pass http://app;", f"proxy_pass http://app; proxy_bind {compose.PROXY};")
-        path = self.folder / "nginx.conf"
-        path.write_text(text, "utf-8")
-        foreground = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")  # else it may not enter the folder
-        return ["nginx", "-p", str(self.folder), "-e", "stderr", "-c", str(path), "-g", foreground]
+        workers = {address: port for address, port in self.loopback.ports.items() if address.startswith("app-")}
+        return proxy_command(self.folder, self.port("proxy"), workers, timeout=self.proxy_timeout)
 
 
 def _program(command: list[str]) -> list[str]:
