@@ -62,10 +62,19 @@ class StackAuthError(Exception):
 
 
 class ConfigurationError(StackAuthError):
-    """A setting is missing, wrong or contradicts another; the message names it. Answered as a plain 500."""
+    """A setting is missing, wrong or contradicts another; the message names it.
+
+    Attributes:
+        setting: the setting that is missing; None for other mistakes. A request that needs a missing setting is
+            answered with a problem document, other mistakes with a plain 500 and a traceback in the log.
+    """
 
     code = "configuration_error"
     message = "The Stack Auth settings of this app are incomplete."
+
+    def __init__(self, message: str | None = None, *, setting: str | None = None) -> None:
+        self.setting = setting
+        super().__init__(message)
 
 
 # --- the caller ------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ API_KEY_VERIFIED = Kind("api_key_verified", "api_keys", labels=("cache", "owner"
 API_KEY_REFUSED = Kind("api_key_refused", "api_keys", (INFO,), labels=("owner",), fields=("reason",))
 CLOCK_SKEW = Kind("clock_skew", "sessions", (ERROR,), fields=("seconds",))
 ERROR_ANSWERED = Kind(
-    "error_answered", "", (INFO, WARNING, ERROR), labels=("status", "code"), fields=("detail", "instance")
+    "error_answered", "", (INFO, DEBUG, WARNING, ERROR), labels=("status", "code"), fields=("detail", "instance")
 )
 
 # --- sessions and signing in ---
@@ -103,6 +103,9 @@ RATE_LIMITS_LOCAL = Kind("rate_limits_local", "limits", (WARNING,), labels=("rea
 
 # --- the set-up ---
 VARIABLES_AT_ODDS = Kind("variables_at_odds", "settings", (WARNING,), fields=("used", "ignored"))
+SETTING_MISSING = Kind(
+    "setting_missing", "settings", (ERROR,), labels=("setting",), fields=("variable", "routes", "advice")
+)
 
 # --- those who listen ---
 EVENT_HOOK_FAILED = Kind("event_hook_failed", "events", (ERROR,), fields=("hook",))
@@ -177,6 +180,7 @@ class Events:
         self._tallies: list[tuple[Kind, Tally]] = []
         self._hooks: dict[str, list[Callable[[Event], object]]] = {name: [] for name in KINDS}
         self._failed_hooks: set[int] = set()
+        self._seen: set[str] = set()
 
     # --- for the app ---
 
@@ -238,6 +242,17 @@ class Events:
             _log(kind, fields, level or kind.levels[0], exc_info)
         if self._hooks[kind.name]:
             self._tell(_event(kind, values, fields))
+
+    def is_first(self, what: str) -> bool:
+        """Return whether this is asked for the first time, so that what repeats with each request is logged once.
+
+        Args:
+            what: a name that the library makes; nothing of a request, so that the set stays small.
+        """
+        with self._lock:
+            known = what in self._seen
+            self._seen.add(what)
+        return not known
 
     def tally(self, kind: Kind, **fields: str) -> Tally:
         """An event that is always the same, prepared; it is never logged."""

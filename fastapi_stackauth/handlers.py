@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
+from fastapi_stackauth.configuration import find_missing, report_missing
 from fastapi_stackauth.credentials import Credential
 from fastapi_stackauth.errors import (
     AuthError,
@@ -20,7 +21,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack
+from fastapi_stackauth.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack, default_stack
 from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
 from fastapi_stackauth.settings import Settings
 
@@ -50,12 +51,15 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     on an accepted one it is a close with code 1008.
 
     Raises:
-        ConfigurationError: goes on, and ends as a plain 500 with a traceback in the log.
+        ConfigurationError: one that names no missing setting goes on, and ends as a plain 500 with a traceback in the
+            log.
     """
-    if isinstance(error, ConfigurationError) or not isinstance(error, StackAuthError):
+    if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
         raise error
     error = await of_session(connection, error)
     stack = answering_stack(connection)
+    if isinstance(error, ConfigurationError) and stack is not None:
+        _report_setting(connection, stack, error)
     log_answer(error, stack.events if stack else Events())
     if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
         return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
@@ -83,6 +87,13 @@ async def of_session(connection: HTTPConnection, error: StackAuthError) -> Stack
         except StackAuthError:
             pass  # told where it failed; the next request tries again
     return VerificationUnavailable(retry_after=1.0)
+
+
+def _report_setting(connection: HTTPConnection, stack: InstalledStack, error: ConfigurationError) -> None:
+    """Report a missing setting that was not reported at the start: a mounted app's lifespan never runs."""
+    app = connection.scope["app"]
+    missing = find_missing(app, stack, default=default_stack(app) is stack)
+    report_missing(stack, [setting for setting in missing if setting.name == error.setting])
 
 
 def _stack_of_credential(connection: HTTPConnection, credential: Credential) -> InstalledStack | None:
@@ -128,6 +139,8 @@ def log_answer(error: StackAuthError, events: Events) -> None:
     level = logging.WARNING if failed else logging.INFO
     if isinstance(error, AuthServerMisconfigured):
         level = logging.ERROR
+    if isinstance(error, ConfigurationError):
+        level = logging.ERROR if events.is_first(str(error)) else logging.DEBUG
     code = code_of(error)
     detail = str(error) if failed else error.code if error.code != code else None
     events.emit(

@@ -6,6 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import VerificationUnavailable
 from fastapi_stackauth.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.installed import InstalledStack
@@ -46,19 +47,21 @@ class Health(BaseModel):
         "its first use.",
         examples=["memory"],
     )
+    missing_settings: tuple[str, ...] = Field(
+        default=(),
+        description="Settings that are not set although routes of this app need them: those routes answer 500.",
+        examples=[["app_url"]],
+    )
     revocations_untold: int = Field(
         default=0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
     )
 
 
 async def check_health(stack: InstalledStack) -> Health:
-    """How authentication is doing. Without keys it tries to fetch them, so that a new worker becomes ready by itself.
-
-    Raises:
-        ConfigurationError: no project id is set.
-    """
-    keys = stack.verifier.keys
-    if keys.state == "none" and keys.may_try:
+    """Return how authentication is doing. Without keys it tries to fetch them, so a new worker becomes ready."""
+    keys, project = stack.verifier.keys, stack.settings.project_id
+    missing = tuple(dict.fromkeys([*([] if project else ["project_id"]), *stack.missing_settings()]))
+    if project and keys.state == "none" and keys.may_try:
         try:
             await stack.verifier.warm_up()
         except VerificationUnavailable:
@@ -70,9 +73,9 @@ async def check_health(stack: InstalledStack) -> Health:
         linked = False
     state, link = keys.state, stack.revocations.state
     status: Status = "ok"
-    if state == "stale" or link == "degraded" or stack.revocations.untold:
+    if missing or state == "stale" or link == "degraded" or stack.revocations.untold:
         status = "degraded"
-    if state == "none" or not linked:
+    if state == "none" or not linked or not project:
         status = "down"
     return Health(
         status=status,
@@ -81,6 +84,7 @@ async def check_health(stack: InstalledStack) -> Health:
         last_error=keys.last_error,
         fallback_in_use=state == "none" and stack.settings.fallback_concurrency > 0,
         redis=link,
+        missing_settings=missing,
         revocations_untold=stack.revocations.untold,
     )
 
@@ -89,6 +93,7 @@ def readiness_router(stack: InstalledStack, path: str) -> APIRouter:
     """A router with one GET route that tells whether this worker can serve signed-in people: 200, or 503."""
     router = APIRouter()
 
+    @needs("project_id", stack=stack)
     async def ready(response: Response) -> Health:
         """Whether this worker can tell who is calling: 200 where it can, be it `degraded`, else 503."""
         response.headers["cache-control"] = "no-store"

@@ -1,6 +1,6 @@
 """Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -108,6 +108,10 @@ class InstalledStack(Protocol):
     @property
     def limiter(self) -> AttemptLimiter:
         """How often somebody may try."""
+        ...
+
+    def missing_settings(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the settings that are not set though routes need them, each with those routes."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi_stackauth.api_keys import ApiKeys
 from fastapi_stackauth.authorization import Authorization
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.configuration import find_missing, report_missing
 from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.credentials import (
     CredentialSource,
@@ -202,12 +203,19 @@ class StackAuth:
         """A router with a readiness route at this path, for `app.include_router`: 200 with a `Health`, or 503."""
         return readiness_router(self, path)
 
-    async def health(self) -> Health:
-        """How authentication is doing in this worker: keys, fallback, Redis.
+    def missing_settings(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the settings that are not set though routes need them, each with those routes.
 
-        Raises:
-            ConfigurationError: where no project id is set.
+        The routes are those of every app that this stack is installed on.
         """
+        found: dict[str, tuple[str, ...]] = {}
+        for app in self._apps:
+            for missing in find_missing(app, self, default=default_stack(app) is self):
+                found[missing.name] = (*found.get(missing.name, ()), *missing.routes)
+        return found
+
+    async def health(self) -> Health:
+        """How authentication is doing in this worker: keys, fallback, Redis, and which settings are missing."""
         return await check_health(self)
 
     async def warm_up(self) -> None:
@@ -330,6 +338,15 @@ def _add_cookie_middleware(app: FastAPI) -> None:
         app.add_middleware(factory)
 
 
+def _report_missing(app: FastAPI) -> None:
+    """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
+    for stack in stacks_of_app(app):
+        report_missing(stack, find_missing(app, stack, default=default_stack(app) is stack))
+    for route in app.routes:
+        if isinstance(mounted := getattr(route, "app", None), FastAPI):
+            _report_missing(mounted)
+
+
 def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
     inner = app.router.lifespan_context
 
@@ -337,6 +354,7 @@ def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
     async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
         stack._warn_of_variables()  # noqa: SLF001 - the app's start is the stack's
         async with inner(scope_app) as state:
+            _report_missing(app)
             try:
                 yield state
             finally:

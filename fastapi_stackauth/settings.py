@@ -542,7 +542,9 @@ class Settings(BaseSettings):
         """
         if not self.project_id:
             raise ConfigurationError(
-                "project_id is not set: pass StackAuth(project_id=...), or set STACK_PROJECT_ID or HEXCLAVE_PROJECT_ID."
+                "project_id is not set: pass StackAuth(project_id=...), or set STACK_PROJECT_ID or "
+                "HEXCLAVE_PROJECT_ID.",
+                setting="project_id",
             )
         return self.project_id
 
@@ -554,7 +556,8 @@ class Settings(BaseSettings):
         """
         if not self.app_url:
             raise ConfigurationError(
-                f"app_url is not set, and {purpose} need it: pass StackAuth(app_url=...) or set STACK_APP_URL."
+                f"app_url is not set, and {purpose} need it: pass StackAuth(app_url=...) or set STACK_APP_URL.",
+                setting="app_url",
             )
         return self.app_url
 
@@ -566,7 +569,8 @@ class Settings(BaseSettings):
         """
         if not self.webhook_secrets:
             raise ConfigurationError(
-                "webhook_secrets is not set: pass StackAuth(webhook_secrets=[...]) or set STACK_WEBHOOK_SECRETS."
+                "webhook_secrets is not set: pass StackAuth(webhook_secrets=[...]) or set STACK_WEBHOOK_SECRETS.",
+                setting="webhook_secrets",
             )
         return self._webhook_keys
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from fastapi_stackauth.bodies import WEBHOOK, read_body
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import (
     ConfigurationError,
     RequestInvalid,
@@ -58,10 +59,15 @@ class WebhookRouter(APIRouter):
 
     def __init__(self, stack: InstalledStack, path: str) -> None:
         super().__init__()
-        self._receiver = _Receiver(stack)
+        self._receiver = receiver = _Receiver(stack)
+
+        @needs("webhook_secrets", stack=stack)
+        async def receive(request: Request) -> Response:
+            return await receiver.receive(request)
+
         self.add_api_route(
             path,
-            self._receiver.receive,
+            receive,
             methods=["POST"],
             status_code=204,
             response_class=Response,

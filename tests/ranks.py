@@ -43,6 +43,7 @@ RANKS: Mapping[str, int] = {
     "sessions.py": 6,
     "schemes.py": 6,
     "installed.py": 7,
+    "configuration.py": 7,
     "dependencies/": 8,
     "handlers.py": 8,
     "openapi.py": 8,

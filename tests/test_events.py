@@ -381,6 +381,16 @@ async def two_brands(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
+@scene("setting_missing")
+async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id=None)
+    stack.install(app)
+    app.include_router(stack.readiness("/ready"))
+    async with app.router.lifespan_context(app):
+        pass
+    return stack
+
+
 class Workers(MemoryStorage):
     """What workers share, as far as these tests go: out of reach at first, or broken."""
 

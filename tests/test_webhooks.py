@@ -229,8 +229,10 @@ async def test_a_missing_secret_is_named_at_the_first_message():
     receiver = Receiver(webhook_secrets=[])
     transport = httpx.ASGITransport(receiver.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
-        with pytest.raises(ConfigurationError, match="webhook_secrets"):
-            await client.post(PATH)
+        answer = await client.post(PATH)
+    assert_refused(answer, 500, "configuration_error")
+    assert "webhook_secrets" in answer.json()["detail"]
+    assert receiver.stack.missing_settings() == {"webhook_secrets": (f"POST {PATH}",)}
 
 
 # --- what is heard ---

@@ -108,7 +108,8 @@ class StackAuthClient(Families):
         """
         if not self.settings.secret_server_key:
             raise ConfigurationError(
-                "secret_server_key is not set: pass StackAuth(secret_server_key=...) or set STACK_SECRET_SERVER_KEY."
+                "secret_server_key is not set: pass StackAuth(secret_server_key=...) or set STACK_SECRET_SERVER_KEY.",
+                setting="secret_server_key",
             )
         return self._as(Caller(in_own_name=True, address=self._caller.address))
 

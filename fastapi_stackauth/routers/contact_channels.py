@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field, SecretStr
 
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
@@ -68,6 +69,7 @@ async def make_primary(channel_id: ChannelId, client: PersonsClient) -> ContactC
     return await client.contact_channels.update(channel_id, ContactChannelUpdate(is_primary=True))
 
 
+@needs("project_id", "app_url", unless_page="verify_email")
 async def send_verification(
     channel_id: ChannelId, request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient
 ) -> None:
@@ -100,6 +102,7 @@ async def verify(
     return None
 
 
+@needs()
 async def verify_page(code: Annotated[str, Query(max_length=200, description="The code of the link.")]) -> Response:
     """Where the link in the mail leads: a page with a button, since programs that look at mails follow links."""
     return form_page(

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.models import Project
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, RouteStack
@@ -42,6 +43,7 @@ class Methods(BaseModel):
 
 
 # Public as a dependency too, for pages that draw themselves from it on the server.
+@needs("project_id")
 async def sign_in_methods(stack: RouteStack) -> Methods:
     """How people can sign in, as the project is set up; at most a minute old. Guests need no switch."""
     return Methods.of(await stack.project.get())

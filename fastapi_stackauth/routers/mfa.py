@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.security import SecurityScopes
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
@@ -153,6 +154,7 @@ async def enrol_browser(request: Request, stack: RouteStack, user: SignedInUser)
     return _kept(await enrol(stack, user), request, stack)
 
 
+@needs("project_id", "app_url")
 async def totp_enrolment(request: Request, stack: RouteStack, user: SignedInUser) -> Enrolment:
     """What an authenticator app needs, for a page of the app's own that shows it; `POST /mfa/confirm` takes the code.
 

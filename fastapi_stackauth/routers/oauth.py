@@ -18,6 +18,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import (
     AuthorizationCodeInvalid,
     ConfigurationError,
@@ -104,6 +105,7 @@ class Flow:
 # --- in a browser ---
 
 
+@needs("project_id", "app_url")
 async def authorize(
     provider: Provider,
     request: Request,
@@ -168,6 +170,7 @@ FlowId = Annotated[
 Given = Annotated[str, Query(max_length=2000, include_in_schema=False)]
 
 
+@needs("project_id", "app_url")
 async def callback(
     flow: FlowId,
     request: Request,

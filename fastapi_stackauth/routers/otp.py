@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from fastapi_stackauth.client.otp import SentCode
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import (
     BotChallengeFailed,
     BotChallengeRequired,
@@ -114,6 +115,7 @@ class TypedCodeOfApp(TypedCode):
 # --- sending ---
 
 
+@needs("project_id", "app_url", unless_page="magic_link")
 async def send(body: CodeRequest, request: Request, stack: RouteStack) -> CodeSentToApp:
     """Send a code and a link to an address. Ask for the six characters then, and send them with the nonce.
 
@@ -122,6 +124,7 @@ async def send(body: CodeRequest, request: Request, stack: RouteStack) -> CodeSe
     return CodeSentToApp(nonce=await _send(body, request, stack))
 
 
+@needs("project_id", "app_url", unless_page="magic_link")
 async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: RouteStack) -> CodeSent:
     """Send a code and a link to an address. Ask for the six characters then; the browser keeps what goes with them.
 
@@ -218,6 +221,7 @@ def _whole(code: SecretStr, nonce: str) -> str:
 LinkCode = Annotated[str, Query(max_length=200, description="The code of the link.")]
 
 
+@needs("project_id", "app_url")
 async def open_link(code: LinkCode, request: Request, stack: RouteStack) -> Response:
     """Where the link in the mail leads. In the browser that asked for the mail it signs in at once.
 
@@ -252,6 +256,7 @@ async def press_button(body: Annotated[PressedButton, FormFields()], request: Re
     return await _sent_on(request, stack, body.code)
 
 
+@needs()
 async def open_link_of_app(code: LinkCode) -> Response:  # noqa: ARG001 - the link has it, the page has no use for it
     """Where the link in the mail leads when tokens travel in bodies: a browser has no use for them.
 

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import (
     MethodNotEnabled,
     PasskeyFailed,
@@ -106,12 +107,14 @@ class PasskeyAnswerOfApp(PasskeyAnswer):
 # --- signing in ---
 
 
+@needs("project_id", "app_url")
 async def options(request: Request, stack: RouteStack) -> PasskeyOptionsOfApp:
     """Begin a sign-in by passkey. Nobody is named: the person's authenticator knows which passkeys it has."""
     challenge = await (await client_of(request, stack)).passkey.initiate_authentication()
     return _told(challenge, request, stack)
 
 
+@needs("project_id", "app_url")
 async def options_browser(request: Request, stack: RouteStack) -> PasskeyOptions:
     """Begin a sign-in by passkey. Nobody is named: the person's authenticator knows which passkeys it has.
 
@@ -148,11 +151,13 @@ async def _signed_in(
 # --- registering one, and giving it up ---
 
 
+@needs("project_id", "app_url")
 async def registration_options(request: Request, stack: RouteStack, client: PersonsClient) -> PasskeyOptionsOfApp:
     """Begin to register a passkey for who is signed in."""
     return _told(await client.passkey.initiate_registration(), request, stack)
 
 
+@needs("project_id", "app_url")
 async def registration_options_browser(request: Request, stack: RouteStack, client: PersonsClient) -> PasskeyOptions:
     """Begin to register a passkey for who is signed in. This browser keeps what goes with the answer."""
     return _kept(await registration_options(request, stack, client), request, stack, REGISTRATION_FLOW)
@@ -251,6 +256,7 @@ def _script() -> tuple[bytes, str]:
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
+@needs()
 async def script(request: Request) -> Response:
     """The browser's part as an ES module without dependencies: `import { signIn, register } from "/auth/passkey.js"`.
 

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
     AuthServerError,
@@ -158,6 +159,7 @@ async def sign_in(credentials: PasswordCredentials, request: Request, stack: Rou
 # --- a forgotten password ---
 
 
+@needs("project_id", "app_url", unless_page="password_reset")
 async def forgot(body: Forgotten, request: Request, stack: RouteStack) -> None:
     """Send a mail with a link to choose a new password. The answer is the same whether or not there is an account.
 
@@ -197,6 +199,7 @@ async def reset(
     return None
 
 
+@needs()
 async def reset_page(code: Annotated[str, Query(max_length=200, description="The code of the link.")]) -> Response:
     """Where the link in the mail leads: a form for the new password. It works without scripts."""
     return form_page(

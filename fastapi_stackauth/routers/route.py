@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from fastapi_stackauth.bodies import MEDIUM, read_body, read_form
+from fastapi_stackauth.configuration import Needs, declared_needs
+from fastapi_stackauth.credentials import SAFE_METHODS
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
@@ -132,6 +134,16 @@ class AuthRoute(APIRoute):
         request = await read_body(request, max(self.max_body, self.stack.settings.max_body_size))
         await read_form(request)  # before FastAPI does, which would take files
         return request
+
+    def needed_settings(self) -> frozenset[str]:
+        """Return the settings without which this route cannot work (see `needs`)."""
+        declared = declared_needs(self.endpoint) or Needs(frozenset({"project_id"}))
+        needed = declared.settings
+        if any(page == declared.unless_page and "://" in address for page, address in self.mount.pages.items()):
+            needed -= {"app_url"}
+        if self.mount.delivery == "cookie" and set(self.methods or ()) - SAFE_METHODS:
+            needed |= {"app_url"}
+        return needed
 
     def _read_by_a_person(self, request: Request) -> bool:
         page = self.response_class is HTMLResponse
