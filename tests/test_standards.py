@@ -3,13 +3,13 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
-from fastapi_stackauth import AuthError, ConfigurationError, CurrentUser, StackAuth, error_response
+from fastapi_stackauth import AuthError, ConfigurationError, CurrentUser, Require, StackAuth, User, error_response
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import REFUSALS, SessionGone
 from fastapi_stackauth.verification.keys import read_key_set
@@ -109,3 +109,30 @@ async def test_a_session_lives_a_year_from_the_sign_in_used_or_not(server: Emula
         with pytest.raises(SessionGone, match="REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"):
             await client.refresh(each.refresh_token)
     await client.aclose()
+
+
+async def test_administrators_end_a_session_and_live_checks_hear_of_it(server: Emulator):
+    """ASVS 7.4.5."""
+    stack = StackAuth(
+        project_id=server.project_id,
+        base_url=server.url,
+        publishable_client_key=server.publishable_client_key,
+        secret_server_key=server.secret_server_key,
+    )
+    app = FastAPI()
+    stack.install(app)
+
+    @app.get("/me")
+    async def me(user: Annotated[User, Depends(Require(live=True, allow_anonymous=True))]) -> str:
+        return user.id
+
+    ada = await stack.client.anonymous.sign_up()
+    headers = {"authorization": f"Bearer {ada.access_token}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        assert (await client.get("/me", headers=headers)).json() == ada.user_id
+        (session,) = await stack.client.as_user(ada.access_token).sessions.list()
+        await stack.client.as_server().sessions.revoke(session.id, ada.user_id)
+        assert (await client.get("/me", headers=headers)).json()["code"] == "session_revoked"
+    with pytest.raises(SessionGone):
+        await stack.client.refresh(ada.refresh_token)
+    await stack.aclose()

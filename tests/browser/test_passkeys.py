@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Route
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
@@ -167,6 +167,21 @@ async def test_at_another_address_passkeys_do_not_work(browser: Browser, address
     await with_authenticator(page)
     outcome = await page.evaluate("tried(passkey.signIn())")
     assert outcome == {"name": "PasskeyError", "code": "wrong_origin"}
+
+
+async def test_without_a_secure_context_the_page_is_told(browser: Browser, address: str):
+    context = await browser.new_context()
+
+    async def ask_the_app(route: Route) -> None:
+        answer = await route.fetch(url=route.request.url.replace("http://app.test", address))
+        await route.fulfill(response=answer)
+
+    await context.route("http://app.test/**", ask_the_app)
+    page = await open_page(context, "http://app.test/")
+    assert await page.evaluate("[isSecureContext, passkey.supported()]") == [False, False]
+    for call in ("register", "signIn"):
+        outcome = await page.evaluate(f"tried(passkey.{call}())")
+        assert outcome == {"name": "PasskeyError", "code": "not_supported"}
 
 
 async def test_what_the_route_refuses_arrives_as_its_code(browser: Browser, address: str, server: Emulator):

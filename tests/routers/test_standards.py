@@ -233,7 +233,8 @@ async def test_a_credential_of_no_browser_is_never_sent_on(house: House, person:
     await person.sign_up()
     given = await options(person, "/passkey/options" if step.endswith("sign-in") else "/passkey/register/options")
     before = asked_of_the_auth_server(house)
-    assert_problem(await person.post(step, back(given, credential)), 422, "request_invalid")
+    answer = await person.post(step, back(given, credential))
+    assert answer.status_code in (413, 422), answer.text  # a body that is too large is not even read
     assert asked_of_the_auth_server(house) == before
     assert before > 0
 
