@@ -11,6 +11,7 @@ from example_app.pages import Page
 from example_app.storage import Notebook, notebooks
 from example_app.texts import sentence
 from fastapi_stackauth import CurrentUser, KnownApiError
+from fastapi_stackauth.errors import RateLimitExceeded
 from fastapi_stackauth.models import TeamCreate
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -78,12 +79,17 @@ async def live(websocket: WebSocket, team_id: str, watch: WatchOfMember, caller:
 
 
 @router.post("/teams/{team_id}/invitations")
-async def invite(team: TeamOfMember, caller: Caller, email: Annotated[str, Form()] = "") -> RedirectResponse:
+async def invite(
+    team: TeamOfMember, user: CurrentUser, caller: Caller, email: Annotated[str, Form()] = ""
+) -> RedirectResponse:
     link = stack.settings.require_app_url("invitations") + "/invitation"
     page = f"/teams/{team.id}"
     try:
+        # Each invitation is an email to an address that the user chooses: limit the sender, then the recipient.
+        await stack.limiter.count("invitation_from", address=None, account=user.id)
+        await stack.limiter.count("invitation_to", address=None, account=email)
         await caller.team_invitations.send(team.id, email=email, callback_url=link)
-    except KnownApiError as error:
+    except (KnownApiError, RateLimitExceeded) as error:
         return RedirectResponse(f"{page}?error={error.code}", 303)
     return RedirectResponse(f"{page}?done=invited", 303)
 

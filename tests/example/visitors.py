@@ -50,13 +50,13 @@ def new_address() -> str:
 
 
 @contextmanager
-def running_demo() -> Iterator[Demo]:
-    """`make demo` as a process of its own, on free ports; attempts are not limited, since all come from here."""
+def running_demo(account_limit: str = "10000/minute") -> Iterator[Demo]:
+    """`make demo` as a process of its own, on free ports; attempts are not limited, because all come from here."""
     ports = free_port(), free_port()
     others = {k: v for k, v in os.environ.items() if not k.startswith(("STACK_", "HEXCLAVE_", "DATABASE_URL"))}
     environment = {
         **others, "PORT": str(ports[0]), "EMULATOR_PORT": str(ports[1]),
-        "STACK_RATE_LIMIT_ADDRESS": "10000/minute", "STACK_RATE_LIMIT_ACCOUNT": "10000/minute",
+        "STACK_RATE_LIMIT_ADDRESS": "10000/minute", "STACK_RATE_LIMIT_ACCOUNT": account_limit,
     }  # fmt: skip
     command = [sys.executable, "-m", "example_app"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
