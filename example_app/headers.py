@@ -1,8 +1,5 @@
 """Security headers for every answer, and a Content-Security-Policy that allows this app's own files alone."""
 
-from collections.abc import Iterable
-from urllib.parse import urlsplit
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,20 +26,17 @@ class SecurityHeaders:
 
     Args:
         app: what it wraps.
-        auth_servers: the form that links an account at a provider is sent on to one of these: the address that the app
-            uses, or one that browsers see.
         https: the app's public address; where it is https, browsers are told to come by https alone.
     """
 
-    def __init__(self, app: ASGIApp, auth_servers: Iterable[str], https: str | None) -> None:
+    def __init__(self, app: ASGIApp, https: str | None) -> None:
         self._app = app
-        origins = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, auth_servers)}
         own = policy(
             script_src="'self'",
             style_src="'self'",
             img_src="'self' data:",
             connect_src="'self'",
-            form_action=" ".join(["'self'", *sorted(origins)]),
+            form_action="'self'",
         )
         self._headers = {
             "content-security-policy": own,

@@ -34,9 +34,7 @@ app = FastAPIOffline(  # an app like any other, whose /docs and /redoc take no f
     lifespan=lifespan,
 )
 auth.install(app)
-secured = partial(
-    SecurityHeaders, auth_servers=(stack.settings.base_url, *stack.settings.issuers), https=stack.settings.app_url
-)
+secured = partial(SecurityHeaders, https=stack.settings.app_url)
 
 
 async def failed(request: Request, error: Exception) -> ASGIApp:

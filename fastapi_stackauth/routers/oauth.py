@@ -54,6 +54,7 @@ from fastapi_stackauth.routers.caller import (
 from fastapi_stackauth.routers.delivery import deliver, signing_in
 from fastapi_stackauth.routers.oauth_parts import START_ERRORS, TAG, Location, Provider, Scope, scopes_of, sign_in_of
 from fastapi_stackauth.routers.operations import add
+from fastapi_stackauth.routers.pages import onward_page
 from fastapi_stackauth.routers.posted import Posted, posted_by_page
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, address_of, meaning_of
 from fastapi_stackauth.settings import origin_of
@@ -150,13 +151,13 @@ async def link(
 ) -> Location | Response:
     """Begin to link an account at a provider to who is signed in. The person can sign in with either from then on.
 
-    A script gets the address to send the browser to; a form is answered with a redirect there.
+    A script gets the address to send the browser to; a form gets a page that goes on there.
     """
     _check_return(body.return_to, "body.return_to", stack)
     await count_account(stack, "oauth_link", user.id)
     flow = Flow.begin(provider, "link", body.return_to)
     location = await _location(request, stack, client, flow, body.scope, None)
-    return RedirectResponse(location, 303) if posted_by_page(request) else Location(location=location)
+    return onward_page(location) if posted_by_page(request) else Location(location=location)
 
 
 FlowId = Annotated[
@@ -342,7 +343,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/oauth/{provider}/link", link, operation="oauth_link", summary="Link an account",
         response_model=Location, response_description="Where to send the browser.", tag=TAG,
         errors=(*SIGNED_OUT, *START_ERRORS), attempt="oauth_link", openapi_extra=_LINK_BODY.documented,
-        also={303: "Sent to the provider, where a form was posted."})  # fmt: skip
+        page_for_forms=True)  # fmt: skip
     add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
         summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
         redirects=True, errors=(*_CALLBACK_ERRORS, SchemaError("BODY_PARSING_ERROR")))  # fmt: skip

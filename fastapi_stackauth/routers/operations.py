@@ -45,6 +45,8 @@ VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
 )
 """What every operation that takes a one-time code can answer."""
 
+_PAGE = {"text/html": {"schema": {"type": "string"}}}
+
 FOR_FORMS = ("DELETE", "PATCH")
 """Methods that HTML forms do not have: such a route takes POST too, at its path with the method's name after it."""
 
@@ -83,7 +85,7 @@ def add(
     max_body: int | None = None,
     redirects: bool = False,
     demands: tuple[Require, ...] = (),
-    also: Mapping[int, str] = MappingProxyType({}),
+    page_for_forms: bool = False,
     example: Example | None = None,
     openapi_extra: dict[str, Any] | None = None,
 ) -> None:
@@ -92,8 +94,8 @@ def add(
     `attempt` is the action whose attempts are limited: an unsafe route counts the address itself, before it reads the
     body, and its handler the account; a GET route's handler counts both. `max_body` is the bytes that the body may
     have: without it 16 KiB on a limited route and 64 KiB on others. `demands` are made of the caller beside those of
-    the handler; `also` describes further answers by status; `example` is what success looks like where the fields of
-    its model have no examples.
+    the handler; `page_for_forms`: a form gets a page instead of the model; `example` is what success looks like where
+    the fields of its model have no examples.
     """
     unsafe, max_body = method != "GET", max_body or _max_body(attempt)
     if unsafe:
@@ -108,10 +110,11 @@ def add(
     elif response_model is None:
         answer = {"status_code": 204, "response_class": Response}
     responses = answers(*errors, pages=documents_forms(openapi_extra))
-    for status, text in also.items():
-        responses[status] = {"description": text}
-    if example is not None:
-        responses[status_code] = {"content": {"application/json": {"example": example}}}
+    content: dict[str, Any] = {"application/json": {"example": example}} if example is not None else {}
+    if page_for_forms:
+        content |= _PAGE
+    if content:
+        responses[status_code] = {"content": content}
     answer |= {"response_model": response_model, "dependencies": [Depends(demand) for demand in demands]}
     answer |= {"route_class_override": declare(router, max_body, _check(attempt))}
     _add_for_forms(router, delivery, method, path, handler, answer)
@@ -166,10 +169,9 @@ def add_page(
     errors: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
     """Put a page for people on a router; its errors are pages too. `attempt` is as for `add`."""
-    page = {"text/html": {"schema": {"type": "string"}}}
     described = {422: "The address is not whole.", **errors}
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"description": text, "content": page} for status, text in sorted(described.items())
+        status: {"description": text, "content": _PAGE} for status, text in sorted(described.items())
     }
     if redirects:
         responses[303] = {"description": "Signed in, and sent on."}

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from html import escape
 from string import Template
+from urllib.parse import quote
 
 from fastapi.responses import HTMLResponse
 
@@ -49,6 +50,9 @@ $form</main>
 _FORM = Template('<form method="post" action="$action">\n$fields<button type="submit">$button</button>\n</form>\n')
 _HIDDEN = Template('<input type="hidden" name="$name" value="$value">\n')
 
+_LINK = Template('<p><a href="$address" rel="noreferrer">$label</a></p>\n')
+_URL_SAFE = ":/%#?=@[]!$&'()*+,;"
+
 RESET_FIELDS = (
     '<label for="password">New password</label>\n<input id="password" name="password" type="password" required '
     'minlength="8" pattern=".{8,70}" title="8 to 70 characters" autocomplete="new-password" aria-describedby="rule" '
@@ -82,6 +86,21 @@ def form_page(
     hidden = _HIDDEN.substitute(name="code", value=escape(code))
     form = _FORM.substitute(action=escape(action), fields=hidden + fields, button=escape(button))
     return _page(title, text, form, f"'self' {leads_to}" if leads_to else "'self'")
+
+
+def onward_page(address: str) -> HTMLResponse:
+    """Return a page that goes on to another site by itself, and has a link for a browser that does not.
+
+    Browsers hold the redirects of a posted form to the `form-action` of the page with the form: a strict policy would
+    stop one to a provider, and the user would see nothing. What the response's own page opens next is no part of that.
+
+    Args:
+        address: an http or https address.
+    """
+    address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
+    link = _LINK.substitute(address=escape(address), label="Continue")
+    text = "You are on your way to another site to sign in there. If nothing happens, continue by yourself."
+    return _page("One moment", text, link, "'none'", 200, {"refresh": f"0; url={address}"})
 
 
 def error_page(error: StackAuthError) -> HTMLResponse:

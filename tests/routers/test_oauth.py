@@ -4,6 +4,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from html import escape
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import SchemaError
+from fastapi_stackauth.routers.pages import onward_page
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, REFRESH, House, Person, assert_problem, new_stack
 
 APP_REDIRECT = "myapp://auth/callback"
@@ -497,11 +499,43 @@ async def test_a_signed_in_person_links_an_account_and_signs_in_with_either(
         assert await signed_in(elsewhere, internet, email="work@example.com") == user_id
 
 
-async def test_a_form_that_links_is_answered_with_a_redirect(browser: Person):
+async def test_a_form_that_links_gets_a_page_that_goes_on_to_the_provider(browser: Person):
+    """A redirect would be held to `form-action` of the page with the form."""
     await browser.sign_up()
     answer = await browser.client.post(browser.path("/oauth/github/link"), data={"return_to": "/account"})
-    assert answer.status_code == 303
-    assert "/emulator/oauth/github/authorize" in answer.headers["location"]
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    delay, _, address = answer.headers["refresh"].partition("; url=")
+    assert delay == "0"
+    assert "/emulator/oauth/github/authorize" in address
+    assert f'<a href="{escape(address)}" rel="noreferrer">' in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert "form-action 'none'" in answer.headers["content-security-policy"]
+    assert "refresh" not in answer.text.lower()
+
+
+async def test_a_form_of_another_site_links_nothing(browser: Person):
+    await browser.sign_up()
+    headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    answer = await browser.client.post(browser.path("/oauth/github/link"), data={"return_to": "/"}, headers=headers)
+    assert answer.status_code == 403
+    assert "refresh" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://github.com/login?scope=a%20b&state=x;y",
+        'https://github.com/?q="><script>alert(1)</script>',
+        "https://github.com/\r\nset-cookie: a=b",
+        "https://github.com/\u00fc",
+    ],
+)
+def test_no_address_breaks_out_of_the_page_or_its_header(address: str):
+    answer = onward_page(address)
+    assert answer.headers["refresh"].startswith("0; url=https://github.com/")
+    assert "\n" not in answer.headers["refresh"]
+    assert b"<script" not in answer.body
+    assert "set-cookie" not in answer.headers
 
 
 async def test_an_account_of_somebody_else_cannot_be_linked(house: House, browser: Person, internet: httpx.AsyncClient):
