@@ -1,32 +1,56 @@
-"""Keeps codes and tokens in URLs out of log lines that other libraries write: httpx's, and uvicorn's access log."""
+"""Keep codes, tokens and keys out of log lines that other libraries write: httpx's, and uvicorn's.
+
+Law: the work is linear in the length of a line. The filter runs on the event loop, and clients choose what is logged.
+"""
 
 import logging
 import re
+from collections.abc import Mapping
 
-LOGGERS = ("httpx", "uvicorn.access", "uvicorn.error")
+LOGGERS = ("httpx", "uvicorn.access", "uvicorn.error", "uvicorn.asgi")
+REDACTED = "[redacted]"
+
 _SECRETS = (
     "code", "state", "token", "access_token", "refresh_token", "id_token", "nonce", "code_verifier",
     "bot_challenge_token",
 )  # fmt: skip
+_PLAIN_HEADERS = frozenset(
+    {
+        "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-length",
+        "content-type", "date", "forwarded", "host", "location", "origin", "pragma", "referer", "sec-fetch-dest",
+        "sec-fetch-mode", "sec-fetch-site", "sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key",
+        "sec-websocket-version", "server", "traceparent", "transfer-encoding", "upgrade", "user-agent", "vary", "via",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id",
+    }
+)  # fmt: skip
+"""Headers whose values may be logged. Any other may carry a credential: an app may read one from where it likes."""
+_ARROWS = ("< ", "> ")  # what `websockets` writes before the lines of a handshake, for uvicorn at DEBUG
+_HEADER_LINE = re.compile(r"[<>] ([!#-'*+.^-`|~\w-]+): ?", re.ASCII)
+_RUN = re.compile(r"[\w.-]+")
+_KEY = re.compile(r"\b(?:(?:stackauth|hexclave)_[\w+/=-]{40,}|(?:[sp]k|[psa][csa]k)_\w{20,})")
 
 
 class RedactingFilter(logging.Filter):
-    """Replaces the values of query parameters that carry secrets, in a record's message and arguments.
+    """Replaces secrets in a record's message and arguments: query parameters, headers, tokens and keys.
 
     Args:
-        parameters: more names, beside those that the auth server and OAuth use.
+        parameters: query parameters to redact, besides those of the auth server and of OAuth.
     """
 
     def __init__(self, parameters: tuple[str, ...] = ()) -> None:
         super().__init__()
         names = "|".join(re.escape(name) for name in (*_SECRETS, *parameters))
-        self._pattern = re.compile(rf"([?&](?:{names})=)[^&\s#\"']+", re.IGNORECASE)
-        self._tokens = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")  # uvicorn at DEBUG logs the headers of WebSockets
+        # A quote stands before the first parameter of an ASGI scope, which uvicorn logs at TRACE.
+        self._pattern = re.compile(rf"([?&\"'](?:{names})=)[^&\s#\"']+", re.IGNORECASE)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes, redacted."""
+        """Redact the record. Every record passes."""
+        if record.args and str(record.msg).startswith(_ARROWS):
+            _merge(record)
         record.msg = self._redact(record.msg)
-        if isinstance(record.args, tuple):
+        if isinstance(record.args, Mapping):
+            record.args = {name: self._redact(argument) for name, argument in record.args.items()}
+        elif record.args:
             record.args = tuple(self._redact(argument) for argument in record.args)
         return True
 
@@ -35,16 +59,43 @@ class RedactingFilter(logging.Filter):
         return self._pattern == other._pattern  # noqa: SLF001 - another of this class
 
     def _redact(self, value: object) -> object:
-        """The value without secrets; whatever is no number is looked at as the text it would be logged as."""
+        """Return the value without secrets. Anything but a number is read as the text that it is logged as."""
         if value is None or isinstance(value, bool | int | float):
             return value
         text = str(value)
-        redacted = self._tokens.sub("[redacted]", self._pattern.sub(r"\1[redacted]", text))
+        redacted = redact_tokens(_redact_header(self._pattern.sub(rf"\1{REDACTED}", text)))
         return value if redacted == text else redacted
 
 
+def redact_tokens(text: str) -> str:
+    """Return the text without access tokens, SDK bundles and keys, which their form gives away."""
+    text = _KEY.sub(REDACTED, text)
+    return _RUN.sub(_redact_token, text) if "eyJ" in text else text
+
+
+def _redact_token(run: re.Match[str]) -> str:
+    """Cut a run of token characters from the first segment of a JWT on: `eyJ` begins every JSON object in base64url."""
+    start = run[0].find("eyJ")
+    is_token = start >= 0 and "." in run[0][start:]
+    return run[0][:start] + REDACTED if is_token else run[0]
+
+
+def _redact_header(text: str) -> str:
+    line = _HEADER_LINE.match(text)
+    return text if line is None or line[1].lower() in _PLAIN_HEADERS else line[0] + REDACTED
+
+
+def _merge(record: logging.LogRecord) -> None:
+    """Make one text of a record's message and arguments: a header's name and value are arguments of their own."""
+    try:
+        record.msg = record.getMessage()
+    except (TypeError, ValueError):  # `logging` reports the mistake itself
+        return
+    record.args = None
+
+
 def install_redaction(parameters: tuple[str, ...] = ()) -> None:
-    """Put the filter on the loggers that write URLs; once for the same parameters, however often it is called."""
+    """Put the filter on the loggers that write URLs and headers, once for the same parameters."""
     wanted = RedactingFilter(parameters)
     for name in LOGGERS:
         logger = logging.getLogger(name)

@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from fastapi_stackauth.cli.explanation import explain
 from fastapi_stackauth.cli.findings import Report, Severity
 from fastapi_stackauth.cli.output import Printer
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.redaction import redact_tokens
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet
 
@@ -28,7 +28,6 @@ WELL, FAILED, USAGE, UNSURE = 0, 1, 2, 3
 _AFTER_REPORT: dict[Severity, int] = {"ok": WELL, "note": WELL, "warning": UNSURE, "error": FAILED}
 _AFTER_VERDICT = {"accepted": WELL, "refused": FAILED, "undecided": UNSURE}
 _MOST_INPUT = 1_000_000  # characters
-_TOKEN_LIKE = re.compile(r"\beyJ[\w-]+\.[\w-]*|\b(stackauth|hexclave)_[\w+/=-]{40,}|\b(sk|[psa][csa]k)_\w{20,}")
 _NEVER_AN_ARGUMENT = (
     "A token or key was given as an argument: it stands in your shell's history now, and other users of this machine "
     "may have seen it. End that session. Give tokens on standard input: fastapi-stackauth explain < token.txt"
@@ -53,7 +52,7 @@ class _Commands(TyperGroup):
     """The commands; what looks like a token or key among the arguments is refused before anything repeats it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer brings its own click, or not
-        if any(_TOKEN_LIKE.search(argument) for argument in args):
+        if any(redact_tokens(argument) != argument for argument in args):
             raise _refuse(_NEVER_AN_ARGUMENT)
         return super().parse_args(ctx, args)
 

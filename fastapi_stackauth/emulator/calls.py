@@ -21,7 +21,7 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 PLAIN_NAMES = frozenset({"token_type", "country_code", "grant_type", "response_type"})
-SECRET_FORM = re.compile(r"eyJ[\w-]+\.|[A-Za-z0-9_-]{32,}")
+SECRET_FORM = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{32,}|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 ERROR_CODE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")  # codes that sign in have no underscore
 

@@ -20,10 +20,30 @@ def port_of(parts: SplitResult) -> int | None:
     return parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
-def pattern_of(host: str) -> re.Pattern[str]:
-    """Return what matches a host with wildcards: `**` anything, `*` no dot."""
-    pieces = re.split(r"(\*\*|\*)", host)
-    return re.compile("".join({"**": ".*", "*": "[^.]*"}.get(piece, re.escape(piece)) for piece in pieces))
+def host_matches(host: str, wanted: str) -> bool:
+    """Return whether a host is what a trusted domain names: `*` stands for text without dots, `**` for any text.
+
+    It takes one pass over the host, however many wildcards there are.
+    """
+    parts = [part for part in re.split(r"(\*\*|\*|[^*])", wanted) if part]
+    reached = _past_wildcards(parts, {0})
+    for character in host:
+        stay = {at for at in reached if at < len(parts) and _spans(parts[at], character)}
+        step = {at + 1 for at in reached if at < len(parts) and parts[at] == character != "*"}
+        reached = _past_wildcards(parts, stay | step)
+    return len(parts) in reached
+
+
+def _spans(part: str, character: str) -> bool:
+    return part == "**" or (part == "*" and character != ".")
+
+
+def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
+    """Return these places and those behind the wildcards that begin there: a wildcard may stand for nothing."""
+    for at, part in enumerate(parts):
+        if at in reached and part in ("*", "**"):
+            reached.add(at + 1)
+    return reached
 
 
 def matches(address: SplitResult, domain: str) -> bool:
@@ -31,7 +51,7 @@ def matches(address: SplitResult, domain: str) -> bool:
     trusted = urlsplit(domain)
     if trusted.scheme != address.scheme or port_of(trusted) != port_of(address):
         return False
-    return bool(pattern_of((trusted.hostname or "").lower()).fullmatch((address.hostname or "").lower()))
+    return host_matches((address.hostname or "").lower(), (trusted.hostname or "").lower())
 
 
 def is_trusted(config: Mapping[str, Any], address: str, *, mobile: bool = False) -> bool:

@@ -10,7 +10,7 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, TypedDict
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -81,8 +81,8 @@ ReturnTo = Annotated[
 class Flow:
     """What the browser keeps while it is at the provider."""
 
-    state: str
-    verifier: str
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
     provider: str
     kind: str
     return_to: str

@@ -40,6 +40,7 @@ class OAuthStart(Challenged):
 
     redirect_uri: RedirectUri
     state: str = Field(
+        repr=False,
         min_length=8,
         max_length=512,
         description="Random, and compared by the app with what comes back (RFC 6749 §10.12).",

@@ -245,6 +245,7 @@ class PressedButton(Form):
     """What the page's button sends."""
 
     code: str = Field(
+        repr=False,
         max_length=200,
         description="The code of the link.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],

@@ -1,0 +1,243 @@
+"""No pattern of the package takes more than linear time: steps are counted for 1, 2, 4 and 8 times the length."""
+
+import ast
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+import fastapi_stackauth
+from fastapi_stackauth import AuthError, HeaderCredentials, QueryToken, SdkCookies, Site, StackAuthError
+from fastapi_stackauth.client.forwarding import end_user_address
+from fastapi_stackauth.credentials import SessionCookies, read_credential
+from fastapi_stackauth.redaction import RedactingFilter
+from fastapi_stackauth.routers.mfa import SECRET_LENGTH
+from fastapi_stackauth.signatures import Envelope
+from fastapi_stackauth.verification.claims import parse_token
+from tests.support.backtracking import Matcher, Mode, TooManySteps, atoms
+
+ROOT = Path(fastapi_stackauth.__file__).parent
+LENGTH = 32
+FUNCTIONS = ("compile", "match", "fullmatch", "search", "sub", "split", "findall", "finditer")
+MODES: dict[str, Mode] = {"match": "match", "fullmatch": "fullmatch"}
+"""How a function tries a pattern; all others try it at every place."""
+
+MADE_AT_RUN_TIME: dict[str, tuple[str, Mode]] = {
+    "redaction.py": (RedactingFilter(("client_secret",))._pattern.pattern, "search"),
+    "routers/mfa.py": (rf"[A-Z2-7]{{{SECRET_LENGTH}}}", "fullmatch"),
+}
+"""What is made where the source has no constant: an example by file."""
+NOT_FROM_CALLERS = {
+    "cli/server_checks.py": "the project's own trusted domains, matched with one's own app_url, at the command line",
+}
+MODE_OF_METHOD: dict[str, Mode] = {"match": "match", "fullmatch": "fullmatch"}
+"""How a method tries a pattern. All others try it at every place."""
+EVERY_SOURCE = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted(ROOT.rglob("*.py"))}
+
+
+def patterns() -> Iterator[Any]:
+    """Every pattern in the package, used in the most expensive way that any file uses it."""
+    for place, source in EVERY_SOURCE.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call):
+                for number, (pattern, mode) in enumerate(uses(place, source, node)):
+                    yield pytest.param(pattern, mode, id=f"{place}:{node.lineno}:{number}")
+
+
+def uses(place: str, source: str, call: ast.Call) -> Iterator[tuple["re.Pattern[str]", Mode]]:
+    """The patterns of one call: of a function of `re`, or of a `pattern=` for pydantic."""
+    for keyword in call.keywords:
+        if keyword.arg == "pattern" and isinstance(keyword.value, ast.Constant):
+            yield re.compile(str(keyword.value.value)), "search"
+    function = call.func
+    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "re"):
+        return
+    if function.attr not in FUNCTIONS or place in NOT_FROM_CALLERS:
+        return
+    flags = re.IGNORECASE * ("re.IGNORECASE" in ast.unparse(call)) | re.ASCII * ("re.ASCII" in ast.unparse(call))
+    if isinstance(call.args[0], ast.Constant):
+        mode = mode_of_name(source, call) if function.attr == "compile" else MODE_OF_METHOD.get(function.attr, "search")
+        yield re.compile(str(call.args[0].value), flags), mode
+    else:
+        text, mode = MADE_AT_RUN_TIME[place]
+        yield re.compile(text, flags), mode
+
+
+def mode_of_name(source: str, call: ast.Call) -> Mode:
+    """How a compiled pattern is used, wherever its name stands."""
+    assigned = re.search(r"([\w.]+) = re\.compile", source.splitlines()[call.lineno - 1])
+    if assigned is None:
+        return "search"
+    methods = {
+        found[1]
+        for text in EVERY_SOURCE.values()
+        for found in re.finditer(rf"\b{re.escape(assigned[1])}\.(\w+)\(", text)
+        if found[1] in FUNCTIONS
+    }
+    modes = {MODE_OF_METHOD.get(method, "search") for method in methods}
+    return modes.pop() if len(modes) == 1 else "search"
+
+
+ALL = list(patterns())
+
+
+def attacks(pattern: "re.Pattern[str]") -> Iterator[tuple[str, str, str]]:
+    """Beginnings, parts to repeat and ends, from what the pattern speaks of."""
+    parts = atoms(pattern)[:7]
+    pumps = [*parts, *("".join(pair) for pair in product(parts, parts) if pair[0] != pair[1])]
+    yield from product(["", *parts[3:5]], pumps, ["", "\x00"])
+
+
+def steps(pattern: "re.Pattern[str]", mode: Mode, attack: tuple[str, str, str], times: int) -> int:
+    """Steps for a text of about `times` the length.
+
+    Raises:
+        TooManySteps: they are so many that they can only grow faster than the text.
+    """
+    beginning, pump, end = attack
+    text = beginning + pump * (-(-LENGTH // len(pump)) * times) + end
+    matcher = Matcher(pattern, text, limit=400 * len(text))
+    with deep_enough():
+        matcher.run(mode)
+    return matcher.steps
+
+
+def superlinear(pattern: "re.Pattern[str]", mode: Mode) -> list[tuple[str, str, str]]:
+    """The attacks whose steps grow faster than the text: each doubling may double them, and add a little."""
+    found = []
+    for attack in attacks(pattern):
+        try:
+            counts = [steps(pattern, mode, attack, times) for times in (1, 2, 4, 8)]
+        except TooManySteps:
+            found.append(attack)
+            continue
+        if any(more > 2.4 * few + 4 * LENGTH for few, more in pairwise(counts)):
+            found.append(attack)
+    return found
+
+
+@contextmanager
+def deep_enough() -> Iterator[None]:
+    """The matcher recurses once for each repetition of a group."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize(("pattern", "mode"), ALL)
+def test_every_pattern_is_linear(pattern: "re.Pattern[str]", mode: Mode):
+    assert superlinear(pattern, mode) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "mode"),
+    [
+        (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", "search"),
+        (r"(a+)+$", "match"),
+        (r"(a|a)*b", "fullmatch"),
+        (r"[^.]+(\.[^.]+)*@.*\.[^.][^.]+", "fullmatch"),
+        (r"\s+$", "search"),
+        (r".*?=.*?=x", "match"),
+    ],
+)
+def test_a_pattern_that_is_not_linear_is_found(pattern: str, mode: Mode):
+    """The first one stood in the log filter: a URL of 60 KB stalled a worker for 13 seconds."""
+    assert superlinear(re.compile(pattern), mode)
+
+
+@given(st.data())
+def test_the_matcher_finds_what_re_finds(data: st.DataObject):
+    """So that the steps which it counts are those of the same search."""
+    pattern, mode = data.draw(st.sampled_from([(each.values[0], each.values[1]) for each in ALL]))
+    text = "".join(data.draw(st.lists(st.sampled_from(atoms(pattern)) | st.characters(max_codepoint=255), max_size=20)))
+    found = Matcher(pattern, text, limit=10**6).run(mode)
+    if mode == "search":
+        assert found == [match.span() for match in pattern.finditer(text)]
+    else:
+        match = getattr(pattern, mode)(text)
+        assert found == ([match.span()] if match else [])
+
+
+# --- what is no pattern ---
+
+SITE = Site("https://app.example.com")
+COOKIE_SOURCES = (SessionCookies(SITE, "access", "refresh"), SdkCookies(SITE, "p"))
+
+
+def scope_of(**headers: str) -> dict[str, Any]:
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "GET", "headers": pairs, "query_string": headers.get("query", "").encode()}
+
+
+def read(sources: Any, **headers: str) -> object:
+    with suppress(AuthError):
+        return read_credential(scope_of(**headers), sources)
+    return None
+
+
+def log(line: str, *arguments: object) -> bool:
+    return RedactingFilter().filter(logging.LogRecord("uvicorn.error", logging.DEBUG, "", 1, line, arguments, None))
+
+
+PARSERS: dict[str, Callable[[int], object]] = {
+    "a URL in the access log": lambda n: log('%s - "%s %s"', "192.0.2.1", "GET", "/" + "-eyJ" * n),
+    "a URL of many parameters": lambda n: log("%s", "/?code=a&state=b&" * n),
+    "a header of a handshake": lambda n: log("< %s: %s", "x-api-key" * n, "sk_" * n),
+    "dotted text": lambda n: log("%s", "eyJ." * n + " " + "a.b" * n),
+    "cookies of one name": lambda n: read(COOKIE_SOURCES, cookie="access=a; " * n),
+    "refresh cookies of the SDK": lambda n: read(
+        COOKIE_SOURCES, cookie='hexclave-access=["r","a"]; ' + 'hexclave-refresh-p--x={"refresh_token":"r"}; ' * n
+    ),
+    "authorization headers": lambda n: read((HeaderCredentials(),), authorization="Bearer " + "stackauth_e30" * n),
+    "a bundle of brackets": lambda n: read((HeaderCredentials(),), x_stack_auth="[" * n),
+    "a query of many tokens": lambda n: read((QueryToken(),), query="access_token=a&" * n),
+    "hops of trusted proxies": lambda n: end_user_address("10.0.0.1", "10.0.0.1:80," * n, ["10.0.0.0/8"]),
+    "hops that are no addresses": lambda n: end_user_address("10.0.0.1", "[[::]:" * n, ["10.0.0.0/8"]),
+    "a token of dots": lambda n: suppressed(parse_token, "." * n),
+    "a token of one segment": lambda n: suppressed(parse_token, "eyJ" * n),
+    "signatures of a webhook": lambda n: suppressed(
+        Envelope.read, Headers({"svix-id": "m" * n, "svix-timestamp": "1" * n, "svix-signature": "v1,AAAA " * n})
+    ),
+}
+
+
+def suppressed(parse: Callable[[Any], object], value: object) -> object:
+    with suppress(StackAuthError):
+        return parse(value)
+    return None
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """How many lines of Python run. What C code does inside a line (splitting, searching, JSON) is linear by itself."""
+    count = 0
+
+    def trace(_frame: object, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_parser_of_what_a_caller_sends_is_linear(name: str):
+    counts = [lines_run(lambda n=50 * times: PARSERS[name](n)) for times in (1, 2, 4, 8)]  # type: ignore[misc]
+    assert all(more <= 2.4 * few + 50 for few, more in pairwise(counts)), counts
