@@ -117,13 +117,17 @@ def superlinear(pattern: "re.Pattern[str]", mode: Mode) -> list[tuple[str, str, 
     for attack in attacks(pattern):
         try:
             counts = [steps(pattern, mode, attack, times) for times in (1, 2, 4, 8)]
+            # A bounded repetition grows faster up to its bound, so growth must go on.
+            if grows(*counts[2:]) and grows(counts[3], steps(pattern, mode, attack, 16)):
+                found.append(attack)
         except TooManySteps:
             found.append(attack)
-            continue
-        # Bounded repetitions grow faster until their bound is reached, so the last doubling decides.
-        if counts[3] > 2.4 * counts[2] + 4 * LENGTH:
-            found.append(attack)
     return found
+
+
+def grows(few: int, more: int) -> bool:
+    """Whether twice the text takes more than twice the steps, and a little."""
+    return more > 2.4 * few + 4 * LENGTH
 
 
 @contextmanager
