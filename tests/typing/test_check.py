@@ -3,6 +3,7 @@
 import ast
 import inspect
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
@@ -44,6 +45,8 @@ def classes(*packages: ModuleType) -> dict[str, type]:
     return {name: value for name, value in found.items() if inspect.isclass(value)}
 
 
+PACKAGE = Path(fastapi_stackauth.__file__).parent
+PACKAGES = ("client", "emulator", "errors", "models", "testing")
 PUBLIC = classes(fastapi_stackauth, client, models, testing)
 
 
@@ -136,6 +139,30 @@ def test_a_block_that_uses_names_of_an_earlier_one_follows_it():
     assert all(
         line.strip() == lines[n].strip() for n, line in enumerate(module.text.splitlines()) if line[:4] == " " * 4
     )
+
+
+def test_the_docs_and_the_consumer_import_from_public_packages_alone():
+    public = {"fastapi_stackauth", *(f"fastapi_stackauth.{name}" for name in PACKAGES)}
+    sources = [*documented().values(), *(path.read_text("utf-8") for path in CONSUMER.glob("*.py"))]
+    imported = {
+        node.module
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fastapi_stackauth")
+    }
+    assert imported == public
+
+
+def test_no_field_has_a_positional_default():
+    """pydantic reads one, and so does its mypy plugin; other checkers then think that the field is required."""
+    makers = {"Field", "Query", "Header", "Cookie", "Body", "Form", "File"}
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers and node.args
+    ]
+    assert found == []
 
 
 WRONG = """

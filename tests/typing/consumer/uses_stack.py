@@ -83,6 +83,7 @@ stack = StackAuth(
     leeway=5,
     timeout=10,
     keepalive_expiry=4,
+    max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
     error_format="problem",
@@ -126,6 +127,7 @@ SETTINGS = Settings(
     leeway=5,
     timeout=10,
     keepalive_expiry=4,
+    max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
     error_format="problem",
@@ -185,6 +187,7 @@ Health(
     fallback_in_use=False,
     redis="memory",
     revocations_untold=0,
+    missing_settings=(),
 )
 
 
