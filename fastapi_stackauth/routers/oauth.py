@@ -123,7 +123,8 @@ async def authorize(
     _check_return(return_to, "query.return_to", stack)
     try:
         await count_address(request, stack, "oauth_authorize")
-        client = await client_of(request, stack, upgrade=True)
+        # A page of another site may open this address, and must not decide what becomes of an anonymous user.
+        client = await client_of(request, stack, upgrade=request.headers.get("sec-fetch-site") != "cross-site")
         flow = Flow.begin(provider, "authenticate", return_to)
         location = await _location(request, stack, client, flow, scope, challenge)
     except StackAuthError as error:

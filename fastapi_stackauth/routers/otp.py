@@ -1,9 +1,14 @@
 """Codes and links in mails: the mail shows six characters; with a nonce that only the asking browser or app has, they
 make the code. The link holds the whole code (contract/tokens.md §7).
+
+Law: only a code that this browser or app asked for, which the nonce proves, upgrades its anonymous user. Whoever sends
+a link of their own to a user must not get the account that the user has used so far.
 """
 
+import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -13,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from fastapi_stackauth.client.otp import SentCode
 from fastapi_stackauth.configuration import needs
+from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
     BotChallengeFailed,
     BotChallengeRequired,
@@ -22,6 +28,7 @@ from fastapi_stackauth.errors import (
     SecondFactorRequired,
     SignUpNotEnabled,
     SignUpRejected,
+    StackAuthError,
     UnexpectedAnswer,
     VerificationCodeNotFound,
 )
@@ -35,7 +42,7 @@ from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signin
 from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
 from fastapi_stackauth.routers.pages import form_page, message_page
-from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, page_address
+from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of, page_address
 
 TAG = "otp"
 FLOW = "otp"
@@ -107,7 +114,8 @@ class TypedCodeOfApp(TypedCode):
     nonce: SecretStr | None = Field(
         default=None,
         max_length=WHOLE,
-        description="What `/otp/send` gave; left out with the whole code of a link.",
+        description="What `/otp/send` gave. The whole code of a link signs in without it, but only with it does an "
+        "anonymous user keep their id. Never take it from the link itself.",
         examples=["1bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg280"],
     )
 
@@ -136,7 +144,9 @@ async def send_to_browser(body: CodeRequestOfBrowser, request: Request, stack: R
         if allowed_redirect(body.return_to, stack.settings) is None:
             raise RequestInvalid((("body.return_to", "Redirects may not lead there"),))
         facts["return_to"] = body.return_to
-    facts["nonce"] = await _send(body, request, stack)
+    nonce = facts["nonce"] = await _send(body, request, stack)
+    if "magic_link" not in mount_of(request).pages:  # for the router's own page, and for unsent emails as well
+        await stack.storage.set(_address_key(nonce), _mask(body.email), CODE_SECONDS)
     flows.remember(request, stack, FLOW, facts, CODE_SECONDS)
     return CodeSent()
 
@@ -152,22 +162,38 @@ async def _send(body: CodeRequest, request: Request, stack: InstalledStack) -> s
     return sent.nonce
 
 
+def _address_key(nonce: str) -> str:
+    """Where the masked address of an email is kept; a hash, so that who reads the storage gets no code."""
+    return "magic-link:" + hashlib.sha256(nonce.lower().encode("utf-8", "replace")).hexdigest()
+
+
+def _mask(email: str) -> str:
+    """Keep the first character of an email address, and its domain."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}***@{domain}"
+
+
 # --- the code, typed ---
 
 
 async def sign_in(body: TypedCodeOfApp, request: Request, stack: RouteStack) -> SignedIn | Tokens:
-    """Sign in with the code from the mail; an address without an account gets one. A guest keeps their id then."""
-    code = _whole(body.code, body.nonce.get_secret_value() if body.nonce else "")
-    return await _delivered(request, stack, code)
+    """Sign in with the code from the mail; an address without an account gets one. A guest keeps their id then.
+
+    The whole code of a link upgrades a guest only together with the nonce: an app that did not ask for the link must
+    not give its guest's account to whoever sent it.
+    """
+    nonce = body.nonce.get_secret_value() if body.nonce else ""
+    return await _delivered(request, stack, _whole(body.code, nonce), nonce)
 
 
 async def sign_in_browser(body: TypedCode, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Sign in with the code from the mail; an address without an account gets one. A guest keeps their id then.
 
-    Six characters are enough in the browser that asked for them.
+    Six characters are enough in the browser that asked for them. In any other, the whole code of the link signs in, but
+    a guest does not keep their id.
     """
-    code = _whole(body.code, _nonce_of(request, stack))
-    signed_in = await _delivered(request, stack, code)
+    nonce = _nonce_of(request, stack)
+    signed_in = await _delivered(request, stack, _whole(body.code, nonce), nonce)
     flows.forget(request, stack, FLOW)
     return signed_in
 
@@ -187,19 +213,26 @@ async def _check(request: Request, stack: InstalledStack, code: str) -> None:
     await (await client_of(request, stack)).otp.check_code(code=code)
 
 
-async def _delivered(request: Request, stack: InstalledStack, code: str) -> SignedIn | Tokens:
-    return deliver(request, stack, await _signed_in(request, stack, code), TAG)
+async def _delivered(request: Request, stack: InstalledStack, code: str, nonce: str) -> SignedIn | Tokens:
+    return deliver(request, stack, await _signed_in(request, stack, code, nonce), TAG)
 
 
-async def _signed_in(request: Request, stack: InstalledStack, code: str) -> SignIn:
+async def _signed_in(request: Request, stack: InstalledStack, code: str, nonce: str) -> SignIn:
+    """Sign in with a whole code. The anonymous user who calls is upgraded only if `nonce` belongs to the code."""
     await count_account(stack, "otp_sign_in", code[TYPED:])
-    client = await client_of(request, stack, upgrade=True)
+    client = await client_of(request, stack, upgrade=_is_requested_here(code, nonce))
     with signing_in(request, stack, TAG):
         return await client.otp.sign_in(code=code)
 
 
 def _nonce_of(request: Request, stack: InstalledStack) -> str:
     return flows.recall(request, stack, FLOW).get("nonce", "")
+
+
+def _is_requested_here(code: str, nonce: str) -> bool:
+    """Whether a whole code belongs to the nonce that the calling browser or app was given when it asked for a code."""
+    own, given = (text.lower().encode("utf-8", "replace") for text in (nonce, code[TYPED:]))
+    return bool(own) and hmac.compare_digest(own, given)
 
 
 def _whole(code: SecretStr, nonce: str) -> str:
@@ -225,20 +258,38 @@ LinkCode = Annotated[str, Query(max_length=200, description="The code of the lin
 async def open_link(code: LinkCode, request: Request, stack: RouteStack) -> Response:
     """Where the link in the mail leads. In the browser that asked for the mail it signs in at once.
 
-    Elsewhere it shows a button first: programs that look at mails follow links, and must not use them up.
+    Elsewhere it shows a button first: programs that look at mails follow links, and must not use them up. The page
+    names the masked address that the link signs in to, if it is known, and the account that this browser is signed in
+    to: the link may be another user's.
     """
-    nonce = _nonce_of(request, stack)
-    if nonce and hmac.compare_digest(code[TYPED:].lower().encode(), nonce.encode("utf-8", "replace")):
+    if _is_requested_here(code, _nonce_of(request, stack)):
         await count_address(request, stack, "otp_sign_in")
         return await _sent_on(request, stack, code)
+    address = await stack.storage.get(_address_key(code[TYPED:]))
     return form_page(
         "Sign in",
-        "You asked for this link in another browser, or some time ago. Sign in here?",
+        (f"This link signs in as {address}. It " if address else "This link ") + _ELSEWHERE,
+        note=await _account_here(request, stack),
         action="callback",
         code=code,
         button="Sign in",
         leads_to=foreign_origin(stack.settings.after_sign_in, stack.settings),
     )
+
+
+_ELSEWHERE = "was requested in another browser, or some time ago. Continue only if you requested it yourself."
+
+
+async def _account_here(request: Request, stack: InstalledStack) -> str:
+    """Say which account this browser is signed in to; nothing if that is none, or cannot be said now."""
+    user = None
+    with suppress(StackAuthError):
+        user = (await resolve(request, stack)).user
+    if user is None:
+        return ""
+    if user.is_anonymous:
+        return "You use this browser as a guest. What you did as a guest does not move to that account."
+    return f"This browser is signed in as {user.email or user.display_name or user.id}."
 
 
 class PressedButton(Form):
@@ -269,12 +320,17 @@ async def open_link_of_app(code: LinkCode) -> Response:  # noqa: ARG001 - the li
 async def _sent_on(request: Request, stack: InstalledStack, code: str) -> Response:
     """Sign in, and send the browser on; to its `return_to` with `?mfa=required` where a second factor is to follow.
 
+    What this browser asked for itself counts only for its own code.
+
     Raises:
         SecondFactorRequired: it is to follow, and the app named no place for that.
     """
-    return_to = allowed_redirect(flows.recall(request, stack, FLOW).get("return_to"), stack.settings)
+    own = flows.recall(request, stack, FLOW)
+    nonce = own.get("nonce", "")
+    place = own.get("return_to") if _is_requested_here(code, nonce) else None
+    return_to = allowed_redirect(place, stack.settings)
     try:
-        deliver(request, stack, await _signed_in(request, stack, code), TAG)
+        deliver(request, stack, await _signed_in(request, stack, code, nonce), TAG)
     except SecondFactorRequired:
         if return_to is None:
             raise

@@ -70,7 +70,15 @@ def message_page(
 
 
 def form_page(
-    title: str, text: str, *, action: str, code: str, button: str, fields: str = "", leads_to: str | None = None
+    title: str,
+    text: str,
+    *,
+    action: str,
+    code: str,
+    button: str,
+    note: str = "",
+    fields: str = "",
+    leads_to: str | None = None,
 ) -> HTMLResponse:
     """A page with a form that carries a code.
 
@@ -80,11 +88,14 @@ def form_page(
         action: where it posts to, relative to the page itself, so that proxies may put any prefix before it.
         code: the code; it stands in a hidden field.
         button: the button's label.
+        note: a second paragraph.
         fields: further fields, as HTML of ours.
         leads_to: another origin that the answer redirects to; browsers hold a form's redirects to the policy too.
     """
     hidden = _HIDDEN.substitute(name="code", value=escape(code))
     form = _FORM.substitute(action=escape(action), fields=hidden + fields, button=escape(button))
+    if note:
+        form = f"<p>{escape(note)}</p>\n{form}"
     return _page(title, text, form, f"'self' {leads_to}" if leads_to else "'self'")
 
 
