@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.events import STORAGE_UNAVAILABLE, Events
+from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.loops import PerLoop
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ ANSWER_SECONDS = 0.5
 IDLE_SECONDS = 0.5
 """How long a subscription may be silent before it is asked whether it still lives."""
 _CHUNK = 1_000
-_SWEEP_AT = 10_000
+MAX_VALUES = 50_000
+"""Values that one worker keeps in memory: callers make some of them, such as one for each email with a link."""
 _SLACK_SECONDS = 60  # for clocks of workers that disagree
 
 
@@ -92,7 +94,7 @@ class Storage(Protocol):
 
 
 class MemoryStorage:
-    """For one worker: nobody else sees it.
+    """For one worker: nobody else sees it. It is bounded: of too many values, the least recently used one goes first.
 
     Args:
         clock: unix time in seconds.
@@ -102,18 +104,16 @@ class MemoryStorage:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._values: dict[str, tuple[float, str]] = {}
-        self._sweep_at = _SWEEP_AT
+        self._values: Cache[str, str] = Cache(clock, size=MAX_VALUES)
 
     async def get(self, key: str) -> str | None:
         """A value; None where there is none."""
-        until, value = self._values.get(key, (0.0, ""))
-        return value if self._clock() < until else None
+        entry = self._values.get(key)
+        return entry.value if entry else None
 
     async def set(self, key: str, value: str, seconds: float) -> None:
         """Keep a value."""
-        self._sweep()
-        self._values[key] = (self._clock() + seconds, value)
+        self._values.put(key, value, self._clock() + seconds)
 
     async def add(self, key: str, seconds: float) -> bool:
         """Claim a key; False where it is claimed already."""
@@ -124,7 +124,7 @@ class MemoryStorage:
 
     async def remove(self, key: str) -> None:
         """Forget a value."""
-        self._values.pop(key, None)
+        self._values.pop(key)
 
     async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
         """There is nobody to tell."""
@@ -139,12 +139,6 @@ class MemoryStorage:
 
     async def aclose(self) -> None:
         """Nothing is open."""
-
-    def _sweep(self) -> None:
-        if len(self._values) >= self._sweep_at:
-            now = self._clock()
-            self._values = {key: value for key, value in self._values.items() if now < value[0]}
-            self._sweep_at = max(_SWEEP_AT, 2 * len(self._values))
 
 
 class RedisStorage:

@@ -27,7 +27,7 @@ from fastapi_stackauth import (
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.storage import MemoryStorage
+from fastapi_stackauth.storage import MAX_VALUES, MemoryStorage
 from tests.routers.callers import EMAIL, PASSWORD, House, Person, new_stack
 from tests.support.redis_server import RedisServer, free_port
 
@@ -691,8 +691,10 @@ def test_an_address_of_redis_that_cannot_be_read_is_said_at_once_and_not_repeate
     assert error.value.__suppress_context__
 
 
-async def test_what_is_kept_in_memory_is_swept_without_copying_it_each_time():
+async def test_what_is_kept_in_memory_is_bounded_and_the_newest_stays():
     storage = MemoryStorage()
-    for number in range(25_000):
+    for number in range(MAX_VALUES + 1_000):
         await storage.set(f"{number}", "x", 1000)
-    assert storage._sweep_at >= 40_000
+    assert len(storage._values) == MAX_VALUES
+    assert await storage.get("0") is None
+    assert await storage.get(f"{MAX_VALUES + 999}") == "x"
