@@ -1,22 +1,23 @@
-"""How often somebody may try to sign in: counted per client address and per account, by the `limits` library.
+"""How often a client may try to sign in: attempts are counted per client address and per account.
 
-With `redis_url` all workers count together. Without it, and while Redis is out of reach, each counts for itself.
+With `redis_url` all workers count together, by the `limits` library. Without it, and while Redis is out of reach, each
+worker counts for itself.
 """
 
-import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
 from fastapi_stackauth.client.forwarding import counted_address
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
 from fastapi_stackauth.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
+from fastapi_stackauth.runtime.attempts import AttemptCounters
 from fastapi_stackauth.runtime.loops import PerLoop
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.storage import redis_pool, require_redis
@@ -24,6 +25,8 @@ from fastapi_stackauth.storage import redis_pool, require_redis
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
 
+MOST_AMOUNT = 10_000
+"""A higher limit protects nothing, and each of its attempts takes memory."""
 _PREFIX = "stackauth:attempts"
 
 
@@ -45,7 +48,10 @@ class AttemptLimiter:
         url = settings.redis_url and settings.redis_url.get_secret_value()
         if url:
             require_redis()
-        self._counters: PerLoop[_Counters] = PerLoop(lambda: _Counters(redis_pool(url) if url else None, self._events))
+        limits = {by: limit for by, limit in (("address", self._address), ("account", self._account)) if limit}
+        self._counters: PerLoop[_Counters] = PerLoop(
+            lambda: _Counters(limits, redis_pool(url) if url else None, self._events)
+        )
 
     async def count(self, action: str, *, address: str | None, account: str | None = None) -> None:
         """Count one attempt.
@@ -78,34 +84,37 @@ class AttemptLimiter:
             await counters.aclose()
 
 
-@dataclass(frozen=True)
 class _Counters:
     """One event loop's counts: its own, and those that all workers share."""
 
-    pool: "ConnectionPool | None"
-    events: Events
-    own: MemoryStorage = field(default_factory=MemoryStorage)
+    def __init__(self, limits: Mapping[str, RateLimitItem], pool: "ConnectionPool | None", events: Events) -> None:
+        self._pool = pool
+        self._events = events
+        # Of their own, so that a flood of addresses evicts no account, and a flood of accounts no address.
+        self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in limits.items()}
 
-    async def hit(self, limit: RateLimitItem, *identifiers: str) -> None:
-        """Count one attempt, together with the other workers where that is possible."""
-        if self.pool is not None:
+    async def hit(self, limit: RateLimitItem, action: str, by: str, who: str) -> None:
+        """Count one attempt, together with the other workers if that is possible.
+
+        Raises:
+            RateLimitExceeded: there were too many.
+        """
+        if self._pool is not None:
             try:
-                await _hit(_shared(self.pool), limit, *identifiers)
+                await _hit_shared(_shared(self._pool), limit, action, by, who)
             except StorageError as error:
-                self.events.emit(RATE_LIMITS_LOCAL, reason=type(error.storage_error).__name__)
+                self._events.emit(RATE_LIMITS_LOCAL, reason=type(error.storage_error).__name__)
             else:
                 return
-        await _hit(self.own, limit, *identifiers)
+        if wait := self._own[by].hit(f"{action} {who}"):
+            raise RateLimitExceeded(max(1.0, wait))
 
     async def aclose(self) -> None:
-        if self.own.timer is not None:
-            self.own.timer.cancel()
-            await asyncio.gather(self.own.timer, return_exceptions=True)
-        if self.pool is not None:
-            await self.pool.aclose()
+        if self._pool is not None:
+            await self._pool.aclose()
 
 
-async def _hit(storage: MemoryStorage | RedisStorage, limit: RateLimitItem, *identifiers: str) -> None:
+async def _hit_shared(storage: RedisStorage, limit: RateLimitItem, *identifiers: str) -> None:
     strategy = MovingWindowRateLimiter(storage)
     if await strategy.hit(limit, *identifiers):
         return
@@ -122,6 +131,12 @@ def _limit(text: str | None, setting: str) -> RateLimitItem | None:
     if text is None:
         return None
     try:
-        return parse(text)
+        limit = parse(text)
     except ValueError:
         raise ConfigurationError(f'{setting} must be such as "10/minute".') from None
+    if not 0 < limit.amount <= MOST_AMOUNT:
+        raise ConfigurationError(
+            f'{setting} must allow 1 to {MOST_AMOUNT} attempts in its time, such as "10/minute"; got "{text}". '
+            "Set it to None for no limit."
+        )
+    return limit

@@ -24,6 +24,7 @@ from fastapi_stackauth.routers.mfa import SECRET_LENGTH
 from fastapi_stackauth.signatures import Envelope
 from fastapi_stackauth.verification.claims import parse_token
 from tests.support.backtracking import Matcher, Mode, TooManySteps, atoms
+from tests.support.work import lines_run
 
 ROOT = Path(fastapi_stackauth.__file__).parent
 LENGTH = 32
@@ -224,25 +225,8 @@ def suppressed(parse: Callable[[Any], object], value: object) -> object:
     return None
 
 
-def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python run. What C code does inside a line (splitting, searching, JSON) is linear by itself."""
-    count = 0
-
-    def trace(_frame: object, event: str, _argument: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 @pytest.mark.parametrize("name", PARSERS)
 def test_every_parser_of_what_a_caller_sends_is_linear(name: str):
+    """Lines of Python are counted. What C code does inside a line (splitting, searching, JSON) is linear by itself."""
     counts = [lines_run(lambda n=50 * times: PARSERS[name](n)) for times in (1, 2, 4, 8)]  # type: ignore[misc]
     assert all(more <= 2.4 * few + 50 for few, more in pairwise(counts)), counts
