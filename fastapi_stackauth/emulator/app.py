@@ -14,6 +14,7 @@ from .control import add_controls
 from .edge import API, Edge
 from .face import Face
 from .guard import Guard
+from .images import add_images
 from .missing import add_missing_parts
 from .operations import OPERATIONS
 from .pages import Pages
@@ -37,6 +38,7 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
             app.add_route(prefix + registered.path, endpoint(server, registered), methods=[registered.method])
     for prefix in PREFIXES:
         add_missing_parts(app, prefix)
+    add_images(app, server)
     add_controls(app, server, default_project)
     Pages(server, default_project).add_to(app)
     Face(server, default_project, app.router).add_to(app)

@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .edge import API
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-# Users sign in here from any machine, and the page shows no secret.
-OPEN = re.compile(r"/emulator/oauth/[^/]+/authorize")
+# Users sign in and see images here from any machine, and neither shows a secret.
+OPEN = re.compile(r"/emulator/(oauth/[^/]+/authorize|images/[^/]+/[^/]+)")
 COOKIE = "emulator_dashboard"
 FORM = re.compile(r"[A-Za-z0-9_-]{16,200}")  # what a cookie and a URL can hold as it stands
 FORWARDED = ("forwarded", "x-forwarded-for")

@@ -13,7 +13,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "email": {"format": "email"},
     "strict_email": {"format": "email"},
     "url": {"format": "uri"},
-    "web": {"format": "uri", "pattern": "^https?://"},
+    "domain": {"pattern": "^https?://"},
     "uuid": {"pattern": f"^({UUID.pattern})$"},
     "base64": {"contentEncoding": "base64"},
     "country": {"pattern": "^[A-Z]{2}$"},

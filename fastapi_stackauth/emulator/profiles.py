@@ -7,7 +7,7 @@ import json
 import sqlite3
 from typing import Any
 
-from . import accounts, passwords
+from . import accounts, images, passwords
 from .errors import KnownError, PlainError
 from .schema import Check, Flag, Items, Number, Record, Text
 from .store.database import Row
@@ -58,7 +58,7 @@ SERVER_CREATE: dict[str, Check] = {
     "oauth_providers": Items(required=False, of=ACCOUNT),
 }
 UPDATE_BODY = {"client": CLIENT_UPDATE, "server": SERVER_UPDATE, "admin": SERVER_UPDATE}
-PLAIN_COLUMNS = ("profile_image_url", "country_code")
+PLAIN_COLUMNS = ("country_code",)
 RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_details")
 
 
@@ -105,9 +105,19 @@ def check_methods(call: Call) -> None:
         raise PlainError(400, "Passwords are switched off in this project.")
     if body.get("otp_auth_enabled") and not config["magic_link_enabled"]:
         raise PlainError(400, "Sign-in by e-mail code is switched off in this project.")
-    image = body.get("profile_image_url")
-    if call.is_client and image is not None and not image.startswith("data:image/"):
-        raise PlainError(400, "A client's profile image must be a data URL.")
+    check_image(call)
+
+
+def check_image(call: Call) -> None:
+    """Reject the address of an image from a client, which must bring the image itself."""
+    image = call.body.get("profile_image_url")
+    if call.is_client and image is not None and not image.startswith("data:"):
+        raise PlainError(400, "Invalid profile image URL")
+
+
+def image_columns(call: Call) -> Row:
+    """Return the column that a user's new image sets."""
+    return dict(images.image_columns(call.server, call.project, call.body, "user-profile-images"))
 
 
 async def password_columns(call: Call) -> Row:
@@ -155,7 +165,9 @@ async def update(call: Call, user: Row) -> Row:
     """
     check_restriction(call)
     check_methods(call)
-    columns = {**plain_columns(call.body), **team_columns(call, user), **(await password_columns(call))}
+    columns = {
+        **plain_columns(call.body), **image_columns(call), **team_columns(call, user), **(await password_columns(call)),
+    }  # fmt: skip
     if "totp_secret_base64" in call.body:
         secret = call.body["totp_secret_base64"]
         columns |= {"totp_secret": secret, "requires_totp_mfa": int(secret is not None)}
@@ -219,15 +231,12 @@ def update_email(call: Call, user: Row) -> None:
         channels.demote(user["id"])
     else:
         email = accounts.normalized(body["primary_email"])
-        accounts.set_primary_email(call.server, user, email, {**inherited(primary, email), **flags})
-
-
-def inherited(primary: Row | None, email: str) -> dict[str, bool]:
-    """Return the flags that a new primary address takes from the one before."""
-    if primary is None:
-        return {"is_verified": False, "used_for_auth": False}
-    verified = bool(primary["is_verified"]) and primary["value"] == email
-    return {"is_verified": verified, "used_for_auth": bool(primary["used_for_auth"])}
+        held = channels.with_value(user["id"], email)
+        inherited = {
+            "is_verified": bool(held and held["is_verified"]),
+            "used_for_auth": bool(primary and primary["used_for_auth"]),
+        }
+        accounts.set_primary_email(call.server, user, email, {**inherited, **flags})
 
 
 def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None:

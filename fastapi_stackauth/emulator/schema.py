@@ -20,6 +20,11 @@ STRICT_EMAIL = re.compile(r"[^.@]+(\.[^.@]+)*@[^@]*\.[^.@][^.@]+")
 UUID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12}", re.IGNORECASE
 )
+DOMAIN: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[^/?#\\\s:@\[\]]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}|\*))?([/?#][^\s\\]*)?",
+    re.IGNORECASE,
+)
+"""A trusted domain: its host may hold wildcards, and a `*` in place of its port is any port."""
 COUNTRY = re.compile(r"[A-Z]{2}")
 
 
@@ -48,7 +53,7 @@ FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
     "email": lambda text: bool(EMAIL.fullmatch(text)),
     "strict_email": lambda text: bool(EMAIL.fullmatch(text) and STRICT_EMAIL.fullmatch(text)) and len(text) <= 256,
     "url": is_url,
-    "web": lambda text: is_url(text) and text.startswith(("http://", "https://")),
+    "domain": lambda text: bool(DOMAIN.fullmatch(text)),
     "uuid": lambda text: bool(UUID.fullmatch(text)),
     "base64": is_base64,
     "country": lambda text: bool(COUNTRY.fullmatch(text)),

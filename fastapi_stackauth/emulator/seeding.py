@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from . import profiles
+from . import images, profiles
 from .accounts import normalized, set_primary_email
 from .passwords import HASHER, SHORTEST
 from .profiles import SERVER_CREATE, plain_columns
@@ -92,6 +92,8 @@ def complaints(user: dict[str, Any]) -> list[str]:
         found.append(f"password must have at least {SHORTEST} characters")
     if len(set(links)) != len(links):
         found.append("a user has one account at each OAuth provider")
+    if not images.is_usable(user.get("profile_image_url")):
+        found.append("profile_image_url must be an http(s) URL, or a data URL of an image of 300 KiB at most")
     return [sentence for sentence in found if sentence is not None]
 
 
@@ -215,7 +217,8 @@ def add_user(server: Server, project: Project, fields: Row, hashed: str | None) 
     store, email = server.store, normalized(fields.get("primary_email") or "")
     secret = fields.get("totp_secret_base64")
     columns = {
-        **plain_columns(fields), "password_hash": hashed, "totp_secret": secret,
+        **plain_columns(fields), **images.image_columns(server, project, fields, "user-profile-images"),
+        "password_hash": hashed, "totp_secret": secret,
         "requires_totp_mfa": int(fields.get("requires_totp_mfa", secret is not None)),
         **({"id": fields["id"].lower()} if "id" in fields else {}),
     }  # fmt: skip

@@ -4,15 +4,20 @@ Law: pure. The rule is the real server's (contract/tokens.md section 9).
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import KnownError
+from .schema import DOMAIN
+from .store.projects import Project
+
+if TYPE_CHECKING:
+    from .server import Server
 
 LOCALHOST = re.compile(r"(.+\.)?localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MOBILE_SCHEMES = ("stack-auth-mobile-oauth-url", "hexclave-mobile-oauth-url")
+HOSTED_PAGES = (".built-with-hexclave.com", ".built-with-stack-auth.com")
 
 
 def port_of(parts: SplitResult) -> int | None:
@@ -48,13 +53,25 @@ def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
 
 def matches(address: SplitResult, domain: str) -> bool:
     """Return whether an address lies in a trusted domain; its path does not matter."""
-    trusted = urlsplit(domain)
-    if trusted.scheme != address.scheme or port_of(trusted) != port_of(address):
+    trusted = DOMAIN.fullmatch(domain)
+    if trusted is None or trusted["scheme"].lower() != address.scheme:
         return False
-    return host_matches((address.hostname or "").lower(), (trusted.hostname or "").lower())
+    port = trusted["port"] or DEFAULT_PORTS.get(address.scheme)
+    if port != "*" and int(port or 0) != port_of(address):
+        return False
+    return host_matches((address.hostname or "").lower(), trusted["host"].lower().strip("[]"))
 
 
-def is_trusted(config: Mapping[str, Any], address: str, *, mobile: bool = False) -> bool:
+def trusted_domains(server: "Server", project: Project) -> list[str]:
+    """Return the domains that a project trusts: its own, and the vendor's hosted pages for it."""
+    hosted = HOSTED_PAGES if server.profile.trusts_hosted_pages else ()
+    return [
+        *(item["domain"] for item in project.config["domains"]),
+        *(f"https://{project.id.lower()}{suffix}" for suffix in hosted),
+    ]
+
+
+def is_trusted(server: "Server", project: Project, address: str, *, mobile: bool = False) -> bool:
     """Return whether a project trusts an address; `mobile` lets the schemes of native apps through."""
     try:
         parts = urlsplit(address)
@@ -63,14 +80,15 @@ def is_trusted(config: Mapping[str, Any], address: str, *, mobile: bool = False)
         return False
     if mobile and parts.scheme in MOBILE_SCHEMES:
         return True
-    if not parts.hostname:
+    if not parts.hostname or "\\" in address:  # which browsers read as a slash: the host would be another one
         return False
-    if config["allow_localhost"] and LOCALHOST.fullmatch(parts.hostname):
+    if project.config["allow_localhost"] and LOCALHOST.fullmatch(parts.hostname):
         return True
-    return any(matches(parts, item["domain"]) for item in config["domains"])
+    return any(matches(parts, domain) for domain in trusted_domains(server, project))
 
 
-def check_redirect(config: Mapping[str, Any], address: str | None, *, mobile: bool = False) -> None:
-    """Refuse an address that the project does not trust; None is fine."""
-    if address is not None and not is_trusted(config, address, mobile=mobile):
-        raise KnownError("REDIRECT_URL_NOT_WHITELISTED")
+def check_redirect(server: "Server", project: Project, address: str | None, *, mobile: bool = False) -> None:
+    """Reject an address that the project does not trust; None is fine."""
+    if address is not None and not is_trusted(server, project, address, mobile=mobile):
+        details = {"redirect_url": address} if server.profile.names_rejected_redirect else {}
+        raise KnownError("REDIRECT_URL_NOT_WHITELISTED", **details)

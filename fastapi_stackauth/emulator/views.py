@@ -165,6 +165,21 @@ def provider_link(row: Row, *, for_client: bool) -> dict[str, Any]:
     }
 
 
+PROMOTIONS = ("allow_promo_codes", "allow_stacking_promo_codes")
+DEVELOPMENT_FIELDS: dict[str, Any] = {
+    "is_development_environment": False,
+    "pushed_config_error": None,
+    "config_warnings": [],
+}
+
+
+def development_project(row: Project) -> dict[str, Any]:
+    """Return a project as the newest servers show it."""
+    shown = project(row)
+    config = {"allow_localhost": row.config["allow_localhost"], **dict.fromkeys(PROMOTIONS, False)}
+    return {**shown, **DEVELOPMENT_FIELDS, "config": {**shown["config"], **config}}
+
+
 def project(row: Project) -> dict[str, Any]:
     """Return a project as its own apps see it."""
     shown = (

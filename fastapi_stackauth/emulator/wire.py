@@ -74,8 +74,12 @@ class Call:
         self.server.webhooks.tell(self.project.id, event, data)
 
     def only_own(self, user_id: str | None, sentence: str) -> None:
-        """Refuse a client that asks about somebody else."""
-        if self.is_client and (self.user is None or self.user["id"] != user_id):
+        """Reject a client without a user, and one that asks about another user."""
+        if not self.is_client:
+            return
+        if self.user is None:
+            raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
+        if self.user["id"] != user_id:
             raise PlainError(403, sentence)
 
 
@@ -91,11 +95,15 @@ class Operation:
     handler: Handler
     access: tuple[str, ...] = ALL
     body: Forms | Mapping[str, Forms] | None = None
-    query: Forms = field(default_factory=dict)
+    query: Forms | Callable[[ServerProfile], Forms] = field(default_factory=dict)
     params: Forms = field(default_factory=dict)
     open_query: bool = False
     open_body: bool = False
     status: int = 200
+
+    def query_fields(self, profile: ServerProfile) -> Forms:
+        """Return the fields that the query may have."""
+        return self.query(profile) if callable(self.query) else self.query
 
     def body_form(self, access: str | None) -> Record | None:
         """Return the body's form for an access type; None where any body is ignored."""
@@ -159,11 +167,17 @@ def check_access(operation: Operation, asker: Asker) -> None:
         raise KnownError("INSUFFICIENT_ACCESS_TYPE", **details)
 
 
-def read_forms(operation: Operation, request: Request, asker: Asker, body: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def read_forms(
+    operation: Operation,
+    request: Request,
+    asker: Asker,
+    body: Any,  # noqa: ANN401 - JSON from outside
+    profile: ServerProfile,
+) -> list[dict[str, Any]]:
     """Return path, query and body as the handler gets them."""
     problems = Problems(me=asker.user["id"] if asker.user else None)
     form = operation.body_form(asker.access)
-    query = Record(fields=operation.query, open=operation.open_query)
+    query = Record(fields=operation.query_fields(profile), open=operation.open_query)
     read = [
         Record(fields=operation.params).read(dict(request.path_params), "params", problems),
         query.read(dict(request.query_params), "query", problems),
@@ -182,7 +196,7 @@ async def dispatch(server: "Server", operation: Operation, request: Request) -> 
         body = await read_body(request, server.profile)
         asker = Asker() if operation.access == NOBODY else identify(server, request.headers)
         check_access(operation, asker)
-        path, query, fields = read_forms(operation, request, asker, body)
+        path, query, fields = read_forms(operation, request, asker, body, server.profile)
         answer = await operation.handler(Call(server, request, asker, path, query, fields))
     except (KnownError, PlainError, OAuthError) as refusal:
         return refused(refusal)

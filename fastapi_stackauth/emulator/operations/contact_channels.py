@@ -58,8 +58,7 @@ def found(call: Call, status: int) -> Row:
 async def list_channels(call: Call) -> dict[str, Any]:
     """The channels of a user, or for a server of everybody, oldest first."""
     user_id, channels = call.query.get("user_id"), call.server.store.channels
-    if call.is_client:
-        call.only_own(user_id, FOREIGN)
+    call.only_own(user_id, FOREIGN)
     rows = channels.of_project(call.project.id)
     wanted = call.query.get("contact_channel_id", "").lower()
     rows = [row for row in rows if user_id in (None, row["user_id"]) and wanted in ("", row["id"])]
@@ -118,7 +117,7 @@ def send(call: Call, channel: Row) -> dict[str, Any]:
     if channel["is_verified"]:
         raise KnownError("EMAIL_ALREADY_VERIFIED")
     callback_url = call.body["callback_url"]
-    trust.check_redirect(call.project.config, callback_url)
+    trust.check_redirect(call.server, call.project, callback_url)
     mailing.send_verification(call.server, call.project, channel, callback_url)
     return {"success": True}
 
@@ -129,8 +128,9 @@ def send(call: Call, channel: Row) -> dict[str, Any]:
 async def send_code(call: Call) -> dict[str, Any]:
     """Mail a link that confirms one of a user's addresses."""
     user_id, store = call.path["user_id"], call.server.store
-    if call.is_client and (call.user is None or call.user["id"] != user_id):
+    if call.is_client and call.user is not None and call.user["id"] != user_id:
         raise PlainError(400, FOREIGN)
+    call.only_own(user_id, FOREIGN)
     if store.users.get(call.project.id, user_id) is None:
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=user_id)
     return send(call, found(call, 404))

@@ -50,13 +50,13 @@ def client_project(server: Server, client_id: str, secret: str) -> Project:
     return project
 
 
-def check_request(project: Project, provider: str, query: dict[str, Any]) -> None:
+def check_request(server: Server, project: Project, provider: str, query: dict[str, Any]) -> None:
     """Refuse a request that cannot start a flow, in the real server's order."""
     if project.provider(provider) is None:
         raise KnownError("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED")
     if query.get("type") == "link" and not query.get("token"):
         raise PlainError(400, "Linking needs ?token=, the access token of the user to link to.")
-    trust.check_redirect(project.config, query.get("after_callback_redirect_url"), mobile=True)
+    trust.check_redirect(server, project, query.get("after_callback_redirect_url"), mobile=True)
     accounts.check_bot_challenge(query)
     if query.get("provider_scope") and project.shares_keys(provider):
         raise KnownError("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
@@ -84,7 +84,7 @@ async def authorize(call: Call) -> Response:
     """Send the browser to the provider, or say in JSON where that is."""
     server, query, provider = call.server, call.query, call.path["provider_id"]
     project = client_project(server, query["client_id"], query["client_secret"])
-    check_request(project, provider, query)
+    check_request(server, project, provider, query)
     as_json = "json" in (query.get("stack_response_mode"), query.get("hexclave_response_mode"))
     flow = {
         **{name: query[name] for name in KEPT},

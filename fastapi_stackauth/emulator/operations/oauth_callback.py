@@ -70,7 +70,7 @@ def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
     try:
         check_time(call, row)
         identity = provider_identity(call, flow, fields)
-        trust.check_redirect(call.project.config, flow["redirect_uri"], mobile=True)
+        trust.check_redirect(call.server, call.project, flow["redirect_uri"], mobile=True)
         check_outer(flow)
         user, is_new = linking.connected(call, identity, flow)
     except KnownError as refusal:
@@ -126,7 +126,7 @@ def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Res
 def error_answer(call: Call, flow: dict[str, Any], refusal: KnownError) -> Response:
     """Send the browser back with a refusal, to an address that the project trusts; else answer it as it is."""
     for address in (flow["redirect_uri"], flow["error_redirect_uri"]):
-        if address and trust.is_trusted(call.project.config, address, mobile=True):
+        if address and trust.is_trusted(call.server, call.project, address, mobile=True):
             query = {
                 "error": "server_error",
                 "error_description": refusal.message,

@@ -49,8 +49,7 @@ def found(call: Call) -> Row:
 async def list_links(call: Call) -> dict[str, Any]:
     """The links of a user, or for a server of everybody."""
     user_id, oauth = call.query.get("user_id"), call.server.store.oauth
-    if call.is_client:
-        call.only_own(user_id, FOREIGN)
+    call.only_own(user_id, FOREIGN)
     if user_id is not None:
         existing(call, user_id)
     rows = oauth.of_project(call.project.id) if user_id is None else oauth.accounts(user_id)

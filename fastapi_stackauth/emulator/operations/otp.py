@@ -34,7 +34,7 @@ async def send_code(call: Call) -> dict[str, Any]:
     user = known_user(call, email)
     if user is None:
         accounts.check_bot_challenge(call.body)
-    trust.check_redirect(call.project.config, call.body["callback_url"])
+    trust.check_redirect(call.server, call.project, call.body["callback_url"])
     with store.transaction():
         if user is not None:
             store.users.update(user["id"], {"otp_auth_enabled": 1})

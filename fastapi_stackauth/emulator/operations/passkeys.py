@@ -44,7 +44,7 @@ def challenge_code(call: Call, kind: str, user_id: str | None) -> tuple[str, str
     return challenge, code
 
 
-def origin_of(project: Project, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
+def origin_of(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
     """Return the origin that an authenticator's answer names, with its host; refuse one that is not trusted.
 
     Raises:
@@ -52,7 +52,7 @@ def origin_of(project: Project, response: Any) -> tuple[str, str]:  # noqa: ANN4
         Exception: the answer has no readable origin.
     """
     origin = json.loads(base64url_to_bytes(response["response"]["clientDataJSON"]))["origin"]
-    if not trust.is_trusted(project.config, origin):
+    if not trust.is_trusted(call.server, call.project, origin):
         raise ValueError(origin)
     return origin, urlsplit(origin).hostname or ""
 
@@ -92,7 +92,7 @@ async def register(call: Call) -> dict[str, Any]:
         raise schema_error(call.request, ["auth.user must be defined"])
     if data["user_id"] != call.user["id"]:
         raise KnownError("PASSKEY_REGISTRATION_FAILED")
-    credential = registered(call.project, call.body["credential"], data["challenge"])
+    credential = registered(call, call.body["credential"], data["challenge"])
     credential_id = bytes_to_base64url(credential.credential_id)
     try:
         call.server.store.passkeys.put(
@@ -103,10 +103,10 @@ async def register(call: Call) -> dict[str, Any]:
     return {"user_handle": credential_id}
 
 
-def registered(project: Project, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
+def registered(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
     """Return what a registration answer proves."""
     try:
-        origin, host = origin_of(project, credential)
+        origin, host = origin_of(call, credential)
         return webauthn.verify_registration_response(
             credential=credential,
             expected_challenge=base64url_to_bytes(challenge),
@@ -144,14 +144,14 @@ async def sign_in(call: Call) -> dict[str, Any]:
     user = passkey and store.users.get(call.project.id, passkey["user_id"])
     if passkey is None or user is None:
         raise KnownError("PASSKEY_AUTHENTICATION_FAILED")
-    store.passkeys.count(user["id"], new_count(call.project, response, data["challenge"], passkey))
+    store.passkeys.count(user["id"], new_count(call, response, data["challenge"], passkey))
     return {**accounts.signed_in(call, user, is_new=False), "is_new_user": False}
 
 
-def new_count(project: Project, response: Any, challenge: str, passkey: Row) -> int:  # noqa: ANN401 - JSON from outside
+def new_count(call: Call, response: Any, challenge: str, passkey: Row) -> int:  # noqa: ANN401 - JSON from outside
     """Return the authenticator's counter after its answer has proved right."""
     try:
-        origin, host = origin_of(project, response)
+        origin, host = origin_of(call, response)
         verified = webauthn.verify_authentication_response(
             credential=response,
             expected_challenge=base64url_to_bytes(challenge),

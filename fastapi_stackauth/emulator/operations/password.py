@@ -28,7 +28,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
     """A new user with a password, or the anonymous one made full."""
     callback_url, password = call.body.get("verification_callback_url"), call.body["password"]
     check_enabled(call.project)
-    trust.check_redirect(call.project.config, callback_url)
+    trust.check_redirect(call.server, call.project, callback_url)
     accounts.check_sign_up_open(call.project)
     passwords.check_length(password)
     accounts.check_bot_challenge(call.body)

@@ -17,7 +17,7 @@ async def send_code(call: Call) -> dict[str, Any]:
     email = accounts.normalized(call.body["email"])
     user = call.server.store.users.by_auth_email(call.project.id, email)
     if user is not None:
-        trust.check_redirect(call.project.config, call.body["callback_url"])
+        trust.check_redirect(call.server, call.project, call.body["callback_url"])
         code = call.server.store.codes.create(call.project.id, "password_reset", {"user_id": user["id"]})
         mailing.send(call.server, call.project, email, "password_reset", call.body["callback_url"], code)
     return {"success": PERHAPS}

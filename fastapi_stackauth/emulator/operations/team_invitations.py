@@ -24,7 +24,7 @@ async def send(call: Call) -> dict[str, Any]:
     if call.is_client:
         membership.required_permission(call, team_id, membership.required_user(call), "$invite_members")
     team = membership.existing_team(call, team_id)  # the real server answers 500 where the server names an unknown one
-    trust.check_redirect(call.project.config, call.body["callback_url"])
+    trust.check_redirect(call.server, call.project, call.body["callback_url"])
     data = {"id": call.server.chance.uuid(), "team_id": team["id"], "email": call.body["email"]}
     code = call.server.store.codes.create(call.project.id, KIND, data)
     mailing.send(call.server, call.project, call.body["email"], KIND, call.body["callback_url"], code)
@@ -60,7 +60,7 @@ async def list_invitations(call: Call) -> dict[str, Any]:
     rows = call.server.store.codes.open(call.project.id, KIND)
     if user_id is not None:
         check_own(call, user_id)
-        addresses = verified_addresses(call, profiles.existing(call, user_id)["id"])
+        addresses = verified_addresses(call, user_id)
         rows = [row for row in rows if row["data"]["email"] in addresses]
     else:
         team = listed_team(call, str(team_id))

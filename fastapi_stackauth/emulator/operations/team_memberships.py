@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from fastapi_stackauth.emulator import membership, profiles, views
+from fastapi_stackauth.emulator import images, membership, profiles, views
 from fastapi_stackauth.emulator.errors import KnownError, PlainError
 from fastapi_stackauth.emulator.schema import Check, Text, UserId
 from fastapi_stackauth.emulator.store.database import Row
@@ -75,8 +75,6 @@ async def list_profiles(call: Call) -> dict[str, Any]:
             membership.required_permission(call, team_id, asker, "$read_members")
     if team_id is not None:
         team_id = membership.existing_team(call, team_id)["id"]
-    if user_id is not None:
-        profiles.existing(call, user_id)
     rows = call.server.store.teams.members(call.project.id, team_id)
     found = [shown(call, row) for row in rows if user_id in (None, row["user_id"])]
     return {"items": found, "is_paginated": False}
@@ -92,6 +90,7 @@ async def read_profile(call: Call) -> dict[str, Any]:
             membership.required_membership(call, team_id, asker["id"])
         else:
             membership.required_permission(call, team_id, asker, "$read_members")
+    profiles.existing(call, user_id)
     return shown(call, membership.required_membership(call, team_id, user_id))
 
 
@@ -100,6 +99,8 @@ async def change_profile(call: Call) -> dict[str, Any]:
     """Change what a member is called in the team."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
     call.only_own(user_id, "A client changes its own user's profile only.")
+    profiles.existing(call, user_id)
     held = membership.required_membership(call, team_id, user_id)
-    call.server.store.teams.change_profile(held, call.body)
+    image = images.image_columns(call.server, call.project, call.body, "team-member-profile-images")
+    call.server.store.teams.change_profile(held, {**call.body, **image})
     return shown(call, membership.required_membership(call, team_id, user_id))

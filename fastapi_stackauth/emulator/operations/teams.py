@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi_stackauth.emulator import membership, profiles, views
+from fastapi_stackauth.emulator import images, membership, profiles, views
 from fastapi_stackauth.emulator.errors import PlainError
 from fastapi_stackauth.emulator.schema import TRUE_FALSE, Check, Text, UserId
 from fastapi_stackauth.emulator.store.database import Row
@@ -37,10 +37,9 @@ def shown(call: Call, team: Row) -> dict[str, Any]:
 def columns(call: Call) -> Row:
     """Return the columns that the body sets, or refuse."""
     body = call.body
-    image = body.get("profile_image_url")
-    if call.is_client and image is not None and not image.startswith("data:image/"):
-        raise PlainError(400, "A client's team image must be a data URL.")
-    plain: Row = {name: body[name] for name in ("display_name", "profile_image_url") if name in body}
+    profiles.check_image(call)
+    plain: Row = {name: body[name] for name in ("display_name",) if name in body}
+    plain |= images.image_columns(call.server, call.project, body, "team-profile-images")
     metadata = {name: None if body[name] is None else json.dumps(body[name]) for name in views.METADATA if name in body}
     return {**plain, **metadata}
 

@@ -5,23 +5,31 @@ from typing import Any
 
 from fastapi_stackauth.emulator import accounts, profiles, views
 from fastapi_stackauth.emulator.errors import PlainError
-from fastapi_stackauth.emulator.schema import TRUE_FALSE, UUID, Number, Text, UserId
+from fastapi_stackauth.emulator.schema import TRUE_FALSE, UUID, Check, Number, Text, UserId
+from fastapi_stackauth.emulator.searching import contains
+from fastapi_stackauth.emulator.server_profile import ServerProfile
 from fastapi_stackauth.emulator.store.database import Row
 from fastapi_stackauth.emulator.tokens import restricted_reason
 from fastapi_stackauth.emulator.wire import SERVER, Call, operation
 
 PARAMS = {"user_id": UserId()}
-LIST_QUERY = {
-    "team_id": Text(required=False, form="uuid"),
-    "limit": Number(required=False, least=1),
-    "cursor": Text(required=False, form="uuid"),
-    "order_by": Text(required=False, choices=("signed_up_at",)),
-    "desc": TRUE_FALSE,
-    "query": Text(required=False),
-    "include_anonymous": TRUE_FALSE,
-    "only_anonymous": TRUE_FALSE,
-    "include_restricted": TRUE_FALSE,
-}
+OPTIONAL = Text(required=False)
+
+
+def query_fields(profile: ServerProfile) -> dict[str, Check]:
+    """Return what the query may hold: the real server takes what its list takes for one user too, and ignores it."""
+    return {
+        "team_id": Text(required=False, form="uuid"),
+        "limit": Number(required=False, least=1, most=profile.user_page_limit, whole=True),
+        "cursor": Text(required=False, form="uuid"),
+        "order_by": Text(required=False, choices=profile.user_orders),
+        "desc": TRUE_FALSE,
+        "query": OPTIONAL,
+        "include_anonymous": TRUE_FALSE,
+        "only_anonymous": TRUE_FALSE,
+        "include_restricted": TRUE_FALSE,
+        **({"excluded_email_domains": OPTIONAL} if profile.excludes_email_domains else {}),
+    }
 
 
 def shown(call: Call, user: Row) -> dict[str, Any]:
@@ -43,14 +51,16 @@ def check_providers(call: Call) -> None:
             raise PlainError(400, "The project has no such OAuth provider.")
 
 
-@operation("POST", "/users", access=SERVER, body=profiles.SERVER_CREATE, status=201)
+@operation("POST", "/users", access=SERVER, body=profiles.SERVER_CREATE, query=query_fields, status=201)
 async def create(call: Call) -> dict[str, Any]:
     """A new user, whatever the project says about sign-up."""
     profiles.check_restriction(call)
     profiles.check_methods(call)
     check_email_fields(call.body)
     check_providers(call)
-    columns = {**profiles.plain_columns(call.body), **(await profiles.password_columns(call))}
+    columns = {
+        **profiles.plain_columns(call.body), **profiles.image_columns(call), **(await profiles.password_columns(call)),
+    }  # fmt: skip
     if "totp_secret_base64" in call.body:
         columns["totp_secret"] = call.body["totp_secret_base64"]
     try:
@@ -80,13 +90,13 @@ def written(call: Call, columns: Row) -> Row:
     return user
 
 
-@operation("GET", "/users/{user_id}", access=SERVER, params=PARAMS)
+@operation("GET", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields)
 async def read(call: Call) -> dict[str, Any]:
     """Any user."""
     return shown(call, profiles.existing(call, call.path["user_id"]))
 
 
-@operation("PATCH", "/users/{user_id}", access=SERVER, params=PARAMS, body=profiles.SERVER_UPDATE)
+@operation("PATCH", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields, body=profiles.SERVER_UPDATE)
 async def update(call: Call) -> dict[str, Any]:
     """Change any user."""
     changed = shown(call, await profiles.update(call, profiles.existing(call, call.path["user_id"])))
@@ -94,25 +104,26 @@ async def update(call: Call) -> dict[str, Any]:
     return changed
 
 
-@operation("DELETE", "/users/{user_id}", access=SERVER, params=PARAMS)
+@operation("DELETE", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields)
 async def delete(call: Call) -> dict[str, Any]:
     """Remove any user."""
     profiles.delete(call, profiles.existing(call, call.path["user_id"]))
     return {"success": True}
 
 
-@operation("GET", "/users", access=SERVER, query=LIST_QUERY)
+@operation("GET", "/users", access=SERVER, query=query_fields)
 async def list_users(call: Call) -> dict[str, Any]:
-    """Users in order of sign-up, by page; anonymous and restricted ones only on request."""
+    """Users in order, by page; anonymous and restricted ones only on request."""
     query = call.query
     if query.get("only_anonymous") == "true" and query.get("include_anonymous") != "true":
         raise PlainError(400, "only_anonymous=true needs include_anonymous=true.")
-    rows = call.server.store.users.in_order(call.project.id, descending=query.get("desc") == "true")
+    order = query.get("order_by", "signed_up_at")
+    rows = call.server.store.users.in_order(call.project.id, order, descending=query.get("desc") == "true")
     if "team_id" in query:
         members = {row["user_id"] for row in call.server.store.teams.members(call.project.id, query["team_id"].lower())}
         rows = [row for row in rows if row["id"] in members]
-    found = [row for row in rows if listed(call, row) and mentions(call, row)]
-    page, following = paged(found, query.get("cursor"), query.get("limit"))
+    found = [row for row in rows if listed(call, row) and mentions(call, row) and not is_excluded(call, row)]
+    page, following = paged(call, found)
     return {
         "items": [shown(call, row) for row in page],
         "is_paginated": True,
@@ -133,21 +144,32 @@ def listed(call: Call, user: Row) -> bool:
 
 
 def mentions(call: Call, user: Row) -> bool:
-    """Return whether the search text is a user's id or part of their name or an address."""
+    """Return whether the search text is a user's id, or is found in their name or an address as SQL's LIKE finds it."""
     text = call.query.get("query", "").lower()
     if not text:
         return True
     if UUID.fullmatch(text) and user["id"] == text:
         return True
-    values = [row["value"] for row in call.server.store.channels.of_user(user["id"])]
-    return any(text in value.lower() for value in [user["display_name"] or "", *values])
+    values = [user["display_name"], *(row["value"] for row in call.server.store.channels.of_user(user["id"]))]
+    return any(contains(value.lower(), text) for value in values if value is not None)
 
 
-def paged(rows: list[Row], cursor: str | None, limit: float | None) -> tuple[list[Row], str | None]:
-    """Return the page that begins with the cursor, and the id that the next one begins with."""
+def is_excluded(call: Call, user: Row) -> bool:
+    """Return whether a user's primary address is of a domain that the query excludes."""
+    names = call.query.get("excluded_email_domains", "").lower().split(",")
+    primary = call.server.store.channels.primary(user["id"])
+    domain = primary["value"].rpartition("@")[2].lower() if primary else ""
+    return domain != "" and domain in {name.strip().removeprefix("@") for name in names}
+
+
+def paged(call: Call, rows: list[Row]) -> tuple[list[Row], str | None]:
+    """Return the page that the query asks for, and the cursor of the next one."""
+    profile, cursor, limit = call.server.profile, call.query.get("cursor"), call.query.get("limit")
     ids = [row["id"] for row in rows]
     if cursor is not None and cursor.lower() not in ids:
         return [], None
-    start = ids.index(cursor.lower()) if cursor is not None else 0
+    start = 0 if cursor is None else ids.index(cursor.lower()) + profile.cursor_is_exclusive
+    if limit is None and profile.user_page_limit is not None and len(rows) - start > profile.user_page_limit:
+        raise PlainError(400, f"A list of more than {profile.user_page_limit} users needs a limit and a cursor.")
     end = len(rows) if limit is None else start + int(limit)
-    return rows[start:end], ids[end] if end < len(rows) else None
+    return rows[start:end], ids[end - profile.cursor_is_exclusive] if end < len(rows) else None

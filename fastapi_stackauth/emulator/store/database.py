@@ -88,6 +88,10 @@ create table passkeys (
   user_id text primary key references users on delete cascade, project_id text not null, credential_id text not null,
   public_key blob not null, sign_count integer not null, unique (project_id, credential_id)
 ) strict;
+create table images (
+  number integer primary key, name text not null unique, project_id text not null references projects on delete cascade,
+  content blob not null
+) strict;
 create table oauth_accounts (
   id text primary key, project_id text not null, user_id text not null references users on delete cascade,
   provider text not null, account_id text not null, email text, allow_sign_in integer not null,

@@ -6,6 +6,8 @@ from fastapi_stackauth.emulator.ambient import Chance, Clock
 
 from .database import Database, Row
 
+ORDERS = {"signed_up_at": "signed_up_at", "last_active_at": "last_active_at"}
+
 
 class Users:
     """The shelf of users."""
@@ -42,11 +44,11 @@ class Users:
             project_id, email,
         )  # fmt: skip
 
-    def in_order(self, project_id: str, *, descending: bool = False) -> list[Row]:
-        """Return every user of a project in order of sign-up."""
-        direction = "desc" if descending else "asc"
+    def in_order(self, project_id: str, order: str = "signed_up_at", *, descending: bool = False) -> list[Row]:
+        """Return every user of a project in order of sign-up, or of `last_active_at`."""
+        column, direction = ORDERS[order], "desc" if descending else "asc"
         return self._database.all(
-            f"select * from users where project_id = ? order by signed_up_at {direction}, id {direction}",  # noqa: S608 - one of two words
+            f"select * from users where project_id = ? order by {column} {direction}, id {direction}",  # noqa: S608 - words of this file
             project_id,
         )
 

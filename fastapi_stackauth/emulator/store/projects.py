@@ -55,7 +55,7 @@ WEBHOOK_SECRET = re.compile(  # base64 of 16 bytes or more
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 FLAG = Flag(required=False)
 PROVIDER = Record(fields={"id": Text(form="filled"), "type": Text(required=False, choices=("shared", "standard"))})
-DOMAIN = Record(fields={"domain": Text(form="web"), "handler_path": Text(required=False)})
+DOMAIN = Record(fields={"domain": Text(form="domain"), "handler_path": Text(required=False)})
 RULE = Record(fields={"contains": Text(form="filled"), "action": Text(choices=("reject", "restrict"))})
 STRATEGIES = ("link_method", "raise_error", "allow_duplicates")
 SETTINGS = Record(
@@ -230,7 +230,7 @@ class Projects:
     def empty(self, project_id: str) -> None:
         """Forget every user, code, mail and sign-in of a project; keep its keys and settings."""
         with self._database.transaction():
-            for table in ("teams", "users", "codes", "mails", "oauth_flows", "authorization_codes"):
+            for table in ("teams", "users", "codes", "mails", "images", "oauth_flows", "authorization_codes"):
                 self._database.run(f"delete from {table} where project_id = ?", project_id)  # noqa: S608 - names only
 
     @staticmethod

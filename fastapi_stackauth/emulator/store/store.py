@@ -9,6 +9,7 @@ from fastapi_stackauth.emulator.ambient import Chance, Clock
 from .api_keys import ApiKeys
 from .codes import Codes
 from .database import Database
+from .images import Images
 from .mails import Mails
 from .oauth import OAuthShelf
 from .people import Channels, Passkeys, Users
@@ -39,6 +40,7 @@ class Store:
         self.oauth = OAuthShelf(self.database, clock, chance)
         self.teams = Teams(self.database, clock, chance)
         self.permissions = Permissions(self.database)
+        self.images = Images(self.database)
         self.api_keys = ApiKeys(self.database, clock, chance)
 
     @contextmanager

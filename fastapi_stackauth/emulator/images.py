@@ -1,0 +1,91 @@
+"""Profile images that came as data URLs: stored here, and served under the emulator's own address.
+
+Law: what is served is one of four raster formats by its own first bytes, never what a client calls it; size and number
+are bounded, and the oldest image makes room for a new one.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from .errors import PlainError
+from .server import Server
+from .store.projects import Project
+
+DATA_URL = re.compile(r"data:image/[a-z]+;base64,([A-Za-z0-9+/]+={0,2})")
+WEB_URL = re.compile(r"https?://")
+LARGEST = 300 * 1024
+FORMATS = {
+    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "jpeg": re.compile(rb"\xff\xd8\xff"),
+    "gif": re.compile(rb"GIF8[79]a"),
+    "webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+}
+PATH = "/emulator/images"
+
+
+def image_columns(server: Server, project: Project, body: Mapping[str, Any], folder: str) -> dict[str, str | None]:
+    """Return the column that a body's `profile_image_url` sets; a data URL becomes the address of the stored image.
+
+    Args:
+        server: the server's parts.
+        project: whose image it is.
+        body: the request's body, or one entry of a seed.
+        folder: what the image belongs to, in its address.
+
+    Raises:
+        PlainError: it is neither an http(s) URL nor a data URL of an image of 300 KiB at most.
+    """
+    if "profile_image_url" not in body:
+        return {}
+    url = body["profile_image_url"]
+    if url is None or WEB_URL.match(url):
+        return {"profile_image_url": url}
+    content = read_data_url(url)
+    name = server.store.images.add(project.id, f"{server.chance.uuid()}.{format_of(content)}", content)
+    return {"profile_image_url": f"{server.public_url}{PATH}/{folder}/{name}"}
+
+
+def is_usable(url: str | None) -> bool:
+    """Return whether an image's URL may be stored, or is none."""
+    try:
+        return url is None or bool(WEB_URL.match(url)) or bool(read_data_url(url))
+    except PlainError:
+        return False
+
+
+def read_data_url(url: str) -> bytes:
+    """Return the bytes of a data URL of an image, or reject it."""
+    match = DATA_URL.fullmatch(url)
+    try:
+        content = base64.b64decode(match[1], validate=True) if match else b""
+    except binascii.Error:
+        content = b""
+    if format_of(content) is None:
+        raise PlainError(400, "Invalid profile image URL")
+    if len(content) > LARGEST:
+        raise PlainError(400, f"The profile image has more than {LARGEST // 1024} KiB.")
+    return content
+
+
+def format_of(content: bytes) -> str | None:
+    """Return which image format some bytes begin like, or None."""
+    return next((name for name, start in FORMATS.items() if start.match(content)), None)
+
+
+def add_images(app: FastAPI, server: Server) -> None:
+    """Serve the stored images of an app's server."""
+
+    async def image(request: Request) -> Response:
+        content = server.store.images.get(request.path_params["name"])
+        if content is None:
+            return PlainTextResponse("There is no such image.", 404)
+        return Response(content, media_type=f"image/{format_of(content)}")
+
+    app.add_route(PATH + "/{folder}/{name}", image, methods=["GET"])
