@@ -1,5 +1,7 @@
 """Trusted domains: wildcards in host and port, hosted pages, and what a rejection says."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +55,7 @@ def test_what_is_no_domain_is_no_setting(domain: str) -> None:
 @given(st.text(), st.text())
 def test_no_address_and_no_domain_is_an_error(address: str, domain: str) -> None:
     for prefix in ("", "https://"):
-        trust.matches(trust.urlsplit("https://a.example:1"), prefix + domain)
+        trust.matches(urlsplit("https://a.example:1"), prefix + domain)
         assert trust.is_trusted(EMULATOR.server, EMULATOR.project, prefix + address) in (True, False)
 
 

@@ -76,7 +76,8 @@ async def test_users_come_in_order_of_their_activity(api: Api, april: Api) -> No
 
 async def test_domains_can_be_left_out(api: Api, april: Api) -> None:
     made = await fill(api)
-    for body in ({"primary_email": "a@mail.example.com"}, {"primary_email": "b@OTHER.example"}, {}):
+    bodies: list[dict[str, str]] = [{"primary_email": "a@mail.example.com"}, {"primary_email": "b@OTHER.example"}, {}]
+    for body in bodies:
         made.append((await api.post("/users", body, **SERVER)).json()["id"])
         api.emulator.clock.advance(1)
     assert (await page(api, "excluded_email_domains="))[0] == made
