@@ -95,7 +95,7 @@ async def test_a_search_has_the_wildcards_of_sql(api: Api, text: str, found: int
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_one_user_may_be_asked_for_with_what_a_list_takes(api: Api, method: str) -> None:
     [user_id] = await fill(api, 1)
-    body = {} if method == "PATCH" else None
+    body: dict[str, str] | None = {} if method == "PATCH" else None
     answer = await api.call(method, f"/users/{user_id}?include_anonymous=true&limit=1", body, **SERVER)
     assert answer.status_code == 200
     refused(await api.call(method, f"/users/{user_id}?foo=1", body, **SERVER), 400, "SCHEMA_ERROR")
