@@ -27,7 +27,7 @@ def variables() -> Iterator[tuple[str, str]]:
     yield "EMULATOR_SECRET_SERVER_KEY", secret("ssk_")
     yield "EMULATOR_WEBHOOK_SECRET", secret("whsec_")  # hexadecimal is base64, too
     yield "EMULATOR_DASHBOARD_TOKEN", secret()
-    yield "PROXY_NETWORK_PREFIX", "172.30.57"
+    yield "NETWORK_PREFIX", "172.30.57"
     yield "NOTES_DATABASE_PASSWORD", secret()
     yield from real_server()
 

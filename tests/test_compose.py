@@ -221,6 +221,29 @@ def test_no_worker_and_no_gateway_can_have_the_proxys_address():
     assert str(address) != pool["gateway"]
 
 
+@pytest.mark.parametrize("name", ["app", "app-real"])
+def test_an_app_without_a_proxy_believes_the_gateway_of_its_network_alone(name: str):
+    """It is published itself, and stands behind a proxy on the host all the same."""
+    written = document(dict(env.variables()))
+    (pool,) = written["networks"]["default"]["ipam"]["config"]
+    assert "networks" not in written["services"][name]
+    assert written["services"][name]["environment"]["STACK_TRUSTED_PROXIES"] == pool["gateway"]
+
+
+def test_networks_share_no_address():
+    pools = [network["ipam"]["config"][0] for network in document(dict(env.variables()))["networks"].values()]
+    one, other = (IPv4Network(pool["subnet"]) for pool in pools)
+    assert not one.overlaps(other)
+    for pool in pools:
+        assert ip_address(pool["gateway"]) in IPv4Network(pool["subnet"])
+
+
+def test_the_docs_end_every_profile():
+    """`down` without `--profile '*'` leaves half a system."""
+    commands = deploy_page().replace("A plain `down`", "")
+    assert set(re.findall(r"(docker compose .*?)?\bdown\b", commands)) == {"docker compose --profile '*' "}
+
+
 def test_the_proxy_believes_the_gateway_of_its_network_alone():
     """Connections to the published port come from there."""
     written = document(dict(env.variables()))

@@ -262,6 +262,21 @@ def test_the_notes_of_a_deleted_account_are_gone(scale: Deployment):
 # --- the demo ---
 
 
+def test_behind_a_proxy_on_this_machine_visitors_of_the_demo_have_their_own_attempts(tmp_path: Path):
+    def forgot(client: httpx.Client, number: int, address: str) -> int:
+        body = {"email": f"demo-{number}@example.com"}
+        return client.post(f"{COOKIES}/password/forgot", json=body, headers={"x-forwarded-for": address}).status_code
+
+    with (
+        Deployment("demo", tmp_path, STACK_RATE_LIMIT_ADDRESS="2/hour") as demo,
+        visitor(demo.url, GATEWAY) as outer,
+        visitor(demo.url, "127.0.0.12") as forger,
+    ):
+        assert [forgot(outer, number, "203.0.113.1") for number in range(3)] == [204, 204, 429]
+        assert forgot(outer, 3, "203.0.113.2") == 204
+        assert [forgot(forger, 10 + number, f"203.0.113.{10 + number}") for number in range(3)] == [204, 204, 429]
+
+
 async def test_the_demo_serves_and_would_refuse_its_tokens_without_the_public_issuer(tmp_path: Path):
     with Deployment("demo", tmp_path) as demo, visitor(demo.url) as client:
         environment = demo.loopback.environment(demo.services["app"])

@@ -69,7 +69,7 @@ class Loopback:
 
     @classmethod
     def of(cls, addresses: list[str], folder: Path, prefix: str) -> "Loopback":
-        """Take a free port for each address; the proxy's address behind `prefix` becomes `PROXY`."""
+        """Take a free port for each address; the proxy's and the gateway's become `PROXY` and `GATEWAY`."""
         return cls(folder, {address: free_port() for address in addresses}, prefix)
 
     def port(self, address: str) -> int:
@@ -82,7 +82,7 @@ class Loopback:
             text = re.sub(rf"(?<![\w.-]){re.escape(address)}(?!\d)", f"127.0.0.1:{port}", text)
         text = text.replace("/app/example_app/", f"{ROOT}/example_app/").replace("/data/", f"{self.folder}/")
         text = text.replace("/run/secrets/", f"{self.secrets}/")
-        return PROXY if text == f"{self.prefix}.2" else text
+        return {f"{self.prefix}.2": PROXY, f"{self.prefix}.129": GATEWAY}.get(text, text)
 
     @property
     def secrets(self) -> Path:

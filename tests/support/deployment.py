@@ -29,7 +29,7 @@ class Deployment:
         self.database: PostgresServer | None = None
         variables = dict(env.variables())
         addresses = [f"{name}:{PORTS.get(name, 8000)}" for name in compose.services(profile)]
-        self.loopback = compose.Loopback.of(addresses, folder, variables["PROXY_NETWORK_PREFIX"])
+        self.loopback = compose.Loopback.of(addresses, folder, variables["NETWORK_PREFIX"])
         for name, service in compose.services(profile).items():
             for alias in compose.aliases(service):  # of the services that share one, one stands for all
                 self.loopback.ports[f"{alias}:{PORTS.get(name, 8000)}"] = self.port(name)
