@@ -169,6 +169,44 @@ async def test_passwords_are_masked_where_they_are_typed_and_may_be_pasted(perso
     assert not re.search(r"\son\w+=|<script|maxlength", answer.text)
 
 
+async def grant(person: Person, password: str, username: str = EMAIL) -> httpx.Response:
+    form = {"grant_type": "password", "username": username, "password": password}
+    return await person.client.post(person.path("/token"), data=form)
+
+
+async def test_the_password_grant_is_for_body_delivery_alone_and_gets_around_nothing(server: Emulator):
+    """RFC 9700 §2.4: it is `/password/sign-in` in another form, with its limits and its second factor."""
+    stack = new_stack(server, rate_limit_account="3/hour")
+    house = House(server, stack)
+    async with house.person("body") as phone, house.person("cookie") as browser:
+        await enrolled(house, phone)
+        assert (await grant(browser, PASSWORD)).status_code == 404
+        assert_problem(await grant(phone, PASSWORD), 403, "mfa_required")
+        assert_problem(await grant(phone, "wrong horse battery"), 400, "EMAIL_PASSWORD_MISMATCH")
+        credentials = {"email": EMAIL, "password": "wrong horse battery"}
+        assert_problem(await phone.post("/password/sign-in", credentials), 400, "EMAIL_PASSWORD_MISMATCH")
+        assert_problem(await grant(phone, PASSWORD), 429, "rate_limit_exceeded")
+    await stack.aclose()
+
+
+async def test_every_route_of_body_delivery_that_can_be_guessed_at_is_limited(server: Emulator):
+    """ASVS 6.3.1: those of cookie delivery are in test_limits.py."""
+    stack = new_stack(server, rate_limit_address="2/hour")
+    house = House(server, stack)
+    async with house.person("body") as phone:
+        await phone.sign_up()
+        routes = [each for each in operations(house.app, PREFIXES["body"]) if "rate_limit_exceeded" in each.codes]
+        assert {"token_password_grant", "token_oauth_finish", "token_otp_sign_in"} <= {r.operation_id for r in routes}
+        for route in routes:
+            for _ in range(3):
+                if route.operation_id == "token_password_grant":
+                    answer = await grant(phone, PASSWORD)
+                else:
+                    answer = await phone.call(route.method, route.concrete, route.body)
+            assert_problem(answer, 429, "rate_limit_exceeded")
+    await stack.aclose()
+
+
 # --- codes ---
 
 
