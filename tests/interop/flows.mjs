@@ -181,6 +181,31 @@ async function serverSide(sdk, id) {
   assert.equal(await app.getUser(made.id), null);
 }
 
+async function project(sdk) {
+  const project = await client(sdk).getProject();
+  assert.equal(project.id, env.STACK_PROJECT_ID);
+  assert.equal(project.config.credentialEnabled, true);
+  assert.equal(project.config.passkeyEnabled, true);
+}
+
+// What the newest SDK reads of a project beyond what older ones do: it throws where these are missing.
+async function newestProject() {
+  const answer = await fetch(`${env.STACK_API_URL}/api/v1/projects/current`, {
+    headers: {
+      "x-hexclave-access-type": "client",
+      "x-hexclave-project-id": env.STACK_PROJECT_ID,
+      "x-hexclave-publishable-client-key": env.STACK_PUBLISHABLE_CLIENT_KEY,
+    },
+  });
+  const seen = await answer.json();
+  assert.deepEqual(seen.config_warnings.map((warning) => warning.message), []);
+  assert.equal(seen.pushed_config_error, null);
+  assert.equal(seen.is_development_environment, false);
+  for (const name of ["allow_localhost", "allow_promo_codes", "allow_stacking_promo_codes"]) {
+    assert.equal(typeof seen.config[name], "boolean", name);
+  }
+}
+
 const which = process.argv[2];
 const sdk = await import(which);
 const mark = Buffer.from(webcrypto.getRandomValues(new Uint8Array(4))).toString("hex");
@@ -193,6 +218,8 @@ const steps = {
   "resets a password": () => reset(sdk, email),
   "goes on after its access token has expired": () => refreshing(sdk, email),
   "makes a team, invites, accepts, checks permissions, makes API keys": () => teams(sdk),
+  "reads the project": () => project(sdk),
+  "finds in it what the newest SDK reads": () => newestProject(),
   "manages users as a server": () => serverSide(sdk, steps.id),
 };
 for (const [name, step] of Object.entries(steps)) {

@@ -1,7 +1,10 @@
-"""Runs the vendor's JavaScript SDK against an emulator: `make interop`.
+"""Runs three versions of the vendor's JavaScript SDK against an emulator: `make interop`.
 
 Law: needs Node; where it is missing this says so and succeeds, but in CI (env CI=true) it fails. No address of a
 package registry is written anywhere here: npm knows its own.
+
+package-lock.json pins the two versions under the old name. The newest has a new name, and some registries do not have
+it: it is installed beside them if npm finds it. INTEROP_SDK chooses another version; then it must be there.
 """
 
 import asyncio
@@ -14,6 +17,8 @@ from fastapi_stackauth.emulator import emulator
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("stack-new", "stack-old")
+NEWEST = "stack-newest"  # the name in node_modules
+NEWEST_SDK = "@hexclave/js@1.0.126"
 
 
 async def run(*command: str, environment: dict[str, str] | None = None) -> int:
@@ -28,6 +33,17 @@ async def flows(package: str) -> int:
         return await run("node", "flows.mjs", package, environment=running.environment())
 
 
+async def newest() -> int:
+    """Install the newest SDK and run every flow with it; say so if npm does not find it."""
+    chosen = os.environ.get("INTEROP_SDK")
+    sdk = chosen or NEWEST_SDK
+    options = ("--no-save", "--no-package-lock", "--no-progress", "--silent")
+    if await run("npm", "install", *options, f"{NEWEST}@npm:{sdk}") == 0:
+        return await flows(NEWEST)
+    sys.stderr.write(f"npm could not install {sdk}: NOT TRIED. Set INTEROP_SDK to a version that your registry has.\n")
+    return 1 if chosen else 0
+
+
 async def main() -> int:
     """Install what package-lock.json names; run each version's flows, the guide's page, the clients of our schema."""
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -39,6 +55,7 @@ async def main() -> int:
     results = [await flows(package) for package in PACKAGES]
     results.append(await run(sys.executable, "guide.py"))
     results.append(await run(sys.executable, "clients.py"))
+    results.append(await newest())  # last: it changes what is installed
     return 1 if any(results) else 0
 
 
