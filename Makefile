@@ -8,10 +8,12 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 PYTEST_ARGS ?=
+ENV_FILE ?= .env.real
+REAL_TESTS := tests/client/test_contract.py tests/example/test_signing_in.py tests/example/test_using_it.py
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than cores: many tests wait
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
+.PHONY: help demo test test-real test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ env: ## write .env, with secrets of its own, for docker-compose.yml
 
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+test-real: $(TOOLS) ## run the tests that any auth server must pass against the one of ENV_FILE (.env.real)
+	$(BIN)/python -m pytest -r fE --real "$(ENV_FILE)" $(REAL_TESTS) $(PYTEST_ARGS)
 
 test-all: ## run every test on each Python from 3.11 to 3.14 that this machine has
 	@for python in $$($(PYTHON) tests/interpreters.py); do echo "== $$python"; \

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
 from tests.apps import make_app
+from tests.support import real
 from tests.support.browser import browser
 from tests.support.redis_server import redis_server
 from tests.support.undocumented import Collector
@@ -23,9 +24,26 @@ settings.register_profile("long", max_examples=1_000, deadline=None, suppress_he
 settings.load_profile("short")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of our own."""
+    real.add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compare what apps answer with what their schemas say, over the whole run."""
     config.pluginmanager.register(Collector(), "undocumented")
+    real.configure(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what a real auth server does not have."""
+    real.skip_what_is_not_there(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List what was skipped against a real auth server."""
+    real.summarize(terminalreporter, config)
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from playwright.async_api import Browser
 
 from tests.example.visitors import Demo, Visitor, running_demo
 from tests.support.browser import running_chromium
+from tests.support.real import KEY
 
 
 @pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    """What `make demo` runs: the app and its auth server, on free ports."""
-    with running_demo() as demo:
+def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
+    """What `make demo` runs: the app and its auth server, on free ports; or the app at a real auth server."""
+    with running_demo(real=request.config.stash.get(KEY, None)) as demo:
         yield demo
 
 

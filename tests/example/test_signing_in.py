@@ -10,7 +10,8 @@ from playwright.async_api import expect
 from example_app.samples import PASSWORD
 from tests.example.visitors import Demo, Visitor, new_address
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs("secret_key", "password")]
+needs = pytest.mark.needs
 
 
 async def test_with_a_password_one_signs_up_and_out_and_in(visitor: Visitor):
@@ -52,6 +53,7 @@ async def ask_for_code(visitor: Visitor, email: str) -> None:
     await visitor.title("Look into your mail")
 
 
+@needs("mail", "magic_link")
 async def test_with_a_code_from_a_mail(visitor: Visitor, demo: Demo):
     email = new_address()
     await ask_for_code(visitor, email)
@@ -64,6 +66,7 @@ async def test_with_a_code_from_a_mail(visitor: Visitor, demo: Demo):
     await visitor.sees(email)
 
 
+@needs("mail", "magic_link")
 async def test_with_the_link_of_a_mail_here_at_once_and_elsewhere_after_a_click(visit: Any, demo: Demo):
     here, elsewhere = await visit(), await visit()
     email = new_address()
@@ -77,6 +80,7 @@ async def test_with_the_link_of_a_mail_here_at_once_and_elsewhere_after_a_click(
     await elsewhere.is_at("/notes")
 
 
+@needs("emulator")
 async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
     email = new_address()
     await visitor.open("/sign-in")
@@ -90,6 +94,7 @@ async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
     await visitor.is_at("/notes")
 
 
+@needs("passkey")
 async def test_with_a_passkey_and_not_without_the_persons_gesture(visitor: Visitor, demo: Demo):
     cdp = await visitor.context.new_cdp_session(visitor.page)
     await cdp.send("WebAuthn.enable")
@@ -146,6 +151,7 @@ async def test_a_second_factor_is_set_up_by_a_qr_code_and_asked_for_from_then_on
     await visitor.sees("Two-factor sign-in is off.")
 
 
+@needs("emulator")
 async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_link_too(visitor: Visitor, demo: Demo):
     email = new_address()
     await ask_for_code(visitor, email)
@@ -169,6 +175,7 @@ async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_l
     await visitor.is_at("/account")
 
 
+@needs("mail")
 async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(visitor: Visitor, demo: Demo):
     email = demo.new_person()
     await visitor.open("/sign-in")
@@ -188,6 +195,7 @@ async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(visito
     await visitor.sees("This code has been used.")
 
 
+@needs("mail")
 async def test_an_address_is_verified_by_the_link_that_comes_with_the_sign_up(visitor: Visitor, demo: Demo):
     email = demo.new_person()
     await visitor.signs_in(email)
@@ -225,6 +233,7 @@ async def test_a_guest_signs_up_and_keeps_the_notes(visitor: Visitor):
     await visitor.sees("Written as a guest")
 
 
+@needs("emulator")
 async def test_while_the_auth_server_is_away_the_page_says_so_and_nobody_is_signed_out(visitor: Visitor, demo: Demo):
     email = demo.new_person()
     async with httpx.AsyncClient(base_url=demo.auth_server) as control:

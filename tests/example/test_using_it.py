@@ -13,7 +13,8 @@ from tests.example.visitors import Demo, Visitor, new_address
 
 FOCUSED = "document.activeElement.labels?.[0]?.textContent ?? document.activeElement.textContent"
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs("secret_key", "password")]
+needs = pytest.mark.needs
 
 
 async def test_a_session_revoked_in_one_browser_is_gone_in_the_other(visit: Any, demo: Demo):
@@ -43,6 +44,7 @@ async def test_a_new_note_is_in_all_of_a_persons_browsers_at_once_and_gone_as_qu
     await here.sees_no("Said here, seen there")
 
 
+@needs("emulator")
 async def test_what_others_write_is_text_and_nothing_else(visit: Any):
     grace, alan = await visit(), await visit()
     await alan.signs_in("alan@example.com")
@@ -57,6 +59,7 @@ async def test_what_others_write_is_text_and_nothing_else(visit: Any):
     assert await alan.page.locator("#notes img, #notes b").count() == 0
 
 
+@needs("mail", "client_teams")
 async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     host, guest = await visit(), await visit()
     await host.signs_in(demo.new_person())
@@ -85,6 +88,7 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
 
 
 @pytest.mark.parametrize("scripts", [True, False])
+@needs("mail", "client_teams")
 async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: Any, demo: Demo, scripts: bool):
     host, member = await visit(java_script_enabled=scripts), await visit()
     await host.signs_in(demo.new_person())
@@ -110,6 +114,7 @@ async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: 
     await member.sees("Said before leaving")
 
 
+@needs("emulator")
 async def test_only_who_has_the_permission_deletes_the_notes_of_others(visit: Any):
     admin, member = await visit(), await visit()
     await admin.signs_in("grace@example.com")
@@ -134,6 +139,7 @@ async def test_only_who_has_the_permission_deletes_the_notes_of_others(visit: An
     await admin.sees("Grace wrote this")
 
 
+@needs("emulator")
 async def test_a_stranger_to_a_team_learns_nothing_of_it(visit: Any):
     stranger = await visit()
     await stranger.signs_in("mary@example.com")
@@ -142,6 +148,7 @@ async def test_a_stranger_to_a_team_learns_nothing_of_it(visit: Any):
     await stranger.sees_no("Compilers")
 
 
+@needs("emulator")
 async def test_the_admin_page_is_for_admins(visit: Any):
     admin, member = await visit(), await visit()
     await admin.signs_in("grace@example.com")
@@ -153,6 +160,7 @@ async def test_the_admin_page_is_for_admins(visit: Any):
     await member.title("Not allowed")
 
 
+@needs("emulator")
 async def test_who_must_verify_an_address_first_is_told_how(visitor: Visitor, demo: Demo):
     async with httpx.AsyncClient(base_url=demo.auth_server) as control:
         try:
@@ -174,6 +182,7 @@ async def test_who_must_verify_an_address_first_is_told_how(visitor: Visitor, de
             await control.patch("/emulator/project", json={"config": {"require_email_verification": False}})
 
 
+@needs("mail")
 async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: Demo):
     email, second = demo.new_person(), new_address()
     await visitor.signs_in(email)
@@ -202,23 +211,23 @@ async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: D
     await visitor.signs_in(second, "a new horse battery")
 
 
+@needs("provider")
 async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visitor, demo: Demo):
     email, there = demo.new_person(), new_address()
     await visitor.signs_in(email)
     await visitor.open("/account")
-    await visitor.press("Connect github")
-    await visitor.page.get_by_label("E-mail address").fill(there)
-    await visitor.press("Sign in")
+    await visitor.press(f"Connect {demo.provider}")
+    await visitor.sign_in_at_provider(there)
     await visitor.sees("The account has been connected.")
     await visitor.sees(there)
     await visitor.press("Sign out")
     await visitor.open("/sign-in?return_to=/account")
-    await visitor.follow("GitHub")
-    await visitor.page.get_by_label("E-mail address").fill(there)
-    await visitor.press("Sign in")
+    await visitor.follow(demo.provider_name)
+    await visitor.sign_in_at_provider(there)
     await visitor.sees(email)
 
 
+@needs("emulator")
 async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visitor: Visitor, demo: Demo):
     async def written() -> str:
         async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
@@ -243,6 +252,7 @@ async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visito
     raise AssertionError("the notes are still there")
 
 
+@needs("provider")
 async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: Any, demo: Demo):
     visitor = await visit(java_script_enabled=False)
     email = demo.new_person()
@@ -257,9 +267,8 @@ async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: A
     await visitor.fill(Name="Ada")
     await visitor.press("Save", "Profile")
     await visitor.sees("Saved.")
-    await visitor.press("Connect github")
-    await visitor.page.get_by_label("E-mail address").fill(new_address())
-    await visitor.press("Sign in")
+    await visitor.press(f"Connect {demo.provider}")
+    await visitor.sign_in_at_provider(new_address())
     await visitor.sees("The account has been connected.")
     await visitor.press("Sign out")
     await visitor.sees("You are signed out.")
@@ -303,6 +312,7 @@ async def test_by_keyboard_alone_one_signs_in_and_writes(visitor: Visitor, demo:
     await expect(page.get_by_label("New note").last).to_be_focused()
 
 
+@needs("emulator")
 async def test_the_live_list_is_for_who_may_see_the_notes(demo: Demo):
     address = f"{demo.app.replace('http', 'ws')}/teams/{TEAM_ID}/live"
     body = {"email": "mary@example.com", "password": "correct horse battery"}
@@ -344,7 +354,7 @@ async def test_a_live_list_that_is_refused_stops_asking_and_says_what_to_do(visi
 
 async def test_a_form_of_another_site_changes_nothing(demo: Demo):
     async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as browser:
-        body = {"email": "mary@example.com", "password": PASSWORD}
+        body = {"email": demo.new_person(), "password": PASSWORD}
         assert (await browser.post("/auth/password/sign-in", json=body)).is_success
         headers = {"origin": "https://evil.example", "accept": "text/html"}
         assert (await browser.post("/notes", data={"text": "planted"}, headers=headers)).status_code == 403
@@ -355,7 +365,7 @@ async def test_a_form_of_another_site_changes_nothing(demo: Demo):
 
 async def test_a_note_that_is_none_is_refused_in_words(demo: Demo):
     async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}, follow_redirects=True) as browser:
-        await browser.post("/auth/password/sign-in", json={"email": "mary@example.com", "password": PASSWORD})
+        await browser.post("/auth/password/sign-in", json={"email": demo.new_person(), "password": PASSWORD})
         for text in ("", "  \n", "x" * 2001):
             assert "between 1 and 2000" in (await browser.post("/notes", data={"text": text})).text
         assert (await browser.post("/notes/99999999999999999999/delete")).status_code == 422

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,16 +12,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from example_app.samples import PASSWORD
+from fastapi_stackauth.settings import environment_names
+from tests.support.real import RealServer
 from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
-_numbers = count(1)
+_numbers, _run = count(1), secrets.token_hex(3)  # a real server keeps the users of earlier runs
+_LINKS = {
+    "sign_in": "/magic-link/callback",
+    "password_reset": "/new-password",
+    "email_verification": "/verify-email",
+    "team_invitation": "/invitation",
+}
+"""Where the links in the mails lead, by the kind of mail."""
 expect.set_options(timeout=20_000)  # a busy machine is no failure
 
 
@@ -30,9 +41,23 @@ class Demo:
 
     app: str
     auth_server: str
+    real: RealServer | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider whose sign-in page is a mock."""
+        return (self.real and self.real.provider) or "github"
+
+    @property
+    def provider_name(self) -> str:
+        """What the example calls it."""
+        return {"github": "GitHub"}.get(self.provider, self.provider.capitalize())
 
     def mail(self, to: str, kind: str) -> dict[str, Any]:
         """The newest mail of a kind to an address."""
+        if self.real is not None:
+            assert self.real.mailbox
+            return dict(self.real.mailbox.newest(to, _LINKS[kind]))
         answer = httpx.get(f"{self.auth_server}/emulator/outbox.json", params={"to": to, "kind": kind})
         return dict(answer.json()["items"][0])
 
@@ -46,26 +71,41 @@ class Demo:
 
 def new_address() -> str:
     """An address that nobody has used."""
-    return f"visitor-{next(_numbers)}@example.org"
+    return f"visitor-{_run}-{next(_numbers)}@example.org"
 
 
 @contextmanager
-def running_demo(account_limit: str = "10000/minute") -> Iterator[Demo]:
-    """`make demo` as a process of its own, on free ports; attempts are not limited, because all come from here."""
+def running_demo(account_limit: str = "10000/minute", real: RealServer | None = None) -> Iterator[Demo]:
+    """`make demo` as a process of its own, on free ports; attempts are not limited, because all come from here.
+
+    With a real auth server, the app uses that one.
+    """
     ports = free_port(), free_port()
     others = {k: v for k, v in os.environ.items() if not k.startswith(("STACK_", "HEXCLAVE_", "DATABASE_URL"))}
     environment = {
         **others, "PORT": str(ports[0]), "EMULATOR_PORT": str(ports[1]),
         "STACK_RATE_LIMIT_ADDRESS": "10000/minute", "STACK_RATE_LIMIT_ACCOUNT": account_limit,
+        **(real.environment if real else {}),
     }  # fmt: skip
+    app, emulator = (f"http://localhost:{port}" for port in ports)
+    for name in environment_names("app_url") if real else ():  # links and redirects lead to this demo
+        environment.pop(name, None)
     command = [sys.executable, "-m", "example_app"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        demo = Demo(*(f"http://localhost:{port}" for port in ports))
+    with (
+        TemporaryDirectory() as folder,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/notes.sqlite3", **environment},
+            stdout=subprocess.DEVNULL,
+        ) as process,
+    ):
         try:
-            _wait(f"{demo.app}/health/live", process)
-            yield demo
+            _wait(f"{app}/health/live", process)
+            yield Demo(app, real.url if real else emulator, real)
         finally:
             process.send_signal(signal.SIGINT)
+            process.wait()
 
 
 def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
@@ -140,6 +180,12 @@ class Visitor:
         await form.get_by_label("E-mail address").fill(email)
         await form.get_by_label("Password").fill(password)
         await form.get_by_role("button", name="Sign in").click()
+
+    async def sign_in_at_provider(self, email: str) -> None:
+        """Type an address into the provider's mock page, and press its first button."""
+        field = "input[type=email], input[type=text], input:not([type])"
+        await self.page.locator(field).filter(visible=True).first.fill(email)
+        await self.page.locator("button, input[type=submit]").filter(visible=True).first.click()
 
     async def signs_in(self, email: str, password: str = PASSWORD) -> None:
         """Sign in, and be in."""
