@@ -25,7 +25,7 @@ from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import ServerUser, Team, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.storage import Storage
+from fastapi_stackauth.storage import Storage, seal
 from fastapi_stackauth.verification.fallback import verdict_of
 
 PREFIX = re.compile(r"[sp]k_[!-~]+")
@@ -136,22 +136,17 @@ class ApiKeys:
 
         It ends with a MAC over name, owner and expiry: without the secret key, write access to Redis forges none.
         """
-        return f"{owner_id} {until!r} {self._seal(f'{name} {owner_id} {until!r}')}"
+        return f"{owner_id} {until!r} {seal(self._settings, f'{name} {owner_id} {until!r}')}"
 
     def _unsealed(self, name: str, value: str | None) -> tuple[str, float] | None:
         if value is None or value.count(" ") != 2:
             return None
-        owner_id, until, seal = value.split(" ")
-        if not hmac.compare_digest(seal.encode(), self._seal(f"{name} {owner_id} {until}").encode()):
+        owner_id, until, given = value.split(" ")
+        if not hmac.compare_digest(given.encode(), seal(self._settings, f"{name} {owner_id} {until}").encode()):
             return None
         if not 0 < float(until) - self._clock() <= self._settings.api_key_ttl:
             return None  # a value of the past that somebody wrote back: its seal is right, its time is over
         return owner_id, float(until)
-
-    def _seal(self, text: str) -> str:
-        secret = self._settings.secret_server_key
-        key = secret.get_secret_value().encode() if secret else b""
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
     async def _check(self, kind: OwnerKind, key: str) -> str:
         client = self._client.as_server()

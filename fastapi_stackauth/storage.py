@@ -5,6 +5,8 @@ reach it goes on with what it knows. The `redis` extra is imported on use alone:
 """
 
 import asyncio
+import hashlib
+import hmac
 import math
 import secrets
 import time
@@ -16,6 +18,7 @@ from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.events import STORAGE_UNAVAILABLE, Events
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.loops import PerLoop
+from fastapi_stackauth.settings import Settings
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
@@ -28,6 +31,13 @@ _CHUNK = 1_000
 MAX_VALUES = 50_000
 """Values that one worker keeps in memory: callers make some of them, such as one for each email with a link."""
 _SLACK_SECONDS = 60  # for clocks of workers that disagree
+
+
+def seal(settings: Settings, text: str) -> str:
+    """Return a MAC of the text under the secret key: what comes back from Redis or a browser with it, this app wrote."""
+    secret = settings.secret_server_key
+    key = secret.get_secret_value().encode() if secret else b""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 class StorageUnavailable(Exception):

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 
 from fastapi_stackauth.errors import MethodNotEnabled
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.caller import client_of
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import add_sign_in
@@ -18,7 +19,7 @@ async def sign_up(request: Request, stack: RouteStack) -> SignedIn | Tokens:
     let guests in with `Require(allow_anonymous=True)`.
     """
     client = await client_of(request, stack)
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key(TAG)):
         signed_in = await client.anonymous.sign_up()
     return deliver(request, stack, signed_in, TAG, is_new_user=True)
 

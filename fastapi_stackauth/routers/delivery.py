@@ -1,7 +1,7 @@
 """How tokens reach the caller after a sign-in: in cookies, or in the body."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from fastapi import Request
@@ -11,13 +11,9 @@ from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequire
 from fastapi_stackauth.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import AccessToken, SignIn
-from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.attempts import keep_attempt
 from fastapi_stackauth.routers.route import mount_of
 from fastapi_stackauth.verification.claims import parse_token
-
-MFA_FLOW = "mfa"
-MFA_SECONDS = 900
-"""How long the browser keeps an attempt: longer than the auth server does, which can so say that it has expired."""
 
 _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
@@ -90,11 +86,17 @@ def deliver_refreshed(token: AccessToken) -> RefreshedToken:
     return RefreshedToken(access_token=token.access_token, expires_in=seconds_left(token.access_token))
 
 
-@contextmanager
-def signing_in(request: Request, stack: InstalledStack, method: str) -> Iterator[None]:
-    """Around a sign-in call: where it needs a second factor, the attempt is delivered as tokens would be.
+@asynccontextmanager
+async def signing_in(request: Request, stack: InstalledStack, method: str, account: str) -> AsyncIterator[None]:
+    """Around a sign-in call: if it needs a second factor, deliver the attempt as tokens would be.
 
     It tells what went wrong; `deliver` tells what went well.
+
+    Args:
+        request: the request being answered.
+        stack: whose router it is.
+        method: how the user signs in, for those who count.
+        account: what names the account (`account_key`); guesses of the second factor count for it.
 
     Raises:
         SecondFactorRequired: 403, instead of the server's `MfaRequired`.
@@ -103,10 +105,9 @@ def signing_in(request: Request, stack: InstalledStack, method: str) -> Iterator
         yield
     except MfaRequired as error:
         stack.events.emit(SECOND_FACTOR_ASKED, method=method)
-        if mount_of(request).delivery == "body":
-            raise SecondFactorRequired(error.attempt_code) from None
-        flows.remember(request, stack, MFA_FLOW, {"attempt": error.attempt_code}, MFA_SECONDS)
-        raise SecondFactorRequired from None
+        in_body = mount_of(request).delivery == "body"
+        await keep_attempt(request, stack, error.attempt_code, account, in_browser=not in_body)
+        raise SecondFactorRequired(error.attempt_code if in_body else None) from None
     except StackAuthError as error:
         stack.events.emit(SIGN_IN_FAILED, method=method, code=code_of(error))
         raise

@@ -22,8 +22,9 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, User
 from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.attempts import MFA_FLOW, find_account, recall_attempt
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
-from fastapi_stackauth.routers.delivery import MFA_FLOW, SignedIn, Tokens, deliver, signing_in
+from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 
@@ -105,7 +106,8 @@ class Enrolment(BaseModel):
 
 async def sign_in(body: CodeOfApp, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Finish a sign-in that answered `mfa_required`. A wrong code can be tried again, for five minutes."""
-    return await _signed_in(request, stack, body.attempt.get_secret_value(), body.code)
+    attempt = body.attempt.get_secret_value()
+    return await _signed_in(request, stack, attempt, await find_account(stack, attempt), body.code)
 
 
 async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> SignedIn | Tokens:
@@ -113,16 +115,20 @@ async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> Si
 
     A wrong code can be tried again, for five minutes.
     """
-    attempt = flows.recall(request, stack, MFA_FLOW).get("attempt", "")
-    signed_in = await _signed_in(request, stack, attempt, body.code)
+    attempt, account = recall_attempt(request, stack)
+    account = account or await find_account(stack, attempt)
+    signed_in = await _signed_in(request, stack, attempt, account, body.code)
     flows.forget(request, stack, MFA_FLOW)
     return signed_in
 
 
-async def _signed_in(request: Request, stack: InstalledStack, attempt: str, code: SecretStr) -> SignedIn | Tokens:
-    await count_account(stack, "mfa_sign_in", attempt)
+async def _signed_in(
+    request: Request, stack: InstalledStack, attempt: str, account: str | None, code: SecretStr
+) -> SignedIn | Tokens:
+    """Sign in with a code. It counts for the account that the first step named, or for the attempt if that is unknown."""
+    await count_account(stack, "mfa_sign_in", account or attempt)
     client = await client_of(request, stack)
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account or attempt):
         if not attempt:
             raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
         tokens = await client.mfa.sign_in(attempt_code=attempt, totp=code.get_secret_value())

@@ -42,6 +42,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import BotChallenge
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows, oauth_app
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import challenge_in_query
 from fastapi_stackauth.routers.caller import (
     SIGNED_OUT,
@@ -274,7 +275,7 @@ def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
 async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: str) -> None:
     client = await client_of(request, stack)
     redirect_uri = stack.settings.require_app_url("OAuth") + request.scope["path"]
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key("oauth", begun.provider, begun.state)):
         tokens = await client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=begun.verifier)
     deliver(request, stack, sign_in_of(tokens), TAG)
 

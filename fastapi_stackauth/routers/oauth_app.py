@@ -9,6 +9,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthorizationCodeInvalid, RequestInvalid, SchemaError, UnexpectedAnswer
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, is_loopback
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
@@ -110,7 +111,7 @@ async def _started(
 async def finish(body: OAuthFinish, request: Request, stack: RouteStack) -> SignedIn | Tokens:
     """Trade the code that came back for tokens. It works once, within five minutes."""
     client = await client_of(request, stack)
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key("oauth", body.code_verifier.get_secret_value())):
         tokens = await client.oauth.exchange_code(
             code=body.code.get_secret_value(),
             redirect_uri=body.redirect_uri,

@@ -36,6 +36,7 @@ from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import client_of, count_account, count_address
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
@@ -159,7 +160,18 @@ async def _send(body: CodeRequest, request: Request, stack: InstalledStack) -> s
     sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
     with telling_nothing(stack.events):
         sent = await client.otp.send_sign_in_code(email=body.email, callback_url=link, bot_challenge=body.bot_challenge)
+    await stack.storage.set(_account_key(sent.nonce), account_key("email", body.email), CODE_SECONDS)
     return sent.nonce
+
+
+def _account_key(nonce: str) -> str:
+    """Return where the account of a code is kept: a hash, so that reading the storage yields no code."""
+    return "otp-account:" + account_key("nonce", nonce)
+
+
+async def _account_of(stack: InstalledStack, code: str) -> str:
+    """Return the account that a whole code was sent to, or what stands for the code if the storage forgot it."""
+    return await stack.storage.get(_account_key(code[TYPED:])) or account_key("nonce", code[TYPED:])
 
 
 def _address_key(nonce: str) -> str:
@@ -221,7 +233,7 @@ async def _signed_in(request: Request, stack: InstalledStack, code: str, nonce: 
     """Sign in with a whole code. The anonymous user who calls is upgraded only if `nonce` belongs to the code."""
     await count_account(stack, "otp_sign_in", code[TYPED:])
     client = await client_of(request, stack, upgrade=_is_requested_here(code, nonce))
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, await _account_of(stack, code)):
         return await client.otp.sign_in(code=code)
 
 

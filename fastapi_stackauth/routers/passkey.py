@@ -29,6 +29,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered
 from fastapi_stackauth.routers import flows
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.examples import PASSKEY
@@ -143,7 +144,7 @@ async def _signed_in(
     credential: Mapping[str, Any], request: Request, stack: InstalledStack, code: str
 ) -> SignedIn | Tokens:
     client = await client_of(request, stack)
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key("passkey", str(credential.get("id", "")))):
         tokens = await client.passkey.sign_in(code=code, authentication_response=_checked(credential))
     return deliver(request, stack, tokens, TAG)
 

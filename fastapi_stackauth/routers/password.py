@@ -32,6 +32,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
+from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
@@ -128,7 +129,7 @@ async def sign_up(account: NewAccount, request: Request, stack: RouteStack) -> S
     await count_account(stack, "password_sign_up", account.email)
     client = await client_of(request, stack, upgrade=True)
     link = verification_link(request, stack, "/password/sign-up")
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key("email", account.email)):
         signed_in = await _signed_up(client, account, link)
     return deliver(request, stack, signed_in, TAG, is_new_user=True)
 
@@ -149,7 +150,7 @@ async def sign_in(credentials: PasswordCredentials, request: Request, stack: Rou
     """Sign in to an account."""
     await count_account(stack, "password_sign_in", credentials.email)
     client = await client_of(request, stack)
-    with signing_in(request, stack, TAG):
+    async with signing_in(request, stack, TAG, account_key("email", credentials.email)):
         signed_in = await client.password.sign_in(
             email=credentials.email, password=credentials.password.get_secret_value()
         )

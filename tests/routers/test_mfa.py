@@ -1,6 +1,7 @@
 """The second factor after each first one, and how it is switched on and off; codes come from pyotp, as from an app."""
 
 import base64
+import json
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -9,7 +10,9 @@ import pyotp
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import ACCESS, EMAIL, House, Person, assert_problem, new_stack
+from tests.support.redis_server import RedisServer
 
 SECRET = pyotp.random_base32()
 
@@ -128,17 +131,107 @@ async def test_what_is_no_code_is_refused(house: House, person: Person, digits: 
     assert_problem(refused, refused.status_code, refused.json()["code"])
 
 
-async def test_tries_are_limited_for_each_attempt(server: Emulator):
+async def guesses(house: House, person: Person, attempts: int) -> list[int]:
+    """Begin so many sign-ins, and guess once at each; the statuses of the guesses."""
+    statuses = []
+    for _ in range(attempts):
+        attempt = await first_factor(house, person)
+        refused = await person.post("/mfa/sign-in", {**attempt, "code": wrong(house)})
+        statuses.append(refused.status_code)
+    return statuses
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["no secret key", "secret key"])
+async def test_guesses_count_for_the_account(
+    server: Emulator, delivery: Delivery, keyed: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever knows the password can begin as many attempts as they like."""
+    keys = {"secret_server_key": server.secret_server_key} if keyed else {}
+    stack = new_stack(server, rate_limit_account="3/hour", **keys)
+    count = stack.limiter.count
+
+    async def count_second_factors(action: str, **who: str | None) -> None:  # the password has a limit of its own
+        if action == "mfa_sign_in":
+            await count(action, address=who["address"], account=who.get("account"))
+
+    monkeypatch.setattr(stack.limiter, "count", count_second_factors)
+    house = House(server, stack)
+    async with house.person(delivery) as person:
+        await enrolled(house, person)
+        assert await guesses(house, person, 4) == [400, 400, 400, 429]
+        attempt = await first_factor(house, person)
+        refused = await person.post("/mfa/sign-in", {**attempt, "code": code(house)})
+        assert_problem(refused, 429, "rate_limit_exceeded")
+    await stack.aclose()
+
+
+async def test_an_attempt_of_no_known_account_counts_for_itself(server: Emulator):
     stack = new_stack(server, rate_limit_account="3/hour")
     house = House(server, stack)
     async with house.person("body") as person:
-        await enrolled(house, person)
-        attempt = await first_factor(house, person)
-        for _ in range(3):
+        for expected in (404, 404, 404, 429):
+            refused = await person.post("/mfa/sign-in", {"attempt": "0" * 45, "code": "123456"})
+            assert refused.status_code == expected
+        assert (await person.post("/mfa/sign-in", {"attempt": "1" * 45, "code": "123456"})).status_code == 404
+    await stack.aclose()
+
+
+@pytest.mark.parametrize("change", ["no seal", "no account", "another account", "another attempt", "an old cookie"])
+async def test_the_browsers_attempt_counts_only_with_its_seal(server: Emulator, change: str):
+    """Else a guesser would leave the account out, or name another for each guess."""
+    stack = new_stack(server, secret_server_key=server.secret_server_key)
+    house = House(server, stack)
+    async with house.person("cookie") as browser:
+        await enrolled(house, browser)
+        await first_factor(house, browser)
+        kept = browser.client.cookies["stackauth-mfa"]
+        facts = json.loads(base64.urlsafe_b64decode(kept + "=" * (-len(kept) % 4)))
+        assert set(facts) == {"attempt", "account", "seal"}
+        assert EMAIL not in str(facts)
+        changed = {
+            "no seal": {**facts, "seal": ""},
+            "no account": {**facts, "account": ""},
+            "another account": {**facts, "account": "0" * 64},
+            "another attempt": {**facts, "attempt": facts["attempt"] + "0"},
+            "an old cookie": {"attempt": facts["attempt"]},
+        }[change]
+        forged = base64.urlsafe_b64encode(json.dumps(changed).encode()).rstrip(b"=").decode()
+        browser.client.cookies.clear()
+        refused = await browser.client.post(
+            browser.path("/mfa/sign-in"), json={"code": code(house)}, headers={"cookie": f"stackauth-mfa={forged}"}
+        )
+        assert_problem(refused, 404, "VERIFICATION_CODE_NOT_FOUND")
+    await stack.aclose()
+
+
+async def test_workers_that_share_redis_know_the_account(server: Emulator, redis_server: RedisServer):
+    stacks = [new_stack(server, rate_limit_account="3/hour", redis_url=redis_server.url) for _ in range(2)]
+    houses = [House(server, stack) for stack in stacks]
+    async with houses[0].person("body") as one, houses[1].person("body") as other:
+        await enrolled(houses[0], one)
+        attempts = [await first_factor(houses[0], one) for _ in range(3)]
+        for attempt, expected in zip([*attempts, attempts[0]], [400, 400, 400, 429], strict=True):
+            refused = await other.post("/mfa/sign-in", {**attempt, "code": wrong(houses[1])})
+            assert refused.status_code == expected
+    for stack in stacks:
+        await stack.aclose()
+
+
+async def test_guesses_after_a_mailed_code_count_with_those_after_a_password(server: Emulator, delivery: Delivery):
+    stack = new_stack(server, rate_limit_account="3/hour")
+    house = House(server, stack)
+    async with house.person(delivery) as person:
+        user_id = await enrolled(house, person)
+        channel = house.server.store.channels.primary(user_id)
+        assert channel is not None
+        house.server.store.channels.update(channel, {"is_verified": 1})
+        assert await guesses(house, person, 2) == [400, 400]
+        await person.ask_for_code()
+        refused = await person.post("/otp/sign-in", person.code_body(house.mail("sign_in")["otp"]))
+        attempt = attempt_of(person, refused)
+        for expected in (400, 429):
             refused = await person.post("/mfa/sign-in", {**attempt, "code": wrong(house)})
-            assert_problem(refused, 400, "INVALID_TOTP_CODE")
-        refused = await person.post("/mfa/sign-in", {**attempt, "code": code(house)})
-        assert_problem(refused, 429, "rate_limit_exceeded")
+            assert refused.status_code == expected
     await stack.aclose()
 
 
