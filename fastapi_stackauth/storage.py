@@ -34,7 +34,7 @@ _SLACK_SECONDS = 60  # for clocks of workers that disagree
 
 
 def seal(settings: Settings, text: str) -> str:
-    """Return a MAC of the text under the secret key: what comes back from Redis or a browser with it, this app wrote."""
+    """Return a MAC of the text under the secret key: it proves that this app wrote what Redis or a browser returns."""
     secret = settings.secret_server_key
     key = secret.get_secret_value().encode() if secret else b""
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

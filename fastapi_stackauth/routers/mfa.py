@@ -125,7 +125,7 @@ async def sign_in_browser(body: Code, request: Request, stack: RouteStack) -> Si
 async def _signed_in(
     request: Request, stack: InstalledStack, attempt: str, account: str | None, code: SecretStr
 ) -> SignedIn | Tokens:
-    """Sign in with a code. It counts for the account that the first step named, or for the attempt if that is unknown."""
+    """Sign in with a code. It counts for the account that the first step named, or else for the attempt."""
     await count_account(stack, "mfa_sign_in", account or attempt)
     client = await client_of(request, stack)
     async with signing_in(request, stack, TAG, account or attempt):
