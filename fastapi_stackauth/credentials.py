@@ -21,6 +21,8 @@ MAX_SIZE = 16 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 §9.2.1)."""
 
+_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
+
 Scope = MutableMapping[str, Any]
 """An ASGI connection scope."""
 
@@ -200,7 +202,15 @@ class Site:
             return
         if fetch_site is None and named and origin == self.app_url:
             return
-        raise AuthError("cross_site_request", reason=f"origin {origin!r}, sec-fetch-site {fetch_site!r}")
+        raise self._error(origin, fetch_site)
+
+    def _error(self, origin: str | None, fetch_site: str | None) -> AuthError:
+        """Return the error, which says to the caller whether the Origin was missing, and to the log what it was."""
+        seen = "no Origin" if origin is None else f"Origin {origin[:_LONGEST_ORIGIN]}"
+        allowed = ", ".join((self.app_url, *self.trusted_origins))
+        reason = f"{seen}, Sec-Fetch-Site {(fetch_site or 'absent')[:_LONGEST_ORIGIN]}; allowed: {allowed}"
+        details = {"origin": "missing" if origin is None else "not_trusted"}
+        return AuthError("cross_site_request", reason=reason, details=details)
 
 
 class SdkCookies:

@@ -103,6 +103,7 @@ RATE_LIMITS_LOCAL = Kind("rate_limits_local", "limits", (WARNING,), labels=("rea
 
 # --- the set-up ---
 VARIABLES_AT_ODDS = Kind("variables_at_odds", "settings", (WARNING,), fields=("used", "ignored"))
+COOKIES_ON_OTHER_HOST = Kind("cookies_on_other_host", "sessions", (WARNING,), fields=("seen", "app_url", "advice"))
 SETTING_MISSING = Kind(
     "setting_missing", "settings", (ERROR,), labels=("setting",), fields=("variable", "routes", "advice")
 )

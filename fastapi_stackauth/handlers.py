@@ -143,6 +143,8 @@ def log_answer(error: StackAuthError, events: Events) -> None:
         level = logging.ERROR if events.is_first(str(error)) else logging.DEBUG
     code = code_of(error)
     detail = str(error) if failed else error.code if error.code != code else None
+    if isinstance(error, AuthError) and code == "cross_site_request":  # an Origin is no secret, and says what to trust
+        detail = error.reason
     events.emit(
         ERROR_ANSWERED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
     )

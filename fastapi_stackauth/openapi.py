@@ -167,7 +167,7 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
         if names:
             found = [facts.get(name, {}) for name in sorted(names)]
             cross_site = cookie is not None and method not in _SAFE
-            more = [{"refusals": [["cross_site_request", {}]]}] if cross_site else []
+            more = [{"refusals": [["cross_site_request", {"origin": "not_trusted"}]]}] if cross_site else []
             _document(operation, [*found, *more], shared, hidden_teams=hidden_teams)
             operation["security"] = _alternatives(operation["security"], found, list(schemes))
     schemas = components.setdefault("schemas", {})

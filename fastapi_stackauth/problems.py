@@ -43,6 +43,11 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
     "max_body_size": {"type": "integer", "description": "Bytes that the body may have."},
     "maxLength": {"type": "integer", "description": "Characters that a password may have."},
     "min_length": {"type": "integer", "description": "Characters that a password must have."},
+    "origin": {
+        "type": "string",
+        "enum": ["missing", "not_trusted"],
+        "description": "Whether the request had no `Origin` header, or one that the app does not trust.",
+    },
     "permission_id": {"type": "string", "description": "The permission that is missing."},
     "restricted_reason": {"type": ["string", "null"], "description": "Why the user is restricted."},
     "team_id": {"type": "string", "description": "The team in which it is missing."},

@@ -31,6 +31,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.events import (
     CLOCK_SKEW,
+    COOKIES_ON_OTHER_HOST,
     SESSION_END_FAILED,
     SESSION_ENDED,
     SESSION_RENEWAL_FAILED,
@@ -40,11 +41,12 @@ from fastapi_stackauth.events import (
 )
 from fastapi_stackauth.models import TokenPair, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
-from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.verification.claims import parse_token
 from fastapi_stackauth.verification.verifier import Verifier
 
 ACCESS, REFRESH = "access", "refresh"
+_LONGEST_HOST = 200  # characters of a header that a log line shows
 _REMEMBERED = 10_000
 _ENDED = ("session_revoked", "user_gone")
 _OF_THE_KEY = ("token_key_unknown", "token_signature_invalid")
@@ -111,11 +113,25 @@ class Sessions:
             ConfigurationError: where `app_url` is missing.
         """
         self.site.check(connection.scope)
+        self.warn_of_other_host(connection)
         policy, max_age, queue = self.policy, self._settings.session_max_age, cookies_of(connection.scope)
         access = policy.set(ACCESS, tokens.access_token, max_age)
         refresh = policy.set(REFRESH, tokens.refresh_token, max_age)
         queue.set(policy.name(ACCESS), access)
         queue.set(policy.name(REFRESH), refresh)
+
+    def warn_of_other_host(self, connection: HTTPConnection) -> None:
+        """Warn once if cookies are set under a host that is not that of `app_url`: they never come back there."""
+        app_url = self.site.app_url
+        seen = _other_origin(connection, app_url)
+        if seen is not None and self._client.events.is_first("cookies_on_other_host"):
+            self._client.events.emit(
+                COOKIES_ON_OTHER_HOST,
+                seen=seen[:_LONGEST_HOST],
+                app_url=app_url,
+                advice="Open the app under app_url, or set STACK_APP_URL to what browsers use. If a proxy replaces the "
+                "Host header, let it pass on the original one.",
+            )
 
     async def end(self, connection: HTTPConnection) -> None:
         """Sign the browser out: the session ends at the auth server, and the cookies go even where that fails.
@@ -335,6 +351,20 @@ def renewal(events: Events, delivery: str) -> Iterator[None]:
         events.emit(SESSION_RENEWAL_FAILED, delivery=delivery, code=code_of(error))
         raise
     events.emit(SESSION_RENEWED, delivery=delivery)
+
+
+def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
+    """Return under which origin a browser reaches the app, if that is not `app_url`; None if it is, or is unknown."""
+    origin = connection.headers.get("origin")
+    if origin == app_url:
+        return None
+    if origin and connection.headers.get("sec-fetch-site") == "same-origin":
+        return origin
+    try:
+        seen = origin_of(f"{app_url.partition(':')[0]}://{connection.headers.get('host', '')}")
+    except ValueError:
+        return None
+    return None if seen == app_url else seen
 
 
 def _digest(refresh_token: str) -> bytes:

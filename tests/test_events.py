@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from fastapi_stackauth import (
     AuthError,
@@ -378,6 +378,13 @@ async def two_brands(_world: World, _signer: Signer) -> StackAuth:
         patched.setenv("STACK_APP_URL", "https://old.example.com")
         async with app.router.lifespan_context(app):
             pass
+    return stack
+
+
+@scene("cookies_on_other_host")
+async def another_host(_world: World, _signer: Signer) -> StackAuth:
+    stack = StackAuth(project_id="p", app_url="http://localhost:8000")
+    stack.sessions.warn_of_other_host(Request({"type": "http", "headers": [(b"host", b"127.0.0.1:8000")]}))
     return stack
 
 

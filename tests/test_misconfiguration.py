@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
@@ -205,3 +206,84 @@ def test_the_emulator_without_its_extra_is_one_line(tmp_path: Path):
     assert ended.stderr.splitlines() == [
         "The emulator needs bcrypt. Install its extra: pip install 'fastapi-stackauth[emulator]'"
     ]
+
+
+# --- other sites, other hosts ----------------------------------------------------------------------------
+
+HERE = "http://localhost:8000"
+
+
+def signing_in_here(server: Emulator) -> FastAPI:
+    stack = StackAuth(
+        project_id=server.project_id, base_url=server.url, app_url=HERE, trusted_origins=["http://localhost:5173"]
+    )
+    app = FastAPI()
+    stack.install(app)
+    app.include_router(stack.router(), prefix="/auth")
+    return app
+
+
+async def sign_up(app: FastAPI, base_url: str, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client:
+        account = {"email": f"{len(headers)}@example.com", "password": "correct horse battery"}
+        return await client.post("/auth/password/sign-up", json=account, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "origin", "seen"),
+    [
+        ({}, "missing", "no Origin"),
+        ({"origin": "https://evil.example"}, "not_trusted", "Origin https://evil.example"),
+        ({"origin": "null"}, "not_trusted", "Origin null"),
+        ({"origin": "http://127.0.0.1:8000"}, "not_trusted", "Origin http://127.0.0.1:8000"),
+    ],
+)
+async def test_a_cross_site_request_says_what_was_seen_and_what_is_allowed(
+    server: Emulator, caplog: pytest.LogCaptureFixture, headers: dict[str, str], origin: str, seen: str
+):
+    caplog.set_level("INFO")
+    answer = await sign_up(signing_in_here(server), HERE, **headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site_request")
+    assert answer.json()["details"] == {"origin": origin}
+    (line,) = [record.getMessage() for record in caplog.records if "cross_site_request" in record.getMessage()]
+    assert seen in line
+    assert f"allowed: {HERE}, http://localhost:5173" in line
+
+
+def warnings_of_host(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "cookies_on_other_host" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "headers"),
+    [
+        ("http://127.0.0.1:8000", {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}),
+        ("http://inner:80", {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}),
+        ("http://127.0.0.1:8000", {"sec-fetch-site": "none"}),
+    ],
+)
+async def test_cookies_under_another_host_are_one_warning(
+    server: Emulator, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
+):
+    app = signing_in_here(server)
+    for more in ({}, {"x-other": "1"}):
+        assert (await sign_up(app, base_url, **headers, **more)).status_code == 200
+    (line,) = warnings_of_host(caplog)
+    assert "seen=http://127.0.0.1:8000" in line
+    assert f"app_url={HERE}" in line
+    assert "STACK_APP_URL" in line
+
+
+@pytest.mark.parametrize(
+    ("base_url", "headers"),
+    [
+        (HERE, {"origin": HERE}),
+        ("http://behind-a-proxy", {"origin": HERE, "sec-fetch-site": "same-origin"}),
+        (HERE, {"origin": "http://localhost:5173", "sec-fetch-site": "same-site"}),
+    ],
+)
+async def test_cookies_under_the_apps_own_host_are_no_warning(
+    server: Emulator, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
+):
+    assert (await sign_up(signing_in_here(server), base_url, **headers)).status_code == 200
+    assert warnings_of_host(caplog) == []

@@ -15,6 +15,7 @@ from fastapi_stackauth.sessions import cookies_of
 def remember(request: Request, stack: InstalledStack, flow: str, facts: Mapping[str, str], max_age: int) -> None:
     """Keep facts in the browser, for `max_age` seconds, under the flow's name."""
     policy = stack.sessions.policy
+    stack.sessions.warn_of_other_host(request)
     value = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).rstrip(b"=").decode()
     cookies_of(request.scope).set(policy.name(flow), policy.set(flow, value, max_age))
 

@@ -33,7 +33,7 @@ from fastapi_stackauth.settings import COOKIE_NAME
 
 Handler = Callable[..., Any]
 
-_CROSS_SITE = AuthError("cross_site_request")
+_CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
 _UNREADABLE: tuple[StackAuthError, ...] = (RequestInvalid(status_code=400), SchemaError("BODY_PARSING_ERROR"))
 """What a body can be answered that is no text, or that only the auth server finds unreadable."""
 VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
