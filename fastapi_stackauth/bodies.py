@@ -23,6 +23,11 @@ MAX_FIELDS = 100
 """Fields that a form may have; no route has as many."""
 
 
+def not_json() -> RequestInvalid:
+    """Return the error for a body that is not JSON, whatever is wrong with it."""
+    return RequestInvalid((("body", "Must be JSON"),), status_code=400)
+
+
 async def read_body(request: Request, limit: int) -> Request:
     """Read the body, and return the request that holds it.
 

@@ -139,14 +139,18 @@ class RequestInvalid(StackAuthError):
 
     Attributes:
         faults: where and what, as pairs of a place such as ``body.email`` and a sentence; never what was sent.
+        reason: what the auth server said of a request that passed the checks here, for the log alone.
     """
 
     status_code = 422
     code = "request_invalid"
     message = "This request does not have the expected form."
 
-    def __init__(self, faults: tuple[tuple[str, str], ...] = (), status_code: int = 422) -> None:
+    def __init__(
+        self, faults: tuple[tuple[str, str], ...] = (), status_code: int = 422, *, reason: str | None = None
+    ) -> None:
         self.faults = faults
+        self.reason = reason
         self.status_code = status_code
         super().__init__()
 

@@ -17,6 +17,7 @@ from fastapi_stackauth.errors import (
     AuthError,
     AuthServerMisconfigured,
     ConfigurationError,
+    RequestInvalid,
     StackAuthError,
     VerificationUnavailable,
 )
@@ -145,6 +146,8 @@ def log_answer(error: StackAuthError, events: Events) -> None:
     detail = str(error) if failed else error.code if error.code != code else None
     if isinstance(error, AuthError) and code == "cross_site_request":  # an Origin is no secret, and says what to trust
         detail = error.reason
+    if isinstance(error, RequestInvalid) and error.reason:
+        detail, level = error.reason, logging.WARNING
     events.emit(
         ERROR_ANSWERED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
     )

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from fastapi_stackauth.bodies import WEBHOOK, read_body
+from fastapi_stackauth.bodies import WEBHOOK, not_json, read_body
 from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.errors import (
     ConfigurationError,
@@ -80,7 +80,7 @@ class WebhookRouter(APIRouter):
             ),
             tags=["webhooks"],
             responses={
-                400: problem_answer("Not from the auth server, or too old.", (WebhookRefused(""),)),
+                400: problem_answer("Not from the auth server, old, or not JSON.", (WebhookRefused(""), not_json())),
                 409: problem_answer("Being handled right now: try again.", (WebhookInProgress(),)),
                 413: problem_answer("Too large.", (RequestTooLarge(WEBHOOK),)),
                 422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
@@ -216,7 +216,7 @@ def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        raise RequestInvalid((("body", "JSON decode error"),)) from None
+        raise not_json() from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise RequestInvalid((("body.type", "Missing"),))
     try:

@@ -3,14 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from fastapi_stackauth.bodies import PICTURE
 from fastapi_stackauth.dependencies.account import CurrentProfile
-from fastapi_stackauth.errors import SchemaError, TeamNotFound, UnexpectedAnswer, UserGone
+from fastapi_stackauth.errors import TeamNotFound, UnexpectedAnswer, UserGone
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
 from fastapi_stackauth.routers.examples import ACCOUNT
+from fastapi_stackauth.routers.inputs import Json, Url, Uuid
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of
 
@@ -23,20 +24,19 @@ class AccountChange(Form):
     """What to change; what is absent stays as it is, and null clears it."""
 
     display_name: str | None = Field(default=None, max_length=256, description="The name.", examples=["Ada Lovelace"])
-    profile_image_url: str | None = Field(
+    profile_image_url: Url | None = Field(
         default=None,
         max_length=1_000_000,
         description="An image as a base64 data URL.",
         examples=["data:image/png;base64,..."],
     )
-    client_metadata: JsonValue = Field(
+    client_metadata: Json = Field(
         default=None,
         description="Any JSON that the person may write; it replaces what is there.",
         examples=[{"theme": "dark"}],
     )
-    selected_team_id: str | None = Field(
+    selected_team_id: Uuid | None = Field(
         default=None,
-        max_length=100,
         description="The team they work in.",
         examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"],
     )
@@ -73,7 +73,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/me", change, method="PATCH", operation="me_change", summary="Change one's account",
         max_body=PICTURE,
         response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG, example=ACCOUNT,
-        errors=(*SIGNED_OUT, TeamNotFound("TEAM_MEMBERSHIP_NOT_FOUND"), SchemaError("SCHEMA_ERROR"),
+        errors=(*SIGNED_OUT, TeamNotFound("TEAM_MEMBERSHIP_NOT_FOUND"),
                 refused))  # fmt: skip
     add(router, delivery, "/me", delete, method="DELETE", operation="me_delete", summary="Delete one's account",
         response_description="Deleted.", tag=TAG, errors=(*SIGNED_OUT, refused))  # fmt: skip

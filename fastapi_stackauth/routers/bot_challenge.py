@@ -20,10 +20,14 @@ Token = Annotated[
 ]
 Phase = Annotated[
     str | None,
-    Field(max_length=20, description="Which challenge it was: `invisible` or `visible`.", examples=["invisible"]),
+    Field(
+        pattern="^(invisible|visible)$",
+        description="Which challenge it was: `invisible` or `visible`.",
+        examples=["invisible"],
+    ),
 ]
 Unavailable = Annotated[
-    str | None, Field(max_length=10, description="`true` where the challenge could not be shown.", examples=["true"])
+    str | None, Field(pattern="^true$", description="`true` where the challenge could not be shown.", examples=["true"])
 ]
 
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import Field
 
-from fastapi_stackauth.errors import MethodNotEnabled, OAuthConnectionError, SchemaError, UnexpectedAnswer
+from fastapi_stackauth.errors import MethodNotEnabled, OAuthConnectionError, UnexpectedAnswer
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient
 from fastapi_stackauth.routers.examples import CONNECTED_ACCOUNTS, PROVIDER_TOKEN
@@ -62,4 +62,4 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         operation="connected_accounts_token", summary="A provider's access token", response_model=ProviderToken,
         response_description="The token.", tag=TAG, example=PROVIDER_TOKEN,
         errors=(*SIGNED_OUT, *_NOT_CONNECTED, MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-                SchemaError("SCHEMA_ERROR"), UnexpectedAnswer(400)))  # fmt: skip
+                UnexpectedAnswer(400)))  # fmt: skip

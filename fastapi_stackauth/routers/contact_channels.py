@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from fastapi_stackauth.configuration import needs
-from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, SchemaError, UnexpectedAnswer
+from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, UnexpectedAnswer
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.examples import CHANNEL, CHANNELS
+from fastapi_stackauth.routers.inputs import Email, OneTimeCode, Uuid
 from fastapi_stackauth.routers.links import VERIFY
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page
 from fastapi_stackauth.routers.pages import form_page, message_page
@@ -21,13 +22,13 @@ TAG = "contact channels"
 ALL = "/contact-channels"
 ONE = "/contact-channels/{channel_id}"
 
-ChannelId = Annotated[str, Path(max_length=100, description="The address's id, as the list has it.")]
+ChannelId = Annotated[Uuid, Path(description="The address's id, as the list has it.")]
 
 
 class NewAddress(Form):
     """An address to add."""
 
-    value: str = Field(max_length=320, description="The e-mail address.", examples=["ada@example.org"])
+    value: Email
     used_for_auth: bool = Field(
         default=False, description="Whether the account may be signed in to with it.", examples=[False]
     )
@@ -36,12 +37,7 @@ class NewAddress(Form):
 class EmailCode(Form):
     """The code of a link that verifies an address."""
 
-    code: SecretStr = Field(
-        min_length=1,
-        max_length=200,
-        description="The code of the link in the mail.",
-        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
-    )
+    code: OneTimeCode
 
 
 async def list_addresses(client: PersonsClient) -> list[ContactChannel]:
@@ -115,7 +111,6 @@ async def verify_page(code: Annotated[str, Query(max_length=200, description="Th
 
 
 _REFUSED, _UNKNOWN = UnexpectedAnswer(400), UnexpectedAnswer(404)
-_WRONG = SchemaError("SCHEMA_ERROR")
 _TAKEN = EmailAlreadyExists(
     "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
 )
@@ -128,18 +123,18 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         tag=TAG, errors=SIGNED_OUT, example=CHANNELS)  # fmt: skip
     add(router, delivery, ALL, add_address, operation="contact_channels_add", summary="Add an address",
         status_code=201, response_model=ContactChannel, response_description="Added.", tag=TAG, example=CHANNEL,
-        errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
+        errors=(*SIGNED_OUT, _TAKEN, _REFUSED))  # fmt: skip
     add(router, delivery, ONE, remove_address, method="DELETE", operation="contact_channels_remove",
         summary="Remove an address", response_description="Removed.", tag=TAG,
-        errors=(*SIGNED_OUT, _WRONG, _REFUSED))  # fmt: skip
+        errors=(*SIGNED_OUT, _REFUSED))  # fmt: skip
     add(router, delivery, f"{ONE}/make-primary", make_primary, operation="contact_channels_make_primary",
         summary="Make an address the primary one", response_model=ContactChannel,
         response_description="The address.", tag=TAG, example=CHANNEL,
-        errors=(*SIGNED_OUT, _TAKEN, _WRONG, _REFUSED))  # fmt: skip
+        errors=(*SIGNED_OUT, _TAKEN, _REFUSED))  # fmt: skip
     add(router, delivery, f"{ONE}/send-verification", send_verification,
         operation="contact_channels_send_verification", summary="Have an address verified",
         response_description="On its way.", tag=TAG, attempt="send_verification",
-        errors=(*SIGNED_OUT, EmailAlreadyVerified("EMAIL_ALREADY_VERIFIED"), _WRONG, _UNKNOWN))  # fmt: skip
+        errors=(*SIGNED_OUT, EmailAlreadyVerified("EMAIL_ALREADY_VERIFIED"), _UNKNOWN))  # fmt: skip
     add_page(router, delivery, VERIFY, verify_page, operation="verify_email_page",
              summary="Open a link to verify an address", tag=TAG)  # fmt: skip
     add(router, delivery, VERIFY, verify, operation="verify_email", summary="Verify an address",

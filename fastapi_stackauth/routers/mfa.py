@@ -15,7 +15,6 @@ from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
     InvalidTotpCode,
-    SchemaError,
     VerificationCodeExpired,
     VerificationCodeNotFound,
 )
@@ -246,7 +245,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         response_description="What the authenticator app needs.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
     add(router, delivery, "/mfa/confirm", confirm_browser if browser else confirm, operation="mfa_confirm",
         summary="Switch the second factor on", response_description="It is on.", tag=TAG,
-        errors=(*SIGNED_OUT, _TOO_LONG_AGO, _WRONG, SchemaError("SCHEMA_ERROR"),
+        errors=(*SIGNED_OUT, _TOO_LONG_AGO, _WRONG,
                 *((VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),) if browser else ())),
         attempt="mfa_confirm")  # fmt: skip
     add(router, delivery, "/mfa/disable", disable, operation="mfa_disable", summary="Switch the second factor off",

@@ -348,4 +348,4 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         page_for_forms=True)  # fmt: skip
     add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
         summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
-        redirects=True, errors=(*_CALLBACK_ERRORS, SchemaError("BODY_PARSING_ERROR")))  # fmt: skip
+        redirects=True, errors=_CALLBACK_ERRORS)  # fmt: skip

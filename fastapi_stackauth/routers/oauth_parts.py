@@ -11,7 +11,6 @@ from fastapi_stackauth.errors import (
     BotChallengeRequired,
     MethodNotEnabled,
     OAuthConnectionError,
-    SchemaError,
     UnexpectedAnswer,
 )
 from fastapi_stackauth.models import OAuthTokens, SignIn
@@ -73,7 +72,6 @@ START_ERRORS = (
     OAuthConnectionError("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
     BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
     BotChallengeFailed("BOT_CHALLENGE_FAILED"),
-    SchemaError("SCHEMA_ERROR"),
     UnexpectedAnswer(400),
 )
 """What the beginning of a flow can answer."""

@@ -8,14 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
-from fastapi_stackauth.bodies import MEDIUM, SMALL
+from fastapi_stackauth.bodies import MEDIUM, SMALL, not_json
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
     RateLimitExceeded,
-    RequestInvalid,
     RequestTooLarge,
-    SchemaError,
     SecondFactorRequired,
     StackAuthError,
     VerificationCodeAttemptsExhausted,
@@ -34,14 +32,13 @@ from fastapi_stackauth.settings import COOKIE_NAME
 Handler = Callable[..., Any]
 
 _CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
-_UNREADABLE: tuple[StackAuthError, ...] = (RequestInvalid(status_code=400), SchemaError("BODY_PARSING_ERROR"))
-"""What a body can be answered that is no text, or that only the auth server finds unreadable."""
+_UNREADABLE: tuple[StackAuthError, ...] = (not_json(),)
+"""The response to a body that cannot be read."""
 VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
     VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND"),
     VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),
     VerificationCodeUsed("VERIFICATION_CODE_ALREADY_USED"),
     VerificationCodeAttemptsExhausted("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED"),
-    SchemaError("SCHEMA_ERROR"),
 )
 """What every operation that takes a one-time code can answer."""
 

@@ -24,7 +24,6 @@ from fastapi_stackauth.errors import (
     BotChallengeRequired,
     EmailAlreadyExists,
     RequestInvalid,
-    SchemaError,
     SecondFactorRequired,
     SignUpNotEnabled,
     SignUpRejected,
@@ -40,6 +39,7 @@ from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import client_of, count_account, count_address
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
+from fastapi_stackauth.routers.inputs import CODE_LENGTH, NewEmail
 from fastapi_stackauth.routers.links import MAGIC_LINK, foreign_origin, telling_nothing
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
 from fastapi_stackauth.routers.pages import form_page, message_page
@@ -48,14 +48,14 @@ from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of
 TAG = "otp"
 FLOW = "otp"
 CODE_SECONDS = 7 * 24 * 3600  # contract/tokens.md §7
-TYPED, WHOLE = 6, 45
+TYPED, WHOLE = 6, CODE_LENGTH
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # contract/tokens.md §3
 
 
 class CodeRequest(Challenged):
     """Whom to send a code."""
 
-    email: str = Field(max_length=320, description="The e-mail address.", examples=["ada@example.com"])
+    email: NewEmail
 
 
 class CodeRequestOfBrowser(CodeRequest):
@@ -106,6 +106,8 @@ class TypedCode(Form):
         code = value.get_secret_value()
         if not (code.isascii() and code.isalnum()):
             raise ValueError("must be letters and digits")
+        if len(code) not in (TYPED, WHOLE):
+            raise ValueError(f"must have {TYPED} characters, or {WHOLE} if it is of a link")
         return value
 
 
@@ -256,7 +258,7 @@ def _whole(code: SecretStr, nonce: str) -> str:
     typed = code.get_secret_value()
     if len(typed) == WHOLE:
         return typed
-    if not nonce:
+    if len(typed) + len(nonce) != WHOLE:
         raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
     return typed + nonce
 
@@ -364,7 +366,6 @@ _SEND_ERRORS = (
     UnexpectedAnswer(403),
     BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
     BotChallengeFailed("BOT_CHALLENGE_FAILED"),
-    SchemaError("SCHEMA_ERROR"),
 )
 _PAGE_ERRORS = {403: "A second factor is needed, or the account is refused.", 404: "The code is wrong."}
 

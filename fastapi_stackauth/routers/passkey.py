@@ -22,7 +22,6 @@ from fastapi_stackauth.errors import (
     MethodNotEnabled,
     PasskeyFailed,
     RequestInvalid,
-    SchemaError,
     UnexpectedAnswer,
     VerificationCodeExpired,
 )
@@ -33,6 +32,7 @@ from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
 from fastapi_stackauth.routers.examples import PASSKEY
+from fastapi_stackauth.routers.inputs import CODE_LENGTH
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_sign_in
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 
@@ -62,8 +62,8 @@ Credential = Annotated[
 ChallengeCode = Annotated[
     SecretStr,
     Field(
-        min_length=1,
-        max_length=200,
+        min_length=CODE_LENGTH,
+        max_length=CODE_LENGTH,
         description="What came with the options.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
     ),
@@ -291,7 +291,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         registration_options_browser if browser else registration_options,
         operation="passkey_register_options", summary="Begin to register a passkey", response_model=told,
         response_description="For the browser.", tag=TAG,
-        errors=(*SIGNED_OUT, _OFF, SchemaError("SCHEMA_ERROR")))  # fmt: skip
+        errors=(*SIGNED_OUT, _OFF))  # fmt: skip
     add(router, delivery, "/passkey/register", register_browser if browser else register,
         operation="passkey_register", summary="Register a passkey", response_model=PasskeyRegistered,
         response_description="Registered.", tag=TAG, example=PASSKEY,

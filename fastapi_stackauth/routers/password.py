@@ -24,7 +24,6 @@ from fastapi_stackauth.errors import (
     PasswordTooLong,
     PasswordTooShort,
     RedirectUrlNotAllowed,
-    SchemaError,
     SignUpNotEnabled,
     SignUpRejected,
     UnexpectedAnswer,
@@ -36,6 +35,7 @@ from fastapi_stackauth.routers.attempts import account_key
 from fastapi_stackauth.routers.bot_challenge import Challenged
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.delivery import SignedIn, Tokens, deliver, signing_in
+from fastapi_stackauth.routers.inputs import Email, NewEmail, OneTimeCode, Password
 from fastapi_stackauth.routers.links import RESET, log_untrusted_link, telling_nothing, verification_link
 from fastapi_stackauth.routers.operations import VERIFICATION_CODE_ERRORS, add, add_page, add_sign_in
 from fastapi_stackauth.routers.pages import RESET_FIELDS, form_page, message_page
@@ -44,20 +44,6 @@ from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, page_add
 
 TAG = "password"
 MIN_LENGTH = 8  # contract/known_errors.json, PASSWORD_TOO_SHORT
-
-Password = Annotated[
-    SecretStr, Field(max_length=1024, description="8 to 70 characters.", examples=["correct horse battery staple"])
-]
-Email = Annotated[str, Field(max_length=320, description="The e-mail address.", examples=["ada@example.com"])]
-ResetCode = Annotated[
-    SecretStr,
-    Field(
-        min_length=1,
-        max_length=200,
-        description="The code of the link in the mail.",
-        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
-    ),
-]
 
 
 class PasswordCredentials(Form):
@@ -70,7 +56,7 @@ class PasswordCredentials(Form):
 class NewAccount(Challenged):
     """The e-mail address and the password of a new account."""
 
-    email: Email
+    email: NewEmail
     password: Password
 
 
@@ -83,13 +69,13 @@ class Forgotten(Form):
 class CodeToCheck(Form):
     """A code from a mail."""
 
-    code: ResetCode
+    code: OneTimeCode
 
 
 class NewPassword(Form):
     """A new password, and the code from the mail that allows it."""
 
-    code: ResetCode
+    code: OneTimeCode
     password: Password
 
 
@@ -310,7 +296,6 @@ _LENGTH = (
     PasswordTooLong("PASSWORD_TOO_LONG", details={"maxLength": 70}),
 )
 _OFF = MethodNotEnabled("PASSWORD_AUTHENTICATION_NOT_ENABLED")
-_FORM_WRONG = SchemaError("SCHEMA_ERROR")
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
@@ -319,11 +304,11 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     _add_reset(router, delivery)
     add(router, delivery, "/password/set", set_first, operation="password_set", summary="Set a first password",
         response_description="Set.", tag=TAG,
-        errors=(*SIGNED_OUT, *_LENGTH, _OFF, _FORM_WRONG, UnexpectedAnswer(400)))  # fmt: skip
+        errors=(*SIGNED_OUT, *_LENGTH, _OFF, UnexpectedAnswer(400)))  # fmt: skip
     add(router, delivery, "/password/update", update_in_browser if delivery == "cookie" else update,
         operation="password_update", summary="Change the password", response_description="Changed.", tag=TAG,
         errors=(*SIGNED_OUT, PasswordConfirmationMismatch("PASSWORD_CONFIRMATION_MISMATCH"),
-                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF, _FORM_WRONG,
+                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF,
                 UnexpectedAnswer(400)),
         attempt="password_update")  # fmt: skip
 
@@ -345,7 +330,6 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
             _OFF,
             BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
             BotChallengeFailed("BOT_CHALLENGE_FAILED"),
-            _FORM_WRONG,
         ),
     )
     add_sign_in(
@@ -356,7 +340,7 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
         operation="password_sign_in",
         summary="Sign in with a password",
         tag=TAG,
-        errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
+        errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF),
     )
     if delivery == "body":
         add_sign_in(
@@ -368,14 +352,14 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
             summary="Sign in with a password, by a form",
             tag=TAG,
             attempt="password_sign_in",
-            errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF, _FORM_WRONG),
+            errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF),
         )
 
 
 def _add_reset(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/password/forgot", forgot, operation="password_forgot", summary="Ask for a new password",
         response_description="The mail is on its way, if there is an account.", tag=TAG,
-        errors=(_OFF, _FORM_WRONG), attempt="password_forgot")  # fmt: skip
+        errors=(_OFF,), attempt="password_forgot")  # fmt: skip
     add_page(router, delivery, RESET, reset_page, operation="password_reset_page",
              summary="Open a link to choose a new password", tag=TAG)  # fmt: skip
     add(router, delivery, RESET, reset, operation="password_reset", summary="Choose a new password",

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from fastapi_stackauth.bodies import read_form
+from fastapi_stackauth.bodies import not_json, read_form
 from fastapi_stackauth.errors import RequestInvalid
 
 M = TypeVar("M", bound=BaseModel)
@@ -57,6 +57,8 @@ async def _fields(request: Request) -> object:
     if kind in _FORMS:
         return await read_form(request)
     if kind != "application/json" and not kind.endswith("+json"):
+        if await request.body():
+            raise not_json()
         return None
     return await _json(request)
 
@@ -64,10 +66,8 @@ async def _fields(request: Request) -> object:
 async def _json(request: Request) -> object:
     try:
         return await request.json()
-    except (UnicodeDecodeError, RecursionError):
-        raise RequestInvalid(status_code=400) from None
-    except ValueError:
-        raise RequestInvalid((("body", "JSON decode error"),)) from None
+    except (ValueError, RecursionError):
+        raise not_json() from None
 
 
 def _media_type(request: Request) -> str:

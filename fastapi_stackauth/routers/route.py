@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from fastapi_stackauth.bodies import MEDIUM, read_body, read_form
+from fastapi_stackauth.bodies import MEDIUM, not_json, read_body, read_form
 from fastapi_stackauth.configuration import Needs, declared_needs
 from fastapi_stackauth.credentials import SAFE_METHODS
 from fastapi_stackauth.errors import (
@@ -23,6 +23,7 @@ from fastapi_stackauth.errors import (
     RateLimited,
     RedirectUrlNotAllowed,
     RequestInvalid,
+    SchemaError,
     StackAuthError,
     UnexpectedAnswer,
     VerificationUnavailable,
@@ -212,11 +213,13 @@ async def _handled(handle: Handle, request: Request) -> Response:
     try:
         return await handle(request)
     except RequestValidationError as error:
+        if isinstance(error.body, bytes) or any(fault["type"] == "json_invalid" for fault in error.errors()):
+            raise not_json() from None  # FastAPI leaves a body as bytes if its type is not JSON
         raise RequestInvalid(_faults(error)) from None
     except HTTPException as error:
         if error.detail != _UNREADABLE_BODY:  # an app's own dependency may answer 400 as well
             raise
-        raise RequestInvalid(status_code=400) from None
+        raise not_json() from None
     except AuthServerError as error:
         if (meant := meaning_of(error)) is error:
             raise
@@ -229,6 +232,8 @@ def meaning_of(error: StackAuthError) -> StackAuthError:
         return error
     if isinstance(error, RedirectUrlNotAllowed):
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
+    if isinstance(error, SchemaError):  # a rule that is not known here: logged, since the checks here should have it
+        return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
     return refusal_of(error) or error
 
 

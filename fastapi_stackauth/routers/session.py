@@ -12,7 +12,6 @@ from fastapi_stackauth.errors import (
     AuthError,
     AuthServerUnavailable,
     CannotDeleteCurrentSession,
-    SchemaError,
     SessionGone,
     UnexpectedAnswer,
 )
@@ -22,13 +21,14 @@ from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser
 from fastapi_stackauth.routers.delivery import RefreshedToken, deliver_refreshed
 from fastapi_stackauth.routers.examples import SESSIONS
+from fastapi_stackauth.routers.inputs import Uuid
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, Form, RouteStack
 from fastapi_stackauth.sessions import renewal, session_id_of
 
 TAG = "session"
 
-SessionId = Annotated[str, Path(max_length=100, description="The session's id, as the list has it.")]
+SessionId = Annotated[Uuid, Path(description="The session's id, as the list has it.")]
 
 
 class RefreshToken(Form):
@@ -166,7 +166,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         add(router, delivery, "/session/refresh", refresh, operation="session_refresh",
             summary="Get a new access token", response_model=RefreshedToken,
             response_description="The new access token.", tag=TAG,
-            errors=(gone, SchemaError("SCHEMA_ERROR")))  # fmt: skip
+            errors=(gone,))  # fmt: skip
         add(router, delivery, "/sign-out", sign_out, operation="sign_out", summary="Sign out",
             response_description="The session has ended.", tag=TAG)  # fmt: skip
     _add_list(router, delivery)
@@ -181,4 +181,4 @@ def _add_list(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/sessions/{session_id}", end_session, method="DELETE", operation="sessions_end",
         summary="End another session", response_description="Ended.", tag=TAG,
         errors=(*SIGNED_OUT, CannotDeleteCurrentSession("CANNOT_DELETE_CURRENT_SESSION"),
-                SchemaError("SCHEMA_ERROR"), UnexpectedAnswer(404)))  # fmt: skip
+                UnexpectedAnswer(404)))  # fmt: skip

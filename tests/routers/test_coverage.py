@@ -82,18 +82,14 @@ EVERYWHERE = {
     "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": "the client asks for guests to be let in",
     "RESTRICTED_USER_NOT_ALLOWED": "the client asks for restricted users to be let in",
     "ACCESS_TOKEN_EXPIRED": "401 token_expired, found here already",
+    "SCHEMA_ERROR": "422 request_invalid: what the auth server would find wrong is rejected before it is sent",
 }
 """Codes of the auth server that no route shows, and what becomes of them."""
 BY_ROUTE = {
     "otp_send": {"USER_EMAIL_ALREADY_EXISTS", "SIGN_UP_NOT_ENABLED"},  # they would tell who has an account
     "sign_out": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # it has ended: that is what was asked for
     "me_change": {"USER_EMAIL_ALREADY_EXISTS"},  # the address is changed at the contact channels
-    "session_refresh": {
-        "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",
-        "SCHEMA_ERROR",
-    },  # a browser's session: 401 by our own code
-    "sessions_list": {"SCHEMA_ERROR"},  # nobody chooses whose
-    "mfa_sign_in": {"SCHEMA_ERROR"},  # what is no code is refused unsent
+    "session_refresh": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # a browser's session: 401 by our own code
 }
 
 

@@ -218,7 +218,7 @@ async def test_a_wrong_challenge_stays_here_and_is_not_taken_for_an_old_server(b
     answer = await browser.client.get(
         browser.path("/oauth/github/authorize"), params={"bot_challenge_phase": "nonsense"}
     )
-    assert_problem(answer, 400, "SCHEMA_ERROR")
+    assert_problem(answer, 422, "request_invalid")
 
 
 async def test_more_scopes_and_tokens_are_not_to_be_had_with_shared_keys(house: House, browser: Person):

@@ -63,7 +63,7 @@ async def test_a_code_without_its_nonce_a_wrong_and_an_expired_one_are_refused(h
     right = house.mail("sign_in")["otp"]
     wrong = "000000" if right != "000000" else "111111"
     assert_problem(await person.post(path, person.code_body(wrong)), 404, "VERIFICATION_CODE_NOT_FOUND")
-    assert_problem(await person.post(path, person.code_body("sevenxx")), 400, "SCHEMA_ERROR")
+    assert_problem(await person.post(path, person.code_body("sevenxx")), 422, "request_invalid")
     house.server.clock.advance(8 * 24 * 3600)
     assert_problem(await person.post(path, {"code": house.mail("sign_in")["code"]}), 400, "VERIFICATION_CODE_EXPIRED")
 
@@ -125,7 +125,7 @@ async def test_a_project_without_codes_says_so(house: House, person: Person):
 
 
 async def test_what_is_no_address_is_refused(person: Person):
-    assert_problem(await person.post("/otp/send", {"email": "not an address"}), 400, "SCHEMA_ERROR")
+    assert_problem(await person.post("/otp/send", {"email": "not an address"}), 422, "request_invalid")
 
 
 # --- opened ---

@@ -141,7 +141,7 @@ async def test_a_used_an_expired_and_an_exhausted_code_are_told_apart(house: Hou
     expired = await reset_code(house, person)
     house.server.clock.advance(8 * 24 * 3600)
     assert_problem(await person.post(path, body(expired)), 400, "VERIFICATION_CODE_EXPIRED")
-    assert_problem(await person.post(path, body("short")), 400, "SCHEMA_ERROR")
+    assert_problem(await person.post(path, body("short")), 422, "request_invalid")
 
 
 async def test_a_password_that_is_too_short_or_too_long_does_not_use_the_code_up(house: House, person: Person):
@@ -149,7 +149,7 @@ async def test_a_password_that_is_too_short_or_too_long_does_not_use_the_code_up
     code = await reset_code(house, person)
     short = await person.post("/password/reset", {"code": code, "password": "seven c"})
     assert assert_problem(short, 400, "PASSWORD_TOO_SHORT")["details"] == {"min_length": 8}
-    assert_problem(await person.post("/password/reset", {"code": code, "password": "x" * 71}), 400, "SCHEMA_ERROR")
+    assert_problem(await person.post("/password/reset", {"code": code, "password": "x" * 71}), 422, "request_invalid")
     assert (await person.post("/password/reset", {"code": code, "password": NEW})).status_code == 204
 
 
