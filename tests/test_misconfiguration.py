@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -213,19 +214,21 @@ def test_the_emulator_without_its_extra_is_one_line(tmp_path: Path):
 HERE = "http://localhost:8000"
 
 
-def signing_in_here(server: Emulator) -> FastAPI:
+@pytest.fixture
+async def signing_in_here(server: Emulator) -> AsyncIterator[FastAPI]:
     stack = StackAuth(
         project_id=server.project_id, base_url=server.url, app_url=HERE, trusted_origins=["http://localhost:5173"]
     )
     app = FastAPI()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")
-    return app
+    yield app
+    await stack.aclose()
 
 
 async def sign_up(app: FastAPI, base_url: str, **headers: str) -> httpx.Response:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url) as client:
-        account = {"email": f"{len(headers)}@example.com", "password": "correct horse battery"}
+        account = {"email": f"{uuid4()}@example.com", "password": "correct horse battery"}
         return await client.post("/auth/password/sign-up", json=account, headers=headers)
 
 
@@ -239,10 +242,10 @@ async def sign_up(app: FastAPI, base_url: str, **headers: str) -> httpx.Response
     ],
 )
 async def test_a_cross_site_request_says_what_was_seen_and_what_is_allowed(
-    server: Emulator, caplog: pytest.LogCaptureFixture, headers: dict[str, str], origin: str, seen: str
+    signing_in_here: FastAPI, caplog: pytest.LogCaptureFixture, headers: dict[str, str], origin: str, seen: str
 ):
     caplog.set_level("INFO")
-    answer = await sign_up(signing_in_here(server), HERE, **headers)
+    answer = await sign_up(signing_in_here, HERE, **headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_site_request")
     assert answer.json()["details"] == {"origin": origin}
     (line,) = [record.getMessage() for record in caplog.records if "cross_site_request" in record.getMessage()]
@@ -263,11 +266,10 @@ def warnings_of_host(caplog: pytest.LogCaptureFixture) -> list[str]:
     ],
 )
 async def test_cookies_under_another_host_are_one_warning(
-    server: Emulator, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
+    signing_in_here: FastAPI, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
 ):
-    app = signing_in_here(server)
     for more in ({}, {"x-other": "1"}):
-        assert (await sign_up(app, base_url, **headers, **more)).status_code == 200
+        assert (await sign_up(signing_in_here, base_url, **headers, **more)).status_code == 200
     (line,) = warnings_of_host(caplog)
     assert "seen=http://127.0.0.1:8000" in line
     assert f"app_url={HERE}" in line
@@ -283,7 +285,7 @@ async def test_cookies_under_another_host_are_one_warning(
     ],
 )
 async def test_cookies_under_the_apps_own_host_are_no_warning(
-    server: Emulator, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
+    signing_in_here: FastAPI, caplog: pytest.LogCaptureFixture, base_url: str, headers: dict[str, str]
 ):
-    assert (await sign_up(signing_in_here(server), base_url, **headers)).status_code == 200
+    assert (await sign_up(signing_in_here, base_url, **headers)).status_code == 200
     assert warnings_of_host(caplog) == []
