@@ -31,6 +31,40 @@ MAIL_KINDS = {
     "Verify your email": "email_verification", "Reset your password": "password_reset",
     "Sign in to": "sign_in", "You have been invited": "team_invitation",
 }  # fmt: skip
+USER_LIST_QUERY = (
+    "team_id", "limit", "cursor", "order_by", "desc", "query",
+    "include_anonymous", "only_anonymous", "include_restricted",
+)  # fmt: skip
+# What a run beside the real server corrected: query fields and errors that the contract leaves out, or has too many.
+CORRECTIONS: dict[str, dict[str, Any]] = {
+    "POST /api/v1/users": {"query": USER_LIST_QUERY},
+    "GET /api/v1/users/{user_id}": {"query": USER_LIST_QUERY},
+    "PATCH /api/v1/users/{user_id}": {"query": USER_LIST_QUERY},
+    "DELETE /api/v1/users/{user_id}": {"query": USER_LIST_QUERY},
+    "GET /api/v1/team-member-profiles": {"no_errors": ("USER_NOT_FOUND",)},
+    "GET /api/v1/team-member-profiles/{team_id}/{user_id}": {"errors": {"USER_NOT_FOUND": 404}},
+    "PATCH /api/v1/team-member-profiles/{team_id}/{user_id}": {
+        "errors": {"CANNOT_GET_OWN_USER_WITHOUT_USER": 400, "USER_NOT_FOUND": 404}
+    },
+}
+# What the newest sources add, and the emulator's profile `newest` has.
+NEWEST_USER_QUERY = {"query": ["excluded_email_domains"]}
+NEWEST: dict[str, dict[str, Any]] = {
+    "GET /api/v1/auth/oauth/authorize/{provider_id}": {"query": ["hexclave_response_mode"]},
+    "GET /api/v1/projects/current": {
+        "response": {
+            "is_development_environment": "boolean",
+            "pushed_config_error": "object or null",
+            "config_warnings": "array",
+            "config.allow_localhost": "boolean",
+            "config.allow_promo_codes": "boolean",
+            "config.allow_stacking_promo_codes": "boolean",
+        }
+    },
+    "GET /api/v1/users": NEWEST_USER_QUERY,
+    **{name: NEWEST_USER_QUERY for name in CORRECTIONS if "/users" in name},
+}
+NEWEST_DETAILS = {"REDIRECT_URL_NOT_WHITELISTED": ["redirect_url"]}
 TYPE_WORDS = {"literal": "literal", "uuid": "string", "ISO-8601": "string", "type": "mixed"}
 
 
@@ -210,16 +244,21 @@ def operation(endpoint: dict[str, Any]) -> dict[str, Any]:
         else {"text": True, "status": error["status"]}
         for error in endpoint["errors"]
     ]
+    name = f"{endpoint['method']} {endpoint['path']}"
+    correction = CORRECTIONS.get(name, {})
+    errors = [error for error in errors if error.get("code") not in correction.get("no_errors", ())]
+    errors += [{"code": code, "status": status} for code, status in correction.get("errors", {}).items()]
     return {
         "method": endpoint["method"],
         "path": endpoint["path"],
         "area": endpoint["area"],
         "access_types": access_types(endpoint["access_types"]),
-        "query": fields(endpoint["query"]),
+        "query": {**fields(endpoint["query"]), **dict.fromkeys(correction.get("query", ()), False)},
         "body": fields(endpoint["body"]),
         "success": [int(status) for status in re.findall(r"\b[23]\d\d\b", str(success["status"]))],
         "response": shape(success["response"]),
         "errors": errors,
+        **({"newest": NEWEST[name]} if name in NEWEST else {}),
     }
 
 
@@ -242,6 +281,7 @@ def known_errors(contract: Path) -> str:
             "abstract": error["abstract"],
             "parent_codes": error["parent_codes"],
             "details": sorted(error["details"]) if isinstance(error["details"], dict) else [],
+            **({"newest_details": NEWEST_DETAILS[error["code"]]} if error["code"] in NEWEST_DETAILS else {}),
         })
         for error in source["errors"]
     ]  # fmt: skip

@@ -5,6 +5,7 @@ import { webcrypto } from "node:crypto";
 
 const env = process.env;
 const PASSWORD = "Correct-Horse-7";
+const PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const CALLBACK = "http://localhost:3000/handler/magic-link-callback";
 
 function client(sdk) {
@@ -206,6 +207,29 @@ async function newestProject() {
   }
 }
 
+async function pages(sdk) {
+  const app = server(sdk);
+  const made = [];
+  for (let number = 0; number < 3; number += 1) made.push((await app.createUser({ displayName: `Page ${number}` })).id);
+  const seen = [];
+  let cursor;
+  do {
+    const page = await app.listUsers({ limit: 2, query: "Page", cursor });
+    seen.push(...page.map((user) => user.id));
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+  assert.deepEqual(seen.sort(), made.sort());
+}
+
+async function picture(sdk, email) {
+  const app = client(sdk);
+  await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
+  const user = await app.getUser({ or: "throw" });
+  await user.update({ profileImageUrl: PIXEL });
+  const served = await fetch((await app.getUser({ or: "throw" })).profileImageUrl);
+  assert.equal(served.headers.get("content-type"), "image/png");
+}
+
 const which = process.argv[2];
 const sdk = await import(which);
 const mark = Buffer.from(webcrypto.getRandomValues(new Uint8Array(4))).toString("hex");
@@ -221,6 +245,8 @@ const steps = {
   "reads the project": () => project(sdk),
   "finds in it what the newest SDK reads": () => newestProject(),
   "manages users as a server": () => serverSide(sdk, steps.id),
+  "reads users page by page, each once": () => pages(sdk),
+  "sets a picture": () => picture(sdk, email),
 };
 for (const [name, step] of Object.entries(steps)) {
   await step();

@@ -1,9 +1,9 @@
-"""Runs three versions of the vendor's JavaScript SDK against an emulator: `make interop`.
+"""Runs several versions of the vendor's JavaScript SDK against an emulator: `make interop`.
 
 Law: needs Node; where it is missing this says so and succeeds, but in CI (env CI=true) it fails. No address of a
 package registry is written anywhere here: npm knows its own.
 
-package-lock.json pins the two versions under the old name. The newest has a new name, and some registries do not have
+package-lock.json pins three versions under the old name. The newest has a new name, and some registries do not have
 it: it is installed beside them if npm finds it. INTEROP_SDK chooses another version; then it must be there.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from fastapi_stackauth.emulator import emulator
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("stack-new", "stack-old")
+PACKAGES = ("stack-new", "stack-old", "stack-oldest")
 NEWEST = "stack-newest"  # the name in node_modules
 NEWEST_SDK = "@hexclave/js@1.0.126"
 

@@ -8,14 +8,16 @@ from starlette.responses import RedirectResponse, Response
 
 from fastapi_stackauth.emulator import accounts, credentials, trust
 from fastapi_stackauth.emulator.errors import KnownError, PlainError
-from fastapi_stackauth.emulator.schema import BOT_CHALLENGE, OPTIONAL_URL, URL, Text
+from fastapi_stackauth.emulator.schema import BOT_CHALLENGE, OPTIONAL_URL, URL, Check, Text
 from fastapi_stackauth.emulator.server import Server
+from fastapi_stackauth.emulator.server_profile import ServerProfile
 from fastapi_stackauth.emulator.store.oauth import FLOW_MILLIS
 from fastapi_stackauth.emulator.store.projects import Project
 from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation
 
 OPTIONAL = Text(required=False)
-QUERY = {
+RESPONSE_MODE = Text(choices=("json", "redirect"), required=False)
+QUERY: dict[str, Check] = {
     "client_id": Text(),
     "client_secret": Text(),
     "redirect_uri": URL,
@@ -31,13 +33,17 @@ QUERY = {
     "error_redirect_uri": OPTIONAL_URL,
     "error_redirect_url": OPTIONAL_URL,
     "after_callback_redirect_url": OPTIONAL_URL,
-    "stack_response_mode": Text(choices=("json", "redirect"), required=False),
-    "hexclave_response_mode": Text(choices=("json", "redirect"), required=False),
+    "stack_response_mode": RESPONSE_MODE,
     **BOT_CHALLENGE,
 }
 KEPT = ("redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "response_type")
 BASE_SCOPE = "openid email profile offline_access"
 COOKIE = "stack-oauth-inner-"
+
+
+def query_fields(profile: ServerProfile) -> dict[str, Check]:
+    """Return what the query may hold; the newer name of the response mode comes with the newer headers."""
+    return {**QUERY, **({"hexclave_response_mode": RESPONSE_MODE} if profile.uses_hexclave_headers else {})}
 
 
 def client_project(server: Server, client_id: str, secret: str) -> Project:
@@ -72,12 +78,17 @@ def token_user(server: Server, project: Project, token: str | None) -> str | Non
     return str(claims["sub"])
 
 
+def newer_mode(server: Server, query: dict[str, Any]) -> str | None:
+    """Return the response mode by its newer name, which older servers pass over like any unknown field."""
+    return query.get("hexclave_response_mode") if server.profile.uses_hexclave_headers else None
+
+
 @operation(
     "GET",
     "/auth/oauth/authorize/{provider_id}",
     access=NOBODY,
     params={"provider_id": Text()},
-    query=QUERY,
+    query=query_fields,
     open_query=True,
 )
 async def authorize(call: Call) -> Response:
@@ -85,7 +96,7 @@ async def authorize(call: Call) -> Response:
     server, query, provider = call.server, call.query, call.path["provider_id"]
     project = client_project(server, query["client_id"], query["client_secret"])
     check_request(server, project, provider, query)
-    as_json = "json" in (query.get("stack_response_mode"), query.get("hexclave_response_mode"))
+    as_json = "json" in (query.get("stack_response_mode"), newer_mode(server, query))
     flow = {
         **{name: query[name] for name in KEPT},
         "provider": provider,
