@@ -90,7 +90,7 @@ async def test_a_form_of_another_site_is_refused(browser: Person):
 
 
 async def test_a_form_that_names_no_place_is_answered_as_before(browser: Person):
-    assert_problem(await submit(browser, "/password/sign-up", CREDENTIALS, ""), 422, "request_invalid")
+    assert_problem(await submit(browser, "/password/sign-up", CREDENTIALS, ""), 400, "request_invalid")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_a_form_that_is_none_is_told_like_any_failure(browser: Person, kin
 
 
 async def test_in_body_delivery_forms_lead_nowhere(phone: Person):
-    assert_problem(await submit(phone, "/password/sign-up", CREDENTIALS), 422, "request_invalid")
+    assert_problem(await submit(phone, "/password/sign-up", CREDENTIALS), 400, "request_invalid")
 
 
 async def test_forms_change_and_delete_at_paths_that_say_so(house: House, browser: Person):
