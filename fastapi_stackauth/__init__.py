@@ -60,6 +60,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.events import Event, Events
+from fastapi_stackauth.guards import guard_alias as _guard_alias
 from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
 from fastapi_stackauth.health import Health
 from fastapi_stackauth.kinds import TokenKind
@@ -102,6 +103,17 @@ ApiKeyTeam = Annotated[Team, Depends(api_key_team)]
 
 CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 """The signed-in user's account, fresh from the auth server."""
+
+for _alias in (
+    "AccessToken",
+    "ApiKeyTeam",
+    "ApiKeyUser",
+    "CurrentProfile",
+    "CurrentTeam",
+    "CurrentUser",
+    "OptionalUser",
+):
+    _guard_alias(globals()[_alias], _alias)
 
 __all__ = [
     "AccessToken",

@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote, unquote_plus
 
 from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.guards import Guarded
 
 MAX_SIZE = 16 * 1024
 """Bytes that a header or cookie with a credential may have."""
@@ -27,8 +28,11 @@ Scope = MutableMapping[str, Any]
 """An ASGI connection scope."""
 
 
+_SOURCE_USE = "`StackAuth(sources=[{name}(...)])`, and `user: CurrentUser` in the endpoint"
+
+
 @dataclass(slots=True)  # made for each request, and a frozen one takes three times as long to make
-class Credential:
+class Credential(Guarded):
     """An access token as it came, not verified. Its repr does not show it.
 
     Attributes:
@@ -38,6 +42,8 @@ class Credential:
             can make it travel.
         refresh_token: the session's refresh token, where the source is a session that can renew its access token.
     """
+
+    _use: ClassVar[str] = "`user: CurrentUser` for the caller, or `token: AccessToken` for their verified token"
 
     token: str = field(repr=False)
     source: str
@@ -85,12 +91,14 @@ def read_credential(scope: Scope, sources: Iterable[CredentialSource]) -> Creden
 # --- headers ---------------------------------------------------------------------------------------------
 
 
-class HeaderCredentials:
+class HeaderCredentials(Guarded):
     """`Authorization: Bearer`, `x-stack-access-token`, `x-hexclave-access-token` and the legacy `x-stack-auth`.
 
     A bearer may be the token itself or the JavaScript SDK's bundle (contract/tokens.md §4). Other schemes, empty
     headers and the bundle of a signed-out SDK count as absent. The same token twice is one credential.
     """
+
+    _use: ClassVar[str] = _SOURCE_USE
 
     def read(self, scope: Scope) -> Credential | None:
         """The token of this connection's headers, if any."""
@@ -213,7 +221,7 @@ class Site:
         return AuthError("cross_site_request", reason=reason, details=details)
 
 
-class SdkCookies:
+class SdkCookies(Guarded):
     """The JavaScript SDK's cookies: a JSON pair of refresh and access token, and the refresh token of this project.
 
     The pair counts only if its refresh token is the one of the project's newest refresh cookie, as in the SDK itself.
@@ -225,6 +233,8 @@ class SdkCookies:
         site: the app's own origin and the origins that it trusts.
         project_id: names the refresh cookies of this project. Without it, no pair counts.
     """
+
+    _use: ClassVar[str] = _SOURCE_USE
 
     NAMES = ("hexclave-access", "stack-access")
 
@@ -249,11 +259,13 @@ class SdkCookies:
         return None
 
 
-class SessionCookies:
+class SessionCookies(Guarded):
     """The app's own cookie session: an access and a refresh cookie. One without the other is no session.
 
     Only requests of the app's own site may use it where they change something.
     """
+
+    _use: ClassVar[str] = _SOURCE_USE
 
     def __init__(self, site: Site, access_name: str, refresh_name: str) -> None:
         self._site = site
@@ -322,11 +334,13 @@ def _dated(value: bytes) -> tuple[str, float] | None:
     return token, date if isinstance(date, int | float) else -math.inf
 
 
-class QueryToken:
+class QueryToken(Guarded):
     """A token in the query string. Leaks into histories and logs of other systems: for links that nothing else can do.
 
     The library's log filter keeps the value out of uvicorn's access log.
     """
+
+    _use: ClassVar[str] = _SOURCE_USE
 
     def __init__(self, parameter: str = "access_token") -> None:
         self.parameter = parameter

@@ -2,6 +2,7 @@
 
 StackAuthError                      status_code, code, message
 ├── ConfigurationError              the app's developer: a setting is missing, wrong or contradicts another
+│   └── MisuseError                 a dependency or model stands where it protects nothing; also a TypeError
 ├── AuthError                       the caller: 401 (who are you?) or 403 (you may not)
 ├── RequestInvalid                  the caller: a request of our own routes has the wrong form (422, or 400 unreadable)
 ├── WebhookRefused, -InProgress     who sent a webhook: not the auth server (400), or this one is under way (409)
@@ -75,6 +76,13 @@ class ConfigurationError(StackAuthError):
     def __init__(self, message: str | None = None, *, setting: str | None = None) -> None:
         self.setting = setting
         super().__init__(message)
+
+
+class MisuseError(ConfigurationError, TypeError):
+    """A route uses a dependency or a model of this library in a way that protects nothing; the message says how.
+
+    It is also a TypeError, because `inspect`, `pydoc` and `dataclasses` expect one if a class has no signature.
+    """
 
 
 # --- the caller ------------------------------------------------------------------------------------------

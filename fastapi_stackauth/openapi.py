@@ -26,6 +26,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
     VerificationUnavailable,
 )
+from fastapi_stackauth.misuse import check_routes
 from fastapi_stackauth.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
 from fastapi_stackauth.schemes import (
     API_KEY_NAME,
@@ -255,14 +256,21 @@ def _is_own(content: Schema) -> bool:
 class EnrichedOpenApi:
     """An app's `openapi()` with what this library adds; the app's own function and its cache keep working."""
 
-    def __init__(self, original: Callable[[], Schema], enriched: Callable[[Schema], Schema]) -> None:
-        self._original = original
+    def __init__(self, app: FastAPI, enriched: Callable[[Schema], Schema]) -> None:
+        self._app = app
+        self._original = app.openapi
         self._enrich = enriched
         self._source: Schema | None = None
         self._enriched: Schema = {}
 
     def __call__(self) -> Schema:
-        """The schema, enriched anew whenever the app's own function gives a new one."""
+        """Return the schema, enriched again whenever the app's own function returns a new one.
+
+        Raises:
+            MisuseError: the routes use this library in a way that protects nothing.
+        """
+        if self._app.openapi_schema is None:  # FastAPI keeps the schema there once it is made
+            check_routes(self._app)
         source = self._original()
         if source is not self._source:
             self._source, self._enriched = source, self._enrich(source)
@@ -277,7 +285,7 @@ def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich)
         enriched: `enrich`, told how this app is set up.
     """
     if not isinstance(app.openapi, EnrichedOpenApi):
-        app.openapi = EnrichedOpenApi(app.openapi, enriched)  # type: ignore[method-assign]  # FastAPI's documented way
+        app.openapi = EnrichedOpenApi(app, enriched)  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _operations(schema: Schema) -> Iterator[tuple[str, Schema]]:

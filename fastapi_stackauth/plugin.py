@@ -37,6 +37,7 @@ from fastapi_stackauth.installed import (
     stacks_of_app,
 )
 from fastapi_stackauth.limits import AttemptLimiter
+from fastapi_stackauth.misuse import install_check
 from fastapi_stackauth.openapi import enrich, install_openapi
 from fastapi_stackauth.options import Options
 from fastapi_stackauth.project import CurrentProject
@@ -151,6 +152,8 @@ class StackAuth:
             app.add_exception_handler(StackAuthError, handler)
         pass_on: Any = None  # Starlette takes a class without a handler as one that it must not handle
         app.add_exception_handler(StackNotInstalled, pass_on)
+        if not stacks_of_app(app):
+            install_check(app)
         remember(app, self)
         self._apps.add(app)
         install_openapi(app, self._enriched)

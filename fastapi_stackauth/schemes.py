@@ -14,6 +14,8 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security.base import SecurityBase
 
+from fastapi_stackauth.guards import Guarded
+
 SCHEME_NAME = "StackAuth"
 OPTIONAL_SCHEME_NAME = "StackAuthOptional"
 API_KEY_NAME = "StackAuthApiKey"
@@ -84,7 +86,7 @@ class Documented:
         }
 
 
-class Secured(SecurityBase):
+class Secured(Guarded, SecurityBase):
     """What makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
 
     Two are equal when class and fields are. FastAPI asks for the hash several times a request, so it is made once.

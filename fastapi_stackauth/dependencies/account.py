@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -29,44 +29,19 @@ _OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
 class Profile(CurrentUserProfile, Generic[M]):
     """A user's account whose `client_metadata` has the app's own type."""
 
+    _use: ClassVar[str] = "`{name}: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]`"
+
     client_metadata: M  # type: ignore[assignment]  # narrower than JSON, on purpose
 
 
 @dataclass(frozen=True, eq=False)
-class CurrentProfile(Secured):
+class LoadProfile(Secured, Generic[M]):
     """The account of the user who is calling, fresh from `GET /users/me`: one call of the auth server per request.
 
     Attributes:
-        require: what is demanded of the user first.
-
-    Raises:
-        AuthError: as `require` does; 401 `user_gone` where the account was deleted.
-        AuthServerError: where the account cannot be read.
-    """
-
-    require: Require = current_user
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require.refuse_api_keys()
-
-    def documented(self) -> Documented:
-        """What its routes say in OpenAPI: what the user must be, and that the account may be out of reach."""
-        own = self.require.documented()
-        return replace(own, refusals=(*own.refusals, *_OUT_OF_REACH))
-
-    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
-        """The account, for FastAPI to give to the endpoint."""
-        return await _profile(self.require, connection, scopes)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadProfile(Secured, Generic[M]):
-    """`current_profile` whose `client_metadata` is read into the app's own model; a user without any gets its defaults.
-
-    Attributes:
-        metadata: the model.
-        require: what is demanded of the user first.
+        metadata: the app's own model for `client_metadata`. The endpoint then gets a `Profile` of that model; a user
+            without metadata gets the model's defaults. Without a model, `client_metadata` is JSON.
+        require: the requirements that the user must meet first.
 
     Example:
         >>> class Preferences(BaseModel):
@@ -76,11 +51,16 @@ class LoadProfile(Secured, Generic[M]):
         ...     return profile.client_metadata.theme
 
     Raises:
-        ProfileMetadataInvalid: 409, where what is stored does not fit the model.
-        AuthError, AuthServerError: as `current_profile` does.
+        ProfileMetadataInvalid: 409, if the stored metadata does not fit the model.
+        AuthError: as `require` does; 401 `user_gone` if the account was deleted.
+        AuthServerError: if the account cannot be read.
     """
 
-    metadata: type[M]
+    _use: ClassVar[str] = (
+        "`profile: CurrentProfile`, or `profile: Annotated[Profile[Preferences], Depends({name}(Preferences))]`"
+    )
+
+    metadata: type[M] | None = None
     require: Require = current_user
 
     def __post_init__(self) -> None:
@@ -88,21 +68,17 @@ class LoadProfile(Secured, Generic[M]):
         self.require.refuse_api_keys()
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI: what the user must be, and that the account may be out of reach."""
+        """Return what its routes say in OpenAPI: the requirements, and that the account may be out of reach."""
         own = self.require.documented()
-        return replace(own, refusals=(*own.refusals, *_OUT_OF_REACH, ("profile_metadata_invalid", {})))
+        refusals = (*own.refusals, *_OUT_OF_REACH)
+        if self.metadata is not None:
+            refusals = (*refusals, ("profile_metadata_invalid", {}))
+        return replace(own, refusals=refusals)
 
-    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Profile[M]:
-        """The account, for FastAPI to give to the endpoint."""
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
+        """Return the account, for FastAPI to pass to the endpoint."""
         profile = await _profile(self.require, connection, scopes)
-        stored = {} if profile.client_metadata is None else profile.client_metadata
-        try:
-            metadata = self.metadata.model_validate(stored)
-        except ValidationError as error:
-            faults = error.errors(include_input=False, include_url=False, include_context=False)
-            fields = tuple(".".join(map(str, fault["loc"])) for fault in faults)
-            raise ProfileMetadataInvalid(fields) from None
-        return Profile[M].model_construct(None, **{**dict(profile), "client_metadata": metadata})
+        return profile if self.metadata is None else _with_metadata(profile, self.metadata)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +90,11 @@ class RequireAccessToken(Secured):
 
     Example:
         >>> @app.get("/teams")
-        ... async def teams(token: Annotated[SecretStr, Depends(access_token)]):
+        ... async def teams(token: AccessToken):
         ...     return await stack.client.as_user(token.get_secret_value()).users.me()
     """
+
+    _use: ClassVar[str] = "`token: AccessToken`, or `token: Annotated[SecretStr, Depends({name}(...))]`"
 
     require: Require = current_user
 
@@ -146,7 +124,7 @@ class RequireTeam(Secured):
 
     Example:
         >>> @app.get("/teams/{team_id}")
-        ... async def show(team: Annotated[Team, Depends(current_team)]) -> Team: ...
+        ... async def show(team: CurrentTeam) -> Team: ...
         >>> Selected = Annotated[Team, Depends(RequireTeam("selected"))]
 
     Raises:
@@ -155,6 +133,8 @@ class RequireTeam(Secured):
         AuthServerError: where the team cannot be read.
         ConfigurationError: where the source cannot be read.
     """
+
+    _use: ClassVar[str] = "`team: CurrentTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
 
     team: str = "team_id"
     require: Require = current_user
@@ -184,8 +164,8 @@ class RequireTeam(Secured):
 current_team = RequireTeam()
 """The team that the path parameter `team_id` names, for who is in it (see `RequireTeam`)."""
 
-current_profile = CurrentProfile()
-"""The signed-in user's account, fresh from the auth server (see `CurrentProfile`)."""
+current_profile: LoadProfile[Any] = LoadProfile()
+"""The signed-in user's account, fresh from the auth server (see `LoadProfile`)."""
 
 access_token = RequireAccessToken()
 """The signed-in user's verified access token as `SecretStr` (see `RequireAccessToken`)."""
@@ -197,6 +177,17 @@ async def _profile(require: Require, connection: HTTPConnection, scopes: Securit
     if resolution.credential is None:  # a test put this user in place: what it says is all there is
         return _profile_from(user)
     return await _fetched_profile(resolution, resolution.credential.token)
+
+
+def _with_metadata(profile: CurrentUserProfile, model: type[M]) -> Profile[M]:
+    stored = {} if profile.client_metadata is None else profile.client_metadata
+    try:
+        metadata = model.model_validate(stored)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        fields = tuple(".".join(map(str, fault["loc"])) for fault in faults)
+        raise ProfileMetadataInvalid(fields) from None
+    return Profile[M].model_construct(None, **{**dict(profile), "client_metadata": metadata})
 
 
 async def _fetched_profile(resolution: Resolution, token: str) -> CurrentUserProfile:

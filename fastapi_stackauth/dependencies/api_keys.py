@@ -1,7 +1,7 @@
 """Machines that call with an API key: `x-api-key`, or `Authorization: Bearer`, known from a token by its prefix."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
@@ -62,6 +62,8 @@ class RequireTeamApiKey(Secured):
         VerificationUnavailable: 503, where the auth server cannot be asked.
         ConfigurationError: where no secret key is set.
     """
+
+    _use: ClassVar[str] = "`team: ApiKeyTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
 
     stack: Any = field(default=None, repr=False)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
@@ -109,6 +109,8 @@ class Require(_Demand):
         ConfigurationError: where no `StackAuth` is installed, or scopes are given; at construction, where the demands
             contradict each other or cannot be read.
     """
+
+    _use: ClassVar[str] = "`user: CurrentUser`, or `user: Annotated[User, Depends({name}(...))]`"
 
     verified_email: bool = False
     mfa: bool = False
@@ -211,6 +213,8 @@ class IdentifyUser(_Demand):
     them is "nobody".
     """
 
+    _use: ClassVar[str] = "`user: OptionalUser`, or `user: Annotated[User | None, Depends({name}(...))]`"
+
     base_name = OPTIONAL_SCHEME_NAME
 
     def documented(self) -> Documented:
@@ -241,6 +245,8 @@ class RequireUserApiKey(_Demand):
         VerificationUnavailable: 503, where the auth server cannot be asked.
         ConfigurationError: where no secret key is set.
     """
+
+    _use: ClassVar[str] = "`user: ApiKeyUser`, or `user: Annotated[User, Depends({name}(...))]`"
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI."""
@@ -287,8 +293,3 @@ optional_user = IdentifyUser()
 def current_user_of(stack: InstalledStack) -> Require:
     """`current_user` of one particular `StackAuth`."""
     return Require(stack=stack)
-
-
-def optional_user_of(stack: InstalledStack) -> IdentifyUser:
-    """`optional_user` of one particular `StackAuth`."""
-    return IdentifyUser(stack=stack)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
@@ -21,8 +21,9 @@ from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.users import Require, current_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.events import SESSION_CHECK_FAILED, code_of
+from fastapi_stackauth.guards import Guarded
 from fastapi_stackauth.models import User
-from fastapi_stackauth.schemes import Secured
+from fastapi_stackauth.schemes import Documented, Secured
 
 T = TypeVar("T")
 
@@ -65,6 +66,8 @@ class WatchSession(Secured):
         AuthError, VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: as `require` does.
     """
 
+    _use: ClassVar[str] = "`watch: Annotated[SessionWatch, Depends({name}(...))]`"
+
     every: float | None = 60.0
     require: Require = current_user
     check: SessionCheck | None = field(default=None, repr=False)
@@ -75,13 +78,17 @@ class WatchSession(Secured):
         if self.every is not None and self.every <= 0:
             raise ConfigurationError("WatchSession(every=...) takes a positive number of seconds, or None.")
 
+    def documented(self) -> Documented:
+        """Return what its routes say in OpenAPI: what the user must be."""
+        return self.require.documented()
+
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
         """The watch, for FastAPI to give to the endpoint; it begins when it is entered or iterated."""
         user = await self.require(connection, scopes)
         return SessionWatch(self, connection, user, await self.require.resolution(connection, scopes))
 
 
-class SessionWatch:
+class SessionWatch(Guarded):
     """Ends what runs under it when the user's token expires, their session is revoked, or they lose what is demanded.
 
     Made by `WatchSession`.
@@ -93,6 +100,8 @@ class SessionWatch:
         user: whose session is watched.
         ended: why it ended; None while it goes on.
     """
+
+    _use: ClassVar[str] = "`watch: Annotated[SessionWatch, Depends(WatchSession(...))]`"
 
     def __init__(self, watched: WatchSession, connection: HTTPConnection, user: User, resolution: Resolution) -> None:
         self.user = user

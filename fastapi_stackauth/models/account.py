@@ -1,5 +1,7 @@
 """A user as the auth server knows them today, and the project they belong to (contract/endpoints.json)."""
 
+from typing import ClassVar
+
 from pydantic import Field, JsonValue
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
@@ -39,6 +41,8 @@ class CurrentUserProfile(ApiModel):
     What only a server may read is no field of this model and must not become one: where a person's call is made with
     the secret key, the client keeps the declared fields alone.
     """
+
+    _use: ClassVar[str] = "`{name}: CurrentProfile`"
 
     id: str = Field(description="The user's id.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     primary_email: str | None = Field(

@@ -87,13 +87,34 @@ Times beyond the years 1 to 9999 become the nearest end of Python's calendar.
 """
 
 
-class ApiModel(BaseModel):
+class TrustedModel:
+    """Base of the models that the library or the auth server vouches for, such as `User`.
+
+    A caller who could send one would choose who they are. So no endpoint reads one from a request by accident: an app
+    that does so does not start, unless the parameter has an explicit `Body()`.
+
+    Subclasses set `_use`: what to write instead. In it, ``{name}`` stands for the name of the parameter.
+    """
+
+    __slots__ = ()
+
+    _use: ClassVar[str]
+
+    @classmethod
+    def correct_use(cls, parameter: str) -> str:
+        """Return what to write instead of a parameter that is read from the request, for error messages."""
+        return cls._use.format(name=parameter)
+
+
+class ApiModel(TrustedModel, BaseModel):
     """An answer of the auth server: frozen; fields that later servers add are kept, never refused.
 
     `to_json` gives back what the server sent. A repr leaves unknown fields out: they may be secrets.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, hide_input_in_errors=True)
+
+    _use: ClassVar[str] = "a dependency that returns it, in Depends(...)"
 
     def to_json(self) -> dict[str, JsonValue]:
         """The model as it came over the wire: what was absent stays absent."""

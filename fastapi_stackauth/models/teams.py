@@ -10,6 +10,8 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
 class Team(ApiModel):
     """A team. The last two fields are sent to servers only."""
 
+    _use: ClassVar[str] = "`{name}: CurrentTeam`"
+
     id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
     display_name: str = Field(description="Its name.", examples=["Red team"])
     profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.models.base import freeze
+from fastapi_stackauth.models.base import TrustedModel, freeze
 
 
-class User(BaseModel):
+class User(TrustedModel, BaseModel):
     """Who is calling, as their access token says (contract/tokens.md §1).
 
     A snapshot of when the token was made, at most its lifetime old (10 minutes by default);
@@ -18,6 +18,8 @@ class User(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+
+    _use: ClassVar[str] = "`{name}: CurrentUser`, or OptionalUser if callers may be signed out"
 
     id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     email: str | None = Field(default=None, description="The primary e-mail address.", examples=["ada@example.com"])

@@ -1,7 +1,7 @@
 """What the auth server tells an app by webhook (contract/webhooks.md)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
@@ -19,6 +19,8 @@ class WebhookEvent(ApiModel):
         message_id: the message's id, the same at each attempt to deliver it.
         sent_at: when this attempt was made.
     """
+
+    _use: ClassVar[str] = "a handler of `stack.webhooks(path)`, which verifies the signature"
 
     type: str
     data: Any = Field(default=None, repr=False)

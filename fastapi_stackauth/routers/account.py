@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from fastapi_stackauth.bodies import PICTURE
-from fastapi_stackauth.dependencies.account import CurrentProfile
+from fastapi_stackauth.dependencies import LoadProfile
 from fastapi_stackauth.errors import TeamNotFound, UnexpectedAnswer, UserGone
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
@@ -17,7 +17,7 @@ from fastapi_stackauth.routers.route import Delivery, Form, RouteStack, mount_of
 
 TAG = "account"
 
-Account = Annotated[CurrentUserProfile, Depends(CurrentProfile(require=ANYBODY))]
+Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANYBODY))]
 
 
 class AccountChange(Form):

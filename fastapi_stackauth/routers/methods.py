@@ -1,20 +1,25 @@
 """What the project offers, for a front end to draw itself."""
 
+from typing import ClassVar
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.configuration import needs
 from fastapi_stackauth.models import Project
+from fastapi_stackauth.models.base import TrustedModel
 from fastapi_stackauth.routers.operations import add
 from fastapi_stackauth.routers.route import Delivery, RouteStack
 
 TAG = "methods"
 
 
-class Methods(BaseModel):
+class Methods(TrustedModel, BaseModel):
     """What the project has switched on. It is for the app to choose which of them its router offers."""
 
     model_config = ConfigDict(frozen=True)
+
+    _use: ClassVar[str] = "`{name}: Annotated[Methods, Depends(sign_in_methods)]`"
 
     project_name: str = Field(description="What the project is called.", examples=["Notes"])
     sign_up: bool = Field(description="Whether new accounts can be made.", examples=[True])

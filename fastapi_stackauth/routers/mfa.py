@@ -3,7 +3,7 @@
 import base64
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pyotp
 from fastapi import APIRouter, Request
@@ -20,6 +20,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, User
+from fastapi_stackauth.models.base import TrustedModel
 from fastapi_stackauth.routers import flows
 from fastapi_stackauth.routers.attempts import MFA_FLOW, find_account, recall_attempt
 from fastapi_stackauth.routers.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
@@ -83,10 +84,12 @@ class ConfirmationOfApp(Code):
     secret: Secret
 
 
-class Enrolment(BaseModel):
+class Enrolment(TrustedModel, BaseModel):
     """What an authenticator app needs. Nothing is switched on until a first code fits."""
 
     model_config = ConfigDict(frozen=True)
+
+    _use: ClassVar[str] = "`{name}: Annotated[Enrolment, Depends(totp_enrolment)]`"
 
     secret: str = Field(
         repr=False,

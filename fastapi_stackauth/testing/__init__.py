@@ -9,6 +9,7 @@ from fastapi_stackauth.testing.kit import Kit, emulated
 from fastapi_stackauth.testing.mail import Mail, Outbox
 from fastapi_stackauth.testing.overrides import override_user
 from fastapi_stackauth.testing.people import Person, Users
+from fastapi_stackauth.testing.routes import unguarded_routes
 from fastapi_stackauth.testing.tokens import TokenFactory
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "emulated",
     "override_user",
     "signed_in",
+    "unguarded_routes",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from fastapi_stackauth import Settings
+from fastapi_stackauth import ConfigurationError, Settings
 from tests.support.asgi import bearer, call
 from tests.support.forge import Signer
 from tests.support.world import World
@@ -23,9 +23,6 @@ def add(app):
 
     @app.get("/local")
     async def local(user: Alias): ...
-
-    @app.get("/module")
-    async def module(user: CurrentUser): ...
 """
 
 
@@ -57,6 +54,5 @@ async def test_postponed_annotations_and_a_local_alias_are_the_trap_it_describes
     add = namespace["add"]
     assert callable(add)
     add(app)
-    assert (await call(app, "/local", [bearer(signer.token())])).status == 422
-    assert (await call(app, "/module", [bearer(signer.token())])).status == 200
-    assert (await call(app, "/module")).status == 401
+    with pytest.raises(ConfigurationError, match="GET /local: parameter `user` has the annotation 'Alias'"):
+        await call(app, "/local", [bearer(signer.token())])

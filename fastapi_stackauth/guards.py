@@ -1,0 +1,92 @@
+"""Guards: a class that is used where FastAPI needs an instance raises when the route is declared.
+
+FastAPI asks `inspect` for the signature of each dependency and pydantic for the schema of each parameter. A guarded
+class raises in both places, and so does an alias inside `Depends`. Instances are not affected.
+"""
+
+import inspect
+from typing import Any, ClassVar, NoReturn
+
+from fastapi_stackauth.errors import MisuseError
+
+
+class _Misused(inspect.Signature):
+    """The signature of what is no dependency. FastAPI reads its parameters when a route is declared, which raises.
+
+    `inspect`, `pydoc` and `unittest.mock` keep working: they get a signature, and its text is ``(...)``.
+    """
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+
+    @property
+    def parameters(self) -> NoReturn:
+        """Raise.
+
+        Raises:
+            MisuseError: always.
+        """
+        raise MisuseError(self._message)
+
+    def __str__(self) -> str:
+        return "(...)"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._message}>"
+
+
+class _ClassSignature:
+    """The `__signature__` of a guarded class. Instances have none, so `inspect` reads that of their `__call__`."""
+
+    def __get__(self, instance: object, owner: type["Guarded"]) -> _Misused:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        return _Misused(
+            f"Depends({owner.__name__}) passes the class, so FastAPI checks no caller. Expected an instance. "
+            f"Write {owner.correct_use()}."
+        )
+
+
+class Guarded:
+    """Base of the classes whose instances do the work: the class itself is neither a dependency nor a type of data.
+
+    Subclasses set `_use`: what to write instead. In it, ``{name}`` stands for the name of the class.
+    """
+
+    __slots__ = ()
+
+    _use: ClassVar[str]
+    __signature__ = _ClassSignature()
+
+    @classmethod
+    def correct_use(cls) -> str:
+        """Return what to write instead, for error messages."""
+        return cls._use.format(name=cls.__name__)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> NoReturn:  # noqa: ANN401 - pydantic's own types
+        """Raise, because a parameter of this type is read from the request, and no caller is checked.
+
+        Raises:
+            MisuseError: always.
+        """
+        raise MisuseError(
+            f"{cls.__name__} stands in an annotation without Depends(...), so FastAPI reads a value from the request "
+            f"and checks no caller. Expected a dependency. Write {cls.correct_use()}."
+        )
+
+
+def guard_alias(alias: Any, name: str) -> None:  # noqa: ANN401 - typing has no public type for an Annotated alias
+    """Make `Depends(Alias)` raise when the route is declared; the alias as an annotation keeps working.
+
+    Args:
+        alias: the `Annotated` alias.
+        name: its public name.
+    """
+    alias.__signature__ = _Misused(
+        f"Depends({name}) wraps an alias that contains Depends(...) already. Expected the alias as the annotation. "
+        f"Write `value: {name}`."
+    )

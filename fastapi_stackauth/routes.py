@@ -1,0 +1,97 @@
+"""Every route of an app: of included routers and mounted apps too, each with its whole path."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import fastapi.routing
+from fastapi.dependencies.models import Dependant
+from starlette.routing import Host, Mount, WebSocketRoute
+
+_PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::[^}]*)?}")
+
+
+class DeclaredRoute(NamedTuple):
+    """One route, as the app declares it.
+
+    Attributes:
+        methods: its HTTP methods, sorted; `WEBSOCKET` for a WebSocket; `*` for a mounted app without routes.
+        path: its path, with the prefixes of the routers and mounts around it.
+        path_parameters: the names that its path has, and the mounts and hosts around it.
+        endpoint: what serves it.
+        dependant: what FastAPI passes to it; None for a route that FastAPI does not serve.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    path_parameters: frozenset[str]
+    endpoint: Any
+    dependant: Dependant | None
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.methods)} {self.path}"
+
+
+class _Place(NamedTuple):
+    """Where a mounted app answers: its path, and every pattern around it. `apps` ends a mount that contains itself."""
+
+    path: str = ""
+    patterns: str = ""
+    apps: tuple[object, ...] = ()
+
+    def under(self, path: str, pattern: str, app: object) -> "_Place":
+        return _Place(self.path + path, self.patterns + pattern, (*self.apps, app))
+
+
+def iterate_routes(app: object) -> Iterator[DeclaredRoute]:
+    """Iterate over the routes of an app or router, and of what is mounted in it, in the order of their declaration."""
+    yield from _routes_at(app, _Place(apps=(app,)))
+
+
+def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
+    for route in _flatten(getattr(app, "routes", None) or ()):
+        original = getattr(route, "original_route", route)
+        if isinstance(original, Mount):
+            yield from _mounted(route.app, place, route.path, route.path)
+        elif isinstance(original, Host):
+            yield from _mounted(route.app, place, "", route.host)
+        else:
+            yield _declared(route, place, websocket=isinstance(original, WebSocketRoute))
+
+
+def _mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterator[DeclaredRoute]:
+    app = _app_behind_middleware(mounted)
+    if any(app is outer for outer in place.apps):
+        return
+    inner = place.under(path, pattern, app)
+    if hasattr(app, "routes"):
+        yield from _routes_at(app, inner)
+    else:
+        yield DeclaredRoute(("*",), inner.path + "/", frozenset(_PARAMETER.findall(inner.patterns)), app, None)
+
+
+def _declared(route: Any, place: _Place, *, websocket: bool) -> DeclaredRoute:  # noqa: ANN401 - or FastAPI's view of one
+    path: str = getattr(route, "path", None) or ""
+    methods = sorted(getattr(route, "methods", None) or ["WEBSOCKET" if websocket else "*"])
+    return DeclaredRoute(
+        methods=tuple(methods),
+        path=place.path + path,
+        path_parameters=frozenset(_PARAMETER.findall(place.patterns + path)),
+        endpoint=getattr(route, "endpoint", None),
+        dependant=getattr(route, "dependant", None),
+    )
+
+
+def _flatten(routes: Any) -> Iterator[Any]:  # noqa: ANN401 - routes, or FastAPI's views of them
+    """Resolve included routers: newer FastAPI keeps them whole, older FastAPI copies their routes."""
+    iterate = getattr(fastapi.routing, "iter_route_contexts", iter)
+    yield from iterate(routes)
+
+
+def _app_behind_middleware(app: object) -> object:
+    """Follow `app`, as middleware calls what it wraps, until something has routes or wraps nothing."""
+    seen: list[object] = []
+    while not hasattr(app, "routes") and hasattr(app, "app") and all(app is not other for other in seen):
+        seen.append(app)
+        app = app.app
+    return app

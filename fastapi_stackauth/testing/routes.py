@@ -1,0 +1,44 @@
+"""Which routes of an app answer any caller, for a test that lists what is meant to be public."""
+
+from collections.abc import Iterator
+
+from starlette.applications import Starlette
+
+from fastapi_stackauth.dependencies import IdentifyUser
+from fastapi_stackauth.misuse import dependencies_of
+from fastapi_stackauth.routes import DeclaredRoute, iterate_routes
+from fastapi_stackauth.schemes import Secured
+
+
+def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:
+    """Return the routes without any dependency of this library, such as ``GET /about``, sorted.
+
+    Included routers, mounted apps, WebSockets (``WEBSOCKET /feed``) and the pages of FastAPI's docs are in the list.
+    The library's own routes are not: they check their callers themselves, as `docs/routes.md` says.
+
+    Args:
+        app: the app.
+        optional: also list routes that only ask who is calling, with `OptionalUser`, and so answer any caller.
+
+    Example:
+        >>> assert unguarded_routes(app) == ["GET /about", "GET /docs", "GET /openapi.json"]
+    """
+    return sorted({name for route in iterate_routes(app) if _is_open(route, optional) for name in _names(route)})
+
+
+def _is_open(route: DeclaredRoute, optional: bool) -> bool:
+    if _module(route.endpoint).partition(".")[0] == "fastapi_stackauth":
+        return False
+    guards = [call for call in dependencies_of(route) if isinstance(call, Secured)]
+    return all(optional and isinstance(guard, IdentifyUser) for guard in guards)
+
+
+def _module(endpoint: object) -> str:
+    """Return the module of a function, a method or a class, or that of an object's class."""
+    return str(getattr(endpoint, "__module__", ""))
+
+
+def _names(route: DeclaredRoute) -> Iterator[str]:
+    for method in route.methods:
+        if method != "HEAD" or "GET" not in route.methods:  # Starlette adds HEAD to each GET
+            yield f"{method} {route.path}"
