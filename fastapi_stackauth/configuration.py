@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import fastapi.routing
 from fastapi import FastAPI
 
 from fastapi_stackauth.events import SETTING_MISSING, Events
+from fastapi_stackauth.routes import flatten_routes
 from fastapi_stackauth.schemes import Secured
 from fastapi_stackauth.settings import Settings, documented_name
 
@@ -93,7 +93,7 @@ def find_missing(app: FastAPI, stack: ConfiguredStack, *, default: bool) -> tupl
     if not absent:
         return ()
     routes: dict[str, dict[str, None]] = {name: {} for name in absent}
-    for route in iterate_routes(app):
+    for route in flatten_routes(app.routes):
         needed = _needed_settings(route, stack, default=default)
         for name in absent:
             if name in needed:
@@ -115,12 +115,6 @@ def report_missing(stack: ConfiguredStack, missing: Iterable[MissingSetting]) ->
                 routes=shown,
                 advice=f"Set {variable}, or pass StackAuth({setting.name}=...).",
             )
-
-
-def iterate_routes(app: FastAPI) -> Iterator[Any]:
-    """Iterate over the routes of an app, those of included routers among them."""
-    contexts: Callable[[Any], Iterator[Any]] | None = getattr(fastapi.routing, "iter_route_contexts", None)
-    return iter(app.routes) if contexts is None else contexts(app.routes)  # older FastAPI copies included routes
 
 
 def _describe(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's context of one

@@ -49,7 +49,7 @@ def iterate_routes(app: object) -> Iterator[DeclaredRoute]:
 
 
 def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
-    for route in _flatten(getattr(app, "routes", None) or ()):
+    for route in flatten_routes(getattr(app, "routes", None) or ()):
         original = getattr(route, "original_route", route)
         if isinstance(original, Mount):
             yield from _mounted(route.app, place, route.path, route.path)
@@ -82,8 +82,8 @@ def _declared(route: Any, place: _Place, *, websocket: bool) -> DeclaredRoute:  
     )
 
 
-def _flatten(routes: Any) -> Iterator[Any]:  # noqa: ANN401 - routes, or FastAPI's views of them
-    """Resolve included routers: newer FastAPI keeps them whole, older FastAPI copies their routes."""
+def flatten_routes(routes: Any) -> Iterator[Any]:  # noqa: ANN401 - routes, or FastAPI's views of them
+    """Iterate over routes, those of included routers among them: newer FastAPI keeps these whole, older copies them."""
     iterate = getattr(fastapi.routing, "iter_route_contexts", iter)
     yield from iterate(routes)
 
