@@ -31,8 +31,12 @@ class _Misused(inspect.Signature):
         """
         raise MisuseError(self._message)
 
-    def __str__(self) -> str:
+    def format(self, **_options: Any) -> str:  # noqa: ANN401 - the options of `inspect.Signature.format`
+        """Return the text that `pydoc` shows."""
         return "(...)"
+
+    def __str__(self) -> str:
+        return self.format()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._message}>"

@@ -60,6 +60,7 @@ async def call(
         if chunk is None:
             if answer.messages:
                 await asyncio.Event().wait()
+            await asyncio.sleep(0)  # a stream listens for the end of the connection before it sends anything
             return {"type": "http.request", "body": b"", "more_body": False}
         return {"type": "http.request", "body": chunk, "more_body": True}
 
