@@ -41,9 +41,9 @@ from fastapi_stackauth.settings import Settings
 PASSWORD, CALLBACK = "Correct-Horse-7", "http://localhost:3000/back"
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    emulator = Emulator()
+@pytest.fixture(params=["newest", "april-2026"])
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    emulator = Emulator(profile=request.param)
     yield emulator
     emulator.close()
 
@@ -233,6 +233,14 @@ async def test_users_as_server(client: StackAuthClient):
     with pytest.raises(UserGone):
         await client.as_user(pair.access_token).password.set(password=PASSWORD)
     await client.as_user(pair.access_token).sessions.sign_out()
+
+
+async def test_a_list_of_users_is_read_to_its_end_whatever_its_cursor_means(client: StackAuthClient):
+    users = client.as_server().users
+    made = {(await users.create(ServerUserCreate(display_name=str(number)))).id for number in range(5)}
+    for limit in (1, 2, 5, 1000):
+        seen = [user.id async for user in users.list(limit=limit)]
+        assert (len(seen), set(seen)) == (5, made)
 
 
 async def test_the_project_and_its_keys(client: StackAuthClient):

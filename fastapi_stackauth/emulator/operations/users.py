@@ -156,7 +156,9 @@ def mentions(call: Call, user: Row) -> bool:
 
 def is_excluded(call: Call, user: Row) -> bool:
     """Return whether a user's primary address is of a domain that the query excludes."""
-    names = call.query.get("excluded_email_domains", "").lower().split(",")
+    if not call.query.get("excluded_email_domains"):
+        return False
+    names = call.query["excluded_email_domains"].lower().split(",")
     primary = call.server.store.channels.primary(user["id"])
     domain = primary["value"].rpartition("@")[2].lower() if primary else ""
     return domain != "" and domain in {name.strip().removeprefix("@") for name in names}
