@@ -166,7 +166,7 @@ async def called_directly(connection: HTTPConnection, scopes: SecurityScopes) ->
     assert_type(await access_token(connection, scopes), SecretStr)
     assert_type(await api_key_user(connection, scopes), User)
     assert_type(await api_key_team(connection, scopes), Team)
-    assert_type(await LoadProfile(Preferences)(connection, scopes), Profile[Preferences])
+    assert_type(await LoadProfile(Preferences)(connection, scopes), CurrentUserProfile)  # a Profile at run time
     assert_type(await stack.current_user(connection, scopes), User)
     assert_type(await stack.optional_user(connection, scopes), User | None)
 
