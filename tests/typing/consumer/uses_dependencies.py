@@ -171,6 +171,7 @@ async def called_directly(connection: HTTPConnection, scopes: SecurityScopes) ->
     assert_type(await stack.optional_user(connection, scopes), User | None)
 
 
+LoadProfile(require=Require(mfa=True))
 Profile[Preferences](id="ada", client_metadata=Preferences(theme="dark"))
 Methods(
     project_name="Demo",
