@@ -1,7 +1,7 @@
 """Profile images that came as data URLs: stored here, and served under the emulator's own address.
 
-Law: what is served is one of four raster formats by its own first bytes, never what a client calls it; size and number
-are bounded, and the oldest image makes room for a new one.
+Law: what is served is one of four raster formats by its own first bytes, never what a client calls it. Forms bound the
+length of the data URL, the table bounds the number of images: the oldest one makes room for a new one.
 """
 
 import base64
@@ -20,7 +20,6 @@ from .store.projects import Project
 
 DATA_URL = re.compile(r"data:image/[a-z]+;base64,([A-Za-z0-9+/]+={0,2})")
 WEB_URL = re.compile(r"https?://")
-LARGEST = 300 * 1024
 FORMATS = {
     "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -40,7 +39,7 @@ def image_columns(server: Server, project: Project, body: Mapping[str, Any], fol
         folder: what the image belongs to, in its address.
 
     Raises:
-        PlainError: it is neither an http(s) URL nor a data URL of an image of 300 KiB at most.
+        PlainError: it is neither an http(s) URL nor a data URL of an image.
     """
     if "profile_image_url" not in body:
         return {}
@@ -69,8 +68,6 @@ def read_data_url(url: str) -> bytes:
         content = b""
     if format_of(content) is None:
         raise PlainError(400, "Invalid profile image URL")
-    if len(content) > LARGEST:
-        raise PlainError(400, f"The profile image has more than {LARGEST // 1024} KiB.")
     return content
 
 

@@ -93,7 +93,7 @@ def complaints(user: dict[str, Any]) -> list[str]:
     if len(set(links)) != len(links):
         found.append("a user has one account at each OAuth provider")
     if not images.is_usable(user.get("profile_image_url")):
-        found.append("profile_image_url must be an http(s) URL, or a data URL of an image of 300 KiB at most")
+        found.append("profile_image_url must be an http(s) URL, or a data URL of a PNG, JPEG, GIF or WebP image")
     return [sentence for sentence in found if sentence is not None]
 
 

@@ -2,7 +2,7 @@
 
 from .database import Database
 
-KEPT = 500
+KEPT = 200
 """Images that a project keeps; the oldest ones go first."""
 
 
