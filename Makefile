@@ -32,7 +32,7 @@ $(READY): $(DEMO)
 	@touch $@
 
 $(TOOLS): $(READY) tests/install_tools.py
-	@$(BIN)/python tests/install_tools.py
+	@$(BIN)/python -m tests.install_tools
 	@touch $@
 
 demo: $(DEMO) ## run the example app on an embedded auth server
@@ -48,7 +48,7 @@ test-real: $(TOOLS) ## run the tests that any auth server must pass against the 
 	$(BIN)/python -m pytest -r fE --real "$(ENV_FILE)" $(REAL_TESTS) $(PYTEST_ARGS)
 
 test-all: ## run every test on each Python from 3.11 to 3.14 that this machine has
-	@for python in $$($(PYTHON) tests/interpreters.py); do echo "== $$python"; \
+	@for python in $$($(PYTHON) -m tests.interpreters); do echo "== $$python"; \
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
 # what old releases of others warn of when they meet new ones: uvicorn's WebSockets
@@ -60,7 +60,7 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 .venv-lowest/.ready: pyproject.toml tests/lowest.py
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(PYTHON) tests/lowest.py > .venv-lowest/constraints.txt
+	$(PYTHON) -m tests.lowest > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
 	@touch $@
 
@@ -75,7 +75,7 @@ bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers,
 	@touch $@
 
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
-	$(BIN)/python tests/dist_check.py
+	$(BIN)/python -m tests.dist_check
 
 fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
 	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
@@ -88,10 +88,10 @@ check: $(READY) ## lint, formatting, types (ours, and as users see them), import
 	$(BIN)/python -m pytest -q tests/test_ranks.py
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
-	$(BIN)/python tests/example/screenshots.py
+	$(BIN)/python -m tests.example.screenshots
 
 audit: $(READY) ## look the pinned dependencies up in published advisories
-	@$(BIN)/python tests/audit.py
+	@$(BIN)/python -m tests.audit
 
 interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our schema (needs Node)
 	$(BIN)/python tests/interop/run.py

@@ -41,7 +41,7 @@ def scale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     if sys.platform != "linux":
         pytest.skip("visitors of several addresses on loopback: Linux alone has 127.0.0.0/8 at hand")
     if missing := [name for name in SERVERS if not server_program(name)]:
-        pytest.skip(f"no {', '.join(missing)}: run `python tests/install_tools.py` as root on Debian, or install them")
+        pytest.skip(f"no {', '.join(missing)}: run `python -m tests.install_tools` as root on Debian, or install them")
     with Deployment(
         "scale", tmp_path_factory.mktemp("scale"), STACK_RATE_LIMIT_ADDRESS=f"{ADDRESS_LIMIT}/minute"
     ) as up:

@@ -70,7 +70,7 @@ async def proxied(folder: Path, *script: Handler, alive: int = 3) -> AsyncIterat
     if sys.platform != "linux":
         pytest.skip("visitors of several addresses on loopback: Linux alone has 127.0.0.0/8 at hand")
     if server_program("nginx") is None:
-        pytest.skip("no nginx: run `python tests/install_tools.py` as root on Debian, or install it")
+        pytest.skip("no nginx: run `python -m tests.install_tools` as root on Debian, or install it")
     workers = Workers(free_port(), list(script) or [answer])
     servers = [await asyncio.start_server(workers.serve, "127.0.0.1", 0) for _ in range(alive)]
     ports = [server.sockets[0].getsockname()[1] for server in servers]

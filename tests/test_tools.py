@@ -1,6 +1,8 @@
 """The programs that tests rest on are there and do what the other tests take for granted."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
@@ -21,3 +23,9 @@ async def test_a_redis_server_that_was_killed_starts_again_on_its_port(redis_ser
         await asyncio.open_connection("127.0.0.1", port)
     await redis_server.start()
     assert redis_server.port == port
+
+
+def test_no_program_of_the_tests_is_run_by_its_path():
+    """Python puts a program's folder first on its path, where `tests/typing` would hide the standard library's."""
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text("utf-8")
+    assert re.findall(r"[Pp][Yy][Tt][Hh][Oo][Nn]\)? tests/\w+\.py", makefile) == []

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from playwright.async_api import Browser, FloatRect, ViewportSize
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.example.visitors import Demo, Visitor, running_demo
 from tests.example.walk import STOPS, Stop, reach
 from tests.support.browser import running_chromium

@@ -21,7 +21,7 @@ async def running_chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         path = chromium(playwright.chromium.executable_path)
         if path is None:
-            pytest.skip("no Chromium: run `python tests/install_tools.py`")
+            pytest.skip("no Chromium: run `python -m tests.install_tools`")
         browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:
             yield browser

@@ -77,7 +77,7 @@ class RedisServer:
 async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
     """A running Redis server."""
     if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server: run `python tests/install_tools.py` as root on Debian, or install it")
+        pytest.skip("no redis-server: run `python -m tests.install_tools` as root on Debian, or install it")
     server = RedisServer(tmp_path)
     await server.start()
     yield server
