@@ -28,6 +28,8 @@ WELL, FAILED, USAGE, UNSURE = 0, 1, 2, 3
 _AFTER_REPORT: dict[Severity, int] = {"ok": WELL, "note": WELL, "warning": UNSURE, "error": FAILED}
 _AFTER_VERDICT = {"accepted": WELL, "refused": FAILED, "undecided": UNSURE}
 _MOST_INPUT = 1_000_000  # characters
+_WANTS_REPORT = f"{__name__}.wants_report"
+_USAGE_ERRORS: Any = typer.BadParameter.__base__  # of the click that this typer brings or needs
 _NEVER_AN_ARGUMENT = (
     "A token or key was given as an argument: it stands in your shell's history now, and other users of this machine "
     "may have seen it. End that session. Give tokens on standard input: fastapi-stackauth explain < token.txt"
@@ -49,12 +51,29 @@ def _refuse(message: str) -> _Misuse:
 
 
 class _Commands(TyperGroup):
-    """The commands; what looks like a token or key among the arguments is refused before anything repeats it."""
+    """The commands; what looks like a token or key among the arguments is refused before anything repeats it.
+
+    A mistake in how `doctor --json` is called is a report as well, beside the usual text on standard error.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer brings its own click, or not
+        ctx.meta[_WANTS_REPORT] = args[:1] == ["doctor"] and "--json" in args
         if any(redact_tokens(argument) != argument for argument in args):
+            self._report(ctx, _NEVER_AN_ARGUMENT)
             raise _refuse(_NEVER_AN_ARGUMENT)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        try:
+            return super().invoke(ctx)
+        except _USAGE_ERRORS as mistake:
+            self._report(ctx, mistake.format_message())
+            raise
+
+    @staticmethod
+    def _report(ctx: Any, message: str) -> None:  # noqa: ANN401 - as above
+        if ctx.meta[_WANTS_REPORT]:
+            Printer().json(diagnosis.misused(message))
 
 
 app = typer.Typer(
@@ -124,10 +143,12 @@ def doctor(
 
 def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
     """Return what `doctor` reports, and its exit code. Whatever fails on the way is a finding, too."""
-    _load(env_file)
-    text = _standard_input() if token else None
     try:
+        _load(env_file)
+        text = _standard_input() if token else None
         report = diagnosis.diagnose(asyncio.run(probes.gather(Settings(), text)))
+    except _Misuse:
+        raise
     except ValidationError as fault:
         report = diagnosis.misread(fault)
     except ConfigurationError as fault:
@@ -222,6 +243,8 @@ def _moment(text: str) -> float:
 
 def _standard_input() -> str:
     """The text on standard input; at a terminal it is asked for, and not shown."""
+    if sys.stdin is None:
+        raise _refuse("standard input is closed: fastapi-stackauth explain < token.txt")
     if sys.stdin.isatty():
         text = getpass.getpass("Access token (it is not shown): ")
     else:

@@ -4,6 +4,7 @@ Law: rich decides about colour (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dum
 """
 
 import io
+import json
 import sys
 import textwrap
 
@@ -33,7 +34,9 @@ class Printer:
 
     def json(self, value: BaseModel) -> None:
         """A value as JSON, never coloured."""
-        self._console.file.write(value.model_dump_json(indent=2, ensure_ascii=True) + "\n")
+        # A variable of the environment may hold bytes that are no UTF-8: no JSON text can have what Python reads there.
+        text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False).encode(errors="replace")
+        self._console.file.write(json.dumps(json.loads(text), indent=2) + "\n")
 
     def report(self, report: Report) -> None:
         """What `doctor` found."""

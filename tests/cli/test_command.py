@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.cli import main
 from fastapi_stackauth.cli.app import app
+from fastapi_stackauth.cli.findings import Report
 from tests.support.forge import BASE, NOW, PROJECT, Signer, key_set
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +159,35 @@ def test_tokens_and_keys_among_the_arguments_are_never_repeated(signer: Signer, 
         result = CliRunner().invoke(app, [*words, secret])
         assert result.exit_code == 2
         assert secret[5:30] not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--nope",), ("more",), ("--env-file",), ("--token", "pck_" + "a" * 40)],
+    ids=["unknown option", "argument", "no value", "key"],
+)
+def test_doctor_called_wrongly_reports_it_as_json(words: tuple[str, ...]):
+    done = run("doctor", "--json", *words)
+    report = Report.model_validate_json(done.stdout)
+    assert [finding.code for finding in report.findings] == ["usage"]
+    assert (done.returncode, "pck_" in done.stdout, bool(done.stderr)) == (2, False, True)
+
+
+@pytest.mark.parametrize("name", ["STACK_PROJECT_ID", "STACK_API_URL", "STACK_APP_URL"])
+def test_doctors_json_survives_variables_that_are_no_utf_8(name: str):
+    done = run("doctor", "--json", **{name: "http://127.0.0.1:9/\udcff"})
+    assert Report.model_validate_json(done.stdout).status == "error"
+    assert "Traceback" not in done.stderr
+
+
+def test_doctors_json_survives_a_closed_standard_input():
+    command = [sys.executable, "-c", "import os, sys; os.close(0); os.execv(sys.argv[1], sys.argv[1:])"]
+    done = subprocess.run(
+        [*command, *MODULE, "doctor", "--json", "--token"],
+        capture_output=True, text=True, env=environment(), check=False,
+    )  # fmt: skip
+    assert [finding.code for finding in Report.model_validate_json(done.stdout).findings] == ["usage"]
+    assert done.returncode == 2
 
 
 def test_a_shell_can_complete_it():
