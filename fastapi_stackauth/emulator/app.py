@@ -32,7 +32,8 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
         default_project: the id of that project.
         dashboard_token: lets other machines use the pages and the control API; none may without it.
     """
-    app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None)
+    # Without a slash that another path has, a path is unknown: the edge takes such a slash away, in a circle with 307.
+    app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
         for prefix in PREFIXES:
             app.add_route(prefix + registered.path, endpoint(server, registered), methods=[registered.method])

@@ -177,7 +177,10 @@ class Number(Check):
         if isinstance(value, bool) or not isinstance(value, int | float):
             problems.add(f"{path} must be a number")
         elif not (self.least is None or value >= self.least) or not (self.most is None or value <= self.most):
-            problems.add(f"{path} must lie between {self.least} and {self.most}")
+            bounds = ((self.least, "at least"), (self.most, "at most"))
+            problems.add(
+                f"{path} must be " + " and ".join(f"{word} {bound}" for bound, word in bounds if bound is not None)
+            )
         elif self.whole and isinstance(value, float) and not value.is_integer():
             problems.add(f"{path} must be an integer")
         return value

@@ -58,6 +58,13 @@ async def test_a_trailing_slash_is_taken_away_by_308(api: Api, path: str, target
     assert endpoint_headers(answer) == []
 
 
+@pytest.mark.parametrize("path", ["/emails", "/internal", "/payments", "/webhooks", "/nothing"])
+async def test_an_unknown_path_leads_nowhere(api: Api, path: str) -> None:
+    """Above all not to itself with a slash, which is taken away again."""
+    answer = await api.get(path)
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
 @pytest.mark.parametrize("access", [None, "client", "server"])
 async def test_the_root_answers(api: Api, access: str | None) -> None:
     answer = await api.get("", access=access)

@@ -65,6 +65,16 @@ async def test_in_april_there_was_no_cap(april: Api) -> None:
     assert len((await page(april, ""))[0]) == len((await page(april, "limit=5000"))[0]) == 1001
 
 
+@pytest.mark.parametrize(
+    ("profile", "told"), [("newest", "at least 1 and at most 1000"), ("april-2026", "at least 1\n")]
+)
+async def test_a_limit_that_is_none_is_told_the_bounds_that_there_are(
+    api: Api, april: Api, profile: str, told: str
+) -> None:
+    answer = await {"newest": api, "april-2026": april}[profile].get("/users?limit=0", access="server")
+    assert f"query.limit must be {told}" in answer.json()["error"] + "\n"
+
+
 async def test_users_come_in_order_of_their_activity(api: Api, april: Api) -> None:
     made = await fill(api)
     api.emulator.store.users.update(made[0], {"last_active_at": api.emulator.clock.millis()})
