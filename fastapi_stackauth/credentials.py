@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from urllib.parse import unquote, unquote_plus
 
-from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.guards import Guarded
 
 MAX_SIZE = 16 * 1024
@@ -74,6 +74,27 @@ class CredentialSource(Protocol):
             AuthError: `credentials_malformed` or `credentials_too_large`.
         """
         ...
+
+
+def check_sources(sources: object) -> tuple[CredentialSource, ...]:
+    """Return an app's own sources of credentials.
+
+    Raises:
+        ConfigurationError: they are no list, or one of them is a class or has no `read`.
+    """
+    if not isinstance(sources, Iterable) or isinstance(sources, str):
+        raise ConfigurationError(
+            f"sources must be a list; got {type(sources).__name__}. Write StackAuth(sources=[HeaderCredentials()])."
+        )
+    given = tuple(sources)
+    for source in given:
+        if isinstance(source, type) or not callable(getattr(source, "read", None)):
+            name = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
+            raise ConfigurationError(
+                f"sources must hold objects with a method read(scope); got {name}. "
+                "Write StackAuth(sources=[HeaderCredentials()])."
+            )
+    return given
 
 
 def read_credential(scope: Scope, sources: Iterable[CredentialSource]) -> Credential | None:

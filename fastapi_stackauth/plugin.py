@@ -22,6 +22,7 @@ from fastapi_stackauth.credentials import (
     SdkCookies,
     SessionCookies,
     Site,
+    check_sources,
 )
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
@@ -86,7 +87,7 @@ class StackAuth:
         clock: Callable[[], float] = time.time,
         **options: Unpack[Options],
     ) -> None:
-        self._own_sources = None if sources is None else tuple(sources)
+        self._own_sources = None if sources is None else check_sources(sources)
         self._apps: WeakSet[FastAPI] = WeakSet()
         self._has_router = False
         self.events = Events()

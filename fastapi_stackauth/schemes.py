@@ -24,6 +24,8 @@ COOKIE_NAME = "StackAuthCookie"
 PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
 TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
 """The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
+_COMPUTED = ("_hash", "_demands")
+"""What dependencies keep that follows from their fields."""
 API_KEY_SCHEME = {
     "type": "apiKey",
     "in": "header",
@@ -89,7 +91,8 @@ class Documented:
 class Secured(Guarded, SecurityBase):
     """What makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
 
-    Two are equal when class and fields are. FastAPI asks for the hash several times a request, so it is made once.
+    Two are equal if their class, their fields and all that a subclass keeps are equal: FastAPI calls only one of two
+    equal dependencies in a request. It asks for the hash several times a request, so the hash is computed once.
     """
 
     base_name = SCHEME_NAME
@@ -102,7 +105,7 @@ class Secured(Guarded, SecurityBase):
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
+        return type(self) is type(other) and self._state() == other._state()
 
     def documented(self) -> Documented:
         """What a route that uses this says in OpenAPI beyond what all protected routes say."""
@@ -120,6 +123,10 @@ class Secured(Guarded, SecurityBase):
         if facts == Documented():
             return self.base_name
         return f"{self.base_name}.{hashlib.sha256(json.dumps(facts.to_json()).encode()).hexdigest()[:12]}"
+
+    def _state(self) -> dict[str, object]:
+        """Return everything that the instance keeps, except what it computes from that."""
+        return {name: value for name, value in vars(self).items() if name not in _COMPUTED}
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses

@@ -16,7 +16,9 @@ from starlette.applications import Starlette
 from fastapi_stackauth import (
     ConfigurationError,
     CurrentUser,
+    HeaderCredentials,
     IdentifyUser,
+    QueryToken,
     Require,
     RequireTeamApiKey,
     RequireUserApiKey,
@@ -87,6 +89,14 @@ def test_a_wrong_router_argument_says_what_to_do(options: dict[str, Any], texts:
     with pytest.raises(ConfigurationError) as caught:
         StackAuth(app_url=HTTPS).router(**options)
     assert [text for text in texts if text not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    "sources", [[HeaderCredentials], [QueryToken()] * 2 + ["header"], HeaderCredentials(), "header"]
+)
+def test_a_wrong_source_of_credentials_raises(sources: Any):
+    with pytest.raises(ConfigurationError, match=r"sources must .*; got .*Write StackAuth\(sources=\["):
+        StackAuth(sources=sources)
 
 
 def test_cookies_over_plain_http_raise_when_the_router_is_built():

@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
-from fastapi_stackauth.dependencies.users import Require, current_user
-from fastapi_stackauth.errors import AuthServerError, ProfileMetadataInvalid
+from fastapi_stackauth.dependencies.users import Require, check_require, current_user
+from fastapi_stackauth.errors import AuthServerError, ConfigurationError, ProfileMetadataInvalid
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.schemes import Documented, Secured
 from fastapi_stackauth.verification.fallback import refusal_of
@@ -64,8 +64,18 @@ class LoadProfile(Secured, Generic[M]):
     require: Require = current_user
 
     def __post_init__(self) -> None:
+        check_require(self, self.require)
+        self._check_metadata()
         super().__post_init__()
         self.require.refuse_api_keys()
+
+    def _check_metadata(self) -> None:
+        model: object = self.metadata
+        if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise ConfigurationError(
+                f"LoadProfile(metadata=...) must be a pydantic model; got {model!r}. "
+                "Write LoadProfile(Preferences), and LoadProfile(require=Require(...)) for what the user must be."
+            )
 
     def documented(self) -> Documented:
         """Return what its routes say in OpenAPI: the requirements, and that the account may be out of reach."""
@@ -99,6 +109,7 @@ class RequireAccessToken(Secured):
     require: Require = current_user
 
     def __post_init__(self) -> None:
+        check_require(self, self.require)
         super().__post_init__()
         self.require.refuse_api_keys()
 
@@ -140,8 +151,9 @@ class RequireTeam(Secured):
     require: Require = current_user
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_source(self.team)
+        check_require(self, self.require)
+        super().__post_init__()
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI."""

@@ -15,8 +15,8 @@ def check_source(source: str) -> None:
     Raises:
         ConfigurationError: where it is none of the forms above.
     """
-    kind, separator, name = source.partition(":")
-    if not source or (separator and (kind not in ("query", "header") or not name)):
+    kind, separator, name = source.partition(":") if isinstance(source, str) else ("", "", "")
+    if not kind or (separator and (kind not in ("query", "header") or not name)):
         raise ConfigurationError(
             f'team={source!r} names no place: say "team_id" for a path parameter, "query:team_id", '
             f'"header:x-team-id" or "{SELECTED}".'

@@ -123,20 +123,29 @@ class Require(_Demand):
     allow_api_key: bool = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.allow_api_key and (self.live or self.signed_in_within is not None):
-            raise ConfigurationError("allow_api_key goes with neither live nor signed_in_within: keys have no session.")
         for name in ("permission", "team_permission"):
             wanted = getattr(self, name)
-            if wanted is not None and not PERMISSION_ID.fullmatch(wanted):
+            if wanted is not None and not (isinstance(wanted, str) and PERMISSION_ID.fullmatch(wanted)):
                 raise ConfigurationError(f"{name}={wanted!r} is no id of a permission: small letters, digits, : and _.")
+        for source in (self.team, self.team_member):
+            if source is not None:
+                check_source(source)
+        super().__post_init__()
+        self._check_age()
+        if self.allow_api_key and (self.live or self.signed_in_within is not None):
+            raise ConfigurationError("allow_api_key goes with neither live nor signed_in_within: keys have no session.")
         if (self.team_permission is None) != (self.team is None):
             raise ConfigurationError(
                 'team_permission and team go together: Require(team_permission="posts:delete", team="team_id").'
             )
-        for source in (self.team, self.team_member):
-            if source is not None:
-                check_source(source)
+
+    def _check_age(self) -> None:
+        age: object = self.signed_in_within
+        if age is not None and not (isinstance(age, timedelta) and age > timedelta(0)):
+            raise ConfigurationError(
+                f"signed_in_within must be a timedelta longer than zero; got {age!r}. "
+                "Write Require(signed_in_within=timedelta(minutes=10))."
+            )
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: a code for each demand, and the permissions by name."""
@@ -278,6 +287,23 @@ def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa
     if override is None and default_stack(app) is stack:
         override = app.dependency_overrides.get(current_user)
     return override
+
+
+def check_require(dependency: Secured, require: object) -> None:
+    """Reject what is no instance of `Require` as the `require` of another dependency.
+
+    Only a `Require` always returns a user whose token is verified. `optional_user` may return None, and `api_key_user`
+    has no token, so what rests on them would skip its own check.
+
+    Raises:
+        ConfigurationError: it is something else, such as the class itself.
+    """
+    if not isinstance(require, Require):
+        name = type(dependency).__name__
+        given = f"the class {require.__name__}" if isinstance(require, type) else f"a {type(require).__name__}"
+        raise ConfigurationError(
+            f"{name}(require=...) must be an instance of Require; got {given}. Write {name}(require=Require(...))."
+        )
 
 
 api_key_user = RequireUserApiKey()

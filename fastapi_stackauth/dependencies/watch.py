@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from fastapi_stackauth.credentials import Credential
 from fastapi_stackauth.dependencies.demands import Asked
 from fastapi_stackauth.dependencies.identity import Resolution
-from fastapi_stackauth.dependencies.users import Require, current_user
+from fastapi_stackauth.dependencies.users import Require, check_require, current_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.events import SESSION_CHECK_FAILED, code_of
 from fastapi_stackauth.guards import Guarded
@@ -73,10 +73,14 @@ class WatchSession(Secured):
     check: SessionCheck | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        check_require(self, self.require)
         super().__post_init__()
         self.require.refuse_api_keys()
-        if self.every is not None and self.every <= 0:
-            raise ConfigurationError("WatchSession(every=...) takes a positive number of seconds, or None.")
+        every: object = self.every
+        if every is not None and not (isinstance(every, int | float) and every > 0):
+            raise ConfigurationError(
+                f"WatchSession(every=...) takes a positive number of seconds, or None; got {every!r}."
+            )
 
     def documented(self) -> Documented:
         """Return what its routes say in OpenAPI: what the user must be."""

@@ -1,0 +1,87 @@
+"""Wrong arguments of a dependency raise when it is constructed; two dependencies are equal only if they do the same."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth import (
+    ConfigurationError,
+    LoadProfile,
+    Require,
+    RequireAccessToken,
+    RequireTeam,
+    StackAuth,
+    User,
+    WatchSession,
+    api_key_user,
+    optional_user,
+)
+from fastapi_stackauth.errors import AuthError
+from tests.support.asgi import call
+
+RESTING: list[Callable[..., Any]] = [RequireTeam, LoadProfile, RequireAccessToken, WatchSession]
+
+
+@pytest.mark.parametrize("make", RESTING)
+@pytest.mark.parametrize("require", [optional_user, api_key_user, Require, RequireTeam(), None], ids=repr)
+def test_what_rests_on_a_user_takes_a_require_alone(make: Callable[..., Any], require: Any):
+    """`RequireTeam(require=optional_user)` gave any team to a caller without a credential."""
+    with pytest.raises(ConfigurationError, match=r"must be an instance of Require; got .*Write \w+\(require=Require\("):
+        make(require=require)
+
+
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    (Require, {"signed_in_within": timedelta(0)}, "longer than zero"),
+    (Require, {"signed_in_within": timedelta(-1)}, "longer than zero"),
+    (Require, {"signed_in_within": 300}, "must be a timedelta.*got 300"),
+    (Require, {"permission": ["a", "b"]}, "no id of a permission"),
+    (Require, {"team_member": True}, "names no place"),
+    (RequireTeam, {"team": Require()}, "names no place"),
+    (RequireTeam, {"team": None}, "names no place"),
+    (LoadProfile, {"metadata": Require()}, r"pydantic model; got Require.*LoadProfile\(require="),
+    (LoadProfile, {"metadata": dict}, "pydantic model"),
+    (WatchSession, {"every": "60"}, "positive number"),
+]
+
+
+@pytest.mark.parametrize(("make", "arguments", "text"), WRONG)
+def test_a_wrong_argument_says_what_to_do(make: Any, arguments: dict[str, Any], text: str):
+    """A zero `signed_in_within` required nothing; the others were a 500 or an error about the library's insides."""
+    with pytest.raises(ConfigurationError, match=text):
+        make(**arguments)
+
+
+class RequireRole(Require):
+    """A subclass of an app's own that keeps what it requires beside the fields."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.role = role
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+        """Accept the role "viewer" only."""
+        if self.role != "viewer":
+            raise AuthError("anonymous_not_allowed")
+        return User(id="ada")
+
+
+async def test_a_weaker_dependency_of_the_same_class_does_not_stand_in_for_a_stronger_one():
+    app = FastAPI()
+    StackAuth(project_id="p").install(app)
+
+    @app.get("/it", dependencies=[Depends(RequireRole("viewer"))])
+    async def it(user: Annotated[User, Depends(RequireRole("admin"))]) -> None: ...
+
+    assert (await call(app, "/it")).status == 403
+
+
+def test_dependencies_that_require_the_same_are_equal():
+    first, second = Require(permission="a"), Require(permission="a")
+    assert first._demands  # which the instance keeps
+    assert (first, hash(first), RequireRole("a")) == (second, hash(second), RequireRole("a"))
+    assert first != Require(permission="b")
