@@ -19,17 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from pydantic import SecretStr
 
-from fastapi_stackauth._late import loaded_late as _loaded_late
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.credentials import (
-    Credential,
-    CredentialSource,
-    HeaderCredentials,
-    QueryToken,
-    SdkCookies,
-    Site,
-)
 from fastapi_stackauth.dependencies import (
     IdentifyUser,
     LoadProfile,
@@ -59,17 +50,27 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.events import Event, Events
-from fastapi_stackauth.guards import guard_alias as _guard_alias
-from fastapi_stackauth.handlers import error_response, stack_auth_error_handler
-from fastapi_stackauth.health import Health
+from fastapi_stackauth.errors.problems import problem
+from fastapi_stackauth.http.handlers import error_response, stack_auth_error_handler
+from fastapi_stackauth.http.health import Health
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.problems import problem
+from fastapi_stackauth.runtime.events import Event, Events
+from fastapi_stackauth.runtime.late import loaded_late as _loaded_late
+from fastapi_stackauth.sessions.credentials import (
+    Credential,
+    CredentialSource,
+    HeaderCredentials,
+    QueryToken,
+    SdkCookies,
+    Site,
+)
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.startup.guards import guard_alias as _guard_alias
 
 if TYPE_CHECKING:
+    from fastapi_stackauth.http.webhooks import WebhookRouter
     from fastapi_stackauth.models.webhooks import (
         ProjectPermissionEvent,
         TeamDeletedEvent,
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
-    from fastapi_stackauth.webhooks import WebhookRouter
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
@@ -185,4 +185,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
-    __getattr__, __dir__ = _loaded_late(__name__, ("webhooks", "routers"), __all__)
+    __getattr__, __dir__ = _loaded_late(__name__, ("http.webhooks", "routers"), __all__)

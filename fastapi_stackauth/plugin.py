@@ -10,12 +10,31 @@ from weakref import WeakSet
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from fastapi_stackauth.api_keys import ApiKeys
-from fastapi_stackauth.authorization import Authorization
+from fastapi_stackauth.access.api_keys import ApiKeys
+from fastapi_stackauth.access.permissions import Authorization
+from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.configuration import find_missing, report_missing
-from fastapi_stackauth.cookies import CookiePolicy
-from fastapi_stackauth.credentials import (
+from fastapi_stackauth.dependencies import IdentifyUser, Require
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.http.handlers import stack_auth_error_handler
+from fastapi_stackauth.http.health import Health, check_health, readiness_router
+from fastapi_stackauth.http.installed import (
+    STATE_KEY,
+    StackNotInstalled,
+    check_app,
+    default_stack,
+    remember,
+    stacks_of_app,
+)
+from fastapi_stackauth.http.openapi import enrich, install_openapi
+from fastapi_stackauth.options import Options
+from fastapi_stackauth.runtime.events import VARIABLES_AT_ODDS, Events
+from fastapi_stackauth.runtime.limits import AttemptLimiter
+from fastapi_stackauth.runtime.redaction import install_redaction
+from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
+from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
+from fastapi_stackauth.sessions.cookies import CookiePolicy
+from fastapi_stackauth.sessions.credentials import (
     CredentialSource,
     HeaderCredentials,
     QueryToken,
@@ -24,35 +43,16 @@ from fastapi_stackauth.credentials import (
     Site,
     check_sources,
 )
-from fastapi_stackauth.dependencies import IdentifyUser, Require
-from fastapi_stackauth.errors import ConfigurationError, StackAuthError
-from fastapi_stackauth.events import VARIABLES_AT_ODDS, Events
-from fastapi_stackauth.handlers import stack_auth_error_handler
-from fastapi_stackauth.health import Health, check_health, readiness_router
-from fastapi_stackauth.installed import (
-    STATE_KEY,
-    StackNotInstalled,
-    check_app,
-    default_stack,
-    remember,
-    stacks_of_app,
-)
-from fastapi_stackauth.limits import AttemptLimiter
-from fastapi_stackauth.misuse import install_check
-from fastapi_stackauth.openapi import enrich, install_openapi
-from fastapi_stackauth.options import Options
-from fastapi_stackauth.project import CurrentProject
-from fastapi_stackauth.redaction import install_redaction
-from fastapi_stackauth.revocation import Revocations
-from fastapi_stackauth.sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
 from fastapi_stackauth.settings import Settings, variables_at_odds
-from fastapi_stackauth.storage import MemoryStorage, RedisStorage, Storage
+from fastapi_stackauth.startup.configuration import find_missing, report_missing
+from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.live import LiveSessions
+from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
 
 if TYPE_CHECKING:
+    from fastapi_stackauth.http.webhooks import WebhookRouter
     from fastapi_stackauth.routers import Delivery, Method, Page
-    from fastapi_stackauth.webhooks import WebhookRouter
 
 
 class StackAuth:
@@ -199,7 +199,7 @@ class StackAuth:
         Messages are verified with the setting `webhook_secrets`. By itself it refuses the tokens of users who are
         deleted, and forgets permissions and teams that have changed.
         """
-        from fastapi_stackauth.webhooks import WebhookRouter  # noqa: PLC0415 - as with the routes above
+        from fastapi_stackauth.http.webhooks import WebhookRouter  # noqa: PLC0415 - as with the routes above
 
         return WebhookRouter(self, path)
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "[cli,emulator,redis]"
 PLUGIN = "pytest_fastapi_stackauth.py"
 TESTS = (
-    "tests/dependencies", "tests/test_router.py", "tests/test_sessions.py", "tests/emulator/test_face.py",
+    "tests/dependencies", "tests/routers/test_router.py", "tests/sessions/test_sessions.py",
+    "tests/emulator/test_face.py",
     "tests/testing/test_docs.py", "tests/testing/test_plugin.py",
 )  # fmt: skip
 

@@ -1,62 +1,20 @@
-"""The import rule: a file imports from rooms of lower rank and from its own folder; each file has a rank (design)."""
+"""The import rule: a file imports from lower ranks, and within its folder from its own; the design page ranks files."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = "fastapi_stackauth"
 APART = "emulator"  # a room of its own: it imports nothing of the package outside itself
 
+DESIGN = Path(__file__).parents[1] / "docs" / "design.md"
 RANKS: Mapping[str, int] = {
-    "_version.py": 0,
-    "_late.py": 0,
-    "errors.py": 0,
-    "runtime/": 0,
-    "redaction.py": 0,
-    "kinds.py": 0,
-    "options.py": 0,
-    "guards.py": 1,
-    "settings.py": 1,
-    "events.py": 1,
-    "storage.py": 2,
-    "problems.py": 1,
-    "bodies.py": 1,
-    "models/": 1,
-    "credentials.py": 2,
-    "cookies.py": 2,
-    "verification/claims.py": 2,
-    "verification/keys.py": 2,
-    "client/": 3,
-    "project.py": 4,
-    "verification/__init__.py": 4,
-    "verification/jwks.py": 4,
-    "verification/fallback.py": 4,
-    "verification/live.py": 5,
-    "authorization.py": 5,
-    "api_keys.py": 5,
-    "revocation.py": 4,
-    "signatures.py": 1,
-    "webhooks.py": 9,
-    "health.py": 9,
-    "verification/verifier.py": 5,
-    "redirects.py": 2,
-    "limits.py": 6,
-    "sessions.py": 6,
-    "schemes.py": 6,
-    "routes.py": 6,
-    "installed.py": 7,
-    "configuration.py": 7,
-    "misuse.py": 7,
-    "dependencies/": 8,
-    "handlers.py": 8,
-    "openapi.py": 8,
-    "routers/": 9,
-    "plugin.py": 10,
-    "cli/": 10,
-    "__init__.py": 11,
-    "testing/": 12,
-    "__main__.py": 12,
+    name: int(rank)
+    for rank, names in re.findall(r"^\| (\d+) \| ([^|]+) \|", DESIGN.read_text("utf-8"), re.MULTILINE)
+    for name in re.findall(r"`([^`]+)`", names)
 }
+"""The table of the design page: the rank of each file or folder."""
 WITHOUT_FASTAPI = 5  # up to this rank nothing knows of FastAPI
 MAY_IMPORT_EMULATOR = ("testing/", "cli/")
 
@@ -89,13 +47,13 @@ def _upward(path: Path, rank: int, target: Path) -> Iterator[str]:
             yield f"{path}: imports the emulator"
         return
     target_rank = rank_of(target.as_posix())
-    same_folder = len(path.parts) > 1 and path.parent == target.parent
+    same_folder = len(path.parts) > 1 and path.parts[0] == target.parts[0]
     if target_rank is None or (target_rank >= rank and not (same_folder and target_rank == rank)):
         yield f"{path} (rank {rank}) imports {target} (rank {target_rank})"
 
 
 def rank_of(path: str) -> int | None:
-    """The rank of a file: its own, or its folder's."""
+    """The rank of a file: its own, or that of the folder at the top of its path."""
     return RANKS.get(path, RANKS.get(path.split("/", maxsplit=1)[0] + "/"))
 
 

@@ -18,10 +18,10 @@ from starlette.datastructures import Headers
 import fastapi_stackauth
 from fastapi_stackauth import AuthError, HeaderCredentials, QueryToken, SdkCookies, Site, StackAuthError
 from fastapi_stackauth.client.forwarding import end_user_address
-from fastapi_stackauth.credentials import SessionCookies, read_credential
-from fastapi_stackauth.redaction import RedactingFilter
-from fastapi_stackauth.routers.mfa import SECRET_LENGTH
-from fastapi_stackauth.signatures import Envelope
+from fastapi_stackauth.http.signatures import Envelope
+from fastapi_stackauth.routers.methods.mfa import SECRET_LENGTH
+from fastapi_stackauth.runtime.redaction import RedactingFilter
+from fastapi_stackauth.sessions.credentials import SessionCookies, read_credential
 from fastapi_stackauth.verification.claims import parse_token
 from tests.support.backtracking import Matcher, Mode, TooManySteps, atoms
 from tests.support.work import lines_run
@@ -33,8 +33,8 @@ MODES: dict[str, Mode] = {"match": "match", "fullmatch": "fullmatch"}
 """How a function tries a pattern; all others try it at every place."""
 
 MADE_AT_RUN_TIME: dict[str, tuple[str, Mode]] = {
-    "redaction.py": (RedactingFilter(("client_secret",))._pattern.pattern, "search"),
-    "routers/mfa.py": (rf"[A-Z2-7]{{{SECRET_LENGTH}}}", "fullmatch"),
+    "runtime/redaction.py": (RedactingFilter(("client_secret",))._pattern.pattern, "search"),
+    "routers/methods/mfa.py": (rf"[A-Z2-7]{{{SECRET_LENGTH}}}", "fullmatch"),
 }
 """What is made where the source has no constant: an example by file."""
 NOT_FROM_CALLERS = {

@@ -28,7 +28,14 @@ def test_who_only_verifies_tokens_does_not_load_what_that_does_not_need():
     """Neither the sign-in routes nor the webhooks, nor the models of what few apps ask the auth server for."""
     program = "import sys, fastapi_stackauth; fastapi_stackauth.StackAuth(project_id='p'); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    late = ("routers", "webhooks", "models.webhooks", "models.api_keys", "models.connections", "client.oauth")
+    late = (
+        "routers",
+        "http.webhooks",
+        "models.webhooks",
+        "models.api_keys",
+        "models.connections",
+        "client.resources.oauth",
+    )
     assert "fastapi_stackauth.models.user" in output.split()
     assert not {f"fastapi_stackauth.{module}" for module in late} & set(output.split())
 

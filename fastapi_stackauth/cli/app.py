@@ -18,7 +18,7 @@ from fastapi_stackauth.cli.explanation import explain
 from fastapi_stackauth.cli.findings import Report, Severity
 from fastapi_stackauth.cli.output import Printer
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.redaction import redact_tokens
+from fastapi_stackauth.runtime.redaction import redact_tokens
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet
 

@@ -14,9 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.cli.texts import printable
-from fastapi_stackauth.credentials import HeaderCredentials
 from fastapi_stackauth.errors import REFUSALS, AuthError
 from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.sessions.credentials import HeaderCredentials
 from fastapi_stackauth.settings import origin_of
 from fastapi_stackauth.verification.claims import (
     BINDING_CHECKS,

@@ -30,8 +30,8 @@ from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.client.caller import Caller, headers_of, is_sendable
 from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
+from fastapi_stackauth.runtime.storage import redis_pool, require_redis
 from fastapi_stackauth.settings import Settings, origin_of, variables_at_odds, variables_unread
-from fastapi_stackauth.storage import redis_pool, require_redis
 from fastapi_stackauth.verification.claims import Binding
 from fastapi_stackauth.verification.keys import KeySet, read_key_set
 

@@ -12,8 +12,8 @@ from fastapi_stackauth.cli.facts import Variables
 from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
 from fastapi_stackauth.cli.texts import plain
 from fastapi_stackauth.client.caller import is_sendable
-from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.settings import Settings, documented_name, environment_names
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

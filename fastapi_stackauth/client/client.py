@@ -12,14 +12,14 @@ from pydantic import BaseModel, ValidationError
 from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.client.caller import Caller, access_type, headers_of
 from fastapi_stackauth.client.calls import Call, Method, checked_path
-from fastapi_stackauth.client.families import Families
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.http import Http
 from fastapi_stackauth.client.keeper import Listener, TokenKeeper
+from fastapi_stackauth.client.resources.all import Families
 from fastapi_stackauth.errors import AccessTokenRefused, AuthServerError, ConfigurationError, UnexpectedAnswer
-from fastapi_stackauth.events import Events
 from fastapi_stackauth.models import AccessToken, TokenPair
-from fastapi_stackauth.redaction import install_redaction
+from fastapi_stackauth.runtime.events import Events
+from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)

@@ -28,7 +28,7 @@ from fastapi_stackauth.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from fastapi_stackauth.events import AUTH_SERVER_CALL, Events
+from fastapi_stackauth.runtime.events import AUTH_SERVER_CALL, Events
 from fastapi_stackauth.runtime.loops import PerLoop
 
 MAX_BODY = 16 * 1024 * 1024

@@ -12,8 +12,8 @@ from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, ProfileMetadataInvalid
+from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
-from fastapi_stackauth.schemes import Documented, Secured
 from fastapi_stackauth.verification.fallback import refusal_of
 
 M = TypeVar("M", bound=BaseModel)

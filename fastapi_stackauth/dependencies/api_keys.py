@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.api_keys import looks_like_a_key
+from fastapi_stackauth.access.api_keys import looks_like_a_key
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import asked, installed_stack, stack_of
+from fastapi_stackauth.http.installed import asked, installed_stack, stack_of
+from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import Team
-from fastapi_stackauth.schemes import Documented, Secured
 
 HEADER = "x-api-key"
 _TOKEN_HEADERS = ("x-stack-access-token", "x-hexclave-access-token", "x-stack-auth")

@@ -11,11 +11,11 @@ from typing import Any
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
-from fastapi_stackauth.credentials import Credential, read_credential
 from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
-from fastapi_stackauth.events import CREDENTIALS_REFUSED
-from fastapi_stackauth.installed import REFUSED_KEY, RESOLUTIONS_KEY, InstalledStack, asked
+from fastapi_stackauth.http.installed import REFUSED_KEY, RESOLUTIONS_KEY, InstalledStack, asked
 from fastapi_stackauth.models import User
+from fastapi_stackauth.runtime.events import CREDENTIALS_REFUSED
+from fastapi_stackauth.sessions.credentials import Credential, read_credential
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
 _CONNECTION_NAMES = ("connection", "request", "websocket")

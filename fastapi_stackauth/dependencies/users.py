@@ -18,10 +18,10 @@ from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.installed import InstalledStack, asked, default_stack, installed_stack, stack_of
+from fastapi_stackauth.http.installed import InstalledStack, asked, default_stack, installed_stack, stack_of
+from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
-from fastapi_stackauth.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,15 +15,15 @@ from typing import ClassVar, Protocol, Self, TypeVar
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.credentials import Credential
 from fastapi_stackauth.dependencies.demands import Asked
 from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
-from fastapi_stackauth.events import SESSION_CHECK_FAILED, code_of
-from fastapi_stackauth.guards import Guarded
+from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import User
-from fastapi_stackauth.schemes import Documented, Secured
+from fastapi_stackauth.runtime.events import SESSION_CHECK_FAILED, code_of
+from fastapi_stackauth.sessions.credentials import Credential
+from fastapi_stackauth.startup.guards import Guarded
 
 T = TypeVar("T")
 

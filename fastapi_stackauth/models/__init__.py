@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from fastapi_stackauth._late import loaded_late
 from fastapi_stackauth.models.account import (
     ConnectedProvider,
     CurrentUserProfile,
@@ -54,6 +53,7 @@ from fastapi_stackauth.models.tokens import (
     lifetime_of,
 )
 from fastapi_stackauth.models.user import User
+from fastapi_stackauth.runtime.late import loaded_late
 
 if TYPE_CHECKING:
     from fastapi_stackauth.models.api_keys import (

@@ -6,23 +6,14 @@ from typing import Literal, get_args
 
 from fastapi import APIRouter
 
-from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.installed import InstalledStack
-from fastapi_stackauth.routers import (
-    account,
-    anonymous,
-    connected_accounts,
-    contact_channels,
-    mfa,
-    oauth,
-    otp,
-    passkey,
-    password,
-    session,
-)
-from fastapi_stackauth.routers import methods as offer
-from fastapi_stackauth.routers.route import Delivery, Mount, Page, route_class_for
+from fastapi_stackauth.http.installed import InstalledStack
+from fastapi_stackauth.routers.account import connected_accounts, contact_channels
+from fastapi_stackauth.routers.account import profile as account
+from fastapi_stackauth.routers.methods import anonymous, mfa, oauth, otp, passkey, password, session
+from fastapi_stackauth.routers.plumbing import offer
+from fastapi_stackauth.routers.plumbing.route import Delivery, Mount, Page, route_class_for
+from fastapi_stackauth.sessions.cookies import CookiePolicy
 
 Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
 

@@ -15,10 +15,10 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
-from fastapi_stackauth.cookies import CookiePolicy
 from fastapi_stackauth.models import User
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.sessions import ACCESS, REFRESH
+from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH
+from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.testing.lifespan import Lifespan
 from fastapi_stackauth.testing.overrides import override_user
 from fastapi_stackauth.testing.people import Person

@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.installed import stacks_of_app
+from fastapi_stackauth.http.installed import stacks_of_app
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.sessions import CookieMiddleware
+from fastapi_stackauth.sessions.cookie_sessions import CookieMiddleware
 from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.testing.clients import NO_SITE, Clients, SyncClients
 from fastapi_stackauth.testing.clock import Clock

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from starlette.applications import Starlette
 
 from fastapi_stackauth.dependencies import IdentifyUser
-from fastapi_stackauth.misuse import dependencies_of
-from fastapi_stackauth.routes import DeclaredRoute, iterate_routes
-from fastapi_stackauth.schemes import Secured
+from fastapi_stackauth.http.schemes import Secured
+from fastapi_stackauth.startup.misuse import dependencies_of
+from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
 
 
 def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from starlette.applications import Starlette
 
-from fastapi_stackauth import installed
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.http import installed
 from fastapi_stackauth.plugin import StackAuth
 
 

@@ -18,8 +18,8 @@ from fastapi_stackauth.errors import (
     UserNotFound,
     VerificationUnavailable,
 )
-from fastapi_stackauth.events import FALLBACK_ASKED, QUESTION_FAILED, Events, code_of
 from fastapi_stackauth.runtime.cache import Cache, Entry
+from fastapi_stackauth.runtime.events import FALLBACK_ASKED, QUESTION_FAILED, Events, code_of
 
 _REMEMBERED = 1_000
 _REFUSALS = {

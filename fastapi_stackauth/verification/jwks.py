@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi_stackauth.client.keys import FetchedKeys
+from fastapi_stackauth.client.resources.keys import FetchedKeys
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
-from fastapi_stackauth.events import KEYS_FETCH_FAILED, KEYS_FETCHED, Events
+from fastapi_stackauth.runtime.events import KEYS_FETCH_FAILED, KEYS_FETCHED, Events
 from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set

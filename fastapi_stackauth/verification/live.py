@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from fastapi_stackauth.errors import AuthError, AuthServerError
-from fastapi_stackauth.events import Events
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
+from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.runtime.loops import NextFlight
 from fastapi_stackauth.verification.fallback import verdict_of
 

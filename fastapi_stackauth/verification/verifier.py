@@ -15,17 +15,17 @@ from typing import NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
-from fastapi_stackauth.events import TOKEN_REFUSED, TOKEN_VERIFIED
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
-from fastapi_stackauth.revocation import Revocations
 from fastapi_stackauth.runtime.cache import Cache
+from fastapi_stackauth.runtime.events import TOKEN_REFUSED, TOKEN_VERIFIED
+from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.storage import MemoryStorage
 from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStats, KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
+from fastapi_stackauth.verification.revocation import Revocations
 
 
 class _Verified(NamedTuple):

@@ -21,7 +21,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from starlette.types import ASGIApp
 
 from fastapi_stackauth import CurrentUser, Require, StackAuth, User, current_user, optional_user
-from fastapi_stackauth.cookies import CookiePolicy
+from fastapi_stackauth.sessions.cookies import CookiePolicy
 from tests.support.forge import PROJECT, Signer
 
 Headers = list[tuple[bytes, bytes]]

@@ -12,8 +12,8 @@ from typing import Any
 
 from fastapi_stackauth import Settings
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.families import Families
-from fastapi_stackauth.client.family import Family
+from fastapi_stackauth.client.resources.all import Families
+from fastapi_stackauth.client.resources.base import Family
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,

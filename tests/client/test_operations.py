@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth.client.family import Family
+from fastapi_stackauth.client.resources.base import Family
 
 from .fakes import FakeServer, client_of, json_answer
 from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, family_classes, success

@@ -24,7 +24,7 @@ from fastapi_stackauth import (
     api_key_team,
     api_key_user,
 )
-from fastapi_stackauth.api_keys import OwnerKind
+from fastapi_stackauth.access.api_keys import OwnerKind
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
 from tests.dependencies.test_authorization import Company

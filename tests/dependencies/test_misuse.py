@@ -419,7 +419,7 @@ async def test_later_requests_check_nothing(world: World, monkeypatch: pytest.Mo
         checked.append(app)
         return []
 
-    monkeypatch.setattr("fastapi_stackauth.misuse.iterate_routes", no_routes)
+    monkeypatch.setattr("fastapi_stackauth.startup.misuse.iterate_routes", no_routes)
     app = world.app()
     world.stack.install(app, default=False)
     await call(app, "/me")

@@ -15,7 +15,7 @@ import websockets
 from fastapi import Depends, FastAPI, WebSocket
 
 from fastapi_stackauth import AuthError, CurrentUser, SessionWatch, WatchSession
-from fastapi_stackauth.credentials import Credential, HeaderCredentials, QueryToken, Scope
+from fastapi_stackauth.sessions.credentials import Credential, HeaderCredentials, QueryToken, Scope
 from tests.support.forge import LIFETIME, NOW, SUBJECT, Signer
 from tests.support.world import World, until
 

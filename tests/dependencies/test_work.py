@@ -19,7 +19,7 @@ from tests.support.forge import SUBJECT, Signer
 from tests.support.world import World
 
 OURS = str(Path(fastapi_stackauth.__file__).parent)
-STORAGE = str(Path(OURS, "storage.py"))
+STORAGE = str(Path(OURS, "runtime", "storage.py"))
 Guarded = Annotated[User, Depends(Require(permission="notes:read"))]
 
 

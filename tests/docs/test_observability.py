@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import RateLimitExceeded
-from fastapi_stackauth.events import TOKEN_REFUSED
+from fastapi_stackauth.runtime.events import TOKEN_REFUSED
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.test_guides import ADA, serving
 

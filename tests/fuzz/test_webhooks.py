@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastapi_stackauth.models.webhooks import EVENT_TYPES
 from tests.fuzz.strategies import EDITS, JSON, NASTY, edited, written
-from tests.test_webhooks import NOW, SECRET, Receiver, signed
+from tests.http.test_webhooks import NOW, SECRET, Receiver, signed
 
 USER: Any = {
     "id": "u", "primary_email": "ada@example.com", "primary_email_verified": True, "primary_email_auth_enabled": True,

@@ -12,11 +12,11 @@ from starlette import formparsers
 from starlette.requests import Request
 from starlette.types import Message
 
-from fastapi_stackauth.bodies import read_body
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import RequestTooLarge
-from fastapi_stackauth.limits import AttemptLimiter
+from fastapi_stackauth.http.bodies import read_body
 from fastapi_stackauth.routers import Delivery
+from fastapi_stackauth.runtime.limits import AttemptLimiter
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, PREFIXES, House, Person, assert_problem, new_stack
 from tests.routers.operations import Route, operations
 from tests.support.asgi import RawAnswer, Unread, call

@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator.schema import FORMS, UUID
-from fastapi_stackauth.routers import inputs
+from fastapi_stackauth.routers.plumbing import inputs
 from tests.routers.callers import EMAIL, PASSWORD, House, Person, assert_problem
 
 STRANGE_EMAILS = [

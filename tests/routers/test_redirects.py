@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.redirects import allowed_redirect, is_loopback
+from fastapi_stackauth.sessions.redirects import allowed_redirect, is_loopback
 from fastapi_stackauth.settings import Settings
 from tests.routers.callers import EMAIL, ORIGIN, House, Person, assert_problem, new_stack
 

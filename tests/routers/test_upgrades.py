@@ -41,7 +41,7 @@ def is_still_anonymous(house: House, user_id: str) -> bool:
 
 def test_no_other_function_upgrades_an_anonymous_user():
     found = set()
-    for path in Path(fastapi_stackauth.routers.__file__).parent.glob("*.py"):
+    for path in Path(fastapi_stackauth.routers.__file__).parent.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(function, ast.AsyncFunctionDef):
                 continue

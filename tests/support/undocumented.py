@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from fastapi_stackauth.openapi import EnrichedOpenApi
-from fastapi_stackauth.problems import PROBLEM_MEDIA_TYPE
+from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE
+from fastapi_stackauth.http.openapi import EnrichedOpenApi
 from tests.support.openapi import inlined
 
 _KEY = "undocumented"

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 import fastapi_stackauth
 from fastapi_stackauth import client, errors, models, testing
-from fastapi_stackauth.client.families import Families
-from fastapi_stackauth.client.family import Family
+from fastapi_stackauth.client.resources.all import Families
+from fastapi_stackauth.client.resources.base import Family
 from fastapi_stackauth.options import Options
 from tests.docs.blocks import PAGES, blocks
 from tests.typing.check import CONSUMER, documented, is_unknown, project, run_mypy, run_pyright

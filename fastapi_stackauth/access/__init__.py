@@ -1,0 +1,1 @@
+"""What the auth server knows about a verified caller: permissions, API keys, the project."""

@@ -1,0 +1,1 @@
+"""The auth server's operations, one file for each resource."""

@@ -1,0 +1,153 @@
+"""The one place where errors become HTTP: RFC 9457 problem documents, or FastAPI's own `detail` shape.
+
+What a caller sees is made of constants and of facts named as public; nothing of the request is repeated.
+"""
+
+import logging
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.websockets import WebSocket, WebSocketState
+
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerMisconfigured,
+    ConfigurationError,
+    RequestInvalid,
+    StackAuthError,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
+from fastapi_stackauth.http.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack, default_stack
+from fastapi_stackauth.runtime.events import ERROR_ANSWERED, Events, code_of
+from fastapi_stackauth.sessions.credentials import Credential
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.startup.configuration import find_missing, report_missing
+
+_RENEWABLE = ("token_expired", "token_signature_invalid")
+POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
+
+
+def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
+    """The response an error is answered with.
+
+    Args:
+        error: any error of this library.
+        shape: ``problem``, or ``detail`` for FastAPI's own ``{"detail": ...}``.
+        docs_url: where errors are explained; the problem's `type` is its code at the end of that.
+    """
+    if shape == "detail":
+        return JSONResponse({"detail": error.message}, error.status_code, headers_of(error))
+    document = problem(error, instance=error.instance, docs_url=docs_url)
+    return JSONResponse(document, error.status_code, headers_of(error), media_type=PROBLEM_MEDIA_TYPE)
+
+
+async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
+    """The exception handler that `install` registers for `StackAuthError`; reuse it, or register your own after.
+
+    On a WebSocket that is not accepted yet, the answer is a denial response where the server knows them, else a close;
+    on an accepted one it is a close with code 1008.
+
+    Raises:
+        ConfigurationError: one that names no missing setting goes on, and ends as a plain 500 with a traceback in the
+            log.
+    """
+    if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
+        raise error
+    error = await of_session(connection, error)
+    stack = answering_stack(connection)
+    if isinstance(error, ConfigurationError) and stack is not None:
+        _report_setting(connection, stack, error)
+    log_answer(error, stack.events if stack else Events())
+    if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
+        return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
+    response = error_response(error) if stack is None else _response(error, stack.settings)
+    if isinstance(connection, WebSocket):
+        return await _refuse_websocket(connection, response)
+    return response
+
+
+async def of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
+    """What is answered to a cookie session whose access token the auth server refuses, though it was accepted here.
+
+    It expired while the auth server was asked something, or its key was rotated away. The session goes on, and the
+    answer renews its cookie where it can: a 401 would make a front end sign its user out.
+    """
+    credential = connection.scope.get("state", {}).get("credential")
+    if error.code not in _RENEWABLE or credential is None or credential.refresh_token is None:
+        return error
+    stack = _stack_of_credential(connection, credential)
+    if stack is not None and not _is_open_websocket(connection):
+        try:
+            await stack.sessions.replace(connection, credential)
+        except AuthError as ended:
+            return ended
+        except StackAuthError:
+            pass  # told where it failed; the next request tries again
+    return VerificationUnavailable(retry_after=1.0)
+
+
+def _report_setting(connection: HTTPConnection, stack: InstalledStack, error: ConfigurationError) -> None:
+    """Report a missing setting that was not reported at the start: a mounted app's lifespan never runs."""
+    app = connection.scope["app"]
+    missing = find_missing(app, stack, default=default_stack(app) is stack)
+    report_missing(stack, [setting for setting in missing if setting.name == error.setting])
+
+
+def _stack_of_credential(connection: HTTPConnection, credential: Credential) -> InstalledStack | None:
+    known = connection.scope["state"].get(RESOLUTIONS_KEY, {})
+    return next((stack for stack, resolution in known.items() if resolution.credential is credential), None)
+
+
+def _is_open_websocket(connection: HTTPConnection) -> bool:
+    """Whether this is a WebSocket that can be told no more than that it is closed."""
+    return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
+
+
+def _response(error: StackAuthError, settings: Settings) -> Response:
+    return error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
+
+
+def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
+    """Where a browser that opens a page without being signed in is sent, if the settings say so."""
+    if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
+        return None
+    page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
+    if not page or SCOPE_KEY in connection.scope:
+        return None
+    # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
+    query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
+    return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
+    separator = "&" if "?" in settings.sign_in_url else "?"
+    return f"{settings.sign_in_url}{separator}return_to={return_to}"
+
+
+async def _refuse_websocket(websocket: WebSocket, response: Response) -> Response | None:
+    waiting = websocket.application_state is WebSocketState.CONNECTING
+    if waiting and "websocket.http.response" in websocket.scope.get("extensions", {}):
+        return response
+    if websocket.application_state is not WebSocketState.DISCONNECTED:
+        await websocket.close(POLICY_VIOLATION)
+    return None
+
+
+def log_answer(error: StackAuthError, events: Events) -> None:
+    """Tell what is being answered: at ERROR what the operator must mend, at WARNING outages, at INFO refusals."""
+    failed = error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    level = logging.WARNING if failed else logging.INFO
+    if isinstance(error, AuthServerMisconfigured):
+        level = logging.ERROR
+    if isinstance(error, ConfigurationError):
+        level = logging.ERROR if events.is_first(str(error)) else logging.DEBUG
+    code = code_of(error)
+    detail = str(error) if failed else error.code if error.code != code else None
+    if isinstance(error, AuthError) and code == "cross_site_request":  # an Origin is no secret, and says what to trust
+        detail = error.reason
+    if isinstance(error, RequestInvalid) and error.reason:
+        detail, level = error.reason, logging.WARNING
+    events.emit(
+        ERROR_ANSWERED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
+    )

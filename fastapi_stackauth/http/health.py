@@ -1,0 +1,115 @@
+"""Whether this app can tell who is calling, and what it rests on right now."""
+
+import re
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from fastapi_stackauth.errors import VerificationUnavailable
+from fastapi_stackauth.http.installed import InstalledStack
+from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
+from fastapi_stackauth.startup.configuration import needs
+from fastapi_stackauth.verification.jwks import KeyState
+from fastapi_stackauth.verification.revocation import LinkState
+
+Status = Literal["ok", "degraded", "down"]
+
+
+class Health(BaseModel):
+    """How authentication is doing in this worker. It names no address, and nothing secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Status = Field(
+        description="`ok`; `degraded`: requests are served, but something is out of reach; `down`: nobody can be "
+        "told by their token.",
+        examples=["ok"],
+    )
+    keys: KeyState = Field(
+        description="The signing keys: `fresh`; `stale`: past their time, and serving while new ones cannot be had; "
+        "`fixed` by the settings; `none`.",
+        examples=["fresh"],
+    )
+    keys_age_seconds: float | None = Field(
+        default=None, description="Seconds since the keys were fetched; null where they were not.", examples=[41.3]
+    )
+    last_error: str | None = Field(
+        default=None,
+        description="Why the keys could not be fetched the last time; null where they could.",
+        examples=[None],
+    )
+    fallback_in_use: bool = Field(
+        description="Whether tokens are checked one by one at the auth server, for want of keys.", examples=[False]
+    )
+    redis: LinkState = Field(
+        description="The link to the other workers: `memory` without Redis, `connected`, `degraded`; `idle` before "
+        "its first use.",
+        examples=["memory"],
+    )
+    missing_settings: tuple[str, ...] = Field(
+        default=(),
+        description="Settings that are not set although routes of this app need them: those routes answer 500.",
+        examples=[["app_url"]],
+    )
+    revocations_untold: int = Field(
+        default=0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
+    )
+
+
+async def check_health(stack: InstalledStack) -> Health:
+    """Return how authentication is doing. Without keys it tries to fetch them, so a new worker becomes ready."""
+    keys, project = stack.verifier.keys, stack.settings.project_id
+    missing = tuple(dict.fromkeys([*([] if project else ["project_id"]), *stack.missing_settings()]))
+    if project and keys.state == "none" and keys.may_try:
+        try:
+            await stack.verifier.warm_up()
+        except VerificationUnavailable:
+            stack.events.emit(HEALTH_WITHOUT_KEYS)
+    linked = True
+    try:
+        await stack.revocations.follow()
+    except VerificationUnavailable:
+        linked = False
+    state, link = keys.state, stack.revocations.state
+    status: Status = "ok"
+    if missing or state == "stale" or link == "degraded" or stack.revocations.untold:
+        status = "degraded"
+    if state == "none" or not linked or not project:
+        status = "down"
+    return Health(
+        status=status,
+        keys=state,
+        keys_age_seconds=keys.age_seconds,
+        last_error=keys.last_error,
+        fallback_in_use=state == "none" and stack.settings.fallback_concurrency > 0,
+        redis=link,
+        missing_settings=missing,
+        revocations_untold=stack.revocations.untold,
+    )
+
+
+def readiness_router(stack: InstalledStack, path: str) -> APIRouter:
+    """A router with one GET route that tells whether this worker can serve signed-in people: 200, or 503."""
+    router = APIRouter()
+
+    @needs("project_id", stack=stack)
+    async def ready(response: Response) -> Health:
+        """Whether this worker can tell who is calling: 200 where it can, be it `degraded`, else 503."""
+        response.headers["cache-control"] = "no-store"
+        health = await check_health(stack)
+        if health.status == "down":
+            response.status_code = 503
+        return health
+
+    router.add_api_route(
+        path,
+        ready,
+        methods=["GET"],
+        operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
+        summary="Whether authentication is ready",
+        response_description="Ready.",
+        tags=["health"],
+        responses={503: {"model": Health, "description": "Not ready."}},
+    )
+    return router

@@ -1,0 +1,398 @@
+"""What protected routes say of themselves in OpenAPI. A pure function from schema to schema.
+
+FastAPI writes `security` where our `SecurityBase` objects stand; here the answers that such routes can give are added.
+What the app wrote itself wins.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from http import HTTPStatus
+from itertools import count
+from typing import Any
+
+from fastapi import FastAPI
+
+from fastapi_stackauth.errors import (
+    REFUSALS,
+    AuthError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ClockSkew,
+    ProfileMetadataInvalid,
+    RateLimited,
+    RequestInvalid,
+    StackAuthError,
+    UnexpectedAnswer,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
+from fastapi_stackauth.http.schemes import (
+    API_KEY_NAME,
+    API_KEY_SCHEME,
+    COOKIE_NAME,
+    EXTENSION,
+    HEADER_NAME,
+    HEADER_SCHEME,
+    OPTIONAL_SCHEME_NAME,
+    PASSWORD_NAME,
+    SCHEME_NAME,
+    TOKEN_OPERATION,
+    cookie_scheme,
+    password_scheme,
+)
+from fastapi_stackauth.startup.misuse import check_routes
+
+Schema = dict[str, Any]
+
+_SAFE = ("get", "head", "options", "trace")
+
+PROBLEM_NAME = "StackAuthProblem"
+"""Distinct on purpose: an app may well have a `Problem` of its own."""
+
+DETAIL_SCHEMA: Schema = {
+    "title": PROBLEM_NAME,
+    "description": "An error, in FastAPI's own shape.",
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        }
+    },
+}
+
+PROBLEM_SCHEMA: Schema = {
+    "title": PROBLEM_NAME,
+    "description": "An error (RFC 9457). `code` is stable and made for programs; the texts are for people.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "What kind of problem this is; with the setting `error_docs_url` the address of its page.",
+            "examples": ["urn:fastapi-stackauth:error:token_expired"],
+        },
+        "title": {"type": "string", "description": "The HTTP status in words.", "examples": ["Unauthorized"]},
+        "status": {"type": "integer", "description": "The HTTP status.", "examples": [401]},
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        },
+        "code": {"type": "string", "description": "A stable name for programs.", "examples": ["token_expired"]},
+        "instance": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "This very occurrence: the app's log names it too.",
+            "examples": ["urn:uuid:0d9f6f7a-5f0e-4f53-9a43-3f3f2b1f6d5e"],
+        },
+        "details": {
+            "type": "object",
+            "description": "Facts about this problem, where its code has any.",
+            "additionalProperties": True,
+            "examples": [{"permission_id": "posts:delete"}],
+        },
+    },
+}
+
+UNAUTHENTICATED = tuple(
+    AuthError(code)
+    for code, (status, _) in REFUSALS.items()
+    if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
+)
+"""Every way in which a credential can be missing or refused: any protected route can answer each."""
+_EVERYWHERE: tuple[StackAuthError, ...] = (
+    *UNAUTHENTICATED,
+    AuthServerMisconfigured(),
+    VerificationUnavailable(),
+    ClockSkew(),
+)
+"""What every protected route can answer."""
+_FAILURES: Mapping[str, StackAuthError] = {
+    error.code: error
+    for error in (ProfileMetadataInvalid(("plan",)), AuthServerUnavailable(), RateLimited(), UnexpectedAnswer())
+}
+"""What a dependency may answer beside refusals."""
+_DESCRIPTIONS = {
+    400: "The request does not have the expected form.",
+    401: "No credential, or one that is not accepted.",
+    403: "Signed in, but not allowed to do this.",
+    404: "There is no such thing.",
+    409: "What is stored about the user is not of the form that this app expects.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    503: "The sign-in cannot be checked, or the auth server cannot be reached, right now.",
+}
+
+
+def problem_answer(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
+    """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
+    examples = {error.code: {"summary": error.message, "value": problem(error)} for error in errors}
+    own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
+    if details := _details_of(list(examples.values())):
+        own["details"] = details
+    reference: Schema = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
+    content: Schema = {"schema": {"allOf": [reference, {"type": "object", "properties": own}]}, "examples": examples}
+    return {"description": description, "content": {PROBLEM_MEDIA_TYPE: content}}
+
+
+def _details_of(examples: list[Schema]) -> Schema | None:
+    """The form of `details` in an answer, where one of its codes has any."""
+    names = sorted({name for example in examples for name in example["value"].get("details", {})})
+    if not names:
+        return None
+    return {"type": "object", "properties": {name: DETAIL_SCHEMAS.get(name, {}) for name in names}}
+
+
+def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *, hidden_teams: bool = True) -> Schema:
+    """The schema with what protected routes can answer, and with optional security where it is optional.
+
+    Args:
+        schema: as FastAPI makes it; it is left alone.
+        shape: how errors are answered, ``problem`` or ``detail``.
+        cookie: the name of the session cookie, where the app takes one.
+        hidden_teams: whether a team that the caller is not in is answered as if a permission were missing.
+    """
+    enriched = deepcopy(schema)
+    components = enriched.setdefault("components", {})
+    if HEADER_NAME in components.get("securitySchemes", {}):
+        return enriched  # it was enriched before
+    facts = _facts(components)
+    schemes = _schemes(enriched, cookie) if facts else {}
+    shared = SharedResponses(components)
+    for method, operation in _operations(enriched):
+        names = _our_names(operation)
+        if names:
+            found = [facts.get(name, {}) for name in sorted(names)]
+            cross_site = cookie is not None and method not in _SAFE
+            more = [{"refusals": [["cross_site_request", {"origin": "not_trusted"}]]}] if cross_site else []
+            _document(operation, [*found, *more], shared, hidden_teams=hidden_teams)
+            operation["security"] = _alternatives(operation["security"], found, list(schemes))
+    schemas = components.setdefault("schemas", {})
+    schemas.setdefault(PROBLEM_NAME, PROBLEM_SCHEMA if shape == "problem" else DETAIL_SCHEMA)
+    for _, operation in _operations(enriched):
+        if shape == "detail":
+            _as_details(operation)
+        shared.take_from(operation)
+    _merge_schemes(components, schemes)
+    return enriched
+
+
+def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
+    """How a token may come along beside `Authorization: Bearer`, in the order in which docs offer it."""
+    schemes: dict[str, Schema] = {}
+    for path, item in schema.get("paths", {}).items():
+        if item.get("post", {}).get("operationId", "").endswith(TOKEN_OPERATION):
+            # Relative to the docs' own address, so that it stands behind a proxy's prefix too.
+            schemes.setdefault(PASSWORD_NAME, password_scheme(path.removeprefix("/")))
+    schemes[HEADER_NAME] = HEADER_SCHEME
+    if cookie is not None:
+        schemes[COOKIE_NAME] = cookie_scheme(cookie)
+    return schemes
+
+
+class SharedResponses:
+    """Error responses and their examples, each once in `components`: every route of an app refers to the same few.
+
+    Args:
+        components: the `components` of the schema, which this fills.
+    """
+
+    def __init__(self, components: Schema) -> None:
+        self._components = components
+        self._made: dict[str, Schema] = {}
+        self._seen: dict[int, tuple[Schema, Schema]] = {}
+        self._references: dict[str, Schema] = {}
+
+    def make(self, errors: list[StackAuthError]) -> Schema:
+        """Return the response for these errors of one status: the same object for the same errors."""
+        key = repr([(error.code, vars(error)) for error in errors])
+        if key not in self._made:
+            self._made[key] = problem_answer(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
+        return self._made[key]
+
+    def take_from(self, operation: Schema) -> None:
+        """Replace the error responses of an operation that are this library's by references."""
+        responses = operation.get("responses", {})
+        for status, response in responses.items():
+            if id(response) not in self._seen:  # kept with its id, which could belong to another object otherwise
+                self._seen[id(response)] = (response, self._refer(status, response))
+            responses[status] = dict(self._seen[id(response)][1])
+
+    def _refer(self, status: str, response: Schema) -> Schema:
+        contents = response.get("content", {})
+        if not any(map(_is_own, contents.values())):
+            return response
+        shared = {kind: self._with_references(content) for kind, content in contents.items()}
+        return self._share("responses", f"StackAuth{status}", {**response, "content": shared})
+
+    def _with_references(self, content: Schema) -> Schema:
+        if not _is_own(content) or "examples" not in content:
+            return content
+        examples = content["examples"].items()
+        shared = {name: self._share("examples", f"StackAuth.{name}", example) for name, example in examples}
+        return {**content, "examples": shared}
+
+    def _share(self, section: str, name: str, value: Schema) -> Schema:
+        key = f"{section} {name} {json.dumps(value, sort_keys=True)}"
+        if key not in self._references:
+            taken = self._components.setdefault(section, {})
+            names = (name if number == 1 else f"{name}.{number}" for number in count(1))
+            free = next(each for each in names if each not in taken)
+            taken[free] = value
+            self._references[key] = {"$ref": f"#/components/{section}/{free}"}
+        return self._references[key]
+
+
+def _is_own(content: Schema) -> bool:
+    """Return whether the content of a response is a problem document of this library."""
+    schema = content.get("schema", {})
+    return {"$ref": f"#/components/schemas/{PROBLEM_NAME}"} in (schema, *schema.get("allOf", ()))
+
+
+class EnrichedOpenApi:
+    """An app's `openapi()` with what this library adds; the app's own function and its cache keep working."""
+
+    def __init__(self, app: FastAPI, enriched: Callable[[Schema], Schema]) -> None:
+        self._app = app
+        self._original = app.openapi
+        self._enrich = enriched
+        self._source: Schema | None = None
+        self._enriched: Schema = {}
+
+    def __call__(self) -> Schema:
+        """Return the schema, enriched again whenever the app's own function returns a new one.
+
+        Raises:
+            MisuseError: the routes use this library in a way that protects nothing.
+        """
+        if self._app.openapi_schema is None:  # FastAPI keeps the schema there once it is made
+            check_routes(self._app)
+        source = self._original()
+        if source is not self._source:
+            self._source, self._enriched = source, self._enrich(source)
+        return self._enriched
+
+
+def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich) -> None:
+    """Enrich what `app.openapi()` gives; once, however often it is called.
+
+    Args:
+        app: the app.
+        enriched: `enrich`, told how this app is set up.
+    """
+    if not isinstance(app.openapi, EnrichedOpenApi):
+        app.openapi = EnrichedOpenApi(app, enriched)  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _operations(schema: Schema) -> Iterator[tuple[str, Schema]]:
+    for path in schema.get("paths", {}).values():
+        for method, operation in path.items():
+            if isinstance(operation, dict):
+                yield method, operation
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in (SCHEME_NAME, OPTIONAL_SCHEME_NAME)
+
+
+def _our_names(operation: Schema) -> set[str]:
+    return {name for alternative in operation.get("security", ()) for name in alternative if _is_ours(name)}
+
+
+def _facts(components: Schema) -> Mapping[str, Schema]:
+    """What our dependencies say of themselves, by the name of their scheme."""
+    schemes = components.get("securitySchemes", {})
+    return {name: scheme.get(EXTENSION, {}) for name, scheme in schemes.items() if _is_ours(name)}
+
+
+def _document(operation: Schema, facts: list[Schema], shared: SharedResponses, *, hidden_teams: bool) -> None:
+    """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
+    if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts):
+        facts = [*facts, {"refusals": [["api_key_invalid", {}]]}]
+    refusals = {code: _refusal(code, details) for fact in facts for code, details in fact.get("refusals", ())}
+    if hidden_teams:
+        refusals.pop("team_not_found", None)
+    parameters = _add_parameters(operation, facts)
+    faults = [RequestInvalid(((parameters[0], "Missing"),), status_code=400)] if parameters else []
+    by_status: dict[int, list[StackAuthError]] = {}
+    for error in (*_EVERYWHERE, *refusals.values(), *faults):
+        by_status.setdefault(error.status_code, []).append(error)
+    answers = operation.setdefault("responses", {})
+    for status in sorted(by_status):
+        answer = shared.make(by_status[status])
+        if (own := answers.setdefault(str(status), answer)) is not answer:
+            _add_codes(own, answer)
+    sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.get("sentences", ())))
+    if sentences:
+        own = operation.get("description")
+        operation["description"] = "\n\n".join([*([own] if own else []), " ".join(sentences)])
+
+
+def _refusal(code: str, details: Schema) -> StackAuthError:
+    return AuthError(code, details=details) if code in REFUSALS else _FAILURES[code]
+
+
+def _add_codes(answer: Schema, more: Schema) -> None:
+    """Add codes to an answer of ours; one that the app wrote itself stays as it is."""
+    content = answer.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
+    parts = content.get("schema", {}).get("allOf", ())
+    if len(parts) != 2 or "code" not in parts[1].get("properties", {}):
+        return
+    content["examples"] = {**more["content"][PROBLEM_MEDIA_TYPE]["examples"], **content["examples"]}
+    parts[1]["properties"]["code"]["enum"] = sorted(content["examples"])
+    if details := _details_of(list(content["examples"].values())):
+        parts[1]["properties"]["details"] = details
+
+
+def _add_parameters(operation: Schema, facts: list[Schema]) -> list[str]:
+    """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
+    read = [tuple(parameter) for fact in facts for parameter in fact.get("parameters", ())]
+    named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
+    for place, name in dict.fromkeys(read):
+        if (place, name.lower()) not in named:
+            schema = {"type": "string", "title": name, "maxLength": 100}
+            described = {"description": "The team's id.", "example": "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"}
+            parameter = {"name": name, "in": place, "required": True, "schema": schema, **described}
+            operation.setdefault("parameters", []).append(parameter)
+    return [f"{place}.{name}" for place, name in read]
+
+
+def _as_details(operation: Schema) -> None:
+    """Say of our answers what they are with `error_format="detail"`."""
+    for answer in operation.get("responses", {}).values():
+        ours = answer.get("content", {}).pop(PROBLEM_MEDIA_TYPE, None)
+        if ours is not None:
+            for example in ours.get("examples", {}).values():
+                example["value"] = {"detail": example["value"]["detail"]}
+            ours["schema"] = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
+            answer["content"]["application/json"] = ours
+
+
+def _alternatives(security: list[Schema], facts: list[Schema], ways: list[str]) -> list[Schema]:
+    """A token in each of the ways, an API key where that does, and nothing where every dependency is optional."""
+    others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
+    names = {name.partition(".")[0] for alternative in security for name in alternative}
+    optional = SCHEME_NAME not in names
+    key: list[Schema] = (
+        [{API_KEY_NAME: []}] if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts) else []
+    )
+    only_keys = bool(facts) and all(fact.get("api_key_only") for fact in facts)
+    token: list[Schema] = [] if only_keys else [{name: []} for name in (SCHEME_NAME, *ways)]
+    return [*token, *key, *others, *([{}] if optional else [])]
+
+
+def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
+    """Put the schemes themselves in the place of those that carried facts."""
+    schemes = components.get("securitySchemes", {})
+    ours = [name for name in schemes if _is_ours(name)]
+    if not ours:
+        return
+    scheme = {name: value for name, value in schemes[ours[0]].items() if name != EXTENSION}
+    rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
+    keys = any(schemes[name].get(EXTENSION, {}).get(flag) for name in ours for flag in ("api_key", "api_key_only"))
+    own = {SCHEME_NAME: scheme, **ways, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {})}
+    components["securitySchemes"] = {**own, **rest}

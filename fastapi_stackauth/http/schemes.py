@@ -1,0 +1,132 @@
+"""The security schemes that routes name in OpenAPI, and what our dependencies say of themselves there.
+
+FastAPI writes a scheme for each `SecurityBase` object under its name. Ours carry what a route that uses them can answer
+in an extension of that scheme; `openapi.py` reads it there, and puts the real schemes in their place.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
+from fastapi.security.base import SecurityBase
+
+from fastapi_stackauth.startup.guards import Guarded
+
+SCHEME_NAME = "StackAuth"
+OPTIONAL_SCHEME_NAME = "StackAuthOptional"
+API_KEY_NAME = "StackAuthApiKey"
+HEADER_NAME = "StackAuthHeader"
+COOKIE_NAME = "StackAuthCookie"
+PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
+TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
+"""The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
+_COMPUTED = ("_hash", "_demands")
+"""What dependencies keep that follows from their fields."""
+API_KEY_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-api-key",
+    "description": "An API key of a user or a team, made through the auth server. `Authorization: Bearer <key>` works "
+    "as well.",
+}
+HEADER_SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-stack-access-token",
+    "description": "The access token in the header of the vendor's SDKs; `x-hexclave-access-token` is read as well.",
+}
+EXTENSION = "x-fastapi-stackauth"
+SCHEME = HTTPBearer(
+    bearerFormat="JWT",
+    description="An access token of the auth server: sign in through this API's sign-in routes, or with one of "
+    "the vendor's SDKs, and send it as `Authorization: Bearer <token>`.",
+)
+
+
+def cookie_scheme(name: str) -> dict[str, str]:
+    """The scheme of the session cookie of this name."""
+    text = "The session cookie that the sign-in routes set. Browsers send it by themselves; scripts cannot read it."
+    return {"type": "apiKey", "in": "cookie", "name": name, "description": text}
+
+
+def password_scheme(token_url: str) -> dict[str, Any]:
+    """The scheme by which an API's docs sign in on the spot (RFC 6749 §4.3), through the route at this address."""
+    text = "Sign in right here, with e-mail address (as username) and password. Client id and secret stay empty."
+    return {"type": "oauth2", "flows": {"password": {"tokenUrl": token_url, "scopes": {}}}, "description": text}
+
+
+@dataclass(frozen=True)
+class Documented:
+    """What a dependency adds to the routes that use it.
+
+    Attributes:
+        refusals: codes that such a route can answer, each with the facts in its `details`.
+        sentences: what is demanded, for the route's description.
+        parameters: where the request says something that the dependency reads, as (place, name).
+        api_key: whether an API key does as well.
+        api_key_only: whether nothing but an API key does.
+    """
+
+    refusals: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    sentences: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    api_key: bool = False
+    api_key_only: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the schema."""
+        return {
+            "refusals": [[code, dict(details)] for code, details in self.refusals],
+            "sentences": list(self.sentences),
+            "parameters": [list(parameter) for parameter in self.parameters],
+            "api_key": self.api_key,
+            "api_key_only": self.api_key_only,
+        }
+
+
+class Secured(Guarded, SecurityBase):
+    """What makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
+
+    Two are equal if their class, their fields and all that a subclass keeps are equal: FastAPI calls only one of two
+    equal dependencies in a request. It asks for the hash several times a request, so the hash is computed once.
+    """
+
+    base_name = SCHEME_NAME
+    _hash: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((type(self), *self._values())))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._state() == other._state()
+
+    def documented(self) -> Documented:
+        """What a route that uses this says in OpenAPI beyond what all protected routes say."""
+        return Documented()
+
+    @property
+    def model(self) -> SecurityModel:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
+        """The scheme, with what this dependency adds to its routes."""
+        return SCHEME.model_copy(update={EXTENSION: self.documented().to_json()})
+
+    @property
+    def scheme_name(self) -> str:  # type: ignore[override]  # likewise
+        """A name for each distinct set of facts, which `openapi.py` replaces."""
+        facts = self.documented()
+        if facts == Documented():
+            return self.base_name
+        return f"{self.base_name}.{hashlib.sha256(json.dumps(facts.to_json()).encode()).hexdigest()[:12]}"
+
+    def _state(self) -> dict[str, object]:
+        """Return everything that the instance keeps, except what it computes from that."""
+        return {name: value for name, value in vars(self).items() if name not in _COMPUTED}
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses

@@ -1,0 +1,245 @@
+"""Where the auth server tells what happened: verified, each message once, typed, and heeded by this library itself."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from fastapi_stackauth.errors import (
+    ConfigurationError,
+    RequestInvalid,
+    RequestTooLarge,
+    WebhookInProgress,
+    WebhookRefused,
+)
+from fastapi_stackauth.http.bodies import WEBHOOK, not_json, read_body
+from fastapi_stackauth.http.installed import InstalledStack
+from fastapi_stackauth.http.openapi import problem_answer
+from fastapi_stackauth.http.signatures import Envelope
+from fastapi_stackauth.models.webhooks import (
+    EVENT_TYPES,
+    ProjectPermissionEvent,
+    TeamDeletedEvent,
+    TeamEvent,
+    TeamMembershipEvent,
+    TeamPermissionEvent,
+    UserDeletedEvent,
+    UserEvent,
+    WebhookEvent,
+    read_event,
+)
+from fastapi_stackauth.runtime.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
+from fastapi_stackauth.runtime.storage import MemoryStorage, Storage, StorageUnavailable
+from fastapi_stackauth.startup.configuration import needs
+
+_HANDLING_SECONDS = 60.0
+"""How long a message counts as being handled, should its worker die meanwhile."""
+_DONE_SECONDS = 2 * 86_400.0
+"""How long a message that was handled is remembered; the last attempt to deliver one comes after a day and more."""
+_DONE = "done"
+
+Handler = TypeVar("Handler", bound=Callable[[Any], Any])
+
+
+class WebhookRouter(APIRouter):
+    """A router with one route, which takes the auth server's webhooks; `on` registers handlers.
+
+    Example:
+        >>> webhooks = stack.webhooks("/webhooks/stack-auth")
+        >>> @webhooks.on("user.created")
+        ... async def welcome(event: UserEvent) -> None: ...
+        >>> app.include_router(webhooks)
+    """
+
+    def __init__(self, stack: InstalledStack, path: str) -> None:
+        super().__init__()
+        self._receiver = receiver = _Receiver(stack)
+
+        @needs("webhook_secrets", stack=stack)
+        async def receive(request: Request) -> Response:
+            return await receiver.receive(request)
+
+        self.add_api_route(
+            path,
+            receive,
+            methods=["POST"],
+            status_code=204,
+            response_class=Response,
+            response_description="Handled, now or before.",
+            operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
+            summary="Events of the auth server",
+            description=(
+                "For the auth server alone: each message is signed over its raw body, with `svix-id`, `svix-timestamp` "
+                "and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
+            ),
+            tags=["webhooks"],
+            responses={
+                400: problem_answer("Not from the auth server, old, or not JSON.", (WebhookRefused(""), not_json())),
+                409: problem_answer("Being handled right now: try again.", (WebhookInProgress(),)),
+                413: problem_answer("Too large.", (RequestTooLarge(WEBHOOK),)),
+                422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
+            },
+            openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
+        )
+
+    def on(self, *types: str) -> Callable[[Handler], Handler]:
+        """Register a handler, sync or async, for these types of events; for all, unknown ones included, without any.
+
+        It is given the event. Where it raises, the auth server is answered an error and delivers the message again.
+
+        Raises:
+            ConfigurationError: this library does not know the type; `on()` hears of types that are newer.
+        """
+        if strange := sorted(set(types) - set(EVENT_TYPES)):
+            raise ConfigurationError(f"webhooks: {', '.join(strange)} is none of {', '.join(EVENT_TYPES)}.")
+
+        def register(handler: Handler) -> Handler:
+            self._receiver.handlers.append((frozenset(types), handler))
+            return handler
+
+        return register
+
+
+class _Receiver:
+    def __init__(self, stack: InstalledStack) -> None:
+        self.handlers: list[tuple[frozenset[str], Callable[[Any], Any]]] = []
+        self._stack = stack
+        self._own = MemoryStorage(stack.clock)
+        self._max_body = max(WEBHOOK, stack.settings.max_body_size)
+
+    async def receive(self, request: Request) -> Response:
+        """Take one message.
+
+        Raises:
+            WebhookRefused, WebhookInProgress, RequestTooLarge, RequestInvalid.
+            ConfigurationError: no secret is set.
+        """
+        keys = self._stack.settings.require_webhook_keys()
+        try:
+            envelope = Envelope.read(request.headers)
+            envelope.check_age(self._stack.clock())
+            body = await (await read_body(request, self._max_body)).body()
+            key = envelope.check_signature(body, keys)
+        except WebhookRefused as refusal:
+            self._stack.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
+            raise
+        event = _event(body, envelope)
+        # The same message goes to each endpoint, and each has a path or a secret of its own.
+        endpoint = hashlib.sha256(request.scope["path"].encode() + b" " + key).hexdigest()[:16]
+        claim = f"webhook:{endpoint}:{envelope.message_id}"
+        if await self._claim(claim):
+            await self._handle(event, claim)
+        return Response(status_code=204)
+
+    async def _handle(self, event: WebhookEvent, claim: str) -> None:
+        kind = event.type if event.type in EVENT_TYPES else "unknown"
+        try:
+            await heed(self._stack, event)
+            for types, handler in self.handlers:
+                if not types or event.type in types:
+                    await _call(handler, event)
+        except BaseException:  # cancelled, too: whatever was not finished must be delivered again
+            await self._storage.remove(claim)
+            await self._own.remove(claim)
+            self._stack.events.emit(WEBHOOK_FAILED, type=kind)
+            raise
+        await self._storage.set(claim, _DONE, _DONE_SECONDS)
+        await self._own.set(claim, _DONE, _DONE_SECONDS)
+        self._stack.events.emit(WEBHOOK_HANDLED, type=kind)
+
+    async def _claim(self, claim: str) -> bool:
+        """Whether the message is to be handled now; False where that was done before.
+
+        Raises:
+            WebhookInProgress: it is being handled.
+        """
+        for storage in (self._own, self._storage):  # while Redis is out of reach, each worker tells for itself
+            try:
+                claimed = await storage.add(claim, _HANDLING_SECONDS)
+            except StorageUnavailable:
+                self._stack.events.emit(WEBHOOK_NOT_SHARED)
+                return True
+            if not claimed:
+                return await self._claimed_before(storage, claim)
+        return True
+
+    async def _claimed_before(self, storage: Storage, claim: str) -> bool:
+        if await storage.get(claim) == _DONE:
+            await self._own.set(claim, _DONE, _DONE_SECONDS)
+            return False
+        if storage is not self._own:
+            await self._own.remove(claim)
+        raise WebhookInProgress
+
+    @property
+    def _storage(self) -> Storage:
+        return self._stack.storage
+
+
+async def heed(stack: InstalledStack, event: WebhookEvent) -> None:
+    """Do what an event means for this library: refuse the tokens of who is gone, forget what is out of date.
+
+    Other workers hear of it where they share a Redis server.
+    """
+    match event:
+        case UserDeletedEvent():
+            await stack.revocations.revoke_user(event.data.id)
+            await stack.revocations.forget(user_id=event.data.id)
+        case UserEvent():
+            await stack.revocations.forget(user_id=event.data.id)
+        case TeamEvent() | TeamDeletedEvent():
+            await stack.revocations.forget(team_id=event.data.id)
+        case TeamMembershipEvent() | TeamPermissionEvent():
+            await stack.revocations.forget(user_id=event.data.user_id, team_id=event.data.team_id)
+        case ProjectPermissionEvent():
+            await stack.revocations.forget(user_id=event.data.user_id)
+
+
+async def _call(handler: Callable[[Any], Any], event: WebhookEvent) -> None:
+    outcome = await run_in_threadpool(handler, event) if not iscoroutinefunction(handler) else handler(event)
+    if isawaitable(outcome):
+        await outcome
+
+
+def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
+    """The event of a verified message.
+
+    Raises:
+        RequestInvalid: it is none.
+    """
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise not_json() from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise RequestInvalid((("body.type", "Missing"),))
+    try:
+        return read_event(message["type"], message.get("data"), envelope.message_id, envelope.at)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        places = tuple((".".join(("body", *map(str, fault["loc"]))), str(fault["msg"])) for fault in faults)
+        raise RequestInvalid(places) from None
+
+
+_BODY = {
+    "schema": {
+        "title": "StackAuthEvent",
+        "description": "An event (contract: types may be added).",
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {"type": "string", "description": "What happened.", "examples": list(EVENT_TYPES)},
+            "data": {"description": "About whom or what; its form depends on the type."},
+        },
+    },
+    "example": {
+        "type": "team_membership.created",
+        "data": {"team_id": "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11", "user_id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"},
+    },
+}

@@ -1,0 +1,145 @@
+"""The small HTML pages that links in mails lead to: plain forms, no scripts, nothing from elsewhere.
+
+Whatever comes from a request is escaped, and a code stands in a hidden field alone. `same-origin` is the referrer
+policy because a form of a `no-referrer` page posts `Origin: null` (design decision 12).
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from string import Template
+from urllib.parse import quote
+
+from fastapi.responses import HTMLResponse
+
+from fastapi_stackauth.errors import StackAuthError, VerificationCodeError
+from fastapi_stackauth.errors.problems import headers_of
+
+_STYLE = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 0; background: Canvas; color: CanvasText; }
+main { max-width: 26rem; margin: 12vh auto; padding: 0 1.5rem; }
+h1 { font-size: 1.4rem; line-height: 1.25; }
+label { display: block; margin: 1rem 0 .25rem; }
+input, button { font: inherit; box-sizing: border-box; width: 100%; padding: .6rem .75rem; border-radius: .4rem; }
+input { border: 1px solid GrayText; background: Field; color: FieldText; }
+button { margin-top: 1.25rem; border: 0; background: #1f4fd8; color: #fff; cursor: pointer; }
+:focus-visible { outline: 3px solid #7aa2ff; outline-offset: 2px; }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGE = Template(
+    """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<main>
+<h1>$title</h1>
+<p>$text</p>
+$form</main>
+</body>
+</html>
+"""
+)
+_FORM = Template('<form method="post" action="$action">\n$fields<button type="submit">$button</button>\n</form>\n')
+_HIDDEN = Template('<input type="hidden" name="$name" value="$value">\n')
+
+_LINK = Template('<p><a href="$address" rel="noreferrer">$label</a></p>\n')
+_URL_SAFE = ":/%#?=@[]!$&'()*+,;"
+
+RESET_FIELDS = (
+    '<label for="password">New password</label>\n<input id="password" name="password" type="password" required '
+    'minlength="8" pattern=".{8,70}" title="8 to 70 characters" autocomplete="new-password" aria-describedby="rule" '
+    "autofocus>\n"
+    '<p id="rule">8 to 70 characters.</p>\n'
+)
+"""The one visible field that a page of ours has. `maxlength` would cut a pasted password without a word."""
+
+
+def message_page(
+    title: str, text: str, *, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page that says something."""
+    return _page(title, text, "", "'none'", status_code, headers)
+
+
+def form_page(
+    title: str,
+    text: str,
+    *,
+    action: str,
+    code: str,
+    button: str,
+    note: str = "",
+    fields: str = "",
+    leads_to: str | None = None,
+) -> HTMLResponse:
+    """A page with a form that carries a code.
+
+    Args:
+        title: its heading.
+        text: what pressing the button does.
+        action: where it posts to, relative to the page itself, so that proxies may put any prefix before it.
+        code: the code; it stands in a hidden field.
+        button: the button's label.
+        note: a second paragraph.
+        fields: further fields, as HTML of ours.
+        leads_to: another origin that the answer redirects to; browsers hold a form's redirects to the policy too.
+    """
+    hidden = _HIDDEN.substitute(name="code", value=escape(code))
+    form = _FORM.substitute(action=escape(action), fields=hidden + fields, button=escape(button))
+    if note:
+        form = f"<p>{escape(note)}</p>\n{form}"
+    return _page(title, text, form, f"'self' {leads_to}" if leads_to else "'self'")
+
+
+def onward_page(address: str) -> HTMLResponse:
+    """Return a page that goes on to another site by itself, and has a link for a browser that does not.
+
+    Browsers hold the redirects of a posted form to the `form-action` of the page with the form: a strict policy would
+    stop one to a provider, and the user would see nothing. What the response's own page opens next is no part of that.
+
+    Args:
+        address: an http or https address.
+    """
+    address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
+    link = _LINK.substitute(address=escape(address), label="Continue")
+    text = "You are on your way to another site to sign in there. If nothing happens, continue by yourself."
+    return _page("One moment", text, link, "'none'", 200, {"refresh": f"0; url={address}"})
+
+
+def error_page(error: StackAuthError) -> HTMLResponse:
+    """What a browser is shown of an error: its sentence, which is a constant."""
+    hint = "" if isinstance(error, VerificationCodeError) else " Go back and try again."
+    headers = {name: value for name, value in headers_of(error).items() if name != "cache-control"}
+    return message_page("That did not work", f"{error.message}{hint}", status_code=error.status_code, headers=headers)
+
+
+def _page(
+    title: str, text: str, form: str, form_action: str, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    html = _PAGE.substitute(title=escape(title), text=escape(text), style=_STYLE, form=form)
+    return HTMLResponse(html, status_code, {**_headers(form_action), **(headers or {})})
+
+
+def _headers(form_action: str) -> dict[str, str]:
+    policy = (
+        "default-src 'none'",
+        f"style-src 'sha256-{_STYLE_HASH}'",
+        f"form-action {form_action}",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+    return {
+        "content-security-policy": "; ".join(policy),
+        "referrer-policy": "same-origin",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "content-language": "en",
+    }

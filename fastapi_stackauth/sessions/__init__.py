@@ -1,0 +1,1 @@
+"""How a session travels: cookies, credentials, redirects."""

@@ -1,0 +1,159 @@
+"""Which settings the routes of an app need and do not have.
+
+It is computed from what is declared: the dependencies of each route, and what handlers say with `needs`. Law: a missing
+setting changes neither routes nor schema. It is reported by name, and closes the routes that need it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from fastapi import FastAPI
+
+from fastapi_stackauth.http.schemes import Secured
+from fastapi_stackauth.runtime.events import SETTING_MISSING, Events
+from fastapi_stackauth.settings import Settings, documented_name
+from fastapi_stackauth.startup.routes import flatten_routes
+
+CHECKED = ("project_id", "app_url", "secret_server_key", "webhook_secrets")
+"""The settings that have no default, and without which some routes cannot work."""
+_NEEDS = "__stack_auth_needs__"
+_MOST_ROUTES = 100  # that one log line names
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ConfiguredStack(Protocol):
+    """What this file needs of a `StackAuth`."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """Where a missing setting is reported."""
+        ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The settings that a handler or a dependency cannot do without.
+
+    Attributes:
+        settings: their names.
+        unless_page: a page of the router; if the app has one of its own at a whole address, `app_url` is not needed.
+        stack: whose settings; those of the route's stack, or of the app's default one, if None.
+    """
+
+    settings: frozenset[str] = frozenset()
+    unless_page: str | None = None
+    stack: Any = None
+
+
+@dataclass(frozen=True)
+class MissingSetting:
+    """A setting that is not set, though routes need it.
+
+    Attributes:
+        name: the setting.
+        routes: the routes, such as ``POST /auth/otp/send``.
+    """
+
+    name: str
+    routes: tuple[str, ...]
+
+
+def needs(*settings: str, unless_page: str | None = None, stack: object = None) -> Callable[[F], F]:
+    """Declare the settings that a handler, or a dependency that is a function, cannot do without (see `Needs`)."""
+
+    def declare(function: F) -> F:
+        setattr(function, _NEEDS, Needs(frozenset(settings), unless_page, stack))
+        return function
+
+    return declare
+
+
+def declared_needs(function: object) -> Needs | None:
+    """Return what a function declares with `needs`; None if it declares nothing."""
+    found: Needs | None = getattr(function, _NEEDS, None)
+    return found
+
+
+def find_missing(app: FastAPI, stack: ConfiguredStack, *, default: bool) -> tuple[MissingSetting, ...]:
+    """Return the settings of a stack that are not set, though routes of the app need them.
+
+    Args:
+        app: the app; what is mounted in it is not looked at.
+        stack: whose settings.
+        default: whether dependencies that name no stack mean this one.
+    """
+    absent = [name for name in CHECKED if not getattr(stack.settings, name)]
+    if not absent:
+        return ()
+    routes: dict[str, dict[str, None]] = {name: {} for name in absent}
+    for route in flatten_routes(app.routes):
+        needed = _needed_settings(route, stack, default=default)
+        for name in absent:
+            if name in needed:
+                routes[name][_describe(route)] = None
+    return tuple(MissingSetting(name, tuple(found)) for name, found in routes.items() if found)
+
+
+def report_missing(stack: ConfiguredStack, missing: Iterable[MissingSetting]) -> None:
+    """Log one ERROR line for each missing setting, unless this stack has reported it before."""
+    for setting in missing:
+        if stack.events.is_first(f"missing {setting.name}"):
+            more = len(setting.routes) - _MOST_ROUTES
+            shown = ", ".join(setting.routes[:_MOST_ROUTES]) + (f" and {more} more" if more > 0 else "")
+            variable = documented_name(setting.name)
+            stack.events.emit(
+                SETTING_MISSING,
+                setting=setting.name,
+                variable=variable,
+                routes=shown,
+                advice=f"Set {variable}, or pass StackAuth({setting.name}=...).",
+            )
+
+
+def _describe(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's context of one
+    methods = getattr(route, "methods", None)
+    return f"{'/'.join(sorted(methods)) if methods else 'WebSocket'} {route.path}"
+
+
+def _needed_settings(route: Any, stack: ConfiguredStack, *, default: bool) -> set[str]:  # noqa: ANN401 - as above
+    needed: set[str] = set()
+    original = getattr(route, "original_route", route)
+    of_router = getattr(original, "needed_settings", None)
+    unnamed = original.stack is stack if of_router else default
+    if of_router and unnamed:
+        needed |= of_router()
+    for function in _functions(route):
+        declared = _needs_of(function)
+        if declared is not None and (declared.stack is stack or (declared.stack is None and unnamed)):
+            needed |= declared.settings if not of_router or isinstance(function, Secured) else set()
+    return needed
+
+
+def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
+    """Iterate over the endpoint of a route and everything that it depends on."""
+    waiting = [dependant for dependant in (getattr(route, "dependant", None),) if dependant is not None]
+    while waiting:
+        dependant = waiting.pop()
+        yield dependant.call
+        waiting += dependant.dependencies
+
+
+def _needs_of(function: object) -> Needs | None:
+    if not isinstance(function, Secured):
+        return declared_needs(function)
+    documented = function.documented()
+    with_key = documented.api_key or documented.api_key_only
+    return Needs(frozenset({"project_id", *(("secret_server_key",) if with_key else ())}), stack=_stack_of(function))
+
+
+def _stack_of(dependency: object) -> Any:  # noqa: ANN401 - a StackAuth, which is unknown here
+    """Return the stack that a dependency names, itself or through the one that it rests on."""
+    own, inner = getattr(dependency, "stack", None), getattr(dependency, "require", None)
+    return own if own is not None or inner is None else _stack_of(inner)

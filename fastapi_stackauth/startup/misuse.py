@@ -1,0 +1,253 @@
+"""Routes that FastAPI accepts although a mistake leaves them open: found before an app answers its first request.
+
+The guards of `guards.py` raise when a route is declared. What FastAPI cannot see there is found here: `user: User`
+without `Depends` is a valid request body, and `user = current_user` is a valid default. FastAPI's own view of each
+route decides what comes from the request, so this module never disagrees with FastAPI about it.
+"""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from itertools import chain
+from types import FunctionType
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, get_args, get_origin
+
+from fastapi import FastAPI, params
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_typed_signature
+from pydantic.fields import FieldInfo
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_stackauth.errors import MisuseError
+from fastapi_stackauth.http.schemes import Secured
+from fastapi_stackauth.models.base import TrustedModel
+from fastapi_stackauth.startup.guards import Guarded
+from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
+
+T = TypeVar("T")
+
+_PACKAGE = "fastapi_stackauth"
+
+
+def check_routes(app: FastAPI, *, whole_paths: bool = False) -> None:
+    """Check how the routes of an app, and of what is mounted in it, use this library.
+
+    Args:
+        app: the app.
+        whole_paths: whether `app` is what a server runs, so that nothing around it can add path parameters.
+
+    Raises:
+        MisuseError: it names each mistake with its route, its parameter and the right spelling.
+    """
+    faults = [f"{route}: {fault}" for route in iterate_routes(app) for fault in _route_faults(route, whole_paths)]
+    if faults:
+        count = "One mistake" if len(faults) == 1 else f"{len(faults)} mistakes"
+        listed = "".join(f"\n- {fault}" for fault in dict.fromkeys(faults))
+        raise MisuseError(f"{count} in how the routes of this app use fastapi-stackauth:{listed}")
+
+
+def install_check(app: FastAPI) -> None:
+    """Check an app when it starts, and at its first connection: the lifespan of a mounted app never runs.
+
+    Starlette builds an app's middleware once, when the first connection arrives, so the check costs no later request.
+    """
+    build, lifespan = app.build_middleware_stack, app.router.lifespan_context
+
+    def build_checked() -> ASGIApp:
+        stack = build()
+        try:
+            check_routes(app)
+        except MisuseError as error:
+            return _closed(stack, error)
+        return stack
+
+    @asynccontextmanager
+    async def checked_lifespan(scope_app: Any) -> Any:  # noqa: ANN401 - Starlette's own types
+        async with lifespan(scope_app) as state:  # which may add routes
+            check_routes(app, whole_paths=True)
+            yield state
+
+    app.build_middleware_stack = build_checked  # type: ignore[method-assign]  # Starlette has no hook for this
+    app.router.lifespan_context = checked_lifespan
+
+
+def _closed(app: ASGIApp, error: MisuseError) -> ASGIApp:
+    """Return an app that raises on each connection. Its lifespan still runs: there, the error stops the server."""
+
+    async def closed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise error
+        await app(scope, receive, send)
+
+    return closed
+
+
+# --- one route ---
+
+
+def _route_faults(route: DeclaredRoute, whole_paths: bool) -> Iterator[str]:
+    for dependant in _dependants(route.dependant):
+        yield from _dependency_faults(dependant)
+        yield from _parameter_faults(dependant)
+        if whole_paths:
+            yield from _path_faults(dependant, route)
+
+
+def dependencies_of(route: DeclaredRoute) -> Iterator[object]:
+    """Iterate over the callables that FastAPI calls for a route, except its endpoint."""
+    nodes = _dependants(route.dependant)
+    next(nodes, None)
+    return (node.call for node in nodes)
+
+
+def _dependants(dependant: Dependant | None) -> Iterator[Dependant]:
+    if dependant is not None:
+        yield dependant
+        for inner in dependant.dependencies:
+            yield from _dependants(inner)
+
+
+def _dependency_faults(dependant: Dependant) -> Iterator[str]:
+    """Find what is wrong with what stands in `Depends(...)` or `Security(...)`."""
+    call: Any = dependant.call
+    name = dependant.name or "value"
+    if isinstance(call, Secured):
+        if scopes := [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]:
+            yield (
+                f"Security(..., scopes={scopes}) reaches {_name_of(call)}, but tokens of Stack Auth have no scopes. "
+                "Write Depends(...), and Require(permission=...) for what the user must be allowed to do."
+            )
+    elif model := _class_in(call, TrustedModel):
+        yield f"Depends({model.__name__}) lets the caller choose it. Write {model.correct_use(name)}."
+    elif guarded := _class_in(call, Guarded):
+        yield f"Depends({guarded.__name__}[...]) passes the class and checks no caller. Write {guarded.correct_use()}."
+    elif isinstance(call, type) and _is_of_package(call):
+        yield (
+            f"Depends({call.__name__}) makes a new {call.__name__} for each request and checks no caller. "
+            f"Write a dependency such as current_user inside Depends(...)."
+        )
+    elif get_origin(call) is not None and (inner := _dependency_in(call)):
+        yield f"Depends(...) wraps an alias that contains Depends({_name_of(inner)}) already. Write the alias alone."
+
+
+def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
+    call: Any = dependant.call
+    if not isinstance(call, Secured):
+        return
+    for place, name in call.documented().parameters:
+        if place == "path" and name not in route.path_parameters:
+            yield (
+                f"{_name_of(call)} reads the team's id from the path parameter {name!r}, which is not in this path. "
+                f'Add {{{name}}} to the path, or name another place for the id, such as team="query:{name}".'
+            )
+
+
+# --- one parameter ---
+
+
+def _parameter_faults(dependant: Dependant) -> Iterator[str]:
+    """Find parameters that FastAPI reads from the request although a dependency was meant."""
+    kinds = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
+    read = {field.name for field in chain.from_iterable(getattr(dependant, kind) for kind in kinds)}
+    if not read or dependant.call is None:
+        return
+    for parameter in get_typed_signature(dependant.call).parameters.values():
+        if parameter.name in read and (fault := _parameter_fault(parameter)):
+            yield f"parameter `{parameter.name}` {fault}"
+
+
+def _parameter_fault(parameter: inspect.Parameter) -> str | None:
+    default = parameter.default.default if isinstance(parameter.default, FieldInfo) else parameter.default
+    if meant := _dependency_in(default):
+        return f"has {_name_of(meant)} as its default value, so FastAPI checks no caller. Write {_use_of(meant)}."
+    parts = tuple(_parts(parameter.annotation))
+    for meant in filter(None, map(_meant_by, parts)):
+        return f"has {_name_of(meant)} in its annotation, where FastAPI ignores it. Write {_use_of(meant)}."
+    if isinstance(parameter.annotation, str | ForwardRef):
+        return (
+            f"has the annotation {_text_of(parameter.annotation)!r}, which names nothing in its module, so FastAPI "
+            "would miss a Depends(...) in it. Define or import the name at the top of the module."
+        )
+    for model in filter(None, (_class_in(part, TrustedModel) for part in parts)):
+        return None if _has_explicit_body(parameter) else _model_fault(model, parameter.name)
+    return None
+
+
+def _model_fault(model: type[TrustedModel], parameter: str) -> str:
+    name, use = model.__name__, model.correct_use(parameter)
+    return (
+        f"is a {name} that FastAPI reads from the request, so the caller chooses it. Write {use}. "
+        f"If the app really takes one as the body, write `{parameter}: Annotated[{name}, Body()]`."
+    )
+
+
+def _text_of(annotation: str | ForwardRef) -> str:
+    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
+
+
+def _has_explicit_body(parameter: inspect.Parameter) -> bool:
+    """Whether the app itself writes `Body()` for this parameter. The last marker counts, as it does for FastAPI."""
+    if isinstance(parameter.default, params.Body):
+        return True
+    metadata = get_args(parameter.annotation)[1:] if get_origin(parameter.annotation) is Annotated else ()
+    markers = [marker for marker in metadata if isinstance(marker, params.Param | params.Body)]
+    return bool(markers) and isinstance(markers[-1], params.Body)
+
+
+def _parts(annotation: Any, above: tuple[object, ...] = ()) -> Iterator[Any]:  # noqa: ANN401 - any annotation
+    """Iterate over an annotation and what is inside: members of unions, items of lists, dependencies in Annotated."""
+    if any(annotation is outer for outer in above):  # an alias that contains itself, such as pydantic's JsonValue
+        return
+    yield annotation
+    inner = [each for each in get_args(annotation) if get_origin(annotation) is not Literal]
+    # An alias by `type X = ...`, a NewType and a TypeVar name what they stand for.
+    inner += [getattr(annotation, name, None) for name in ("__value__", "__supertype__", "__bound__")]
+    for each in inner:
+        if each is not None:
+            yield from _parts(each, (*above, annotation))
+
+
+# --- what is ours ---
+
+
+def _dependency_in(value: object) -> Any:  # noqa: ANN401 - an instance, a class or a function
+    """Return the dependency or model of this library that a value is, or that an alias contains, if any."""
+    if _is_ours(value) or _class_in(value, TrustedModel):
+        return value
+    if get_origin(value) is None:
+        return None
+    return next(filter(None, map(_meant_by, _parts(value))), None)
+
+
+def _meant_by(part: object) -> Any:  # noqa: ANN401 - an instance, a class or a function
+    """Return the dependency of this library that a part of an annotation is or passes to `Depends`, if any."""
+    meant = part.dependency if isinstance(part, params.Depends) else part
+    return meant if _is_ours(meant) else None
+
+
+def _is_ours(value: object) -> bool:
+    """Whether this is a dependency of this library, a guarded class, or a function such as `sign_in_methods`."""
+    if isinstance(value, FunctionType):
+        return _is_of_package(value)
+    return isinstance(value, Guarded) or _class_in(value, Guarded) is not None
+
+
+def _is_of_package(value: FunctionType | type) -> bool:
+    return value.__module__.partition(".")[0] == _PACKAGE
+
+
+def _class_in(value: object, base: type[T]) -> type[T] | None:
+    """Return the class that a value is, with or without type arguments, if it is derived from `base`."""
+    origin = get_origin(value) or value
+    return origin if isinstance(origin, type) and issubclass(origin, base) else None
+
+
+def _name_of(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
+    return f"{type(value).__name__}(...)" if isinstance(value, Guarded) else str(value.__name__)
+
+
+def _use_of(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
+    if isinstance(value, FunctionType):
+        return f"`Annotated[..., Depends({value.__name__})]` as the annotation"
+    model = _class_in(value, TrustedModel)
+    return model.correct_use("value") if model else str(value.correct_use())

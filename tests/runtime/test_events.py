@@ -1,0 +1,822 @@
+"""Events: each one declared, documented, and made to happen here; counted exactly, logged by name, told to hooks."""
+
+import ast
+import asyncio
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Request
+
+from fastapi_stackauth import (
+    AuthError,
+    AuthServerUnavailable,
+    ConfigurationError,
+    Event,
+    Events,
+    RequireTeamApiKey,
+    RequireUserApiKey,
+    StackAuth,
+    StackAuthError,
+    Team,
+    User,
+)
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.resources.password import PasswordApi
+from fastapi_stackauth.dependencies import WatchSession
+from fastapi_stackauth.emulator import Emulator, emulator
+from fastapi_stackauth.http.openapi import problem_answer
+from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
+from fastapi_stackauth.routers import Delivery
+from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED, Kind
+from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.revocation import Revocations
+from tests.dependencies.test_authorization import Counting
+from tests.dependencies.test_watch import watch_of
+from tests.emulator.authenticator import Authenticator
+from tests.http.test_webhooks import JOINED, Receiver
+from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person, new_stack
+from tests.routers.test_mfa import code, enrolled
+from tests.support.asgi import bearer, call
+from tests.support.fixtures import signer, stranger, world
+from tests.support.forge import Signer
+from tests.support.world import World, until
+from tests.verification.test_revocation import eventually
+
+__all__ = ["signer", "stranger", "world"]
+
+PACKAGE = Path(__file__).parents[2] / "fastapi_stackauth"
+PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+def counted(events: Events, name: str, **labels: str) -> int:
+    """How often an event happened, with these labels at least."""
+    found = events.counts().items()
+    return sum(count for (each, its), count in found if each == name and labels.items() <= dict(its).items())
+
+
+# --- what is declared ---
+
+
+def emitting_calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every `emit` and `tally` of the package, with the kind's constant."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "emulator" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                names = [name.id for name in ast.walk(node.args[0]) if isinstance(name, ast.Name)]
+                if node.func.attr in ("emit", "tally"):
+                    yield from ((name, node) for name in names if name.isupper())
+
+
+def test_every_event_is_emitted_somewhere_with_all_its_labels_and_no_other_fields():
+    emitted = set()
+    for constant, node in emitting_calls():
+        kind = KINDS[constant.lower()]
+        given = {str(keyword.arg) for keyword in node.keywords} - {"level", "exc_info"}
+        assert set(kind.labels) <= given <= {*kind.labels, *kind.fields}, f"{constant} in line {node.lineno}"
+        emitted.add(kind.name)
+    assert set(KINDS) - emitted == {"event_hook_failed"}  # hooks must not hear of the former
+
+
+def test_every_log_line_of_the_library_is_an_event():
+    loggers = [path.name for path in PACKAGE.rglob("*.py")
+               if "emulator" not in path.parts and "getLogger" in path.read_text("utf-8")]  # fmt: skip
+    assert sorted(loggers) == ["events.py", "redaction.py"]
+
+
+def documented() -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    found = {}
+    for name, row in rows:
+        logger, levels, labels, fields, meaning = [cell.strip() for cell in row.split("|")]
+        assert meaning.endswith("."), name
+        words = [tuple(re.findall(r"`([\w.]+)`", cell)) for cell in (labels, fields)]
+        found[name] = (logger.strip("`."), tuple(re.findall("[A-Z]+", levels)), words[0], words[1])
+    return found
+
+
+def test_the_docs_list_every_event_as_it_is():
+    declared = {
+        kind.name: (kind.area, tuple(logging.getLevelName(level) for level in kind.levels), kind.labels, kind.fields)
+        for kind in KINDS.values()
+    }
+    assert documented() == declared
+
+
+# --- what makes each of them happen ---
+
+Scene = Callable[[World, Signer], Awaitable[StackAuth | Events]]
+SCENES: dict[tuple[str, ...], Scene] = {}
+
+
+def scene(*names: str) -> Callable[[Scene], Scene]:
+    def register(made: Scene) -> Scene:
+        SCENES[names] = made
+        return made
+
+    return register
+
+
+Act = Callable[[House, Person], Awaitable[object]]
+
+
+async def in_the_house(act: Act, *, delivery: Delivery = "body", **options: Any) -> StackAuth:
+    async with emulator() as server:
+        stack = new_stack(server, **options)
+        house = House(server, stack)
+        async with house.person(delivery) as person:
+            await act(house, person)
+    return stack
+
+
+async def fault(server: Emulator, **what: object) -> None:
+    """Have the auth server fail."""
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.post("/emulator/faults", json=what)).status_code < 300
+
+
+@scene("token_verified", "auth_server_call", "keys_fetched")
+async def a_good_token(world: World, signer: Signer) -> StackAuth:
+    token = signer.token()
+    for _ in range(3):
+        await world.verify(token)
+    events = world.stack.events
+    assert counted(events, "token_verified", cache="miss", source="keys") == 1
+    assert counted(events, "token_verified", cache="hit", source="keys") == 2
+    assert counted(events, "auth_server_call", status="200") == counted(events, "keys_fetched") == 1
+    return world.stack
+
+
+@scene("token_refused", "error_answered")
+async def a_bad_token(world: World, stranger: Signer) -> StackAuth:
+    answer = await call(world.app(), "/me", [bearer("no-token")])
+    assert answer.status == 401
+    assert counted(world.stack.events, "token_refused", code="token_malformed") == 1
+    assert counted(world.stack.events, "error_answered", code="token_malformed", status="401") == 1
+    return world.stack
+
+
+@scene("credentials_refused")
+async def two_tokens(world: World, signer: Signer) -> StackAuth:
+    headers = [bearer(signer.token()), (b"x-stack-access-token", signer.token(email="x").encode())]
+    assert (await call(world.app(), "/me", headers)).status == 401
+    assert counted(world.stack.events, "credentials_refused", code="credentials_conflict") == 1
+    return world.stack
+
+
+@scene("keys_fetch_failed", "fallback_asked")
+async def keys_out_of_reach(world: World, signer: Signer) -> StackAuth:
+    world.server.keys = "503"
+    await world.verify(signer.token())
+    assert counted(world.stack.events, "fallback_asked", outcome="accepted") == 1
+    assert counted(world.stack.events, "token_verified", cache="miss", source="fallback") == 1
+    assert counted(world.stack.events, "keys_fetch_failed", reason="auth_server_unavailable") == 1
+    return world.stack
+
+
+@scene("question_failed")
+async def everything_out_of_reach(world: World, signer: Signer) -> StackAuth:
+    world.server.keys = world.server.me = "503"
+    assert (await call(world.app(), "/me", [bearer(signer.token())])).status == 503
+    events = world.stack.events
+    assert counted(events, "fallback_asked", outcome="unavailable") == 1
+    assert counted(events, "question_failed", about="token") == 1
+    assert counted(events, "error_answered", status="503", code="verification_unavailable") == 1
+    return world.stack
+
+
+@scene("api_key_verified", "api_key_refused")
+async def api_keys(_world: World, _signer: Signer) -> StackAuth:
+    async with emulator() as server:
+        stack = new_stack(server, secret_server_key=server.secret_server_key)
+        person: SignIn = await stack.client.password.sign_up(email=EMAIL, password="correct horse battery")
+        never = ApiKeyCreate(description="of a robot", expires_at_millis=None)
+        given = await stack.client.as_user(person.access_token).user_api_keys.create(never)
+        for _ in range(2):
+            await stack.api_keys.user(given.value)
+        for wrong in ("sk_of_nobody", "of no form"):
+            with pytest.raises(AuthError):
+                await stack.api_keys.user(wrong)
+    assert counted(stack.events, "api_key_verified", owner="user", cache="miss") == 1
+    assert counted(stack.events, "api_key_verified", owner="user", cache="hit") == 1
+    assert counted(stack.events, "api_key_refused", owner="user") == 2
+    return stack
+
+
+@scene("sign_in_succeeded", "sign_in_failed", "session_renewed", "session_ended")
+async def signing_in_and_out(_world: World, _signer: Signer) -> StackAuth:
+    async def act(house: House, person: Person) -> None:
+        await person.sign_up()
+        await person.sign_in()
+        await person.post("/password/sign-in", {"email": EMAIL, "password": "wrong"})
+        assert (await person.post("/session/refresh", {"refresh_token": person.refresh_token})).status_code == 200
+        for _ in range(2):
+            await person.post("/sign-out", {"refresh_token": person.refresh_token})
+        await person.post("/session/refresh", {"refresh_token": person.refresh_token})
+
+    stack = await in_the_house(act)
+    assert counted(stack.events, "sign_in_succeeded", method="password", new_user="true") == 1
+    assert counted(stack.events, "sign_in_succeeded", method="password", new_user="false") == 1
+    assert counted(stack.events, "sign_in_failed", method="password", code="EMAIL_PASSWORD_MISMATCH") == 1
+    assert counted(stack.events, "session_renewed", delivery="body") == 1
+    assert counted(stack.events, "session_ended", reason="signed_out") == 1
+    assert counted(stack.events, "session_ended", reason="gone") == 1
+    return stack
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+async def test_a_sign_in_that_cannot_be_delivered_has_not_succeeded(
+    server: Emulator, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+):
+    stack = new_stack(server)
+    house = House(server, stack)
+
+    async def odd(_: PasswordApi, **__: object) -> SignIn:
+        return SignIn(access_token="no token,", refresh_token="r", user_id="u")
+
+    monkeypatch.setattr(PasswordApi, "sign_in", odd)  # the emulator gives no such token
+    async with house.person(delivery) as person:
+        answer = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
+        assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+    assert not counted(stack.events, "sign_in_succeeded", method="password", new_user="false")
+    await stack.aclose()
+
+
+@scene("clock_skew")
+async def a_clock_that_is_ahead(_world: World, _signer: Signer) -> StackAuth:
+    async def act(_house: House, person: Person) -> None:
+        await person.sign_up()
+        for _ in range(2):
+            assert (await person.call("GET", "/me")).json()["code"] == "clock_skew"
+
+    stack = await in_the_house(act, delivery="cookie", clock=lambda: time.time() + 3600)
+    assert counted(stack.events, "clock_skew") == 1, "twice a minute is enough"
+    assert counted(stack.events, "session_renewed", delivery="cookie") == 1
+    return stack
+
+
+@scene("second_factor_asked")
+async def a_second_factor(_world: World, _signer: Signer) -> StackAuth:
+    async def act(house: House, person: Person) -> None:
+        await enrolled(house, person)
+        refused = await person.post("/password/sign-in", {"email": EMAIL, "password": "correct horse battery"})
+        attempt = refused.json()["details"]
+        await person.post("/mfa/sign-in", {**attempt, "code": "000000"})
+        await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
+
+    stack = await in_the_house(act)
+    assert counted(stack.events, "second_factor_asked", method="password") == 1
+    assert counted(stack.events, "sign_in_failed", method="password") == 0
+    assert counted(stack.events, "sign_in_failed", method="mfa", code="INVALID_TOTP_CODE") == 1
+    assert counted(stack.events, "sign_in_succeeded", method="mfa") == 1
+    return stack
+
+
+@scene("rate_limited")
+async def too_many_attempts(_world: World, _signer: Signer) -> StackAuth:
+    async def act(house: House, person: Person) -> None:
+        for _ in range(3):
+            await person.post("/anonymous/sign-up")
+
+    stack = await in_the_house(act, rate_limit_address="1/minute")
+    assert counted(stack.events, "rate_limited", action="anonymous_sign_up", by="address") == 2
+    assert counted(stack.events, "sign_in_succeeded", method="anonymous", new_user="true") == 1
+    return stack
+
+
+@scene("mail_not_sent")
+async def a_link_that_is_not_trusted(_world: World, _signer: Signer) -> StackAuth:
+    async def act(house: House, person: Person) -> None:
+        house.server.configure(allow_localhost=False)
+        await person.sign_up()
+
+    return await in_the_house(act)
+
+
+@scene("session_renewal_failed", "session_end_failed")
+async def signing_out_of_a_server_that_is_down(_world: World, _signer: Signer) -> StackAuth:
+    async def act(house: House, person: Person) -> None:
+        await person.sign_up()
+        await fault(house.server, path="/api/v1/auth/sessions/current/refresh", status=500)
+        assert (await person.post("/sign-out")).status_code == 204
+
+    stack = await in_the_house(act, delivery="cookie")
+    assert counted(stack.events, "session_renewal_failed", delivery="cookie", code="auth_server_unavailable") == 1
+    assert counted(stack.events, "auth_server_call", status="500") == 1
+    return stack
+
+
+@scene("session_check_failed")
+async def a_watch_that_cannot_ask(world: World, signer: Signer) -> StackAuth:
+    watch = await watch_of(world.app(), signer.token(), WatchSession(every=0.001))
+    world.server.me = "503"
+    async with watch:
+        await until(lambda: counted(world.stack.events, "session_check_failed"))
+    assert counted(world.stack.events, "question_failed", about="session") >= 1
+    return world.stack
+
+
+@scene("health_without_keys")
+async def a_health_check_without_keys(world: World, _signer: Signer) -> StackAuth:
+    world.server.keys = "503"
+    assert (await world.stack.health()).status == "down"
+    return world.stack
+
+
+@scene("webhook_handled", "webhook_refused", "webhook_failed")
+async def webhooks(_world: World, _signer: Signer) -> StackAuth:
+    receiver = Receiver()
+    await receiver.deliver(JOINED)
+    await receiver.deliver({"type": "moon.landed", "data": {}}, message_id="msg_2")
+    await receiver.deliver(JOINED, at=receiver.now - 1000)
+
+    @receiver.webhooks.on("team_membership.created")
+    def break_down(event: object) -> None:
+        raise LookupError
+
+    assert (await receiver.deliver(JOINED, message_id="msg_3")).status_code == 500
+    assert counted(receiver.stack.events, "webhook_handled", type="team_membership.created") == 1
+    assert counted(receiver.stack.events, "webhook_handled", type="unknown") == 1
+    return receiver.stack
+
+
+@scene("webhook_not_shared", "storage_unavailable")
+async def a_webhook_without_redis(_world: World, _signer: Signer) -> StackAuth:
+    receiver = Receiver(redis_url=NO_REDIS)
+    assert (await receiver.deliver({"type": "moon.landed", "data": {}})).status_code == 204
+    assert counted(receiver.stack.events, "storage_unavailable", operation="set") == 1
+    return receiver.stack
+
+
+@scene("rate_limits_local")
+async def limits_without_redis(_world: World, _signer: Signer) -> StackAuth:
+    stack = StackAuth(project_id="p", redis_url=NO_REDIS)
+    await stack.limiter.count("sign_in", address="192.0.2.1")
+    return stack
+
+
+@scene("variables_at_odds")
+async def two_brands(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id="p")
+    stack.install(app)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HEXCLAVE_APP_URL", "https://new.example.com")
+        patched.setenv("STACK_APP_URL", "https://old.example.com")
+        async with app.router.lifespan_context(app):
+            pass
+    return stack
+
+
+@scene("cookies_on_other_host")
+async def another_host(_world: World, _signer: Signer) -> StackAuth:
+    stack = StackAuth(project_id="p", app_url="http://localhost:8000")
+    stack.sessions.warn_of_other_host(Request({"type": "http", "headers": [(b"host", b"127.0.0.1:8000")]}))
+    return stack
+
+
+@scene("setting_missing")
+async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id=None)
+    stack.install(app)
+    app.include_router(stack.readiness("/ready"))
+    async with app.router.lifespan_context(app):
+        pass
+    return stack
+
+
+class Workers(MemoryStorage):
+    """What workers share, as far as these tests go: out of reach at first, or broken."""
+
+    shared = True
+    tellings = 0
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        super().__init__()
+        self.failures = [failure] if failure else []
+
+    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
+        self.tellings += 1
+        if self.tellings == 1:
+            raise StorageUnavailable
+
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
+        if self.failures:
+            raise self.failures.pop()
+        yield {}, True
+        await asyncio.Event().wait()
+
+
+@scene("revocation_added", "revocations_untold", "revocations_told", "revocations_linked", "revocations_link_lost",
+       "revocations_link_failed")  # fmt: skip
+async def other_workers(_world: World, _signer: Signer) -> Events:
+    events = Events()
+    storage = Workers(StorageUnavailable())
+    revocations = Revocations(Settings.load({"project_id": "p"}), storage, events=events)
+    await revocations.follow()
+    await revocations.revoke_user("u")
+    await revocations.revoke_sessions(["s", "t"])
+
+    async def settled() -> bool:
+        return bool(counted(events, "revocations_told") and counted(events, "revocations_linked"))
+
+    await eventually(settled)
+    await revocations.aclose()
+    assert counted(events, "revocation_added", of="user") == 1
+    assert counted(events, "revocation_added", of="session") == 2
+    return events
+
+
+@scene("event_hook_failed")
+async def a_hook_that_fails(world: World, signer: Signer) -> StackAuth:
+    @world.stack.events.on("token_refused")
+    def broken(event: Event) -> None:
+        raise LookupError
+
+    for _ in range(3):
+        assert (await call(world.app(), "/me", [bearer("no-token")])).status == 401
+    assert counted(world.stack.events, "event_hook_failed") == 3
+    return world.stack
+
+
+@pytest.mark.parametrize("names", SCENES, ids=", ".join)
+async def test_each_event_happens_and_is_logged_as_the_docs_say(
+    names: tuple[str, ...], world: World, signer: Signer, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG, "fastapi_stackauth")
+    outcome = await SCENES[names](world, signer)
+    events = outcome if isinstance(outcome, Events) else outcome.events
+    if isinstance(outcome, StackAuth):
+        await outcome.aclose()
+    for name in names:
+        kind = KINDS[name]
+        assert counted(events, name) >= 1
+        records = [record for record in caplog.records if getattr(record, "stack_event", "") == name]
+        assert bool(records) == bool(kind.levels)
+        for record in records:
+            assert record.levelno in kind.levels
+            assert record.name == kind.logger.name
+            assert record.getMessage().partition(" ")[0] == name
+            assert set(record.stack_fields) <= {*kind.labels, *kind.fields}  # type: ignore[attr-defined]
+            assert record.filename != "events.py" or name == "event_hook_failed", "the line is where it happens"
+
+
+def test_each_event_is_made_to_happen_above():
+    happening = [name for names in SCENES for name in names]
+    assert sorted(happening) == sorted(KINDS)
+
+
+async def test_a_link_that_breaks_for_no_outage_is_an_error_with_its_traceback(caplog: pytest.LogCaptureFixture):
+    events = Events()
+    revocations = Revocations(Settings.load({"project_id": "p"}), Workers(LookupError("odd")), events=events)
+    await revocations.follow()
+    await revocations.aclose()
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == "revocations_link_failed reason=LookupError"
+    assert record.exc_info is not None
+
+
+# --- every way to sign in ---
+
+
+async def test_every_method_of_signing_in_is_counted_by_its_name(server: Emulator):
+    stack = new_stack(server)
+    house = House(server, stack)
+    async with house.person("body") as person:
+        await person.ask_for_code()
+        wrong = await person.post("/otp/sign-in", person.code_body("AAAAAA"))
+        assert wrong.status_code >= 400
+        await person.sign_in_at("/otp/sign-in", person.code_body(house.mail("sign_in")["otp"]))
+        authenticator = Authenticator(ORIGIN)
+        given = (await person.post("/passkey/register/options")).json()
+        registered = {"credential": authenticator.register(given["options"]["challenge"]), "code": given["code"]}
+        assert (await person.post("/passkey/register", registered)).status_code == 200
+        given = (await person.post("/passkey/options")).json()
+        answer = {"credential": authenticator.sign_in(given["options"]["challenge"]), "code": given["code"]}
+        await person.sign_in_at("/passkey/sign-in", answer)
+        assert (await person.post("/passkey/sign-in", answer)).status_code >= 400, "it works once"
+        assert (await person.post("/oauth/finish", {
+            "code": "x", "redirect_uri": "http://127.0.0.1:7777/", "code_verifier": "v" * 43
+        })).status_code >= 400  # fmt: skip
+    for method in ("otp", "passkey"):
+        assert counted(stack.events, "sign_in_succeeded", method=method) == 1
+        assert counted(stack.events, "sign_in_failed", method=method) == 1
+    assert counted(stack.events, "sign_in_failed", method="oauth", code="INVALID_AUTHORIZATION_CODE") == 1
+    await stack.aclose()
+
+
+async def test_what_a_provider_refuses_is_a_failed_sign_in_and_codes_that_callers_make_up_are_one_label(
+    server: Emulator,
+):
+    stack = new_stack(server)
+    house = House(server, stack)
+    async with house.person("cookie") as person:
+        for made_up in ("OAUTH_PROVIDER_ACCESS_DENIED", "MADE_UP", "MADE_UP_TOO"):
+            begun = await person.client.get(person.path("/oauth/github/authorize"))
+            assert begun.status_code == 303
+            flow = next(name for name in person.client.cookies if name.startswith("stackauth-oauth-"))
+            path = f"/oauth/callback/{flow.removeprefix('stackauth-oauth-')}?errorCode={made_up}"
+            assert (await person.call("GET", path)).status_code >= 400
+    assert counted(stack.events, "sign_in_failed", method="oauth", code="OAUTH_PROVIDER_ACCESS_DENIED") == 1
+    assert counted(stack.events, "sign_in_failed", method="oauth", code="unknown") == 2
+    await stack.aclose()
+
+
+# --- calls of the auth server ---
+
+
+async def test_a_call_tells_its_operation_its_last_status_its_seconds_and_its_retries(server: Emulator):
+    stack = new_stack(server)
+    heard: list[Event] = []
+    stack.events.on("auth_server_call")(heard.append)
+    await fault(server, path="/api/v1/projects/current", status=503, times=1)
+    await stack.client.project.current()
+    [event] = heard
+    assert event.labels == {"operation": "GET /projects/current", "status": "200"}
+    assert event.fields["retries"] == 1
+    assert event.duration > 0
+    assert "error" not in event.fields
+    await stack.aclose()
+
+
+async def test_a_call_that_is_never_answered_has_no_status():
+    events, network, heard = Events(), Counting(), list[Event]()
+    events.on("auth_server_call")(heard.append)
+    network.cut = True
+    http = Http("http://auth.test", 3600, transport=network, sleep=lambda _: asyncio.sleep(0), events=events)
+    with pytest.raises(AuthServerUnavailable):
+        await http.send(Call("GET", "/projects/current"))
+    [event] = heard
+    assert event.labels == {"operation": "GET /projects/current", "status": "none"}
+    assert (event.fields["retries"], event.fields["error"]) == (3, "AuthServerUnreachable")
+
+
+@pytest.mark.parametrize("name", ["8fd0b0ee-5cf5-4e01-a0a5-04ea4b3f3b1c", "ada@example.com", "ada%40example.com"])
+async def test_paths_that_an_app_puts_together_tell_no_event_whom_they_name(
+    name: str, caplog: pytest.LogCaptureFixture
+):
+    network, heard = Counting(), list[Event]()
+    network.cut = True
+    stack = StackAuth(project_id="p", publishable_client_key="pck_x", transport=network, timeout=0.1)
+    stack.events.on()(heard.append)
+    app = FastAPI()
+    stack.install(app)
+
+    @app.get("/somebody", responses={503: problem_answer("Out of reach.", (AuthServerUnavailable(),))})
+    async def somebody() -> None:
+        await stack.client.request("GET", f"/users/{name}/teams", model=TeamCreate)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        assert (await client.get("/somebody")).status_code == 503
+    assert "GET /users/{id}/teams" in str(heard[-1])
+    assert name not in f"{heard} {caplog.text}"
+
+
+async def test_paths_that_an_app_puts_together_are_no_label(server: Emulator):
+    stack = new_stack(server)
+    for user_id in ("1111", "2222"):
+        with suppress(StackAuthError):
+            await stack.client.request("GET", f"/users/{user_id}", model=TeamCreate)
+    assert counted(stack.events, "auth_server_call", operation="GET other") == 2
+    assert "1111" not in repr(stack.events.counts())
+    await stack.aclose()
+
+
+async def test_a_client_of_its_own_has_events_of_its_own(server: Emulator):
+    settings = Settings.load({"project_id": server.project_id, "base_url": server.url})
+    async with StackAuthClient(settings) as client:
+        await client.project.current()
+        assert counted(client.events, "auth_server_call", operation="GET /projects/current") == 1
+
+
+# --- counting ---
+
+
+def test_no_count_is_lost_between_threads():
+    events = Events()
+    tally = events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
+
+    def work() -> None:
+        for _ in range(5_000):
+            tally.add()
+            events.emit(TOKEN_VERIFIED, cache="miss", source="keys")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counted(events, "token_verified", cache="hit") == counted(events, "token_verified", cache="miss") == 20_000
+
+
+def test_a_stack_counts_for_all_its_event_loops(signer: Signer):
+    world = World.make(signer)
+
+    async def verify() -> None:
+        await world.verify(signer.token())
+        await world.stack.aclose()
+
+    threads = [threading.Thread(target=asyncio.run, args=(verify(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert counted(world.stack.events, "token_verified") == 3
+
+
+def test_the_number_of_series_is_bounded_and_the_log_still_tells_the_truth(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    events = Events()
+    heard: list[Event] = []
+    events.on()(heard.append)
+    for number in range(MOST_SERIES + 20):
+        events.emit(TOKEN_REFUSED, code=f"code-{number}")
+    assert len(events.counts()) == MOST_SERIES + 1
+    assert counted(events, "token_refused", code="other") == 20
+    assert heard[-1].labels == {"code": "other"}
+    assert caplog.records[-1].getMessage() == f"token_refused code=code-{MOST_SERIES + 19}"
+
+
+def test_a_snapshot_does_not_change_and_changes_nothing():
+    events = Events()
+    events.emit(TOKEN_REFUSED, code="token_expired")
+    snapshot = events.counts()
+    events.emit(TOKEN_REFUSED, code="token_expired")
+    assert snapshot == {("token_refused", (("code", "token_expired"),)): 1}
+    snapshot.clear()
+    assert counted(events, "token_refused") == 2
+
+
+# --- two stacks ---
+
+
+async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
+    one, other = World.make(signer), World.make(signer)
+    app = one.app()
+    other.stack.install(app, default=False)
+
+    @app.get("/other")
+    async def theirs(user: User = Depends(other.stack.current_user)) -> User:  # noqa: B008 - made in this test
+        return user
+
+    @app.get("/robots")
+    async def robots(team: Team = Depends(RequireTeamApiKey(stack=other.stack))) -> None: ...  # noqa: B008
+
+    @app.get("/machines")
+    async def machines(user: User = Depends(RequireUserApiKey(stack=other.stack))) -> None: ...  # noqa: B008
+
+    for path in ("/robots", "/machines"):
+        assert (await call(app, path, [])).status == 401
+    assert counted(one.stack.events, "error_answered") == 0
+    assert counted(other.stack.events, "error_answered", code="authentication_required") == 2
+    await call(app, "/other", [bearer("no-token")])
+    assert counted(one.stack.events, "error_answered") == counted(one.stack.events, "token_refused") == 0
+    assert counted(other.stack.events, "error_answered", code="token_malformed") == 1
+    other.server.keys = other.server.me = "503"
+    assert (await call(app, "/other", [bearer(signer.token())])).status == 503
+    assert counted(other.stack.events, "error_answered", status="503") == 1
+    await call(app, "/me", [bearer("no-token")])
+    assert counted(one.stack.events, "error_answered", code="token_malformed") == 1
+    assert counted(other.stack.events, "error_answered") == 4
+
+
+# --- hooks ---
+
+
+async def test_a_hook_hears_what_it_asked_for_until_it_is_taken_off(world: World):
+    events, heard, everything = world.stack.events, [], []
+    hook = events.on("token_refused", "token_refused")(lambda event: heard.append(event.name))
+    events.on()(lambda event: everything.append(event.name))
+    await call(world.app(), "/me", [bearer("no-token")])
+    assert heard == ["token_refused"]
+    assert everything == ["token_refused", "error_answered"]
+    events.off(hook)
+    await call(world.app(), "/me", [bearer("no-token")])
+    assert heard == ["token_refused"]
+
+
+async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other_hooks(
+    world: World, signer: Signer, caplog: pytest.LogCaptureFixture
+):
+    heard: list[Event] = []
+
+    @world.stack.events.on()
+    def broken(event: Event) -> None:
+        raise LookupError("of the hook")
+
+    world.stack.events.on()(heard.append)
+    token = signer.token()
+    for _ in range(5):
+        assert (await call(world.app(), "/me", [bearer(token)])).status == 200
+    assert [event.labels.get("cache") for event in heard if event.name == "token_verified"] == ["miss", *["hit"] * 4]
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "broken" in record.getMessage()
+    assert record.exc_info is not None
+    assert counted(world.stack.events, "event_hook_failed") == len(heard)
+
+
+def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
+    with pytest.raises(ConfigurationError, match="token_refuesd"):
+        Events().on("token_refuesd")
+    with pytest.raises(ConfigurationError, match=r"@events\.on\(\)"):
+        Events().on(print)  # type: ignore[arg-type]
+
+    async def hook(event: Event) -> None: ...
+
+    class Hook:
+        async def __call__(self, event: Event) -> None: ...
+
+    for each in (hook, Hook()):
+        with pytest.raises(ConfigurationError, match="plain function"):
+            Events().on()(each)
+
+
+def test_an_event_cannot_be_changed_by_who_hears_it():
+    heard: list[Event] = []
+    events = Events()
+    events.on()(heard.append)
+    events.emit(TOKEN_REFUSED, code="token_expired", reason="exp")
+    [event] = heard
+    with pytest.raises(TypeError):
+        event.fields["code"] = "x"  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        event.name = "x"  # type: ignore[misc]
+    assert (str(event), event.duration) == ("token_refused code=token_expired reason=exp", 0)
+
+
+async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
+    world: World, signer: Signer, monkeypatch: pytest.MonkeyPatch
+):
+    token = signer.token()
+    await world.verify(token)
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("not on this way")
+
+    for name in ("emit", "_tell", "_count"):
+        monkeypatch.setattr(Events, name, made)
+    await world.verify(token)
+    assert counted(world.stack.events, "token_verified", cache="hit") == 1
+
+
+# --- lines ---
+
+
+@pytest.mark.parametrize("written", ['a "word"\nINFO forged', "a b=c", "\x1b[31m", "\u202e", "", "100%s"])
+def test_whatever_a_field_holds_a_line_stays_a_line(written: str, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    Events().emit(TOKEN_REFUSED, code="token_malformed", reason=written)
+    message = caplog.records[-1].getMessage()
+    assert message.isprintable()
+    assert message.isascii()
+    assert message.startswith("token_refused code=token_malformed reason=")
+    assert json.loads(message.partition("reason=")[2]) == written
+
+
+def test_numbers_and_truths_are_written_short_and_what_is_missing_is_left_out(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    kind = Kind("made", "made", (logging.INFO,))
+    events = Events()
+    events._hooks["made"] = []
+    events.emit(kind, seconds=0.12345678, count=3, new=True, nothing=None)
+    record = caplog.records[-1]
+    assert record.getMessage() == "made seconds=0.123457 count=3 new=true"
+    assert record.stack_fields == {"seconds": 0.12345678, "count": 3, "new": True}  # type: ignore[attr-defined]
+
+
+def test_the_library_is_quiet_about_good_tokens(signer: Signer, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    world = World.make(signer)
+    asyncio.run(world.verify(signer.token()))
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_a_mounted_app_and_an_error_without_a_stack_still_log(caplog: pytest.LogCaptureFixture):
+    from fastapi_stackauth import stack_auth_error_handler
+
+    caplog.set_level(logging.INFO)
+    app = FastAPI()
+    app.add_exception_handler(StackAuthError, stack_auth_error_handler)  # type: ignore[arg-type]
+
+    @app.get("/")
+    async def refuse() -> None:
+        raise AuthError("permission_missing")
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+            return (await client.get("/")).status_code
+
+    assert asyncio.run(ask()) == 403
+    assert "error_answered status=403 code=permission_missing" in caplog.text
