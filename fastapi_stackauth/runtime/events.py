@@ -80,6 +80,7 @@ AUTH_SERVER_CALL = Kind(
     "auth_server_call", "client", (DEBUG,), labels=("operation", "status"), fields=("duration", "retries", "error")
 )
 KEYS_FETCHED = Kind("keys_fetched", "keys", (INFO,), fields=("duration", "keys"))
+KEYS_SERVED_STALE = Kind("keys_served_stale", "keys")
 KEYS_FETCH_FAILED = Kind("keys_fetch_failed", "keys", (WARNING,), labels=("reason",), fields=("duration", "detail"))
 FALLBACK_ASKED = Kind("fallback_asked", "fallback", (DEBUG,), labels=("outcome",), fields=("duration",))
 QUESTION_FAILED = Kind(

@@ -59,10 +59,10 @@ _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.
 
 
 class _Renewed(NamedTuple):
-    """A token that came of a renewal, and how often keys had been fetched by then."""
+    """A refreshed token, and how many key sets the verifier had fetched by then."""
 
     received: Received
-    key_fetches: int
+    key_generation: int
 
 
 class Sessions:
@@ -245,7 +245,7 @@ class Sessions:
             return token, await self._verifier.verify(token)
         except AuthError as refusal:
             known = self._renewed.get(_digest(refresh_token))
-            rotated = known is None or known.value.key_fetches < self._verifier.keys.stats.fetches
+            rotated = known is None or known.value.key_generation < self._verifier.keys.generation
             if refusal.code not in _OF_THE_KEY or not rotated:
                 raise
         token = await self._another_token(refresh_token, token)
@@ -335,7 +335,7 @@ class Sessions:
     async def _refresh(self, refresh_token: str) -> Entry[_Renewed]:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        renewed = _Renewed(Received.now(token, self._clock()), self._verifier.keys.stats.fetches)
+        renewed = _Renewed(Received.now(token, self._clock()), self._verifier.keys.generation)
         return Entry(renewed, math.inf)  # `Received.serves` decides: a clock that was set back says nothing
 
 

@@ -54,7 +54,6 @@ class Fallback:
         self._clock = clock
         self._events = events or Events()
         self._answers: Cache[bytes, str | AuthError] = Cache(clock, size=_REMEMBERED, concurrency=concurrency)
-        self.calls = 0
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
         """Return where the auth server knows the token as this subject's.
@@ -91,7 +90,6 @@ class Fallback:
             raise VerificationUnavailable(retry_after=max(retry_after, error.retry_after)) from None
 
     async def _call(self, token: str) -> Entry[str | AuthError]:
-        self.calls += 1
         begun, outcome = self._clock(), "unavailable"
         try:
             answer = await self._answered(token)

@@ -10,13 +10,12 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fastapi_stackauth.client.resources.keys import FetchedKeys
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
-from fastapi_stackauth.runtime.events import KEYS_FETCH_FAILED, KEYS_FETCHED, Events
+from fastapi_stackauth.runtime.events import KEYS_FETCH_FAILED, KEYS_FETCHED, KEYS_SERVED_STALE, Events
 from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set
@@ -36,15 +35,6 @@ class KeysUnavailable(Exception):
         super().__init__("signing keys are out of reach")
 
 
-@dataclass
-class KeyStats:
-    """Counts since the start: fetches, those that failed, and keys served past their time."""
-
-    fetches: int = 0
-    failed_fetches: int = 0
-    stale_serves: int = 0
-
-
 class _Cooldown:
     """When an unknown key id may next cause a fetch. One for each event loop, as fetches are."""
 
@@ -59,6 +49,9 @@ class KeyStore:
         settings: max age, cool-down and stale limit, in seconds; seeded keys, which are then the only ones.
         clock: a monotonic clock, in seconds.
         events: where fetches are counted and told.
+
+    Attributes:
+        generation: how many key sets have been fetched, so that a caller sees whether there was a newer one.
     """
 
     def __init__(
@@ -80,7 +73,8 @@ class KeyStore:
         self.failing = False
         self.last_error: str | None = None
         self.last_failure: AuthServerError | ValueError | None = None
-        self.stats = KeyStats()
+        self._served_stale = self._events.tally(KEYS_SERVED_STALE)
+        self.generation = 0
         if settings.jwks is not None:
             self._keys = _seeded(settings.jwks)
             self._fetched_at = self._expires_at = self.refresh_at = math.inf
@@ -159,7 +153,8 @@ class KeyStore:
         if expired and not self.failing:
             return False
         usable = self._usable()
-        self.stats.stale_serves += expired and usable
+        if expired and usable:
+            self._served_stale.add()
         return usable
 
     async def _keep_fresh(self) -> None:
@@ -168,7 +163,7 @@ class KeyStore:
         renewal = self._flight.start("keys", self._renew)
         await asyncio.wait([renewal], timeout=_PATIENCE)
         if self._clock() >= self._expires_at:
-            self.stats.stale_serves += 1
+            self._served_stale.add()
 
     async def _find_missing(self, key_id: str) -> VerificationKey:
         for _ in range(2):  # a fetch that began before this key was asked for may have missed it: once more then
@@ -195,7 +190,6 @@ class KeyStore:
         return True
 
     async def _renew(self) -> bool:
-        self.stats.fetches += 1
         begun = self._clock()
         try:
             fetched = await self._fetch()
@@ -204,7 +198,6 @@ class KeyStore:
             self.failing = True
             self.last_error = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
             self.last_failure = error.with_traceback(None)  # its frames would keep the response alive
-            self.stats.failed_fetches += 1
             self._retry_at = self._clock() + self._settings.jwks_cooldown
             duration = self._clock() - begun
             self._events.emit(KEYS_FETCH_FAILED, reason=self.last_error, duration=duration, detail=str(error))
@@ -217,6 +210,7 @@ class KeyStore:
         limit = self._settings.jwks_max_age
         lifetime = min(max(MIN_MAX_AGE, limit if max_age is None else max_age), limit)
         self._keys, self.failing, self.last_error, self.last_failure = keys, False, None, None
+        self.generation += 1
         self._fetched_at = self._clock()
         self._expires_at = self._fetched_at + lifetime
         self.refresh_at = self._fetched_at + lifetime * _REFRESH_AHEAD

@@ -7,9 +7,8 @@ whatever may refuse a user later is asked on every request. A refusal is logged 
 import hashlib
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -18,12 +17,21 @@ from fastapi_stackauth.errors import AuthError, VerificationUnavailable
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
-from fastapi_stackauth.runtime.events import TOKEN_REFUSED, TOKEN_VERIFIED
+from fastapi_stackauth.runtime.events import (
+    FALLBACK_ASKED,
+    KEYS_FETCH_FAILED,
+    KEYS_FETCHED,
+    KEYS_SERVED_STALE,
+    TOKEN_REFUSED,
+    TOKEN_VERIFIED,
+    Events,
+    Kind,
+)
 from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
-from fastapi_stackauth.verification.jwks import KeyStats, KeyStore, KeysUnavailable
+from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
 from fastapi_stackauth.verification.revocation import Revocations
 
@@ -33,23 +41,47 @@ class _Verified(NamedTuple):
     key: VerificationKey
 
 
-@dataclass
+@dataclass(frozen=True)
 class VerifierStats:
-    """Counts since the start.
+    """Counts since the start: a view of the events.
 
     Attributes:
-        hits: tokens known from before.
-        misses: tokens that had to be checked.
+        hits: tokens found in the cache.
+        misses: tokens that were checked, accepted or rejected.
         fallbacks: calls of `/users/me` made because keys were out of reach.
-        refusals: refused tokens by code.
-        keys: fetches of keys, failed ones, and keys served past their time.
+        refusals: rejected tokens by code.
+        fetches: fetches of keys, failed ones included.
+        failed_fetches: fetches of keys that failed.
+        stale_serves: how often keys past their time were used because newer ones could not be fetched.
     """
 
-    hits: int = 0
-    misses: int = 0
-    fallbacks: int = 0
-    refusals: Mapping[str, int] = field(default_factory=Counter)
-    keys: KeyStats = field(default_factory=KeyStats)
+    hits: int
+    misses: int
+    fallbacks: int
+    refusals: Mapping[str, int]
+    fetches: int
+    failed_fetches: int
+    stale_serves: int
+
+    @classmethod
+    def from_events(cls, events: Events) -> "VerifierStats":
+        """Return the counts as they are now."""
+        counts = [(name, dict(labels), count) for (name, labels), count in events.counts().items()]
+
+        def total(kind: Kind, **wanted: str) -> int:
+            return sum(n for name, labels, n in counts if name == kind.name and wanted.items() <= labels.items())
+
+        refusals = {labels["code"]: n for name, labels, n in counts if name == TOKEN_REFUSED.name}
+        failed = total(KEYS_FETCH_FAILED)
+        return cls(
+            hits=total(TOKEN_VERIFIED, cache="hit"),
+            misses=total(TOKEN_VERIFIED, cache="miss") + sum(refusals.values()),
+            fallbacks=total(FALLBACK_ASKED) - total(FALLBACK_ASKED, outcome="full"),
+            refusals=refusals,
+            fetches=total(KEYS_FETCHED) + failed,
+            failed_fetches=failed,
+            stale_serves=total(KEYS_SERVED_STALE),
+        )
 
 
 class Verifier:
@@ -79,8 +111,6 @@ class Verifier:
         self._client = client
         self._clock = clock
         self._cache: Cache[bytes, _Verified] = Cache(clock, size=settings.token_cache_size)
-        self._refusals: Counter[str] = Counter()
-        self._misses = 0
         self._events = client.events
         self._hits = self._events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
         self._checked = self._events.tally(TOKEN_VERIFIED, cache="miss", source="keys")
@@ -99,9 +129,7 @@ class Verifier:
     @property
     def stats(self) -> VerifierStats:
         """Counts since the start, as of now."""
-        return VerifierStats(
-            self._hits.count, self._misses, self.fallback.calls, Counter(self._refusals), self.keys.stats
-        )
+        return VerifierStats.from_events(self._events)
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -127,7 +155,6 @@ class Verifier:
                 await self.revocations.follow()
             self.revocations.check_here(user)
         except AuthError as refusal:
-            self._refusals[refusal.code] += 1
             self._events.emit(TOKEN_REFUSED, code=refusal.code, reason=refusal.reason)
             raise
         else:
@@ -175,7 +202,6 @@ class Verifier:
     # --- form, signature, binding, time ---
 
     async def _check(self, token: str, digest: bytes) -> User:
-        self._misses += 1
         unverified = parse_token(token)
         try:
             key = await self.keys.find(unverified.key_id)

@@ -108,7 +108,7 @@ async def test_a_token_is_verified_with_the_keys_that_the_server_publishes(scene
     signed_up = await scene.sign_up()
     user = await scene.stack.verifier.verify(signed_up.access_token)
     assert user.id == signed_up.user_id
-    assert scene.stack.verifier.keys.stats.fetches == 1
+    assert scene.stack.verifier.stats.fetches == 1
 
 
 @needs("password")

@@ -62,7 +62,7 @@ async def test_without_keys_it_is_not_ready_and_does_not_hammer_the_server(watch
     health = Health.model_validate(answer.json())
     assert (health.status, health.keys, health.keys_age_seconds) == ("down", "none", None)
     assert (health.last_error, health.fallback_in_use) == ("auth_server_unavailable", True)
-    assert watched.stack.verifier.keys.stats.fetches == 1
+    assert watched.stack.verifier.stats.fetches == 1
     watched.network.cut = False
     watched.ahead = 31  # past the cool-down
     assert (await watched.ready()).status_code == 200
