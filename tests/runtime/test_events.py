@@ -188,6 +188,17 @@ async def keys_out_of_reach(world: World, signer: Signer) -> StackAuth:
     return world.stack
 
 
+@scene("keys_served_stale")
+async def keys_past_their_time(world: World, signer: Signer) -> StackAuth:
+    await world.stack.warm_up()
+    world.server.keys = "503"
+    world.advance(3_601)
+    token = signer.token(iat=1, exp=2_000_000_000)
+    await world.verify(token)
+    assert counted(world.stack.events, "keys_served_stale") == 1
+    return world.stack
+
+
 @scene("question_failed")
 async def everything_out_of_reach(world: World, signer: Signer) -> StackAuth:
     world.server.keys = world.server.me = "503"
