@@ -19,7 +19,6 @@ from fastapi_stackauth.errors import (
     OAuthRefused,
     RateLimited,
     UnexpectedAnswer,
-    UserGone,
 )
 
 LONGEST_PAUSE = 3600.0
@@ -140,7 +139,7 @@ def _known(code: str, answer: Answer, operation: str) -> AuthServerError:
         message = f"{AuthServerMisconfigured.message} It says {code}."
         return AuthServerMisconfigured(message, operation=operation, request_id=answer.request_id)
     if code == "SCHEMA_ERROR" and _lacks_user(answer.details):
-        return UserGone("USER_AUTHENTICATION_REQUIRED", 401, operation=operation, request_id=answer.request_id)
+        return KnownApiError.of("USER_AUTHENTICATION_REQUIRED", 401, operation=operation, request_id=answer.request_id)
     return KnownApiError.of(code, answer.status, answer.details, operation=operation, request_id=answer.request_id)
 
 

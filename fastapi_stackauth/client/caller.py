@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.client.keeper import TokenKeeper
-from fastapi_stackauth.errors import AccessTokenRefused, ConfigurationError, SessionGone
+from fastapi_stackauth.errors import ConfigurationError, KnownApiError
 from fastapi_stackauth.settings import Settings
 
 CLIENT_VERSION = f"python @fastapi_stackauth/python@{__version__}"
@@ -97,12 +97,12 @@ def _key_header(setting: str, key: SecretStr | None) -> dict[str, str]:
 
 def _person(access_token: str, call: Call) -> dict[str, str]:
     if not is_sendable(access_token):
-        raise AccessTokenRefused("UNPARSABLE_ACCESS_TOKEN", 401, operation=call.operation)
+        raise KnownApiError.of("UNPARSABLE_ACCESS_TOKEN", 401, operation=call.operation)
     # The gate for guests and restricted users is this library's own (`Require`); the server lets both pass.
     return {"x-stack-access-token": access_token, "x-stack-allow-anonymous-user": "true"}
 
 
 def _session(refresh_token: str, call: Call) -> dict[str, str]:
     if not is_sendable(refresh_token):
-        raise SessionGone("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", 401, operation=call.operation)
+        raise KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", 401, operation=call.operation)
     return {"x-stack-refresh-token": refresh_token}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, unquote
 
-from fastapi_stackauth.errors import AuthServerError, SchemaError
+from fastapi_stackauth.errors import AuthServerError, KnownApiError
 
 MAX_ATTEMPTS = 4
 _ID = re.compile(r"/[^/]*[\d@%][^/]*")
@@ -81,7 +81,7 @@ class Call:
         try:
             return json.dumps(self.json, allow_nan=False, separators=(",", ":")).encode("ascii")
         except (ValueError, TypeError, RecursionError):
-            raise SchemaError("SCHEMA_ERROR", 400, operation=self.operation) from None
+            raise KnownApiError.of("SCHEMA_ERROR", 400, operation=self.operation) from None
 
 
 def checked_path(path: str) -> str:
@@ -93,7 +93,7 @@ def checked_path(path: str) -> str:
     segments = [unquote(segment) for segment in path.split("/")]
     plain = path.isascii() and path.isprintable() and not set(path) & set(" #?\\")
     if not plain or not path.startswith("/") or set(segments) & {".", ".."}:
-        raise SchemaError("SCHEMA_ERROR", 400, operation="a path below /api/v1")
+        raise KnownApiError.of("SCHEMA_ERROR", 400, operation="a path below /api/v1")
     return path
 
 
@@ -112,4 +112,4 @@ def _segment(value: str, template: str) -> str:
             return quote(value, safe="")
     except UnicodeEncodeError:
         pass  # half a surrogate pair: no id of any server
-    raise SchemaError("SCHEMA_ERROR", 400, operation=template) from None
+    raise KnownApiError.of("SCHEMA_ERROR", 400, operation=template) from None

@@ -1,4 +1,4 @@
-"""Every error this library raises on purpose. This room imports nothing of the package.
+"""Every error that this library raises on purpose. This folder imports nothing else of the package.
 
 StackAuthError                      status_code, code, message
 ├── ConfigurationError              the app's developer: a setting is missing, wrong or contradicts another
@@ -15,11 +15,7 @@ StackAuthError                      status_code, code, message
     ├── UnexpectedAnswer            it refused without one of its codes, or answered something unreadable
     │   └── OAuthRefused            it refused with one of OAuth's own codes
     ├── KnownApiError               it answered one of its codes; unknown codes stay this class
-    │   ├── SchemaError             ├── SignUpNotEnabled            ├── SessionGone
-    │   ├── EmailPasswordMismatch   ├── SignUpRejected              ├── AccessTokenRefused
-    │   ├── EmailAlreadyExists      ├── MethodNotEnabled            ├── UserGone
-    │   ├── PasswordRequirementsNotMet (PasswordTooShort, PasswordTooLong)
-    │   └── ...                     the classes below, one sentence each
+    │   └── SchemaError, ...        a class for each that callers catch; all codes are in `codes.py`
     ├── AuthServerMisconfigured     502: it refuses our own keys or project id
     └── AuthServerUnavailable       503: no answer, or one that says "later"
         ├── AuthServerUnreachable   refused, reset, TLS or name resolution
@@ -36,6 +32,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 from uuid import uuid4
+
+from fastapi_stackauth.errors.codes import REFUSALS, SERVER_CODES, UNKNOWN
 
 
 class StackAuthError(Exception):
@@ -86,40 +84,6 @@ class MisuseError(ConfigurationError, TypeError):
 
 
 # --- the caller ------------------------------------------------------------------------------------------
-
-REFUSALS: Mapping[str, tuple[int, str]] = {
-    # no usable credential
-    "authentication_required": (401, "Sign in to use this."),
-    "credentials_malformed": (401, "The credentials of this request cannot be read."),
-    "credentials_too_large": (401, "The credentials of this request are too large."),
-    "credentials_conflict": (401, "This request carries two different access tokens."),
-    # a token that is not accepted, in the order of the checks
-    "token_malformed": (401, "The access token is not a well-formed JSON Web Token."),
-    "token_algorithm_not_allowed": (401, "The access token is not signed with ES256."),
-    "token_key_unknown": (401, "The access token is signed by an unknown key."),
-    "token_signature_invalid": (401, "The signature of the access token is wrong."),
-    "token_claims_missing": (401, "The access token lacks a required claim."),
-    "token_issuer_not_allowed": (401, "The access token comes from another issuer."),
-    "token_audience_not_allowed": (401, "The access token is meant for another audience."),
-    "token_project_mismatch": (401, "The access token belongs to another project or branch."),
-    "token_kind_mismatch": (401, "Issuer, audience and claims of the access token contradict each other."),
-    "token_expired": (401, "The access token has expired."),
-    "token_not_yet_valid": (401, "The access token is not valid yet."),
-    "user_gone": (401, "The user of this access token no longer exists."),
-    "session_revoked": (401, "The session of this access token has ended."),
-    "reauthentication_required": (401, "Sign in again to do this."),
-    # a known user who may not
-    "anonymous_not_allowed": (403, "Guests may not do this: sign up first."),
-    "restricted_not_allowed": (403, "This account is restricted for now."),
-    "email_not_verified": (403, "Verify your e-mail address first."),
-    "cross_site_request": (403, "This request came from another site."),
-    "mfa_enrolment_required": (403, "Switch a second factor on first."),
-    "permission_missing": (403, "A permission is missing for this."),
-    "team_not_found": (404, "There is no such team."),
-    # a machine with a key
-    "api_key_invalid": (401, "This API key is not accepted."),
-}
-"""Every refusal: its HTTP status and its sentence. Order follows the checks."""
 
 
 class AuthError(StackAuthError):
@@ -402,27 +366,19 @@ class ClockSkew(VerificationUnavailable):
 
 # --- the auth server's own codes -------------------------------------------------------------------------
 
-_CLASSES: dict[str, type["KnownApiError"]] = {}
-
 
 class KnownApiError(AuthServerError):
-    """The auth server answered one of its codes (contract/known_errors.json). Codes it adds later stay this class.
+    """The auth server answered one of its codes (`SERVER_CODES`). Codes it adds later stay this class.
 
     Attributes:
         code: the server's code, such as ``USER_EMAIL_ALREADY_EXISTS``.
         status_code: the server's HTTP status.
         details: the server's details, verbatim. They may hold what the caller must not see
             (an MFA attempt code): handlers show only those named in `public_details`.
+        public_details: the names of those that the caller may see.
     """
 
-    status_code = 400
-    message = "The auth server refused this."
     codes: ClassVar[tuple[str, ...]] = ()
-    public_details: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        for code in cls.codes:
-            _CLASSES[code] = cls
 
     def __init__(
         self,
@@ -434,24 +390,19 @@ class KnownApiError(AuthServerError):
         operation: str | None = None,
         request_id: str | None = None,
     ) -> None:
+        known = SERVER_CODES.get(code, UNKNOWN)
         self.code = code
-        if status_code is not None:
-            self.status_code = status_code
+        self.status_code = known.status if status_code is None else status_code
         self.details = dict(details or {})
-        super().__init__(message, operation=operation, request_id=request_id)
+        self.public_details = known.public_details
+        super().__init__(message or known.message, operation=operation, request_id=request_id)
 
     @classmethod
     def of(
-        cls,
-        code: str,
-        status_code: int | None = None,
-        details: Mapping[str, Any] | None = None,
-        *,
-        operation: str | None = None,
-        request_id: str | None = None,
+        cls, code: str, status_code: int | None = None, details: Mapping[str, Any] | None = None, **known: str | None
     ) -> "KnownApiError":
-        """The most specific class for a code, with its own status where none is given; this class for unknown codes."""
-        return _CLASSES.get(code, KnownApiError)(code, status_code, details, operation=operation, request_id=request_id)
+        """Return the error of a code: of the class that callers catch for it, or of this one if there is none."""
+        return _CLASSES.get(code, KnownApiError)(code, status_code, details, **known)
 
     def __str__(self) -> str:
         """The code and the sentence; never the details, which may hold a code that signs in."""
@@ -461,75 +412,32 @@ class KnownApiError(AuthServerError):
 class SchemaError(KnownApiError):
     """The server found the request's form wrong."""
 
-    codes = ("SCHEMA_ERROR", "BODY_PARSING_ERROR", "ALL_OVERLOADS_FAILED")
-    message = "The auth server could not accept a value of this request."
+    codes = (
+        "SCHEMA_ERROR",
+        "BODY_PARSING_ERROR",
+        "ALL_OVERLOADS_FAILED",
+    )
 
 
 class EmailPasswordMismatch(KnownApiError):
     """Unknown e-mail address or wrong password; the server does not tell which."""
 
     codes = ("EMAIL_PASSWORD_MISMATCH",)
-    message = "E-mail address or password is wrong."
 
 
 class EmailAlreadyExists(KnownApiError):
     """An account with this e-mail address exists already."""
 
-    codes = ("USER_EMAIL_ALREADY_EXISTS", "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE")
-    public_details = ("would_work_if_email_was_verified",)
-    status_code = 409
-    message = "An account with this e-mail address exists already."
-
-
-class PasswordRequirementsNotMet(KnownApiError):
-    """The password does not meet the server's rules."""
-
-    message = "This password does not meet the requirements."
-
-
-class PasswordTooShort(PasswordRequirementsNotMet):
-    """The password is shorter than `details["min_length"]` characters."""
-
-    codes = ("PASSWORD_TOO_SHORT",)
-    public_details = ("min_length",)
-    message = "This password is too short."
-
-
-class PasswordTooLong(PasswordRequirementsNotMet):
-    """The password is longer than `details["maxLength"]` characters."""
-
-    codes = ("PASSWORD_TOO_LONG",)
-    public_details = ("maxLength",)
-    message = "This password is too long."
-
-
-class PasswordConfirmationMismatch(KnownApiError):
-    """The old password given to confirm a change is wrong."""
-
-    codes = ("PASSWORD_CONFIRMATION_MISMATCH",)
-    message = "The current password is wrong."
-
-
-class UserHasNoPassword(KnownApiError):
-    """The account has no password to change."""
-
-    codes = ("USER_DOES_NOT_HAVE_PASSWORD",)
-    message = "This account has no password."
+    codes = (
+        "USER_EMAIL_ALREADY_EXISTS",
+        "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
+    )
 
 
 class SignUpNotEnabled(KnownApiError):
     """The project takes no new accounts."""
 
     codes = ("SIGN_UP_NOT_ENABLED",)
-    message = "New accounts cannot be made here."
-
-
-class SignUpRejected(KnownApiError):
-    """A sign-up rule of the project rejects this account."""
-
-    codes = ("SIGN_UP_REJECTED",)
-    status_code = 403
-    message = "This sign-up was rejected."
 
 
 class MethodNotEnabled(KnownApiError):
@@ -541,72 +449,29 @@ class MethodNotEnabled(KnownApiError):
         "ANONYMOUS_ACCOUNTS_NOT_ENABLED",
         "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
     )
-    message = "This way to sign in is switched off."
-
-
-class BotChallengeRequired(KnownApiError):
-    """The server wants a solved bot challenge with this request."""
-
-    codes = ("BOT_CHALLENGE_REQUIRED",)
-    status_code = 409
-    message = "Solve the bot challenge and try again."
-
-
-class BotChallengeFailed(KnownApiError):
-    """The bot challenge was not solved."""
-
-    codes = ("BOT_CHALLENGE_FAILED",)
-    message = "The bot challenge was not solved."
 
 
 class RedirectUrlNotAllowed(KnownApiError):
     """A link's address is not among the project's trusted domains."""
 
     codes = ("REDIRECT_URL_NOT_WHITELISTED",)
-    message = "The project does not trust the address that the link should lead to."
 
 
 class VerificationCodeError(KnownApiError):
     """A one-time code was not accepted."""
 
-    message = "This code was not accepted."
-
-
-class VerificationCodeNotFound(VerificationCodeError):
-    """The one-time code is wrong."""
-
-    codes = ("VERIFICATION_CODE_NOT_FOUND",)
-    status_code = 404
-    message = "This code is wrong."
-
-
-class VerificationCodeExpired(VerificationCodeError):
-    """The one-time code has expired."""
-
-    codes = ("VERIFICATION_CODE_EXPIRED",)
-    message = "This code has expired; ask for a new one."
-
-
-class VerificationCodeUsed(VerificationCodeError):
-    """The one-time code has been used."""
-
-    codes = ("VERIFICATION_CODE_ALREADY_USED",)
-    status_code = 409
-    message = "This code has been used already; ask for a new one."
-
-
-class VerificationCodeAttemptsExhausted(VerificationCodeError):
-    """The one-time code was tried too often."""
-
-    codes = ("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",)
-    message = "There were too many attempts with this code; ask for a new one."
+    codes = (
+        "VERIFICATION_CODE_NOT_FOUND",
+        "VERIFICATION_CODE_EXPIRED",
+        "VERIFICATION_CODE_ALREADY_USED",
+        "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",
+    )
 
 
 class MfaRequired(KnownApiError):
     """The first factor was right; a TOTP code is needed to finish. The attempt code is a secret."""
 
     codes = ("MULTI_FACTOR_AUTHENTICATION_REQUIRED",)
-    message = "A code from your authenticator app is needed."
 
     @property
     def attempt_code(self) -> str:
@@ -614,107 +479,67 @@ class MfaRequired(KnownApiError):
         return str(self.details.get("attempt_code", ""))
 
 
-class InvalidTotpCode(KnownApiError):
-    """The six digits are wrong; the attempt may be repeated."""
-
-    codes = ("INVALID_TOTP_CODE",)
-    message = "This code is wrong; try the next one your app shows."
-
-
 class PasskeyFailed(KnownApiError):
     """The passkey was not accepted, at registration or at sign-in."""
 
-    codes = ("PASSKEY_AUTHENTICATION_FAILED", "PASSKEY_REGISTRATION_FAILED", "PASSKEY_WEBAUTHN_ERROR")
-    message = "This passkey was not accepted."
+    codes = (
+        "PASSKEY_AUTHENTICATION_FAILED",
+        "PASSKEY_REGISTRATION_FAILED",
+        "PASSKEY_WEBAUTHN_ERROR",
+    )
 
 
 class SessionGone(KnownApiError):
     """The refresh token is unknown, revoked or expired: the session is over."""
 
     codes = ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",)
-    status_code = 401
-    message = "This session has ended; sign in again."
-
-
-class CannotDeleteCurrentSession(KnownApiError):
-    """The session in use cannot be revoked by its id: sign out instead."""
-
-    codes = ("CANNOT_DELETE_CURRENT_SESSION",)
-    message = "This is the session in use: sign out instead."
 
 
 class AccessTokenRefused(KnownApiError):
     """The server does not accept the access token that was sent along."""
 
-    codes = ("ACCESS_TOKEN_EXPIRED", "UNPARSABLE_ACCESS_TOKEN", "INVALID_PROJECT_FOR_ACCESS_TOKEN")
-    status_code = 401
-    message = "The auth server does not accept this access token."
+    codes = (
+        "ACCESS_TOKEN_EXPIRED",
+        "UNPARSABLE_ACCESS_TOKEN",
+        "INVALID_PROJECT_FOR_ACCESS_TOKEN",
+    )
 
 
 class UserGone(KnownApiError):
     """The call needs a signed-in user, and there is none: no token, or its user was deleted."""
 
-    codes = ("CANNOT_GET_OWN_USER_WITHOUT_USER", "USER_AUTHENTICATION_REQUIRED")
-    status_code = 401
-    message = "No user is signed in."
+    codes = (
+        "CANNOT_GET_OWN_USER_WITHOUT_USER",
+        "USER_AUTHENTICATION_REQUIRED",
+    )
 
 
 class UserNotFound(KnownApiError):
     """There is no user with this id."""
 
-    codes = ("USER_NOT_FOUND", "USER_ID_DOES_NOT_EXIST")
-    status_code = 404
-    message = "There is no such user."
-
-
-class AnonymousNotAllowed(KnownApiError):
-    """The server refuses guests here."""
-
-    codes = ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED",)
-    status_code = 401
-    message = "Guests may not do this: sign up first."
-
-
-class RestrictedNotAllowed(KnownApiError):
-    """The server refuses restricted users here."""
-
-    codes = ("RESTRICTED_USER_NOT_ALLOWED", "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED")
-    public_details = ("restricted_reason",)
-    status_code = 403
-    message = "This account is restricted for now."
-
-
-class EmailAlreadyVerified(KnownApiError):
-    """The e-mail address has been verified already."""
-
-    codes = ("EMAIL_ALREADY_VERIFIED",)
-    status_code = 409
-    message = "This e-mail address has been verified already."
+    codes = (
+        "USER_NOT_FOUND",
+        "USER_ID_DOES_NOT_EXIST",
+    )
 
 
 class PermissionMissing(KnownApiError):
     """The user lacks a permission the server demands."""
 
-    codes = ("TEAM_PERMISSION_REQUIRED", "PROJECT_PERMISSION_REQUIRED", "TEAM_PERMISSION_NOT_FOUND")
-    public_details = ("permission_id", "team_id")
-    status_code = 403
-    message = "A permission is missing for this."
+    codes = (
+        "TEAM_PERMISSION_REQUIRED",
+        "PROJECT_PERMISSION_REQUIRED",
+        "TEAM_PERMISSION_NOT_FOUND",
+    )
 
 
 class TeamNotFound(KnownApiError):
     """There is no such team, or it is none of the user's."""
 
-    codes = ("TEAM_NOT_FOUND", "TEAM_MEMBERSHIP_NOT_FOUND")
-    status_code = 404
-    message = "There is no such team."
-
-
-class TeamMembershipExists(KnownApiError):
-    """The user is a member of the team already."""
-
-    codes = ("TEAM_MEMBERSHIP_ALREADY_EXISTS",)
-    status_code = 409
-    message = "This user is a member of the team already."
+    codes = (
+        "TEAM_NOT_FOUND",
+        "TEAM_MEMBERSHIP_NOT_FOUND",
+    )
 
 
 class OAuthConnectionError(KnownApiError):
@@ -729,21 +554,16 @@ class OAuthConnectionError(KnownApiError):
         "OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
         "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN",
     )
-    message = "The connected account cannot be used for this."
 
 
 class OAuthProviderFailed(KnownApiError):
     """The OAuth provider denied the request or was not available."""
 
-    codes = ("OAUTH_PROVIDER_ACCESS_DENIED", "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE", "OUTER_OAUTH_TIMEOUT")
-    message = "The sign-in at the provider did not succeed."
-
-
-class AuthorizationCodeInvalid(KnownApiError):
-    """The OAuth authorization code is wrong, used or expired."""
-
-    codes = ("INVALID_AUTHORIZATION_CODE",)
-    message = "This authorization code was not accepted."
+    codes = (
+        "OAUTH_PROVIDER_ACCESS_DENIED",
+        "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE",
+        "OUTER_OAUTH_TIMEOUT",
+    )
 
 
 class ApiKeyNotValid(KnownApiError):
@@ -756,29 +576,11 @@ class ApiKeyNotValid(KnownApiError):
         "WRONG_API_KEY_TYPE",
         "PUBLIC_API_KEY_CANNOT_BE_REVOKED",
     )
-    status_code = 401
-    message = "This API key was not accepted."
 
 
-MISCONFIGURATION_CODES = frozenset(
-    {
-        "PROJECT_KEY_WITHOUT_ACCESS_TYPE",
-        "INVALID_ACCESS_TYPE",
-        "ACCESS_TYPE_WITHOUT_PROJECT_ID",
-        "ACCESS_TYPE_REQUIRED",
-        "INSUFFICIENT_ACCESS_TYPE",
-        "INVALID_PUBLISHABLE_CLIENT_KEY",
-        "INVALID_SECRET_SERVER_KEY",
-        "INVALID_SUPER_SECRET_ADMIN_KEY",
-        "CLIENT_AUTHENTICATION_REQUIRED",
-        "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT",
-        "SERVER_AUTHENTICATION_REQUIRED",
-        "CLIENT_OR_SERVER_AUTHENTICATION_REQUIRED",
-        "ADMIN_AUTHENTICATION_REQUIRED",
-        "INVALID_OAUTH_CLIENT_ID_OR_SECRET",
-        "CURRENT_PROJECT_NOT_FOUND",
-        "PROJECT_NOT_FOUND",
-        "BRANCH_DOES_NOT_EXIST",
-    }
-)
-"""Codes by which the server refuses the app itself; they surface as `AuthServerMisconfigured`."""
+_CLASSES: Mapping[str, type[KnownApiError]] = {
+    code: kind
+    for kind in tuple(globals().values())
+    if isinstance(kind, type) and issubclass(kind, KnownApiError)
+    for code in kind.codes
+}

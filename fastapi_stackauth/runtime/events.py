@@ -17,7 +17,7 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from types import MappingProxyType
 from typing import TypeVar
 
-from fastapi_stackauth.errors import ConfigurationError, KnownApiError, StackAuthError
+from fastapi_stackauth.errors import SERVER_CODES, ConfigurationError, KnownApiError, StackAuthError
 
 Value = str | int | float | bool | None
 Labels = tuple[tuple[str, str], ...]
@@ -296,7 +296,7 @@ def code_of(error: StackAuthError) -> str:
 
     In a redirect from a provider, anybody can make some up.
     """
-    return "unknown" if type(error) is KnownApiError else error.code
+    return "unknown" if isinstance(error, KnownApiError) and error.code not in SERVER_CODES else error.code
 
 
 def _event(kind: Kind, values: tuple[str, ...], fields: Mapping[str, Value]) -> Event:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import SchemaError
+from fastapi_stackauth.errors import KnownApiError
 from fastapi_stackauth.routers.plumbing.pages import onward_page
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, REFRESH, House, Person, assert_problem, new_stack
 
@@ -312,7 +312,7 @@ async def test_a_server_too_old_to_say_it_in_json_is_asked_by_the_browser_itself
     await browser.sign_in_at("/anonymous/sign-up")
 
     async def refuse(*_: Any, **__: Any) -> None:
-        raise SchemaError("SCHEMA_ERROR")
+        raise KnownApiError.of("SCHEMA_ERROR")
 
     monkeypatch.setattr("fastapi_stackauth.client.resources.oauth.OAuthApi.authorize", refuse)
     location = await begin(browser, return_to="/notes")

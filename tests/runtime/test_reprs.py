@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 import fastapi_stackauth
-from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired
+from fastapi_stackauth.errors import KnownApiError, SecondFactorRequired
 
 SENTINEL = "a-secret-value"
 SECRET = re.compile(
@@ -78,6 +78,6 @@ def test_the_walk_meets_the_classes_that_hold_secrets():
 
 
 def test_no_error_shows_the_attempt_that_it_carries():
-    carried = MfaRequired("MULTI_FACTOR_AUTHENTICATION_REQUIRED", details={"attempt_code": SENTINEL})
+    carried = KnownApiError.of("MULTI_FACTOR_AUTHENTICATION_REQUIRED", details={"attempt_code": SENTINEL})
     for error in (carried, SecondFactorRequired(SENTINEL)):
         assert SENTINEL not in repr(error) + str(error)

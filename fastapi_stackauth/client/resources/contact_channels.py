@@ -83,7 +83,7 @@ class ContactChannelsApi(Family):
             user_id: whose address.
 
         Raises:
-            EmailAlreadyVerified, RedirectUrlNotAllowed.
+            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed.
             UserGone: no user is signed in, or the account was deleted.
             UnexpectedAnswer: 404, there is no such address; 400, somebody else's.
             AuthServerError: any other failure.
@@ -99,7 +99,7 @@ class ContactChannelsApi(Family):
         """Send the mail that verifies the primary address; an older way that the server calls deprecated.
 
         Raises:
-            EmailAlreadyVerified, RedirectUrlNotAllowed.
+            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed.
             KnownApiError: `EMAIL_IS_NOT_PRIMARY_EMAIL`.
             UserGone: no user is signed in, or the account was deleted.
             AuthServerError: any other failure.

@@ -16,7 +16,7 @@ class MfaApi(Family):
             totp: the six digits that the authenticator app shows now.
 
         Raises:
-            InvalidTotpCode: the digits are wrong; the same attempt may be repeated.
+            `INVALID_TOTP_CODE`: the digits are wrong; the same attempt may be repeated.
             VerificationCodeError: the attempt is unknown, expired, finished or was repeated too often.
             AuthServerError: any other failure.
         """

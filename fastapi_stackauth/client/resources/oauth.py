@@ -44,7 +44,8 @@ class OAuthApi(Family):
 
         Raises:
             MethodNotEnabled: the project has no such provider, or it is switched off.
-            OAuthConnectionError, BotChallengeRequired, BotChallengeFailed, AuthServerMisconfigured, AuthServerError.
+            OAuthConnectionError, `BOT_CHALLENGE_REQUIRED`, `BOT_CHALLENGE_FAILED`, AuthServerMisconfigured,
+            AuthServerError.
         """
         query = self._query(
             redirect_uri=redirect_uri,
@@ -108,7 +109,7 @@ class OAuthApi(Family):
             code_verifier: whose S256 hash `authorize` was given.
 
         Raises:
-            AuthorizationCodeInvalid, MfaRequired, AuthServerMisconfigured.
+            `INVALID_AUTHORIZATION_CODE`, MfaRequired, AuthServerMisconfigured.
             OAuthRefused: in OAuth's own words.
             AuthServerError: any other failure.
         """
@@ -137,7 +138,7 @@ class OAuthApi(Family):
         """Sign in with the identity token that Apple gave a native app.
 
         Raises:
-            MethodNotEnabled, EmailAlreadyExists, SignUpNotEnabled, SignUpRejected.
+            MethodNotEnabled, EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`.
             KnownApiError: `INVALID_APPLE_CREDENTIALS`, `APPLE_BUNDLE_ID_NOT_CONFIGURED`.
             AuthServerError: any other failure.
         """

@@ -27,7 +27,8 @@ class OtpApi(Family):
             bot_challenge: what a browser's bot challenge yielded, where the server wants one.
 
         Raises:
-            EmailAlreadyExists, SignUpNotEnabled, RedirectUrlNotAllowed, BotChallengeRequired, BotChallengeFailed.
+            EmailAlreadyExists, SignUpNotEnabled, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`,
+            `BOT_CHALLENGE_FAILED`.
             UnexpectedAnswer: 403, the project has this method switched off.
             AuthServerError: any other failure.
         """
@@ -43,7 +44,7 @@ class OtpApi(Family):
 
         Raises:
             VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            EmailAlreadyExists, SignUpNotEnabled, SignUpRejected, MfaRequired, AuthServerError.
+            EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, MfaRequired, AuthServerError.
         """
         return await self._client.call(Call("POST", "/auth/otp/sign-in", json={"code": code}, rights="any"), SignIn)
 

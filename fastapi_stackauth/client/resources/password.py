@@ -25,8 +25,9 @@ class PasswordApi(Family):
             bot_challenge: what a browser's bot challenge yielded, where the server wants one.
 
         Raises:
-            EmailAlreadyExists, PasswordTooShort, PasswordTooLong, SignUpNotEnabled, SignUpRejected, MethodNotEnabled,
-            RedirectUrlNotAllowed, BotChallengeRequired, BotChallengeFailed, MfaRequired, AuthServerError.
+            EmailAlreadyExists, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, SignUpNotEnabled, `SIGN_UP_REJECTED`,
+            MethodNotEnabled,
+            RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`, `BOT_CHALLENGE_FAILED`, MfaRequired, AuthServerError.
         """
         body = {"email": email, "password": password}
         if verification_callback_url is not None:
@@ -47,7 +48,7 @@ class PasswordApi(Family):
         """Give the user this client is bound to a first password.
 
         Raises:
-            PasswordTooShort, PasswordTooLong, MethodNotEnabled.
+            `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, MethodNotEnabled.
             UserGone: no user is signed in, or the account was deleted.
             UnexpectedAnswer: 400, there is a password already.
             AuthServerError: any other failure.
@@ -64,7 +65,8 @@ class PasswordApi(Family):
             refresh_token: of the session that is to live on.
 
         Raises:
-            PasswordConfirmationMismatch, PasswordTooShort, PasswordTooLong, UserHasNoPassword, MethodNotEnabled.
+            `PASSWORD_CONFIRMATION_MISMATCH`, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`,
+            `USER_DOES_NOT_HAVE_PASSWORD`, MethodNotEnabled.
             UserGone: no user is signed in, or the account was deleted.
             AuthServerError: any other failure.
         """
@@ -90,7 +92,7 @@ class PasswordApi(Family):
 
         Raises:
             VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            PasswordTooShort, PasswordTooLong, MethodNotEnabled, AuthServerError.
+            `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, MethodNotEnabled, AuthServerError.
         """
         body = {"code": code, "password": password}
         await self._client.call(Call("POST", "/auth/password/reset", json=body, rights="any"), Done)

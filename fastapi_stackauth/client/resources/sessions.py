@@ -7,7 +7,7 @@ from fastapi_stackauth.client.paging import Page
 from fastapi_stackauth.client.resources.base import ME, Done, Family, rights_over
 from fastapi_stackauth.errors import (
     AuthServerUnavailable,
-    SchemaError,
+    KnownApiError,
     SessionGone,
     UnexpectedAnswer,
     UserGone,
@@ -79,14 +79,14 @@ class SessionsApi(Family):
         """End a session by its id. Its access token stays valid until it expires.
 
         Raises:
-            CannotDeleteCurrentSession: it is the one in use: sign out instead.
+            `CANNOT_DELETE_CURRENT_SESSION`: it is the one in use: sign out instead.
             UnexpectedAnswer: 404, there is no such session.
             UserGone: no user is signed in, or the account was deleted.
             AuthServerError: any other failure.
         """
         path = path_of(_ONE, session_id=session_id)
         if path[0] == _CURRENT:  # that path is the sign-out's
-            raise SchemaError("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
+            raise KnownApiError.of("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
         if self._client.lends_server_access:
             await self._require_own(session_id)
         call = Call("DELETE", *path, params={"user_id": user_id}, rights=rights_over(user_id))

@@ -74,7 +74,7 @@ class TeamInvitationsApi(Family):
 
         Raises:
             VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            RestrictedNotAllowed, UserGone, AuthServerError.
+            `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`, UserGone, AuthServerError.
         """
         await self._client.call(Call("POST", f"{_ALL}/accept", json={"code": code}), Accepted)
 
@@ -83,7 +83,7 @@ class TeamInvitationsApi(Family):
 
         Raises:
             VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            RestrictedNotAllowed, UserGone, AuthServerError.
+            `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`, UserGone, AuthServerError.
         """
         return await self._client.call(Call("POST", f"{_ALL}/accept/details", json={"code": code}), InvitedTo)
 
@@ -100,8 +100,8 @@ class TeamInvitationsApi(Family):
         """Join the team by an invitation from `list_for_user`.
 
         Raises:
-            VerificationCodeNotFound: there is no such invitation to an address of the user's.
-            RestrictedNotAllowed, UserGone, AuthServerError.
+            `VERIFICATION_CODE_NOT_FOUND`: there is no such invitation to an address of the user's.
+            `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`, UserGone, AuthServerError.
         """
         path = path_of(f"{_ONE}/accept", invitation_id=invitation_id)
         await self._client.call(Call("POST", *path, params={"user_id": user_id}, json={}), Accepted)

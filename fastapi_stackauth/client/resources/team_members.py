@@ -16,7 +16,7 @@ class TeamMembersApi(Family):
         """Make a user a member, as server.
 
         Raises:
-            UserNotFound, TeamNotFound, TeamMembershipExists, AuthServerError.
+            UserNotFound, TeamNotFound, `TEAM_MEMBERSHIP_ALREADY_EXISTS`, AuthServerError.
         """
         path = path_of(_MEMBERSHIP, team_id=team_id, user_id=user_id)
         return await self._client.call(Call("POST", *path, json={}, rights="server"), TeamMembership)

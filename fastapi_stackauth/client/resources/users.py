@@ -3,7 +3,7 @@
 from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.paging import Listing, Page
 from fastapi_stackauth.client.resources.base import ME, Done, Family, given, own_user_gone, rights_over
-from fastapi_stackauth.errors import SchemaError, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
 from fastapi_stackauth.models import (
     CurrentUserProfile,
     CurrentUserUpdate,
@@ -142,9 +142,9 @@ class UsersApi(Family):
         await self._client.call(Call("DELETE", *path_of(_ONE, user_id=user_id), rights="server"), Done)
 
 
-def _limit_error(limit: int) -> SchemaError:
+def _limit_error(limit: int) -> KnownApiError:
     message = (
         f"limit must be from 1 to {MAX_PAGE_SIZE}; got {limit}. It is the size of a page: to read more users, iterate "
         "over the list, which fetches page after page."
     )
-    return SchemaError("SCHEMA_ERROR", 400, message=message, operation="GET /users")
+    return KnownApiError.of("SCHEMA_ERROR", 400, message=message, operation="GET /users")

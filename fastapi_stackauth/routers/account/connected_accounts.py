@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import Field
 
-from fastapi_stackauth.errors import MethodNotEnabled, OAuthConnectionError, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, OAuthConnectionError, UnexpectedAnswer
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.methods.oauth_parts import Provider, Scope
 from fastapi_stackauth.routers.plumbing.caller import SIGNED_OUT, PersonsClient
@@ -61,5 +61,5 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/connected-accounts/{provider}/access-token", access_token,
         operation="connected_accounts_token", summary="A provider's access token", response_model=ProviderToken,
         response_description="The token.", tag=TAG, example=PROVIDER_TOKEN,
-        errors=(*SIGNED_OUT, *_NOT_CONNECTED, MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+        errors=(*SIGNED_OUT, *_NOT_CONNECTED, KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
                 UnexpectedAnswer(400)))  # fmt: skip

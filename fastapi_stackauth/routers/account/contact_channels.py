@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from fastapi_stackauth.errors import EmailAlreadyExists, EmailAlreadyVerified, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
 from fastapi_stackauth.routers.plumbing.caller import SIGNED_OUT, PersonsClient, SignedInUser, client_of, count_account
 from fastapi_stackauth.routers.plumbing.examples import CHANNEL, CHANNELS
@@ -111,7 +111,7 @@ async def verify_page(code: Annotated[str, Query(max_length=200, description="Th
 
 
 _REFUSED, _UNKNOWN = UnexpectedAnswer(400), UnexpectedAnswer(404)
-_TAKEN = EmailAlreadyExists(
+_TAKEN = KnownApiError.of(
     "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
 )
 
@@ -134,7 +134,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, f"{ONE}/send-verification", send_verification,
         operation="contact_channels_send_verification", summary="Have an address verified",
         response_description="On its way.", tag=TAG, attempt="send_verification",
-        errors=(*SIGNED_OUT, EmailAlreadyVerified("EMAIL_ALREADY_VERIFIED"), _UNKNOWN))  # fmt: skip
+        errors=(*SIGNED_OUT, KnownApiError.of("EMAIL_ALREADY_VERIFIED"), _UNKNOWN))  # fmt: skip
     add_page(router, delivery, VERIFY, verify_page, operation="verify_email_page",
              summary="Open a link to verify an address", tag=TAG)  # fmt: skip
     add(router, delivery, VERIFY, verify, operation="verify_email", summary="Verify an address",

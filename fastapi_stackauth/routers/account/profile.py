@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from fastapi_stackauth.dependencies import LoadProfile
-from fastapi_stackauth.errors import TeamNotFound, UnexpectedAnswer, UserGone
+from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer, UserGone
 from fastapi_stackauth.http.bodies import PICTURE
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.plumbing.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
@@ -73,7 +73,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/me", change, method="PATCH", operation="me_change", summary="Change one's account",
         max_body=PICTURE,
         response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG, example=ACCOUNT,
-        errors=(*SIGNED_OUT, TeamNotFound("TEAM_MEMBERSHIP_NOT_FOUND"),
+        errors=(*SIGNED_OUT, KnownApiError.of("TEAM_MEMBERSHIP_NOT_FOUND"),
                 refused))  # fmt: skip
     add(router, delivery, "/me", delete, method="DELETE", operation="me_delete", summary="Delete one's account",
         response_description="Deleted.", tag=TAG, errors=(*SIGNED_OUT, refused))  # fmt: skip

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from fastapi_stackauth.errors import MethodNotEnabled
+from fastapi_stackauth.errors import KnownApiError
 from fastapi_stackauth.routers.plumbing.attempts import account_key
 from fastapi_stackauth.routers.plumbing.caller import client_of
 from fastapi_stackauth.routers.plumbing.delivery import SignedIn, Tokens, deliver, signing_in
@@ -34,6 +34,6 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         operation="anonymous_sign_up",
         summary="Go on as a guest",
         tag=TAG,
-        errors=(MethodNotEnabled("ANONYMOUS_ACCOUNTS_NOT_ENABLED"),),
+        errors=(KnownApiError.of("ANONYMOUS_ACCOUNTS_NOT_ENABLED"),),
         second_factor=False,
     )

@@ -13,9 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
-    InvalidTotpCode,
-    VerificationCodeExpired,
-    VerificationCodeNotFound,
+    KnownApiError,
 )
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, User
@@ -132,7 +130,7 @@ async def _signed_in(
     client = await client_of(request, stack)
     async with signing_in(request, stack, TAG, account or attempt):
         if not attempt:
-            raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
+            raise KnownApiError.of("VERIFICATION_CODE_NOT_FOUND")
         tokens = await client.mfa.sign_in(attempt_code=attempt, totp=code.get_secret_value())
     return deliver(request, stack, tokens, TAG)
 
@@ -205,12 +203,12 @@ async def _switch_on(
 ) -> None:
     await count_account(stack, "mfa_confirm", user.id)
     if not secret:
-        raise VerificationCodeExpired("VERIFICATION_CODE_EXPIRED")
+        raise KnownApiError.of("VERIFICATION_CODE_EXPIRED")
     account = await client.users.me()
     if account.requires_totp_mfa:  # else whoever holds a session could put their own secret in place of the person's
         await _RECENT_USER(request, SecurityScopes())
     if not _fits(secret, code.get_secret_value()):
-        raise InvalidTotpCode("INVALID_TOTP_CODE")
+        raise KnownApiError.of("INVALID_TOTP_CODE")
     await client.users.update_me(CurrentUserUpdate(totp_secret_base64=_base64_of(secret)))
 
 
@@ -233,7 +231,7 @@ def _base64_of(secret: str) -> str:
 
 # --- on a router ---
 
-_WRONG = InvalidTotpCode("INVALID_TOTP_CODE")
+_WRONG = KnownApiError.of("INVALID_TOTP_CODE")
 _TOO_LONG_AGO = AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())})
 
 
@@ -249,7 +247,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/mfa/confirm", confirm_browser if browser else confirm, operation="mfa_confirm",
         summary="Switch the second factor on", response_description="It is on.", tag=TAG,
         errors=(*SIGNED_OUT, _TOO_LONG_AGO, _WRONG,
-                *((VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),) if browser else ())),
+                *((KnownApiError.of("VERIFICATION_CODE_EXPIRED"),) if browser else ())),
         attempt="mfa_confirm")  # fmt: skip
     add(router, delivery, "/mfa/disable", disable, operation="mfa_disable", summary="Switch the second factor off",
         response_description="It is off.", tag=TAG, errors=(*SIGNED_OUT, _TOO_LONG_AGO),

@@ -19,19 +19,12 @@ from pydantic import Field
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import (
-    AuthorizationCodeInvalid,
     ConfigurationError,
-    EmailAlreadyExists,
     KnownApiError,
-    MethodNotEnabled,
-    OAuthConnectionError,
     OAuthFlowInvalid,
-    OAuthProviderFailed,
     RequestInvalid,
     SchemaError,
     SecondFactorRequired,
-    SignUpNotEnabled,
-    SignUpRejected,
     StackAuthError,
     UnexpectedAnswer,
 )
@@ -328,17 +321,17 @@ def _same(one: str, other: str) -> bool:
 
 _CALLBACK_ERRORS = (
     OAuthFlowInvalid(),
-    OAuthProviderFailed("OAUTH_PROVIDER_ACCESS_DENIED"),
-    OAuthProviderFailed("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
-    OAuthProviderFailed("OUTER_OAUTH_TIMEOUT"),
-    MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    EmailAlreadyExists(
+    KnownApiError.of("OAUTH_PROVIDER_ACCESS_DENIED"),
+    KnownApiError.of("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
+    KnownApiError.of("OUTER_OAUTH_TIMEOUT"),
+    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+    KnownApiError.of(
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
     ),
-    OAuthConnectionError("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"),
-    SignUpNotEnabled("SIGN_UP_NOT_ENABLED"),
-    SignUpRejected("SIGN_UP_REJECTED"),
-    AuthorizationCodeInvalid("INVALID_AUTHORIZATION_CODE"),
+    KnownApiError.of("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"),
+    KnownApiError.of("SIGN_UP_NOT_ENABLED"),
+    KnownApiError.of("SIGN_UP_REJECTED"),
+    KnownApiError.of("INVALID_AUTHORIZATION_CODE"),
     UnexpectedAnswer(400),
 )
 

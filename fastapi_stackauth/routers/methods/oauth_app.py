@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import AuthorizationCodeInvalid, RequestInvalid, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, RequestInvalid, UnexpectedAnswer
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.routers.methods.oauth_parts import (
     START_ERRORS,
@@ -142,5 +142,5 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(*SIGNED_OUT, *START_ERRORS), attempt="oauth_link")  # fmt: skip
     add_sign_in(router, delivery, "/oauth/finish", finish, operation="oauth_finish",
                 summary="Finish a sign-in at a provider", tag=TAG,
-                errors=(AuthorizationCodeInvalid("INVALID_AUTHORIZATION_CODE"),
+                errors=(KnownApiError.of("INVALID_AUTHORIZATION_CODE"),
                         UnexpectedAnswer(400)))  # fmt: skip

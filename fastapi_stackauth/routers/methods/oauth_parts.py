@@ -7,10 +7,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.errors import (
-    BotChallengeFailed,
-    BotChallengeRequired,
-    MethodNotEnabled,
-    OAuthConnectionError,
+    KnownApiError,
     UnexpectedAnswer,
 )
 from fastapi_stackauth.models import OAuthTokens, SignIn
@@ -68,10 +65,10 @@ def sign_in_of(tokens: OAuthTokens) -> SignIn:
 
 
 START_ERRORS = (
-    MethodNotEnabled("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    OAuthConnectionError("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
-    BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
-    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+    KnownApiError.of("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
+    KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
+    KnownApiError.of("BOT_CHALLENGE_FAILED"),
     UnexpectedAnswer(400),
 )
 """What the beginning of a flow can answer."""

@@ -19,16 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from fastapi_stackauth.client.resources.otp import SentCode
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
-    BotChallengeFailed,
-    BotChallengeRequired,
-    EmailAlreadyExists,
+    KnownApiError,
     RequestInvalid,
     SecondFactorRequired,
-    SignUpNotEnabled,
-    SignUpRejected,
     StackAuthError,
     UnexpectedAnswer,
-    VerificationCodeNotFound,
 )
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
@@ -253,13 +248,13 @@ def _whole(code: SecretStr, nonce: str) -> str:
     """The whole code.
 
     Raises:
-        VerificationCodeNotFound: six characters without their nonce are none.
+        `VERIFICATION_CODE_NOT_FOUND`: six characters without their nonce are none.
     """
     typed = code.get_secret_value()
     if len(typed) == WHOLE:
         return typed
     if len(typed) + len(nonce) != WHOLE:
-        raise VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND")
+        raise KnownApiError.of("VERIFICATION_CODE_NOT_FOUND")
     return typed + nonce
 
 
@@ -357,15 +352,15 @@ async def _sent_on(request: Request, stack: InstalledStack, code: str) -> Respon
 
 _SIGN_IN_ERRORS = (
     *VERIFICATION_CODE_ERRORS,
-    EmailAlreadyExists("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": True}),
-    SignUpNotEnabled("SIGN_UP_NOT_ENABLED"),
-    SignUpRejected("SIGN_UP_REJECTED"),
-    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+    KnownApiError.of("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": True}),
+    KnownApiError.of("SIGN_UP_NOT_ENABLED"),
+    KnownApiError.of("SIGN_UP_REJECTED"),
+    KnownApiError.of("BOT_CHALLENGE_FAILED"),
 )
 _SEND_ERRORS = (
     UnexpectedAnswer(403),
-    BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
-    BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+    KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
+    KnownApiError.of("BOT_CHALLENGE_FAILED"),
 )
 _PAGE_ERRORS = {403: "A second factor is needed, or the account is refused.", 404: "The code is wrong."}
 

@@ -18,11 +18,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from fastapi_stackauth.errors import (
-    MethodNotEnabled,
-    PasskeyFailed,
+    KnownApiError,
     RequestInvalid,
     UnexpectedAnswer,
-    VerificationCodeExpired,
 )
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered
@@ -216,11 +214,11 @@ def _code_kept(request: Request, stack: InstalledStack, flow: str) -> str:
     """The code that this browser keeps; it serves one answer.
 
     Raises:
-        VerificationCodeExpired: it keeps none.
+        `VERIFICATION_CODE_EXPIRED`: it keeps none.
     """
     code = flows.recall(request, stack, flow).get("code")
     if not code:
-        raise VerificationCodeExpired("VERIFICATION_CODE_EXPIRED")
+        raise KnownApiError.of("VERIFICATION_CODE_EXPIRED")
     flows.forget(request, stack, flow)
     return code
 
@@ -273,7 +271,7 @@ async def script(request: Request) -> Response:
 
 # --- on a router ---
 
-_OFF = MethodNotEnabled("PASSKEY_AUTHENTICATION_NOT_ENABLED")
+_OFF = KnownApiError.of("PASSKEY_AUTHENTICATION_NOT_ENABLED")
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
@@ -285,7 +283,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(_OFF,), attempt="passkey_options")  # fmt: skip
     add_sign_in(router, delivery, "/passkey/sign-in", sign_in_browser if browser else sign_in,
                 operation="passkey_sign_in", summary="Sign in with a passkey", tag=TAG,
-                errors=(*VERIFICATION_CODE_ERRORS, PasskeyFailed("PASSKEY_AUTHENTICATION_FAILED"),
+                errors=(*VERIFICATION_CODE_ERRORS, KnownApiError.of("PASSKEY_AUTHENTICATION_FAILED"),
                         _OFF))  # fmt: skip
     add(router, delivery, "/passkey/register/options",
         registration_options_browser if browser else registration_options,
@@ -295,7 +293,7 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
     add(router, delivery, "/passkey/register", register_browser if browser else register,
         operation="passkey_register", summary="Register a passkey", response_model=PasskeyRegistered,
         response_description="Registered.", tag=TAG, example=PASSKEY,
-        errors=(*SIGNED_OUT, *VERIFICATION_CODE_ERRORS, PasskeyFailed("PASSKEY_REGISTRATION_FAILED"),
+        errors=(*SIGNED_OUT, *VERIFICATION_CODE_ERRORS, KnownApiError.of("PASSKEY_REGISTRATION_FAILED"),
                 _OFF))  # fmt: skip
     add(router, delivery, "/passkey", remove, method="DELETE", operation="passkey_remove",
         summary="Give up the passkey", response_description="Given up.", tag=TAG,

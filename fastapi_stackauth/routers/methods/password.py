@@ -14,19 +14,9 @@ from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerUnavailable,
-    BotChallengeFailed,
-    BotChallengeRequired,
-    EmailAlreadyExists,
-    EmailPasswordMismatch,
-    MethodNotEnabled,
-    PasswordConfirmationMismatch,
-    PasswordTooLong,
-    PasswordTooShort,
+    KnownApiError,
     RedirectUrlNotAllowed,
-    SignUpNotEnabled,
-    SignUpRejected,
     UnexpectedAnswer,
-    UserHasNoPassword,
 )
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import SignIn
@@ -179,7 +169,7 @@ async def reset(
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     await count_account(stack, "password_reset", code)
     if len(password) < MIN_LENGTH:  # the auth server would say so too, but only after using the code up
-        raise PasswordTooShort("PASSWORD_TOO_SHORT", details={"min_length": MIN_LENGTH})
+        raise KnownApiError.of("PASSWORD_TOO_SHORT", details={"min_length": MIN_LENGTH})
     await (await client_of(request, stack)).password.reset(code=code, password=password)
     if posted_by_page(request):
         return message_page("Your password has been changed", "Sign in with it now. You can close this page.")
@@ -292,10 +282,10 @@ async def _change(body: ChangedPassword, client: StackAuthClient, kept: str | No
 # --- on a router ---
 
 _LENGTH = (
-    PasswordTooShort("PASSWORD_TOO_SHORT", details={"min_length": 8}),
-    PasswordTooLong("PASSWORD_TOO_LONG", details={"maxLength": 70}),
+    KnownApiError.of("PASSWORD_TOO_SHORT", details={"min_length": 8}),
+    KnownApiError.of("PASSWORD_TOO_LONG", details={"maxLength": 70}),
 )
-_OFF = MethodNotEnabled("PASSWORD_AUTHENTICATION_NOT_ENABLED")
+_OFF = KnownApiError.of("PASSWORD_AUTHENTICATION_NOT_ENABLED")
 
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
@@ -307,8 +297,8 @@ def add_routes(router: APIRouter, delivery: Delivery) -> None:
         errors=(*SIGNED_OUT, *_LENGTH, _OFF, UnexpectedAnswer(400)))  # fmt: skip
     add(router, delivery, "/password/update", update_in_browser if delivery == "cookie" else update,
         operation="password_update", summary="Change the password", response_description="Changed.", tag=TAG,
-        errors=(*SIGNED_OUT, PasswordConfirmationMismatch("PASSWORD_CONFIRMATION_MISMATCH"),
-                UserHasNoPassword("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF,
+        errors=(*SIGNED_OUT, KnownApiError.of("PASSWORD_CONFIRMATION_MISMATCH"),
+                KnownApiError.of("USER_DOES_NOT_HAVE_PASSWORD"), *_LENGTH, _OFF,
                 UnexpectedAnswer(400)),
         attempt="password_update")  # fmt: skip
 
@@ -323,13 +313,13 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
         summary="Sign up with a password",
         tag=TAG,
         errors=(
-            EmailAlreadyExists("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": False}),
+            KnownApiError.of("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": False}),
             *_LENGTH,
-            SignUpNotEnabled("SIGN_UP_NOT_ENABLED"),
-            SignUpRejected("SIGN_UP_REJECTED"),
+            KnownApiError.of("SIGN_UP_NOT_ENABLED"),
+            KnownApiError.of("SIGN_UP_REJECTED"),
             _OFF,
-            BotChallengeRequired("BOT_CHALLENGE_REQUIRED"),
-            BotChallengeFailed("BOT_CHALLENGE_FAILED"),
+            KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
+            KnownApiError.of("BOT_CHALLENGE_FAILED"),
         ),
     )
     add_sign_in(
@@ -340,7 +330,7 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
         operation="password_sign_in",
         summary="Sign in with a password",
         tag=TAG,
-        errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF),
+        errors=(KnownApiError.of("EMAIL_PASSWORD_MISMATCH"), _OFF),
     )
     if delivery == "body":
         add_sign_in(
@@ -352,7 +342,7 @@ def _add_sign_in(router: APIRouter, delivery: Delivery) -> None:
             summary="Sign in with a password, by a form",
             tag=TAG,
             attempt="password_sign_in",
-            errors=(EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH"), _OFF),
+            errors=(KnownApiError.of("EMAIL_PASSWORD_MISMATCH"), _OFF),
         )
 
 

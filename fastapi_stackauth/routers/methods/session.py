@@ -11,7 +11,7 @@ from fastapi_stackauth.errors import (
     AccessTokenRefused,
     AuthError,
     AuthServerUnavailable,
-    CannotDeleteCurrentSession,
+    KnownApiError,
     SessionGone,
     UnexpectedAnswer,
 )
@@ -155,7 +155,7 @@ async def end_other_sessions(stack: RouteStack, user: SignedInUser, client: Pers
 
 def add_routes(router: APIRouter, delivery: Delivery) -> None:
     """Put the routes of sessions on a router."""
-    gone = SessionGone("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    gone = KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     if delivery == "cookie":
         add(router, delivery, "/session/refresh", refresh_cookies, operation="session_refresh",
             summary="Renew the access cookie", response_description="Renewed.", tag=TAG,
@@ -180,5 +180,5 @@ def _add_list(router: APIRouter, delivery: Delivery) -> None:
         summary="End all other sessions", response_description="Ended.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
     add(router, delivery, "/sessions/{session_id}", end_session, method="DELETE", operation="sessions_end",
         summary="End another session", response_description="Ended.", tag=TAG,
-        errors=(*SIGNED_OUT, CannotDeleteCurrentSession("CANNOT_DELETE_CURRENT_SESSION"),
+        errors=(*SIGNED_OUT, KnownApiError.of("CANNOT_DELETE_CURRENT_SESSION"),
                 UnexpectedAnswer(404)))  # fmt: skip

@@ -11,14 +11,11 @@ from fastapi.responses import HTMLResponse
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import (
     AuthError,
+    KnownApiError,
     RateLimitExceeded,
     RequestTooLarge,
     SecondFactorRequired,
     StackAuthError,
-    VerificationCodeAttemptsExhausted,
-    VerificationCodeExpired,
-    VerificationCodeNotFound,
-    VerificationCodeUsed,
 )
 from fastapi_stackauth.http.bodies import MEDIUM, SMALL, not_json
 from fastapi_stackauth.http.installed import InstalledStack
@@ -35,10 +32,10 @@ _CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
 _UNREADABLE: tuple[StackAuthError, ...] = (not_json(),)
 """The response to a body that cannot be read."""
 VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
-    VerificationCodeNotFound("VERIFICATION_CODE_NOT_FOUND"),
-    VerificationCodeExpired("VERIFICATION_CODE_EXPIRED"),
-    VerificationCodeUsed("VERIFICATION_CODE_ALREADY_USED"),
-    VerificationCodeAttemptsExhausted("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED"),
+    KnownApiError.of("VERIFICATION_CODE_NOT_FOUND"),
+    KnownApiError.of("VERIFICATION_CODE_EXPIRED"),
+    KnownApiError.of("VERIFICATION_CODE_ALREADY_USED"),
+    KnownApiError.of("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED"),
 )
 """What every operation that takes a one-time code can answer."""
 

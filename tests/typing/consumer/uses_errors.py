@@ -72,7 +72,7 @@ MADE: list[StackAuthError] = [
     AuthServerUnavailable("...", retry_after=5),
     VerificationUnavailable(retry_after=5),
     KnownApiError("EMAIL_PASSWORD_MISMATCH", 400, {}),
-    EmailPasswordMismatch("EMAIL_PASSWORD_MISMATCH", 400, {}),
+    KnownApiError.of("EMAIL_PASSWORD_MISMATCH", 400, {}),
     RequestInvalid((("body.email", "Missing"),)),
     RequestTooLarge(65_536),
     WebhookRefused("signature"),
