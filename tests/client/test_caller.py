@@ -237,12 +237,12 @@ async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token
     assert not token or token not in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["secret_server_key", "publishable_client_key"])
-async def test_a_key_with_a_line_break_is_named_and_not_shown(setting: str):
+@pytest.mark.parametrize(("setting", "prefix"), [("secret_server_key", "ssk"), ("publishable_client_key", "pck")])
+async def test_a_key_with_a_line_break_is_named_and_not_shown(setting: str, prefix: str):
     """It comes of a secret file that ends in one."""
     with pytest.raises(ConfigurationError, match=setting) as caught:
-        await client_of(FakeServer(), **dict[str, Any]({setting: "ssk_hidden\n"})).project.current()
-    assert "ssk_hidden" not in f"{caught.value} {caught.value!r}"
+        await client_of(FakeServer(), **dict[str, Any]({setting: f"{prefix}_hidden\n"})).project.current()
+    assert "hidden" not in f"{caught.value} {caught.value!r}"
 
 
 async def test_no_repr_shows_a_token_or_a_key():
