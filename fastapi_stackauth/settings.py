@@ -122,9 +122,11 @@ def _values_set(field: str) -> dict[str, str | None]:
         file = f"{name}_FILE" if field in _SECRET_FIELDS and os.environ.get(f"{name}_FILE") else None
         if file or os.environ.get(name):
             try:
-                found[file or name] = _read_variable(field, name)
+                value = _read_variable(field, name)
             except ConfigurationError:  # of a variable that counts, it is raised when the settings are read
                 found[file or name] = None
+            else:
+                found |= {} if value is None else {file or name: value}  # an empty file counts as absent
     return found
 
 

@@ -9,7 +9,13 @@ from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
 from fastapi_stackauth.options import Options
-from fastapi_stackauth.settings import environment_names, origin_of, secret_file_names, variables_unread
+from fastapi_stackauth.settings import (
+    environment_names,
+    origin_of,
+    secret_file_names,
+    variables_in_use,
+    variables_unread,
+)
 
 PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"
 
@@ -296,3 +302,13 @@ def test_a_file_of_one_brand_and_a_value_of_the_other_are_compared_too(
     caplog.clear()
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_new")
     assert at_start(caplog) == []
+
+
+def test_an_empty_file_is_neither_used_nor_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "secret").write_text("\n")
+    monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old")
+    assert at_start(caplog) == []
+    assert variables_in_use()["secret_server_key"] == ("STACK_SECRET_SERVER_KEY",)
