@@ -80,6 +80,8 @@ class UsersApi(Family):
     ) -> Listing[ServerUser]:
         """The project's users by the time they signed up, as server; guests and restricted users are left out.
 
+        Delete none of them while the list is read: if the user whom the cursor names is gone, the server ends it early.
+
         Args:
             query: part of a name or address, or a whole id.
             team_id: only members of this team.
