@@ -300,7 +300,7 @@ def check_require(dependency: Secured, require: object) -> None:
     """
     if not isinstance(require, Require):
         name = type(dependency).__name__
-        given = f"the class {require.__name__}" if isinstance(require, type) else f"a {type(require).__name__}"
+        given = f"the class {require.__name__}" if isinstance(require, type) else type(require).__name__
         raise ConfigurationError(
             f"{name}(require=...) must be an instance of Require; got {given}. Write {name}(require=Require(...))."
         )

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from fastapi.openapi.models import HTTPBearer
@@ -130,3 +131,11 @@ class Secured(Guarded, SecurityBase):
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+
+
+def unwrap_dependency(call: Any) -> Any:  # noqa: ANN401 - whatever stands in `Depends(...)`
+    """Return the dependency of this library behind a `functools.partial` or its `__call__`; else the call itself."""
+    while isinstance(call, partial):
+        call = call.func
+    owner = getattr(call, "__self__", None)
+    return owner if isinstance(owner, Secured) and call.__name__ == "__call__" else call

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI
 
-from fastapi_stackauth.http.schemes import Secured
+from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
 from fastapi_stackauth.runtime.events import SETTING_MISSING, Events
 from fastapi_stackauth.settings import Settings, documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
@@ -141,7 +141,7 @@ def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
     waiting = [dependant for dependant in (getattr(route, "dependant", None),) if dependant is not None]
     while waiting:
         dependant = waiting.pop()
-        yield dependant.call
+        yield unwrap_dependency(dependant.call)
         waiting += dependant.dependencies
 
 

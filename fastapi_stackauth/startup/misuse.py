@@ -6,20 +6,22 @@ route decides what comes from the request, so this module never disagrees with F
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import is_dataclass
 from itertools import chain
 from types import FunctionType
-from typing import Annotated, Any, ForwardRef, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI, params
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_typed_signature
+from fastapi.dependencies.utils import get_typed_annotation, get_typed_signature
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_stackauth.errors import MisuseError
-from fastapi_stackauth.http.schemes import Secured
+from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Secured, unwrap_dependency
 from fastapi_stackauth.models.base import TrustedModel
 from fastapi_stackauth.startup.guards import Guarded
 from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
@@ -64,7 +66,8 @@ def install_check(app: FastAPI) -> None:
     @asynccontextmanager
     async def checked_lifespan(scope_app: Any) -> Any:  # noqa: ANN401 - Starlette's own types
         async with lifespan(scope_app) as state:  # which may add routes
-            check_routes(app, whole_paths=True)
+            # An app that wraps this one may enter the lifespan itself; what a server runs has its middleware by now.
+            check_routes(app, whole_paths=app.middleware_stack is not None)
             yield state
 
     app.build_middleware_stack = build_checked  # type: ignore[method-assign]  # Starlette has no hook for this
@@ -89,6 +92,7 @@ def _route_faults(route: DeclaredRoute, whole_paths: bool) -> Iterator[str]:
     for dependant in _dependants(route.dependant):
         yield from _dependency_faults(dependant)
         yield from _parameter_faults(dependant)
+        yield from _optional_faults(dependant)
         if whole_paths:
             yield from _path_faults(dependant, route)
 
@@ -97,7 +101,7 @@ def dependencies_of(route: DeclaredRoute) -> Iterator[object]:
     """Iterate over the callables that FastAPI calls for a route, except its endpoint."""
     nodes = _dependants(route.dependant)
     next(nodes, None)
-    return (node.call for node in nodes)
+    return (unwrap_dependency(node.call) for node in nodes)
 
 
 def _dependants(dependant: Dependant | None) -> Iterator[Dependant]:
@@ -109,9 +113,14 @@ def _dependants(dependant: Dependant | None) -> Iterator[Dependant]:
 
 def _dependency_faults(dependant: Dependant) -> Iterator[str]:
     """Find what is wrong with what stands in `Depends(...)` or `Security(...)`."""
-    call: Any = dependant.call
+    call: Any = unwrap_dependency(dependant.call)
     name = dependant.name or "value"
     if isinstance(call, Secured):
+        if not _is_asynchronous(type(call).__call__):
+            yield (
+                f"{type(call).__name__}.__call__ is no async function, so FastAPI does not await what it returns and "
+                "checks no caller. Write `async def __call__`, and await super().__call__(connection, scopes) in it."
+            )
         if scopes := [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]:
             yield (
                 f"Security(..., scopes={scopes}) reaches {_name_of(call)}, but tokens of Stack Auth have no scopes. "
@@ -131,7 +140,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
 
 
 def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
-    call: Any = dependant.call
+    call: Any = unwrap_dependency(dependant.call)
     if not isinstance(call, Secured):
         return
     for place, name in call.documented().parameters:
@@ -151,22 +160,47 @@ def _parameter_faults(dependant: Dependant) -> Iterator[str]:
     read = {field.name for field in chain.from_iterable(getattr(dependant, kind) for kind in kinds)}
     if not read or dependant.call is None:
         return
+    names = getattr(inspect.unwrap(dependant.call), "__globals__", {})
     for parameter in get_typed_signature(dependant.call).parameters.values():
-        if parameter.name in read and (fault := _parameter_fault(parameter)):
+        if parameter.name in read and (fault := _parameter_fault(parameter, names)):
             yield f"parameter `{parameter.name}` {fault}"
 
 
-def _parameter_fault(parameter: inspect.Parameter) -> str | None:
+def _optional_faults(dependant: Dependant) -> Iterator[str]:
+    """Find parameters of a type that is never None, to which `optional_user` or its like may give None."""
+    optional = {inner.name: inner.call for inner in dependant.dependencies if _may_give_none(inner.call)}
+    if not optional or dependant.call is None:
+        return
+    for parameter in get_typed_signature(dependant.call).parameters.values():
+        annotation = parameter.annotation
+        stated = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+        model = _class_in(stated, TrustedModel)
+        if parameter.name in optional and model:
+            yield (
+                f"parameter `{parameter.name}` is a {model.__name__}, but {_name_of(optional[parameter.name])} gives "
+                f"None to callers who are not signed in. Write `{parameter.name}: OptionalUser`, or "
+                f"`{parameter.name}: CurrentUser` if callers must be signed in."
+            )
+
+
+def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> str | None:
     default = parameter.default.default if isinstance(parameter.default, FieldInfo) else parameter.default
+    if isinstance(default, TrustedModel):
+        return f"has a {type(default).__name__} as its default value. Write {default.correct_use(parameter.name)}."
     if meant := _dependency_in(default):
         return f"has {_name_of(meant)} as its default value, so FastAPI checks no caller. Write {_use_of(meant)}."
-    parts = tuple(_parts(parameter.annotation))
+    parts = tuple(_parts(parameter.annotation, names))
     for meant in filter(None, map(_meant_by, parts)):
         return f"has {_name_of(meant)} in its annotation, where FastAPI ignores it. Write {_use_of(meant)}."
-    if isinstance(parameter.annotation, str | ForwardRef):
+    for reference in (part for part in parts if isinstance(part, ForwardRef)):
         return (
-            f"has the annotation {_text_of(parameter.annotation)!r}, which names nothing in its module, so FastAPI "
+            f"has the annotation {reference.__forward_arg__!r}, which names nothing in its module, so FastAPI "
             "would miss a Depends(...) in it. Define or import the name at the top of the module."
+        )
+    for field, meant in _ignored_in(parts, names, set()):
+        return (
+            f"contains {_name_of(meant)} in `{field}`, where FastAPI ignores it. If the class is a dependency, write "
+            f"`{parameter.name}: Annotated[{field.partition('.')[0]}, Depends()]`; else take the value beside it."
         )
     for model in filter(None, (_class_in(part, TrustedModel) for part in parts)):
         return None if _has_explicit_body(parameter) else _model_fault(model, parameter.name)
@@ -181,30 +215,79 @@ def _model_fault(model: type[TrustedModel], parameter: str) -> str:
     )
 
 
-def _text_of(annotation: str | ForwardRef) -> str:
-    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
-
-
 def _has_explicit_body(parameter: inspect.Parameter) -> bool:
     """Whether the app itself writes `Body()` for this parameter. The last marker counts, as it does for FastAPI."""
     if isinstance(parameter.default, params.Body):
         return True
-    metadata = get_args(parameter.annotation)[1:] if get_origin(parameter.annotation) is Annotated else ()
+    annotation = getattr(parameter.annotation, "__value__", parameter.annotation)  # of `type X = ...`
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     markers = [marker for marker in metadata if isinstance(marker, params.Param | params.Body)]
     return bool(markers) and isinstance(markers[-1], params.Body)
 
 
-def _parts(annotation: Any, above: tuple[object, ...] = ()) -> Iterator[Any]:  # noqa: ANN401 - any annotation
-    """Iterate over an annotation and what is inside: members of unions, items of lists, dependencies in Annotated."""
+def _parts(annotation: Any, names: Mapping[str, Any], above: tuple[object, ...] = ()) -> Iterator[Any]:  # noqa: ANN401 - any annotation
+    """Iterate over an annotation and what is inside: members of unions, items of lists, dependencies in Annotated.
+
+    Args:
+        annotation: the annotation.
+        names: what the strings in it may name; FastAPI itself resolves only a string that is the whole annotation.
+        above: what the annotation is inside of.
+    """
+    annotation = _resolve(annotation, names)
     if any(annotation is outer for outer in above):  # an alias that contains itself, such as pydantic's JsonValue
         return
     yield annotation
-    inner = [each for each in get_args(annotation) if get_origin(annotation) is not Literal]
+    inner = list(_arguments(annotation))
     # An alias by `type X = ...`, a NewType and a TypeVar name what they stand for.
-    inner += [getattr(annotation, name, None) for name in ("__value__", "__supertype__", "__bound__")]
+    inner += [getattr(annotation, name, None) for name in ("__supertype__", "__bound__")]
+    inner += annotation.__constraints__ if isinstance(annotation, TypeVar) else ()
     for each in inner:
         if each is not None:
-            yield from _parts(each, (*above, annotation))
+            yield from _parts(each, names, (*above, annotation))
+    if (meant := getattr(annotation, "__value__", None)) is not None:
+        aliased = _parts(meant, names, (*above, annotation))
+        yield from (part for part in aliased if not isinstance(part, ForwardRef))  # it names what its own module has
+
+
+def _arguments(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - any annotation
+    """Iterate over the arguments of an annotation; a string among them names a type, except in `Annotated`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from (argument for argument in arguments if not isinstance(argument, str))
+    elif origin is not Literal:
+        yield from (ForwardRef(argument) if isinstance(argument, str) else argument for argument in arguments)
+
+
+def _resolve(annotation: Any, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any annotation
+    text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
+    return get_typed_annotation(text, dict(names)) if isinstance(text, str) else annotation
+
+
+def _ignored_in(parts: Iterable[Any], names: Mapping[str, Any], seen: set[type]) -> Iterator[tuple[str, Any]]:
+    """Iterate over the fields inside a parameter's type that contain a dependency of ours: name, and what was meant."""
+    for part in parts:
+        cls = get_origin(part) or part
+        if isinstance(cls, type) and not issubclass(cls, TrustedModel) and cls not in seen:
+            seen.add(cls)
+            for field, annotation, beside in _fields(cls):
+                inner = [*_parts(annotation, names), *beside]
+                yield from ((f"{cls.__name__}.{field}", meant) for meant in map(_meant_by, inner) if meant)
+                yield from _ignored_in(inner, names, seen)
+
+
+def _fields(cls: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+    """Iterate over the fields of a class that pydantic reads: name, annotation, and what else is written there."""
+    if issubclass(cls, BaseModel):
+        for name, field in cls.model_fields.items():
+            yield name, field.annotation, (field.default, *field.metadata)
+    # `typing.is_typeddict` does not know those of typing_extensions, which pydantic asks for before Python 3.12.
+    elif is_dataclass(cls) or issubclass(cls, tuple) or hasattr(cls, "__total__"):
+        try:
+            hints = get_type_hints(cls, include_extras=True)
+        except Exception:  # noqa: BLE001 - a name that only type checkers have, or whatever stands in an annotation
+            hints = getattr(cls, "__annotations__", {})
+        for name, annotation in hints.items():
+            yield name, annotation, (getattr(cls, name, None),)
 
 
 # --- what is ours ---
@@ -216,7 +299,18 @@ def _dependency_in(value: object) -> Any:  # noqa: ANN401 - an instance, a class
         return value
     if get_origin(value) is None:
         return None
-    return next(filter(None, map(_meant_by, _parts(value))), None)
+    return next(filter(None, map(_meant_by, _parts(value, {}))), None)
+
+
+def _may_give_none(call: object) -> bool:
+    call = unwrap_dependency(call)
+    return isinstance(call, Secured) and call.base_name == OPTIONAL_SCHEME_NAME
+
+
+def _is_asynchronous(function: Any) -> bool:  # noqa: ANN401 - a function, perhaps decorated
+    """Whether FastAPI awaits what a function returns, or enters it as a context manager."""
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return any(kind(inspect.unwrap(function)) for kind in kinds)
 
 
 def _meant_by(part: object) -> Any:  # noqa: ANN401 - an instance, a class or a function

@@ -49,7 +49,8 @@ def iterate_routes(app: object) -> Iterator[DeclaredRoute]:
 
 
 def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
-    for route in flatten_routes(getattr(app, "routes", None) or ()):
+    routes = getattr(app, "routes", None)
+    for route in flatten_routes(routes if isinstance(routes, list | tuple) else ()):
         original = getattr(route, "original_route", route)
         if isinstance(original, Mount):
             yield from _mounted(route.app, place, route.path, route.path)
@@ -57,6 +58,22 @@ def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
             yield from _mounted(route.app, place, "", route.host)
         else:
             yield _declared(route, place, websocket=isinstance(original, WebSocketRoute))
+    yield from _frontends_at(app, place)
+
+
+def _frontends_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
+    """Iterate over what `app.frontend()` serves: newer FastAPI keeps it apart from the routes."""
+    iterate = getattr(getattr(app, "router", app), "_iter_low_priority_routes", tuple)
+    for group in iterate():
+        for route in getattr(getattr(group, "original_route", group), "routes", ()):
+            path = getattr(group, "frontend_prefix", "") + route.path
+            yield DeclaredRoute(
+                methods=tuple(sorted(route.methods)),
+                path=f"{place.path}{path.rstrip('/')}/{{path}}",
+                path_parameters=frozenset(_PARAMETER.findall(place.patterns)),
+                endpoint=route.app,
+                dependant=getattr(group, "dependant", None),
+            )
 
 
 def _mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterator[DeclaredRoute]:
@@ -64,7 +81,7 @@ def _mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterato
     if any(app is outer for outer in place.apps):
         return
     inner = place.under(path, pattern, app)
-    if hasattr(app, "routes"):
+    if isinstance(getattr(app, "routes", None), list | tuple):
         yield from _routes_at(app, inner)
     else:
         yield DeclaredRoute(("*",), inner.path + "/", frozenset(_PARAMETER.findall(inner.patterns)), app, None)

@@ -5,7 +5,8 @@ import functools
 import inspect
 import pydoc
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import GenericAlias
 from typing import Annotated, Any, NewType, TypeVar, get_args, get_origin
 from unittest import mock
@@ -93,8 +94,15 @@ def _endpoint(parameter: inspect.Parameter) -> Callable[..., Any]:
 
 async def start(app: FastAPI) -> None:
     """Start an app and stop it, as a server does."""
-    async with app.router.lifespan_context(app):
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
         pass
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
 @pytest.fixture
@@ -361,6 +369,21 @@ async def test_a_team_may_stand_in_the_prefix_of_a_router_or_a_mount(app: FastAP
     app.mount("/mounted/{team_id}", GZipMiddleware(child))
     await start(app)
     assert child.openapi()  # which knows nothing of the mount
+
+
+async def test_a_mount_may_name_the_team_of_an_app_whose_lifespan_the_parent_enters():
+    child = FastAPI()
+    StackAuth(project_id="p").install(child)
+    child.get("/posts", dependencies=[Depends(current_team)])(lambda: None)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with child.router.lifespan_context(child):
+            yield
+
+    parent = FastAPI(lifespan=lifespan)
+    parent.mount("/teams/{team_id}", child)
+    await start(parent)
 
 
 # --- mounted apps, and apps whose lifespan never runs ---

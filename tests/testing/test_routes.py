@@ -1,7 +1,9 @@
 """`unguarded_routes`: what answers any caller, wherever it is declared."""
 
+from pathlib import Path
 from typing import Annotated
 
+import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -85,3 +87,27 @@ def test_dependencies_of_the_app_and_of_an_include_count():
     part.include_router(router, prefix="/open")
     assert unguarded_routes(whole) == []
     assert unguarded_routes(part) == ["GET /open/it"]
+
+
+@pytest.mark.skipif(not hasattr(FastAPI, "frontend"), reason="older FastAPI has no frontends")
+def test_frontends_count_as_routes(tmp_path: Path):
+    app, closed = FastAPI(openapi_url=None), APIRouter(dependencies=[Depends(admin)])
+    opened, child = APIRouter(prefix="/shop"), FastAPI(openapi_url=None)
+    app.frontend("/", directory=tmp_path)
+    closed.frontend("/closed", directory=tmp_path)
+    opened.frontend("/open", directory=tmp_path)
+    child.frontend("/", directory=tmp_path)
+    app.include_router(closed)
+    app.include_router(opened, prefix="/v1")
+    app.mount("/child", child)
+    assert unguarded_routes(app) == ["GET /child/{path}", "GET /v1/shop/open/{path}", "GET /{path}"]
+
+
+def test_a_mounted_app_of_another_framework_is_one_route():
+    class Foreign:
+        def routes(self) -> list[str]:
+            return []
+
+    app = FastAPI(openapi_url=None)
+    app.mount("/foreign", Foreign())  # type: ignore[arg-type]  # it only looks like an app
+    assert unguarded_routes(app) == ["* /foreign/"]
