@@ -45,7 +45,7 @@ def counted_address(address: str) -> str:
 
 def _read(hop: str) -> Address | None:
     try:
-        address = ip_address(_without_port(hop.strip()))
+        address = ip_address(_without_port(hop.strip()).partition("%")[0])  # a zone says nothing to another host
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

