@@ -20,16 +20,26 @@ async def read_bytes(request: Request, profile: ServerProfile) -> bytes:
         KnownError: BODY_PARSING_ERROR, if the content encoding is unknown or the body is not encoded so.
         PlainError: 413, if the body is longer than the profile's server allows, before or after decompression.
     """
+    raw = await read_at_most(request, profile.body_limit)
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if not profile.reads_compressed_bodies or encoding in ("", "identity"):
+        return raw
+    if encoding not in WINDOWS:
+        raise KnownError("BODY_PARSING_ERROR", "The body has a content encoding that this server does not read.")
+    return decompress(raw, WINDOWS[encoding], profile.body_limit)
+
+
+async def read_at_most(request: Request, limit: int) -> bytes:
+    """Return a request's body as it came.
+
+    Raises:
+        PlainError: 413, if it is longer than the limit.
+    """
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        check_length(len(raw), profile.body_limit)
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if not profile.reads_compressed_bodies or encoding in ("", "identity"):
-        return bytes(raw)
-    if encoding not in WINDOWS:
-        raise KnownError("BODY_PARSING_ERROR", "The body has a content encoding that this server does not read.")
-    return decompress(bytes(raw), WINDOWS[encoding], profile.body_limit)
+        check_length(len(raw), limit)
+    return bytes(raw)
 
 
 def decompress(raw: bytes, window: int, limit: int) -> bytes:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from .reading import parsed
+
 KEPT = 200
 HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST = 4_000
@@ -69,10 +71,10 @@ def masked_body(body: bytes, content_type: str, *, answered: bool = False) -> st
         return size
     try:
         if kind == "application/json":
-            return json.dumps(masked(json.loads(body), answered=answered), ensure_ascii=False, indent=1)
+            return json.dumps(masked(parsed(body), answered=answered), ensure_ascii=False, indent=1)
         if kind == "application/x-www-form-urlencoded":
             return masked_query(body.decode())
-    except (ValueError, RecursionError):
+    except ValueError:  # half a surrogate pair, too, which no page could show
         return size
     return size
 

@@ -14,9 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from .accounts import normalized
+from .bodies import read_at_most
+from .errors import PlainError
 from .operations.oauth_callback import with_query
 from .schema import EMAIL
 from .server import Server
+from .wire import refused
 
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 NAVIGATION = (
@@ -30,6 +33,7 @@ NAVIGATION = (
     ("/face/webhooks", "Webhooks"),
     ("/face/calls", "Calls"),
 )
+LONGEST_FORM = 65_536  # bytes that anybody may send to the mock provider, whose page is open to all machines
 ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
 
 
@@ -88,7 +92,11 @@ class Pages:
 
     async def decide(self, request: Request) -> Response:
         """The mock provider sends the browser back, with a code or a refusal."""
-        form = dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+        try:
+            raw = await read_at_most(request, LONGEST_FORM)
+        except PlainError as rejection:
+            return refused(rejection)
+        form = dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
         flow = self._flow(request, form.get("state", ""))
         if flow is None:
             return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)

@@ -159,6 +159,31 @@ async def test_the_api_and_the_mock_providers_page_stay_open(emulator: Emulator)
         assert decided.status_code == 400
 
 
+async def test_what_a_stranger_posts_to_the_mock_provider_is_bounded(emulator: Emulator):
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while taken < 10_000_000:
+            taken += 4096
+            yield b" " * 4096
+
+    messages: list[Any] = []
+    chunks = endless()
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": await anext(chunks, b""), "more_body": taken < 10_000_000}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/emulator/oauth/github/authorize", "query_string": b"",
+             "headers": [(b"host", b"localhost")], "client": (STRANGER, 4711), "asgi": {"version": "3.0"}}  # fmt: skip
+    await emulator.app(scope, receive, send)
+    assert messages[0]["status"] == 413
+    assert taken < 100_000
+
+
 @pytest.mark.parametrize(
     "token", ["", "short", "a" * 201, "with space in the middle", "semi;colon-semi;colon", "é" * 20]
 )

@@ -375,6 +375,17 @@ async def test_the_list_of_calls_shows_what_happened_and_nothing_that_signs_in(v
         assert secret[:20] not in page or len(secret) < 8
 
 
+@pytest.mark.parametrize("body", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}', b'{"a": 1e999}', b"[" * 3000])
+async def test_no_body_breaks_the_list_of_calls(visitor: Visitor, body: bytes):
+    """Anybody may call the API; a body that no page could show must not hide the calls from who looks for them."""
+    headers = {"content-type": "application/json"}
+    answer = await visitor.client.post("/api/v1/auth/password/sign-in", content=body, headers=headers)
+    assert answer.status_code == 400
+    page = await visitor.see("/face/calls")
+    assert "POST /api/v1/auth/password/sign-in" in page
+    assert f"({len(body)} bytes)" in page
+
+
 async def test_the_faces_own_calls_are_not_listed_and_no_fault_hits_them(visitor: Visitor):
     visitor.server.server.faults.add(
         Fault(path="/api", method=None, status=500, delay=0, retry_after=None, times_left=None, until=None)
