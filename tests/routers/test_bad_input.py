@@ -55,6 +55,39 @@ async def test_no_strange_value_in_any_field_causes_a_server_error(house: House,
                 assert answer.status_code < 400 or "marker" not in answer.text
 
 
+async def test_no_answer_repeats_the_name_of_a_field_that_a_route_does_not_take(house: House, person: Person):
+    """Nor does it grow with the number of them."""
+    await person.sign_up()
+    others = {"marker": 1, "\ud800": 1, **{f"marker{n}": n for n in range(300)}}
+    seen = 0
+    for route in posts(house, person):
+        content = json.dumps({**(route.body or {}), **others}).encode()
+        headers = {"content-type": "application/json"}
+        answer = await person.call(route.method, route.concrete, content=content, headers=headers)
+        assert answer.status_code < 500, route.path
+        assert "marker" not in answer.text, route.path
+        assert len(answer.content) < 1500, route.path
+        seen += answer.status_code == 422 and "no other fields" in answer.text
+    assert seen > 15
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/me", b'{"client_metadata": {"marker": DEEP}}', "body.client_metadata"),
+        ("/passkey/sign-in", b'{"credential": {"marker": DEEP}, "code": "CODE"}', "body.credential"),
+    ],
+)
+async def test_a_fault_names_the_field_and_nothing_within_it(phone: Person, path: str, body: bytes, where: str):
+    await phone.sign_up()
+    content = body.replace(b"DEEP", b"[" * 300 + b"]" * 300).replace(b"CODE", b"0" * 45)
+    method = "PATCH" if path == "/me" else "POST"
+    answer = await phone.call(method, path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert [fault["where"] for fault in answer.json()["details"]["faults"]] == [where]
+    assert "marker" not in answer.text
+
+
 @pytest.mark.parametrize("content_type", TYPES)
 async def test_no_body_of_any_type_causes_a_server_error(house: House, person: Person, content_type: str):
     await person.sign_up()

@@ -19,7 +19,7 @@ from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, PREFIXES, House, Person, assert_problem, new_stack
 from tests.routers.operations import Route, operations
-from tests.support.asgi import RawAnswer, Unread, call
+from tests.support.asgi import RawAnswer, Unread, bearer, call
 
 KIB = 1024
 JSON = (b"content-type", b"application/json")
@@ -47,10 +47,13 @@ async def send(
     body: Iterable[bytes],
     *headers: tuple[bytes, bytes],
     origin: str = ORIGIN,
+    signed_in: bool = False,
 ) -> RawAnswer:
     path = PREFIXES[delivery] + route.concrete
-    own = (b"origin", origin.encode())
-    return await call(house.app, path, (own, *headers), method=route.method, body=body)
+    own = [(b"origin", origin.encode())]
+    if signed_in:
+        own.append(bearer(house.server.issue_token()["access_token"]))
+    return await call(house.app, path, (*own, *headers), method=route.method, body=body)
 
 
 def assert_rejected(answer: RawAnswer, status: int, code: str, where: Route) -> None:
@@ -100,6 +103,19 @@ async def test_an_attempt_too_many_is_rejected_before_the_body_is_read(server: E
     await stack.aclose()
 
 
+@pytest.mark.parametrize("kind", [JSON, FORM])
+async def test_a_large_body_is_read_only_if_somebody_is_signed_in(house: House, delivery: Delivery, kind: Any):
+    """A megabyte takes tenths of a second to parse, whatever it holds: nobody may cause that without an account."""
+    large = [route for route in unsafe(house, delivery) if max_body(route) > 64 * KIB]
+    assert [route.path for route in large] == ["/me"]
+    for route in large:
+        answer = await send(house, delivery, route, Unread(), kind)
+        assert_rejected(answer, 401, "authentication_required", route)
+    if delivery == "cookie":
+        headers = ((b"origin", ORIGIN.encode()), FORM)
+        assert (await call(house.app, "/auth/me/patch", headers, method="POST", body=Unread())).status == 401
+
+
 async def test_the_address_and_the_account_count_the_same_action(
     house: House, person: Person, monkeypatch: pytest.MonkeyPatch
 ):
@@ -130,7 +146,7 @@ async def test_every_body_ends_at_its_routes_limit(house: House, delivery: Deliv
     """Chunks without a Content-Length, so that the limit must hold while they are read."""
     for route in unsafe(house, delivery):
         body, limit = Endless(), max_body(route)
-        answer = await send(house, delivery, route, body, JSON)
+        answer = await send(house, delivery, route, body, JSON, signed_in=route.secured)
         assert_rejected(answer, 413, "request_too_large", route)
         assert limit < body.taken <= limit + 4 * KIB, route
         if not route.page:
@@ -142,7 +158,7 @@ async def test_every_body_ends_at_its_routes_limit(house: House, delivery: Deliv
 async def test_so_does_every_form(house: House, delivery: Delivery, kind: bytes):
     for route in unsafe(house, delivery):
         body, limit = Endless(), max_body(route)
-        answer = await send(house, delivery, route, body, (b"content-type", kind))
+        answer = await send(house, delivery, route, body, (b"content-type", kind), signed_in=route.secured)
         assert answer.status == 413, route
         assert body.taken <= limit + 4 * KIB, route
 
@@ -150,7 +166,8 @@ async def test_so_does_every_form(house: House, delivery: Delivery, kind: bytes)
 @pytest.mark.parametrize("length", ["1572865", "9" * 400])
 async def test_a_content_length_beyond_the_limit_is_rejected_unread(house: House, delivery: Delivery, length: str):
     for route in unsafe(house, delivery):
-        answer = await send(house, delivery, route, Unread(), JSON, (b"content-length", length.encode()))
+        declared = (b"content-length", length.encode())
+        answer = await send(house, delivery, route, Unread(), JSON, declared, signed_in=route.secured)
         assert_rejected(answer, 413, "request_too_large", route)
 
 
@@ -167,7 +184,7 @@ async def test_one_setting_raises_every_limit(server: Emulator, delivery: Delive
     house = House(server, stack)
     for route in unsafe(house, delivery):
         body = Endless(512 * KIB)
-        assert (await send(house, delivery, route, body, JSON)).status == 413
+        assert (await send(house, delivery, route, body, JSON, signed_in=route.secured)).status == 413
         assert body.taken == 2560 * KIB, route
     await stack.aclose()
 
@@ -248,6 +265,7 @@ FILES = [
 async def test_a_file_is_rejected_and_nothing_is_put_aside(
     house: House, browser: Person, content: bytes, path: str, monkeypatch: pytest.MonkeyPatch
 ):
+    await browser.sign_up()
     made: list[object] = []
     monkeypatch.setattr(formparsers, "SpooledTemporaryFile", lambda **options: made.append(options))
     headers = {"content-type": "multipart/form-data; boundary=x", "accept": "application/json"}

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import SecurityScopes
 from pydantic import SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
@@ -28,6 +29,16 @@ async def client_of_person(
 
 
 PersonsClient = Annotated[StackAuthClient, Depends(client_of_person)]
+
+
+async def check_signed_in(request: Request, _: InstalledStack) -> None:
+    """Check that somebody is signed in, before a route reads a large body.
+
+    Raises:
+        AuthError: 401.
+    """
+    await ANYBODY(request, SecurityScopes())
+
 
 SIGNED_OUT = UNAUTHENTICATED
 """What a route for signed-in people answers others."""

@@ -19,7 +19,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.http.bodies import MEDIUM, SMALL, not_json
 from fastapi_stackauth.http.installed import InstalledStack
-from fastapi_stackauth.routers.plumbing.caller import count_address
+from fastapi_stackauth.routers.plumbing.caller import check_signed_in, count_address
 from fastapi_stackauth.routers.plumbing.delivery import SignedIn, Tokens
 from fastapi_stackauth.routers.plumbing.examples import Example
 from fastapi_stackauth.routers.plumbing.posted import documents_forms
@@ -87,9 +87,9 @@ def add(
 
     `attempt` is the action whose attempts are limited: an unsafe route counts the address itself, before it reads the
     body, and its handler the account; a GET route's handler counts both. `max_body` is the bytes that the body may
-    have: without it 16 KiB on a limited route and 64 KiB on others. `demands` are made of the caller beside those of
-    the handler; `page_for_forms`: a form gets a page instead of the model; `example` is what success looks like where
-    the fields of its model have no examples.
+    have: without it 16 KiB on a limited route and 64 KiB on others; a larger body is read only if the caller is signed
+    in. `demands` are made of the caller beside those of the handler; `page_for_forms`: a form gets a page instead of
+    the model; `example` is what success looks like where the fields of its model have no examples.
     """
     unsafe, max_body = method != "GET", max_body or _max_body(attempt)
     if unsafe:
@@ -110,7 +110,7 @@ def add(
     if content:
         responses[status_code] = {"content": content}
     answer |= {"response_model": response_model, "dependencies": [Depends(demand) for demand in demands]}
-    answer |= {"route_class_override": declare(router, max_body, _check(attempt))}
+    answer |= {"route_class_override": declare(router, max_body, _check(attempt, max_body))}
     _add_for_forms(router, delivery, method, path, handler, answer)
     router.add_api_route(
         path,
@@ -131,9 +131,9 @@ def _max_body(attempt: str | None) -> int:
     return SMALL if attempt else MEDIUM
 
 
-def _check(attempt: str | None) -> Check | None:
+def _check(attempt: str | None, max_body: int = MEDIUM) -> Check | None:
     if attempt is None:
-        return None
+        return check_signed_in if max_body > MEDIUM else None
 
     async def check(request: Request, stack: InstalledStack) -> None:
         await count_address(request, stack, attempt)

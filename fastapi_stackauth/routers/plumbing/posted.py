@@ -1,6 +1,6 @@
 """Bodies that programs post as JSON and pages of ours as forms: one model for both, one way to refuse either."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -42,7 +42,7 @@ class Posted(Generic[M]):
         except ValidationError as error:
             faults = error.errors(include_input=False, include_url=False, include_context=False)
             raise RequestInvalid(
-                tuple((".".join(("body", *map(str, fault["loc"]))), str(fault["msg"])) for fault in faults)
+                tuple((place_of(("body", *fault["loc"])), str(fault["msg"])) for fault in faults)
             ) from None
 
     @property
@@ -50,6 +50,11 @@ class Posted(Generic[M]):
         """What OpenAPI says of the body."""
         schema = {"schema": self.model.model_json_schema()}
         return {"requestBody": {"required": True, "content": {"application/json": schema, _FORMS[0]: schema}}}
+
+
+def place_of(location: Sequence[int | str]) -> str:
+    """Return which field a fault is in. What lies deeper has names that the caller chose, and may be hundreds long."""
+    return ".".join(str(part) for part in location[:2])
 
 
 async def _fields(request: Request) -> object:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.exceptions import HTTPException
 
 from fastapi_stackauth.errors import (
@@ -31,7 +31,7 @@ from fastapi_stackauth.http.installed import SCOPE_KEY, InstalledStack, installe
 from fastapi_stackauth.http.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.plumbing.forms import Places, as_json, model_of, places_of
 from fastapi_stackauth.routers.plumbing.pages import error_page
-from fastapi_stackauth.routers.plumbing.posted import documents_forms, posted_by_page
+from fastapi_stackauth.routers.plumbing.posted import documents_forms, place_of, posted_by_page
 from fastapi_stackauth.sessions.credentials import SAFE_METHODS
 from fastapi_stackauth.startup.configuration import Needs, declared_needs
 from fastapi_stackauth.verification.fallback import refusal_of
@@ -204,6 +204,14 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_other_fields(cls, body: object) -> object:
+        """Reject other fields all at once: one fault for each would repeat their names, of which there may be many."""
+        if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
+            raise ValueError(f"must have no other fields than {', '.join(cls.model_fields)}")
+        return body
+
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -277,4 +285,4 @@ def answers(*errors: StackAuthError, pages: bool = False) -> dict[int | str, Sch
 
 
 def _faults(error: RequestValidationError) -> tuple[tuple[str, str], ...]:
-    return tuple((".".join(str(part) for part in fault["loc"]), str(fault["msg"])) for fault in error.errors())
+    return tuple((place_of(fault["loc"]), str(fault["msg"])) for fault in error.errors())
