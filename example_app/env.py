@@ -94,10 +94,18 @@ def write(target: Path) -> None:
 
 
 def main() -> None:
-    """Write .env, or say why not."""
+    """Write .env, or say why not.
+
+    Beside one that exists, files of secrets are written anew if one is missing: no data depends on them.
+    """
+    folder = TARGET.parent / FOLDER
     try:
         write(TARGET)
     except FileExistsError:
+        if not all((folder / name).is_file() for name, _ in secret_files()):
+            write_secrets(folder)
+            sys.stdout.write(f"{TARGET} is there already and stays. Wrote {folder}, of which files were missing.\n")
+            return
         sys.exit(f"{TARGET} is there already, and data may depend on its secrets. Remove it yourself to begin anew.")
     sys.stdout.write(f"Wrote {TARGET}. Now: docker compose up --build\n")
 

@@ -377,6 +377,20 @@ def test_make_env_refuses_in_one_line_to_overwrite(tmp_path: Path, monkeypatch: 
         env.main()
 
 
+def test_make_env_writes_files_of_secrets_that_are_missing_beside_an_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Who copies .env alone to another machine could start nothing that mounts them."""
+    monkeypatch.setattr(env, "TARGET", tmp_path / ".env")
+    env.main()
+    kept = (tmp_path / ".env").read_text("utf-8")
+    (tmp_path / env.FOLDER / "redis.conf").unlink()
+    env.main()
+    assert (tmp_path / ".env").read_text("utf-8") == kept
+    password = (tmp_path / env.FOLDER / "redis.conf").read_text("utf-8").split()[1]
+    assert f":{password}@" in (tmp_path / env.FOLDER / "redis_url").read_text("utf-8")
+
+
 def test_make_env_needs_no_package():
     """It runs before anything is installed, on the system's Python."""
     run = subprocess.run(
