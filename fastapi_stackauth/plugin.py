@@ -14,6 +14,7 @@ from fastapi_stackauth.access.api_keys import ApiKeys
 from fastapi_stackauth.access.permissions import Authorization
 from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.caller import check_sendable
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
@@ -93,6 +94,7 @@ class StackAuth:
         self.events = Events()
         self._given = frozenset(options)
         settings = Settings.load(options)
+        check_sendable(settings)
         client = StackAuthClient(settings, http_client=http_client, transport=transport, events=self.events)
         self._compose(settings, client, clock)
 

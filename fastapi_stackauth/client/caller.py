@@ -14,7 +14,7 @@ from fastapi_stackauth._version import __version__
 from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.client.keeper import TokenKeeper
 from fastapi_stackauth.errors import ConfigurationError, KnownApiError
-from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.settings import Settings, documented_name
 
 CLIENT_VERSION = f"python @fastapi_stackauth/python@{__version__}"
 AccessType = Literal["client", "server"]
@@ -41,6 +41,26 @@ class Caller:
 def is_sendable(token: str) -> bool:
     """Whether a header can carry a token: visible ASCII (RFC 9110 §5.5)."""
     return _HEADER_SAFE.fullmatch(token) is not None
+
+
+def check_sendable(settings: Settings) -> None:
+    """Reject keys and ids that no header can carry, so that the first call of the auth server does not find them.
+
+    Raises:
+        ConfigurationError: it names the setting; a key is not shown.
+    """
+    for setting in ("project_id", "branch_id", "publishable_client_key", "secret_server_key"):
+        value = getattr(settings, setting)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text and not is_sendable(text):
+            raise _unsendable(setting)
+
+
+def _unsendable(setting: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{setting} holds a character that cannot be sent, such as a blank, a line break or a letter with an accent. "
+        f"Copy {documented_name(setting)} anew from the auth server's dashboard."
+    )
 
 
 def access_type(caller: Caller, call: Call, settings: Settings) -> AccessType:
@@ -91,7 +111,7 @@ def _key_header(setting: str, key: SecretStr | None) -> dict[str, str]:
     if not key:
         return {}
     if not is_sendable(key.get_secret_value()):
-        raise ConfigurationError(f"{setting} holds a character that no key has, such as a blank or a line break.")
+        raise _unsendable(setting)
     return {f"x-stack-{setting.replace('_', '-')}": key.get_secret_value()}
 
 

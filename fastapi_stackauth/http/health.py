@@ -10,6 +10,7 @@ from fastapi_stackauth.errors import VerificationUnavailable
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.startup.configuration import needs
+from fastapi_stackauth.startup.routes import check_path
 from fastapi_stackauth.verification.jwks import KeyState
 from fastapi_stackauth.verification.revocation import LinkState
 
@@ -91,6 +92,7 @@ async def check_health(stack: InstalledStack) -> Health:
 
 def readiness_router(stack: InstalledStack, path: str) -> APIRouter:
     """A router with one GET route that tells whether this worker can serve signed-in people: 200, or 503."""
+    check_path(path, "stack.readiness")
     router = APIRouter()
 
     @needs("project_id", stack=stack)

@@ -37,6 +37,7 @@ from fastapi_stackauth.models.webhooks import (
 from fastapi_stackauth.runtime.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
 from fastapi_stackauth.runtime.storage import MemoryStorage, Storage, StorageUnavailable
 from fastapi_stackauth.startup.configuration import needs
+from fastapi_stackauth.startup.routes import check_path
 
 _HANDLING_SECONDS = 60.0
 """How long a message counts as being handled, should its worker die meanwhile."""
@@ -58,6 +59,7 @@ class WebhookRouter(APIRouter):
     """
 
     def __init__(self, stack: InstalledStack, path: str) -> None:
+        check_path(path, "stack.webhooks")
         super().__init__()
         self._receiver = receiver = _Receiver(stack)
 

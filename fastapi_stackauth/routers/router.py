@@ -53,6 +53,11 @@ def build_router(
     _check("delivery", [delivery], get_args(Delivery))
     _check("methods", chosen, get_args(Method))
     _check("pages", pages or (), get_args(Page))
+    if oauth_scopes is not None and not isinstance(oauth_scopes, Mapping):
+        raise ConfigurationError(
+            f"oauth_scopes must be a mapping from provider to scopes; got {type(oauth_scopes).__name__}. "
+            'Write oauth_scopes={"github": "repo read:org"}.'
+        )
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
         raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
     _check_pages(pages or {})

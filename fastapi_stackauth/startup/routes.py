@@ -8,6 +8,8 @@ import fastapi.routing
 from fastapi.dependencies.models import Dependant
 from starlette.routing import Host, Mount, WebSocketRoute
 
+from fastapi_stackauth.errors import ConfigurationError
+
 _PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::[^}]*)?}")
 
 
@@ -41,6 +43,20 @@ class _Place(NamedTuple):
 
     def under(self, path: str, pattern: str, app: object) -> "_Place":
         return _Place(self.path + path, self.patterns + pattern, (*self.apps, app))
+
+
+def check_path(path: str, use: str) -> None:
+    """Reject the path of a route that no request could reach.
+
+    Args:
+        path: the path; it may be empty if the router has a prefix.
+        use: the call that takes it, such as ``stack.readiness``.
+
+    Raises:
+        ConfigurationError: it does not begin with a slash.
+    """
+    if path and not path.startswith("/"):
+        raise ConfigurationError(f'The path must begin with a slash; got "{path}". Write {use}("/{path}").')
 
 
 def iterate_routes(app: object) -> Iterator[DeclaredRoute]:

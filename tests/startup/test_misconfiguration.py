@@ -81,6 +81,7 @@ def test_a_message_shows_no_secret(options: dict[str, Any]):
         ({"methods": "password"}, ["methods must be a list", "got 'password'", "methods=['password']"]),
         ({"methods": "sms"}, ["methods must be a list", "got 'sms'", 'methods=["password", "otp"]']),
         ({"methods": ["sms"]}, ["'sms' is not one of password, otp"]),
+        ({"oauth_scopes": "repo"}, ["oauth_scopes must be a mapping", "got str", 'oauth_scopes={"github"']),
         ({"pages": {"verify_email": "verify"}}, ["pages", "verify_email", '"/verify-email"']),
         ({"pages": {"verify_email": "//elsewhere.example"}}, ["pages", "verify_email"]),
     ],
@@ -97,6 +98,32 @@ def test_a_wrong_router_argument_says_what_to_do(options: dict[str, Any], texts:
 def test_a_wrong_source_of_credentials_raises(sources: Any):
     with pytest.raises(ConfigurationError, match=r"sources must .*; got .*Write StackAuth\(sources=\["):
         StackAuth(sources=sources)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"project_id": "a b"},
+        {"branch_id": "main\n"},
+        {"secret_server_key": "ssk_hunter2\n"},
+        {"publishable_client_key": "pck_hunter2 ä"},
+    ],
+    ids=str,
+)
+def test_what_no_header_can_carry_raises(options: dict[str, Any]):
+    (setting,) = options
+    with pytest.raises(
+        ConfigurationError, match=f"{setting} holds a character.*Copy STACK_{setting.upper()}"
+    ) as caught:
+        StackAuth(**options)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [StackAuth.webhooks, StackAuth.readiness])
+def test_a_path_without_a_slash_raises(make: Callable[[StackAuth, str], Any]):
+    with pytest.raises(ConfigurationError, match=r'slash; got "here"\. Write stack\.\w+\("/here"\)'):
+        make(StackAuth(), "here")
+    make(StackAuth(), "")  # for a router with a prefix
 
 
 def test_cookies_over_plain_http_raise_when_the_router_is_built():
