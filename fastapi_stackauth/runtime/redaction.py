@@ -41,7 +41,9 @@ class RedactingFilter(logging.Filter):
         super().__init__()
         names = "|".join(re.escape(name) for name in (*_SECRETS, *parameters))
         # A quote stands before the first parameter of an ASGI scope, which uvicorn logs at TRACE.
-        self._pattern = re.compile(rf"([?&\"'](?:{names})=)[^&\s#\"']+", re.IGNORECASE)
+        # An address within a parameter, such as `return_to=%2Finvitation%3Fcode%3D...`, has a query of its own.
+        pattern = rf"((?:[?&;\"']|%3F|%26)(?:{names})(?:=|%3D))[^&\s#\"']+"
+        self._pattern = re.compile(pattern, re.IGNORECASE)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record. Every record passes."""
