@@ -49,7 +49,9 @@ def embedded(app_port: int) -> tuple[str, Served]:
     emulator.seed(SEED)
     for name, value in emulator.environment().items():
         os.environ[name] = value
-        os.environ.pop(name.replace("STACK_", "HEXCLAVE_", 1), None)  # it would win
+        newer = name.replace("STACK_", "HEXCLAVE_", 1)
+        for other in (newer, f"{newer}_FILE", f"{name}_FILE"):  # they would win, or contradict
+            os.environ.pop(other, None)
     return emulator.url, (emulator.app, emulator_socket)
 
 
