@@ -153,7 +153,7 @@ def installed_stack(connection: HTTPConnection, stack: InstalledStack) -> Instal
     Raises:
         StackNotInstalled: it is not installed on that app.
     """
-    if all(stack is not other for other in stacks_of_app(connection.scope["app"])):
+    if stack not in vars(connection.scope["app"]).get(_ALL_KEY, ()):  # on every request: no call of `stacks_of_app`
         raise StackNotInstalled(_NOT_INSTALLED)
     return stack
 
@@ -187,10 +187,10 @@ def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
 def remember(app: Starlette, stack: InstalledStack) -> None:
     """Note that a stack is installed on an app."""
     if all(other is not stack for other in stacks_of_app(app)):
-        setattr(app.state, _ALL_KEY, (*stacks_of_app(app), stack))
+        setattr(app, _ALL_KEY, (*stacks_of_app(app), stack))
 
 
 def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
     """Every stack installed on this app, in order; apps mounted in it have their own."""
-    installed: tuple[Any, ...] = getattr(app.state, _ALL_KEY, ())
+    installed: tuple[Any, ...] = vars(app).get(_ALL_KEY, ())
     return installed

@@ -452,10 +452,10 @@ async def test_later_requests_check_nothing(world: World, monkeypatch: pytest.Mo
     assert len(checked) == first >= 1
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is new in Python 3.12")
 async def test_an_alias_by_the_type_statement_is_looked_into(app: FastAPI):
-    namespace: dict[str, Any] = {"User": User}
-    exec("type Me = User | None", namespace)
+    namespace: dict[str, Any] = {"User": User, "NewType": NewType}
+    has_statement = sys.version_info >= (3, 12)
+    exec("type Me = User | None" if has_statement else "Me = NewType('Me', User) | None", namespace)
     app.get("/it")(_endpoint(_parameter(namespace["Me"])))
     with pytest.raises(ConfigurationError, match="parameter `value` is a User"):
         await start(app)

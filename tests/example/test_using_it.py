@@ -411,6 +411,7 @@ async def test_a_note_that_is_sent_twice_by_a_double_click_is_written_once(visit
 
 async def test_a_note_that_cannot_be_sent_stays_in_the_field_and_that_is_said(visitor: Visitor, demo: Demo):
     await visitor.signs_in(demo.new_person())
+    await visitor.page.wait_for_load_state()  # before the page's script runs, the browser itself would send the form
     await visitor.page.route("**/notes", lambda route: route.abort())
     await visitor.page.get_by_label("New note").last.fill("Not lost")
     await visitor.press("Add the note")
