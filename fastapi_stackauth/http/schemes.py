@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security.base import SecurityBase
 
+from fastapi_stackauth.errors import MisuseError
 from fastapi_stackauth.startup.guards import Guarded
 
 SCHEME_NAME = "StackAuth"
@@ -89,6 +90,23 @@ class Documented:
         }
 
 
+class _BareDependency(MisuseError, AttributeError):
+    """A dependency stands in ``dependencies=[...]`` without `Depends`.
+
+    It is also an AttributeError, because `hasattr` and `inspect` expect one if an attribute does not exist.
+    """
+
+
+class _NoDependency:
+    """FastAPI reads the attribute `dependency` of each item of ``dependencies=[...]``; only `Depends(...)` has it."""
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise _BareDependency(
+            f"dependencies=[...] takes Depends(...); got {owner.__name__} without it. "
+            f"Write dependencies=[Depends({owner.__name__}(...))]."
+        )
+
+
 class Secured(Guarded, SecurityBase):
     """What makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
 
@@ -97,6 +115,7 @@ class Secured(Guarded, SecurityBase):
     """
 
     base_name = SCHEME_NAME
+    dependency = _NoDependency()
     _hash: int
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import is_dataclass
 from itertools import chain
 from types import FunctionType
-from typing import Annotated, Any, ForwardRef, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, ForwardRef, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI, params
 from fastapi.dependencies.models import Dependant
@@ -287,7 +287,8 @@ def _fields(cls: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
         except Exception:  # noqa: BLE001 - a name that only type checkers have, or whatever stands in an annotation
             hints = getattr(cls, "__annotations__", {})
         for name, annotation in hints.items():
-            yield name, annotation, (getattr(cls, name, None),)
+            if get_origin(annotation) is not ClassVar:
+                yield name, annotation, (getattr(cls, name, None),)
 
 
 # --- what is ours ---
@@ -303,8 +304,12 @@ def _dependency_in(value: object) -> Any:  # noqa: ANN401 - an instance, a class
 
 
 def _may_give_none(call: object) -> bool:
+    """Whether this is `optional_user` or its like. A subclass with its own `__call__` may well raise instead."""
     call = unwrap_dependency(call)
-    return isinstance(call, Secured) and call.base_name == OPTIONAL_SCHEME_NAME
+    if not isinstance(call, Secured) or call.base_name != OPTIONAL_SCHEME_NAME:
+        return False
+    method: Any = type(call).__call__
+    return _is_of_package(method)
 
 
 def _is_asynchronous(function: Any) -> bool:  # noqa: ANN401 - a function, perhaps decorated

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Coroutine
-from typing import Annotated, Any, Generic, NamedTuple, Optional, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Optional, TypeVar
 
 import pytest
 from fastapi import Body, Depends, FastAPI, Query
@@ -24,6 +24,7 @@ from fastapi_stackauth import (
     current_user,
     optional_user,
 )
+from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.testing import unguarded_routes
 from tests.dependencies.test_misuse import start
 from tests.support.asgi import call
@@ -83,6 +84,14 @@ class Context:
     user: CurrentUser
 
 
+@dataclasses.dataclass
+class Constants:
+    """A body whose class keeps a dependency that is no field."""
+
+    note: str = ""
+    guard: ClassVar[Any] = current_user
+
+
 HOLDERS = [Model, Outer, Page[CurrentUser], Defaults, Dictionary, Row, Context, list[Context], Context | None]
 
 
@@ -101,7 +110,7 @@ class Note(BaseModel):
 
 async def test_classes_of_dependencies_work_inside_depends_and_plain_models_as_bodies(app: FastAPI):
     @app.post("/note")
-    async def note(note: Note, value: JsonValue) -> None: ...
+    async def note(note: Note, constants: Constants, value: JsonValue) -> None: ...
 
     for number, holder in enumerate((Model, Context)):
         app.get(f"/{number}")(_taking(Annotated[holder, Depends()]))
@@ -157,8 +166,20 @@ async def test_an_optional_user_that_is_declared_as_a_user_stops_the_start(
         await start(app)
 
 
-async def test_an_optional_user_of_any_other_type_passes(app: FastAPI):
-    for number, annotation in enumerate((OptionalUser, Annotated[Any, Depends(optional_user)])):
+class Raising(IdentifyUser):
+    """A subclass that gives no None."""
+
+    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+        """Raise if there is no user."""
+        user = await super().__call__(connection, scopes)
+        if user is None:
+            raise AuthError("authentication_required")
+        return user
+
+
+async def test_an_optional_user_that_cannot_be_missed_passes(app: FastAPI):
+    passing = (OptionalUser, Annotated[Any, Depends(optional_user)], Annotated[User, Depends(Raising())])
+    for number, annotation in enumerate(passing):
         app.get(f"/{number}")(_taking(annotation))
     await start(app)
 

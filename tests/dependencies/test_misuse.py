@@ -201,8 +201,22 @@ def test_an_alias_inside_depends_raises_at_its_declaration(app: FastAPI, name: s
         app.get("/it", dependencies=[Depends(getattr(fastapi_stackauth, name))])(lambda: None)
 
 
+@pytest.mark.parametrize("it", [current_user, Require, Custom(), RequireTeam()], ids=repr)
+async def test_a_bare_dependency_in_a_list_raises_with_what_to_write(app: FastAPI, it: Any):
+    text = r"takes Depends\(\.\.\.\).*Write dependencies=\[Depends\(\w+\(\.\.\.\)\)\]"
+    with pytest.raises(ConfigurationError, match=text):
+        app.get("/it", dependencies=[it])(lambda: None)
+    assert not hasattr(it, "dependency")
+    router = APIRouter()
+    router.get("/it")(lambda: None)
+    with pytest.raises(ConfigurationError, match=text):  # noqa: PT012 - either step may raise
+        app.include_router(router, dependencies=[it])  # older FastAPI looks at it now, newer when the app starts
+        await start(app)
+
+
 def test_pythons_own_tools_read_guarded_classes():
     assert "Require(...)" in pydoc.render_doc(Require)
+    assert dict(inspect.getmembers(current_user))["documented"] == current_user.documented
     assert dict(inspect.getmembers(Require))["documented"] is Require.documented
     assert mock.create_autospec(Require).documented
     with pytest.raises(TypeError):
