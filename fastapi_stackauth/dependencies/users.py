@@ -18,7 +18,7 @@ from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked
 from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.http.installed import InstalledStack, asked, default_stack, installed_stack, stack_of
+from fastapi_stackauth.http.installed import STACKS_KEY, InstalledStack, asked, default_stack, installed_stack, stack_of
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
@@ -43,7 +43,11 @@ class _Demand(Secured):
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
         if scopes.scopes:  # asked here: a call would cost on every request
             refuse_scopes(scopes)
-        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
+        stack: InstalledStack | None = self.stack
+        if stack is None:
+            stack = stack_of(connection)
+        elif stack not in vars(connection.scope["app"]).get(STACKS_KEY, ()):  # as `installed_stack`, without a call
+            stack = installed_stack(connection, stack)
         override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
             return resolve_api_key(connection, stack, key)

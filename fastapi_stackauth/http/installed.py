@@ -27,7 +27,7 @@ STATE_KEY = "stack_auth"
 SCOPE_KEY = "fastapi_stackauth.stack"
 RESOLUTIONS_KEY = "stack_auth_resolutions"
 REFUSED_KEY = "stack_auth_refused"
-_ALL_KEY = "stack_auths"
+STACKS_KEY = "stack_auths"
 _NOT_INSTALLED = (
     "No StackAuth is installed on the app that serves this route: call stack.install(app). "
     "A mounted FastAPI app is an app of its own and needs its own install."
@@ -153,7 +153,7 @@ def installed_stack(connection: HTTPConnection, stack: InstalledStack) -> Instal
     Raises:
         StackNotInstalled: it is not installed on that app.
     """
-    if stack not in vars(connection.scope["app"]).get(_ALL_KEY, ()):  # on every request: no call of `stacks_of_app`
+    if stack not in vars(connection.scope["app"]).get(STACKS_KEY, ()):
         raise StackNotInstalled(_NOT_INSTALLED)
     return stack
 
@@ -187,10 +187,10 @@ def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
 def remember(app: Starlette, stack: InstalledStack) -> None:
     """Note that a stack is installed on an app."""
     if all(other is not stack for other in stacks_of_app(app)):
-        setattr(app, _ALL_KEY, (*stacks_of_app(app), stack))
+        setattr(app, STACKS_KEY, (*stacks_of_app(app), stack))
 
 
 def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
     """Every stack installed on this app, in order; apps mounted in it have their own."""
-    installed: tuple[Any, ...] = vars(app).get(_ALL_KEY, ())
+    installed: tuple[Any, ...] = vars(app).get(STACKS_KEY, ())
     return installed
