@@ -73,11 +73,11 @@ def _read_variable(field: str, name: str) -> str | None:
     """Return the value of an environment variable, or of the file that its ``_FILE`` variable names; None if unset.
 
     Raises:
-        ConfigurationError: both variables are set, or the file cannot be read.
+        ConfigurationError: both variables are set, the value is not UTF-8, or the file cannot be read.
     """
     path = os.environ.get(f"{name}_FILE") if field in _SECRET_FIELDS else None
     if not path:
-        return os.environ.get(name) or None
+        return _read_text(name) or None
     if os.environ.get(name):
         raise ConfigurationError(f"{name} and {name}_FILE are both set, but only one of them may be. Unset one.")
     try:
@@ -88,6 +88,23 @@ def _read_variable(field: str, name: str) -> str | None:
             f"{name}_FILE must name a readable text file that holds {field}; got {path!r}: {reason}. "
             "Correct the path, or let the user that runs this app read the file."
         ) from None
+
+
+def _read_text(name: str) -> str:
+    """Return the value of an environment variable, or nothing.
+
+    Raises:
+        ConfigurationError: it is not UTF-8. No URL, header or JSON could hold what Python makes of it.
+    """
+    value = os.environ.get(name, "")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"{name} must be text in UTF-8, but holds other bytes. Set it anew, without characters that came from "
+            "another encoding."
+        ) from None
+    return value
 
 
 def _read_secret(path: str) -> str:

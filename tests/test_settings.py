@@ -312,3 +312,12 @@ def test_an_empty_file_is_neither_used_nor_named(
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old")
     assert at_start(caplog) == []
     assert variables_in_use()["secret_server_key"] == ("STACK_SECRET_SERVER_KEY",)
+
+
+@pytest.mark.parametrize("name", ["STACK_PROJECT_ID", "HEXCLAVE_API_URL", "STACK_SECRET_SERVER_KEY", "STACK_ISSUERS"])
+def test_a_variable_that_is_not_utf_8_is_named(monkeypatch: pytest.MonkeyPatch, name: str):
+    """Python reads such bytes as lone surrogates, which no URL, header or JSON can hold."""
+    monkeypatch.setenv(name, "planted\udcff")
+    with pytest.raises(ConfigurationError, match=f"^{name} must be text in UTF-8") as caught:
+        Settings()
+    assert "planted" not in str(caught.value)
