@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
-from fastapi_stackauth.dependencies.users import Require, check_require, current_user
+from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, ProfileMetadataInvalid
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
@@ -119,8 +119,8 @@ class RequireAccessToken(Secured):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
         """The token, for FastAPI to give to the endpoint."""
-        user = await self.require(connection, scopes)
-        credential = (await self.require.resolution(connection, scopes)).credential
+        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        credential = resolution.credential
         return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
 
 
@@ -165,9 +165,8 @@ class RequireTeam(Secured):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """The team, for FastAPI to give to the endpoint."""
-        user = await self.require(connection, scopes)
+        user, resolution = await resolve_with_user(self.require, connection, scopes)
         team_id = team_id_of(connection, self.team, user)
-        resolution = await self.require.resolution(connection, scopes)
         if resolution.token is None:  # a test put this user in place: there is nothing to ask with
             return Team(id=team_id, display_name=team_id)
         return await resolution.stack.authorization.team(user, resolution.token, team_id)
@@ -184,8 +183,7 @@ access_token = RequireAccessToken()
 
 
 async def _profile(require: Require, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
-    user = await require(connection, scopes)
-    resolution = await require.resolution(connection, scopes)
+    user, resolution = await resolve_with_user(require, connection, scopes)
     if resolution.credential is None:  # a test put this user in place: what it says is all there is
         return _profile_from(user)
     return await _fetched_profile(resolution, resolution.credential.token)

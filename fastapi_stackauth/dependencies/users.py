@@ -310,6 +310,24 @@ def check_require(dependency: Secured, require: object) -> None:
         )
 
 
+async def resolve_with_user(
+    require: Require, connection: HTTPConnection, scopes: SecurityScopes
+) -> tuple[User, Resolution]:
+    """Return the user who meets a requirement, and the resolution that what rests on it goes on with.
+
+    A subclass may return a user of its own without a credential. Then there is no token to check a team with, so the
+    caller counts as signed out. Only a test that overrides `current_user` puts a user in place without a token.
+
+    Raises:
+        AuthError: as `require` does; 401 if the request has no credential that was verified.
+    """
+    user = await require(connection, scopes)
+    resolution = await require.resolution(connection, scopes)
+    if resolution.user is None:
+        raise resolution.refusal or AuthError("authentication_required")
+    return user, resolution
+
+
 api_key_user = RequireUserApiKey()
 """The user that the caller's API key belongs to (see `RequireUserApiKey`)."""
 

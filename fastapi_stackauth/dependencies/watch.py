@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.demands import Asked
 from fastapi_stackauth.dependencies.identity import Resolution
-from fastapi_stackauth.dependencies.users import Require, check_require, current_user
+from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import User
@@ -88,8 +88,8 @@ class WatchSession(Secured):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
         """The watch, for FastAPI to give to the endpoint; it begins when it is entered or iterated."""
-        user = await self.require(connection, scopes)
-        return SessionWatch(self, connection, user, await self.require.resolution(connection, scopes))
+        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        return SessionWatch(self, connection, user, resolution)
 
 
 class SessionWatch(Guarded):

@@ -80,6 +80,18 @@ async def test_a_weaker_dependency_of_the_same_class_does_not_stand_in_for_a_str
     assert (await call(app, "/it")).status == 403
 
 
+@pytest.mark.parametrize("make", RESTING)
+async def test_a_user_of_a_subclass_without_a_token_opens_nothing_that_needs_one(make: Callable[..., Any]):
+    """`RequireTeam` gave any team to a user that a subclass of `Require` returned without a token."""
+    app = FastAPI()
+    StackAuth(project_id="p").install(app)
+
+    @app.get("/{team_id}", dependencies=[Depends(make(require=RequireRole("viewer")))])
+    async def it(team_id: str) -> None: ...
+
+    assert (await call(app, "/any")).status == 401
+
+
 def test_dependencies_that_require_the_same_are_equal():
     first, second = Require(permission="a"), Require(permission="a")
     assert first._demands  # which the instance keeps

@@ -38,7 +38,7 @@ def test_nothing_is_remembered_from_one_block_to_the_next(app: FastAPI, stack: S
 
 @pytest.mark.parametrize("have", [(), ("publishable_client_key",), ("secret_server_key",)])
 def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared: Emulator):
-    stack = StackAuth(project_id="keys", **dict.fromkeys(have, "of production"))  # type: ignore[arg-type]  # names of keys
+    stack = StackAuth(project_id="keys", **dict.fromkeys(have, "of-production"))  # type: ignore[arg-type]  # names of keys
     with emulated(small_app(stack), emulator=shared) as kit:
         settings = stack.settings
         keys = {
