@@ -293,3 +293,27 @@ async def test_a_form_without_files_signs_in(browser: Person):
         browser.path("/password/sign-in?on_success=/x"), content=content, headers=headers
     )
     assert (answer.status_code, answer.headers["location"]) == (303, "/x")
+
+
+# --- what JSON of a caller's own may hold ---
+
+MOST_VALUES = 20_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[[]] * (MOST_VALUES + 1), {str(n): n for n in range(MOST_VALUES + 1)}, [[0] * 1_000] * 20, [[[]] * 490_000]],
+    ids=["lists", "members", "nested", "as many as fit"],
+)
+async def test_metadata_of_very_many_values_are_rejected(phone: Person, value: Any):
+    """They fit into the body that a picture needs, and would take over a second of the event loop."""
+    await phone.sign_up()
+    document = assert_problem(await phone.call("PATCH", "/me", {"client_metadata": value}), 422, "request_invalid")
+    what = f"Value error, must have at most {MOST_VALUES} values"
+    assert document["details"]["faults"] == [{"where": "body.client_metadata", "what": what}]
+
+
+async def test_metadata_of_many_values_are_taken(phone: Person):
+    await phone.sign_up()
+    answer = await phone.call("PATCH", "/me", {"client_metadata": [[0] * 999] * 20})
+    assert (answer.status_code, len(answer.json()["client_metadata"])) == (200, 20)

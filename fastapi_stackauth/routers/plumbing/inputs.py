@@ -8,7 +8,7 @@ import json
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, JsonValue, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
 
 UUID = (
     r"^([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[1-5][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
@@ -18,6 +18,8 @@ UUID = (
 CODE_LENGTH = 45
 """Characters of every one-time code (contract/tokens.md §7)."""
 MAX_PASSWORD = 70
+MAX_JSON_VALUES = 20_000
+"""Values that JSON of a caller's own may hold. A body of 1.5 MiB may hold half a million, which take over a second."""
 
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -59,6 +61,19 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_number_of_values(value: object) -> object:
+    """Count the values of parsed JSON before anything else walks them; the work ends at the limit."""
+    left, count = [value], 0
+    while left:
+        outer = left.pop()
+        inner = outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
+        count += len(inner)
+        if count > MAX_JSON_VALUES:
+            raise ValueError(f"must have at most {MAX_JSON_VALUES} values")
+        left.extend(inner)
+    return value
+
+
 def _check_json(value: JsonValue) -> JsonValue:
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
@@ -75,7 +90,7 @@ NewEmail = Annotated[str, AfterValidator(_check_new_email), Field(max_length=256
 Uuid = Annotated[str, StringConstraints(pattern=UUID)]
 """An id of the auth server."""
 Url = Annotated[str, AfterValidator(_check_url)]
-Json = Annotated[JsonValue, AfterValidator(_check_json)]
+Json = Annotated[JsonValue, BeforeValidator(_check_number_of_values), AfterValidator(_check_json)]
 OneTimeCode = Annotated[
     SecretStr,
     Field(
