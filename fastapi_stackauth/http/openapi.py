@@ -31,20 +31,23 @@ from fastapi_stackauth.http.schemes import (
     API_KEY_NAME,
     API_KEY_SCHEME,
     COOKIE_NAME,
-    EXTENSION,
     HEADER_NAME,
     HEADER_SCHEME,
     OPTIONAL_SCHEME_NAME,
     PASSWORD_NAME,
     SCHEME_NAME,
     TOKEN_OPERATION,
+    Documented,
     cookie_scheme,
+    documented_by,
     password_scheme,
 )
 from fastapi_stackauth.startup.misuse import check_routes
 
 Schema = dict[str, Any]
 
+_CROSS_SITE = Documented((("cross_site_request", {"origin": "not_trusted"}),))
+_API_KEY = Documented((("api_key_invalid", {}),))
 _SAFE = ("get", "head", "options", "trace")
 
 PROBLEM_NAME = "StackAuthProblem"
@@ -166,9 +169,9 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
     for method, operation in _operations(enriched):
         names = _our_names(operation)
         if names:
-            found = [facts.get(name, {}) for name in sorted(names)]
+            found = [facts[name] for name in sorted(names)]
             cross_site = cookie is not None and method not in _SAFE
-            more = [{"refusals": [["cross_site_request", {"origin": "not_trusted"}]]}] if cross_site else []
+            more = [_CROSS_SITE] if cross_site else []
             _document(operation, [*found, *more], shared, hidden_teams=hidden_teams)
             operation["security"] = _alternatives(operation["security"], found, list(schemes))
     schemas = components.setdefault("schemas", {})
@@ -303,17 +306,16 @@ def _our_names(operation: Schema) -> set[str]:
     return {name for alternative in operation.get("security", ()) for name in alternative if _is_ours(name)}
 
 
-def _facts(components: Schema) -> Mapping[str, Schema]:
-    """What our dependencies say of themselves, by the name of their scheme."""
-    schemes = components.get("securitySchemes", {})
-    return {name: scheme.get(EXTENSION, {}) for name, scheme in schemes.items() if _is_ours(name)}
+def _facts(components: Schema) -> Mapping[str, Documented]:
+    """Return what each of our dependencies adds to its routes, by the name of its scheme."""
+    return {name: documented_by(name) for name in components.get("securitySchemes", {}) if _is_ours(name)}
 
 
-def _document(operation: Schema, facts: list[Schema], shared: SharedResponses, *, hidden_teams: bool) -> None:
+def _document(operation: Schema, facts: list[Documented], shared: SharedResponses, *, hidden_teams: bool) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
-    if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts):
-        facts = [*facts, {"refusals": [["api_key_invalid", {}]]}]
-    refusals = {code: _refusal(code, details) for fact in facts for code, details in fact.get("refusals", ())}
+    if any(fact.api_key or fact.api_key_only for fact in facts):
+        facts = [*facts, _API_KEY]
+    refusals = {code: _refusal(code, details) for fact in facts for code, details in fact.refusals}
     if hidden_teams:
         refusals.pop("team_not_found", None)
     parameters = _add_parameters(operation, facts)
@@ -326,13 +328,13 @@ def _document(operation: Schema, facts: list[Schema], shared: SharedResponses, *
         answer = shared.make(by_status[status])
         if (own := answers.setdefault(str(status), answer)) is not answer:
             _add_codes(own, answer)
-    sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.get("sentences", ())))
+    sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.sentences))
     if sentences:
         own = operation.get("description")
         operation["description"] = "\n\n".join([*([own] if own else []), " ".join(sentences)])
 
 
-def _refusal(code: str, details: Schema) -> StackAuthError:
+def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
     return AuthError(code, details=details) if code in REFUSALS else _FAILURES[code]
 
 
@@ -348,9 +350,9 @@ def _add_codes(answer: Schema, more: Schema) -> None:
         parts[1]["properties"]["details"] = details
 
 
-def _add_parameters(operation: Schema, facts: list[Schema]) -> list[str]:
+def _add_parameters(operation: Schema, facts: list[Documented]) -> list[str]:
     """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
-    read = [tuple(parameter) for fact in facts for parameter in fact.get("parameters", ())]
+    read = [parameter for fact in facts for parameter in fact.parameters]
     named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
     for place, name in dict.fromkeys(read):
         if (place, name.lower()) not in named:
@@ -372,15 +374,13 @@ def _as_details(operation: Schema) -> None:
             answer["content"]["application/json"] = ours
 
 
-def _alternatives(security: list[Schema], facts: list[Schema], ways: list[str]) -> list[Schema]:
+def _alternatives(security: list[Schema], facts: list[Documented], ways: list[str]) -> list[Schema]:
     """A token in each of the ways, an API key where that does, and nothing where every dependency is optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
-    key: list[Schema] = (
-        [{API_KEY_NAME: []}] if any(fact.get("api_key") or fact.get("api_key_only") for fact in facts) else []
-    )
-    only_keys = bool(facts) and all(fact.get("api_key_only") for fact in facts)
+    key: list[Schema] = [{API_KEY_NAME: []}] if any(fact.api_key or fact.api_key_only for fact in facts) else []
+    only_keys = bool(facts) and all(fact.api_key_only for fact in facts)
     token: list[Schema] = [] if only_keys else [{name: []} for name in (SCHEME_NAME, *ways)]
     return [*token, *key, *others, *([{}] if optional else [])]
 
@@ -391,8 +391,8 @@ def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
     ours = [name for name in schemes if _is_ours(name)]
     if not ours:
         return
-    scheme = {name: value for name, value in schemes[ours[0]].items() if name != EXTENSION}
+    scheme = schemes[ours[0]]
     rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
-    keys = any(schemes[name].get(EXTENSION, {}).get(flag) for name in ours for flag in ("api_key", "api_key_only"))
+    keys = any(fact.api_key or fact.api_key_only for fact in map(documented_by, ours))
     own = {SCHEME_NAME: scheme, **ways, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {})}
     components["securitySchemes"] = {**own, **rest}

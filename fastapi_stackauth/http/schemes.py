@@ -1,15 +1,17 @@
 """The security schemes that routes name in OpenAPI, and what our dependencies say of themselves there.
 
-FastAPI writes a scheme for each `SecurityBase` object under its name. Ours carry what a route that uses them can answer
-in an extension of that scheme; `openapi.py` reads it there, and puts the real schemes in their place.
+FastAPI writes a scheme for each `SecurityBase` object under its name. Each of ours has a name of its own, by which
+`openapi.py` finds the object again, asks what its routes return, and puts the real schemes in their place. Routes are
+not walked for this: FastAPI's own schema already says which dependencies stand behind which route, also through
+included routers.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import count
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.openapi.models import SecurityBase as SecurityModel
@@ -26,7 +28,7 @@ COOKIE_NAME = "StackAuthCookie"
 PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
 TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
 """The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
-_COMPUTED = ("_hash", "_demands")
+_COMPUTED = ("_hash", "_demands", "_number")
 """What dependencies keep that follows from their fields."""
 API_KEY_SCHEME = {
     "type": "apiKey",
@@ -41,7 +43,6 @@ HEADER_SCHEME = {
     "name": "x-stack-access-token",
     "description": "The access token in the header of the vendor's SDKs; `x-hexclave-access-token` is read as well.",
 }
-EXTENSION = "x-fastapi-stackauth"
 SCHEME = HTTPBearer(
     bearerFormat="JWT",
     description="An access token of the auth server: sign in through this API's sign-in routes, or with one of "
@@ -79,16 +80,6 @@ class Documented:
     api_key: bool = False
     api_key_only: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the schema."""
-        return {
-            "refusals": [[code, dict(details)] for code, details in self.refusals],
-            "sentences": list(self.sentences),
-            "parameters": [list(parameter) for parameter in self.parameters],
-            "api_key": self.api_key,
-            "api_key_only": self.api_key_only,
-        }
-
 
 class _BareDependency(MisuseError, AttributeError):
     """A dependency stands in ``dependencies=[...]`` without `Depends`.
@@ -116,10 +107,14 @@ class Secured(Guarded, SecurityBase):
 
     base_name = SCHEME_NAME
     dependency = _NoDependency()
+    model: SecurityModel = SCHEME
     _hash: int
+    _number: int
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_hash", hash((type(self), *self._values())))
+        object.__setattr__(self, "_number", next(_NUMBERS))
+        _DEPENDENCIES[f"{self.base_name}.{self._number}"] = self
 
     def __hash__(self) -> int:
         return self._hash
@@ -132,17 +127,9 @@ class Secured(Guarded, SecurityBase):
         return Documented()
 
     @property
-    def model(self) -> SecurityModel:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
-        """The scheme, with what this dependency adds to its routes."""
-        return SCHEME.model_copy(update={EXTENSION: self.documented().to_json()})
-
-    @property
-    def scheme_name(self) -> str:  # type: ignore[override]  # likewise
-        """A name for each distinct set of facts, which `openapi.py` replaces."""
-        facts = self.documented()
-        if facts == Documented():
-            return self.base_name
-        return f"{self.base_name}.{hashlib.sha256(json.dumps(facts.to_json()).encode()).hexdigest()[:12]}"
+    def scheme_name(self) -> str:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
+        """A name of its own if its routes say more than all protected routes do; `openapi.py` replaces it."""
+        return self.base_name if self.documented() == Documented() else f"{self.base_name}.{self._number}"
 
     def _state(self) -> dict[str, object]:
         """Return everything that the instance keeps, except what it computes from that."""
@@ -150,6 +137,18 @@ class Secured(Guarded, SecurityBase):
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # subclasses are dataclasses
+
+
+_NUMBERS = count(1)
+_DEPENDENCIES: WeakValueDictionary[str, Secured] = WeakValueDictionary()
+"""Every dependency by its own name, as long as a route uses it. Module state, because no stack exists when a dependency
+is constructed."""
+
+
+def documented_by(scheme_name: str) -> Documented:
+    """Return what the dependency with this scheme name adds to its routes."""
+    dependency = _DEPENDENCIES.get(scheme_name)
+    return Documented() if dependency is None else dependency.documented()
 
 
 def unwrap_dependency(call: Any) -> Any:  # noqa: ANN401 - whatever stands in `Depends(...)`
