@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 DEFAULT_URL = "sqlite+aiosqlite:///notes.sqlite3"
 LONGEST_NOTE = 2_000
 NEWEST = 200
+SQLITE_SECONDS = 30
 
 
 class Base(DeclarativeBase):
@@ -148,7 +149,9 @@ def engine_for(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername == "sqlite":
         parsed = parsed.set(drivername="sqlite+aiosqlite")
-    return create_async_engine(parsed, pool_pre_ping=True)
+    # SQLite has one writer at a time. On a busy machine five seconds, its default, are too short to wait for others.
+    options = {"timeout": SQLITE_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
+    return create_async_engine(parsed, pool_pre_ping=True, connect_args=options)
 
 
 notebooks = Notebooks(os.environ.get("DATABASE_URL") or DEFAULT_URL)
