@@ -467,6 +467,7 @@ async def test_later_requests_check_nothing(world: World, monkeypatch: pytest.Mo
 
 
 async def test_an_alias_by_the_type_statement_is_looked_into(app: FastAPI):
+    """Python 3.11 has no such statement: there a `NewType` in a union takes its place."""
     namespace: dict[str, Any] = {"User": User, "NewType": NewType}
     has_statement = sys.version_info >= (3, 12)
     exec("type Me = User | None" if has_statement else "Me = NewType('Me', User) | None", namespace)
