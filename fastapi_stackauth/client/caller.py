@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.keeper import TokenKeeper
+from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.errors import ConfigurationError, KnownApiError
 from fastapi_stackauth.settings import Settings, documented_name
 
@@ -28,13 +28,13 @@ class Caller:
     Attributes:
         in_own_name: the app itself, with its secret key.
         access_token: the person's, where the caller is bound to one.
-        keeper: the person's session, where the caller is bound to one.
+        token_source: the person's session, where the caller is bound to one.
         address: the end user's, where the auth server may know it.
     """
 
     in_own_name: bool = False
     access_token: str | None = field(default=None, repr=False)
-    keeper: TokenKeeper | None = field(default=None, repr=False)
+    token_source: TokenSource | None = field(default=None, repr=False)
     address: str | None = field(default=None, repr=False)
 
 

@@ -14,8 +14,8 @@ from fastapi_stackauth.client.caller import Caller, access_type, headers_of
 from fastapi_stackauth.client.calls import Call, Method, checked_path
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.http import Http
-from fastapi_stackauth.client.keeper import Listener, TokenKeeper
 from fastapi_stackauth.client.resources.all import Families
+from fastapi_stackauth.client.tokens import Listener, TokenSource
 from fastapi_stackauth.errors import AccessTokenRefused, AuthServerError, ConfigurationError, UnexpectedAnswer
 from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.runtime.events import Events
@@ -87,7 +87,7 @@ class StackAuthClient(Families):
 
     def as_user(self, access_token: str) -> Self:
         """This client on behalf of the person whose access token this is, whoever the client spoke for before."""
-        return self._as(replace(self._caller, in_own_name=False, access_token=access_token, keeper=None))
+        return self._as(replace(self._caller, in_own_name=False, access_token=access_token, token_source=None))
 
     def session(self, tokens: TokenPair, *, on_tokens: Listener | None = None) -> Self:
         """This client on behalf of the person whose session this is; it refreshes the access token by itself.
@@ -97,8 +97,8 @@ class StackAuthClient(Families):
             on_tokens: called, and awaited where it is async, with each new pair, before the call that needs it is sent.
         """
         renew = self._as(Caller(address=self._caller.address)).sessions.refresh
-        keeper = TokenKeeper(tokens, renew, on_tokens)
-        return self._as(replace(self._caller, in_own_name=False, access_token=None, keeper=keeper))
+        source = TokenSource(tokens, renew, on_tokens)
+        return self._as(replace(self._caller, in_own_name=False, access_token=None, token_source=source))
 
     def as_server(self) -> Self:
         """This client with the project's secret key, in the app's own name.
@@ -148,8 +148,8 @@ class StackAuthClient(Families):
             SessionGone: the session has ended.
             AuthServerError: where it could not be refreshed for another reason.
         """
-        keeper = self._caller.keeper
-        return await keeper.access_token() if keeper else self._caller.access_token
+        source = self._caller.token_source
+        return await source.access_token() if source else self._caller.access_token
 
     async def refresh(self, refresh_token: str) -> AccessToken:
         """A new access token for a refresh token; short for `sessions.refresh`.
@@ -222,10 +222,10 @@ class StackAuthClient(Families):
         try:
             return await self._http.send(self._dressed(call, token))
         except AccessTokenRefused as error:
-            if error.code != "ACCESS_TOKEN_EXPIRED" or token is None or self._caller.keeper is None:
+            if error.code != "ACCESS_TOKEN_EXPIRED" or token is None or self._caller.token_source is None:
                 raise
         # The clocks disagree. The server refused before it did anything, so any call may be sent again.
-        return await self._http.send(self._dressed(call, await self._caller.keeper.replace(token)))
+        return await self._http.send(self._dressed(call, await self._caller.token_source.replace(token)))
 
     def _dressed(self, call: Call, token: str | None) -> Call:
         return replace(call, headers=headers_of(self._caller, call, self.settings, token))

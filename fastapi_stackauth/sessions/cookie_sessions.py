@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.keeper import REFRESH_BEFORE, Received
+from fastapi_stackauth.client.tokens import REFRESH_BEFORE, IssuedToken
 from fastapi_stackauth.errors import (
     AccessTokenRefused,
     AuthError,
@@ -61,7 +61,7 @@ _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.
 class _Renewed(NamedTuple):
     """A refreshed token, and how many key sets the verifier had fetched by then."""
 
-    received: Received
+    received: IssuedToken
     key_generation: int
 
 
@@ -328,15 +328,15 @@ class Sessions:
         """An access token of this session with time left: one refresh for all who ask, stragglers included."""
         digest = _digest(refresh_token)
         known = self._renewed.get(digest)
-        if known is not None and known.value.received.serves(self._clock()):
+        if known is not None and known.value.received.is_fresh(self._clock()):
             return known.value.received.token
         return (await self._renewed.fetch(digest, lambda: self._refresh(refresh_token))).received.token
 
     async def _refresh(self, refresh_token: str) -> Entry[_Renewed]:
         with renewal(self._client.events, "cookie"):
             token = (await self._client.refresh(refresh_token)).access_token
-        renewed = _Renewed(Received.now(token, self._clock()), self._verifier.keys.generation)
-        return Entry(renewed, math.inf)  # `Received.serves` decides: a clock that was set back says nothing
+        renewed = _Renewed(IssuedToken.from_token(token, self._clock()), self._verifier.keys.generation)
+        return Entry(renewed, math.inf)  # `IssuedToken.is_fresh` decides: a clock that was set back says nothing
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from fastapi_stackauth.client.keeper import TokenKeeper
+from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.errors import AccessTokenRefused, AuthServerUnavailable, SessionGone
 from fastapi_stackauth.models import AccessToken, TokenPair, expiry_of
 
@@ -42,8 +42,8 @@ class Refresher:
         return AccessToken(access_token=token(NOW + 600, f"new{len(self.asked)}"))
 
 
-def keeper(tokens: TokenPair, refresh: Any, listener: Any = None) -> TokenKeeper:
-    return TokenKeeper(tokens, refresh, listener, clock=lambda: NOW)
+def keeper(tokens: TokenPair, refresh: Any, listener: Any = None) -> TokenSource:
+    return TokenSource(tokens, refresh, listener, clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(("left", "refreshes"), [(600, 0), (20.5, 0), (20, 1), (5, 1), (0, 1), (-600, 1)])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fastapi_stackauth import StackAuth
-from fastapi_stackauth.client.keeper import TokenKeeper
+from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.routers.plumbing.delivery import seconds_left
@@ -169,7 +169,7 @@ async def test_a_clients_session_is_renewed_once_however_often_it_is_used(off: f
         return AccessToken(access_token=Signer().token(iat=now, exp=now + 600))
 
     clock.off = off
-    keeper = TokenKeeper(TokenPair(access_token="none", refresh_token="r"), refresh, clock=clock)
+    keeper = TokenSource(TokenPair(access_token="none", refresh_token="r"), refresh, clock=clock)
     tokens = {await keeper.access_token() for _ in range(5)}
     assert (len(tokens), asked) == (1, ["r"])
     clock.off = off - 3600

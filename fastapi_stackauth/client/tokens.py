@@ -1,0 +1,101 @@
+"""The access token of a session: when it must be refreshed, by one refresh at a time (contract/tokens.md §3).
+
+Law: the old access token never travels with a refresh; the refresh token stays the same.
+"""
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from fastapi_stackauth.models import AccessToken, TokenPair, expiry_of, lifetime_of
+from fastapi_stackauth.runtime.loops import SingleFlight
+
+REFRESH_BEFORE = 20.0
+"""Seconds before its expiry that an access token is refreshed."""
+
+Listener = Callable[[TokenPair], Awaitable[None] | None]
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """An access token that the auth server has just issued, with the time it arrived and its lifetime in seconds.
+
+    This host's clock alone measures its age. A wrong clock that makes a fresh token look expired therefore causes no
+    refresh: the next token would look the same.
+    """
+
+    token: str = field(repr=False)
+    at: float
+    lifetime: float
+
+    @classmethod
+    def from_token(cls, token: str, now: float) -> "IssuedToken":
+        """Return the token as one that arrives at this moment, in Unix seconds."""
+        lifetime, expires_at = lifetime_of(token), expiry_of(token)
+        if lifetime is None:
+            lifetime = expires_at.timestamp() - now if expires_at else 0.0
+        return cls(token, now, lifetime)
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether the token needs no refresh yet. If the clock was set back since it arrived, it needs one."""
+        return 0 <= now - self.at < self.lifetime - min(REFRESH_BEFORE, self.lifetime / 2)
+
+
+class TokenSource:
+    """The tokens of one session.
+
+    Args:
+        tokens: the tokens that the session starts with.
+        refresh: returns a new access token for a refresh token.
+        listener: receives each new pair.
+        clock: the time, in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenPair,
+        refresh: Callable[[str], Awaitable[AccessToken]],
+        listener: Listener | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.tokens = tokens
+        self._refresh = refresh
+        self._listener = listener
+        self._clock = clock
+        self._flight: SingleFlight[TokenPair] = SingleFlight()
+        self._issued: IssuedToken | None = None
+
+    async def access_token(self) -> str:
+        """Return an access token that lives for more than 20 seconds.
+
+        Raises:
+            SessionGone: the session has ended.
+            AuthServerError: the refresh failed for another reason.
+        """
+        token, now = self.tokens.access_token, self._clock()
+        if self._issued is not None:
+            fresh = self._issued.is_fresh(now)
+        else:
+            expires_at = expiry_of(token)
+            fresh = expires_at is not None and expires_at.timestamp() - now > REFRESH_BEFORE
+        return token if fresh else await self.replace(token)
+
+    async def replace(self, access_token: str) -> str:
+        """Return another access token than this one, which the auth server rejected or which is about to expire.
+
+        Raises:
+            SessionGone: the session has ended.
+            AuthServerError: the refresh failed for another reason.
+        """
+        if self.tokens.access_token != access_token:
+            return self.tokens.access_token
+        return (await self._flight.run("refresh", self._fetch)).access_token
+
+    async def _fetch(self) -> TokenPair:
+        access_token = (await self._refresh(self.tokens.refresh_token)).access_token
+        self._issued = IssuedToken.from_token(access_token, self._clock())
+        self.tokens = TokenPair(access_token=access_token, refresh_token=self.tokens.refresh_token)
+        if self._listener is not None and inspect.isawaitable(result := self._listener(self.tokens)):
+            await result
+        return self.tokens
