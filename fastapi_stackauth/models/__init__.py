@@ -13,7 +13,7 @@ from fastapi_stackauth.models.account import (
     SelectedTeam,
     TrustedDomain,
 )
-from fastapi_stackauth.models.base import ApiModel, ApiRequest, FrozenDict, Millis, freeze
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, FrozenDict, Millis, freeze
 from fastapi_stackauth.models.contact_channels import (
     ContactChannel,
     ContactChannelCreate,
@@ -83,7 +83,7 @@ __all__ = [
     "ApiKeyCreate",
     "ApiKeyUpdate",
     "ApiModel",
-    "ApiRequest",
+    "ApiRequestBody",
     "Authorization",
     "BotChallenge",
     "ConnectedAccount",

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field, JsonValue
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
 
 class SelectedTeam(ApiModel):
@@ -85,7 +85,7 @@ class CurrentUserProfile(ApiModel):
     )
 
 
-class CurrentUserUpdate(ApiRequest):
+class CurrentUserUpdate(ApiRequestBody):
     """What a signed-in person may change of their own account (`PATCH /users/me` as access type `client`)."""
 
     display_name: str | None = None

@@ -5,7 +5,7 @@ A key's value is shown once, when it is made; later only its last four character
 
 from pydantic import Field
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
 
 class LastFour(ApiModel):
@@ -52,7 +52,7 @@ class NewTeamApiKey(_ApiKeyFields):
     value: str = Field(repr=False)
 
 
-class ApiKeyCreate(ApiRequest):
+class ApiKeyCreate(ApiRequestBody):
     """A new key; `expires_at_millis` None means that it never expires."""
 
     description: str
@@ -62,7 +62,7 @@ class ApiKeyCreate(ApiRequest):
     )
 
 
-class ApiKeyUpdate(ApiRequest):
+class ApiKeyUpdate(ApiRequestBody):
     """A change of a key; only what is set is changed."""
 
     description: str | None = None

@@ -125,7 +125,7 @@ class ApiModel(TrustedModel, BaseModel):
         return ((name, value) for name, value in super().__repr_args__() if name not in extra)
 
 
-class ApiRequest(BaseModel):
+class ApiRequestBody(BaseModel):
     """What a method sends: only fields that are set travel, so None clears a value and absence leaves it.
 
     Unknown fields are refused, so that nobody writes through it what its callers may not write.

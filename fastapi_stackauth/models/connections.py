@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 
 
 class ConnectedAccount(ApiModel):
@@ -43,7 +43,7 @@ class ServerOAuthProvider(OAuthProvider):
     account_id: str
 
 
-class OAuthProviderUpdate(ApiRequest):
+class OAuthProviderUpdate(ApiRequestBody):
     """What a user may change of it. Once switched off, the user cannot switch sign-in on again."""
 
     allow_sign_in: bool | None = None
@@ -59,7 +59,7 @@ class ServerOAuthProviderUpdate(OAuthProviderUpdate):
     email: str | None = None
 
 
-class ServerOAuthProviderCreate(ApiRequest):
+class ServerOAuthProviderCreate(ApiRequestBody):
     """A new account at a provider, made by the server."""
 
     server_only: ClassVar[bool] = True

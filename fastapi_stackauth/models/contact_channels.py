@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field, JsonValue
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 
 
 class ContactChannel(ApiModel):
@@ -19,7 +19,7 @@ class ContactChannel(ApiModel):
     is_primary: bool = Field(default=False, description="Whether it is the one to write to.", examples=[True])
 
 
-class ContactChannelCreate(ApiRequest):
+class ContactChannelCreate(ApiRequestBody):
     """A new address, not verified yet. `type` always travels: without it the server does not check the value."""
 
     value: str
@@ -40,7 +40,7 @@ class ServerContactChannelCreate(ContactChannelCreate):
     is_verified: bool | None = None
 
 
-class ContactChannelUpdate(ApiRequest):
+class ContactChannelUpdate(ApiRequestBody):
     """A change of an address; only what is set is changed. A new value is unverified."""
 
     value: str | None = Field(default=None, description="Travels with its type, whether or not that is set.")

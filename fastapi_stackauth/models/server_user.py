@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field, JsonValue
 
 from fastapi_stackauth.models.account import ConnectedProvider, RestrictedReason
-from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 from fastapi_stackauth.models.teams import Team
 
 
@@ -54,7 +54,7 @@ class ServerUser(ApiModel):
     risk_scores: RiskScores | None = None
 
 
-class _ServerUserFields(ApiRequest):
+class _ServerUserFields(ApiRequestBody):
     server_only: ClassVar[bool] = True
 
     display_name: str | None = None
@@ -84,7 +84,7 @@ class _ServerUserFields(ApiRequest):
     risk_scores: RiskScores | None = None
 
 
-class NewOAuthAccount(ApiRequest):
+class NewOAuthAccount(ApiRequestBody):
     """An OAuth account that a new user comes with."""
 
     id: str = Field(description="The provider, such as `github`.")

@@ -1,6 +1,6 @@
 """The members of teams (contract/endpoints.json, `team_memberships`, `team_member_profiles`)."""
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 from fastapi_stackauth.models.server_user import ServerUser
 
 
@@ -19,7 +19,7 @@ class TeamMemberProfile(TeamMembership):
     user: ServerUser | None = None
 
 
-class TeamMemberProfileUpdate(ApiRequest):
+class TeamMemberProfileUpdate(ApiRequestBody):
     """How a member wants to appear in a team; only what is set is changed."""
 
     display_name: str | None = None

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field, JsonValue
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest, Millis
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
 
 class Team(ApiModel):
@@ -32,7 +32,7 @@ class Team(ApiModel):
 _MEMBERS_SEE = {"id", "display_name", "profile_image_url", "client_metadata", "client_read_only_metadata"}
 
 
-class TeamCreate(ApiRequest):
+class TeamCreate(ApiRequestBody):
     """A new team."""
 
     display_name: str
@@ -52,7 +52,7 @@ class ServerTeamCreate(TeamCreate):
     server_metadata: JsonValue = None
 
 
-class TeamUpdate(ApiRequest):
+class TeamUpdate(ApiRequestBody):
     """What a member with the permission `$update_team` may change; only what is set is changed."""
 
     display_name: str | None = None

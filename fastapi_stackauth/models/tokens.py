@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fastapi_stackauth.models.base import ApiModel, ApiRequest
+from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 
 _UNREADABLE = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError, RecursionError)
 
@@ -87,7 +87,7 @@ class OAuthTokens(OAuthRefresh):
         return TokenPair(access_token=self.access_token, refresh_token=self.refresh_token)
 
 
-class BotChallenge(ApiRequest):
+class BotChallenge(ApiRequestBody):
     """What a browser's bot challenge yielded; servers that know the person's browser ask for it."""
 
     bot_challenge_token: str | None = Field(default=None, repr=False)

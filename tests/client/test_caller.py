@@ -10,7 +10,7 @@ from fastapi_stackauth.errors import (
     SessionGone,
     UnexpectedAnswer,
 )
-from fastapi_stackauth.models import ApiModel, ApiRequest, CurrentUserUpdate
+from fastapi_stackauth.models import ApiModel, ApiRequestBody, CurrentUserUpdate
 
 from .fakes import Asked, FakeServer, client_of, json_answer
 from .table import PERSONS, SERVER_WRITES, SERVERS, contract, success
@@ -103,10 +103,10 @@ def test_a_person_s_own_update_has_no_server_field(field: str):
 
 
 def test_requests_refuse_fields_they_do_not_know():
-    def all_of(kind: type[ApiRequest]) -> set[type[ApiRequest]]:
+    def all_of(kind: type[ApiRequestBody]) -> set[type[ApiRequestBody]]:
         return {kind}.union(*(all_of(below) for below in kind.__subclasses__()))
 
-    assert all(kind.model_config["extra"] == "forbid" for kind in all_of(ApiRequest))
+    assert all(kind.model_config["extra"] == "forbid" for kind in all_of(ApiRequestBody))
 
 
 async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read():

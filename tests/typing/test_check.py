@@ -30,7 +30,7 @@ GIVEN = {
     "SessionWatch": "endpoints are given it",
     "TokenKind": "an enumeration",
     "ApiModel": "a base of models",
-    "ApiRequest": "a base of models",
+    "ApiRequestBody": "a base of models",
 }
 
 

@@ -9,7 +9,7 @@ from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.client.calls import Call, Rights
 from fastapi_stackauth.client.paging import Listing, Page
 from fastapi_stackauth.errors import AuthServerError, UnexpectedAnswer, UserGone, UserNotFound
-from fastapi_stackauth.models import ApiModel, ApiRequest
+from fastapi_stackauth.models import ApiModel, ApiRequestBody
 from fastapi_stackauth.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -77,7 +77,7 @@ class Done(ApiModel):
     success: bool | str | None = None
 
 
-def rights_over(user_id: str | None, change: ApiRequest | None = None) -> Rights:
+def rights_over(user_id: str | None, change: ApiRequestBody | None = None) -> Rights:
     """Whose rights an operation on a user takes: one's own account may be reached with either access type."""
     if change is not None and change.server_only:
         return "server"

@@ -6,7 +6,7 @@ What a member may do, the server judges for client access alone; so a person's c
 from fastapi_stackauth.client.calls import Call, Rights, path_of
 from fastapi_stackauth.client.paging import Page
 from fastapi_stackauth.client.resources.base import ME, Done, Family, given
-from fastapi_stackauth.models import ApiRequest, Team, TeamCreate, TeamUpdate
+from fastapi_stackauth.models import ApiRequestBody, Team, TeamCreate, TeamUpdate
 
 _ALL = "/teams"
 _ONE = "/teams/{team_id}"
@@ -71,5 +71,5 @@ class TeamsApi(Family):
         await self._client.call(Call("DELETE", *path_of(_ONE, team_id=team_id)), Done)
 
 
-def _rights(change: ApiRequest) -> Rights:
+def _rights(change: ApiRequestBody) -> Rights:
     return "server" if change.server_only else "person"

@@ -9,7 +9,7 @@ from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
     ApiModel,
-    ApiRequest,
+    ApiRequestBody,
     Authorization,
     BotChallenge,
     ConnectedAccount,
@@ -84,7 +84,7 @@ class Branding(ApiModel):
     display_name: str
 
 
-class Rename(ApiRequest):
+class Rename(ApiRequestBody):
     display_name: str | None = None
 
 
