@@ -22,6 +22,7 @@ import pytest
 from example_app import env, samples
 from fastapi_stackauth.settings import Settings, environment_names, secret_file_names
 from tests.support.compose import IMAGE, ROOT, TEXT, VARIABLE, aliases, document, filled, services
+from tests.support.rows import rows
 
 PROFILES = ("demo", "scale", "real")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -172,7 +173,7 @@ def test_settings_of_our_library_are_spelt_as_it_spells_them(name: str):
         assert given <= known
 
 
-@pytest.mark.parametrize("name", ["app", "app-1", "app-2", "app-3", "app-real"])
+@rows("name", ["app", "app-1", "app-2", "app-3", "app-real"])
 def test_apps_reach_the_server_inside_and_accept_the_public_issuer(name: str):
     variables = dict(env.variables())
     environment = document(variables)["services"][name]["environment"]

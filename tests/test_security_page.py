@@ -6,11 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tests.audit import ACCEPTED, findings
+from tests.support.rows import rows
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/security.md").read_text("utf-8")
@@ -31,7 +31,7 @@ def test_every_test_that_it_names_exists():
     assert missing == []
 
 
-@pytest.mark.parametrize("row", CHECKS, ids=lambda row: row[0][:40])
+@rows("row", CHECKS, ids=lambda row: row[0][:40])
 def test_a_row_without_a_test_says_why(row: list[str]):
     _, how, test = row
     reasons = ("the auth server's", "the app's", "not met", "none", "not read", "authenticator's", "apart", "this page")
@@ -60,7 +60,7 @@ def pinned() -> dict[str, Version]:
     return {name.lower(): Version(version) for name, _, version in (line.partition("==") for line in lines) if version}
 
 
-@pytest.mark.parametrize("row", ADVISORIES, ids=lambda row: f"{row[0].split()[0]} {row[1]}")
+@rows("row", ADVISORIES, ids=lambda row: f"{row[0].split()[0]} {row[1]}")
 def test_no_release_with_a_known_advisory_is_let_in(row: list[str]):
     name, _, fixed = row[0].split()[0].strip("`"), row[1], row[3]
     if fixed == NO_FIX:

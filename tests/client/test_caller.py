@@ -11,6 +11,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
 )
 from fastapi_stackauth.models import ApiModel, ApiRequestBody, CurrentUserUpdate
+from tests.support.rows import rows
 
 from .fakes import Asked, FakeServer, client_of, json_answer
 from .table import PERSONS, SERVER_WRITES, SERVERS, contract, success
@@ -57,8 +58,8 @@ def answering_all(**answers: object) -> FakeServer:
     return FakeServer(answer=answer)
 
 
-@pytest.mark.parametrize("keys", [NO_KEY, PUBLISHABLE, BOTH])
-@pytest.mark.parametrize("name", PERSONS)
+@rows("keys", [NO_KEY, PUBLISHABLE, BOTH])
+@rows("name", PERSONS)
 async def test_persons_calls_are_made_as_client(name: str, keys: dict[str, Any]):
     server = answering_all(last=success(name, "client"))
     await PERSONS[name](client_of(server, **keys).as_user("a.b.c"))
@@ -67,7 +68,7 @@ async def test_persons_calls_are_made_as_client(name: str, keys: dict[str, Any])
         assert "x-stack-secret-server-key" not in asked.headers
 
 
-@pytest.mark.parametrize("name", PERSONS)
+@rows("name", PERSONS)
 async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_change_nothing(name: str):
     server = answering_all(last=success(name, "server"))
     await PERSONS[name](client_of(server, **SECRET_ONLY).as_user("a.b.c"))
@@ -76,8 +77,8 @@ async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_ch
         assert ("x-stack-secret-server-key" in server.last.headers) == (name in LENT)
 
 
-@pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("keys", [SECRET_ONLY, BOTH])
+@rows("name", SERVERS)
+@rows("keys", [SECRET_ONLY, BOTH])
 async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[str, Any]):
     server = FakeServer([json_answer({})])
     for client in (client_of(server, **keys), client_of(server, **keys).as_user("a.b.c")):
@@ -86,7 +87,7 @@ async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[s
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", SERVER_WRITES)
+@rows("name", SERVER_WRITES)
 async def test_fields_that_only_a_server_may_write_take_as_server(name: str):
     server = FakeServer([json_answer({})])
     with pytest.raises(ConfigurationError, match="as_server"):
@@ -94,9 +95,7 @@ async def test_fields_that_only_a_server_may_write_take_as_server(name: str):
     assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    "field", sorted(SERVER_ONLY_OF_USERS | {"client_read_only_metadata", "password", "is_anonymous"})
-)
+@rows("field", sorted(SERVER_ONLY_OF_USERS | {"client_read_only_metadata", "password", "is_anonymous"}))
 def test_a_person_s_own_update_has_no_server_field(field: str):
     with pytest.raises(ValueError, match="Extra inputs"):
         CurrentUserUpdate.model_validate({field: None})
@@ -151,7 +150,7 @@ async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_
     assert [asked.method for asked in server.asked] == ["GET"]
 
 
-@pytest.mark.parametrize(
+@rows(
     "act",
     [
         lambda client: client.sessions.list("somebody"),
@@ -220,7 +219,7 @@ async def test_without_a_project_id_the_first_call_names_the_setting():
 BROKEN = ["line\r\nx-injected: 1", "blank here", "naïve", "", "\x00", "\ud800"]
 
 
-@pytest.mark.parametrize("token", [token for token in BROKEN if token])
+@rows("token", [token for token in BROKEN if token])
 async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(token: str):
     server = FakeServer([json_answer({})])
     with pytest.raises(AccessTokenRefused):
@@ -228,7 +227,7 @@ async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(tok
     assert server.asked == []
 
 
-@pytest.mark.parametrize("token", BROKEN)
+@rows("token", BROKEN)
 async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token: str):
     server = FakeServer([json_answer({})])
     with pytest.raises(SessionGone) as caught:

@@ -4,9 +4,8 @@ import inspect
 import re
 from typing import Any
 
-import pytest
-
 from fastapi_stackauth.client.resources.base import Family
+from tests.support.rows import rows
 
 from .fakes import FakeServer, client_of, json_answer
 from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, family_classes, success
@@ -54,7 +53,7 @@ async def sent(name: str, act: Act, **settings: Any):
     return server.last
 
 
-@pytest.mark.parametrize("name", ALL)
+@rows("name", ALL)
 async def test_a_method_sends_its_own_operation(name: str):
     asked = await sent(name, ALL[name])
     method, template = name.split(" ")
@@ -63,7 +62,7 @@ async def test_a_method_sends_its_own_operation(name: str):
     assert re.fullmatch(pattern, asked.path), asked.path
 
 
-@pytest.mark.parametrize("name", ALL)
+@rows("name", ALL)
 async def test_a_method_sends_the_fields_that_the_contract_names(name: str):
     """All that are required, and none that are unknown: the server refuses both faults."""
     operation = contract()[name]
@@ -76,7 +75,7 @@ async def test_a_method_sends_the_fields_that_the_contract_names(name: str):
         assert {field for field, required in operation["body"].items() if required} <= set(asked.json)
 
 
-@pytest.mark.parametrize("name", ALL)
+@rows("name", ALL)
 async def test_an_operation_that_wants_a_body_gets_json_and_the_others_get_none(name: str):
     asked = await sent(name, ALL[name])
     if asked.method in ("POST", "PATCH"):
@@ -87,7 +86,7 @@ async def test_an_operation_that_wants_a_body_gets_json_and_the_others_get_none(
         assert "content-type" not in asked.headers
 
 
-@pytest.mark.parametrize("name", ALL)
+@rows("name", ALL)
 async def test_each_call_says_as_whom_it_is_made(name: str):
     """The headers of tokens.md §4; OAuth's own endpoints get none of them."""
     headers = (await sent(name, ALL[name])).headers
@@ -104,7 +103,7 @@ async def test_each_call_says_as_whom_it_is_made(name: str):
     assert re.fullmatch(r"(\w+)\s+(@[\w/]+)@([\d.]+)", headers["x-stack-client-version"])
 
 
-@pytest.mark.parametrize("name", [*PERSONS, *SERVER_WRITES])
+@rows("name", [*PERSONS, *SERVER_WRITES])
 async def test_the_app_in_its_own_name_reaches_what_persons_reach(name: str):
     server = FakeServer([json_answer(success(name, "server"))])
     await {**PERSONS, **SERVER_WRITES}[name](client_of(server, **KEYS).as_server())

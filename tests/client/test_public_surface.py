@@ -7,7 +7,6 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from pydantic import BaseModel
 
 import fastapi_stackauth.client as package
@@ -15,6 +14,7 @@ from fastapi_stackauth import errors, models
 from fastapi_stackauth.client import Listing, Page, StackAuthClient
 from fastapi_stackauth.client.http import Http
 from tests.client.table import family_classes
+from tests.support.rows import rows
 
 FAMILIES = family_classes()
 
@@ -35,25 +35,17 @@ def mentions_any(annotation: object) -> bool:
     return annotation is typing.Any or any(mentions_any(part) for part in typing.get_args(annotation))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@rows("name", FUNCTIONS)
 def test_no_public_signature_says_any(name: str):
     hints = typing.get_type_hints(FUNCTIONS[name], include_extras=True)
     assert "return" in hints
     assert not [parameter for parameter, hint in hints.items() if mentions_any(hint)]
 
 
-@pytest.mark.parametrize(
-    "model", [model for model in MODELS if model is not models.User], ids=lambda model: model.__name__
-)
+@rows("model", [model for model in MODELS if model is not models.User], ids=lambda model: model.__name__)
 def test_no_model_s_field_is_any(model: type[BaseModel]):
     """Metadata are JSON values; `User.claims` alone, which are not this server's answer, are whatever a token says."""
     assert not [name for name, field in model.model_fields.items() if mentions_any(field.annotation)]
-
-
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if inspect.iscoroutinefunction(FUNCTIONS[name])])
-def test_every_method_that_may_fail_says_how(name: str):
-    doc = inspect.getdoc(FUNCTIONS[name]) or ""
-    assert "Raises:" in doc or name.endswith("aclose")
 
 
 def test_every_error_that_a_docstring_names_exists():

@@ -13,6 +13,7 @@ from fastapi_stackauth.errors import (
     SessionGone,
     UserGone,
 )
+from tests.support.rows import rows
 
 from .fakes import FakeServer, client_of, json_answer, known_error, text_answer
 from .table import PERSONS
@@ -79,7 +80,7 @@ NO_USER = {
 }
 
 
-@pytest.mark.parametrize("shape", NO_USER)
+@rows("shape", NO_USER)
 async def test_every_way_to_say_that_there_is_no_user_is_one_error(shape: str):
     with pytest.raises(UserGone) as caught:
         await client_of(FakeServer([NO_USER[shape]])).as_user("a.b.c").users.me()
@@ -89,7 +90,7 @@ async def test_every_way_to_say_that_there_is_no_user_is_one_error(shape: str):
 UNSENDABLE = ["ä", "\u20ac", "a\r\nx-evil: 1", "a b", "a\x00", "\ud800", "\x7f", "a\tb"]
 
 
-@pytest.mark.parametrize("token", UNSENDABLE)
+@rows("token", UNSENDABLE)
 async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token: str):
     server = FakeServer([json_answer({"id": "u"})])
     with pytest.raises(AccessTokenRefused) as caught:
@@ -98,7 +99,7 @@ async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token:
     assert server.asked == []
 
 
-@pytest.mark.parametrize("token", [*UNSENDABLE, ""])
+@rows("token", [*UNSENDABLE, ""])
 async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: str):
     server = FakeServer([json_answer({"access_token": "a.b.c"})])
     with pytest.raises(SessionGone):
@@ -106,7 +107,7 @@ async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: 
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", PERSONS)
+@rows("name", PERSONS)
 async def test_any_text_in_a_body_or_path_ends_in_an_answer_or_a_typed_error(name: str):
     """Ids and codes come from strangers."""
     odd = "\ud800/../\r\n\x00ä"
@@ -121,7 +122,7 @@ async def test_any_text_in_a_body_or_path_ends_in_an_answer_or_a_typed_error(nam
 PLANTED = "pl4nt3d"
 
 
-@pytest.mark.parametrize(
+@rows(
     "answer",
     [
         known_error("BRAND_NEW", 400, {"attempt_code": PLANTED}),

@@ -29,6 +29,7 @@ from fastapi_stackauth.errors import (
     UserGone,
 )
 from fastapi_stackauth.models import ApiModel
+from tests.support.rows import rows
 
 from .fakes import FakeServer, json_answer, settings
 from .table import API, DATA, PERSONS, SERVERS, Act
@@ -82,8 +83,8 @@ async def read_by_client(exchange: dict[str, Any], act: Act) -> BaseModel:
     return client.read[0]
 
 
-@pytest.mark.parametrize("source", ["derived", "recorded"])
-@pytest.mark.parametrize("area", AREAS)
+@rows("source", ["derived", "recorded"])
+@rows("area", AREAS)
 async def test_every_success_of_the_families_dumps_to_what_came(area: str, source: str):
     for exchange in exchanges(area, source):
         act, body = act_of(exchange), exchange["response"]["body"]
@@ -102,8 +103,8 @@ def answer_of(exchange: dict[str, Any]) -> Answer:
     return Answer.of(response["status"], response["headers"], raw)
 
 
-@pytest.mark.parametrize("source", ["derived", "recorded"])
-@pytest.mark.parametrize("area", AREAS)
+@rows("source", ["derived", "recorded"])
+@rows("area", AREAS)
 def test_every_error_becomes_a_typed_one_with_the_server_s_own_code_status_and_details(area: str, source: str):
     for exchange in exchanges(area, source):
         if answer_of(exchange).status >= 400:

@@ -21,6 +21,7 @@ from fastapi_stackauth.models import (
     TeamCreate,
     TeamUpdate,
 )
+from tests.support.rows import rows
 
 from .fakes import FakeServer, client_of, json_answer, settings
 from .table import PERSONS, SERVER_WRITES, SERVERS, Act, contract, success
@@ -37,15 +38,15 @@ SERVER_ONLY = [
 ]
 
 
-@pytest.mark.parametrize(("model", "fields"), SERVER_ONLY)
+@rows(("model", "fields"), SERVER_ONLY)
 def test_what_persons_write_has_no_server_only_field(model: Any, fields: list[str]):
     for field in fields:
         with pytest.raises(ValidationError, match="Extra inputs"):
             model.model_validate({field: True})
 
 
-@pytest.mark.parametrize("name", OF_THE_SERVER)
-@pytest.mark.parametrize("keys", [ALONE, {**ALONE, "publishable_client_key": "pck_1"}])
+@rows("name", OF_THE_SERVER)
+@rows("keys", [ALONE, {**ALONE, "publishable_client_key": "pck_1"}])
 async def test_what_only_the_app_may_do_needs_as_server(name: str, keys: dict[str, Any]):
     server = FakeServer([json_answer({})])
     with pytest.raises(ConfigurationError, match="as_server"):
@@ -61,7 +62,7 @@ async def test_a_server_s_change_of_oneself_is_refused_though_types_are_not_chec
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", PERSONS)
+@rows("name", PERSONS)
 async def test_an_answer_read_with_lent_access_keeps_declared_fields_alone(name: str):
     """Whatever a server answers beyond them is its own affair."""
     body = success(name)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth.emulator import NEWEST, Emulator
 from fastapi_stackauth.emulator.operations import OPERATIONS
 from fastapi_stackauth.emulator.wire import Operation
+from tests.support.rows import rows
 
 from .api import Api, refused
 
@@ -76,8 +77,8 @@ async def test_made_up_bodies_are_refused(operation: Operation, data: st.DataObj
     assert answer.status_code < 500, answer.text
 
 
-@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
-@pytest.mark.parametrize("field", ["client_metadata", "display_name"])
+@rows("number", ["1e999", "-1e999", "NaN", "Infinity"])
+@rows("field", ["client_metadata", "display_name"])
 async def test_a_number_that_no_json_can_hold_is_neither_stored_nor_shown(api: Api, field: str, number: str) -> None:
     issued = api.emulator.issue_token()
     content = f'{{"{field}": {{"a": {number}}}}}' if field == "client_metadata" else f'{{"{field}": {number}}}'
@@ -88,7 +89,7 @@ async def test_a_number_that_no_json_can_hold_is_neither_stored_nor_shown(api: A
     assert (await api.get("/users", access="server")).json()["items"][0][field] is None
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
+@rows("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
 async def test_an_infinity_in_every_field_is_refused(api: Api, operation: Operation) -> None:
     headers = {**api.headers("server", api.emulator.issue_token()["access_token"]), "content-type": "application/json"}
     content = "{" + ", ".join(f'"{name}": 1e999' for name in names_of(operation)) + "}"
@@ -96,9 +97,7 @@ async def test_an_infinity_in_every_field_is_refused(api: Api, operation: Operat
     assert answer.status_code < 500, answer.text
 
 
-@pytest.mark.parametrize(
-    "token", ["", ".", "..", "a.b.c", "e30.e30.e30", "e30.W10.", "é.é.é", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"]
-)
+@rows("token", ["", ".", "..", "a.b.c", "e30.e30.e30", "e30.W10.", "é.é.é", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"])
 async def test_odd_tokens_are_refused(api: Api, token: str) -> None:
     headers = {**api.headers("client"), "x-stack-access-token": token}
     sent = [(name.encode(), value.encode()) for name, value in headers.items()]

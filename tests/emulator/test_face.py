@@ -16,6 +16,7 @@ from fastapi_stackauth.emulator.calls import masked, masked_body, masked_path, m
 from fastapi_stackauth.emulator.face import ACTIONS, SWITCHES, VIEWS, own_path
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.emulator.store.projects import DEFAULTS
+from tests.support.rows import rows
 
 PASSWORD = "correct horse battery"
 PAGES = [path for path, _, _ in VIEWS if "{" not in path] + ["/emulator/outbox"]
@@ -64,7 +65,7 @@ def user_id_of(page: str) -> str:
 # --- what it shows and does ---
 
 
-@pytest.mark.parametrize("path", PAGES)
+@rows("path", PAGES)
 async def test_each_page_is_there_without_scripts_and_with_its_guard(visitor: Visitor, path: str):
     answer = await visitor.client.get(path)
     assert answer.status_code == 200
@@ -262,15 +263,15 @@ async def test_without_a_team_admin_new_users_have_teams_all_the_same(visitor: V
 # --- whom it refuses ---
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+@rows("path", PAGES)
+@rows("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""])
 async def test_pages_answer_on_this_machines_names_only(visitor: Visitor, path: str, host: str):
     """DNS rebinding: the browser believes that it talks to the attacker's own site."""
     assert (await visitor.client.get(path, headers={"host": host})).status_code == 403
 
 
-@pytest.mark.parametrize("path", FORMS)
-@pytest.mark.parametrize(
+@rows("path", FORMS)
+@rows(
     "headers",
     [
         {"origin": "https://evil.example"},
@@ -298,7 +299,7 @@ def state_of(server: Emulator) -> list[Any]:
     return [project, secret, people, definitions, server.clock.offset, server.server.webhooks.url(project.id)]
 
 
-@pytest.mark.parametrize("path", FORMS)
+@rows("path", FORMS)
 async def test_an_empty_form_is_answered_in_words(visitor: Visitor, path: str):
     answer = await visitor.client.post(path, data={})
     assert answer.status_code in (303, 404)
@@ -375,7 +376,7 @@ async def test_the_list_of_calls_shows_what_happened_and_nothing_that_signs_in(v
         assert secret[:20] not in page or len(secret) < 8
 
 
-@pytest.mark.parametrize("body", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}', b'{"a": 1e999}', b"[" * 3000])
+@rows("body", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}', b'{"a": 1e999}', b"[" * 3000])
 async def test_no_body_breaks_the_list_of_calls(visitor: Visitor, body: bytes):
     """Anybody may call the API; a body that no page could show must not hide the calls from who looks for them."""
     headers = {"content-type": "application/json"}

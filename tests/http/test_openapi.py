@@ -28,6 +28,7 @@ from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, problem
 from fastapi_stackauth.http.openapi import enrich
 from tests.apps import make_app
 from tests.support.openapi import inlined
+from tests.support.rows import rows
 from tests.support.undocumented import Collector
 
 WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}, {"StackAuthHeader": []}]
@@ -302,7 +303,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-@pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
+@rows(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
 def test_every_operation_is_described_tagged_named_and_exemplified(name: str, operation: dict[str, Any]):
     assert operation["summary"], name
     assert operation["description"]
@@ -335,7 +336,7 @@ def test_operation_ids_are_unique(app: str):
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"JsonValue"}))  # any JSON has no shape
+@rows("name", sorted(set(MODELS) - {"JsonValue"}))  # any JSON has no shape
 def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str):
     schema = MODELS[name]
     assert schema.get("description"), "no description"

@@ -14,6 +14,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator.schema import FORMS, UUID
 from fastapi_stackauth.routers.plumbing import inputs
 from tests.routers.callers import EMAIL, PASSWORD, House, Person, assert_problem
+from tests.support.rows import rows
 
 STRANGE_EMAILS = [
     "ada@localhost", "a@b", "a@b.c", "a@b.co", ".a@b.co", "a.@b.co", "a..b@c.de", "a@-b.co", "a@b-.co", "a@b..co",
@@ -41,14 +42,14 @@ def test_the_rule_for_new_email_addresses_is_the_auth_servers(text: str):
     assert inputs.is_new_email(text) == FORMS["strict_email"](text)
 
 
-@pytest.mark.parametrize("text", STRANGE_EMAILS)
+@rows("text", STRANGE_EMAILS)
 def test_both_rules_agree_on_what_is_at_the_edge(text: str):
     assert inputs.is_email(text) == FORMS["email"](text)
     assert inputs.is_new_email(text) == FORMS["strict_email"](text)
 
 
-@pytest.mark.parametrize("unit", ["a", "a.", ".", "-", "a-", "@", "a@", "@a.", "\u00e4"])
-@pytest.mark.parametrize("rule", [inputs.is_email, inputs.is_new_email])
+@rows("unit", ["a", "a.", ".", "-", "a-", "@", "a@", "@a.", "\u00e4"])
+@rows("rule", [inputs.is_email, inputs.is_new_email])
 def test_an_email_address_of_any_length_is_judged_in_linear_work(rule: Any, unit: str):
     """Each pattern meets each character a bounded number of times: a label is at most 63 characters of a match."""
     work = [matched_characters(rule, f"a@{unit * length}!") for length in (1_000, 2_000, 4_000, 8_000)]
@@ -104,14 +105,19 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return operations
 
 
-@pytest.mark.parametrize(("path", "more", "field", "wrong"), EMAIL_FIELDS)
-async def test_a_wrong_email_address_is_named_and_never_sent(
-    person: Person, sent: list[str], path: str, more: dict[str, str], field: str, wrong: list[str]
-):
+@pytest.fixture
+async def member(person: Person) -> Person:
     await person.sign_up()
+    return person
+
+
+@rows(("path", "more", "field", "wrong"), EMAIL_FIELDS)
+async def test_a_wrong_email_address_is_named_and_never_sent(
+    member: Person, sent: list[str], path: str, more: dict[str, str], field: str, wrong: list[str]
+):
     sent.clear()
     for value in wrong:
-        problem = assert_problem(await person.post(path, {**more, field: value}), 422, "request_invalid")
+        problem = assert_problem(await member.post(path, {**more, field: value}), 422, "request_invalid")
         assert [fault["where"] for fault in problem["details"]["faults"]] == [f"body.{field}"]
         assert value == "" or value not in str(problem)
     assert sent == []
@@ -142,13 +148,12 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "where"), WRONG)
+@rows(("method", "path", "body", "where"), WRONG)
 async def test_what_the_auth_server_would_find_wrong_is_named_and_never_sent(
-    person: Person, sent: list[str], method: str, path: str, body: dict[str, Any], where: str
+    member: Person, sent: list[str], method: str, path: str, body: dict[str, Any], where: str
 ):
-    await person.sign_up()
     sent.clear()
-    problem = assert_problem(await person.call(method, path, body or None), 422, "request_invalid")
+    problem = assert_problem(await member.call(method, path, body or None), 422, "request_invalid")
     assert [fault["where"] for fault in problem["details"]["faults"]] == [where]
     assert sent == []
 
@@ -166,9 +171,9 @@ async def test_a_rule_that_is_not_known_here_never_shows_as_schema_error(
     assert (line.levelname, "POST /auth/password/sign-in" in line.getMessage()) == ("WARNING", True)
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 15_000, b"nonsense", b"NaN,"])
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream"])
-@pytest.mark.parametrize("path", ["/password/sign-in", "/password/reset", "/otp/send"])
+@rows("content", [b"{", b"\xff\xfe", b"[" * 15_000, b"nonsense", b"NaN,"])
+@rows("content_type", ["application/json", "text/plain", "application/octet-stream"])
+@rows("path", ["/password/sign-in", "/password/reset", "/otp/send"])
 async def test_a_body_that_is_not_json_has_one_status(person: Person, path: str, content_type: str, content: bytes):
     answer = await person.call("POST", path, content=content, headers={"content-type": content_type})
     problem = assert_problem(answer, 400, "request_invalid")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth import AuthError, Credential, HeaderCredentials, QueryToken, SdkCookies, Site
 from fastapi_stackauth.sessions.credentials import MAX_SIZE, read_credential
 from tests.support.forge import PROJECT
+from tests.support.rows import rows
 
 APP = "https://app.example.com"
 TRUSTED = "https://admin.example.com"
@@ -66,7 +67,7 @@ COOKIE = sdk_cookie(["r", "from-cookie"])
 # --- headers ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("header", "source"),
     [
         (BEARER, "authorization"),
@@ -87,7 +88,7 @@ def test_every_header_form_gives_the_token_and_says_where_it_came_from(header: H
     assert "tok'" not in repr(credential)
 
 
-@pytest.mark.parametrize(
+@rows(
     "header",
     [
         (b"authorization", b"Basic dXNlcjpwYXNz"),
@@ -115,7 +116,7 @@ def test_what_is_foreign_empty_or_signed_out_is_absent(header: Header):
     assert token_of(header, COOKIE) == "from-cookie"
 
 
-@pytest.mark.parametrize(
+@rows(
     "header",
     [
         (b"authorization", b"Bearer"),
@@ -150,9 +151,7 @@ def test_what_cannot_be_read_is_refused_and_never_falls_through(header: Header):
     assert code_of(header, STACK) == code_of(STACK, header) == "credentials_malformed"
 
 
-@pytest.mark.parametrize(
-    "name", [b"authorization", b"x-stack-access-token", b"x-hexclave-access-token", b"x-stack-auth"]
-)
+@rows("name", [b"authorization", b"x-stack-access-token", b"x-hexclave-access-token", b"x-stack-auth"])
 def test_a_header_over_16_kib_is_too_large(name: bytes):
     prefix = b"Bearer " if name == b"authorization" else b""
     assert code_of((name, prefix + b"x" * (MAX_SIZE + 1))) == "credentials_too_large"
@@ -162,13 +161,13 @@ def test_a_header_of_16_kib_is_read():
     assert token_of((b"x-stack-access-token", b"x" * MAX_SIZE)) == "x" * MAX_SIZE
 
 
-@pytest.mark.parametrize("pair", [(a, b) for a in (BEARER, STACK, HEXCLAVE, LEGACY) for b in (BEARER, STACK, LEGACY)])
+@rows("pair", [(a, b) for a in (BEARER, STACK, HEXCLAVE, LEGACY) for b in (BEARER, STACK, LEGACY)])
 def test_two_headers_with_the_same_token_are_one_credential(pair: tuple[Header, Header]):
     assert token_of(*pair) == "tok"
 
 
-@pytest.mark.parametrize("first", [BEARER, STACK, HEXCLAVE, LEGACY])
-@pytest.mark.parametrize(
+@rows("first", [BEARER, STACK, HEXCLAVE, LEGACY])
+@rows(
     "second",
     [
         (b"authorization", b"Bearer other"),
@@ -181,7 +180,7 @@ def test_two_headers_with_different_tokens_are_a_conflict(first: Header, second:
     assert code_of(first, second) == code_of(second, first) == "credentials_conflict"
 
 
-@pytest.mark.parametrize("header", [BEARER, STACK, HEXCLAVE, LEGACY])
+@rows("header", [BEARER, STACK, HEXCLAVE, LEGACY])
 def test_a_header_beats_a_cookie_which_is_then_not_even_read(header: Header):
     broken = (b"cookie", b"stack-access=broken")
     assert token_of(broken, header) == "tok"
@@ -191,7 +190,7 @@ def test_a_header_beats_a_cookie_which_is_then_not_even_read(header: Header):
 # --- the JavaScript SDK's cookies ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("header", "token"),
     [
         (sdk_cookie(["r", "a"]), "a"),
@@ -220,7 +219,7 @@ def test_the_newer_name_of_the_cookie_goes_first_and_its_credential_is_ambient()
 HEXCLAVE_REFRESH, STACK_REFRESH = f"hexclave-refresh-{PROJECT}--", f"stack-refresh-{PROJECT}--"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("refresh_cookies", "accepted"),
     [
         ([], False),
@@ -242,7 +241,7 @@ HEXCLAVE_REFRESH, STACK_REFRESH = f"hexclave-refresh-{PROJECT}--", f"stack-refre
         ([f"{HEXCLAVE_REFRESH}default=" + "[" * 10_000, f'{HEXCLAVE_REFRESH}b={{"refresh_token":7}}'], False),
     ],
 )
-@pytest.mark.parametrize("name", SdkCookies.NAMES)
+@rows("name", SdkCookies.NAMES)
 def test_the_pair_must_match_the_newest_refresh_cookie(refresh_cookies: list[str], accepted: bool, name: str):
     """Else a signed-out session, or that of another project on the same host, would be let in."""
     access = f"{name}={quote(json.dumps(['r', 'a']))}"
@@ -266,7 +265,7 @@ def test_any_refresh_cookies_give_the_token_or_none(cookies: list[tuple[str, str
     assert token_of((b"cookie", f'stack-access=["r","a"]; {others}'.encode())) in ("a", None)
 
 
-@pytest.mark.parametrize(
+@rows(
     "value",
     [b"tok", b"%ff", b"{}", b"[]", b'["a"]', b'["r","a","x"]', b'["r",7]', b'["r","\xe4"]', b"[" * 10_000, b"%5B%22"],
 )
@@ -302,9 +301,9 @@ def allowed(origin: str | None, fetch_site: str | None) -> bool:
     return (origin, fetch_site) in table
 
 
-@pytest.mark.parametrize("kind", [*UNSAFE, "websocket"])
-@pytest.mark.parametrize("fetch_site", FETCH_SITES)
-@pytest.mark.parametrize("origin", ORIGINS)
+@rows("kind", [*UNSAFE, "websocket"])
+@rows("fetch_site", FETCH_SITES)
+@rows("origin", ORIGINS)
 def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
     origin: str | None, fetch_site: str | None, kind: str
 ):
@@ -321,8 +320,8 @@ def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
         assert code_of(*headers, **changes) == "cross_site_request"
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
-@pytest.mark.parametrize("origin", ORIGINS)
+@rows("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
+@rows("origin", ORIGINS)
 def test_a_cookie_counts_for_safe_methods_from_everywhere(origin: str | None, method: str):
     """What is safe changes nothing, and the answer is out of another site's reach without CORS."""
     headers = [COOKIE, (b"sec-fetch-site", b"cross-site"), *([(b"origin", origin.encode())] if origin else [])]
@@ -343,7 +342,7 @@ def test_an_origin_of_null_is_never_trusted_even_when_it_is_listed():
 # --- query and sources of one's own ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("query", "token"),
     [
         (b"access_token=tok", "tok"),
@@ -360,7 +359,7 @@ def test_a_token_in_the_query_is_read_where_the_app_asked_for_it(query: bytes, t
     assert read_credential(scope(query=query), (HeaderCredentials(),)) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("query", "code"),
     [
         (b"access_token=a&access_token=b", "credentials_conflict"),

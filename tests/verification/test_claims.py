@@ -20,6 +20,7 @@ from tests.support.forge import (
     PROJECT,
     Signer,
 )
+from tests.support.rows import rows
 from tests.support.world import World
 from tests.verification.helpers import refusal
 
@@ -47,18 +48,18 @@ NO_AUDIENCES = [
 # --- claims and binding ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["sub", "iss", "aud", "exp", "iat", "branch_id"])
-@pytest.mark.parametrize("value", [ABSENT, None])
+@rows("name", ["sub", "iss", "aud", "exp", "iat", "branch_id"])
+@rows("value", [ABSENT, None])
 async def test_a_required_claim_must_be_there(verifier: Verifier, signer: Signer, name: str, value: Any):
     assert await refusal(verifier, signer.token(**{name: value})) == "token_claims_missing"
 
 
-@pytest.mark.parametrize("value", ["", 7, True, ["a"], {"a": 1}])
+@rows("value", ["", 7, True, ["a"], {"a": 1}])
 async def test_a_subject_is_a_text(verifier: Verifier, signer: Signer, value: Any):
     assert await refusal(verifier, signer.token(sub=value)) == "token_malformed"
 
 
-@pytest.mark.parametrize(
+@rows(
     "issuer",
     [
         "https://evil.test/api/v1/projects/" + PROJECT,
@@ -82,7 +83,7 @@ async def test_only_the_projects_issuers_count(verifier: Verifier, signer: Signe
     assert await refusal(verifier, signer.token(iss=issuer)) == "token_issuer_not_allowed"
 
 
-@pytest.mark.parametrize(
+@rows(
     "audience",
     [
         "",
@@ -107,14 +108,14 @@ async def test_another_project_is_refused(verifier: Verifier, signer: Signer, ch
     assert await refusal(verifier, signer.token(**changes)) == "token_project_mismatch"
 
 
-@pytest.mark.parametrize("branch", ["", "dev", "MAIN", 7, ["main"], False])
+@rows("branch", ["", "dev", "MAIN", 7, ["main"], False])
 async def test_another_branch_is_refused(verifier: Verifier, signer: Signer, branch: object):
     assert await refusal(verifier, signer.token(branch_id=branch)) == "token_project_mismatch"
 
 
-@pytest.mark.parametrize("flags", KINDS)
-@pytest.mark.parametrize("audience", KINDS)
-@pytest.mark.parametrize("issuer", KINDS)
+@rows("flags", KINDS)
+@rows("audience", KINDS)
+@rows("issuer", KINDS)
 async def test_issuer_audience_and_claims_name_the_same_kind(
     verifier: Verifier, signer: Signer, issuer: str, audience: str, flags: str
 ):
@@ -126,8 +127,8 @@ async def test_issuer_audience_and_claims_name_the_same_kind(
         assert await refusal(verifier, token) == "token_kind_mismatch"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
+@rows("kind", KINDS)
+@rows(
     "flags",
     [
         {"is_anonymous": True, "is_restricted": False},
@@ -148,15 +149,13 @@ async def test_flags_that_are_no_booleans_or_contradict_themselves_are_refused(
 # --- time ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
-@pytest.mark.parametrize(
-    "value", [1.5, float(NOW), "1800000000", True, False, -1, 2**53 + 1, 10**400, [NOW], {"a": 1}, ""]
-)
+@rows("name", ["exp", "iat", "nbf"])
+@rows("value", [1.5, float(NOW), "1800000000", True, False, -1, 2**53 + 1, 10**400, [NOW], {"a": 1}, ""])
 async def test_a_time_is_a_whole_number_of_seconds(verifier: Verifier, signer: Signer, name: str, value: Any):
     assert await refusal(verifier, signer.token(**{name: value})) == "token_malformed"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("seconds", "code"),
     [
         (-6, "token_not_yet_valid"),

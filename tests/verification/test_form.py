@@ -18,6 +18,7 @@ from tests.support.forge import (
     segment,
 )
 from tests.support.forge import claims as claims_of
+from tests.support.rows import rows
 from tests.support.world import World
 from tests.verification.helpers import refusal
 
@@ -66,17 +67,15 @@ async def test_an_hmac_that_claims_to_be_es256_is_no_signature(verifier: Verifie
     assert await refusal(verifier, f"{signed}.{b64(mac)}") == "token_signature_invalid"
 
 
-@pytest.mark.parametrize(
-    "alg", ["none", "None", "NONE", "nOnE", "", "es256", "ES256 ", "ES384", "ES512", "ES256K", "RS256"]
-)
-@pytest.mark.parametrize("signature", ["", "real"])
+@rows("alg", ["none", "None", "NONE", "nOnE", "", "es256", "ES256 ", "ES384", "ES512", "ES256K", "RS256"])
+@rows("signature", ["", "real"])
 async def test_only_es256_is_an_algorithm(verifier: Verifier, signer: Signer, alg: str, signature: str):
     token = signer.token(header={"alg": alg})
     token = token if signature else token.rsplit(".", 1)[0] + "."
     assert await refusal(verifier, token) == "token_algorithm_not_allowed"
 
 
-@pytest.mark.parametrize("alg", [ABSENT, None, 256, True, ["ES256"], {"ES256": "ES256"}])
+@rows("alg", [ABSENT, None, 256, True, ["ES256"], {"ES256": "ES256"}])
 async def test_an_algorithm_that_is_no_name_is_refused(verifier: Verifier, signer: Signer, alg: object):
     assert await refusal(verifier, signer.token(header={"alg": alg})) == "token_algorithm_not_allowed"
 
@@ -90,8 +89,8 @@ async def test_a_der_signature_is_refused(verifier: Verifier, signer: Signer):
     assert await refusal(verifier, f"{signed}.{b64(signer.der(signed.encode()))}") == "token_signature_invalid"
 
 
-@pytest.mark.parametrize("part", ["r", "s"])
-@pytest.mark.parametrize("value", [0, ORDER, ORDER + 1, 2**256 - 1])
+@rows("part", ["r", "s"])
+@rows("value", [0, ORDER, ORDER + 1, 2**256 - 1])
 async def test_r_and_s_must_lie_within_the_curves_order(verifier: Verifier, signer: Signer, part: str, value: int):
     signed = f"{segment(signer.header())}.{segment(claims_of())}"
     raw, number = signer.raw(signed.encode()), value.to_bytes(32, "big")
@@ -99,7 +98,7 @@ async def test_r_and_s_must_lie_within_the_curves_order(verifier: Verifier, sign
     assert await refusal(verifier, f"{signed}.{b64(forged)}") == "token_signature_invalid"
 
 
-@pytest.mark.parametrize("length", [1, 32, 63, 65, 96, 128, 4096])
+@rows("length", [1, 32, 63, 65, 96, 128, 4096])
 async def test_a_signature_of_another_length_is_refused(verifier: Verifier, signer: Signer, length: int):
     signed, _, signature = signer.token().rpartition(".")
     assert await refusal(verifier, f"{signed}.{b64(b'x' * length)}") == "token_signature_invalid"
@@ -130,7 +129,7 @@ async def test_a_changed_header_breaks_the_signature(verifier: Verifier, signer:
 # --- header ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     "extra",
     [
         {"crit": ["exp"], "exp": 1},
@@ -145,7 +144,7 @@ async def test_critical_extensions_and_b64_are_refused(verifier: Verifier, signe
     assert await refusal(verifier, signer.token(header=extra)) == "token_malformed"
 
 
-@pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c"])
+@rows("member", ["jwk", "jku", "x5u", "x5c"])
 async def test_keys_that_a_token_brings_along_are_neither_used_nor_fetched(
     verifier: Verifier, stranger: Signer, world: World, member: str
 ):
@@ -154,7 +153,7 @@ async def test_keys_that_a_token_brings_along_are_neither_used_nor_fetched(
     assert world.server.requests == []
 
 
-@pytest.mark.parametrize("kid", [ABSENT, None, "", 7, ["key-1"], "k" * 257, "key-1\n", "\x00", "key-1\u2028"])
+@rows("kid", [ABSENT, None, "", 7, ["key-1"], "k" * 257, "key-1\n", "\x00", "key-1\u2028"])
 async def test_a_key_id_that_is_no_short_printable_text_is_malformed(verifier: Verifier, signer: Signer, kid: object):
     assert await refusal(verifier, signer.token(header={"kid": kid})) == "token_malformed"
 
@@ -166,14 +165,14 @@ async def test_unknown_header_members_are_tolerated(verifier: Verifier, signer: 
 # --- form ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "...", "a", "a.b", "a.b.c.d", "a.b.c.d.e", "\x00", "\ud800", "ä.ö.ü"])
+@rows("token", ["", ".", "..", "...", "a", "a.b", "a.b.c.d", "a.b.c.d.e", "\x00", "\ud800", "ä.ö.ü"])
 async def test_what_is_no_compact_jws_is_malformed(verifier: Verifier, token: str):
     assert await refusal(verifier, token) == "token_malformed"
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("junk", ["=", "==", " ", "\n", "\t", "+", "/", "%3D", "\x00", "é", "!", "\u2028", "A"])
-@pytest.mark.parametrize("at", ["start", "middle", "end"])
+@rows("index", [0, 1, 2])
+@rows("junk", ["=", "==", " ", "\n", "\t", "+", "/", "%3D", "\x00", "é", "!", "\u2028", "A"])
+@rows("at", ["start", "middle", "end"])
 async def test_padding_white_space_and_junk_in_a_segment_are_refused(
     verifier: Verifier, signer: Signer, index: int, junk: str, at: str
 ):
@@ -187,7 +186,7 @@ async def test_padding_white_space_and_junk_in_a_segment_are_refused(
     assert await refusal(verifier, ".".join(segments)) in allowed
 
 
-@pytest.mark.parametrize(
+@rows(
     "payload",
     [
         b"",
@@ -217,7 +216,7 @@ async def test_padding_white_space_and_junk_in_a_segment_are_refused(
         b'{"sub": "tab\tinside"}',
     ],
 )
-@pytest.mark.parametrize("part", ["header", "payload"])
+@rows("part", ["header", "payload"])
 async def test_what_is_no_proper_json_object_is_malformed(
     verifier: Verifier, signer: Signer, payload: bytes, part: str
 ):
@@ -225,10 +224,10 @@ async def test_what_is_no_proper_json_object_is_malformed(
     assert await refusal(verifier, token) == "token_malformed"
 
 
-@pytest.mark.parametrize("depth", [65, 200, 330, 600, 990, 5_000, 100_000])
-@pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
-@pytest.mark.parametrize("part", ["header", "payload"])
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@rows("depth", [65, 200, 330, 600, 990, 5_000, 100_000])
+@rows("brackets", [("[", "]"), ('{"a":', "}")])
+@rows("part", ["header", "payload"])
+@rows("separators", [(",", ":"), (", ", ": ")])
 async def test_deep_nesting_is_malformed(
     verifier: Verifier,
     signer: Signer,
@@ -261,10 +260,8 @@ async def test_a_huge_header_without_sense_is_refused(verifier: Verifier, signer
     assert verifier.stats.misses == 1
 
 
-@pytest.mark.parametrize(
-    "junk", ["!!!!", "    ", "\n\n\n\n", "\t\t\t\t", "====", "++++", "////", "\x00\x00\x00\x00", "~" * 8]
-)
-@pytest.mark.parametrize("place", [0, 1, 4, 43, 83])
+@rows("junk", ["!!!!", "    ", "\n\n\n\n", "\t\t\t\t", "====", "++++", "////", "\x00\x00\x00\x00", "~" * 8])
+@rows("place", [0, 1, 4, 43, 83])
 async def test_a_signature_with_anything_in_between_is_malformed(
     verifier: Verifier, signer: Signer, junk: str, place: int
 ):
