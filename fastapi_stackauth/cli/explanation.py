@@ -16,18 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from fastapi_stackauth.cli.texts import printable
 from fastapi_stackauth.errors import REFUSALS, AuthError
 from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.runtime.jws import decode_segment, read_object, split_token
 from fastapi_stackauth.sessions.credentials import HeaderCredentials
 from fastapi_stackauth.settings import origin_of
-from fastapi_stackauth.verification.claims import (
-    BINDING_CHECKS,
-    HEADER_CHECKS,
-    TIME_CHECKS,
-    Binding,
-    read_claims,
-    read_header,
-    read_signature,
-    split_token,
-)
+from fastapi_stackauth.verification.claims import TIME_CHECKS, Binding, check_binding, check_header, check_time
 from fastapi_stackauth.verification.keys import KeySet
 
 Status = Literal["pass", "fail", "not_checked"]
@@ -214,18 +206,18 @@ def _form(reading: _Reading) -> Iterator[Check]:
         reading.segments = split_token(reading.token)
 
     def header() -> None:
-        reading.header = read_header(reading.segments[0])
+        reading.header = read_object(reading.segments[0], "header")
 
     def payload() -> None:
-        reading.claims = read_claims(reading.segments[1])
+        reading.claims = read_object(reading.segments[1], "payload")
 
     def signature() -> None:
-        reading.signature = read_signature(reading.segments[2])
+        reading.signature = decode_segment(reading.segments[2])
 
     yield _outcome(reading, "form", split, detail="three segments")
     yield _after(reading, ["form"], "header", header, detail="canonical base64url, a JSON object")
-    for name, check in HEADER_CHECKS:
-        yield _after(reading, ["header"], name, partial(check, reading.header or {}), detail=_of_header(name, reading))
+    for name, error in check_header(reading.header or {}):
+        yield _after(reading, ["header"], name, partial(_raise, error), detail=_of_header(name, reading))
     yield _after(reading, ["form"], "payload", payload, detail="canonical base64url, a JSON object")
     yield _after(reading, ["form"], "signature_form", signature, detail="canonical base64url")
 
@@ -261,16 +253,13 @@ def _signature(reading: _Reading, frame: Frame) -> Iterator[Check]:
 
 def _binding(reading: _Reading, frame: Frame) -> Iterator[Check]:
     claims = reading.claims or {}
-    for name, check in BINDING_CHECKS:
-        needs = ["payload", "required_claims", "issuer", "audience"] if name == "kind" else ["payload"]
-        if frame.binding is not None:
-            run, detail = partial(check, claims, frame.binding), _of_claims(name, claims, frame.binding)
-        elif name == "required_claims":  # it rests on no project
-            run, detail = partial(check, claims, _NO_PROJECT), _of_claims(name, claims, _NO_PROJECT)
-        else:
+    binding = frame.binding or _NO_PROJECT
+    for name, error in check_binding(claims, binding):
+        if frame.binding is None and name != "required_claims":  # which rest on no project
             yield _unchecked(name, "no project id is set")
             continue
-        told = _after(reading, needs, name, run, detail=detail)
+        needs = ["payload", "required_claims", "issuer", "audience"] if name == "kind" else ["payload"]
+        told = _after(reading, needs, name, partial(_raise, error), detail=_of_claims(name, claims, binding))
         same_server = told.code == "token_issuer_not_allowed" and _of_our_server(claims, frame)
         yield told.model_copy(update={"advice": _WHAT_TO_DO["token_audience_not_allowed"]}) if same_server else told
 
@@ -317,9 +306,11 @@ def _expected(name: str, value: object, wanted: str) -> str:
 
 def _time(reading: _Reading, frame: Frame) -> Iterator[Check]:
     claims = reading.claims or {}
-    for name, check in TIME_CHECKS:
-        run = partial(check, claims, frame.now, frame.leeway)
-        yield _after(reading, ["required_claims"], name, run, detail=_of_time(name, claims, frame.now))
+    known = "required_claims" in reading.passed
+    checks = check_time(claims, frame.now, frame.leeway) if known else ((name, None) for name in TIME_CHECKS)
+    for name, error in checks:
+        detail = _of_time(name, claims, frame.now)
+        yield _after(reading, ["required_claims"], name, partial(_raise, error), detail=detail)
 
 
 def _of_time(name: str, claims: Mapping[str, Any], now: float) -> str:
@@ -349,8 +340,15 @@ def _outcome(reading: _Reading, name: str, run: Callable[[], object], *, detail:
     except AuthError as refusal:
         told = detail if refusal.reason is None or name in _TOLD_BY_VALUE else ""
         return _failed(name, refusal, told)
+    except ValueError as error:
+        return _failed(name, AuthError("token_malformed", reason=str(error)))
     reading.passed.add(name)
     return Check(name=name, status="pass", detail=detail)
+
+
+def _raise(error: AuthError | None) -> None:
+    if error is not None:
+        raise error
 
 
 def _failed(name: str, refusal: AuthError, told: str = "") -> Check:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from fastapi_stackauth.models import AccessToken, TokenPair, expiry_of, lifetime_of
+from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.runtime.loops import SingleFlight
 
 REFRESH_BEFORE = 20.0
@@ -30,12 +30,12 @@ class IssuedToken:
     lifetime: float
 
     @classmethod
-    def from_token(cls, token: str, now: float) -> "IssuedToken":
+    def from_token(cls, token: AccessToken, now: float) -> "IssuedToken":
         """Return the token as one that arrives at this moment, in Unix seconds."""
-        lifetime, expires_at = lifetime_of(token), expiry_of(token)
+        lifetime: float | None = token.lifetime
         if lifetime is None:
-            lifetime = expires_at.timestamp() - now if expires_at else 0.0
-        return cls(token, now, lifetime)
+            lifetime = token.expires_at.timestamp() - now if token.expires_at else 0.0
+        return cls(token.access_token, now, lifetime)
 
     def is_fresh(self, now: float) -> bool:
         """Whether the token needs no refresh yet. If the clock was set back since it arrived, it needs one."""
@@ -77,7 +77,7 @@ class TokenSource:
         if self._issued is not None:
             fresh = self._issued.is_fresh(now)
         else:
-            expires_at = expiry_of(token)
+            expires_at = self.tokens.expires_at
             fresh = expires_at is not None and expires_at.timestamp() - now > REFRESH_BEFORE
         return token if fresh else await self.replace(token)
 
@@ -93,9 +93,9 @@ class TokenSource:
         return (await self._flight.run("refresh", self._fetch)).access_token
 
     async def _fetch(self) -> TokenPair:
-        access_token = (await self._refresh(self.tokens.refresh_token)).access_token
-        self._issued = IssuedToken.from_token(access_token, self._clock())
-        self.tokens = TokenPair(access_token=access_token, refresh_token=self.tokens.refresh_token)
+        token = await self._refresh(self.tokens.refresh_token)
+        self._issued = IssuedToken.from_token(token, self._clock())
+        self.tokens = TokenPair(access_token=token.access_token, refresh_token=self.tokens.refresh_token)
         if self._listener is not None and inspect.isawaitable(result := self._listener(self.tokens)):
             await result
         return self.tokens

@@ -49,8 +49,6 @@ from fastapi_stackauth.models.tokens import (
     OAuthTokens,
     SignIn,
     TokenPair,
-    expiry_of,
-    lifetime_of,
 )
 from fastapi_stackauth.models.user import User
 from fastapi_stackauth.runtime.late import loaded_late
@@ -147,9 +145,7 @@ __all__ = [
     "TrustedDomain",
     "User",
     "UserApiKey",
-    "expiry_of",
     "freeze",
-    "lifetime_of",
 ]
 
 if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not

@@ -1,54 +1,58 @@
 """What a sign-in yields. No repr shows a token.
 
-When an access token ends is read from the token itself: OAuth's `expires_in` is wrong (contract/tokens.md §3).
+A token that comes straight from the auth server needs no verification: what it says is read from it here alone.
+When it expires is its own `exp`: OAuth's `expires_in` is wrong (contract/tokens.md §3).
 """
 
-import base64
-import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
-
-_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, OverflowError, OSError, RecursionError)
-
-
-def expiry_of(access_token: str) -> datetime | None:
-    """When a token says it expires (RFC 7519 §4.1.4), unverified; None where it cannot be read."""
-    try:
-        return datetime.fromtimestamp(_claims_of(access_token)["exp"], UTC)
-    except _UNREADABLE:
-        return None
-
-
-def lifetime_of(access_token: str) -> float | None:
-    """Seconds from a token's issue to its expiry, unverified; None where it does not tell both.
-
-    It is how long a token that was just given serves, whatever this host's clock says.
-    """
-    try:
-        claims = _claims_of(access_token)
-        return float(claims["exp"] - claims["iat"])
-    except _UNREADABLE:
-        return None
-
-
-def _claims_of(access_token: str) -> Any:  # noqa: ANN401 - whatever stands there
-    payload = access_token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+from fastapi_stackauth.runtime.jws import read_object, split_token
 
 
 class AccessToken(ApiModel):
-    """The answer to a refresh. The refresh token stays the same."""
+    """The response to a refresh. The refresh token stays the same."""
 
     access_token: str = Field(repr=False, description="A JSON Web Token; short-lived.")
 
     @property
+    def claims(self) -> Mapping[str, Any]:
+        """The token's claims (contract/tokens.md §1), not verified; empty if it cannot be read."""
+        try:
+            return read_object(split_token(self.access_token)[1], "payload")
+        except ValueError:
+            return {}
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of the token's session, or None if the token does not name it."""
+        claims = self.claims
+        session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
+        return session_id if isinstance(session_id, str) else None
+
+    @property
     def expires_at(self) -> datetime | None:
-        """When the access token expires, as it says itself."""
-        return expiry_of(self.access_token)
+        """When the access token expires, or None if it does not say so."""
+        try:
+            return datetime.fromtimestamp(self.claims["exp"], UTC)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            return None
+
+    @property
+    def lifetime(self) -> int | None:
+        """Seconds from the token's issue to its expiry, or None if it does not say both.
+
+        A token that was just given serves this long, whatever this host's clock says.
+        """
+        claims = self.claims
+        issued_at, expires_at = claims.get("iat"), claims.get("exp")
+        if not isinstance(issued_at, int) or not isinstance(expires_at, int):
+            return None
+        return max(0, expires_at - issued_at)
 
 
 class TokenPair(AccessToken):

@@ -27,7 +27,7 @@ from fastapi_stackauth.errors import (
     SessionGone,
     VerificationUnavailable,
 )
-from fastapi_stackauth.models import TokenPair, User
+from fastapi_stackauth.models import AccessToken, TokenPair, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.runtime.events import (
     CLOCK_SKEW,
@@ -42,7 +42,6 @@ from fastapi_stackauth.runtime.events import (
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.sessions.credentials import Credential, Site, cookie
 from fastapi_stackauth.settings import Settings, origin_of
-from fastapi_stackauth.verification.claims import parse_token
 from fastapi_stackauth.verification.verifier import Verifier
 
 ACCESS, REFRESH = "access", "refresh"
@@ -317,7 +316,7 @@ class Sessions:
 
     async def _sign_out(self, refresh_token: str) -> None:
         access_token = await self._access_token(refresh_token)
-        await self._refuse(session_id_of(access_token))
+        await self._refuse(AccessToken(access_token=access_token).session_id)
         try:
             await self._client.as_user(access_token).sessions.sign_out()
         except AccessTokenRefused:  # the signing keys were rotated in between
@@ -334,7 +333,7 @@ class Sessions:
 
     async def _refresh(self, refresh_token: str) -> Entry[_Renewed]:
         with renewal(self._client.events, "cookie"):
-            token = (await self._client.refresh(refresh_token)).access_token
+            token = await self._client.refresh(refresh_token)
         renewed = _Renewed(IssuedToken.from_token(token, self._clock()), self._verifier.keys.generation)
         return Entry(renewed, math.inf)  # `IssuedToken.is_fresh` decides: a clock that was set back says nothing
 
@@ -369,16 +368,6 @@ def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
 
 def _digest(refresh_token: str) -> bytes:
     return hashlib.sha256(refresh_token.encode("ascii")).digest()
-
-
-def session_id_of(token: str) -> str | None:
-    """The session of a token that the auth server has just given; None where that cannot be read."""
-    try:
-        claims = parse_token(token).claims
-    except AuthError:
-        return None
-    session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
-    return session_id if isinstance(session_id, str) else None
 
 
 # --- on the response -------------------------------------------------------------------------------------

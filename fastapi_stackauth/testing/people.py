@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyotp
 
 from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.verification.claims import parse_token
+from fastapi_stackauth.models import AccessToken
 
 if TYPE_CHECKING:
     from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
@@ -129,7 +129,7 @@ class Users:
         """
         seconds = None if expires_in is None else int(expires_in)
         tokens = self._emulator.issue_token(user_id=person.id, expires_in=seconds, claims=dict(claims or {}))
-        told = parse_token(tokens["access_token"]).claims
+        told = AccessToken(access_token=tokens["access_token"]).claims
         kind = TokenKind.ANONYMOUS if told["is_anonymous"] else TokenKind.RESTRICTED
         return replace(
             person,

@@ -3,26 +3,27 @@
 Form comes first, then (elsewhere) the signature, then binding, then time. The token's header chooses nothing:
 ES256 is pinned and keys are never taken from the token (RFC 8725 §3.1, §3.10). The claims: contract/tokens.md §1.
 
-Checks stand in named lists, in their order: the verifier stops at the first that fails, `explain` runs them all.
+Each `check_` generator yields its checks by name, in order: the verifier stops at the first error, `explain` shows all.
 """
 
-import binascii
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NoReturn
-
-from pydantic_core import from_json, to_json
+from itertools import chain
+from typing import Any
 
 from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.runtime.jws import decode_segment, read_object, split_token
 
 ALGORITHM = "ES256"
-MAX_KEY_ID = 256
-MAX_DEPTH = 64  # of JSON; real claims nest twice
+TIME_CHECKS = ("expiry", "issued_at", "not_before")
+_MAX_KEY_ID = 256
+_REQUIRED = ("sub", "iss", "aud", "exp", "iat")
 _LATEST_TIME = 2**53  # beyond it a JSON number is no exact integer everywhere (RFC 8259 §6)
+
+Checks = Iterator[tuple[str, AuthError | None]]
+"""The name of each check, and its error if it fails."""
 
 
 @dataclass(slots=True)  # made for each token, and a frozen one takes three times as long to make
@@ -45,294 +46,117 @@ class Binding:
     audiences: Mapping[str, TokenKind]
 
 
-# --- form ------------------------------------------------------------------------------------------------
-
-
 def parse_token(token: str) -> UnverifiedToken:
     """Read a compact JWS (RFC 7515 §7.1) strictly.
 
     Raises:
         AuthError: `token_malformed` or `token_algorithm_not_allowed`.
     """
-    header, payload, signature = split_token(token)
-    key_id = _key_id(header)
-    claims = read_claims(payload)
-    signing_input = token[: token.rindex(".")].encode("ascii")
-    return UnverifiedToken(key_id, claims, signing_input, read_signature(signature))
-
-
-def split_token(token: str) -> list[str]:
-    """Header, payload and signature as they are written. Raises `AuthError`, as all checks of this file do."""
-    segments = token.split(".")
-    if len(segments) != 3:
-        _malformed("not three segments")
-    return segments
+    try:
+        header, payload, signature = split_token(token)
+        key_id, claims = _key_id(header), read_object(payload, "payload")
+        return UnverifiedToken(key_id, claims, token[: token.rindex(".")].encode("ascii"), decode_segment(signature))
+    except ValueError as error:
+        raise _malformed(str(error)) from None
 
 
 @lru_cache(maxsize=64)  # all tokens of a key have the same header
 def _key_id(segment: str) -> str:
-    header = read_header(segment)
-    for _, check in HEADER_CHECKS:
-        check(header)
+    header = read_object(segment, "header")
+    _raise_first(check_header(header))
     return str(header["kid"])
 
 
-def read_header(segment: str) -> dict[str, Any]:
-    """The header, of which nothing is known to be true."""
-    return _json_object(_decode(segment), "header")
-
-
-def read_claims(segment: str) -> dict[str, Any]:
-    """The claims, of which nothing is known to be true."""
-    return _json_object(_decode(segment), "payload")
-
-
-def read_signature(segment: str) -> bytes:
-    """The signature's bytes, however many they are."""
-    return _decode(segment)
-
-
-def _check_algorithm(header: Mapping[str, Any]) -> None:
-    if header.get("alg") != ALGORITHM:
-        raise AuthError("token_algorithm_not_allowed")
-
-
-def _check_extensions(header: Mapping[str, Any]) -> None:
-    if "crit" in header or "b64" in header:
-        _malformed("a critical extension in the header")
-
-
-def _check_key_id(header: Mapping[str, Any]) -> None:
+def check_header(header: Mapping[str, Any]) -> Checks:
+    """Check what a header must say and must not say."""
+    yield "algorithm", None if header.get("alg") == ALGORITHM else AuthError("token_algorithm_not_allowed")
+    extended = "crit" in header or "b64" in header
+    yield "extensions", _malformed("a critical extension in the header") if extended else None
     key_id = header.get("kid")
-    if not isinstance(key_id, str) or not 0 < len(key_id) <= MAX_KEY_ID or not key_id.isprintable():
-        _malformed("no usable kid")
+    usable = isinstance(key_id, str) and 0 < len(key_id) <= _MAX_KEY_ID and key_id.isprintable()
+    yield "key_id", None if usable else _malformed("no usable kid")
 
 
-HEADER_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any]], None]], ...] = (
-    ("algorithm", _check_algorithm),
-    ("extensions", _check_extensions),
-    ("key_id", _check_key_id),
-)
-"""What a header must be, in order."""
-
-
-_FROM_URL = bytes.maketrans(b"-_+/=", b"+/...")  # RFC 4648 §5; the dot is in no alphabet, and so refused
-
-
-def _decode(segment: str) -> bytes:
-    """Canonical unpadded base64url only: one token, one spelling (RFC 7515 §2)."""
-    try:
-        text = segment.encode("ascii").translate(_FROM_URL) + b"=" * (-len(segment) % 4)
-        raw = binascii.a2b_base64(text, strict_mode=True)
-        canonical = text.endswith(binascii.b2a_base64(raw[-(len(raw) % 3) :], newline=False))  # no bits left over
-    except (binascii.Error, ValueError):
-        canonical = False
-    if not canonical:
-        _malformed("a segment that is not canonical base64url")
-    return raw
-
-
-def _json_object(raw: bytes, part: str) -> dict[str, Any]:
-    try:
-        value = _as_written(raw) or _read_strictly(raw)
-        _check_depth(raw, value)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        _malformed(f"the {part} is not a proper JSON object")
-    return value
-
-
-def _as_written(raw: bytes) -> object:
-    """What a text says that would be written again just like this, so that no name can stand in it twice; else None.
-
-    That is how auth servers write. It takes half the time of strict reading, which all other texts are given.
-    """
-    try:
-        value = from_json(raw, allow_inf_nan=False, cache_strings="keys")  # all tokens share the names
-        return value if to_json(value) == raw else None
-    except ValueError:
-        return None
-
-
-def _read_strictly(raw: bytes) -> object:
-    value = _DECODER.decode(raw.decode("utf-8"))
-    if b"\\ud" in raw or b"\\uD" in raw:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate could not be answered later
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member name")
-    return members
-
-
-def _check_depth(raw: bytes, value: object) -> None:
-    """Refuse what reading takes but freezing, hashing or writing it again would not: each has a stack of its own."""
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
-        return
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for container in level if isinstance(container, dict | list) for item in _items(container)]
-        if not level:
-            return
-    raise ValueError("too deep")
-
-
-def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("beyond what a double can hold")  # it could not be written as JSON again
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-
-
-def _malformed(reason: str) -> NoReturn:
-    raise AuthError("token_malformed", reason=reason)
-
-
-# --- binding ---------------------------------------------------------------------------------------------
-
-_REQUIRED = ("sub", "iss", "aud", "exp", "iat")
-
-
-def bind(claims: Mapping[str, Any], binding: Binding) -> TokenKind:
-    """Whether the claims tie the token to this project, and for what kind of user.
-
-    Issuer path, audience suffix and the `is_anonymous`/`is_restricted` claims must name the same kind.
-    Legacy spellings are read (contract/version_drift.md A).
+def check_claims(claims: Mapping[str, Any], binding: Binding, now: float, leeway: float) -> TokenKind:
+    """Return the kind of user that a token of this project is for.
 
     Raises:
-        AuthError: `token_claims_missing`, `token_malformed`, `token_issuer_not_allowed`, `token_audience_not_allowed`,
-            `token_project_mismatch`, `token_kind_mismatch`.
+        AuthError: the first error of `check_binding`, then of `check_time`.
     """
-    for _, check in BINDING_CHECKS:
-        check(claims, binding)
+    _raise_first(chain(check_binding(claims, binding), check_time(claims, now, leeway)))
     return binding.issuers[claims["iss"]]
 
 
-def _check_present(claims: Mapping[str, Any], _: Binding) -> None:
+def check_binding(claims: Mapping[str, Any], binding: Binding) -> Checks:
+    """Check what ties a token to this project.
+
+    Issuer path, audience suffix and the `is_anonymous`/`is_restricted` claims must name the same kind.
+    Legacy spellings are read (contract/version_drift.md A).
+    """
+    yield "required_claims", _missing_claims(claims)
+    issuer, audience, project = claims.get("iss"), claims.get("aud"), claims.get("project_id")
+    issuer_kind = binding.issuers.get(issuer) if isinstance(issuer, str) else None
+    yield "issuer", None if issuer_kind else AuthError("token_issuer_not_allowed")
+    audience_kind = binding.audiences.get(audience) if isinstance(audience, str) else None
+    yield "audience", None if audience_kind else AuthError("token_audience_not_allowed")
+    foreign = project is not None and project != binding.project_id
+    yield "project", AuthError("token_project_mismatch", reason="another project") if foreign else None
+    same_branch = claims.get("branch_id", claims.get("branchId")) == binding.branch_id
+    yield "branch", None if same_branch else AuthError("token_project_mismatch", reason="another branch")
+    yield "kind", _kind_mismatch(issuer_kind, audience_kind, claims)
+
+
+def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> Checks:
+    """Check whether a token with the required claims is current at `now`; `leeway` is what clocks may differ by.
+
+    Both are in seconds, `now` since 1970.
+    """
+    yield "expiry", AuthError("token_expired") if now >= claims["exp"] + leeway else None
+    early = claims["iat"] > now + leeway
+    yield "issued_at", AuthError("token_not_yet_valid", reason="issued in the future") if early else None
+    not_before = claims.get("nbf")
+    error = None
+    if not_before is not None and not _is_time(not_before):
+        error = _malformed("nbf is not a time in whole seconds")
+    elif not_before is not None and not_before > now + leeway:
+        error = AuthError("token_not_yet_valid")
+    yield "not_before", error
+
+
+def _raise_first(checks: Iterable[tuple[str, AuthError | None]]) -> None:
+    for _, error in checks:
+        if error is not None:
+            raise error
+
+
+def _malformed(reason: str) -> AuthError:
+    return AuthError("token_malformed", reason=reason)
+
+
+def _missing_claims(claims: Mapping[str, Any]) -> AuthError | None:
     missing = [name for name in _REQUIRED if claims.get(name) is None]
-    if _branch(claims) is None:
+    if claims.get("branch_id", claims.get("branchId")) is None:
         missing.append("branch_id")
     if missing:
-        raise AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
+        return AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
     if not isinstance(claims["sub"], str) or not claims["sub"]:
-        _malformed("sub is not a string")
-    for name in ("exp", "iat"):
-        _check_time_form(claims[name], name)
+        return _malformed("sub is not a string")
+    wrong = next((name for name in ("exp", "iat") if not _is_time(claims[name])), None)
+    return _malformed(f"{wrong} is not a time in whole seconds") if wrong else None
 
 
-def _check_time_form(value: object, name: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LATEST_TIME:
-        _malformed(f"{name} is not a time in whole seconds")
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LATEST_TIME
 
 
-def _named(value: object, known: Mapping[str, TokenKind]) -> TokenKind | None:
-    return known.get(value) if isinstance(value, str) else None
-
-
-def _check_issuer(claims: Mapping[str, Any], binding: Binding) -> None:
-    if _named(claims.get("iss"), binding.issuers) is None:
-        raise AuthError("token_issuer_not_allowed")
-
-
-def _check_audience(claims: Mapping[str, Any], binding: Binding) -> None:
-    if _named(claims.get("aud"), binding.audiences) is None:
-        raise AuthError("token_audience_not_allowed")
-
-
-def _check_project(claims: Mapping[str, Any], binding: Binding) -> None:
-    project = claims.get("project_id")
-    if project is not None and project != binding.project_id:
-        raise AuthError("token_project_mismatch", reason="another project")
-
-
-def _check_branch(claims: Mapping[str, Any], binding: Binding) -> None:
-    if _branch(claims) != binding.branch_id:
-        raise AuthError("token_project_mismatch", reason="another branch")
-
-
-def _check_kind(claims: Mapping[str, Any], binding: Binding) -> None:
-    issuer_kind = _named(claims.get("iss"), binding.issuers)
-    audience_kind = _named(claims.get("aud"), binding.audiences)
-    claimed_kind = _claimed_kind(claims)
-    if not issuer_kind is audience_kind is claimed_kind:
-        kinds = f"issuer {issuer_kind}, audience {audience_kind}, claims {claimed_kind}"
-        raise AuthError("token_kind_mismatch", reason=kinds)
-
-
-def _branch(claims: Mapping[str, Any]) -> object:
-    return claims.get("branch_id", claims.get("branchId"))
-
-
-def _claimed_kind(claims: Mapping[str, Any]) -> TokenKind | None:
-    """The kind that the claims name; None where they contradict themselves."""
+def _kind_mismatch(issuer: TokenKind | None, audience: TokenKind | None, claims: Mapping[str, Any]) -> AuthError | None:
     anonymous = claims.get("is_anonymous", claims.get("role") == "anon")
     restricted = claims.get("is_restricted", anonymous)
-    if restricted is False:
-        return TokenKind.NORMAL if anonymous is False else None
-    if restricted is not True or not isinstance(anonymous, bool):
+    claimed = None  # also if the claims contradict themselves
+    if restricted is False and anonymous is False:
+        claimed = TokenKind.NORMAL
+    elif restricted is True and isinstance(anonymous, bool):
+        claimed = TokenKind.ANONYMOUS if anonymous else TokenKind.RESTRICTED
+    if issuer is audience is claimed:
         return None
-    return TokenKind.ANONYMOUS if anonymous else TokenKind.RESTRICTED
-
-
-BINDING_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any], Binding], None]], ...] = (
-    ("required_claims", _check_present),
-    ("issuer", _check_issuer),
-    ("audience", _check_audience),
-    ("project", _check_project),
-    ("branch", _check_branch),
-    ("kind", _check_kind),
-)
-"""What ties a token to this project, in order. Those after the first may be run whatever the others found."""
-
-
-# --- time ------------------------------------------------------------------------------------------------
-
-
-def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> None:
-    """Whether the token is current at `now` (unix seconds), clocks differing by `leeway` seconds at most.
-
-    Raises:
-        AuthError: `token_expired`, `token_not_yet_valid`, `token_malformed`.
-    """
-    for _, check in TIME_CHECKS:
-        check(claims, now, leeway)
-
-
-def _check_expiry(claims: Mapping[str, Any], now: float, leeway: float) -> None:
-    if now >= claims["exp"] + leeway:
-        raise AuthError("token_expired")
-
-
-def _check_issued(claims: Mapping[str, Any], now: float, leeway: float) -> None:
-    if claims["iat"] > now + leeway:
-        raise AuthError("token_not_yet_valid", reason="issued in the future")
-
-
-def _check_not_before(claims: Mapping[str, Any], now: float, leeway: float) -> None:
-    if (not_before := claims.get("nbf")) is not None:
-        _check_time_form(not_before, "nbf")
-        if not_before > now + leeway:
-            raise AuthError("token_not_yet_valid")
-
-
-TIME_CHECKS: tuple[tuple[str, Callable[[Mapping[str, Any], float, float], None]], ...] = (
-    ("expiry", _check_expiry),
-    ("issued_at", _check_issued),
-    ("not_before", _check_not_before),
-)
-"""Whether a token is current, in order; for claims that have what is required."""
+    return AuthError("token_kind_mismatch", reason=f"issuer {issuer}, audience {audience}, claims {claimed}")

@@ -29,7 +29,7 @@ from fastapi_stackauth.runtime.events import (
 )
 from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, bind, check_time, parse_token
+from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, check_claims, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
@@ -222,16 +222,14 @@ class Verifier:
         return User.from_claims(unverified.claims, kind)
 
     def _kind_of(self, unverified: UnverifiedToken) -> TokenKind:
-        kind = self._bind(unverified)
-        check_time(unverified.claims, self._clock(), self._settings.leeway)
-        return kind
+        binding = self._binding or self._bind()
+        return check_claims(unverified.claims, binding, self._clock(), self._settings.leeway)
 
-    def _bind(self, unverified: UnverifiedToken) -> TokenKind:
-        if self._binding is None:
-            settings = self._settings
-            project_id = settings.require_project_id()
-            self._binding = Binding(project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
-        return bind(unverified.claims, self._binding)
+    def _bind(self) -> Binding:
+        settings = self._settings
+        project_id = settings.require_project_id()
+        self._binding = Binding(project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
+        return self._binding
 
     async def _whose(self, token: str) -> str:
         profile = await self._client.as_user(token).users.me(attempts=1)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
-from fastapi_stackauth.models import expiry_of
+from fastapi_stackauth.models import AccessToken
 
 Kind = Literal["bearer", "cookie"]
 ORIGIN = "http://localhost:8000"
@@ -160,7 +160,7 @@ class Person:
         """Whether an optional route rightly takes this person for nobody: their bearer token has expired."""
         if self.kind == "cookie" or answer.json() != "nobody":
             return False
-        expires_at = expiry_of(self.tokens["access_token"])
+        expires_at = AccessToken(access_token=self.tokens["access_token"]).expires_at
         return expires_at is not None and expires_at.timestamp() <= time.time()
 
     async def refresh(self) -> bool:

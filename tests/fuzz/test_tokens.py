@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth import AuthError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.keys import key_set as published
-from fastapi_stackauth.verification.claims import _as_written, _read_strictly
+from fastapi_stackauth.runtime.jws import read_as_written, read_strictly
 from tests.fuzz.strategies import CLAIMS, JSON, SIGNER, TOKENS
 from tests.support.forge import AUDIENCES, ISSUERS, NOW, PROJECT, b64, claims, key_set, segment
 from tests.support.world import World
@@ -189,6 +189,6 @@ def test_what_is_read_the_short_way_is_read_the_same_way_strictly(
     raw = bytearray(text.encode("utf-8", "surrogatepass"))
     for place, byte in changes:
         raw[place % len(raw)] = byte
-    read = _as_written(bytes(raw))
+    read = read_as_written(bytes(raw))
     if read is not None:
-        assert repr(read) == repr(_read_strictly(bytes(raw)))  # the types as well
+        assert repr(read) == repr(read_strictly(bytes(raw)))  # the types as well

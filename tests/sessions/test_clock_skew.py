@@ -12,7 +12,6 @@ from fastapi_stackauth import StackAuth
 from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import AccessToken, TokenPair
-from fastapi_stackauth.routers.plumbing.delivery import seconds_left
 from tests.sessions.test_sessions import (
     ACCESS,
     CREDENTIALS,
@@ -156,7 +155,7 @@ async def test_signing_in_renewing_on_demand_and_signing_out_go_on(
 
 
 def test_how_long_a_fresh_token_lives_does_not_depend_on_this_clock():
-    assert seconds_left(Signer().token(iat=5_000_000_000, exp=5_000_000_600)) == 600
+    assert AccessToken(access_token=Signer().token(iat=5_000_000_000, exp=5_000_000_600)).lifetime == 600
 
 
 @pytest.mark.parametrize("off", [AHEAD, -1.0])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_stackauth import AuthError, StackAuth, TokenKind, User
-from fastapi_stackauth.verification.claims import _as_written, _decode
+from fastapi_stackauth.runtime.jws import decode_segment, read_as_written
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import ABSENT, PROJECT, Signer
 from tests.support.world import Clock, World
@@ -25,7 +25,7 @@ def verifier_at(now: float, jwks: str = "jwks") -> Verifier:
 @pytest.mark.parametrize("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
 def test_a_real_token_is_read_by_the_quick_reader(recorded: dict[str, Any]):
     """Else the way that all tokens take would be the slow one, with the same results."""
-    assert _as_written(_decode(recorded["token"].split(".")[1])) == recorded["claims"]
+    assert read_as_written(decode_segment(recorded["token"].split(".")[1])) == recorded["claims"]
 
 
 def test_all_three_kinds_were_recorded():

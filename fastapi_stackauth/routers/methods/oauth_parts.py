@@ -11,7 +11,6 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
 )
 from fastapi_stackauth.models import OAuthTokens, SignIn
-from fastapi_stackauth.routers.plumbing.delivery import claims_of
 from fastapi_stackauth.routers.plumbing.route import mount_of
 
 TAG = "oauth"
@@ -55,11 +54,18 @@ def scopes_of(request: Request, provider: str, more: str | None) -> str | None:
 
 
 def sign_in_of(tokens: OAuthTokens) -> SignIn:
-    """The token endpoint's answer as that of any other sign-in; who it is, the token says."""
+    """Return the token endpoint's response as that of any other sign-in; the token says whose it is.
+
+    Raises:
+        UnexpectedAnswer: it is no token.
+    """
+    claims = tokens.claims
+    if not claims:
+        raise UnexpectedAnswer
     return SignIn(
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token,
-        user_id=str(claims_of(tokens.access_token).get("sub", "")),
+        user_id=str(claims.get("sub", "")),
         is_new_user=tokens.is_new_user,
     )
 

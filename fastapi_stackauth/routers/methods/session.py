@@ -24,7 +24,7 @@ from fastapi_stackauth.routers.plumbing.inputs import Uuid
 from fastapi_stackauth.routers.plumbing.operations import add
 from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack
 from fastapi_stackauth.runtime.events import SESSION_ENDED
-from fastapi_stackauth.sessions.cookie_sessions import renewal, session_id_of
+from fastapi_stackauth.sessions.cookie_sessions import renewal
 
 TAG = "session"
 
@@ -81,7 +81,7 @@ async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
         fresh = await stack.client.refresh(refresh_token)
     except SessionGone:
         return None
-    session_id = session_id_of(fresh.access_token)
+    session_id = fresh.session_id
     await stack.revocations.revoke_sessions([session_id] if session_id else [])
     try:
         await stack.client.as_user(fresh.access_token).sessions.sign_out()

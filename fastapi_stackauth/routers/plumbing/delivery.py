@@ -1,19 +1,18 @@
 """How tokens reach the caller after a sign-in: in cookies, or in the body."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, StackAuthError, UnexpectedAnswer
+from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired, StackAuthError, UnexpectedAnswer
 from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import AccessToken, SignIn
 from fastapi_stackauth.routers.plumbing.attempts import keep_attempt
 from fastapi_stackauth.routers.plumbing.route import mount_of
 from fastapi_stackauth.runtime.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
-from fastapi_stackauth.verification.claims import parse_token
 
 _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
@@ -75,7 +74,7 @@ def _delivered(request: Request, stack: InstalledStack, sign_in: SignIn, *, is_n
     return Tokens(
         access_token=sign_in.access_token,
         refresh_token=sign_in.refresh_token,
-        expires_in=seconds_left(sign_in.access_token),
+        expires_in=expires_in(sign_in),
         user_id=sign_in.user_id,
         is_new_user=is_new_user,
     )
@@ -83,7 +82,7 @@ def _delivered(request: Request, stack: InstalledStack, sign_in: SignIn, *, is_n
 
 def deliver_refreshed(token: AccessToken) -> RefreshedToken:
     """A new access token, with its real lifetime."""
-    return RefreshedToken(access_token=token.access_token, expires_in=seconds_left(token.access_token))
+    return RefreshedToken(access_token=token.access_token, expires_in=expires_in(token))
 
 
 @asynccontextmanager
@@ -113,28 +112,14 @@ async def signing_in(request: Request, stack: InstalledStack, method: str, accou
         raise
 
 
-def seconds_left(access_token: str) -> int:
-    """Seconds that a token which the auth server has just given lives, by its own `iat` and `exp` (tokens.md §3).
+def expires_in(token: AccessToken) -> int:
+    """Return how many seconds a token that the auth server has just given lives, by its own `iat` and `exp`.
 
-    This host's clock has no part in it: it may be wrong.
+    This host's clock has no part in it: it may be wrong (contract/tokens.md §3).
 
     Raises:
-        UnexpectedAnswer: where the server gave something that is no token.
+        UnexpectedAnswer: it is no token.
     """
-    claims = claims_of(access_token)
-    issued_at, expires_at = claims.get("iat"), claims.get("exp")
-    if not isinstance(issued_at, int) or not isinstance(expires_at, int):
+    if token.lifetime is None:
         raise UnexpectedAnswer
-    return max(0, expires_at - issued_at)
-
-
-def claims_of(access_token: str) -> Mapping[str, Any]:
-    """The claims of a token that came straight from the auth server, and so need no verification.
-
-    Raises:
-        UnexpectedAnswer: where the server gave something that is no token.
-    """
-    try:
-        return parse_token(access_token).claims
-    except AuthError:
-        raise UnexpectedAnswer from None
+    return token.lifetime

@@ -1,7 +1,8 @@
 """Every model, made with every field: what a user's tests and fakes do."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 from fastapi_stackauth import TokenKind
 from fastapi_stackauth.models import (
@@ -72,9 +73,7 @@ from fastapi_stackauth.models import (
     TrustedDomain,
     User,
     UserApiKey,
-    expiry_of,
     freeze,
-    lifetime_of,
 )
 
 NOW = datetime.now(UTC)
@@ -91,8 +90,10 @@ class Rename(ApiRequestBody):
 assert_type(Branding(display_name="Red").display_name, str)
 Rename()
 FrozenDict({"a": 1})
-assert_type(expiry_of("..."), datetime | None)
-assert_type(lifetime_of("..."), float | None)
+assert_type(AccessToken(access_token="...").claims, Mapping[str, Any])
+assert_type(AccessToken(access_token="...").expires_at, datetime | None)
+assert_type(AccessToken(access_token="...").lifetime, int | None)
+assert_type(AccessToken(access_token="...").session_id, str | None)
 freeze({"a": [1]})
 
 User(id="ada")
