@@ -86,7 +86,7 @@ def reset(order: Order) -> None:
 async def seed(order: Order) -> None:
     """Fill the project (form: `seeding.py`)."""
     read = read_seed(order.body["seed"])
-    hashes = await on_a_thread(password_hashes, read)
+    hashes = await on_a_thread(password_hashes, order.server.passwords, read)
     plant(order.server, order.project, read, hashes)
 
 

@@ -46,6 +46,7 @@ class Emulator:
         webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
         dashboard_token: lets other machines use the dashboard and the control API; without it only this machine may.
         profile: which version of the real auth server to play, by name or as a value (see `server_profile.py`).
+        fast_hashes: hash passwords at the lowest cost. Tests run faster; use it for made-up passwords only.
 
     Raises:
         ValueError: a setting or the profile is unknown, a key or token has the wrong form, or the data file comes from
@@ -69,10 +70,13 @@ class Emulator:
         webhook_secret: str | None = None,
         dashboard_token: str | None = None,
         profile: ServerProfile | str = NEWEST,
+        fast_hashes: bool = False,
     ) -> None:
         self._dashboard_token = None if dashboard_token is None else check_dashboard_token(dashboard_token)
         keys = {"publishable_client_key": publishable_client_key, "secret_server_key": secret_server_key}
-        self.server = Server(public_url, data, clock, chance, token_lifetime, find_profile(profile))
+        self.server = Server(
+            public_url, data, clock, chance, token_lifetime, find_profile(profile), fast_hashes=fast_hashes
+        )
         if rotate_keys:
             self.server.store.projects.rotate_keys()
         self.project_id = self._open_project(project_id, config or {}, keys)
@@ -162,7 +166,7 @@ class Emulator:
             ValueError: the seed has not the right form.
         """
         read = read_seed(value)
-        plant(self.server, self.project, read, password_hashes(read))
+        plant(self.server, self.project, read, password_hashes(self.server.passwords, read))
 
     def add_user(self, **fields: Any) -> str:  # noqa: ANN401 - as a seed's user
         """Make a user; return their id. Fields are those of a seed's user; permissions must be defined before.
@@ -171,7 +175,7 @@ class Emulator:
             ValueError: a field has not the right form, or the id or the address is somebody's already.
         """
         (read,) = read_seed({"users": [fields]})["users"]
-        hashes = password_hashes({"users": [read]})
+        hashes = password_hashes(self.server.passwords, {"users": [read]})
         with self.store.transaction():
             return str(add_user(self.server, self.project, read, hashes[0])["id"])
 
@@ -256,10 +260,12 @@ async def emulator(*, port: int = 0, **options: Any) -> AsyncIterator[Emulator]:
 
     Args:
         port: the port; 0 lets the system choose.
-        options: as for `Emulator`; the public URL is the loopback address unless given.
+        options: as for `Emulator`; the public URL is the loopback address unless given, and password hashes are fast
+            unless a data file keeps them.
     """
     listener = bind(LOOPBACK, port)
     options.setdefault("public_url", f"http://{LOOPBACK}:{listener.getsockname()[1]}")
+    options.setdefault("fast_hashes", options.get("data") is None)
     running = Emulator(**options)
     try:
         async with served([(running.app, listener)]):

@@ -7,7 +7,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TypeVar
 
 import bcrypt
@@ -19,8 +18,6 @@ from .errors import KnownError
 Result = TypeVar("Result")
 SHORTEST, LONGEST = 8, 70
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
-# OWASP's smallest recommended cost: this server holds no real people's passwords, and tests sign up often.
-HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="emulator-password")
 
 
@@ -37,27 +34,36 @@ async def on_a_thread(work: Callable[..., Result], *arguments: object) -> Result
     return await asyncio.get_running_loop().run_in_executor(THREADS, work, *arguments)
 
 
-async def hashed(password: str) -> str:
-    """Return a new hash of a password."""
-    return await on_a_thread(HASHER.hash, password)
+class Passwords:
+    """Hash and verify passwords.
 
+    Args:
+        fast_hashes: use the cheapest hashes, for tests that sign up many users.
+    """
 
-async def matches(password: str, stored: str | None) -> bool:
-    """Return whether a password belongs to a hash; without a hash as much time goes by."""
-    return await on_a_thread(compare, password, stored)
+    def __init__(self, *, fast_hashes: bool = False) -> None:
+        time_cost, memory_cost = (1, 8) if fast_hashes else (2, 19456)  # 19456 KiB: OWASP's smallest recommended cost
+        self._hasher = PasswordHasher(time_cost, memory_cost, parallelism=1)
+        self._hash_without_user: str | None = None
 
+    def hash_now(self, password: str) -> str:
+        """Return a new hash of a password; this blocks the thread."""
+        return self._hasher.hash(password)
 
-def compare(password: str, stored: str | None) -> bool:
-    """Return whether a password belongs to a hash."""
-    if stored is not None and BCRYPT.fullmatch(stored):
-        return bcrypt.checkpw(password.encode()[:72], stored.encode())  # bcrypt reads no more than 72 bytes
-    try:
-        return HASHER.verify(stored if stored is not None else nobodys(), password) and stored is not None
-    except (Argon2Error, InvalidHashError):
-        return False
+    async def hash(self, password: str) -> str:
+        """Return a new hash of a password."""
+        return await on_a_thread(self.hash_now, password)
 
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Return whether a password belongs to a hash; without a hash this takes as long."""
+        return await on_a_thread(self._verify_now, password, stored)
 
-@cache
-def nobodys() -> str:
-    """Return the hash that a password is compared with where there is no user."""
-    return HASHER.hash("nobody's password")
+    def _verify_now(self, password: str, stored: str | None) -> bool:
+        if stored is not None and BCRYPT.fullmatch(stored):
+            return bcrypt.checkpw(password.encode()[:72], stored.encode())  # bcrypt reads no more than 72 bytes
+        if self._hash_without_user is None:
+            self._hash_without_user = self.hash_now("the password of no user")
+        try:
+            return self._hasher.verify(stored or self._hash_without_user, password) and stored is not None
+        except (Argon2Error, InvalidHashError):
+            return False

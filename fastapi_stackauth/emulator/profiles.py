@@ -127,7 +127,7 @@ async def password_columns(call: Call) -> Row:
     if "password" not in call.body:
         return {}
     password = call.body["password"]
-    return {"password_hash": None if password is None else await passwords.hashed(password)}
+    return {"password_hash": None if password is None else await call.server.passwords.hash(password)}
 
 
 def plain_columns(body: dict[str, Any]) -> Row:

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import images, profiles
 from .accounts import normalized, set_primary_email
-from .passwords import HASHER, SHORTEST
+from .passwords import SHORTEST, Passwords
 from .profiles import SERVER_CREATE, plain_columns
 from .reading import check_writable
 from .schema import Check, Flag, Items, Problems, Record, Text
@@ -97,10 +97,10 @@ def complaints(user: dict[str, Any]) -> list[str]:
     return [sentence for sentence in found if sentence is not None]
 
 
-def password_hashes(seed: dict[str, Any]) -> list[str | None]:
-    """Return the hash of each seeded user's password; takes its time."""
+def password_hashes(passwords: Passwords, seed: dict[str, Any]) -> list[str | None]:
+    """Return the hash of each seeded user's password; this blocks the thread."""
     return [
-        HASHER.hash(user["password"]) if user.get("password") is not None else user.get("password_hash")
+        passwords.hash_now(user["password"]) if user.get("password") is not None else user.get("password_hash")
         for user in seed.get("users", [])
     ]
 

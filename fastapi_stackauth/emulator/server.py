@@ -8,6 +8,7 @@ from pathlib import Path
 from .ambient import Chance, Clock
 from .calls import Calls
 from .faults import Faults
+from .passwords import Passwords
 from .server_profile import NEWEST, ServerProfile
 from .store import Store
 from .tokens import LIFETIME_SECONDS, Tokens
@@ -24,6 +25,7 @@ class Server:
         chance: randomness; the system's by default.
         token_lifetime: seconds until an access token expires.
         profile: which version of the real auth server this one plays.
+        fast_hashes: use the cheapest password hashes.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class Server:
         chance: Chance | None = None,
         token_lifetime: int = LIFETIME_SECONDS,
         profile: ServerProfile = NEWEST,
+        *,
+        fast_hashes: bool = False,
     ) -> None:
         self.public_url = public_url.rstrip("/")
         self.profile = profile
@@ -41,6 +45,7 @@ class Server:
         self.chance = chance or Chance()
         self.store = Store(data, self.clock, self.chance)
         self.tokens = Tokens(self.store, self.clock, self.public_url, token_lifetime)
+        self.passwords = Passwords(fast_hashes=fast_hashes)
         self.faults = Faults(self.clock)
         self.calls = Calls()
         self.webhooks = Webhooks(self.clock, self.chance, self.store.projects.webhook_secret)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 Served = tuple[ASGIApp, socket.socket]
 STARTING_SECONDS = 10
 WAIT_SECONDS = 0.005
+TICK_SECONDS = 1
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections: else a slow one finds its connection closed
 
 
@@ -39,12 +40,39 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
+    """A uvicorn server that leaves the process's signals alone and, if no request is in progress, stops at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to whoever runs several servers."""
+        """Leave signals to the caller, which may run several servers."""
         yield
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
+        self._stop.set()
+
+    async def main_loop(self) -> None:
+        """Serve until `stop`; uvicorn's own loop notices that up to 0.1 s later."""
+        while not await self.on_tick(0):  # writes the Date header
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), TICK_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close everything; uvicorn's own shutdown waits for requests in progress, and 0.1 s in any case."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(WAIT_SECONDS)
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+        else:
+            await self.lifespan.shutdown()
 
 
 def quiet_server(app: ASGIApp) -> QuietServer:
@@ -76,7 +104,7 @@ async def served(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
         yield servers
     finally:
         for server in servers:
-            server.should_exit = True
+            server.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

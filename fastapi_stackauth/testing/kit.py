@@ -176,7 +176,8 @@ def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
             f"The emulator needs packages that are not installed ({error.name}): "
             "pip install 'fastapi-stackauth[emulator]'."
         ) from None
-    return Emulator(**{"public_url": EMULATOR_URL, **options})
+    in_memory = options.get("data") is None
+    return Emulator(**{"public_url": EMULATOR_URL, "fast_hashes": in_memory, **options})
 
 
 @contextmanager

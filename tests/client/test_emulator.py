@@ -40,7 +40,7 @@ PASSWORD, CALLBACK = "Correct-Horse-7", "http://localhost:3000/back"
 
 @pytest.fixture(params=["newest", "april-2026"])
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    emulator = Emulator(profile=request.param)
+    emulator = Emulator(profile=request.param, fast_hashes=True)
     yield emulator
     emulator.close()
 

@@ -11,7 +11,7 @@ from .api import Api
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    emulator = Emulator()
+    emulator = Emulator(fast_hashes=True)
     api = Api(emulator)
     yield api
     await api.http.aclose()
@@ -21,7 +21,7 @@ async def api() -> AsyncIterator[Api]:
 @pytest.fixture
 async def april() -> AsyncIterator[Api]:
     """An emulator that plays the recorded version of the real server."""
-    emulator = Emulator(profile=APRIL_2026)
+    emulator = Emulator(profile=APRIL_2026, fast_hashes=True)
     api = Api(emulator)
     yield api
     await api.http.aclose()

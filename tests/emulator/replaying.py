@@ -95,6 +95,7 @@ class Replay:
             chance=FixedChallenge(),
             token_lifetime=60,
             profile=APRIL_2026,
+            fast_hashes=True,
         )
         with self.emulator.store.transaction():
             self.emulator.store.database.run("delete from projects")

@@ -1,8 +1,11 @@
 """Passwords: signing up, signing in, changing, and every way it fails."""
 
 import asyncio
+import contextlib
 
 import pytest
+
+from fastapi_stackauth.emulator import Emulator
 
 from .api import CALLBACK, PASSWORD, Api, refused
 
@@ -204,3 +207,13 @@ async def test_a_reset_code_of_a_deleted_user_resets_nothing(api: Api) -> None:
     await api.delete(f"/users/{user_id}", access="server")
     answer = await api.post("/auth/password/reset", {"code": api.mails()[0]["code"], "password": PASSWORD})
     refused(answer, 404, "USER_NOT_FOUND")
+
+
+@pytest.mark.parametrize(("fast_hashes", "cost"), [(False, "m=19456,t=2,p=1"), (True, "m=8,t=1,p=1")])
+async def test_only_fast_hashes_are_cheap(cost: str, *, fast_hashes: bool) -> None:
+    """An emulator hashes passwords at OWASP's cost, unless the caller asks for fast hashes."""
+    with contextlib.closing(Emulator(fast_hashes=fast_hashes)) as server:
+        user_id = server.add_user(primary_email="ada@example.com", password=PASSWORD)
+        user = server.store.users.get(server.project_id, user_id)
+    assert user is not None
+    assert cost in user["password_hash"]

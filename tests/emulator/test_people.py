@@ -9,7 +9,7 @@ from fastapi_stackauth.emulator import Emulator
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    emulator = Emulator(config={"magic_link_enabled": False})
+    emulator = Emulator(config={"magic_link_enabled": False}, fast_hashes=True)
     yield emulator
     emulator.close()
 

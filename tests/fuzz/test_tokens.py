@@ -38,7 +38,7 @@ class Real:
 
 @cache
 def real() -> Real:
-    server = Emulator()
+    server = Emulator(fast_hashes=True)
     now = server.clock.now()
     tokens = tuple(server.issue_token(kind=kind)["access_token"] for kind in KINDS * 2)
     keys = published(server.store.projects.server_secret(), server.project_id, list(KINDS))

@@ -48,7 +48,7 @@ def stack_app(app: FastAPI) -> FastAPI:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Emulator]:
     """One emulator for what needs none of its own."""
-    emulator = Emulator("https://stackauth.test")
+    emulator = Emulator("https://stackauth.test", fast_hashes=True)
     yield emulator
     emulator.close()
 

@@ -32,7 +32,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
     accounts.check_sign_up_open(call.project)
     passwords.check_length(password)
     accounts.check_bot_challenge(call.body)
-    columns = {"password_hash": await passwords.hashed(password)}
+    columns = {"password_hash": await call.server.passwords.hash(password)}
     user = accounts.sign_up(call, accounts.normalized(call.body["email"]), columns, verified=False)
     channel = call.server.store.channels.primary(user["id"])
     if callback_url is not None and channel is not None:
@@ -46,7 +46,7 @@ async def sign_in(call: Call) -> dict[str, Any]:
     check_enabled(call.project)
     email = accounts.normalized(call.body["email"])
     found = call.server.store.users.by_auth_email(call.project.id, email)
-    if not await passwords.matches(call.body["password"], found["password_hash"] if found else None):
+    if not await call.server.passwords.verify(call.body["password"], found["password_hash"] if found else None):
         raise KnownError("EMAIL_PASSWORD_MISMATCH")
     user = found and call.server.store.users.get(call.project.id, found["id"])
     if found is None or user is None or user["password_hash"] != found["password_hash"]:
@@ -61,7 +61,7 @@ async def set_password(call: Call) -> dict[str, Any]:
     check_enabled(call.project)
     passwords.check_length(call.body["password"])
     check_has_none(user)
-    columns = {"password_hash": await passwords.hashed(call.body["password"])}
+    columns = {"password_hash": await call.server.passwords.hash(call.body["password"])}
     with call.server.store.transaction():
         check_has_none(profiles.existing(call, user["id"]))
         call.server.store.users.update(user["id"], columns)
@@ -82,9 +82,9 @@ async def update_password(call: Call) -> dict[str, Any]:
     passwords.check_length(call.body["new_password"])
     if user["password_hash"] is None:
         raise KnownError("USER_DOES_NOT_HAVE_PASSWORD")
-    if not await passwords.matches(call.body["old_password"], user["password_hash"]):
+    if not await call.server.passwords.verify(call.body["old_password"], user["password_hash"]):
         raise KnownError("PASSWORD_CONFIRMATION_MISMATCH")
-    password_hash = await passwords.hashed(call.body["new_password"])
+    password_hash = await call.server.passwords.hash(call.body["new_password"])
     with store.transaction():
         if profiles.existing(call, user["id"])["password_hash"] != user["password_hash"]:
             raise KnownError("PASSWORD_CONFIRMATION_MISMATCH")  # changed while the new one was hashed

@@ -29,7 +29,7 @@ async def reset(call: Call) -> dict[str, Any]:
     user_id = verification.consumed(call, "password_reset")["user_id"]
     check_enabled(call.project)
     passwords.check_length(call.body["password"])
-    columns = {"password_hash": await passwords.hashed(call.body["password"])}
+    columns = {"password_hash": await call.server.passwords.hash(call.body["password"])}
     with call.server.store.transaction():
         profiles.existing(call, user_id)  # they may have been deleted since the mail was sent
         call.server.store.users.update(user_id, columns)

@@ -1,0 +1,27 @@
+"""How servers in this process stop."""
+
+import asyncio
+
+import httpx
+from starlette.types import Receive, Scope, Send
+
+from fastapi_stackauth.emulator.serving import bind, served
+
+
+async def test_a_request_in_progress_is_answered() -> None:
+    """Stopping waits for a response that is under way."""
+    begun = asyncio.Event()
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            begun.set()
+            await asyncio.sleep(0.05)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    listener = bind("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
+        async with served([(app, listener)]):
+            answer = asyncio.create_task(http.get("/"))
+            await begun.wait()
+        assert (await answer).status_code == 204
