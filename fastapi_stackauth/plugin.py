@@ -3,51 +3,35 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
-from weakref import WeakSet
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from fastapi_stackauth.access.api_keys import ApiKeys
-from fastapi_stackauth.access.permissions import Authorization
-from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.caller import check_sendable
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
-from fastapi_stackauth.http.health import Health, check_health, readiness_router
-from fastapi_stackauth.http.installed import (
-    STATE_KEY,
-    StackNotInstalled,
-    check_app,
-    default_stack,
-    remember,
-    stacks_of_app,
-)
+from fastapi_stackauth.http.health import Health, check_health, missing_settings, readiness_router
+from fastapi_stackauth.http.installed import StackNotInstalled, check_app, installation_of, remember
 from fastapi_stackauth.http.openapi import enrich, install_openapi
 from fastapi_stackauth.options import Options
 from fastapi_stackauth.runtime.events import VARIABLES_AT_ODDS, Events
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
-from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
-from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, CookieMiddleware, Sessions
+from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.sessions.cookie_sessions import ACCESS, CookieMiddleware, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.sessions.credentials import (
     CredentialSource,
-    HeaderCredentials,
     QueryToken,
-    SdkCookies,
     SessionCookies,
-    Site,
     check_sources,
 )
 from fastapi_stackauth.settings import Settings, variables_at_odds
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.startup.misuse import install_check
-from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
 
@@ -56,7 +40,7 @@ if TYPE_CHECKING:
     from fastapi_stackauth.routers import Delivery, Method, Page
 
 
-class StackAuth:
+class StackAuth(Stack):
     """Stack Auth (Hexclave) for one FastAPI app.
 
     Args:
@@ -88,34 +72,53 @@ class StackAuth:
         clock: Callable[[], float] = time.time,
         **options: Unpack[Options],
     ) -> None:
+        super().__init__()
         self._own_sources = None if sources is None else check_sources(sources)
-        self._apps: WeakSet[FastAPI] = WeakSet()
-        self._has_router = False
-        self.events = Events()
         self._given = frozenset(options)
         settings = Settings.load(options)
         check_sendable(settings)
-        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=self.events)
-        self._compose(settings, client, clock)
-
-    def _compose(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float]) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.sources = _default_sources(settings) if self._own_sources is None else self._own_sources
-        self.client = client
-        self.storage = _storage(self.settings, clock, self.events)
-        self.revocations = Revocations(self.settings, self.storage, clock, self.events)
-        self.verifier = Verifier(self.settings, self.client, clock=clock, revocations=self.revocations)
-        self.api_keys = ApiKeys(self.settings, self.client, self.storage, clock)
-        self.sessions = Sessions(self.settings, self.client, self.verifier, clock)
-        self.project = CurrentProject(self.client, clock)
-        self.limiter = AttemptLimiter(self.settings, self.events)
-        self.authorization = Authorization(self.settings, self.client, clock)
-        self.revocations.on_forget = self._forget
-        self.live_sessions = LiveSessions(self._session_times, clock, self.events)
+        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=Events())
+        self.services = Services.compose(client, settings, clock, self._own_sources)
 
     def __repr__(self) -> str:
         return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
+
+    # --- its parts ---
+
+    @property
+    def settings(self) -> Settings:
+        """All settings."""
+        return self.services.settings
+
+    @property
+    def client(self) -> StackAuthClient:
+        """The auth server's API."""
+        return self.services.client
+
+    @property
+    def sessions(self) -> Sessions:
+        """Cookie sessions, for an app's own sign-in routes."""
+        return self.services.sessions
+
+    @property
+    def events(self) -> Events:
+        """Hooks and counts of what happens."""
+        return self.services.events
+
+    @property
+    def verifier(self) -> Verifier:
+        """Verifies a token outside of a request."""
+        return self.services.verifier
+
+    @property
+    def revocations(self) -> Revocations:
+        """Rejects tokens before they expire."""
+        return self.services.revocations
+
+    @property
+    def limiter(self) -> AttemptLimiter:
+        """Counts attempts of an app's own routes."""
+        return self.services.limiter
 
     # --- dependencies of this very stack ---
 
@@ -147,23 +150,22 @@ class StackAuth:
         check_app(app)
         if app.middleware_stack is not None:
             raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
-        self._check_cookie_name(stacks_of_app(app))
-        if default:
-            self._become_default(app)
+        known = installation_of(app).stacks
+        self._check_cookie_name(known)
+        remember(app, self, default=default)
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
             app.add_exception_handler(StackAuthError, handler)
         pass_on: Any = None  # Starlette takes a class without a handler as one that it must not handle
         app.add_exception_handler(StackNotInstalled, pass_on)
-        if not stacks_of_app(app):
+        if not known:
             install_check(app)
-        remember(app, self)
-        self._apps.add(app)
+        self.apps.add(app)
         install_openapi(app, self._enriched)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
         _compose_lifespan(app, self)
-        install_redaction(tuple(s.parameter for s in self.sources if isinstance(s, QueryToken)))
+        install_redaction(tuple(s.parameter for s in self.services.sources if isinstance(s, QueryToken)))
 
     def router(
         self,
@@ -190,9 +192,9 @@ class StackAuth:
         """
         from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - who only verifies tokens need not load them
 
-        self._has_router = True
-        for app in self._apps:
-            self._check_cookie_name(stacks_of_app(app))
+        self.has_router = True
+        for app in self.apps:
+            self._check_cookie_name(installation_of(app).stacks)
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def webhooks(self, path: str) -> "WebhookRouter":
@@ -214,11 +216,7 @@ class StackAuth:
 
         The routes are those of every app that this stack is installed on.
         """
-        found: dict[str, tuple[str, ...]] = {}
-        for app in self._apps:
-            for missing in find_missing(app, self, default=default_stack(app) is self):
-                found[missing.name] = (*found.get(missing.name, ()), *missing.routes)
-        return found
+        return missing_settings(self)
 
     async def health(self) -> Health:
         """How authentication is doing in this worker: keys, fallback, Redis, and which settings are missing."""
@@ -235,10 +233,7 @@ class StackAuth:
 
     async def aclose(self) -> None:
         """Close what belongs to the running event loop. `install` does it when the app shuts down."""
-        callers = (self.verifier, self.sessions, self.project, self.limiter, self.live_sessions)
-        lookups = (self.authorization, self.api_keys, self.revocations)
-        for part in (*callers, *lookups, self.storage, self.client):  # the network last: the others may be using it
-            await part.aclose()
+        await self.services.aclose()
 
     @contextmanager
     def reconfigured(
@@ -261,15 +256,15 @@ class StackAuth:
         Raises:
             ConfigurationError: where a setting is wrong.
         """
-        before = dict(vars(self))
-        kept: dict[str, Any] = {name: getattr(self.settings, name) for name in Settings.model_fields}
+        before = self.services
+        kept: dict[str, Any] = {name: getattr(before.settings, name) for name in Settings.model_fields}
         settings = Settings.load({**kept, **options})
-        client = StackAuthClient(settings, transport=transport, events=self.events)
-        self._compose(settings, client, clock or self.clock)
+        client = StackAuthClient(settings, transport=transport, events=before.events)
+        self.services = Services.compose(client, settings, clock or before.clock, self._own_sources)
         try:
             yield
         finally:
-            vars(self).update(before)
+            self.services = before
 
     # --- inside ---
 
@@ -281,26 +276,12 @@ class StackAuth:
 
     def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
         settings = self.settings
-        reads_cookies = any(isinstance(source, SessionCookies) for source in self.sources)
+        reads_cookies = any(isinstance(source, SessionCookies) for source in self.services.sources)
         cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None
         hidden_teams = settings.unknown_team == "permission_missing"
         return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
 
-    def _forget(self, user_id: str, team_id: str) -> None:
-        self.authorization.forget(user_id=user_id or None, team_id=team_id or None)
-        if not (user_id and team_id):
-            self.api_keys.forget(user_id or team_id)
-
-    def _become_default(self, app: FastAPI) -> None:
-        other = default_stack(app)
-        if other is not None and other is not self:
-            raise ConfigurationError(
-                "This app has a default StackAuth already: install further ones with install(app, default=False) "
-                "and use their own stack.current_user."
-            )
-        setattr(app, STATE_KEY, self)
-
-    def _check_cookie_name(self, others: Iterable["StackAuth"]) -> None:
+    def _check_cookie_name(self, others: Iterable[Stack]) -> None:
         """Reject a second stack whose cookies or operation ids would be those of another one of the same app.
 
         Raises:
@@ -308,34 +289,16 @@ class StackAuth:
         """
         name = self.settings.cookie_name
         for other in others:
-            if other is self or other.settings.cookie_name != name:
+            theirs = other.services.settings
+            if other is self or theirs.cookie_name != name:
                 continue
-            cookies = self.settings.cookies_possible and other.settings.cookies_possible
-            if cookies or (self._has_router and other._has_router):  # noqa: SLF001 - of this very class
+            cookies = self.settings.cookies_possible and theirs.cookies_possible
+            if cookies or (self.has_router and other.has_router):
                 shared = "cookies" if cookies else "routes' operation ids"
                 raise ConfigurationError(
                     f'Two StackAuth of this app have the cookie_name "{name}", so their {shared} would mix. Each needs '
                     'a name of its own: pass StackAuth(cookie_name="...") for one of them.'
                 )
-
-    async def _session_times(self, access_token: str) -> Mapping[str, datetime]:
-        sessions = await self.client.as_user(access_token).sessions.list()
-        return {session.id: session.created_at for session in sessions}
-
-
-def _storage(settings: Settings, clock: Callable[[], float], events: Events) -> Storage:
-    if settings.redis_url is None:
-        return MemoryStorage(clock)
-    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock, events)
-
-
-def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:
-    headers = HeaderCredentials()
-    if not settings.app_url or not settings.cookies_possible:
-        return (headers,)
-    site, policy = Site(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
-    session = SessionCookies(site, policy.name(ACCESS), policy.name(REFRESH))
-    return (headers, session, SdkCookies(site, settings.project_id)) if settings.sdk_cookies else (headers, session)
 
 
 def _add_cookie_middleware(app: FastAPI) -> None:
@@ -346,8 +309,9 @@ def _add_cookie_middleware(app: FastAPI) -> None:
 
 def _report_missing(app: FastAPI) -> None:
     """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
-    for stack in stacks_of_app(app):
-        report_missing(stack, find_missing(app, stack, default=default_stack(app) is stack))
+    installation = installation_of(app)
+    for stack in installation.stacks:
+        report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
     for route in app.routes:
         if isinstance(mounted := getattr(route, "app", None), FastAPI):
             _report_missing(mounted)

@@ -2,7 +2,7 @@
 
 from fastapi_stackauth.dependencies.account import LoadProfile, RequireTeam, access_token, current_profile, current_team
 from fastapi_stackauth.dependencies.api_keys import RequireTeamApiKey, api_key_team
-from fastapi_stackauth.dependencies.identity import Resolution, resolve
+from fastapi_stackauth.dependencies.identity import resolve
 from fastapi_stackauth.dependencies.users import (
     IdentifyUser,
     Require,
@@ -20,7 +20,6 @@ __all__ = [
     "RequireTeam",
     "RequireTeamApiKey",
     "RequireUserApiKey",
-    "Resolution",
     "SessionCheck",
     "SessionWatch",
     "WatchSession",

@@ -8,10 +8,10 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel, SecretStr, ValidationError
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, ProfileMetadataInvalid
+from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.verification.fallback import refusal_of
@@ -169,7 +169,7 @@ class RequireTeam(Secured):
         team_id = team_id_of(connection, self.team, user)
         if resolution.token is None:  # a test put this user in place: there is nothing to ask with
             return Team(id=team_id, display_name=team_id)
-        return await resolution.stack.authorization.team(user, resolution.token, team_id)
+        return await resolution.services.authorization.team(user, resolution.token, team_id)
 
 
 current_team = RequireTeam()
@@ -202,7 +202,7 @@ def _with_metadata(profile: CurrentUserProfile, model: type[M]) -> Profile[M]:
 
 async def _fetched_profile(resolution: Resolution, token: str) -> CurrentUserProfile:
     try:
-        return await resolution.stack.client.as_user(token).users.me()
+        return await resolution.services.client.as_user(token).users.me()
     except AuthServerError as error:
         if refusal := refusal_of(error):
             raise refusal from None

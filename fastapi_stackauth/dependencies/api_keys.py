@@ -1,16 +1,18 @@
 """Machines that call with an API key: `x-api-key`, or `Authorization: Bearer`, known from a token by its prefix."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.access.api_keys import looks_like_a_key
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.http.installed import asked, installed_stack, stack_of
+from fastapi_stackauth.http.installed import Resolution, find_services
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import Team
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.sessions.context import context_of
 
 HEADER = "x-api-key"
 _TOKEN_HEADERS = ("x-stack-access-token", "x-hexclave-access-token", "x-stack-auth")
@@ -65,7 +67,7 @@ class RequireTeamApiKey(Secured):
 
     _use: ClassVar[str] = "`team: ApiKeyTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
 
-    stack: Any = field(default=None, repr=False)
+    stack: Stack | None = field(default=None, repr=False)
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI."""
@@ -74,10 +76,10 @@ class RequireTeamApiKey(Secured):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """The team, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
-        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
-        with asked(connection, stack):
-            team = await stack.api_keys.team(required_api_key(connection))
-            await stack.revocations.follow()  # what other workers say is out of date is heard here too
+        services = find_services(connection, self.stack)
+        context_of(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        team = await services.api_keys.team(required_api_key(connection))
+        await services.revocations.follow()  # what other workers report as out of date counts here too
         return team
 
 

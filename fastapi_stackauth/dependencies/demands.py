@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.team_source import team_id_of
 from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.models import User
 
 PERMISSION_ID = re.compile(r"\$?[a-z0-9_:]{1,200}")  # contract/endpoints.json, `permission_id`
@@ -85,17 +85,17 @@ def _mfa(user: User) -> AuthError | None:
 
 async def _live(_: Wanted, asked: Asked) -> None:
     if asked.token is not None:
-        await asked.resolution.stack.live_sessions.check(asked.token, asked.user)
+        await asked.resolution.services.live_sessions.check(asked.token, asked.user)
 
 
 async def _recent(wanted: Wanted, asked: Asked) -> None:
     if asked.token is not None and wanted.signed_in_within is not None:
-        await asked.resolution.stack.live_sessions.check_recent(asked.token, asked.user, wanted.signed_in_within)
+        await asked.resolution.services.live_sessions.check_recent(asked.token, asked.user, wanted.signed_in_within)
 
 
 async def _permission(wanted: Wanted, asked: Asked) -> None:
     if asked.token is not None and wanted.permission is not None:
-        await asked.resolution.stack.authorization.require_permission(asked.user, asked.token, wanted.permission)
+        await asked.resolution.services.authorization.require_permission(asked.user, asked.token, wanted.permission)
 
 
 async def _team_permission(wanted: Wanted, asked: Asked) -> None:
@@ -103,7 +103,7 @@ async def _team_permission(wanted: Wanted, asked: Asked) -> None:
         return
     team_id = team_id_of(asked.connection, wanted.team, asked.user)
     if asked.token is not None:
-        authorization = asked.resolution.stack.authorization
+        authorization = asked.resolution.services.authorization
         await authorization.require_team_permission(asked.user, asked.token, team_id, wanted.team_permission)
 
 
@@ -112,7 +112,7 @@ async def _team_member(wanted: Wanted, asked: Asked) -> None:
         return
     team_id = team_id_of(asked.connection, wanted.team_member, asked.user)
     if asked.token is not None:
-        await asked.resolution.stack.authorization.require_member(asked.user, asked.token, team_id)
+        await asked.resolution.services.authorization.require_member(asked.user, asked.token, team_id)
 
 
 def _seconds(wanted: Wanted) -> int:

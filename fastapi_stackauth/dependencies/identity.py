@@ -1,6 +1,6 @@
 """Who is calling: steps 1 and 2 for one connection, done once and kept on it.
 
-Every dependency of this library starts here. The outcome is kept on `request.state`, refusals included, so that
+Every dependency of this library starts here. The outcome is kept in the connection's context, errors included, so that
 several dependencies of one request verify once.
 """
 
@@ -11,97 +11,83 @@ from typing import Any
 from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
-from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
-from fastapi_stackauth.http.installed import REFUSED_KEY, RESOLUTIONS_KEY, InstalledStack, asked
+from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.http.installed import RequestContext, Resolution
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.events import CREDENTIALS_REFUSED
+from fastapi_stackauth.services import Services
+from fastapi_stackauth.sessions.context import CONTEXT_KEY, context_of
 from fastapi_stackauth.sessions.credentials import Credential, read_credential
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
 _CONNECTION_NAMES = ("connection", "request", "websocket")
 
 
-class Resolution:
-    """The outcome of steps 1 and 2 for one connection: a user, a refusal, or neither where there is no credential."""
-
-    __slots__ = ("by_api_key", "credential", "refusal", "stack", "user")
-
-    def __init__(self, stack: InstalledStack) -> None:
-        self.stack = stack
-        self.credential: Credential | None = None
-        self.user: User | None = None
-        self.refusal: AuthError | None = None
-        self.by_api_key = False
-
-    @property
-    def token(self) -> str | None:
-        """The verified token: none (empty) of an API key, so the app asks as itself; None where a test put the user."""
-        if self.by_api_key:
-            return ""
-        return self.credential.token if self.credential else None
-
-
 async def resolve(
-    connection: HTTPConnection, stack: InstalledStack, override: Callable[..., Any] | None = None
+    connection: HTTPConnection, services: Services, override: Callable[..., Any] | None = None
 ) -> Resolution:
-    """Who is calling. Asked again on the same connection, the first answer stands.
+    """Return who is calling. The outcome is kept on the connection.
 
     Args:
         connection: the request or WebSocket.
-        stack: whose tokens count.
+        services: those of the stack whose tokens count.
         override: what a test has put in place of `current_user`.
 
     Raises:
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: where that cannot be said.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: the token can be neither accepted nor
+            rejected.
     """
-    state = connection.scope.setdefault("state", {})
-    known: dict[InstalledStack, Resolution] = state.setdefault(RESOLUTIONS_KEY, {})
-    if (resolution := known.get(stack)) is None:
-        resolution = Resolution(stack)
+    scope = connection.scope
+    context: RequestContext = scope.get(CONTEXT_KEY) or context_of(scope)
+    for resolution in context.resolutions:
+        if resolution.services is services and not resolution.by_api_key:
+            break
+    else:
+        resolution = context.resolution = Resolution(services)
         credential = None
         try:
             if override is not None:
                 resolution.user = await _call_override(override, connection)
-            elif (credential := read_credential(connection.scope, stack.sources)) is not None:
+            elif (credential := read_credential(scope, services.sources)) is not None:
                 if credential.refresh_token is None:
                     resolution.credential = credential
-                    resolution.user = await stack.verifier.verify(credential.token)
+                    resolution.user = await services.verifier.verify(credential.token)
                 else:
                     await _resume(connection, resolution, credential)
-        except AuthError as refusal:
-            resolution.refusal = refusal
-            if credential is None and override is None:  # it could not be read; who verifies tells of what they refuse
-                stack.events.emit(CREDENTIALS_REFUSED, code=refusal.code, reason=refusal.reason)
-        except StackAuthError:
-            state[REFUSED_KEY] = stack  # as `asked` does, which would cost on every request
-            raise
-        known[stack] = resolution
-    state["credential"] = resolution.credential
+        except AuthError as error:
+            resolution.error = error
+            if credential is None and override is None:  # it is unreadable; the verifier logs what it rejects
+                services.events.emit(CREDENTIALS_REFUSED, code=error.code, reason=error.reason)
+        context.resolutions.append(resolution)
+    context.resolution = resolution
+    scope.setdefault("state", {})["credential"] = resolution.credential
     return resolution
 
 
-async def resolve_api_key(connection: HTTPConnection, stack: InstalledStack, key: str) -> Resolution:
-    """Who is calling with an API key.
+async def resolve_api_key(connection: HTTPConnection, services: Services, key: str) -> Resolution:
+    """Return who is calling with an API key.
 
     Raises:
         AuthError: 401 `api_key_invalid`, or `user_gone`.
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: where that cannot be said.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: the key can be neither accepted nor
+            rejected.
     """
-    state = connection.scope.setdefault("state", {})
-    state["credential"] = None
-    known: dict[InstalledStack, Resolution] = state.setdefault("stack_auth_api_keys", {})
-    if stack not in known:
-        resolution = Resolution(stack)
-        resolution.by_api_key = True
-        with asked(connection, stack):
-            resolution.user = await stack.api_keys.user(key)
-            await stack.revocations.check(resolution.user)
-        known[stack] = resolution
-    return known[stack]
+    context: RequestContext = context_of(connection.scope)
+    connection.scope.setdefault("state", {})["credential"] = None
+    for resolution in context.resolutions:
+        if resolution.services is services and resolution.by_api_key:
+            break
+    else:
+        resolution = context.resolution = Resolution(services, by_api_key=True)
+        resolution.user = await services.api_keys.user(key)
+        await services.revocations.check(resolution.user)
+        context.resolutions.append(resolution)
+    context.resolution = resolution
+    return resolution
 
 
 async def _resume(connection: HTTPConnection, resolution: Resolution, credential: Credential) -> None:
-    session = await resolution.stack.sessions.authenticate(connection, credential)
+    session = await resolution.services.sessions.authenticate(connection, credential)
     if session is not None:
         resolution.credential, resolution.user = session
 

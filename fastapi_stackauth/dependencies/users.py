@@ -15,13 +15,15 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.api_keys import read_api_key, refuse_scopes, required_api_key
 from fastapi_stackauth.dependencies.demands import DEMANDS, PERMISSION_ID, Asked, Demand
-from fastapi_stackauth.dependencies.identity import Resolution, resolve, resolve_api_key
+from fastapi_stackauth.dependencies.identity import resolve, resolve_api_key
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.http.installed import STACKS_KEY, InstalledStack, asked, default_stack, installed_stack, stack_of
+from fastapi_stackauth.http.installed import Resolution, find_services, installation_of, owner_of
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
+from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.sessions.context import context_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,22 +38,18 @@ class _Demand(Secured):
 
     allow_anonymous: bool = False
     allow_restricted: bool = False
-    stack: Any = field(default=None, repr=False)
+    stack: Stack | None = field(default=None, repr=False)
     allow_api_key = False  # no field: `Require` makes it one
 
     def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
         """Who is calling, before any demand is checked; be it with an API key where that is allowed."""
         if scopes.scopes:  # asked here: a call would cost on every request
             refuse_scopes(scopes)
-        stack: InstalledStack | None = self.stack
-        if stack is None:
-            stack = stack_of(connection)
-        elif stack not in vars(connection.scope["app"]).get(STACKS_KEY, ()):  # as `installed_stack`, without a call
-            stack = installed_stack(connection, stack)
-        override = _override(connection, stack) if connection.scope["app"].dependency_overrides else None
+        services = find_services(connection, self.stack)
+        override = _override(connection, services) if connection.scope["app"].dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
-            return resolve_api_key(connection, stack, key)
-        return resolve(connection, stack, override)
+            return resolve_api_key(connection, services, key)
+        return resolve(connection, services, override)
 
     def documented(self) -> Documented:
         """What its routes say in OpenAPI: who is refused for what they are."""
@@ -187,7 +185,7 @@ class Require(_Demand):
         resolution = await self.resolution(connection, scopes)
         user = resolution.user
         if user is None:
-            raise resolution.refusal or AuthError("authentication_required")
+            raise resolution.error or AuthError("authentication_required")
         if self._demands or user.kind is not TokenKind.NORMAL:
             await self._check(Asked(connection, resolution, user))
         connection.scope["state"]["user"] = user
@@ -237,8 +235,8 @@ class IdentifyUser(_Demand):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
         """The user or None, for FastAPI to give to the endpoint."""
         resolution = await self.resolution(connection, scopes)
-        if resolution.refusal is not None:
-            _raise_if_not_nobody(resolution.refusal, resolution.stack)
+        if resolution.error is not None:
+            _raise_if_not_nobody(resolution.error, resolution.services)
         user = resolution.user
         if user is None or self._kind_refusal(user):
             connection.scope["state"].setdefault("user", None)
@@ -268,9 +266,9 @@ class RequireUserApiKey(_Demand):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """The user, for FastAPI to give to the endpoint."""
         refuse_scopes(scopes)
-        stack = stack_of(connection) if self.stack is None else installed_stack(connection, self.stack)
-        with asked(connection, stack):
-            user = (await resolve_api_key(connection, stack, required_api_key(connection))).user
+        services = find_services(connection, self.stack)
+        context_of(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        user = (await resolve_api_key(connection, services, required_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is refused
         if refusal := self._kind_refusal(user):
             raise refusal
@@ -278,17 +276,18 @@ class RequireUserApiKey(_Demand):
         return user
 
 
-def _raise_if_not_nobody(refusal: AuthError, stack: InstalledStack) -> None:
-    strict = stack.settings.optional_invalid == "error"
+def _raise_if_not_nobody(refusal: AuthError, services: Services) -> None:
+    strict = services.settings.optional_invalid == "error"
     if strict or refusal.status_code != 401 or refusal.code == "credentials_conflict":
         raise refusal
 
 
-def _override(connection: HTTPConnection, stack: InstalledStack) -> Any:  # noqa: ANN401 - any callable
+def _override(connection: HTTPConnection, services: Services) -> Any:  # noqa: ANN401 - any callable
     """What the app's tests put in place of `current_user`: it then speaks for everything derived from it."""
     app = connection.scope["app"]
-    override = app.dependency_overrides.get(current_user_of(stack))
-    if override is None and default_stack(app) is stack:
+    stack = owner_of(app, services)
+    override = app.dependency_overrides.get(Require(stack=stack))
+    if override is None and installation_of(app).default is stack:
         override = app.dependency_overrides.get(current_user)
     return override
 
@@ -324,7 +323,7 @@ async def resolve_with_user(
     user = await require(connection, scopes)
     resolution = await require.resolution(connection, scopes)
     if resolution.user is None:
-        raise resolution.refusal or AuthError("authentication_required")
+        raise resolution.error or AuthError("authentication_required")
     return user, resolution
 
 
@@ -336,8 +335,3 @@ current_user = Require()
 
 optional_user = IdentifyUser()
 """The signed-in user, or None (see `IdentifyUser`)."""
-
-
-def current_user_of(stack: InstalledStack) -> Require:
-    """`current_user` of one particular `StackAuth`."""
-    return Require(stack=stack)

@@ -16,9 +16,9 @@ from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.demands import Asked
-from fastapi_stackauth.dependencies.identity import Resolution
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
+from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.events import SESSION_CHECK_FAILED, code_of
@@ -111,9 +111,9 @@ class SessionWatch(Guarded):
         self.user = user
         self.ended: Exception | None = None
         self._watched = watched
-        self._events = resolution.stack.events
-        self._verifier = resolution.stack.verifier
-        self._check: SessionCheck = watched.check or resolution.stack.live_sessions
+        self._events = resolution.services.events
+        self._verifier = resolution.services.verifier
+        self._check: SessionCheck = watched.check or resolution.services.live_sessions
         self._connection = connection
         self._resolution = resolution
         self._limit: asyncio.Timeout | None = None

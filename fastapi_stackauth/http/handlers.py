@@ -20,9 +20,10 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
-from fastapi_stackauth.http.installed import RESOLUTIONS_KEY, SCOPE_KEY, InstalledStack, answering_stack, default_stack
+from fastapi_stackauth.http.installed import answering_services, installation_of, owner_of
 from fastapi_stackauth.runtime.events import ERROR_ANSWERED, Events, code_of
-from fastapi_stackauth.sessions.credentials import Credential
+from fastapi_stackauth.services import Services
+from fastapi_stackauth.sessions.context import context_of
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 
@@ -58,13 +59,18 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
         raise error
     error = await of_session(connection, error)
-    stack = answering_stack(connection)
-    if isinstance(error, ConfigurationError) and stack is not None:
-        _report_setting(connection, stack, error)
-    log_answer(error, stack.events if stack else Events())
-    if stack is not None and (sign_in_page := _sign_in_page(connection, error, stack.settings)):
-        return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
-    response = error_response(error) if stack is None else _response(error, stack.settings)
+    services = answering_services(connection)
+    if services is None:
+        log_answer(error, Events())
+        response = error_response(error)
+    else:
+        if isinstance(error, ConfigurationError):
+            _report_setting(connection, services, error)
+        log_answer(error, services.events)
+        if sign_in_page := _sign_in_page(connection, error, services.settings):
+            return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
+        settings = services.settings
+        response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
     if isinstance(connection, WebSocket):
         return await _refuse_websocket(connection, response)
     return response
@@ -76,13 +82,14 @@ async def of_session(connection: HTTPConnection, error: StackAuthError) -> Stack
     It expired while the auth server was asked something, or its key was rotated away. The session goes on, and the
     answer renews its cookie where it can: a 401 would make a front end sign its user out.
     """
-    credential = connection.scope.get("state", {}).get("credential")
-    if error.code not in _RENEWABLE or credential is None or credential.refresh_token is None:
+    resolution = context_of(connection.scope).resolution
+    if error.code not in _RENEWABLE or resolution is None or resolution.credential is None:
         return error
-    stack = _stack_of_credential(connection, credential)
-    if stack is not None and not _is_open_websocket(connection):
+    if resolution.credential.refresh_token is None:
+        return error
+    if not _is_open_websocket(connection):
         try:
-            await stack.sessions.replace(connection, credential)
+            await resolution.services.sessions.replace(connection, resolution.credential)
         except AuthError as ended:
             return ended
         except StackAuthError:
@@ -90,16 +97,12 @@ async def of_session(connection: HTTPConnection, error: StackAuthError) -> Stack
     return VerificationUnavailable(retry_after=1.0)
 
 
-def _report_setting(connection: HTTPConnection, stack: InstalledStack, error: ConfigurationError) -> None:
+def _report_setting(connection: HTTPConnection, services: Services, error: ConfigurationError) -> None:
     """Report a missing setting that was not reported at the start: a mounted app's lifespan never runs."""
     app = connection.scope["app"]
-    missing = find_missing(app, stack, default=default_stack(app) is stack)
-    report_missing(stack, [setting for setting in missing if setting.name == error.setting])
-
-
-def _stack_of_credential(connection: HTTPConnection, credential: Credential) -> InstalledStack | None:
-    known = connection.scope["state"].get(RESOLUTIONS_KEY, {})
-    return next((stack for stack, resolution in known.items() if resolution.credential is credential), None)
+    if (stack := owner_of(app, services)) is not None:
+        missing = find_missing(app, stack, default=installation_of(app).default is stack)
+        report_missing(services.events, [setting for setting in missing if setting.name == error.setting])
 
 
 def _is_open_websocket(connection: HTTPConnection) -> bool:
@@ -107,16 +110,12 @@ def _is_open_websocket(connection: HTTPConnection) -> bool:
     return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
 
 
-def _response(error: StackAuthError, settings: Settings) -> Response:
-    return error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
-
-
 def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
     """Where a browser that opens a page without being signed in is sent, if the settings say so."""
     if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
-    if not page or SCOPE_KEY in connection.scope:
+    if not page or context_of(connection.scope).services is not None:
         return None
     # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.errors import VerificationUnavailable
-from fastapi_stackauth.http.installed import InstalledStack
+from fastapi_stackauth.http.installed import installation_of
 from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
-from fastapi_stackauth.startup.configuration import needs
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.startup.configuration import find_missing, needs
 from fastapi_stackauth.startup.routes import check_path
 from fastapi_stackauth.verification.jwks import KeyState
 from fastapi_stackauth.verification.revocation import LinkState
@@ -58,23 +59,33 @@ class Health(BaseModel):
     )
 
 
-async def check_health(stack: InstalledStack) -> Health:
+def missing_settings(stack: Stack) -> dict[str, tuple[str, ...]]:
+    """Return the settings that are not set though routes need them, each with those routes of the stack's apps."""
+    found: dict[str, tuple[str, ...]] = {}
+    for app in stack.apps:
+        for missing in find_missing(app, stack, default=installation_of(app).default is stack):
+            found[missing.name] = (*found.get(missing.name, ()), *missing.routes)
+    return found
+
+
+async def check_health(stack: Stack) -> Health:
     """Return how authentication is doing. Without keys it tries to fetch them, so a new worker becomes ready."""
-    keys, project = stack.verifier.keys, stack.settings.project_id
-    missing = tuple(dict.fromkeys([*([] if project else ["project_id"]), *stack.missing_settings()]))
+    services = stack.services
+    keys, project = services.verifier.keys, services.settings.project_id
+    missing = tuple(dict.fromkeys([*([] if project else ["project_id"]), *missing_settings(stack)]))
     if project and keys.state == "none" and keys.may_try:
         try:
-            await stack.verifier.warm_up()
+            await services.verifier.warm_up()
         except VerificationUnavailable:
-            stack.events.emit(HEALTH_WITHOUT_KEYS)
+            services.events.emit(HEALTH_WITHOUT_KEYS)
     linked = True
     try:
-        await stack.revocations.follow()
+        await services.revocations.follow()
     except VerificationUnavailable:
         linked = False
-    state, link = keys.state, stack.revocations.state
+    state, link = keys.state, services.revocations.state
     status: Status = "ok"
-    if missing or state == "stale" or link == "degraded" or stack.revocations.untold:
+    if missing or state == "stale" or link == "degraded" or services.revocations.untold:
         status = "degraded"
     if state == "none" or not linked or not project:
         status = "down"
@@ -83,14 +94,14 @@ async def check_health(stack: InstalledStack) -> Health:
         keys=state,
         keys_age_seconds=keys.age_seconds,
         last_error=keys.last_error,
-        fallback_in_use=state == "none" and stack.settings.fallback_concurrency > 0,
+        fallback_in_use=state == "none" and services.settings.fallback_concurrency > 0,
         redis=link,
         missing_settings=missing,
-        revocations_untold=stack.revocations.untold,
+        revocations_untold=services.revocations.untold,
     )
 
 
-def readiness_router(stack: InstalledStack, path: str) -> APIRouter:
+def readiness_router(stack: Stack, path: str) -> APIRouter:
     """A router with one GET route that tells whether this worker can serve signed-in people: 200, or 503."""
     check_path(path, "stack.readiness")
     router = APIRouter()

@@ -1,37 +1,48 @@
-"""Which `StackAuth` serves a connection, as those see it who are given one: the composition root stays unknown here."""
+"""Which `StackAuth` serves a connection."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.access.api_keys import ApiKeys
-from fastapi_stackauth.access.permissions import Authorization
-from fastapi_stackauth.access.project import CurrentProject
-from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import ConfigurationError, StackAuthError
-from fastapi_stackauth.runtime.events import Events
-from fastapi_stackauth.runtime.limits import AttemptLimiter
-from fastapi_stackauth.runtime.storage import Storage
-from fastapi_stackauth.sessions.cookie_sessions import Sessions
-from fastapi_stackauth.sessions.credentials import CredentialSource
-from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.live import LiveSessions
-from fastapi_stackauth.verification.revocation import Revocations
-from fastapi_stackauth.verification.verifier import Verifier
+from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.models import User
+from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.sessions import context
+from fastapi_stackauth.sessions.context import CONTEXT_KEY
+from fastapi_stackauth.sessions.credentials import Credential
 
-STATE_KEY = "stack_auth"
-SCOPE_KEY = "fastapi_stackauth.stack"
-RESOLUTIONS_KEY = "stack_auth_resolutions"
-REFUSED_KEY = "stack_auth_refused"
-STACKS_KEY = "stack_auths"
+_APP_KEY = "stack_auth"
+"""A plain attribute of the app: one of `app.state` takes six times as long to read, and every request reads it."""
 _NOT_INSTALLED = (
     "No StackAuth is installed on the app that serves this route: call stack.install(app). "
     "A mounted FastAPI app is an app of its own and needs its own install."
 )
+
+
+class Resolution:
+    """Who is calling, for one `StackAuth`: a user, an error, or neither if there is no credential."""
+
+    __slots__ = ("by_api_key", "credential", "error", "services", "user")
+
+    def __init__(self, services: Services, *, by_api_key: bool = False) -> None:
+        self.services = services
+        self.by_api_key = by_api_key
+        self.credential: Credential | None = None
+        self.user: User | None = None
+        self.error: AuthError | None = None
+
+    @property
+    def token(self) -> str | None:
+        """The verified token: empty for an API key, so the app asks as itself; None if a test overrides the user."""
+        if self.by_api_key:
+            return ""
+        return self.credential.token if self.credential else None
+
+
+RequestContext = context.RequestContext[Services, Resolution]
+"""What the library keeps on one connection, with its types."""
 
 
 class StackNotInstalled(ConfigurationError):
@@ -42,94 +53,42 @@ class StackNotInstalled(ConfigurationError):
     """
 
 
-class InstalledStack(Protocol):
-    """What the dependencies need of a `StackAuth`."""
+@dataclass(frozen=True)
+class Installation:
+    """The stacks of one app; apps mounted in it have their own.
 
-    @property
-    def settings(self) -> Settings:
-        """Its settings."""
-        ...
+    Attributes:
+        default: the one that `current_user` and its like mean, because they name no stack.
+        stacks: every one, in the order of their installation.
+    """
 
-    @property
-    def events(self) -> Events:
-        """What happens: counted, logged and told."""
-        ...
-
-    @property
-    def sources(self) -> Sequence[CredentialSource]:
-        """Where credentials are looked for, in this order."""
-        ...
-
-    @property
-    def verifier(self) -> Verifier:
-        """Step 2."""
-        ...
-
-    @property
-    def live_sessions(self) -> LiveSessions:
-        """Whether sessions still exist."""
-        ...
-
-    @property
-    def sessions(self) -> Sessions:
-        """Cookie sessions."""
-        ...
-
-    @property
-    def project(self) -> CurrentProject:
-        """What the project allows."""
-        ...
-
-    @property
-    def authorization(self) -> Authorization:
-        """What users may do."""
-        ...
-
-    @property
-    def api_keys(self) -> ApiKeys:
-        """Whose API keys are."""
-        ...
-
-    @property
-    def revocations(self) -> Revocations:
-        """Whose tokens are refused before they expire."""
-        ...
-
-    @property
-    def storage(self) -> Storage:
-        """What the workers share."""
-        ...
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Unix time in seconds."""
-        ...
-
-    @property
-    def limiter(self) -> AttemptLimiter:
-        """How often somebody may try."""
-        ...
-
-    def missing_settings(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the settings that are not set though routes need them, each with those routes."""
-        ...
-
-    @property
-    def client(self) -> StackAuthClient:
-        """The auth server's API."""
-        ...
+    default: Stack | None = None
+    stacks: tuple[Stack, ...] = ()
 
 
-def stack_of(connection: HTTPConnection) -> InstalledStack:
-    """The `StackAuth` whose route this is; elsewhere the default one of the app that serves this connection.
+_NOTHING = Installation()
+
+
+def installation_of(app: Starlette) -> Installation:
+    """Return what is installed on an app."""
+    installation: Installation = vars(app).get(_APP_KEY, _NOTHING)
+    return installation
+
+
+def remember(app: Starlette, stack: Stack, *, default: bool) -> None:
+    """Note that a stack is installed on an app.
 
     Raises:
-        StackNotInstalled: where none is installed; a mounted app needs an install of its own.
+        ConfigurationError: the app has another default.
     """
-    stack = connection.scope.get(SCOPE_KEY) or vars(connection.scope["app"]).get(STATE_KEY)
-    if stack is None:
-        raise StackNotInstalled(_NOT_INSTALLED)
-    return stack  # type: ignore[no-any-return]  # a scope is untyped; our own routes put a stack there
+    known = installation_of(app)
+    if default and known.default not in (None, stack):
+        raise ConfigurationError(
+            "This app has a default StackAuth already: install further ones with install(app, default=False) "
+            "and use their own stack.current_user."
+        )
+    stacks = known.stacks if stack in known.stacks else (*known.stacks, stack)
+    setattr(app, _APP_KEY, Installation(stack if default else known.default, stacks))
 
 
 def check_app(app: object) -> None:
@@ -147,50 +106,48 @@ def check_app(app: object) -> None:
     raise ConfigurationError(f"install() takes a FastAPI app; got {type(app).__name__}. {advice}.")
 
 
-def installed_stack(connection: HTTPConnection, stack: InstalledStack) -> InstalledStack:
-    """Return the stack that a route names, if the app that serves the route can answer its errors.
+def find_services(connection: HTTPConnection, stack: Stack | None) -> Services:
+    """Return the services of the stack that a dependency or route names; else of the route's stack, or the default one.
 
     Raises:
-        StackNotInstalled: it is not installed on that app.
+        StackNotInstalled: none is installed on this app, so it cannot answer our errors.
     """
-    if stack not in vars(connection.scope["app"]).get(STACKS_KEY, ()):
+    installation: Installation = vars(connection.scope["app"]).get(_APP_KEY, _NOTHING)
+    if stack is None:
+        known: RequestContext | None = connection.scope.get(CONTEXT_KEY)
+        if known is not None and known.services is not None:
+            return known.services
+        stack = installation.default
+    elif stack not in installation.stacks:
+        stack = None
+    if stack is None:
         raise StackNotInstalled(_NOT_INSTALLED)
-    return stack
+    return stack.services
 
 
-def default_stack(app: Starlette) -> InstalledStack | None:
-    """The app's default `StackAuth`.
+def route_services(connection: HTTPConnection) -> Services:
+    """Return the services of the stack whose route this is; a dependency of the router's handlers."""
+    return find_services(connection, None)
 
-    It is asked for on every request, so it is a plain attribute: one of `app.state` takes six times as long to read.
+
+def answering_services(connection: HTTPConnection) -> Services | None:
+    """Return the services of the stack whose error is answered.
+
+    It is the stack of the route, or the one that was asked last who is calling; else the app's default.
     """
-    stack: InstalledStack | None = vars(app).get(STATE_KEY)
-    return stack
+    known: RequestContext | None = connection.scope.get(CONTEXT_KEY)
+    if known is not None and known.services is not None:
+        return known.services
+    if known is not None and known.resolution is not None:
+        return known.resolution.services
+    default = installation_of(connection.scope["app"]).default
+    return None if default is None else default.services
 
 
-@contextmanager
-def asked(connection: HTTPConnection, stack: InstalledStack) -> Iterator[None]:
-    """Around what a stack is asked: where it fails or refuses, `answering_stack` knows whose error it is."""
-    try:
-        yield
-    except StackAuthError:
-        connection.scope.setdefault("state", {})[REFUSED_KEY] = stack
-        raise
+def owner_of(app: Starlette, services: Services) -> Stack | None:
+    """Return the stack of an app that has these services now."""
+    return next((stack for stack in installation_of(app).stacks if stack.services is services), None)
 
 
-def answering_stack(connection: HTTPConnection) -> InstalledStack | None:
-    """The stack whose error is answered: that of its route, or the one that was asked last; else the app's default."""
-    state = connection.scope.get("state", {})
-    last = state.get(REFUSED_KEY) or next(reversed(state.get(RESOLUTIONS_KEY, {})), None)
-    return connection.scope.get(SCOPE_KEY) or last or default_stack(connection.scope["app"])
-
-
-def remember(app: Starlette, stack: InstalledStack) -> None:
-    """Note that a stack is installed on an app."""
-    if all(other is not stack for other in stacks_of_app(app)):
-        setattr(app, STACKS_KEY, (*stacks_of_app(app), stack))
-
-
-def stacks_of_app(app: Starlette) -> tuple[Any, ...]:
-    """Every stack installed on this app, in order; apps mounted in it have their own."""
-    installed: tuple[Any, ...] = vars(app).get(STACKS_KEY, ())
-    return installed
+InstalledStack = Services
+"""The name that the routers use for now."""

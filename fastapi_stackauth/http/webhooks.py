@@ -19,7 +19,6 @@ from fastapi_stackauth.errors import (
     WebhookRefused,
 )
 from fastapi_stackauth.http.bodies import WEBHOOK, not_json, read_body
-from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.http.openapi import problem_answer
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.models.webhooks import (
@@ -36,6 +35,7 @@ from fastapi_stackauth.models.webhooks import (
 )
 from fastapi_stackauth.runtime.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
 from fastapi_stackauth.runtime.storage import MemoryStorage, Storage, StorageUnavailable
+from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.startup.routes import check_path
 
@@ -58,7 +58,7 @@ class WebhookRouter(APIRouter):
         >>> app.include_router(webhooks)
     """
 
-    def __init__(self, stack: InstalledStack, path: str) -> None:
+    def __init__(self, stack: Stack, path: str) -> None:
         check_path(path, "stack.webhooks")
         super().__init__()
         self._receiver = receiver = _Receiver(stack)
@@ -109,11 +109,11 @@ class WebhookRouter(APIRouter):
 
 
 class _Receiver:
-    def __init__(self, stack: InstalledStack) -> None:
+    def __init__(self, stack: Stack) -> None:
         self.handlers: list[tuple[frozenset[str], Callable[[Any], Any]]] = []
         self._stack = stack
-        self._own = MemoryStorage(stack.clock)
-        self._max_body = max(WEBHOOK, stack.settings.max_body_size)
+        self._own = MemoryStorage(stack.services.clock)
+        self._max_body = max(WEBHOOK, stack.services.settings.max_body_size)
 
     async def receive(self, request: Request) -> Response:
         """Take one message.
@@ -122,14 +122,14 @@ class _Receiver:
             WebhookRefused, WebhookInProgress, RequestTooLarge, RequestInvalid.
             ConfigurationError: no secret is set.
         """
-        keys = self._stack.settings.require_webhook_keys()
+        keys = self._stack.services.settings.require_webhook_keys()
         try:
             envelope = Envelope.read(request.headers)
-            envelope.check_age(self._stack.clock())
+            envelope.check_age(self._stack.services.clock())
             body = await (await read_body(request, self._max_body)).body()
             key = envelope.check_signature(body, keys)
         except WebhookRefused as refusal:
-            self._stack.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
+            self._stack.services.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
             raise
         event = _event(body, envelope)
         # The same message goes to each endpoint, and each has a path or a secret of its own.
@@ -142,18 +142,18 @@ class _Receiver:
     async def _handle(self, event: WebhookEvent, claim: str) -> None:
         kind = event.type if event.type in EVENT_TYPES else "unknown"
         try:
-            await heed(self._stack, event)
+            await heed(self._stack.services, event)
             for types, handler in self.handlers:
                 if not types or event.type in types:
                     await _call(handler, event)
         except BaseException:  # cancelled, too: whatever was not finished must be delivered again
             await self._storage.remove(claim)
             await self._own.remove(claim)
-            self._stack.events.emit(WEBHOOK_FAILED, type=kind)
+            self._stack.services.events.emit(WEBHOOK_FAILED, type=kind)
             raise
         await self._storage.set(claim, _DONE, _DONE_SECONDS)
         await self._own.set(claim, _DONE, _DONE_SECONDS)
-        self._stack.events.emit(WEBHOOK_HANDLED, type=kind)
+        self._stack.services.events.emit(WEBHOOK_HANDLED, type=kind)
 
     async def _claim(self, claim: str) -> bool:
         """Whether the message is to be handled now; False where that was done before.
@@ -165,7 +165,7 @@ class _Receiver:
             try:
                 claimed = await storage.add(claim, _HANDLING_SECONDS)
             except StorageUnavailable:
-                self._stack.events.emit(WEBHOOK_NOT_SHARED)
+                self._stack.services.events.emit(WEBHOOK_NOT_SHARED)
                 return True
             if not claimed:
                 return await self._claimed_before(storage, claim)
@@ -181,26 +181,27 @@ class _Receiver:
 
     @property
     def _storage(self) -> Storage:
-        return self._stack.storage
+        return self._stack.services.storage
 
 
-async def heed(stack: InstalledStack, event: WebhookEvent) -> None:
+async def heed(services: Services, event: WebhookEvent) -> None:
     """Do what an event means for this library: refuse the tokens of who is gone, forget what is out of date.
 
     Other workers hear of it where they share a Redis server.
     """
+    revocations = services.revocations
     match event:
         case UserDeletedEvent():
-            await stack.revocations.revoke_user(event.data.id)
-            await stack.revocations.forget(user_id=event.data.id)
+            await revocations.revoke_user(event.data.id)
+            await revocations.forget(user_id=event.data.id)
         case UserEvent():
-            await stack.revocations.forget(user_id=event.data.id)
+            await revocations.forget(user_id=event.data.id)
         case TeamEvent() | TeamDeletedEvent():
-            await stack.revocations.forget(team_id=event.data.id)
+            await revocations.forget(team_id=event.data.id)
         case TeamMembershipEvent() | TeamPermissionEvent():
-            await stack.revocations.forget(user_id=event.data.user_id, team_id=event.data.team_id)
+            await revocations.forget(user_id=event.data.user_id, team_id=event.data.team_id)
         case ProjectPermissionEvent():
-            await stack.revocations.forget(user_id=event.data.user_id)
+            await revocations.forget(user_id=event.data.user_id)
 
 
 async def _call(handler: Callable[[Any], Any], event: WebhookEvent) -> None:

@@ -7,12 +7,12 @@ from typing import Literal, get_args
 from fastapi import APIRouter
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.routers.account import connected_accounts, contact_channels
 from fastapi_stackauth.routers.account import profile as account
 from fastapi_stackauth.routers.methods import anonymous, mfa, oauth, otp, passkey, password, session
 from fastapi_stackauth.routers.plumbing import offer
 from fastapi_stackauth.routers.plumbing.route import Delivery, Mount, Page, route_class_for
+from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 
 Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
@@ -36,7 +36,7 @@ _ALWAYS: tuple[AddRoutes, ...] = (
 
 
 def build_router(
-    stack: InstalledStack,
+    stack: Stack,
     *,
     delivery: Delivery,
     methods: Iterable[Method] | None = None,
@@ -61,8 +61,8 @@ def build_router(
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
         raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
     _check_pages(pages or {})
-    if delivery == "cookie" and stack.settings.app_url:
-        CookiePolicy.of(stack.settings)
+    if delivery == "cookie" and stack.services.settings.app_url:
+        CookiePolicy.of(stack.services.settings)
     router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))))
     sign_in_routes = (_METHODS[method] for method in dict.fromkeys(chosen))
     for add_routes in (offer.add_routes, *sign_in_routes, *_ALWAYS):

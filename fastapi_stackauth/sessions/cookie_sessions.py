@@ -7,7 +7,7 @@ answers by itself: its answers would miss what other middleware adds, CORS above
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -39,6 +39,7 @@ from fastapi_stackauth.runtime.events import (
     Events,
     code_of,
 )
+from fastapi_stackauth.sessions.context import context_of, cookies_of
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.sessions.credentials import Credential, Site, cookie
 from fastapi_stackauth.settings import Settings, origin_of
@@ -53,7 +54,6 @@ _MISTIMED = ("token_expired", "token_not_yet_valid")
 _SKEW_RETRY_AFTER = 30.0
 _KEYS_RETRY_AFTER = 5.0
 _SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
-_STATE_KEY = "stack_auth_cookies"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
@@ -373,39 +373,6 @@ def _digest(refresh_token: str) -> bytes:
 # --- on the response -------------------------------------------------------------------------------------
 
 
-class CookieQueue:
-    """The cookies that the response of one connection will set, the last one of each name winning.
-
-    Attributes:
-        private: whether the answer depends on the session, and so must not be stored.
-    """
-
-    def __init__(self) -> None:
-        self.private = False
-        self._cookies: dict[str, bytes] = {}
-
-    def set(self, name: str, header: bytes) -> None:
-        """Queue a `Set-Cookie` value under the cookie's name."""
-        self._cookies[name] = header
-
-    def apply(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The response's headers with the cookies, and never to be stored."""
-        own = list(headers)
-        kept = [value for name, value in own if name.lower() == b"cache-control"]
-        if self._cookies or not any(b"private" in value or b"no-store" in value for value in kept):
-            own = [pair for pair in own if pair[0].lower() != b"cache-control"] + [(b"cache-control", b"no-store")]
-        return own + [(b"set-cookie", value) for value in self._cookies.values()]
-
-    def __bool__(self) -> bool:
-        return self.private or bool(self._cookies)
-
-
-def cookies_of(scope: Scope) -> CookieQueue:
-    """The cookie queue of a connection."""
-    queue: CookieQueue = scope.setdefault("state", {}).setdefault(_STATE_KEY, CookieQueue())
-    return queue
-
-
 class CookieMiddleware:
     """Writes queued cookies on whatever response leaves, WebSocket handshakes included."""
 
@@ -417,10 +384,10 @@ class CookieMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        queue = cookies_of(scope)
+        context = context_of(scope)
 
         async def send_with_cookies(message: Message) -> None:
-            if queue and message["type"] in _STARTS:
+            if (queue := context.cookies) and message["type"] in _STARTS:
                 message["headers"] = queue.apply(message.get("headers", ()))
             await send(message)
 

@@ -6,13 +6,14 @@ setting changes neither routes nor schema. It is reported by name, and closes th
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 
 from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
 from fastapi_stackauth.runtime.events import SETTING_MISSING, Events
-from fastapi_stackauth.settings import Settings, documented_name
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
 
 CHECKED = ("project_id", "app_url", "secret_server_key", "webhook_secrets")
@@ -21,20 +22,6 @@ _NEEDS = "__stack_auth_needs__"
 _MOST_ROUTES = 100  # that one log line names
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class ConfiguredStack(Protocol):
-    """What this file needs of a `StackAuth`."""
-
-    @property
-    def settings(self) -> Settings:
-        """Its settings."""
-        ...
-
-    @property
-    def events(self) -> Events:
-        """Where a missing setting is reported."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +36,7 @@ class Needs:
 
     settings: frozenset[str] = frozenset()
     unless_page: str | None = None
-    stack: Any = None
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class MissingSetting:
     routes: tuple[str, ...]
 
 
-def needs(*settings: str, unless_page: str | None = None, stack: object = None) -> Callable[[F], F]:
+def needs(*settings: str, unless_page: str | None = None, stack: Stack | None = None) -> Callable[[F], F]:
     """Declare the settings that a handler, or a dependency that is a function, cannot do without (see `Needs`)."""
 
     def declare(function: F) -> F:
@@ -81,7 +68,7 @@ def declared_needs(function: object) -> Needs | None:
     return found
 
 
-def find_missing(app: FastAPI, stack: ConfiguredStack, *, default: bool) -> tuple[MissingSetting, ...]:
+def find_missing(app: FastAPI, stack: Stack, *, default: bool) -> tuple[MissingSetting, ...]:
     """Return the settings of a stack that are not set, though routes of the app need them.
 
     Args:
@@ -89,7 +76,7 @@ def find_missing(app: FastAPI, stack: ConfiguredStack, *, default: bool) -> tupl
         stack: whose settings.
         default: whether dependencies that name no stack mean this one.
     """
-    absent = [name for name in CHECKED if not getattr(stack.settings, name)]
+    absent = [name for name in CHECKED if not getattr(stack.services.settings, name)]
     if not absent:
         return ()
     routes: dict[str, dict[str, None]] = {name: {} for name in absent}
@@ -101,14 +88,14 @@ def find_missing(app: FastAPI, stack: ConfiguredStack, *, default: bool) -> tupl
     return tuple(MissingSetting(name, tuple(found)) for name, found in routes.items() if found)
 
 
-def report_missing(stack: ConfiguredStack, missing: Iterable[MissingSetting]) -> None:
-    """Log one ERROR line for each missing setting, unless this stack has reported it before."""
+def report_missing(events: Events, missing: Iterable[MissingSetting]) -> None:
+    """Log one ERROR line for each missing setting, unless it was reported before."""
     for setting in missing:
-        if stack.events.is_first(f"missing {setting.name}"):
+        if events.is_first(f"missing {setting.name}"):
             more = len(setting.routes) - _MOST_ROUTES
             shown = ", ".join(setting.routes[:_MOST_ROUTES]) + (f" and {more} more" if more > 0 else "")
             variable = documented_name(setting.name)
-            stack.events.emit(
+            events.emit(
                 SETTING_MISSING,
                 setting=setting.name,
                 variable=variable,
@@ -122,7 +109,7 @@ def _describe(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's contex
     return f"{'/'.join(sorted(methods)) if methods else 'WebSocket'} {route.path}"
 
 
-def _needed_settings(route: Any, stack: ConfiguredStack, *, default: bool) -> set[str]:  # noqa: ANN401 - as above
+def _needed_settings(route: Any, stack: Stack, *, default: bool) -> set[str]:  # noqa: ANN401 - as above
     needed: set[str] = set()
     original = getattr(route, "original_route", route)
     of_router = getattr(original, "needed_settings", None)

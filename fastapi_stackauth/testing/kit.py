@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.http.installed import stacks_of_app
+from fastapi_stackauth.http.installed import installation_of
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.sessions.cookie_sessions import CookieMiddleware
 from fastapi_stackauth.settings import Settings, origin_of
@@ -109,7 +109,7 @@ class Kit:
 
     def _forget(self, user_id: str, team_id: str) -> None:
         for stack in self._stacks:
-            stack.authorization.forget(user_id=user_id, team_id=team_id)
+            stack.services.authorization.forget(user_id=user_id, team_id=team_id)
 
 
 def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _trust(emulator: "Emulator", settings: Settings) -> None:
 def _writing_cookies(app: Starlette) -> Iterator[None]:
     """While the block runs, the app has the middleware that `install` left out where it knew of no `app_url`."""
     factory: Any = CookieMiddleware
-    wanted = any(stack.settings.cookies_possible for stack in stacks_of_app(app))
+    wanted = any(stack.services.settings.cookies_possible for stack in installation_of(app).stacks)
     if not wanted or any(middleware.cls is factory for middleware in app.user_middleware):
         yield
         return

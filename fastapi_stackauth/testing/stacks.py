@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from starlette.applications import Starlette
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.http import installed
+from fastapi_stackauth.http.installed import installation_of
 from fastapi_stackauth.plugin import StackAuth
 
 
@@ -17,9 +17,10 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
     """
     found: dict[int, StackAuth] = {}
     for each in apps_under(app):
-        default = installed.default_stack(each)
-        for stack in sorted(installed.stacks_of_app(each), key=lambda stack: stack is not default):
-            found.setdefault(id(stack), stack)
+        installation = installation_of(each)
+        for stack in sorted(installation.stacks, key=lambda stack: stack is not installation.default):
+            if isinstance(stack, StackAuth):
+                found.setdefault(id(stack), stack)
     if not found:
         raise ConfigurationError("No StackAuth is installed on the app under test: call stack.install(app).")
     return tuple(found.values())

@@ -104,7 +104,9 @@ async def test_httpx_logs_the_url_of_a_call_without_the_token(caplog: pytest.Log
 
 def test_no_repr_shows_a_key_or_a_token():
     stack = StackAuth(project_id=PROJECT, secret_server_key="ssk_secret", publishable_client_key="pck_secret")
-    shown = repr([stack, stack.settings, stack.client, stack.verifier, stack.sources, stack.client.as_user("tok.en")])
+    shown = repr(
+        [stack, stack.settings, stack.client, stack.verifier, stack.services.sources, stack.client.as_user("tok.en")]
+    )
     assert "ssk_secret" not in shown
     assert "pck_secret" not in shown
     assert "tok.en" not in shown

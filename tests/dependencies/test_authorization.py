@@ -216,9 +216,9 @@ async def test_what_is_known_of_a_user_can_be_forgotten_at_once(company: Company
     path = f"/teams/{company.team_id}/posts"
     assert await company.answer(company.member, path) == "ok"
     await company.admin.team_permissions.revoke("posts:all", team_id=company.team_id, user_id=company.member.user_id)
-    company.stack.authorization.forget(user_id=company.boss.user_id)
+    company.stack.services.authorization.forget(user_id=company.boss.user_id)
     assert await company.answer(company.member, path) == "ok"
-    company.stack.authorization.forget(user_id=company.member.user_id, team_id=company.team_id)
+    company.stack.services.authorization.forget(user_id=company.member.user_id, team_id=company.team_id)
     assert await company.answer(company.member, path) == "403 permission_missing"
 
 

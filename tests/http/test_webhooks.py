@@ -424,7 +424,7 @@ async def test_the_tokens_of_a_deleted_user_are_refused_at_once(company: Company
 )
 async def test_what_an_event_makes_old_is_asked_anew(company: Company, event: dict[str, Any], forgets: set[str]):
     receiver = webhook_for(company)
-    known = company.stack.authorization
+    known = company.stack.services.authorization
     user = await company.stack.verifier.verify(company.member.access_token)
     token = company.member.access_token
 
@@ -464,7 +464,7 @@ async def test_other_workers_forget_too(company: Company, redis_server: RedisSer
 
 async def test_an_answer_that_was_under_way_when_the_event_came_is_not_remembered(company: Company):
     user = await company.stack.verifier.verify(company.member.access_token)
-    known, begun, go_on = company.stack.authorization, asyncio.Event(), asyncio.Event()
+    known, begun, go_on = company.stack.services.authorization, asyncio.Event(), asyncio.Event()
     inner = company.network.inner
 
     class Slow(httpx.AsyncBaseTransport):

@@ -218,10 +218,10 @@ async def api_keys(_world: World, _signer: Signer) -> StackAuth:
         never = ApiKeyCreate(description="of a robot", expires_at_millis=None)
         given = await stack.client.as_user(person.access_token).user_api_keys.create(never)
         for _ in range(2):
-            await stack.api_keys.user(given.value)
+            await stack.services.api_keys.user(given.value)
         for wrong in ("sk_of_nobody", "of no form"):
             with pytest.raises(AuthError):
-                await stack.api_keys.user(wrong)
+                await stack.services.api_keys.user(wrong)
     assert counted(stack.events, "api_key_verified", owner="user", cache="miss") == 1
     assert counted(stack.events, "api_key_verified", owner="user", cache="hit") == 1
     assert counted(stack.events, "api_key_refused", owner="user") == 2

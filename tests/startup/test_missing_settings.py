@@ -102,7 +102,7 @@ async def test_the_start_reports_each_missing_setting_in_one_line(caplog: pytest
 
 def test_a_long_list_of_routes_is_cut(caplog: pytest.LogCaptureFixture):
     routes = tuple(f"GET /{number}" for number in range(150))
-    report_missing(StackAuth(), [MissingSetting("app_url", routes)])
+    report_missing(StackAuth().events, [MissingSetting("app_url", routes)])
     assert lines(caplog)[0].stack_fields["routes"].endswith("GET /99 and 50 more")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -68,7 +68,8 @@ class World:
         clock, monotonic = Clock(NOW + 1), Clock(1_000.0)
         settings: dict[str, Any] = {"project_id": PROJECT, "base_url": BASE, "jwks_timeout": 0.02} | options
         stack = StackAuth(transport=transport or Line(server), clock=clock, **settings)
-        stack.verifier = Verifier(stack.settings, stack.client, clock=clock, monotonic=monotonic)
+        verifier = Verifier(stack.settings, stack.client, clock=clock, monotonic=monotonic)
+        stack.services = replace(stack.services, verifier=verifier)
         return cls(signer, server, clock, monotonic, stack)
 
     @property

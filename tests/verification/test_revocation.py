@@ -649,7 +649,7 @@ async def test_what_redis_loses_without_a_restart_is_given_back(
     late = StackAuth(project_id="p", redis_url=redis_server.url)
 
     async def known() -> bool:
-        return await late.storage.count("revoked") == 1
+        return await late.services.storage.count("revoked") == 1
 
     await eventually(known)
     for each in (stack, late):

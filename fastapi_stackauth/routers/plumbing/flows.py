@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fastapi import Request
 
 from fastapi_stackauth.http.installed import InstalledStack
-from fastapi_stackauth.sessions.cookie_sessions import cookies_of
+from fastapi_stackauth.sessions.context import cookies_of
 from fastapi_stackauth.sessions.credentials import cookie, cookie_names
 
 

@@ -56,7 +56,8 @@ def operation_id(router: APIRouter, delivery: Delivery, operation: str) -> str:
     The same routes may be mounted once for each delivery, and by several stacks, which their `cookie_name` tells apart.
     """
     name = operation if delivery == "cookie" else f"token_{operation}"
-    owner = router.route_class.stack.settings.cookie_name if issubclass(router.route_class, AuthRoute) else COOKIE_NAME
+    routes = router.route_class
+    owner = routes.stack.services.settings.cookie_name if issubclass(routes, AuthRoute) else COOKIE_NAME
     return name if owner == COOKIE_NAME else f"{owner}_{name}"
 
 

@@ -27,11 +27,13 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.http.bodies import MEDIUM, not_json, read_body, read_form
 from fastapi_stackauth.http.handlers import log_answer, of_session
-from fastapi_stackauth.http.installed import SCOPE_KEY, InstalledStack, installed_stack, stack_of
+from fastapi_stackauth.http.installed import InstalledStack, find_services, route_services
 from fastapi_stackauth.http.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.plumbing.forms import Places, as_json, model_of, places_of
 from fastapi_stackauth.routers.plumbing.pages import error_page
 from fastapi_stackauth.routers.plumbing.posted import documents_forms, place_of, posted_by_page
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.sessions.context import context_of
 from fastapi_stackauth.sessions.credentials import SAFE_METHODS
 from fastapi_stackauth.startup.configuration import Needs, declared_needs
 from fastapi_stackauth.verification.fallback import refusal_of
@@ -43,7 +45,6 @@ Page = Literal["password_reset", "verify_email", "magic_link"]
 """The pages that links in mails lead to."""
 
 _UNREADABLE_BODY = "There was an error parsing the body"  # FastAPI's own 400, raised while it reads a body
-_MOUNT_KEY = "fastapi_stackauth.mount"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class AuthRoute(APIRoute):
         check: what else runs before the body is read.
     """
 
-    stack: InstalledStack
+    stack: Stack
     mount: Mount
     max_body: int = MEDIUM
     check: Check | None = None
@@ -88,9 +89,9 @@ class AuthRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_for_stack(request: Request) -> Response:
-            request.scope[SCOPE_KEY] = installed_stack(request, self.stack)
-            request.scope[_MOUNT_KEY] = self.mount
-            places = places_of(request, self.stack.settings) if self.mount.delivery == "cookie" else None
+            context = context_of(request.scope)
+            context.services, context.mount = find_services(request, self.stack), self.mount
+            places = places_of(request, self.stack.services.settings) if self.mount.delivery == "cookie" else None
             if places is not None:
                 response = await self._answered_by_redirect(handle, request, places)
             else:
@@ -107,7 +108,7 @@ class AuthRoute(APIRoute):
             if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                 raise
             told = await of_session(request, error)
-            log_answer(told, self.stack.events)
+            log_answer(told, self.stack.services.events)
             return error_page(told)
 
     async def _answered_by_redirect(self, handle: "Handle", request: Request, places: Places) -> Response:
@@ -115,7 +116,7 @@ class AuthRoute(APIRoute):
         try:
             await _handled(handle, await as_json(await self._admitted(request), model))
         except StackAuthError as error:
-            return places.after(await of_session(request, error), self.stack.events)
+            return places.after(await of_session(request, error), self.stack.services.events)
         return places.done()
 
     async def _admitted(self, request: Request) -> Request:
@@ -129,10 +130,10 @@ class AuthRoute(APIRoute):
         if request.method == "GET":
             return request
         if self.mount.delivery == "cookie":  # where tokens travel in bodies, another site has nothing to abuse
-            self.stack.sessions.site.check(request.scope)
+            self.stack.services.sessions.site.check(request.scope)
         if self.check is not None:
-            await self.check(request, self.stack)
-        request = await read_body(request, max(self.max_body, self.stack.settings.max_body_size))
+            await self.check(request, self.stack.services)
+        request = await read_body(request, max(self.max_body, self.stack.services.settings.max_body_size))
         await read_form(request)  # before FastAPI does, which would take files
         return request
 
@@ -151,7 +152,7 @@ class AuthRoute(APIRoute):
         return page or (documents_forms(self.openapi_extra) and posted_by_page(request))
 
 
-def route_class_for(stack: InstalledStack, mount: Mount) -> type[AuthRoute]:
+def route_class_for(stack: Stack, mount: Mount) -> type[AuthRoute]:
     """The route class of one router."""
     return type("BoundAuthRoute", (AuthRoute,), {"stack": stack, "mount": mount})
 
@@ -164,7 +165,8 @@ def declare(router: APIRouter, max_body: int, check: Check | None) -> type[APIRo
 
 def mount_of(request: Request) -> Mount:
     """How the router of this request was built."""
-    mount: Mount = request.scope[_MOUNT_KEY]
+    mount = context_of(request.scope).mount
+    assert isinstance(mount, Mount)  # noqa: S101 - every route of a router puts it there
     return mount
 
 
@@ -195,7 +197,7 @@ def page_address(request: Request, stack: InstalledStack, page: Page, own: str, 
     return stack.settings.require_app_url("links in mails") + chosen if chosen.startswith("/") else chosen
 
 
-RouteStack = Annotated[InstalledStack, Depends(stack_of)]
+RouteStack = Annotated[InstalledStack, Depends(route_services)]
 """The stack whose router a handler belongs to."""
 
 

@@ -1,0 +1,141 @@
+"""What one `StackAuth` is made of, as one frozen value: dependencies, routers and error handlers work with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+from weakref import WeakSet
+
+from fastapi import FastAPI
+
+from fastapi_stackauth.access.api_keys import ApiKeys
+from fastapi_stackauth.access.permissions import Authorization
+from fastapi_stackauth.access.project import CurrentProject
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.runtime.events import Events
+from fastapi_stackauth.runtime.limits import AttemptLimiter
+from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
+from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, Sessions
+from fastapi_stackauth.sessions.cookies import CookiePolicy
+from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCredentials, SdkCookies, SessionCookies, Site
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.live import LiveSessions
+from fastapi_stackauth.verification.revocation import Revocations
+from fastapi_stackauth.verification.verifier import Verifier
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Services:
+    """The parts of one `StackAuth`.
+
+    Attributes:
+        settings: all settings.
+        events: what happens: counted, logged and given to hooks.
+        clock: unix time in seconds.
+        client: the auth server's API.
+        sources: where credentials are looked for, in this order.
+        storage: what the workers share.
+        revocations: sessions and users whose tokens are rejected before they expire.
+        verifier: turns a token into a user.
+        sessions: cookie sessions.
+        live_sessions: whether sessions still exist.
+        authorization: permissions and teams.
+        api_keys: the owners of API keys.
+        project: what the project allows.
+        limiter: how often a caller may try.
+    """
+
+    settings: Settings
+    events: Events
+    clock: Callable[[], float]
+    client: StackAuthClient
+    sources: Sequence[CredentialSource]
+    storage: Storage
+    revocations: Revocations
+    verifier: Verifier
+    sessions: Sessions
+    live_sessions: LiveSessions
+    authorization: Authorization
+    api_keys: ApiKeys
+    project: CurrentProject
+    limiter: AttemptLimiter
+
+    @classmethod
+    def compose(
+        cls,
+        client: StackAuthClient,
+        settings: Settings,
+        clock: Callable[[], float],
+        own_sources: Sequence[CredentialSource] | None,
+    ) -> Self:
+        """Make the parts and connect them. Nothing touches the network."""
+        events = client.events
+        storage = _storage(settings, clock, events)
+        revocations = Revocations(settings, storage, clock, events)
+        verifier = Verifier(settings, client, clock=clock, revocations=revocations)
+        authorization, api_keys = Authorization(settings, client, clock), ApiKeys(settings, client, storage, clock)
+
+        def forget(user_id: str, team_id: str) -> None:
+            authorization.forget(user_id=user_id or None, team_id=team_id or None)
+            if not (user_id and team_id):
+                api_keys.forget(user_id or team_id)
+
+        async def list_sessions(access_token: str) -> Mapping[str, datetime]:
+            sessions = await client.as_user(access_token).sessions.list()
+            return {session.id: session.created_at for session in sessions}
+
+        revocations.on_forget = forget
+        return cls(
+            settings=settings,
+            events=events,
+            clock=clock,
+            client=client,
+            sources=_default_sources(settings) if own_sources is None else own_sources,
+            storage=storage,
+            revocations=revocations,
+            verifier=verifier,
+            sessions=Sessions(settings, client, verifier, clock),
+            live_sessions=LiveSessions(list_sessions, clock, events),
+            authorization=authorization,
+            api_keys=api_keys,
+            project=CurrentProject(client, clock),
+            limiter=AttemptLimiter(settings, events),
+        )
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop; the network last, because the other parts may be using it."""
+        callers = (self.verifier, self.sessions, self.project, self.limiter, self.live_sessions)
+        lookups = (self.authorization, self.api_keys, self.revocations)
+        for part in (*callers, *lookups, self.storage, self.client):
+            await part.aclose()
+
+
+class Stack:
+    """Base of `StackAuth`, as far as dependencies and routers know it. Compared by identity.
+
+    Attributes:
+        services: its parts; `StackAuth.reconfigured` replaces them, so read them for each request.
+        apps: the apps that it is installed on.
+        has_router: whether it has made a router.
+    """
+
+    services: Services
+
+    def __init__(self) -> None:
+        self.apps: WeakSet[FastAPI] = WeakSet()
+        self.has_router = False
+
+
+def _storage(settings: Settings, clock: Callable[[], float], events: Events) -> Storage:
+    if settings.redis_url is None:
+        return MemoryStorage(clock)
+    return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock, events)
+
+
+def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:
+    headers = HeaderCredentials()
+    if not settings.app_url or not settings.cookies_possible:
+        return (headers,)
+    site, policy = Site(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
+    session = SessionCookies(site, policy.name(ACCESS), policy.name(REFRESH))
+    return (headers, session, SdkCookies(site, settings.project_id)) if settings.sdk_cookies else (headers, session)

@@ -1,0 +1,78 @@
+"""What the library keeps on one connection: one object, under one key of its scope.
+
+The scope belongs to one request. `scope["state"]` may not: some servers share it between the requests of a connection.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+from fastapi_stackauth.sessions.credentials import Scope
+
+CONTEXT_KEY = "fastapi_stackauth"
+
+S = TypeVar("S")  # the services of a `StackAuth`, and
+R = TypeVar("R")  # who is calling: `http/installed.py` knows these types, which are of higher ranks
+
+
+class CookieQueue:
+    """The cookies that the response of one connection will set, the last one of each name winning.
+
+    Attributes:
+        private: whether the answer depends on the session, and so must not be stored.
+    """
+
+    def __init__(self) -> None:
+        self.private = False
+        self._cookies: dict[str, bytes] = {}
+
+    def set(self, name: str, header: bytes) -> None:
+        """Queue a `Set-Cookie` value under the cookie's name."""
+        self._cookies[name] = header
+
+    def apply(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The response's headers with the cookies, and never to be stored."""
+        own = list(headers)
+        kept = [value for name, value in own if name.lower() == b"cache-control"]
+        if self._cookies or not any(b"private" in value or b"no-store" in value for value in kept):
+            own = [pair for pair in own if pair[0].lower() != b"cache-control"] + [(b"cache-control", b"no-store")]
+        return own + [(b"set-cookie", value) for value in self._cookies.values()]
+
+    def __bool__(self) -> bool:
+        return self.private or bool(self._cookies)
+
+
+class RequestContext(Generic[S, R]):
+    """What the library knows of one connection.
+
+    Attributes:
+        services: those of the router that serves the connection; None on an app's own routes.
+        mount: how that router was built.
+        resolution: the last one that was asked for.
+        resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
+        cookies: what the response sets; None until a cookie is queued.
+    """
+
+    __slots__ = ("cookies", "mount", "resolution", "resolutions", "services")
+
+    def __init__(self) -> None:
+        self.services: S | None = None
+        self.mount: object = None
+        self.resolution: R | None = None
+        self.resolutions: list[R] = []
+        self.cookies: CookieQueue | None = None
+
+
+def context_of(scope: Scope) -> RequestContext[Any, Any]:
+    """Return the context of a connection."""
+    context: RequestContext[Any, Any] | None = scope.get(CONTEXT_KEY)
+    if context is None:
+        context = scope[CONTEXT_KEY] = RequestContext()
+    return context
+
+
+def cookies_of(scope: Scope) -> CookieQueue:
+    """Return the cookie queue of a connection."""
+    context = context_of(scope)
+    if context.cookies is None:
+        context.cookies = CookieQueue()
+    return context.cookies
