@@ -1,6 +1,6 @@
 """What pages say of errors and of what was done. A code comes from an address, so only known ones become words."""
 
-from fastapi_stackauth.errors import REFUSALS, KnownApiError
+from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES
 
 NOTICES = {
     "account": "Your account has been deleted.",
@@ -64,9 +64,10 @@ def sentence(code: str | None) -> str:
     """What a code means, for people; empty without one."""
     if not code:
         return ""
-    own = SENTENCES.get(code) or (REFUSALS[code][1] if code in REFUSALS else "")
-    known = KnownApiError.of(code)
-    return own or (known.message if type(known) is not KnownApiError else "That did not work. Try again.")
+    if code in AUTH_CODES:
+        return SENTENCES.get(code) or AUTH_CODES[code][1]
+    known = SERVER_CODES.get(code)
+    return SENTENCES.get(code) or (known.message if known else "That did not work. Try again.")
 
 
 def heading(code: str) -> str:

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import AuthError, ConfigurationError, CurrentUser, Require, StackAuth, User, error_response
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import REFUSALS, SessionGone
+from fastapi_stackauth.errors import AUTH_CODES, SessionGone
 from fastapi_stackauth.verification.keys import read_key_set
 from tests.support.fixtures import signer
 from tests.support.forge import Signer, b64, key_set
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 FIELD_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 
 
-@pytest.mark.parametrize("code", REFUSALS)
+@pytest.mark.parametrize("code", AUTH_CODES)
 def test_every_401_asks_for_a_bearer_token_and_nothing_else_does(code: str):
     """RFC 6750 §3 and §3.1: no error where nothing was presented; no words of the caller's."""
     answer = error_response(AuthError(code, reason="a reason", details={"restricted_reason": "other"}))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.cli.texts import printable
-from fastapi_stackauth.errors import REFUSALS, AuthError
+from fastapi_stackauth.errors import AUTH_CODES, AuthError
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.runtime.jws import decode_segment, read_object, split_token
 from fastapi_stackauth.sessions.credentials import HeaderCredentials
@@ -352,7 +352,7 @@ def _raise(error: AuthError | None) -> None:
 
 
 def _failed(name: str, refusal: AuthError, told: str = "") -> Check:
-    detail = told or refusal.reason or REFUSALS[refusal.code][1]
+    detail = told or refusal.reason or AUTH_CODES[refusal.code][1]
     advice = _WHAT_TO_DO.get(refusal.code, "")
     return Check(name=name, status="fail", code=refusal.code, detail=detail, advice=advice)
 

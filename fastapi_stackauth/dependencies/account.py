@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
-from fastapi_stackauth.errors import AuthServerError, ConfigurationError, ProfileMetadataInvalid
+from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
@@ -51,7 +51,7 @@ class LoadProfile(Secured, Generic[M]):
         ...     return profile.client_metadata.theme
 
     Raises:
-        ProfileMetadataInvalid: 409, if the stored metadata does not fit the model.
+        RequestError: 409, if the stored metadata does not fit the model.
         AuthError: as `require` does; 401 `user_gone` if the account was deleted.
         AuthServerError: if the account cannot be read.
     """
@@ -196,7 +196,7 @@ def _with_metadata(profile: CurrentUserProfile, model: type[M]) -> Profile[M]:
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         fields = tuple(".".join(map(str, fault["loc"])) for fault in faults)
-        raise ProfileMetadataInvalid(fields) from None
+        raise RequestError("profile_metadata_invalid", details={"fields": list(fields)}) from None
     return Profile[M].model_construct(None, **{**dict(profile), "client_metadata": metadata})
 
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from fastapi_stackauth.errors import RequestInvalid, RequestTooLarge
+from fastapi_stackauth.errors import RequestError, RequestInvalid
 
 KIB = 1024
 SMALL = 16 * KIB
@@ -36,11 +36,12 @@ async def read_body(request: Request, limit: int) -> Request:
         limit: the bytes that the body may have.
 
     Raises:
-        RequestTooLarge: 413. If a Content-Length says so, nothing is read.
+        RequestError: 413. If a Content-Length says so, nothing is read.
         RequestInvalid: 400, the client went away.
     """
-    if _declared_size(request) > limit:
-        raise RequestTooLarge(limit)
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and float(declared) > limit:
+        raise RequestError("request_too_large", details={"max_body_size": limit})
     size = 0
 
     async def receive() -> Message:
@@ -48,7 +49,7 @@ async def read_body(request: Request, limit: int) -> Request:
         message = await request.receive()
         size += len(message.get("body", b""))
         if size > limit:
-            raise RequestTooLarge(limit)
+            raise RequestError("request_too_large", details={"max_body_size": limit})
         return message
 
     bounded = Request(request.scope, receive)
@@ -74,8 +75,3 @@ async def read_form(request: Request) -> dict[str, str]:
     except (HTTPException, UnicodeError):  # Starlette's own; and the codec's that a multipart form names
         raise RequestInvalid((("body", "Must be a form without files"),), status_code=400) from None
     return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-def _declared_size(request: Request) -> float:
-    declared = request.headers.get("content-length", "")
-    return float(declared) if declared.isascii() and declared.isdigit() else 0.0

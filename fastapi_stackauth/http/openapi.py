@@ -14,13 +14,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from fastapi_stackauth.errors import (
-    REFUSALS,
+    AUTH_CODES,
     AuthError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
     ClockSkew,
-    ProfileMetadataInvalid,
     RateLimited,
+    RequestError,
     RequestInvalid,
     StackAuthError,
     UnexpectedAnswer,
@@ -104,7 +104,7 @@ PROBLEM_SCHEMA: Schema = {
 
 UNAUTHENTICATED = tuple(
     AuthError(code)
-    for code, (status, _) in REFUSALS.items()
+    for code, (status, _) in AUTH_CODES.items()
     if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
 )
 """Every way in which a credential can be missing or refused: any protected route can answer each."""
@@ -117,7 +117,12 @@ _EVERYWHERE: tuple[StackAuthError, ...] = (
 """What every protected route can answer."""
 _FAILURES: Mapping[str, StackAuthError] = {
     error.code: error
-    for error in (ProfileMetadataInvalid(("plan",)), AuthServerUnavailable(), RateLimited(), UnexpectedAnswer())
+    for error in (
+        RequestError("profile_metadata_invalid", details={"fields": ["plan"]}),
+        AuthServerUnavailable(),
+        RateLimited(),
+        UnexpectedAnswer(),
+    )
 }
 """What a dependency may answer beside refusals."""
 _DESCRIPTIONS = {
@@ -335,7 +340,7 @@ def _document(operation: Schema, facts: list[Documented], shared: SharedResponse
 
 
 def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
-    return AuthError(code, details=details) if code in REFUSALS else _FAILURES[code]
+    return AuthError(code, details=details) if code in AUTH_CODES else _FAILURES[code]
 
 
 def _add_codes(answer: Schema, more: Schema) -> None:

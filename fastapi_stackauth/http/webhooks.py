@@ -13,9 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from fastapi_stackauth.errors import (
     ConfigurationError,
+    RequestError,
     RequestInvalid,
-    RequestTooLarge,
-    WebhookInProgress,
     WebhookRefused,
 )
 from fastapi_stackauth.http.bodies import WEBHOOK, not_json, read_body
@@ -83,8 +82,10 @@ class WebhookRouter(APIRouter):
             tags=["webhooks"],
             responses={
                 400: problem_answer("Not from the auth server, old, or not JSON.", (WebhookRefused(""), not_json())),
-                409: problem_answer("Being handled right now: try again.", (WebhookInProgress(),)),
-                413: problem_answer("Too large.", (RequestTooLarge(WEBHOOK),)),
+                409: problem_answer("Being handled right now: try again.", (RequestError("webhook_in_progress"),)),
+                413: problem_answer(
+                    "Too large.", (RequestError("request_too_large", details={"max_body_size": WEBHOOK}),)
+                ),
                 422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
             },
             openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
@@ -119,7 +120,7 @@ class _Receiver:
         """Take one message.
 
         Raises:
-            WebhookRefused, WebhookInProgress, RequestTooLarge, RequestInvalid.
+            WebhookRefused, RequestInvalid, RequestError.
             ConfigurationError: no secret is set.
         """
         keys = self._stack.services.settings.require_webhook_keys()
@@ -159,7 +160,7 @@ class _Receiver:
         """Whether the message is to be handled now; False where that was done before.
 
         Raises:
-            WebhookInProgress: it is being handled.
+            RequestError: 409, it is being handled.
         """
         for storage in (self._own, self._storage):  # while Redis is out of reach, each worker tells for itself
             try:
@@ -177,7 +178,7 @@ class _Receiver:
             return False
         if storage is not self._own:
             await self._own.remove(claim)
-        raise WebhookInProgress
+        raise RequestError("webhook_in_progress")
 
     @property
     def _storage(self) -> Storage:

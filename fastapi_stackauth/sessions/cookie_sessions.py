@@ -108,7 +108,7 @@ class Sessions:
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            SessionTooLarge, UnexpectedAnswer: where a token does not fit into a cookie, or is none.
+            RequestError, UnexpectedAnswer: where a token does not fit into a cookie, or is none.
             ConfigurationError: where `app_url` is missing.
         """
         self.site.check(connection.scope)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from fastapi_stackauth.errors import ConfigurationError, SessionTooLarge, UnexpectedAnswer
+from fastapi_stackauth.errors import ConfigurationError, RequestError, UnexpectedAnswer
 from fastapi_stackauth.settings import Settings
 
 MAX_COOKIE = 4096
@@ -58,14 +58,14 @@ class CookiePolicy:
 
         Raises:
             UnexpectedAnswer: the value, which the auth server gave, is nothing that a cookie can hold.
-            SessionTooLarge: where browsers would not keep it.
+            RequestError: 500, where browsers would not keep it.
         """
         if not _VALUE.fullmatch(value):
             raise UnexpectedAnswer
         lifetime = "" if max_age is None else f"; Max-Age={max_age}"
         header = f"{self.name(purpose)}={value}{lifetime}{self._attributes()}".encode("ascii")
         if len(header) > MAX_COOKIE:
-            raise SessionTooLarge(purpose)
+            raise RequestError("session_too_large", reason=purpose)
         return header
 
     def remove(self, purpose: str) -> bytes:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import RequestTooLarge
+from fastapi_stackauth.errors import RequestError
 from fastapi_stackauth.http.bodies import read_body
 from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.runtime.limits import AttemptLimiter
@@ -234,7 +234,7 @@ async def test_a_body_is_read_whole_up_to_its_limit_and_never_beyond(chunks: lis
     if len(whole) <= limit:
         assert await (await read_body(request, limit)).body() == whole
         return
-    with pytest.raises(RequestTooLarge):
+    with pytest.raises(RequestError, match="too large"):
         await read_body(request, limit)
     assert len(b"".join(chunks[: taken - 1])) <= limit
 

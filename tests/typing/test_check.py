@@ -80,7 +80,7 @@ def test_every_error_with_arguments_of_its_own_is_made():
     own = [
         name for name, value in found.items() if issubclass(value, errors.StackAuthError) and "__init__" in vars(value)
     ]
-    assert "AuthError" in own
+    assert "RequestError" in own
     assert [name for name in own if not called(name)] == []
 
 

@@ -21,7 +21,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import (
     ConfigurationError,
     KnownApiError,
-    OAuthFlowInvalid,
+    RequestError,
     RequestInvalid,
     SchemaError,
     SecondFactorRequired,
@@ -196,7 +196,7 @@ async def callback(
         return _refused(error_code or error, begun, stack)
     try:
         if not state or not code or not _same(state, begun.state):
-            raise OAuthFlowInvalid
+            raise RequestError("oauth_flow_invalid")
         if begun.kind == "link":  # the account is linked by now; the code would only open a session more
             return _sent_on(begun, stack)
         await _finish(request, stack, begun, code)
@@ -262,15 +262,15 @@ def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
     """The flow that this browser began.
 
     Raises:
-        OAuthFlowInvalid: it began none of this id, or it is over.
+        RequestError: 400, it began none of this id, or it is over.
     """
     facts = flows.recall(request, stack, FLOW + flow_id)
     try:
         begun = Flow(**facts)
     except TypeError:
-        raise OAuthFlowInvalid from None
+        raise RequestError("oauth_flow_invalid") from None
     if not _same(begun.id, flow_id):
-        raise OAuthFlowInvalid
+        raise RequestError("oauth_flow_invalid")
     return begun
 
 
@@ -284,7 +284,7 @@ async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: st
 
 def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
     """What came back instead of a code. Its code is the auth server's own, and nothing else of it is repeated."""
-    refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else OAuthFlowInvalid()
+    refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else RequestError("oauth_flow_invalid")
     if begun.kind != "link":
         stack.events.emit(SIGN_IN_FAILED, method=TAG, code=code_of(refusal))
     return _failed(refusal, allowed_redirect(begun.return_to, stack.settings), stack)
@@ -320,7 +320,7 @@ def _same(one: str, other: str) -> bool:
 # --- on a router ---
 
 _CALLBACK_ERRORS = (
-    OAuthFlowInvalid(),
+    RequestError("oauth_flow_invalid"),
     KnownApiError.of("OAUTH_PROVIDER_ACCESS_DENIED"),
     KnownApiError.of("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
     KnownApiError.of("OUTER_OAUTH_TIMEOUT"),

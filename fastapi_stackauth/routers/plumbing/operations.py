@@ -13,7 +13,7 @@ from fastapi_stackauth.errors import (
     AuthError,
     KnownApiError,
     RateLimitExceeded,
-    RequestTooLarge,
+    RequestError,
     SecondFactorRequired,
     StackAuthError,
 )
@@ -94,7 +94,7 @@ def add(
     """
     unsafe, max_body = method != "GET", max_body or _max_body(attempt)
     if unsafe:
-        errors = (*errors, *_UNREADABLE, RequestTooLarge(max_body))
+        errors = (*errors, *_UNREADABLE, RequestError("request_too_large", details={"max_body_size": max_body}))
     if unsafe and delivery == "cookie":
         errors = (*errors, _CROSS_SITE)
     if attempt:

@@ -124,7 +124,7 @@ class AuthRoute(APIRoute):
 
         Raises:
             AuthError: 403 `cross_site_request`.
-            RequestTooLarge: 413.
+            RequestError: 413.
             RequestInvalid: 400, a form that cannot be parsed, or that has a file.
         """
         if request.method == "GET":

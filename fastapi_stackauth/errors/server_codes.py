@@ -1,0 +1,214 @@
+"""The auth server's own codes, and the classes that callers catch for some. Source: contract/known_errors.json."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Unpack
+
+from fastapi_stackauth.errors.tree import AuthServerError, Exchange
+
+__all__ = [
+    "MISCONFIGURATION_CODES", "SERVER_CODES", "AccessTokenRefused", "ApiKeyNotValid", "EmailAlreadyExists",
+    "EmailPasswordMismatch", "KnownApiError", "MethodNotEnabled", "MfaRequired", "OAuthConnectionError",
+    "PasskeyFailed", "PermissionMissing", "RedirectUrlNotAllowed", "SchemaError", "SessionGone", "SignUpNotEnabled",
+    "TeamNotFound", "UserGone", "UserNotFound", "VerificationCodeError",
+]  # fmt: skip
+
+_TYPES: Mapping[str, type] = {"maxLength": int, "min_length": int, "would_work_if_email_was_verified": bool}
+
+
+class KnownApiError(AuthServerError):
+    """The auth server responded with one of its codes. Codes without a class of their own, and later ones, are this.
+
+    Attributes:
+        code: the server's code, such as ``USER_EMAIL_ALREADY_EXISTS``.
+        status_code: the server's HTTP status.
+        details: the server's details, verbatim. They may hold what the caller must not see, such as an MFA attempt
+            code: handlers show `public_details`, those of them that `SERVER_CODES` allows.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        status_code: int | None = None,
+        details: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        **exchange: Unpack[Exchange],
+    ) -> None:
+        known = SERVER_CODES.get(code, _UNKNOWN)
+        self.code = code
+        self.status_code = known.status if status_code is None else status_code
+        self.details = dict(details or {})
+        self.public_details = dict(_select(known.public_details, self.details))
+        super().__init__(message or known.message, **exchange)
+
+    @classmethod
+    def of(
+        cls, code: str, status_code: int | None = None, details: Mapping[str, Any] | None = None, **known: str | None
+    ) -> "KnownApiError":
+        """Return the error for a code, in the class that callers catch for it."""
+        return SERVER_CODES.get(code, _UNKNOWN).error_class(code, status_code, details, **known)
+
+    def __str__(self) -> str:
+        """The code and the sentence; never the details, which may hold a code that signs in."""
+        return f"{self.code}: {super().__str__()}"
+
+
+def _select(names: tuple[str, ...], details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the details of these names that have the type documented in `problems.DETAIL_SCHEMAS`."""
+    for name in names:
+        value = details.get(name)
+        if name == "restricted_reason" and isinstance(value, Mapping):  # the server nests it (contract/tokens.md §1)
+            value = value.get("type")
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()  # half a surrogate pair could not be written
+        if type(value) is _TYPES.get(name, str):
+            yield name, value
+
+
+class SchemaError(KnownApiError):
+    """The server rejects the form of the request."""
+
+
+class EmailPasswordMismatch(KnownApiError):
+    """Unknown email address or wrong password; the server does not say which."""
+
+
+class EmailAlreadyExists(KnownApiError):
+    """An account with this email address exists already."""
+
+
+class SignUpNotEnabled(KnownApiError):
+    """The project accepts no new accounts."""
+
+
+class MethodNotEnabled(KnownApiError):
+    """This sign-in method is disabled in the project."""
+
+
+class RedirectUrlNotAllowed(KnownApiError):
+    """A link's address is not among the project's trusted domains."""
+
+
+class VerificationCodeError(KnownApiError):
+    """The server rejects a one-time code."""
+
+
+class MfaRequired(KnownApiError):
+    """The first factor was right; a TOTP code is needed to finish. The attempt code is a secret."""
+
+    @property
+    def attempt_code(self) -> str:
+        """What `client.mfa.sign_in` takes beside the six digits; valid for 5 minutes (tokens.md §7)."""
+        return str(self.details.get("attempt_code", ""))
+
+
+class PasskeyFailed(KnownApiError):
+    """The server rejects the passkey, at registration or at sign-in."""
+
+
+class SessionGone(KnownApiError):
+    """The refresh token is unknown, revoked or expired: the session is over."""
+
+
+class AccessTokenRefused(KnownApiError):
+    """The server rejects the access token of the call."""
+
+
+class UserGone(KnownApiError):
+    """The call needs a signed-in user, and there is none: no token, or its user was deleted."""
+
+
+class UserNotFound(KnownApiError):
+    """There is no user with this id."""
+
+
+class PermissionMissing(KnownApiError):
+    """The user does not have a permission that the server requires."""
+
+
+class TeamNotFound(KnownApiError):
+    """There is no such team, or the user is not a member."""
+
+
+class OAuthConnectionError(KnownApiError):
+    """A connected account does not allow what the call needs."""
+
+
+class ApiKeyNotValid(KnownApiError):
+    """The API key is unknown, expired, revoked or of another type."""
+
+
+class Code(NamedTuple):
+    """The status that the server gives today, a sentence and the server's details that are safe to show, the class."""
+
+    status: int
+    message: str
+    error_class: type[KnownApiError] = KnownApiError
+    public_details: tuple[str, ...] = ()
+
+
+_UNKNOWN = Code(400, "The auth server refused this.")
+SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
+    ("SCHEMA_ERROR BODY_PARSING_ERROR ALL_OVERLOADS_FAILED",
+     Code(400, "The auth server could not accept a value of this request.", SchemaError)),
+    ("EMAIL_PASSWORD_MISMATCH", Code(400, "E-mail address or password is wrong.", EmailPasswordMismatch)),
+    ("USER_EMAIL_ALREADY_EXISTS CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
+     Code(409, "An account with this e-mail address exists already.", EmailAlreadyExists,
+          ("would_work_if_email_was_verified",))),
+    ("PASSWORD_TOO_SHORT", Code(400, "This password is too short.", public_details=("min_length",))),
+    ("PASSWORD_TOO_LONG", Code(400, "This password is too long.", public_details=("maxLength",))),
+    ("PASSWORD_CONFIRMATION_MISMATCH", Code(400, "The current password is wrong.")),
+    ("USER_DOES_NOT_HAVE_PASSWORD", Code(400, "This account has no password.")),
+    ("SIGN_UP_NOT_ENABLED", Code(400, "New accounts cannot be made here.", SignUpNotEnabled)),
+    ("SIGN_UP_REJECTED", Code(403, "This sign-up was rejected.")),
+    (("PASSWORD_AUTHENTICATION_NOT_ENABLED PASSKEY_AUTHENTICATION_NOT_ENABLED ANONYMOUS_ACCOUNTS_NOT_ENABLED "
+      "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"), Code(400, "This way to sign in is switched off.", MethodNotEnabled)),
+    ("BOT_CHALLENGE_REQUIRED", Code(409, "Solve the bot challenge and try again.")),
+    ("BOT_CHALLENGE_FAILED", Code(400, "The bot challenge was not solved.")),
+    ("REDIRECT_URL_NOT_WHITELISTED",
+     Code(400, "The project does not trust the address that the link should lead to.", RedirectUrlNotAllowed)),
+    ("VERIFICATION_CODE_NOT_FOUND", Code(404, "This code is wrong.", VerificationCodeError)),
+    ("VERIFICATION_CODE_EXPIRED", Code(400, "This code has expired; ask for a new one.", VerificationCodeError)),
+    ("VERIFICATION_CODE_ALREADY_USED",
+     Code(409, "This code has been used already; ask for a new one.", VerificationCodeError)),
+    ("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",
+     Code(400, "There were too many attempts with this code; ask for a new one.", VerificationCodeError)),
+    ("MULTI_FACTOR_AUTHENTICATION_REQUIRED", Code(400, "A code from your authenticator app is needed.", MfaRequired)),
+    ("INVALID_TOTP_CODE", Code(400, "This code is wrong; try the next one your app shows.")),
+    ("PASSKEY_AUTHENTICATION_FAILED PASSKEY_REGISTRATION_FAILED PASSKEY_WEBAUTHN_ERROR",
+     Code(400, "This passkey was not accepted.", PasskeyFailed)),
+    ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", Code(401, "This session has ended; sign in again.", SessionGone)),
+    ("CANNOT_DELETE_CURRENT_SESSION", Code(400, "This is the session in use: sign out instead.")),
+    ("ACCESS_TOKEN_EXPIRED UNPARSABLE_ACCESS_TOKEN INVALID_PROJECT_FOR_ACCESS_TOKEN",
+     Code(401, "The auth server does not accept this access token.", AccessTokenRefused)),
+    ("CANNOT_GET_OWN_USER_WITHOUT_USER USER_AUTHENTICATION_REQUIRED", Code(401, "No user is signed in.", UserGone)),
+    ("USER_NOT_FOUND USER_ID_DOES_NOT_EXIST", Code(404, "There is no such user.", UserNotFound)),
+    ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED", Code(401, "Guests may not do this: sign up first.")),
+    ("RESTRICTED_USER_NOT_ALLOWED TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED",
+     Code(403, "This account is restricted for now.", public_details=("restricted_reason",))),
+    ("EMAIL_ALREADY_VERIFIED", Code(409, "This e-mail address has been verified already.")),
+    ("TEAM_PERMISSION_REQUIRED PROJECT_PERMISSION_REQUIRED TEAM_PERMISSION_NOT_FOUND",
+     Code(403, "A permission is missing for this.", PermissionMissing, ("permission_id", "team_id"))),
+    ("TEAM_NOT_FOUND TEAM_MEMBERSHIP_NOT_FOUND", Code(404, "There is no such team.", TeamNotFound)),
+    ("TEAM_MEMBERSHIP_ALREADY_EXISTS", Code(409, "This user is a member of the team already.")),
+    (("OAUTH_CONNECTION_NOT_CONNECTED_TO_USER OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE "
+      "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER OAUTH_ACCESS_TOKEN_NOT_AVAILABLE "
+      "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS "
+      "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN"),
+     Code(400, "The connected account cannot be used for this.", OAuthConnectionError)),
+    ("OAUTH_PROVIDER_ACCESS_DENIED OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE OUTER_OAUTH_TIMEOUT",
+     Code(400, "The sign-in at the provider did not succeed.")),
+    ("INVALID_AUTHORIZATION_CODE", Code(400, "This authorization code was not accepted.")),
+    ("API_KEY_NOT_FOUND API_KEY_EXPIRED API_KEY_REVOKED WRONG_API_KEY_TYPE PUBLIC_API_KEY_CANNOT_BE_REVOKED",
+     Code(401, "This API key was not accepted.", ApiKeyNotValid)),
+) for code in codes.split()}  # fmt: skip
+"""Every code of the auth server that this library knows, with the others of the same row."""
+
+MISCONFIGURATION_CODES = frozenset((
+    "PROJECT_KEY_WITHOUT_ACCESS_TYPE", "INVALID_ACCESS_TYPE", "ACCESS_TYPE_WITHOUT_PROJECT_ID", "ACCESS_TYPE_REQUIRED",
+    "INSUFFICIENT_ACCESS_TYPE", "INVALID_PUBLISHABLE_CLIENT_KEY", "INVALID_SECRET_SERVER_KEY",
+    "INVALID_SUPER_SECRET_ADMIN_KEY", "CLIENT_AUTHENTICATION_REQUIRED", "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT",
+    "SERVER_AUTHENTICATION_REQUIRED", "CLIENT_OR_SERVER_AUTHENTICATION_REQUIRED", "ADMIN_AUTHENTICATION_REQUIRED",
+    "INVALID_OAUTH_CLIENT_ID_OR_SECRET", "CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND", "BRANCH_DOES_NOT_EXIST",
+))  # fmt: skip
+"""Codes by which the server rejects the app itself; they surface as `AuthServerMisconfigured`."""
