@@ -18,7 +18,7 @@ EXTRAS = "[cli,emulator,redis]"
 PLUGIN = "pytest_fastapi_stackauth.py"
 TESTS = (
     "tests/dependencies", "tests/routers/test_router.py", "tests/sessions/test_sessions.py",
-    "tests/emulator/test_face.py",
+    "tests/emulator/test_dashboard.py",
     "tests/testing/test_docs.py", "tests/testing/test_plugin.py",
 )  # fmt: skip
 

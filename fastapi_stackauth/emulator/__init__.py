@@ -3,8 +3,8 @@
 import sys
 
 try:
-    from .ambient import Chance as Chance
-    from .ambient import Clock as Clock
+    from .clock import Chance as Chance
+    from .clock import Clock as Clock
     from .emulator import Emulator as Emulator
     from .emulator import emulator as emulator
     from .server_profile import APRIL_2026 as APRIL_2026

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from .ambient import Chance
+from .clock import Chance
 from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
 from .guard import is_loopback
 from .json_schema import seed_schema

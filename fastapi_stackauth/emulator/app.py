@@ -1,4 +1,4 @@
-"""The FastAPI app: every registered operation under /api/v1 and /api/latest, the edge around it.
+"""The FastAPI app: every registered operation under /api/v1 and /api/latest, the API middleware around it.
 
 Law: composition only. The app has no documentation pages of its own: its contract is the real server's.
 """
@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from .control import add_controls
-from .edge import API, Edge
-from .face import Face
+from .dashboard import Dashboard
 from .guard import Guard
 from .images import add_images
+from .middleware import API, ApiMiddleware
 from .missing import add_missing_parts
 from .operations import OPERATIONS
 from .pages import Pages
@@ -32,7 +32,7 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
         default_project: the id of that project.
         dashboard_token: lets other machines use the pages and the control API; none may without it.
     """
-    # Without a slash that another path has, a path is unknown: the edge takes such a slash away, in a circle with 307.
+    # Without a slash that another path has, a path is unknown: the API middleware removes it, in a circle with 307.
     app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
         for prefix in PREFIXES:
@@ -42,9 +42,9 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
     add_images(app, server)
     add_controls(app, server, default_project)
     Pages(server, default_project).add_to(app)
-    Face(server, default_project, app.router).add_to(app)
+    Dashboard(server, default_project, app.router).add_to(app)
     app.add_exception_handler(HTTPException, framework_answer)
-    app.add_middleware(Edge, server=server)
+    app.add_middleware(ApiMiddleware, server=server)
     app.add_middleware(Guard, public_url=server.public_url, token=dashboard_token)
     return app
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from . import issuing
-from .ambient import checked_advance
+from .clock import checked_advance
 from .faults import Fault
 from .passwords import on_a_thread
 from .reading import parsed

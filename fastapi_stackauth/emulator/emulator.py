@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from fastapi import FastAPI
 
-from .ambient import Chance, Clock
 from .app import create_app
+from .clock import Chance, Clock
 from .control import mail_view
 from .guard import check_dashboard_token
 from .issuing import issue

@@ -5,7 +5,7 @@ Law: a fault names a method and the beginning of a path; it ends after so many r
 
 from dataclasses import dataclass
 
-from .ambient import Clock
+from .clock import Clock
 
 
 @dataclass

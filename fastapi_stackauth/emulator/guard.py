@@ -14,7 +14,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .edge import API
+from .middleware import API
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 # Users sign in and see images here from any machine, and neither shows a secret.

@@ -24,14 +24,14 @@ from .wire import refused
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 NAVIGATION = (
     ("/", "Start"),
-    ("/face/users", "Users"),
-    ("/face/sessions", "Sessions"),
-    ("/face/teams", "Teams"),
-    ("/face/permissions", "Permissions"),
+    ("/dashboard/users", "Users"),
+    ("/dashboard/sessions", "Sessions"),
+    ("/dashboard/teams", "Teams"),
+    ("/dashboard/permissions", "Permissions"),
     ("/emulator/outbox", "Outbox"),
-    ("/face/settings", "Settings"),
-    ("/face/webhooks", "Webhooks"),
-    ("/face/calls", "Calls"),
+    ("/dashboard/settings", "Settings"),
+    ("/dashboard/webhooks", "Webhooks"),
+    ("/dashboard/calls", "Calls"),
 )
 LONGEST_FORM = 65_536  # bytes that anybody may send to the mock provider, whose page is open to all machines
 ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}

@@ -130,18 +130,18 @@ def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[s
 
 def plant_permissions(server: Server, project: Project, definitions: list[Row]) -> None:
     """Define a seed's permissions; those that are defined already are put in order again."""
-    shelf = server.store.permissions
+    table = server.store.permissions
     for wanted in definitions:
         row = {
             "id": wanted["id"],
             "description": wanted.get("description"),
             "contained": wanted.get("contained_permission_ids", []),
         }
-        known = shelf.definition(project.id, wanted["id"])
+        known = table.definition(project.id, wanted["id"])
         if known is None:
-            shelf.define(project.id, wanted["scope"], row)
+            table.define(project.id, wanted["scope"], row)
         elif known["scope"] == wanted["scope"]:
-            shelf.redefine(project.id, wanted["id"], row)
+            table.redefine(project.id, wanted["id"], row)
         else:
             raise ValueError(f"a seeded permission is of the other scope already: {wanted['id']}")
     for wanted in definitions:

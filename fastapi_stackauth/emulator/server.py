@@ -5,8 +5,8 @@ Law: one instance a server; no module holds state.
 
 from pathlib import Path
 
-from .ambient import Chance, Clock
 from .calls import Calls
+from .clock import Chance, Clock
 from .faults import Faults
 from .passwords import Passwords
 from .server_profile import NEWEST, ServerProfile

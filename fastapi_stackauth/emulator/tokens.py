@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import keys
-from .ambient import Clock
+from .clock import Clock
 from .store import Store
 from .store.database import Row
 from .store.projects import Project

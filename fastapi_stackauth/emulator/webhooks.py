@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from .ambient import Chance, Clock
+from .clock import Chance, Clock
 
 logger = logging.getLogger("fastapi_stackauth.emulator")
 

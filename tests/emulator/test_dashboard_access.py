@@ -11,14 +11,19 @@ from hypothesis import strategies as st
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.__main__ import arguments, choose_dashboard_token
 from fastapi_stackauth.emulator.control import CONTROLS
-from fastapi_stackauth.emulator.face import ACTIONS, VIEWS
+from fastapi_stackauth.emulator.dashboard.dashboard import ACTIONS, VIEWS
 
 TOKEN = "dashboard-token-of-this-test"
 STRANGER = "192.0.2.7"
 LOCAL = ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"]
 PAGES = [("GET", path) for path, _, _ in VIEWS] + [("POST", path) for path, _ in ACTIONS]
 CONTROL = [(method, path) for method, path, _, _ in CONTROLS]
-REST = [("POST", "/face/sign-in-as"), ("GET", "/emulator/outbox"), ("GET", "/unknown"), ("GET", "/emulator/oauth/x")]
+REST = [
+    ("POST", "/dashboard/sign-in-as"),
+    ("GET", "/emulator/outbox"),
+    ("GET", "/unknown"),
+    ("GET", "/emulator/oauth/x"),
+]
 
 
 @pytest.fixture
@@ -80,9 +85,9 @@ async def test_the_link_opens_the_dashboard_once_and_a_cookie_from_then_on(emula
         assert "secure" not in cookie
         assert (await client.get("/")).status_code == 200
         assert (await client.get("/emulator/project")).status_code == 200
-        made = await client.post("/face/users/create", data={"primary_email": "ada@example.com"})
+        made = await client.post("/dashboard/users/create", data={"primary_email": "ada@example.com"})
         assert made.status_code == 303
-        assert TOKEN not in (await client.get("/face/users")).text
+        assert TOKEN not in (await client.get("/dashboard/users")).text
 
 
 async def test_behind_https_the_cookie_is_secure():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.store import images as shelf
+from fastapi_stackauth.emulator.store import images as images_table
 
 from .api import Api, refused
 
@@ -85,7 +85,7 @@ async def test_teams_and_members_have_images(api: Api) -> None:
 
 
 def test_the_oldest_image_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "KEPT", 2)
+    monkeypatch.setattr(images_table, "KEPT", 2)
     emulator = Emulator()
     names = [emulator.store.images.add(emulator.project_id, f"{number}.png", PIXEL) for number in range(4)]
     assert [emulator.store.images.get(name) is not None for name in names] == [False, False, True, True]

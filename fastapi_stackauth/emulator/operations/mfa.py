@@ -6,7 +6,7 @@ from typing import Any
 import pyotp
 
 from fastapi_stackauth.emulator import accounts, verification
-from fastapi_stackauth.emulator.ambient import Clock
+from fastapi_stackauth.emulator.clock import Clock
 from fastapi_stackauth.emulator.errors import KnownError
 from fastapi_stackauth.emulator.schema import Text
 from fastapi_stackauth.emulator.wire import Call, operation

@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from typing import Literal
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
@@ -19,7 +19,7 @@ def digest(value: str) -> str:
 
 
 class ApiKeys:
-    """The shelf of API keys."""
+    """The table of API keys."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

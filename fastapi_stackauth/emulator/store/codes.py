@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
@@ -23,7 +23,7 @@ LIFETIMES = {
 
 
 class Codes:
-    """The shelf of codes, 45 characters each, looked up by project, kind and code."""
+    """The table of codes, 45 characters each, looked up by project, kind and code."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

@@ -1,12 +1,12 @@
 """The outbox: every mail the server would have sent."""
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
 
 class Mails:
-    """The shelf of mails, oldest first."""
+    """The table of mails, oldest first."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
@@ -11,8 +11,8 @@ FLOW_MILLIS = 10 * 60 * 1000
 CODE_MILLIS = 5 * 60 * 1000
 
 
-class OAuthShelf:
-    """The shelf of everything that OAuth sign-in needs."""
+class OAuthTable:
+    """The table of everything that OAuth sign-in needs."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

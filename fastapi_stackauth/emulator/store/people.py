@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
@@ -10,7 +10,7 @@ ORDERS = {"signed_up_at": "signed_up_at", "last_active_at": "last_active_at"}
 
 
 class Users:
-    """The shelf of users."""
+    """The table of users."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
@@ -54,7 +54,7 @@ class Users:
 
 
 class Channels:
-    """The shelf of contact channels; the primary one is what the user's `primary_email` fields show."""
+    """The table of contact channels; the primary one is what the user's `primary_email` fields show."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
@@ -120,7 +120,7 @@ class Channels:
 
 
 class Passkeys:
-    """The shelf of passkeys, one a user."""
+    """The table of passkeys, one a user."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -17,7 +17,7 @@ SYSTEM: Mapping[str, str] = {
 
 
 class Permissions:
-    """The shelf of permissions."""
+    """The table of permissions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

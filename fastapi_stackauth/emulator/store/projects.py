@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fastapi_stackauth.emulator.ambient import Chance
+from fastapi_stackauth.emulator.clock import Chance
 from fastapi_stackauth.emulator.schema import Flag, Items, Problems, Record, Text
 
 from .database import Database, Row
@@ -111,7 +111,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Projects:
-    """The shelf of projects."""
+    """The table of projects."""
 
     def __init__(self, database: Database, chance: Chance) -> None:
         self._database, self._chance = database, chance

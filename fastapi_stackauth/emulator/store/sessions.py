@@ -1,6 +1,6 @@
 """Sessions: one row for each refresh token."""
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
@@ -8,7 +8,7 @@ YEAR_MILLIS = 365 * 24 * 3600 * 1000
 
 
 class Sessions:
-    """The shelf of sessions. A refresh token is never rotated and lives a year, whether used or not."""
+    """The table of sessions. A refresh token is never rotated and lives a year, whether used or not."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

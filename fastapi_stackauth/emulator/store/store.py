@@ -1,17 +1,17 @@
-"""The store: one database, and a shelf for each kind of thing."""
+"""The store: one database, and a table for each kind of value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .api_keys import ApiKeys
 from .codes import Codes
 from .database import Database
 from .images import Images
 from .mails import Mails
-from .oauth import OAuthShelf
+from .oauth import OAuthTable
 from .people import Channels, Passkeys, Users
 from .permissions import Permissions
 from .projects import Projects
@@ -37,7 +37,7 @@ class Store:
         self.sessions = Sessions(self.database, clock, chance)
         self.codes = Codes(self.database, clock, chance)
         self.mails = Mails(self.database, clock, chance)
-        self.oauth = OAuthShelf(self.database, clock, chance)
+        self.oauth = OAuthTable(self.database, clock, chance)
         self.teams = Teams(self.database, clock, chance)
         self.permissions = Permissions(self.database)
         self.images = Images(self.database)

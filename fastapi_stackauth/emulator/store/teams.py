@@ -1,12 +1,12 @@
 """Teams and who is in them; a membership carries the profile that its user has in the team."""
 
-from fastapi_stackauth.emulator.ambient import Chance, Clock
+from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .database import Database, Row
 
 
 class Teams:
-    """The shelf of teams."""
+    """The table of teams."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance

@@ -1,4 +1,4 @@
-"""The emulator's face in Chromium: used as a person does, by keyboard alone too, and readable for everybody."""
+"""The emulator's dashboard in Chromium: used as a person does, by keyboard alone too, and readable for everybody."""
 
 from collections.abc import AsyncIterator
 from typing import Literal
@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
-from fastapi_stackauth.emulator.face import VIEWS
+from fastapi_stackauth.emulator.dashboard.dashboard import VIEWS
 
 Scheme = Literal["light", "dark"]
 SEED = {
@@ -62,7 +62,7 @@ async def test_a_code_is_read_in_the_outbox(page: Page, filled: Emulator):
 
 
 async def test_keys_are_rotated(page: Page, filled: Emulator):
-    await page.goto("/face/settings")
+    await page.goto("/dashboard/settings")
     before = await page.locator("text=Tokens are signed with >> code").text_content()
     await page.get_by_role("button", name="Rotate the keys").click()
     await expect(page.get_by_role("status")).to_have_text("Done.")
@@ -70,14 +70,14 @@ async def test_keys_are_rotated(page: Page, filled: Emulator):
 
 
 async def test_a_session_is_revoked(page: Page):
-    await page.goto("/face/sessions")
+    await page.goto("/dashboard/sessions")
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.get_by_role("button", name="Revoke the session").click()
     await expect(page.get_by_text("Nobody is signed in.")).to_be_visible()
 
 
 async def test_a_method_is_switched_off(page: Page, filled: Emulator):
-    await page.goto("/face/settings")
+    await page.goto("/dashboard/settings")
     await page.get_by_label("Sign-in with a passkey").uncheck()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_label("Sign-in with a passkey")).not_to_be_checked()
@@ -86,7 +86,7 @@ async def test_a_method_is_switched_off(page: Page, filled: Emulator):
 
 
 async def test_a_mistake_is_said_in_words(page: Page):
-    await page.goto("/face/users")
+    await page.goto("/dashboard/users")
     await page.get_by_label("E-mail address").fill("ada@example.com")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("status")).to_contain_text("Another user signs in")
@@ -95,7 +95,7 @@ async def test_a_mistake_is_said_in_words(page: Page):
 async def test_the_keyboard_alone_does(filled: Emulator, browser: Browser):
     context = await browser.new_context(base_url=filled.url)
     page = await context.new_page()
-    await page.goto("/face/users")
+    await page.goto("/dashboard/users")
     await page.keyboard.press("Tab")
     await expect(page.get_by_text("To the content")).to_be_focused()
     await page.get_by_label("E-mail address").focus()
@@ -119,7 +119,7 @@ async def test_every_page_is_readable_for_everybody(filled: Emulator, browser: B
     store, project_id = filled.store, filled.project_id
     user, team = store.users.in_order(project_id)[0], store.teams.of_project(project_id)[0]
     paths = [path.format(user_id=user["id"], team_id=team["id"]) for path, _, _ in VIEWS]
-    for path in [*paths, "/emulator/outbox", "/face/users/unknown"]:
+    for path in [*paths, "/emulator/outbox", "/dashboard/users/unknown"]:
         await page.goto(path)
         found = await Axe().run(page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
@@ -131,7 +131,7 @@ async def test_a_page_of_another_site_posts_in_vain(filled: Emulator, browser: B
     """A form that posts itself, as an attacker's page would have it, in the browser of who runs the server."""
     context = await browser.new_context()
     page = await context.new_page()
-    form = f"<form method=post action='{filled.url}/face/settings/rotate-keys'></form>"
+    form = f"<form method=post action='{filled.url}/dashboard/settings/rotate-keys'></form>"
     body = f"<!doctype html><title>Evil</title>{form}<script>document.forms[0].submit()</script>"
     await page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=body))
     secret = filled.store.projects.server_secret()

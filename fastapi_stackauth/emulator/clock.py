@@ -1,4 +1,4 @@
-"""What the server takes from the world around it: the time and randomness.
+"""The clock and the source of randomness.
 
 Law: nothing else in this folder reads a clock or draws a random number; both are arguments.
 """

@@ -1,4 +1,4 @@
-"""The emulator's face over plain HTTP: what it shows and does, whom it refuses, what it never shows."""
+"""The emulator's dashboard over plain HTTP: what it shows and does, whom it refuses, what it never shows."""
 
 import json
 import re
@@ -13,18 +13,19 @@ from hypothesis import strategies as st
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.calls import masked, masked_body, masked_path, masked_query
-from fastapi_stackauth.emulator.face import ACTIONS, SWITCHES, VIEWS, own_path
+from fastapi_stackauth.emulator.dashboard.dashboard import ACTIONS, VIEWS, own_path
+from fastapi_stackauth.emulator.dashboard.settings import SWITCHES
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.emulator.store.projects import DEFAULTS
 from tests.support.rows import rows
 
 PASSWORD = "correct horse battery"
 PAGES = [path for path, _, _ in VIEWS if "{" not in path] + ["/emulator/outbox"]
-FORMS = [path for path, _ in ACTIONS] + ["/face/sign-in-as"]
+FORMS = [path for path, _ in ACTIONS] + ["/dashboard/sign-in-as"]
 
 
 class Visitor:
-    """A browser without scripts at the face."""
+    """A browser without scripts at the dashboard."""
 
     def __init__(self, server: Emulator, client: httpx.AsyncClient) -> None:
         self.server, self.client = server, client
@@ -87,18 +88,18 @@ async def test_the_start_page_has_what_an_app_needs(visitor: Visitor):
 
 
 async def test_a_user_is_made_restricted_freed_and_deleted(visitor: Visitor, stack: StackAuth):
-    page = await visitor.submit("/face/users/create", primary_email="ada@example.com", password=PASSWORD)
+    page = await visitor.submit("/dashboard/users/create", primary_email="ada@example.com", password=PASSWORD)
     user_id = user_id_of(page)
     signed_in = await stack.client.password.sign_in(email="ada@example.com", password=PASSWORD)
     assert signed_in.user_id == user_id
-    page = await visitor.submit("/face/users/restrict", user_id=user_id, restrict="yes")
+    page = await visitor.submit("/dashboard/users/restrict", user_id=user_id, restrict="yes")
     assert "restricted_by_administrator" in page
     assert (await stack.verifier.verify((await fresh(stack)).access_token)).is_restricted
-    page = await visitor.submit("/face/users/restrict", user_id=user_id, restrict="no")
+    page = await visitor.submit("/dashboard/users/restrict", user_id=user_id, restrict="no")
     assert "restricted_by_administrator" not in page
-    page = await visitor.submit("/face/users/delete", user_id=user_id)
+    page = await visitor.submit("/dashboard/users/delete", user_id=user_id)
     assert "ada@example.com" not in page
-    assert (await visitor.client.get(f"/face/users/{user_id}")).status_code == 404
+    assert (await visitor.client.get(f"/dashboard/users/{user_id}")).status_code == 404
 
 
 async def fresh(stack: StackAuth) -> Any:
@@ -106,56 +107,58 @@ async def fresh(stack: StackAuth) -> Any:
 
 
 async def test_signing_in_as_somebody_gives_real_tokens(visitor: Visitor, stack: StackAuth):
-    user_id = user_id_of(await visitor.submit("/face/users/create", primary_email="ada@example.com"))
-    answer = await visitor.client.post("/face/sign-in-as", data={"user_id": user_id})
+    user_id = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
+    answer = await visitor.client.post("/dashboard/sign-in-as", data={"user_id": user_id})
     token = re.search(r"readonly>(eyJ[^<]+)<", answer.text)
     assert answer.status_code == 200
     assert token
     assert (await stack.verifier.verify(token.group(1))).id == user_id
-    unknown = await visitor.client.post("/face/sign-in-as", data={"user_id": "nobody"})
+    unknown = await visitor.client.post("/dashboard/sign-in-as", data={"user_id": "nobody"})
     assert unknown.status_code == 404
 
 
 async def test_a_revoked_session_cannot_be_renewed(visitor: Visitor, stack: StackAuth):
     tokens = await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
     session_id = (await stack.verifier.verify(tokens.access_token)).session_id or ""
-    assert session_id in await visitor.see("/face/sessions")
-    page = await visitor.submit("/face/sessions/revoke", id=session_id, user_id=tokens.user_id)
+    assert session_id in await visitor.see("/dashboard/sessions")
+    page = await visitor.submit("/dashboard/sessions/revoke", id=session_id, user_id=tokens.user_id)
     assert session_id not in page
     with pytest.raises(Exception, match="session"):
         await stack.client.refresh(tokens.refresh_token)
 
 
 async def test_teams_members_and_permissions(visitor: Visitor):
-    ada = user_id_of(await visitor.submit("/face/users/create", primary_email="ada@example.com"))
-    bob = user_id_of(await visitor.submit("/face/users/create", primary_email="bob@example.com"))
-    page = await visitor.submit("/face/permissions/define", id="posts:delete", scope="team", contained="$update_team")
+    ada = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
+    bob = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="bob@example.com"))
+    page = await visitor.submit(
+        "/dashboard/permissions/define", id="posts:delete", scope="team", contained="$update_team"
+    )
     assert "posts:delete" in page
-    page = await visitor.submit("/face/permissions/define", id="reports:see", scope="project")
-    team = user_id_of(await visitor.submit("/face/teams/create", display_name="Red", creator_user_id=ada))
-    page = await visitor.submit("/face/teams/member", team_id=team, user_id=bob)
+    page = await visitor.submit("/dashboard/permissions/define", id="reports:see", scope="project")
+    team = user_id_of(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=ada))
+    page = await visitor.submit("/dashboard/teams/member", team_id=team, user_id=bob)
     assert "Take bob@example.com out" in page
-    page = await visitor.submit("/face/teams/grant", team_id=team, user_id=bob, permission_id="posts:delete")
+    page = await visitor.submit("/dashboard/teams/grant", team_id=team, user_id=bob, permission_id="posts:delete")
     assert "Take posts:delete away from bob@example.com" in page
     page = await visitor.submit(
-        "/face/teams/grant", team_id=team, user_id=bob, permission_id="posts:delete", revoke="y"
+        "/dashboard/teams/grant", team_id=team, user_id=bob, permission_id="posts:delete", revoke="y"
     )
     assert "Take posts:delete away from bob@example.com" not in page
-    page = await visitor.submit("/face/users/grant", user_id=bob, permission_id="reports:see")
+    page = await visitor.submit("/dashboard/users/grant", user_id=bob, permission_id="reports:see")
     assert "Take reports:see away" in page
-    page = await visitor.submit("/face/users/grant", user_id=bob, permission_id="reports:see", revoke="yes")
+    page = await visitor.submit("/dashboard/users/grant", user_id=bob, permission_id="reports:see", revoke="yes")
     assert "Take reports:see away" not in page
-    page = await visitor.submit("/face/teams/member", team_id=team, user_id=bob, leave="yes")
+    page = await visitor.submit("/dashboard/teams/member", team_id=team, user_id=bob, leave="yes")
     assert "Take bob@example.com out" not in page
-    assert "Red" not in await visitor.submit("/face/teams/delete", team_id=team)
-    assert "<code>posts:delete" not in await visitor.submit("/face/permissions/undefine", id="posts:delete")
+    assert "Red" not in await visitor.submit("/dashboard/teams/delete", team_id=team)
+    assert "<code>posts:delete" not in await visitor.submit("/dashboard/permissions/undefine", id="posts:delete")
     told = {message.type for message in visitor.server.server.webhooks.messages(visitor.server.project_id)}
     assert {"user.created", "team.created", "team_membership.created", "project_permission.deleted"} <= told
 
 
 async def test_switches_providers_and_domains_are_set_as_the_form_says(visitor: Visitor, stack: StackAuth):
     page = await visitor.client.post(
-        "/face/settings/change",
+        "/dashboard/settings/change",
         data={
             "on": ["sign_up_enabled", "passkey_enabled"],
             "providers": ["apple", "github"],
@@ -173,8 +176,8 @@ async def test_switches_providers_and_domains_are_set_as_the_form_says(visitor: 
 
 async def test_rotated_keys_refuse_every_token_that_is_out(visitor: Visitor, stack: StackAuth):
     tokens = await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
-    before = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.see("/face/settings"))
-    after = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.submit("/face/settings/rotate-keys"))
+    before = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.see("/dashboard/settings"))
+    after = re.findall(r"signed with <code>([\w-]+)</code>", await visitor.submit("/dashboard/settings/rotate-keys"))
     assert before
     assert before != after
     with pytest.raises(Exception, match="access token"):
@@ -182,30 +185,30 @@ async def test_rotated_keys_refuse_every_token_that_is_out(visitor: Visitor, sta
 
 
 async def test_the_clock_moves(visitor: Visitor):
-    await visitor.submit("/face/settings/clock", minutes="-15")
+    await visitor.submit("/dashboard/settings/clock", minutes="-15")
     assert visitor.server.clock.offset == -900
-    await visitor.submit("/face/settings/clock", reset="yes", minutes="junk")
+    await visitor.submit("/dashboard/settings/clock", reset="yes", minutes="junk")
     assert visitor.server.clock.offset == 0
     for wrong in ("", "x", "1.5", "--1", "9999999", "٣"):
-        page = await visitor.submit("/face/settings/clock", minutes=wrong, back="/face/settings")
+        page = await visitor.submit("/dashboard/settings/clock", minutes=wrong, back="/dashboard/settings")
         assert 'class="note bad"' in page
     assert visitor.server.clock.offset == 0
 
 
 async def test_the_webhooks_are_listed_and_pointed_elsewhere(visitor: Visitor, stack: StackAuth):
     await stack.client.anonymous.sign_up()
-    page = await visitor.see("/face/webhooks")
+    page = await visitor.see("/dashboard/webhooks")
     assert "user.created: not sent" in page
     assert visitor.server.webhook_secret in page
     message_id = re.search(r"<code>(msg_\w+)</code>", page)
     assert message_id
-    page = await visitor.submit("/face/webhooks/resend", id=message_id.group(1), back="/face/webhooks")
+    page = await visitor.submit("/dashboard/webhooks/resend", id=message_id.group(1), back="/dashboard/webhooks")
     assert "no webhook address is set" in page
-    page = await visitor.submit("/face/webhooks/point", url="http://127.0.0.1:9/hooks")
+    page = await visitor.submit("/dashboard/webhooks/point", url="http://127.0.0.1:9/hooks")
     assert 'value="http://127.0.0.1:9/hooks"' in page
-    page = await visitor.submit("/face/webhooks/resend", id=message_id.group(1))
+    page = await visitor.submit("/dashboard/webhooks/resend", id=message_id.group(1))
     assert "Done." in page, "it goes out, whatever becomes of it"
-    await visitor.submit("/face/webhooks/point", url="")
+    await visitor.submit("/dashboard/webhooks/point", url="")
     assert visitor.server.server.webhooks.url(visitor.server.project_id) is None
 
 
@@ -219,42 +222,46 @@ async def test_what_the_form_does_not_show_of_a_setting_is_kept(visitor: Visitor
     domain = {"domain": "https://a.example", "handler_path": "/auth"}
     visitor.server.configure(domains=[domain], oauth_providers=[{"id": "github", "type": "shared"}])
     form = {"domains": "https://a.example\nhttps://b.example", "providers": "github", "on": "sign_up_enabled"}
-    await visitor.submit("/face/settings/change", **form, sign_up_rules="reject @evil.example\nrestrict @free.example")
+    await visitor.submit(
+        "/dashboard/settings/change", **form, sign_up_rules="reject @evil.example\nrestrict @free.example"
+    )
     config = visitor.server.project.config
     assert config["domains"] == [domain, {"domain": "https://b.example"}]
     assert config["oauth_providers"] == [{"id": "github", "type": "shared"}]
     assert [rule["action"] for rule in config["sign_up_rules"]] == ["reject", "restrict"]
-    await visitor.submit("/face/settings/change", **form, oauth_account_merge_strategy="raise_error")
+    await visitor.submit("/dashboard/settings/change", **form, oauth_account_merge_strategy="raise_error")
     assert visitor.server.project.config["oauth_account_merge_strategy"] == "raise_error"
-    page = await visitor.submit("/face/settings/change", **form, sign_up_rules="forbid x", back="/face/settings")
+    page = await visitor.submit(
+        "/dashboard/settings/change", **form, sign_up_rules="forbid x", back="/dashboard/settings"
+    )
     assert 'class="note bad"' in page
 
 
 async def test_a_team_shows_all_its_members_however_many_users_there_are(visitor: Visitor):
     first = {"display_name": "The oldest", "signed_up_at": 1}
     old = visitor.server.store.users.create(visitor.server.project_id, first)
-    team = user_id_of(await visitor.submit("/face/teams/create", display_name="Red", creator_user_id=old["id"]))
+    team = user_id_of(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=old["id"]))
     for _ in range(205):
         visitor.server.store.users.create(visitor.server.project_id, {})
-    assert "The oldest" in await visitor.see(f"/face/teams/{team}")
-    assert "The newest 200 users can be chosen." in await visitor.see("/face/teams")
+    assert "The oldest" in await visitor.see(f"/dashboard/teams/{team}")
+    assert "The newest 200 users can be chosen." in await visitor.see("/dashboard/teams")
 
 
 async def test_the_clock_stays_in_the_calendar(visitor: Visitor):
     visitor.server.clock.advance(32_503_680_000 - visitor.server.clock.now() - 3600)
-    assert "Done." in await visitor.submit("/face/settings/clock", minutes="30", back="/face/settings")
-    page = await visitor.submit("/face/settings/clock", minutes="60", back="/face/settings")
+    assert "Done." in await visitor.submit("/dashboard/settings/clock", minutes="30", back="/dashboard/settings")
+    page = await visitor.submit("/dashboard/settings/clock", minutes="60", back="/dashboard/settings")
     assert "between the years" in page
 
 
 async def test_a_permission_that_is_not_there_is_said_so(visitor: Visitor):
-    page = await visitor.submit("/face/permissions/undefine", id="x:y", back="/face/permissions")
+    page = await visitor.submit("/dashboard/permissions/undefine", id="x:y", back="/dashboard/permissions")
     assert "no such permission" in page
 
 
 async def test_without_a_team_admin_new_users_have_teams_all_the_same(visitor: Visitor, stack: StackAuth):
     visitor.server.configure(create_personal_team_on_sign_up=True)
-    await visitor.submit("/face/permissions/undefine", id="team_admin")
+    await visitor.submit("/dashboard/permissions/undefine", id="team_admin")
     await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
     [team] = visitor.server.store.teams.of_project(visitor.server.project_id)
     assert team["display_name"] == "ada@example.com's Team"
@@ -334,7 +341,7 @@ async def test_no_form_breaks_it_or_leads_elsewhere(visitor: Visitor, path: str,
 @example("//[x")
 @example("/\\evil.example")
 @example("//evil.example")
-@example("/face/users?note=x#y")
+@example("/dashboard/users?note=x#y")
 @given(st.text(max_size=40))
 def test_a_way_back_never_leads_to_another_host(path: str):
     back = own_path(path)
@@ -345,10 +352,10 @@ def test_a_way_back_never_leads_to_another_host(path: str):
 
 async def test_what_people_type_reaches_pages_as_text(visitor: Visitor):
     evil = "<script>alert(1)</script>\"'"
-    page = await visitor.submit("/face/users/create", primary_email="ada@example.com", display_name=evil)
-    team = await visitor.submit("/face/teams/create", display_name=evil)
-    refused = await visitor.submit("/face/permissions/define", id=evil, scope=evil, back="/face/permissions")
-    for shown in (page, team, refused, await visitor.see("/face/users"), await visitor.see("/face/teams")):
+    page = await visitor.submit("/dashboard/users/create", primary_email="ada@example.com", display_name=evil)
+    team = await visitor.submit("/dashboard/teams/create", display_name=evil)
+    refused = await visitor.submit("/dashboard/permissions/define", id=evil, scope=evil, back="/dashboard/permissions")
+    for shown in (page, team, refused, await visitor.see("/dashboard/users"), await visitor.see("/dashboard/teams")):
         assert "<script" not in shown
     assert "alert(1)" not in await visitor.see("/?note=<script>alert(1)</script>")
 
@@ -365,7 +372,7 @@ async def test_the_list_of_calls_shows_what_happened_and_nothing_that_signs_in(v
     await client.refresh(tokens.refresh_token)
     with pytest.raises(Exception, match="password"):
         await client.password.sign_in(email="ada@example.com", password="wrong horse battery")
-    page = await visitor.see("/face/calls")
+    page = await visitor.see("/dashboard/calls")
     assert "POST /api/v1/auth/password/sign-up" in page
     assert "EMAIL_PASSWORD_MISMATCH" in page
     assert "ada@example.com" in page
@@ -382,7 +389,7 @@ async def test_no_body_breaks_the_list_of_calls(visitor: Visitor, body: bytes):
     headers = {"content-type": "application/json"}
     answer = await visitor.client.post("/api/v1/auth/password/sign-in", content=body, headers=headers)
     assert answer.status_code == 400
-    page = await visitor.see("/face/calls")
+    page = await visitor.see("/dashboard/calls")
     assert "POST /api/v1/auth/password/sign-in" in page
     assert f"({len(body)} bytes)" in page
 
@@ -391,9 +398,9 @@ async def test_the_faces_own_calls_are_not_listed_and_no_fault_hits_them(visitor
     visitor.server.server.faults.add(
         Fault(path="/api", method=None, status=500, delay=0, retry_after=None, times_left=None, until=None)
     )
-    page = await visitor.submit("/face/users/create", primary_email="ada@example.com")
+    page = await visitor.submit("/dashboard/users/create", primary_email="ada@example.com")
     assert "Done." in page
-    assert "None yet." in await visitor.see("/face/calls")
+    assert "None yet." in await visitor.see("/dashboard/calls")
 
 
 KINDS = ["application/json", "text/plain", "", "application/x-www-form-urlencoded"]

@@ -1,4 +1,4 @@
-"""The outermost layer of the API: names of headers, CORS, faults on order, the headers of every answer.
+"""The API middleware: names of headers, CORS, faults on order, the headers of every answer.
 
 Law: whatever the API answers passes here, refusals and unknown paths included; nothing here knows an endpoint.
 """
@@ -112,7 +112,7 @@ class Record:
         )
 
 
-class Edge:
+class ApiMiddleware:
     """ASGI middleware around the API's paths; other paths pass untouched."""
 
     def __init__(self, app: ASGIApp, server: "Server") -> None:

@@ -1,0 +1,7 @@
+"""The dashboard; importing its modules registers their pages and forms."""
+
+from . import activity as activity
+from . import settings as settings
+from . import teams as teams
+from . import users as users
+from .dashboard import Dashboard as Dashboard

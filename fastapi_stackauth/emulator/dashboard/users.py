@@ -1,0 +1,83 @@
+"""Pages of users and their sessions."""
+
+from typing import Any
+
+from starlette.requests import Request
+
+from .dashboard import SHOWN, Dashboard, Form, Refused, action, own_path, segment, view
+
+
+@view("/dashboard/users", "users.html")
+async def users(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
+    """All users."""
+    return {"people": dashboard.people(), "shown": SHOWN}
+
+
+@action("/dashboard/users/create")
+async def create_user(dashboard: Dashboard, form: Form) -> str:
+    """Make a user whose address is verified."""
+    body: dict[str, Any] = {"primary_email_verified": True, "primary_email_auth_enabled": True}
+    body |= {name: form[name] for name in ("primary_email", "display_name", "password") if form.get(name)}
+    made = await dashboard.call("POST", "/users", body)
+    return f"/dashboard/users/{made['id']}"
+
+
+@view("/dashboard/users/{user_id}", "user.html")
+async def user_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
+    """One user, with their sessions, teams and permissions."""
+    store, project = dashboard.server.store, dashboard.project
+    user = store.users.get(project.id, request.path_params["user_id"])
+    if user is None:
+        raise Refused("There is no such user.")
+    granted = [row["permission_id"] for row in store.permissions.in_project(project.id) if row["user_id"] == user["id"]]
+    return {
+        "user": dashboard.person(user),
+        "sessions": dashboard.sessions(store.sessions.of_user(user["id"])),
+        "teams": store.teams.of_user(project.id, user["id"]),
+        "granted": sorted(granted),
+        "grantable": [row["id"] for row in store.permissions.definitions(project.id, "project")],
+    }
+
+
+@action("/dashboard/users/restrict")
+async def restrict_user(dashboard: Dashboard, form: Form) -> str:
+    """Restrict a user, or let them be."""
+    body: dict[str, Any] = {"restricted_by_admin": form.get("restrict") == "yes"}
+    if not body["restricted_by_admin"]:
+        body |= {"restricted_by_admin_reason": None, "restricted_by_admin_private_details": None}
+    user_id = segment(form, "user_id")
+    await dashboard.call("PATCH", f"/users/{user_id}", body)
+    return f"/dashboard/users/{user_id}"
+
+
+@action("/dashboard/users/delete")
+async def delete_user(dashboard: Dashboard, form: Form) -> str:
+    """Remove a user."""
+    await dashboard.call("DELETE", f"/users/{segment(form, 'user_id')}")
+    return "/dashboard/users"
+
+
+@action("/dashboard/users/grant")
+async def grant_in_project(dashboard: Dashboard, form: Form) -> str:
+    """Grant a permission in the project, or take it away."""
+    user_id = segment(form, "user_id")
+    path = f"/project-permissions/{user_id}/{segment(form, 'permission_id')}"
+    await dashboard.call("DELETE" if form.get("revoke") else "POST", path, None if form.get("revoke") else {})
+    return f"/dashboard/users/{user_id}"
+
+
+@view("/dashboard/sessions", "sessions.html")
+async def sessions(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
+    """All sessions."""
+    return {
+        "sessions": dashboard.sessions(dashboard.server.store.sessions.of_project(dashboard.project.id)),
+        "shown": SHOWN,
+    }
+
+
+@action("/dashboard/sessions/revoke")
+async def revoke_session(dashboard: Dashboard, form: Form) -> str:
+    """End a session."""
+    path = f"/auth/sessions/{segment(form, 'id')}?user_id={segment(form, 'user_id')}"
+    await dashboard.call("DELETE", path)
+    return own_path(form.get("back", "/dashboard/sessions"))
