@@ -26,7 +26,7 @@ from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.runtime.events import API_KEY_REFUSED, API_KEY_VERIFIED
 from fastapi_stackauth.runtime.storage import Storage, seal
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.fallback import verdict_of
+from fastapi_stackauth.verification.rejections import require_rejection
 
 PREFIX = re.compile(r"[sp]k_[!-~]+")
 MAX_KEY = 512
@@ -115,7 +115,7 @@ class ApiKeys:
         try:
             return await self._owners.fetch((kind, digest), lambda: self._find(kind, key, digest))
         except AuthServerError as error:
-            raise verdict_of(error, self._client.events, "api_key") from None
+            raise require_rejection(error, self._client.events, "api_key") from None
 
     async def _find(self, kind: OwnerKind, key: str, digest: str) -> Entry[User | Team | None]:
         owner_id, until = await self._owner_id(kind, key, digest)

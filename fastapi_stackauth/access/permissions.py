@@ -9,19 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import (
-    AuthError,
-    AuthServerError,
-    PermissionMissing,
-    SchemaError,
-    TeamNotFound,
-    UnexpectedAnswer,
-    UserNotFound,
-)
+from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.models import Team, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.fallback import verdict_of
+from fastapi_stackauth.verification.rejections import is_absent, require_rejection
 
 _REMEMBERED = 10_000
 
@@ -123,7 +115,7 @@ class Authorization:
         try:
             return await self._answers.fetch(question, lambda: self._ask(question, token))
         except AuthServerError as error:
-            raise verdict_of(error, self._client.events, "permission") from None
+            raise require_rejection(error, self._client.events, "permission") from None
 
     async def _ask(self, question: Question, token: str) -> Entry[Any]:
         ask: dict[str, Callable[[Question, str], Awaitable[Any]]] = {
@@ -167,15 +159,10 @@ class Authorization:
 
 
 async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the call yields
-    """The answer; None where the server says that there is no such team, or no such member.
-
-    An id that is no id of a team is refused by its form, and means the same.
-    """
+    """Return the answer, or None if the server says that there is no such team or member."""
     try:
         return await answer
-    except (TeamNotFound, SchemaError, PermissionMissing, UserNotFound):
-        return None
-    except UnexpectedAnswer as error:
-        if error.status_code in (400, 403, 404):
+    except AuthServerError as error:
+        if is_absent(error):
             return None
         raise

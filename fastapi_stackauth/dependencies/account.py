@@ -14,7 +14,7 @@ from fastapi_stackauth.errors import AuthServerError, ConfigurationError, Reques
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documented, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
-from fastapi_stackauth.verification.fallback import refusal_of
+from fastapi_stackauth.verification.rejections import find_rejection
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -204,8 +204,8 @@ async def _fetched_profile(resolution: Resolution, token: str) -> CurrentUserPro
     try:
         return await resolution.services.client.as_user(token).users.me()
     except AuthServerError as error:
-        if refusal := refusal_of(error):
-            raise refusal from None
+        if rejection := find_rejection(error):
+            raise rejection from None
         raise
 
 

@@ -26,8 +26,8 @@ from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import context_of
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
+from fastapi_stackauth.verification.rejections import is_refreshable
 
-_RENEWABLE = ("token_expired", "token_signature_invalid")
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 _PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
@@ -58,7 +58,7 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     """
     if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
         raise error
-    error = await of_session(connection, error)
+    error = await refresh_rejected_session(connection, error)
     services = answering_services(connection)
     if services is None:
         log_answer(error, Events())
@@ -76,14 +76,14 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     return response
 
 
-async def of_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
-    """What is answered to a cookie session whose access token the auth server refuses, though it was accepted here.
+async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
+    """Return the error for a cookie session whose access token the auth server rejects, though this worker took it.
 
-    It expired while the auth server was asked something, or its key was rotated away. The session goes on, and the
-    answer renews its cookie where it can: a 401 would make a front end sign its user out.
+    The token expired meanwhile, or its key was rotated away. The session goes on: the response is a 503 that also sets
+    a fresh cookie if it can. A 401 would make a front end sign its user out.
     """
     resolution = context_of(connection.scope).resolution
-    if error.code not in _RENEWABLE or resolution is None or resolution.credential is None:
+    if not is_refreshable(error) or resolution is None or resolution.credential is None:
         return error
     if resolution.credential.refresh_token is None:
         return error
@@ -93,7 +93,7 @@ async def of_session(connection: HTTPConnection, error: StackAuthError) -> Stack
         except AuthError as ended:
             return ended
         except StackAuthError:
-            pass  # told where it failed; the next request tries again
+            pass  # the refresh has logged it; the next request tries again
     return VerificationUnavailable(retry_after=1.0)
 
 

@@ -4,29 +4,21 @@ It stands in for the signature check and for nothing else. One call for each tok
 moment, and never more than a fixed number at once: what does not fit is 503, so an outage cannot become a flood.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
     AuthError,
     AuthServerError,
     AuthServerMisconfigured,
     AuthServerUnavailable,
-    UserGone,
-    UserNotFound,
     VerificationUnavailable,
 )
 from fastapi_stackauth.runtime.cache import Cache, Entry
-from fastapi_stackauth.runtime.events import FALLBACK_ASKED, QUESTION_FAILED, Events, code_of
+from fastapi_stackauth.runtime.events import FALLBACK_ASKED, Events
+from fastapi_stackauth.verification.rejections import require_rejection
 
 _REMEMBERED = 1_000
-_REFUSALS = {
-    "ACCESS_TOKEN_EXPIRED": "token_expired",
-    "UNPARSABLE_ACCESS_TOKEN": "token_signature_invalid",
-    "INVALID_PROJECT_FOR_ACCESS_TOKEN": "token_project_mismatch",
-}
 
 
 class Fallback:
@@ -105,35 +97,4 @@ class Fallback:
         try:
             return await self._whose(token)
         except AuthServerError as error:
-            return verdict_of(error, self._events, "token")
-
-
-def refusal_of(error: AuthServerError) -> AuthError | None:
-    """What an answer of the server says against the caller's token; None where it says nothing about it."""
-    if isinstance(error, AccessTokenRefused):
-        return AuthError(_REFUSALS[error.code], reason="the auth server says so")
-    if isinstance(error, UserGone | UserNotFound):
-        return AuthError("user_gone")
-    return None
-
-
-def verdict_of(error: AuthServerError, events: Events, about: str) -> AuthError:
-    """The refusal that an answer of the server means.
-
-    Args:
-        error: the answer.
-        events: where it is told that the answer says nothing about the caller.
-        about: what was asked: a `token`, `permission`, `session` or `api_key`.
-
-    Raises:
-        AuthServerMisconfigured: the server refuses this app.
-        VerificationUnavailable: any other answer that says nothing about the token.
-    """
-    if refusal := refusal_of(error):
-        return refusal
-    if isinstance(error, AuthServerMisconfigured):
-        events.emit(QUESTION_FAILED, level=logging.ERROR, about=about, code=code_of(error), detail=str(error))
-        raise error
-    events.emit(QUESTION_FAILED, about=about, code=code_of(error), detail=str(error))
-    retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 1.0
-    raise VerificationUnavailable(retry_after=retry_after) from None
+            return require_rejection(error, self._events, "token")

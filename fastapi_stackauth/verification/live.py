@@ -15,7 +15,7 @@ from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.runtime.loops import NextFlight
-from fastapi_stackauth.verification.fallback import verdict_of
+from fastapi_stackauth.verification.rejections import require_rejection
 
 _REMEMBERED = 10_000
 
@@ -70,7 +70,7 @@ class LiveSessions:
         try:
             sessions = await self._flight.run(digest, lambda: self._sessions(token))
         except AuthServerError as error:
-            raise verdict_of(error, self._events, "session") from None
+            raise require_rejection(error, self._events, "session") from None
         if user.session_id is None or user.session_id not in sessions:
             raise AuthError("session_revoked")
         began = sessions[user.session_id].timestamp()

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from fastapi_stackauth.client.answers import Answer
 from fastapi_stackauth.client.calls import Call, Rights
 from fastapi_stackauth.client.paging import Listing, Page
-from fastapi_stackauth.errors import AuthServerError, UnexpectedAnswer, UserGone, UserNotFound
+from fastapi_stackauth.errors import UnexpectedAnswer
 from fastapi_stackauth.models import ApiModel, ApiRequestBody
 from fastapi_stackauth.settings import Settings
 
@@ -82,13 +82,6 @@ def rights_over(user_id: str | None, change: ApiRequestBody | None = None) -> Ri
     if change is not None and change.server_only:
         return "server"
     return "any" if user_id == ME else "person"
-
-
-def own_user_gone(error: AuthServerError) -> AuthServerError:
-    """What "no such user" means where it is said of the very user who asks."""
-    if not isinstance(error, UserNotFound):
-        return error
-    return UserGone(error.code, error.status_code, operation=error.operation, request_id=error.request_id)
 
 
 def given(**values: str | bool | None) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.paging import Page
-from fastapi_stackauth.client.resources.base import ME, Done, Family, given, own_user_gone, rights_over
+from fastapi_stackauth.client.resources.base import ME, Done, Family, given, rights_over
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
+from fastapi_stackauth.verification.rejections import to_own_user_error
 
 _ALL = "/contact-channels"
 _ONE = "/contact-channels/{user_id}/{contact_channel_id}"
@@ -89,7 +90,7 @@ class ContactChannelsApi(Family):
             AuthServerError: any other failure.
         """
         path = path_of(f"{_ONE}/send-verification-code", user_id=user_id, contact_channel_id=contact_channel_id)
-        translate = own_user_gone if user_id == ME else None
+        translate = to_own_user_error if user_id == ME else None
         call = Call(
             "POST", *path, json={"callback_url": callback_url}, rights=rights_over(user_id), translate=translate
         )

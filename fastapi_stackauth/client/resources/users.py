@@ -2,7 +2,7 @@
 
 from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.paging import Listing, Page
-from fastapi_stackauth.client.resources.base import ME, Done, Family, given, own_user_gone, rights_over
+from fastapi_stackauth.client.resources.base import ME, Done, Family, given, rights_over
 from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
 from fastapi_stackauth.models import (
     CurrentUserProfile,
@@ -12,6 +12,7 @@ from fastapi_stackauth.models import (
     ServerUserCreate,
     ServerUserUpdate,
 )
+from fastapi_stackauth.verification.rejections import to_own_user_error
 
 _ME = "/users/me"
 _ONE = "/users/{user_id}"
@@ -31,7 +32,7 @@ class UsersApi(Family):
             AccessTokenRefused: the access token is not accepted.
             AuthServerError: any other failure.
         """
-        call = Call("GET", _ME, attempts=attempts, rights="any", translate=own_user_gone)
+        call = Call("GET", _ME, attempts=attempts, rights="any", translate=to_own_user_error)
         return await self._client.call(call, CurrentUserProfile)
 
     async def update_me(self, change: CurrentUserUpdate) -> CurrentUserProfile:
@@ -44,7 +45,7 @@ class UsersApi(Family):
             AuthServerError: any other failure.
         """
         rights = rights_over(ME, change)
-        call = Call("PATCH", _ME, json=change.to_json(), rights=rights, translate=own_user_gone)
+        call = Call("PATCH", _ME, json=change.to_json(), rights=rights, translate=to_own_user_error)
         return await self._client.call(call, CurrentUserProfile)
 
     async def delete_me(self) -> None:
@@ -57,7 +58,7 @@ class UsersApi(Family):
         """
         if self._client.lends_server_access:
             await self._require_self_deletion()
-        await self._client.call(Call("DELETE", _ME, rights="any", translate=own_user_gone), Done)
+        await self._client.call(Call("DELETE", _ME, rights="any", translate=to_own_user_error), Done)
 
     async def _require_self_deletion(self) -> None:
         # With server access the server does not look at this setting of the project.

@@ -56,11 +56,12 @@ from fastapi_stackauth.routers.plumbing.delivery import deliver, signing_in
 from fastapi_stackauth.routers.plumbing.operations import add
 from fastapi_stackauth.routers.plumbing.pages import onward_page
 from fastapi_stackauth.routers.plumbing.posted import Posted, posted_by_page
-from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack, address_of, meaning_of
+from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack, address_of
 from fastapi_stackauth.runtime.events import SIGN_IN_FAILED, code_of
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.settings import origin_of
 from fastapi_stackauth.startup.configuration import needs
+from fastapi_stackauth.verification.rejections import to_route_error
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
@@ -294,7 +295,7 @@ def _failed(error: StackAuthError, return_to: str | None, stack: InstalledStack)
     """Send the browser back with the error's code; without a place to go, the error is the answer."""
     if isinstance(error, ConfigurationError) or not return_to:
         raise error
-    told = meaning_of(error)
+    told = to_route_error(error)
     log_answer(told, stack.events)
     return RedirectResponse(with_query(return_to, error=told.code), 303)
 

@@ -18,15 +18,13 @@ from fastapi_stackauth.errors import (
     ClockSkew,
     ConfigurationError,
     RateLimited,
-    RedirectUrlNotAllowed,
     RequestInvalid,
-    SchemaError,
     StackAuthError,
     UnexpectedAnswer,
     VerificationUnavailable,
 )
 from fastapi_stackauth.http.bodies import MEDIUM, not_json, read_body, read_form
-from fastapi_stackauth.http.handlers import log_answer, of_session
+from fastapi_stackauth.http.handlers import log_answer, refresh_rejected_session
 from fastapi_stackauth.http.installed import InstalledStack, find_services, route_services
 from fastapi_stackauth.http.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.plumbing.forms import Places, as_json, model_of, places_of
@@ -36,7 +34,7 @@ from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import context_of
 from fastapi_stackauth.sessions.credentials import SAFE_METHODS
 from fastapi_stackauth.startup.configuration import Needs, declared_needs
-from fastapi_stackauth.verification.fallback import refusal_of
+from fastapi_stackauth.verification.rejections import to_route_error
 
 Delivery = Literal["cookie", "body"]
 """How tokens travel: in HttpOnly cookies, out of reach of scripts, or in request and response bodies."""
@@ -107,7 +105,7 @@ class AuthRoute(APIRoute):
         except StackAuthError as error:
             if isinstance(error, ConfigurationError) or not self._read_by_a_person(request):
                 raise
-            told = await of_session(request, error)
+            told = await refresh_rejected_session(request, error)
             log_answer(told, self.stack.services.events)
             return error_page(told)
 
@@ -116,7 +114,7 @@ class AuthRoute(APIRoute):
         try:
             await _handled(handle, await as_json(await self._admitted(request), model))
         except StackAuthError as error:
-            return places.after(await of_session(request, error), self.stack.services.events)
+            return places.after(await refresh_rejected_session(request, error), self.stack.services.events)
         return places.done()
 
     async def _admitted(self, request: Request) -> Request:
@@ -231,20 +229,9 @@ async def _handled(handle: Handle, request: Request) -> Response:
             raise
         raise not_json() from None
     except AuthServerError as error:
-        if (meant := meaning_of(error)) is error:
+        if (meant := to_route_error(error)) is error:
             raise
     raise meant
-
-
-def meaning_of(error: StackAuthError) -> StackAuthError:
-    """What an error of the auth server means for who called a route: their token, or a fault of the set-up."""
-    if not isinstance(error, AuthServerError):
-        return error
-    if isinstance(error, RedirectUrlNotAllowed):
-        return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
-    if isinstance(error, SchemaError):  # a rule that is not known here: logged, since the checks here should have it
-        return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
-    return refusal_of(error) or error
 
 
 _EVERYWHERE: tuple[StackAuthError, ...] = (

@@ -1,0 +1,119 @@
+"""What an error of the auth server means: the one place that decides it, for a caller, their session and a route.
+
+`client/answers.py` turns a response into an exception and decides no more than that.
+"""
+
+import logging
+
+from fastapi_stackauth.errors import (
+    AccessTokenRefused,
+    AuthError,
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ClockSkew,
+    PermissionMissing,
+    RedirectUrlNotAllowed,
+    RequestInvalid,
+    SchemaError,
+    StackAuthError,
+    TeamNotFound,
+    UnexpectedAnswer,
+    UserGone,
+    UserNotFound,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.runtime.events import QUESTION_FAILED, Events, code_of
+
+_TOKEN_CODES = {
+    "ACCESS_TOKEN_EXPIRED": "token_expired",
+    "UNPARSABLE_ACCESS_TOKEN": "token_signature_invalid",
+    "INVALID_PROJECT_FOR_ACCESS_TOKEN": "token_project_mismatch",
+}
+
+# --- for the caller --------------------------------------------------------------------------------------
+
+
+def find_rejection(error: StackAuthError) -> AuthError | None:
+    """Return what an error says against the caller's token, or None if it says nothing about it."""
+    if isinstance(error, AccessTokenRefused):
+        return AuthError(_TOKEN_CODES[error.code], reason="the auth server says so")
+    if isinstance(error, UserGone | UserNotFound):
+        return AuthError("user_gone")
+    return None
+
+
+def require_rejection(error: AuthServerError, events: Events, about: str) -> AuthError:
+    """Return what an error says against the caller's token.
+
+    Args:
+        error: the auth server's.
+        events: count and log an error that says nothing about the caller.
+        about: what the library asked about: a `token`, `permission`, `session` or `api_key`.
+
+    Raises:
+        AuthServerMisconfigured: the auth server rejects this app.
+        VerificationUnavailable: any other error that says nothing about the token.
+    """
+    if rejection := find_rejection(error):
+        return rejection
+    misconfigured = isinstance(error, AuthServerMisconfigured)
+    level = logging.ERROR if misconfigured else None
+    events.emit(QUESTION_FAILED, level=level, about=about, code=code_of(error), detail=str(error))
+    if misconfigured:
+        raise error
+    raise to_unavailable(error, 1.0) from None
+
+
+def to_unavailable(error: AuthServerError, retry_after: float) -> VerificationUnavailable:
+    """Return the 503 for what the auth server could not say. `retry_after` (seconds) counts if the error names none."""
+    asked = error.retry_after if isinstance(error, AuthServerUnavailable) else retry_after
+    return VerificationUnavailable(retry_after=asked)
+
+
+def to_own_user_error(error: AuthServerError) -> AuthServerError:
+    """Return what "no such user" means if it is about the user who asks."""
+    if not isinstance(error, UserNotFound):
+        return error
+    return UserGone(error.code, error.status_code, operation=error.operation, request_id=error.request_id)
+
+
+def is_absent(error: AuthServerError) -> bool:
+    """Return whether an error says that there is no such team or member; an id of the wrong form means the same."""
+    if isinstance(error, UnexpectedAnswer):
+        return error.status_code in (400, 403, 404)
+    return isinstance(error, TeamNotFound | SchemaError | PermissionMissing | UserNotFound)
+
+
+def to_route_error(error: StackAuthError) -> StackAuthError:
+    """Return what an error means for the caller of a route: about their token, their request, or the configuration."""
+    if isinstance(error, RedirectUrlNotAllowed):
+        return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
+    if isinstance(error, SchemaError):  # a rule that is unknown here: the log shows it, so that the checks can get it
+        return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
+    return find_rejection(error) or error
+
+
+# --- for a session ---------------------------------------------------------------------------------------
+
+
+def is_refreshable(error: StackAuthError) -> bool:
+    """Return whether a refresh may help against an error: the token expired, or its key was rotated away."""
+    return error.code in ("token_expired", "token_signature_invalid")
+
+
+def is_key_unknown(rejection: AuthError) -> bool:
+    """Return whether a token may be rejected only because the signing keys were rotated."""
+    return rejection.code in ("token_key_unknown", "token_signature_invalid")
+
+
+def judge_fresh_token(rejection: AuthError) -> AuthError | VerificationUnavailable | None:
+    """Return what the rejection of a just refreshed token means for its session, or None if the session has ended.
+
+    A wrong clock here, or a key that this worker may not fetch yet, says nothing against the session.
+    """
+    if rejection.code in ("token_expired", "token_not_yet_valid"):
+        return ClockSkew(retry_after=30.0)
+    if rejection.code == "token_key_unknown":
+        return VerificationUnavailable(retry_after=5.0)
+    return None if rejection.code in ("session_revoked", "user_gone") else rejection
