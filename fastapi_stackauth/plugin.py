@@ -21,7 +21,8 @@ from fastapi_stackauth.runtime.events import VARIABLES_AT_ODDS, Events
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.services import Services, Stack
-from fastapi_stackauth.sessions.cookie_sessions import ACCESS, CookieMiddleware, Sessions
+from fastapi_stackauth.sessions.context import CookieMiddleware
+from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.sessions.credentials import (
     CredentialSource,

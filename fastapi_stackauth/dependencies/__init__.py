@@ -1,4 +1,4 @@
-"""Step 3: what an endpoint declares to learn who is calling, and to demand what they must be."""
+"""What an endpoint declares to learn who is calling, and what the user must be."""
 
 from fastapi_stackauth.dependencies.account import LoadProfile, RequireTeam, access_token, current_profile, current_team
 from fastapi_stackauth.dependencies.api_keys import RequireTeamApiKey, api_key_team

@@ -8,7 +8,7 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel, SecretStr, ValidationError
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.dependencies.team_source import check_source, documented_source, team_id_of
+from fastapi_stackauth.dependencies.team_source import check_source, document_source, find_team_id
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestError
 from fastapi_stackauth.http.installed import Resolution
@@ -23,7 +23,7 @@ _OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("auth_server_rate_limited", {}),
     ("auth_server_unexpected_answer", {}),
 )
-"""What may come of asking the auth server for an account."""
+"""The errors of asking the auth server for an account."""
 
 
 class Profile(CurrentUserProfile, Generic[M]):
@@ -67,7 +67,7 @@ class LoadProfile(Secured, Generic[M]):
         check_require(self, self.require)
         self._check_metadata()
         super().__post_init__()
-        self.require.refuse_api_keys()
+        self.require.reject_api_keys()
 
     def _check_metadata(self) -> None:
         model: object = self.metadata
@@ -87,7 +87,11 @@ class LoadProfile(Secured, Generic[M]):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """Return the account, for FastAPI to pass to the endpoint."""
-        profile = await _profile(self.require, connection, scopes)
+        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        if resolution.credential is None:  # a test put this user in place: nothing else is known of them
+            profile = _profile_from(user)
+        else:
+            profile = await _fetch_profile(resolution, resolution.credential.token)
         return profile if self.metadata is None else _with_metadata(profile, self.metadata)
 
 
@@ -96,7 +100,7 @@ class RequireAccessToken(Secured):
     """The verified access token of the user who is calling, for calls of the auth server on their behalf.
 
     Attributes:
-        require: what is demanded of the user first.
+        require: the requirements that the user must meet first.
 
     Example:
         >>> @app.get("/teams")
@@ -111,14 +115,14 @@ class RequireAccessToken(Secured):
     def __post_init__(self) -> None:
         check_require(self, self.require)
         super().__post_init__()
-        self.require.refuse_api_keys()
+        self.require.reject_api_keys()
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI: what the user must be."""
+        """Return what its routes say in OpenAPI: the requirements."""
         return self.require.documented()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
-        """The token, for FastAPI to give to the endpoint."""
+        """Return the token, for FastAPI to pass to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         credential = resolution.credential
         return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
@@ -126,12 +130,12 @@ class RequireAccessToken(Secured):
 
 @dataclass(frozen=True, eq=False)
 class RequireTeam(Secured):
-    """The team that a request is about, for who is in it; remembered for `authorization_ttl` seconds.
+    """The team that a request is about, if the user is a member; cached for `authorization_ttl` seconds.
 
     Attributes:
         team: where its id stands, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
             ``selected``.
-        require: what is demanded of the user first.
+        require: the requirements that the user must meet first.
 
     Example:
         >>> @app.get("/teams/{team_id}")
@@ -139,10 +143,10 @@ class RequireTeam(Secured):
         >>> Selected = Annotated[Team, Depends(RequireTeam("selected"))]
 
     Raises:
-        AuthError: as `require` does; 403 `permission_missing` for who is not in the team, or 404 `team_not_found`.
-        RequestInvalid: 400, where the team's id is missing or given twice.
-        AuthServerError: where the team cannot be read.
-        ConfigurationError: where the source cannot be read.
+        AuthError: as `require` does; 403 `permission_missing` for a user who is not a member, or 404 `team_not_found`.
+        RequestInvalid: 400, if the team's id is missing or given twice.
+        AuthServerError: the team cannot be read.
+        ConfigurationError: the source cannot be read.
     """
 
     _use: ClassVar[str] = "`team: CurrentTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
@@ -156,37 +160,30 @@ class RequireTeam(Secured):
         super().__post_init__()
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI."""
+        """Return what its routes say in OpenAPI."""
         own = self.require.documented()
         refusals = (*own.refusals, ("permission_missing", {}), ("team_not_found", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
-        parameters = own.parameters + documented_source(self.team)
+        parameters = own.parameters + document_source(self.team)
         return Documented(refusals, sentences, parameters, api_key=own.api_key)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
-        """The team, for FastAPI to give to the endpoint."""
+        """Return the team, for FastAPI to pass to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
-        team_id = team_id_of(connection, self.team, user)
+        team_id = find_team_id(connection, self.team, user)
         if resolution.token is None:  # a test put this user in place: there is nothing to ask with
             return Team(id=team_id, display_name=team_id)
         return await resolution.services.authorization.team(user, resolution.token, team_id)
 
 
 current_team = RequireTeam()
-"""The team that the path parameter `team_id` names, for who is in it (see `RequireTeam`)."""
+"""The team that the path parameter `team_id` names, if the user is a member (see `RequireTeam`)."""
 
 current_profile: LoadProfile[Any] = LoadProfile()
 """The signed-in user's account, fresh from the auth server (see `LoadProfile`)."""
 
 access_token = RequireAccessToken()
 """The signed-in user's verified access token as `SecretStr` (see `RequireAccessToken`)."""
-
-
-async def _profile(require: Require, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
-    user, resolution = await resolve_with_user(require, connection, scopes)
-    if resolution.credential is None:  # a test put this user in place: what it says is all there is
-        return _profile_from(user)
-    return await _fetched_profile(resolution, resolution.credential.token)
 
 
 def _with_metadata(profile: CurrentUserProfile, model: type[M]) -> Profile[M]:
@@ -200,7 +197,7 @@ def _with_metadata(profile: CurrentUserProfile, model: type[M]) -> Profile[M]:
     return Profile[M].model_construct(None, **{**dict(profile), "client_metadata": metadata})
 
 
-async def _fetched_profile(resolution: Resolution, token: str) -> CurrentUserProfile:
+async def _fetch_profile(resolution: Resolution, token: str) -> CurrentUserProfile:
     try:
         return await resolution.services.client.as_user(token).users.me()
     except AuthServerError as error:

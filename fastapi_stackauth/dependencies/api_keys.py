@@ -1,4 +1,4 @@
-"""Machines that call with an API key: `x-api-key`, or `Authorization: Bearer`, known from a token by its prefix."""
+"""Callers with an API key: `x-api-key`, or `Authorization: Bearer`, where its prefix tells it from a token."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -19,10 +19,10 @@ _TOKEN_HEADERS = ("x-stack-access-token", "x-hexclave-access-token", "x-stack-au
 
 
 def read_api_key(connection: HTTPConnection) -> str | None:
-    """The API key of a request, if it brings one.
+    """Return the API key of a request, or None.
 
     Raises:
-        AuthError: 401 `credentials_conflict`: it brings another key, or an access token, beside it.
+        AuthError: 401 `credentials_conflict`: the request also has another key or an access token.
     """
     bearers = [value for value in map(_bearer, connection.headers.getlist("authorization")) if value]
     keys = {*filter(None, connection.headers.getlist(HEADER)), *(value for value in bearers if looks_like_a_key(value))}
@@ -35,8 +35,8 @@ def read_api_key(connection: HTTPConnection) -> str | None:
     return keys.pop()
 
 
-def required_api_key(connection: HTTPConnection) -> str:
-    """The API key of a request that needs one.
+def require_api_key(connection: HTTPConnection) -> str:
+    """Return the API key of a request that needs one.
 
     Raises:
         AuthError: 401 `authentication_required` without one; `credentials_conflict` as `read_api_key` does.
@@ -57,12 +57,12 @@ class RequireTeamApiKey(Secured):
     """The team that the caller's API key belongs to; 401 without a key.
 
     Attributes:
-        stack: whose keys; the app's default `StackAuth` where None. Compared by identity.
+        stack: the `StackAuth` whose keys are meant; the app's default one if None. Compared by identity.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
-        VerificationUnavailable: 503, where the auth server cannot be asked.
-        ConfigurationError: where no secret key is set.
+        VerificationUnavailable: 503, if the auth server cannot be asked.
+        ConfigurationError: no secret key is set.
     """
 
     _use: ClassVar[str] = "`team: ApiKeyTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
@@ -70,29 +70,29 @@ class RequireTeamApiKey(Secured):
     stack: Stack | None = field(default=None, repr=False)
 
     def documented(self) -> Documented:
-        """What its routes say in OpenAPI."""
+        """Return what its routes say in OpenAPI."""
         return Documented((("api_key_invalid", {}),), ("For the API key of a team.",), api_key_only=True)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
-        """The team, for FastAPI to give to the endpoint."""
-        refuse_scopes(scopes)
+        """Return the team, for FastAPI to pass to the endpoint."""
+        reject_scopes(scopes)
         services = find_services(connection, self.stack)
         context_of(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
-        team = await services.api_keys.team(required_api_key(connection))
+        team = await services.api_keys.team(require_api_key(connection))
         await services.revocations.follow()  # what other workers report as out of date counts here too
         return team
 
 
-def refuse_scopes(scopes: SecurityScopes) -> None:
-    """Say that scopes would be ignored.
+def reject_scopes(scopes: SecurityScopes) -> None:
+    """Reject scopes, which would be ignored.
 
     Raises:
-        ConfigurationError: where there are any.
+        ConfigurationError: there are any.
     """
     if scopes.scopes:
         raise ConfigurationError(
             "Security(..., scopes=[...]) is not supported by this dependency: scopes would be ignored. "
-            "Use Depends(...), and Require(...) for what you demand."
+            "Use Depends(...), and Require(...) for what the user must be."
         )
 
 

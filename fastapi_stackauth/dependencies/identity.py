@@ -1,4 +1,4 @@
-"""Who is calling: steps 1 and 2 for one connection, done once and kept on it.
+"""Who is calling: credential and verification for one connection, done once and kept on it.
 
 Every dependency of this library starts here. The outcome is kept in the connection's context, errors included, so that
 several dependencies of one request verify once.
@@ -79,8 +79,9 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
             break
     else:
         resolution = context.resolution = Resolution(services, by_api_key=True)
-        resolution.user = await services.api_keys.user(key)
-        await services.revocations.check(resolution.user)
+        user = await services.api_keys.user(key)
+        await services.revocations.check(user)
+        resolution.user = user
         context.resolutions.append(resolution)
     context.resolution = resolution
     return resolution

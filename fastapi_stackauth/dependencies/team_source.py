@@ -10,10 +10,10 @@ MAX_TEAM_ID = 100
 
 
 def check_source(source: str) -> None:
-    """See that a source can be read.
+    """Reject a source that has none of these forms.
 
     Raises:
-        ConfigurationError: where it is none of the forms above.
+        ConfigurationError: it names no place.
     """
     kind, separator, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     if not kind or (separator and (kind not in ("query", "header") or not name)):
@@ -23,20 +23,20 @@ def check_source(source: str) -> None:
         )
 
 
-def documented_source(source: str | None) -> tuple[tuple[str, str], ...]:
-    """The parameter that OpenAPI names for a source, as (place, name); none for the selected team."""
+def document_source(source: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the parameter that OpenAPI names for a source, as (place, name); none for the selected team."""
     if source is None or source == SELECTED:
         return ()
     kind, separator, name = source.partition(":")
     return ((kind, name) if separator else ("path", source),)
 
 
-def team_id_of(connection: HTTPConnection, source: str, user: User) -> str:
-    """The team that a request is about.
+def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
+    """Return the id of the team that a request is about.
 
     Args:
         connection: the request or WebSocket.
-        source: where its id stands; see `check_source`.
+        source: where the id stands; see `check_source`.
         user: whose selected team counts.
 
     Raises:

@@ -1,8 +1,7 @@
-"""Long-lived connections: a WebSocket or an event stream ends when the token it was opened with does.
+"""Long-lived connections: a WebSocket or an event stream ends when its token does.
 
-A token is checked when a connection opens; this goes on checking while it lasts. Time is watched on the spot;
-session, permissions and membership by asking at an interval; and whoever learns of a revocation sooner says so with
-`SessionWatch.end`.
+A dependency checks a token when a connection opens; a watch goes on checking while it lasts. It knows when the token
+expires, asks for session, permissions and membership at an interval, and ends at once on a revocation.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ from typing import ClassVar, Protocol, Self, TypeVar
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
-from fastapi_stackauth.dependencies.demands import Asked
+from fastapi_stackauth.dependencies.requirements import RequirementContext
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
@@ -31,14 +30,14 @@ _LONGEST_NAP = 60.0  # seconds; wall clocks are set and machines sleep, so the t
 
 
 class SessionCheck(Protocol):
-    """Says whether a session still exists. The default asks the auth server; a list of revocations may know better."""
+    """Checks whether a session still exists. The default asks the auth server; an app may have a list of its own."""
 
     async def check(self, token: str, user: User) -> None:
-        """Return where the session exists.
+        """Return if the session exists.
 
         Raises:
-            AuthError: where it does not.
-            AuthServerError: where that cannot be said now; it is asked again later.
+            AuthError: it does not.
+            AuthServerError: this is unknown now; the watch asks again later.
         """
         ...
 
@@ -48,11 +47,11 @@ class WatchSession(Secured):
     """A dependency that gives a `SessionWatch` over the user who is calling.
 
     Attributes:
-        every: seconds between two questions whether the session still exists, each one call of the auth server, and
-            whether the permissions and the membership that `require` demands still hold, remembered for
-            `authorization_ttl` seconds; None watches the token's expiry alone.
-        require: what is demanded of the user first.
-        check: asked instead of the auth server's list of sessions.
+        every: seconds between two checks that the session still exists, each one call of the auth server, and that the
+            user still has the permissions and the membership that `require` names (cached for `authorization_ttl`
+            seconds). None watches the token's expiry alone.
+        require: the requirements that the user must meet first.
+        check: replaces the auth server's list of sessions.
 
     Example:
         >>> @app.websocket("/feed")
@@ -75,7 +74,7 @@ class WatchSession(Secured):
     def __post_init__(self) -> None:
         check_require(self, self.require)
         super().__post_init__()
-        self.require.refuse_api_keys()
+        self.require.reject_api_keys()
         every: object = self.every
         if every is not None and not (isinstance(every, int | float) and every > 0):
             raise ConfigurationError(
@@ -83,25 +82,24 @@ class WatchSession(Secured):
             )
 
     def documented(self) -> Documented:
-        """Return what its routes say in OpenAPI: what the user must be."""
+        """Return what its routes say in OpenAPI: the requirements."""
         return self.require.documented()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
-        """The watch, for FastAPI to give to the endpoint; it begins when it is entered or iterated."""
+        """Return the watch, for FastAPI to pass to the endpoint; it begins when it is entered or iterated."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         return SessionWatch(self, connection, user, resolution)
 
 
 class SessionWatch(Guarded):
-    """Ends what runs under it when the user's token expires, their session is revoked, or they lose what is demanded.
+    """Ends what runs under it when the token expires, the session is revoked, or a requirement is no longer met.
 
-    Made by `WatchSession`.
-
-    As an async context manager it cancels its body and raises the refusal, which closes an accepted WebSocket with
-    code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at a time.
+    `WatchSession` makes it. As an async context manager it cancels its body and raises the error, which closes an
+    accepted WebSocket with code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at
+    a time.
 
     Attributes:
-        user: whose session is watched.
+        user: the user whose session is watched.
         ended: why it ended; None while it goes on.
     """
 
@@ -133,9 +131,9 @@ class SessionWatch(Guarded):
             await self._context.__aexit__(kind, error, trace)
 
     async def stream(self, items: AsyncIterable[T]) -> AsyncGenerator[T, None]:
-        """The items, until they or the session end. For `StreamingResponse` and endpoints that yield.
+        """Yield the items, until they or the session end. For `StreamingResponse` and endpoints that yield.
 
-        The stream just ends: its status was sent long ago. A client that comes back is then told 401.
+        The stream just ends, because its status was sent long ago. A client that comes back gets 401.
         """
         iterator = aiter(items)
         async with self._watching():
@@ -154,30 +152,28 @@ class SessionWatch(Guarded):
                     await iterator.aclose()
 
     async def renew(self, token: str) -> User:
-        """Go on with a newer token of the same user, which the client sends over the connection before the old expires.
+        """Go on with a newer token of the same user, which the client sends before the old one expires.
 
         Raises:
-            AuthError: the token is not accepted, or is another user's; the watch goes on with the old one.
+            AuthError: the token is rejected, or is another user's; the watch goes on with the old one.
             VerificationUnavailable, AuthServerMisconfigured: it cannot be verified now.
         """
         user = await self._verifier.verify(token)
         if user.id != self.user.id:
             raise AuthError("credentials_conflict", reason="another user's token")
-        if refusal := self._watched.require.refusal_of(user):
-            raise refusal
+        if error := self._watched.require.find_error(user):
+            raise error
         self.user, self._resolution.credential = user, Credential(token, "renewed")
         self._hear()
         return user
 
     def end(self, refusal: AuthError | None = None) -> None:
-        """End it now: for whoever learns of a revocation sooner. From other threads, by `loop.call_soon_threadsafe`.
+        """End it now, because the app learned of a revocation. From other threads, use `loop.call_soon_threadsafe`.
 
         Args:
-            refusal: why; `session_revoked` where None. The first reason stands.
+            refusal: the reason; `session_revoked` if None. The first reason stands.
         """
         self._end(refusal or AuthError("session_revoked"))
-
-    # --- inside ---
 
     def _end(self, reason: Exception) -> None:
         if self.ended is None:
@@ -204,7 +200,7 @@ class SessionWatch(Guarded):
             await asyncio.gather(watcher, return_exceptions=True)
 
     def _hear(self) -> None:
-        """Learn at once of what this app's workers revoke, whatever `every` says."""
+        """End at once if a worker of this app revokes the session, whatever `every` is."""
         self._hearing.close()
         self._hearing.enter_context(self._verifier.revocations.waking(self.user, self._wake))
 
@@ -240,6 +236,7 @@ class SessionWatch(Guarded):
             return
         try:
             await self._check.check(credential.token, self.user)
-            await self._watched.require.check_again(Asked(self._connection, self._resolution, self.user))
+            context = RequirementContext(self._connection, self._resolution, self.user)
+            await self._watched.require.check(context, again=True)
         except AuthServerError as error:
             self._events.emit(SESSION_CHECK_FAILED, code=code_of(error), detail=str(error))

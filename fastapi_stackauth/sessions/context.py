@@ -6,9 +6,10 @@ The scope belongs to one request. `scope["state"]` may not: some servers share i
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
-from fastapi_stackauth.sessions.credentials import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTEXT_KEY = "fastapi_stackauth"
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 S = TypeVar("S")  # the services of a `StackAuth`, and
 R = TypeVar("R")  # who is calling: `http/installed.py` knows these types, which are of higher ranks
@@ -76,3 +77,24 @@ def cookies_of(scope: Scope) -> CookieQueue:
     if context.cookies is None:
         context.cookies = CookieQueue()
     return context.cookies
+
+
+class CookieMiddleware:
+    """Writes queued cookies on whatever response leaves, WebSocket handshakes included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        context = context_of(scope)
+
+        async def send_with_cookies(message: Message) -> None:
+            if (queue := context.cookies) and message["type"] in _STARTS:
+                message["headers"] = queue.apply(message.get("headers", ()))
+            await send(message)
+
+        await self._app(scope, receive, send_with_cookies)

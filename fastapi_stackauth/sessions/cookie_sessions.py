@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.tokens import REFRESH_BEFORE, IssuedToken
@@ -39,7 +38,7 @@ from fastapi_stackauth.runtime.events import (
     Events,
     code_of,
 )
-from fastapi_stackauth.sessions.context import context_of, cookies_of
+from fastapi_stackauth.sessions.context import cookies_of
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.sessions.credentials import Credential, Site, cookie
 from fastapi_stackauth.settings import Settings, origin_of
@@ -54,7 +53,6 @@ _MISTIMED = ("token_expired", "token_not_yet_valid")
 _SKEW_RETRY_AFTER = 30.0
 _KEYS_RETRY_AFTER = 5.0
 _SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 class _Renewed(NamedTuple):
@@ -368,27 +366,3 @@ def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
 
 def _digest(refresh_token: str) -> bytes:
     return hashlib.sha256(refresh_token.encode("ascii")).digest()
-
-
-# --- on the response -------------------------------------------------------------------------------------
-
-
-class CookieMiddleware:
-    """Writes queued cookies on whatever response leaves, WebSocket handshakes included."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        context = context_of(scope)
-
-        async def send_with_cookies(message: Message) -> None:
-            if (queue := context.cookies) and message["type"] in _STARTS:
-                message["headers"] = queue.apply(message.get("headers", ()))
-            await send(message)
-
-        await self._app(scope, receive, send_with_cookies)

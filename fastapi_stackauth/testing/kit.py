@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.http.installed import installation_of
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.sessions.cookie_sessions import CookieMiddleware
+from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.testing.clients import NO_SITE, Clients, SyncClients
 from fastapi_stackauth.testing.clock import Clock

@@ -94,6 +94,6 @@ async def test_a_user_of_a_subclass_without_a_token_opens_nothing_that_needs_one
 
 def test_dependencies_that_require_the_same_are_equal():
     first, second = Require(permission="a"), Require(permission="a")
-    assert first._demands  # which the instance keeps
+    assert first._requirements  # which the instance keeps
     assert (first, hash(first), RequireRole("a")) == (second, hash(second), RequireRole("a"))
     assert first != Require(permission="b")

@@ -1,0 +1,173 @@
+"""What `Require` may ask of a user beyond being signed in: one small check for each requirement, in order.
+
+Requirements that the token alone decides come first, so that they cost no call of the auth server. A user whom a test
+puts in place has no token, so the checks that ask the auth server do not apply to them.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from starlette.requests import HTTPConnection
+
+from fastapi_stackauth.dependencies.team_source import check_source, find_team_id
+from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.http.installed import Resolution
+from fastapi_stackauth.models import User
+
+_PERMISSION_ID = re.compile(r"\$?[a-z0-9_:]{1,200}")  # contract/endpoints.json, `permission_id`
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RequirementFields:
+    """The requirements as fields; `Require` documents them."""
+
+    verified_email: bool = False
+    mfa: bool = False
+    live: bool = False
+    signed_in_within: timedelta | None = None
+    permission: str | None = None
+    team_permission: str | None = None
+    team_member: str | None = None
+    team: str | None = None
+    allow_api_key: bool = False
+
+    def check_fields(self) -> None:
+        """Reject requirements that contradict each other or cannot be read.
+
+        Raises:
+            ConfigurationError: it names the field.
+        """
+        for name in ("permission", "team_permission"):
+            wanted = getattr(self, name)
+            if wanted is not None and not (isinstance(wanted, str) and _PERMISSION_ID.fullmatch(wanted)):
+                raise ConfigurationError(f"{name}={wanted!r} is no id of a permission: small letters, digits, : and _.")
+        for source in (self.team, self.team_member):
+            if source is not None:
+                check_source(source)
+        age: object = self.signed_in_within
+        if age is not None and not (isinstance(age, timedelta) and age > timedelta(0)):
+            raise ConfigurationError(
+                f"signed_in_within must be a timedelta longer than zero; got {age!r}. "
+                "Write Require(signed_in_within=timedelta(minutes=10))."
+            )
+        if self.allow_api_key and (self.live or age is not None):
+            raise ConfigurationError("allow_api_key goes with neither live nor signed_in_within: keys have no session.")
+        if (self.team_permission is None) != (self.team is None):
+            raise ConfigurationError(
+                'team_permission and team go together: Require(team_permission="posts:delete", team="team_id").'
+            )
+
+
+class RequirementContext(NamedTuple):
+    """The request and the user that a requirement is checked for."""
+
+    connection: HTTPConnection
+    resolution: Resolution
+    user: User
+
+
+class RequirementDoc(NamedTuple):
+    """What OpenAPI says of a requirement."""
+
+    code: str
+    sentence: str
+    details: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One requirement.
+
+    Attributes:
+        field: the field that makes it.
+        document: what OpenAPI says of it.
+        find_error: what the token alone says against a user.
+        check: asks the auth server with this token, and raises if the requirement is not met.
+        lasting: whether it must stay met while a connection lasts (see `WatchSession`).
+    """
+
+    field: str
+    document: Callable[[Any], RequirementDoc]
+    find_error: Callable[[User], AuthError | None] | None = None
+    check: Callable[[Any, RequirementContext, str | None], Awaitable[None]] | None = None
+    lasting: bool = False
+
+
+def _find_email_error(user: User) -> AuthError | None:
+    return None if user.email_verified else AuthError("email_not_verified")
+
+
+def _find_mfa_error(user: User) -> AuthError | None:
+    return None if user.mfa_required else AuthError("mfa_enrolment_required")
+
+
+async def _check_live(_: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if token is not None:
+        await context.resolution.services.live_sessions.check(token, context.user)
+
+
+async def _check_recent(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if token is not None and fields.signed_in_within is not None:
+        await context.resolution.services.live_sessions.check_recent(token, context.user, fields.signed_in_within)
+
+
+async def _check_permission(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if token is not None and fields.permission is not None:
+        await context.resolution.services.authorization.require_permission(context.user, token, fields.permission)
+
+
+async def _check_team_permission(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if fields.team is None or fields.team_permission is None:
+        return
+    team_id = find_team_id(context.connection, fields.team, context.user)
+    if token is not None:
+        authorization = context.resolution.services.authorization
+        await authorization.require_team_permission(context.user, token, team_id, fields.team_permission)
+
+
+async def _check_team_member(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if fields.team_member is None:
+        return
+    team_id = find_team_id(context.connection, fields.team_member, context.user)
+    if token is not None:
+        await context.resolution.services.authorization.require_member(context.user, token, team_id)
+
+
+def _document_age(fields: RequirementFields) -> RequirementDoc:
+    seconds = int(fields.signed_in_within.total_seconds()) if fields.signed_in_within else 0
+    sentence = f"The sign-in must be younger than {seconds} seconds."
+    return RequirementDoc("reauthentication_required", sentence, {"max_age": seconds})
+
+
+def _document_permission(fields: RequirementFields) -> RequirementDoc:
+    sentence = f"Needs the permission `{fields.permission}`."
+    return RequirementDoc("permission_missing", sentence, {"permission_id": fields.permission})
+
+
+def _document_team_permission(fields: RequirementFields) -> RequirementDoc:
+    sentence = f"Needs the permission `{fields.team_permission}` in the team (`{fields.team}`)."
+    return RequirementDoc("permission_missing", sentence, {"permission_id": fields.team_permission})
+
+
+_EMAIL_DOC = RequirementDoc("email_not_verified", "The email address must be verified.")
+_MFA_DOC = RequirementDoc("mfa_enrolment_required", "Two-factor authentication must be enabled.")
+_LIVE_DOC = RequirementDoc("session_revoked", "The session must still exist.")
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement("verified_email", lambda _: _EMAIL_DOC, find_error=_find_email_error),
+    Requirement("mfa", lambda _: _MFA_DOC, find_error=_find_mfa_error),
+    Requirement("live", lambda _: _LIVE_DOC, check=_check_live),
+    Requirement("signed_in_within", _document_age, check=_check_recent),
+    Requirement("permission", _document_permission, check=_check_permission, lasting=True),
+    Requirement("team_permission", _document_team_permission, check=_check_team_permission, lasting=True),
+    Requirement(
+        "team_member",
+        lambda fields: RequirementDoc("permission_missing", f"For members of the team (`{fields.team_member}`)."),
+        check=_check_team_member,
+        lasting=True,
+    ),
+)
+"""Every requirement, in the order of the checks."""
