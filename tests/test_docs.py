@@ -4,11 +4,11 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
 from fastapi import FastAPI
 
 from fastapi_stackauth import errors
 from fastapi_stackauth.testing import emulated, signed_in
+from tests.support.rows import rows
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
@@ -46,7 +46,7 @@ def test_every_code_and_every_error_class_stands_in_the_error_catalogue():
     assert [code for code in errors.SERVER_CODES if f"`{code}`" not in text] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@rows("page", PAGES, ids=lambda page: page.name)
 def test_links_to_files_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
     broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
@@ -68,7 +68,7 @@ def test_the_examples_integration_is_one_short_file():
     assert [path.name for path in others if inside.search(path.read_text("utf-8"))] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@rows("page", PAGES, ids=lambda page: page.name)
 def test_nothing_is_left_to_be_filled_in(page: Path):
     assert re.findall(r"@@|FIGURES-|TODO|FIXME", page.read_text("utf-8")) == []
 
@@ -85,7 +85,7 @@ def test_the_badges_are_true():
         assert f"<title>{fact}</title>" in (ROOT / f"docs/badges/{name}.svg").read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/tutorial.md", "docs/reference/settings.md"])
+@rows("page", ["README.md", "docs/index.md", "docs/tutorial.md", "docs/reference/settings.md"])
 def test_a_search_for_either_brand_finds_the_project(page: str):
     """The first line names both, or the first sentence of a page whose title says what the page is about."""
     lines = [line for line in (ROOT / page).read_text("utf-8").splitlines() if line.strip()][:2]

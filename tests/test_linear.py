@@ -24,6 +24,7 @@ from fastapi_stackauth.runtime.redaction import RedactingFilter
 from fastapi_stackauth.sessions.credentials import SessionCookies, read_credential
 from fastapi_stackauth.verification.claims import parse_token
 from tests.support.backtracking import Matcher, Mode, TooManySteps, atoms
+from tests.support.rows import rows
 from tests.support.work import lines_run
 
 ROOT = Path(fastapi_stackauth.__file__).parent
@@ -142,12 +143,12 @@ def deep_enough() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-@pytest.mark.parametrize(("pattern", "mode"), ALL)
+@rows(("pattern", "mode"), ALL)
 def test_every_pattern_is_linear(pattern: "re.Pattern[str]", mode: Mode):
     assert superlinear(pattern, mode) == []
 
 
-@pytest.mark.parametrize(
+@rows(
     ("pattern", "mode"),
     [
         (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", "search"),
@@ -225,7 +226,7 @@ def suppressed(parse: Callable[[Any], object], value: object) -> object:
     return None
 
 
-@pytest.mark.parametrize("name", PARSERS)
+@rows("name", PARSERS)
 def test_every_parser_of_what_a_caller_sends_is_linear(name: str):
     """Lines of Python are counted. What C code does inside a line (splitting, searching, JSON) is linear by itself."""
     counts = [lines_run(lambda n=50 * times: PARSERS[name](n)) for times in (1, 2, 4, 8)]  # type: ignore[misc]

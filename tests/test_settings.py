@@ -16,6 +16,7 @@ from fastapi_stackauth.settings import (
     variables_in_use,
     variables_unread,
 )
+from tests.support.rows import rows
 
 PROJECT = "6ac0b36b-068b-4366-9248-801f04013847"
 
@@ -190,7 +191,7 @@ def test_an_app_can_be_built_with_an_empty_environment_and_says_at_first_use_wha
         settings.require_project_id()
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [
         {"base_url": "secret-ish value"},
@@ -256,7 +257,7 @@ def test_the_servers_address_may_be_given_with_or_without_the_api_path(given: st
     assert Settings(base_url=given).base_url == kept
 
 
-@pytest.mark.parametrize(
+@rows(
     ("publishable", "secret", "access_type"),
     [(None, None, "client"), ("pck", None, "client"), ("pck", "ssk", "client"), (None, "ssk", "server")],
 )
@@ -267,7 +268,7 @@ def test_a_persons_requests_are_made_as_the_server_only_where_no_other_key_is_co
     assert settings.user_access_type == access_type
 
 
-@pytest.mark.parametrize(
+@rows(
     ("url", "origin"),
     [
         ("https://Example.com:443/path?x=1", "https://example.com"),

@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import AUTH_CODES, SessionGone
 from fastapi_stackauth.verification.keys import read_key_set
 from tests.support.fixtures import signer
 from tests.support.forge import Signer, b64, key_set
+from tests.support.rows import rows
 from tests.support.world import World
 
 __all__ = ["signer"]
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 FIELD_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 
 
-@pytest.mark.parametrize("code", AUTH_CODES)
+@rows("code", AUTH_CODES)
 def test_every_401_asks_for_a_bearer_token_and_nothing_else_does(code: str):
     """RFC 6750 §3 and §3.1: no error where nothing was presented; no words of the caller's."""
     answer = error_response(AuthError(code, reason="a reason", details={"restricted_reason": "other"}))
@@ -53,7 +54,7 @@ async def test_a_token_in_a_body_is_not_read(place: str, signer: Signer):
     assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
 
 
-@pytest.mark.parametrize(
+@rows(
     "point",
     [(0, 0), (1, 1), (FIELD_PRIME, FIELD_PRIME), (2**256 - 1, 2**256 - 1)],
     ids=["infinity", "beside the curve", "the prime", "the largest"],

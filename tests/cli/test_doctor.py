@@ -35,6 +35,7 @@ from tests.cli.servers import (
 )
 from tests.support.forge import Signer, key_set
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.rows import rows
 
 OTHER = "11111111-1111-4111-8111-111111111111"
 APP = {"STACK_APP_URL": "http://localhost:8000"}
@@ -122,7 +123,7 @@ async def test_a_clock_that_is_off(seconds: float, codes: dict[str, str]):
         assert told[2] == ("behind" if seconds > 0 else "ahead of")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("date", "age", "skew"),
     [
         (1000, "0", 0.0),  # it is written with its fraction cut off
@@ -139,7 +140,7 @@ def test_the_difference_of_clocks_is_what_cannot_be_due_to_the_way(date: int | N
     assert skew_of(Answer(200, headers, b""), 1000.5, 1002.0) == skew
 
 
-@pytest.mark.parametrize(
+@rows(
     ("settings", "codes"),
     [
         ({"STACK_APP_URL": "http://app.example.com"}, {"cookies_impossible": "error"}),
@@ -316,7 +317,7 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
         assert await away(f"https://127.0.0.1:{port}") == {"server_tls": "error"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("variables", "codes"),
     [
         ({"HTTPS_PROXY": "junk://ada:secret-ish@proxy"}, {"proxy_unusable": "error"}),
@@ -341,7 +342,7 @@ async def test_https_to_a_server_of_http(server: Emulator):
     assert await away(server.url.replace("http:", "https:")) == {"server_speaks_http": "error"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "codes"),
     [
         (503, {"server_fails": "error"}),
@@ -377,7 +378,7 @@ async def test_an_empty_environment(server: Emulator):
     assert codes == {"project_id_missing": "error", "app_url_missing": "note"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("changes", "codes"),
     [
         ({"HEXCLAVE_PROJECT_ID": OTHER}, {"variables_at_odds": "warning", "project_unknown": "error"}),
@@ -434,7 +435,7 @@ async def test_project_settings_that_block_sign_in(server: Emulator, config: dic
     assert codes.items() <= (await found({**server.environment(), **APP})).items()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("domain", "trusted"),
     [
         ("https://app.example.com", True),

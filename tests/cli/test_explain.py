@@ -15,6 +15,7 @@ from fastapi_stackauth.cli.explanation import Explanation, explain
 from fastapi_stackauth.cli.probes import frame_of, read_keys
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import ABSENT, BASE, KINDS, NOW, PROJECT, Signer, claims, key_set, segment
+from tests.support.rows import rows
 from tests.support.world import Clock
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data/token-vectors.json").read_text("utf-8"))
@@ -40,8 +41,8 @@ def agreed(code: str | None, told: Explanation) -> bool:
     return told.code == code and told.verdict == ("accepted" if code is None else "refused")
 
 
-@pytest.mark.parametrize("jwks", ["jwks", "jwks_default", "jwks_restricted"])
-@pytest.mark.parametrize("recorded", VECTORS["tokens"], ids=lambda recorded: recorded["kind"])
+@rows("jwks", ["jwks", "jwks_default", "jwks_restricted"])
+@rows("recorded", VECTORS["tokens"], ids=lambda recorded: recorded["kind"])
 async def test_it_agrees_with_the_verifier_on_every_recorded_token(recorded: dict[str, Any], jwks: str):
     codes = set()
     for now in (recorded["issued_at"] - 60, recorded["issued_at"], recorded["expires_at"] + 60):
@@ -147,7 +148,7 @@ def bundle(token: str) -> str:
     return json.dumps({"accessToken": token, "refreshToken": "r"})
 
 
-@pytest.mark.parametrize(
+@rows(
     "form",
     [
         "{token}\n", "  {token}\r\n", "Bearer {token}", "bearer  {token}\n", "Authorization: Bearer {token}",
@@ -164,7 +165,7 @@ def test_it_reads_a_token_in_every_form_in_which_an_app_may_be_given_one(signer:
     assert token not in result.output
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "code"),
     [
         ("stackauth_!!!", "credentials_malformed"),
@@ -230,7 +231,7 @@ def test_keys_out_of_reach_leave_a_good_token_undecided(signer: Signer):
     assert "no keys from http://127.0.0.1:1" in result.output
 
 
-@pytest.mark.parametrize("words", [["{token}"], ["--token={token}"], ["--offline", "Bearer {token}"], ["hello"]])
+@rows("words", [["{token}"], ["--token={token}"], ["--offline", "Bearer {token}"], ["hello"]])
 def test_a_token_as_an_argument_is_refused_and_not_repeated(signer: Signer, words: list[str]):
     token = signer.token()
     result = run("", *(word.format(token=token) for word in words))
@@ -240,7 +241,7 @@ def test_a_token_as_an_argument_is_refused_and_not_repeated(signer: Signer, word
     assert token[10:40] not in result.output
 
 
-@pytest.mark.parametrize(
+@rows(
     ("words", "text"),
     [
         ([], ""),

@@ -16,6 +16,7 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
     UserGone,
 )
+from tests.support.rows import rows
 
 OPERATION = "POST /auth/password/sign-in"
 
@@ -55,7 +56,7 @@ def test_the_status_that_is_meant_wins_over_the_one_that_was_sent():
     assert found.status_code == 403
 
 
-@pytest.mark.parametrize("nonsense", ["", "0", "99999", "4o4", "-1"])
+@rows("nonsense", ["", "0", "99999", "4o4", "-1"])
 def test_a_meant_status_that_is_none_is_ignored(nonsense: str):
     assert error(200, "{}", x_stack_actual_status=nonsense) is None
 
@@ -66,14 +67,14 @@ def test_an_unknown_code_stays_a_known_error_with_its_code_and_details():
     assert (found.code, found.status_code, found.details) == ("BRAND_NEW", 418, {"a": 1})
 
 
-@pytest.mark.parametrize("details", ["[]", '"text"', "null", "7"])
+@rows("details", ["[]", '"text"', "null", "7"])
 def test_details_of_an_unforeseen_type_are_none(details: str):
     found = error(400, f'{{"code": "BRAND_NEW", "details": {details}}}')
     assert isinstance(found, KnownApiError)
     assert found.details == {}
 
 
-@pytest.mark.parametrize("code", ["lower", "HAS BLANK", "X" * 200, "LINE\nBREAK", "<B>"])
+@rows("code", ["lower", "HAS BLANK", "X" * 200, "LINE\nBREAK", "<B>"])
 def test_what_cannot_be_a_code_is_none(code: str):
     assert isinstance(error(400, "words", x_stack_known_error=code), UnexpectedAnswer)
 
@@ -98,21 +99,21 @@ def test_oauth_s_own_errors_keep_their_code_and_not_their_description():
     assert "words" not in str(found)
 
 
-@pytest.mark.parametrize("body", ["<html>502</html>", "", '{"code": "TRUNC', "[" * 100_000, '"text"', "null", "\x00"])
+@rows("body", ["<html>502</html>", "", '{"code": "TRUNC', "[" * 100_000, '"text"', "null", "\x00"])
 def test_a_server_failure_is_unavailable_whatever_its_body(body: str):
     found = error(502, body)
     assert isinstance(found, AuthServerUnavailable)
     assert (found.status_code, found.answer_status) == (503, 502)
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+@rows("status", [301, 302, 303, 307, 308, 304])
 def test_a_redirect_is_an_unexpected_answer(status: int):
     found = error(status, location="https://elsewhere.example/")
     assert isinstance(found, UnexpectedAnswer)
     assert found.status_code == 502
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "seconds"),
     [
         ({}, 1.0),
@@ -176,7 +177,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@rows("shape", SHAPES)
 def test_no_error_shows_what_the_answer_says(shape: str):
     """An echo of a password or code must not reach a log through an error's text or repr."""
     status, body = SHAPES[shape]
@@ -190,7 +191,7 @@ def test_no_error_shows_what_the_answer_says(shape: str):
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "date"),
     [
         ({"date": DATE}, 784_111_777.0),
@@ -205,8 +206,8 @@ def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: 
     assert Answer.of(200, headers, b"").date == date
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
+@rows("status", [400, 401, 403, 404, 410])
+@rows("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
 def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
     """A 401 of a gateway's page must sign nobody out."""
     found = error_of(Answer.of(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)

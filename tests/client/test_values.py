@@ -23,6 +23,7 @@ from fastapi_stackauth.models import (
     SignIn,
     TokenPair,
 )
+from tests.support.rows import rows
 
 from .fakes import Asked, FakeServer, client_of, json_answer, known_error, settings, text_answer
 from .table import PERSONS, success
@@ -57,7 +58,7 @@ def test_fractions_of_a_millisecond_are_kept(wire: str):
     assert there_and_back(wire) == float(wire)
 
 
-@pytest.mark.parametrize("wire", ["8640000000000000", "-8640000000000000", "1e300", "9" * 400])
+@rows("wire", ["8640000000000000", "-8640000000000000", "1e300", "9" * 400])
 def test_times_beyond_the_calendar_become_its_end(wire: str):
     """JavaScript's calendar reaches further, and an API key may be made to expire there."""
     moment = Stamped.model_validate_json(f'{{"at_millis": {wire}}}').at_millis
@@ -66,7 +67,7 @@ def test_times_beyond_the_calendar_become_its_end(wire: str):
     assert moment == Stamped.model_validate(Stamped(at_millis=moment).to_json()).at_millis
 
 
-@pytest.mark.parametrize("wire", ["NaN", "true", '"soon"', "null", "[]"])
+@rows("wire", ["NaN", "true", '"soon"', "null", "[]"])
 def test_what_is_no_time_is_refused(wire: str):
     with pytest.raises(ValidationError):
         there_and_back(wire)
@@ -101,7 +102,7 @@ def test_no_id_can_change_the_path(first: str, second: str):
     assert "?" not in sent
 
 
-@pytest.mark.parametrize("nasty", ["..", ".", "", "\ud800"])
+@rows("nasty", ["..", ".", "", "\ud800"])
 async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty: str):
     server = FakeServer([json_answer({})])
     with pytest.raises(SchemaError) as caught:
@@ -110,9 +111,7 @@ async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty
     assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    "nasty", ["../users", "a/b", "a?b=c", "a#b", "%2e%2e", "%2F", "a\r\nb", "ä\u2028", "a;b", "a\\b"]
-)
+@rows("nasty", ["../users", "a/b", "a?b=c", "a#b", "%2e%2e", "%2F", "a\r\nb", "ä\u2028", "a;b", "a\\b"])
 async def test_nasty_ids_arrive_as_one_segment(nasty: str):
     server = FakeServer([json_answer({"success": True})])
     await client_of(server).as_user("a.b.c").teams.delete(nasty)
@@ -252,7 +251,7 @@ async def test_only_guests_brings_the_flag_that_the_server_demands_with_it():
 # --- the end user's address ---
 
 
-@pytest.mark.parametrize(
+@rows(
     ("peer", "header", "found"),
     [
         ("10.0.0.1", "203.0.113.9", "203.0.113.9"),

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedAnswer
+from tests.support.rows import rows
 
 from .fakes import Asked, FakeServer, client_of, json_answer
 
@@ -16,7 +17,7 @@ PROJECT = {"id": "p", "display_name": "P", "config": {}}
 PROXIES = ("10.0.0.0/8", "2001:db8::1")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("peer", "forwarded_for", "told"),
     [
         ("203.0.113.9", None, "203.0.113.9"),
@@ -137,8 +138,8 @@ async def test_each_item_comes_once_whatever_the_cursor_of_a_server_means(names_
     assert rest == IDS[2:]
 
 
-@pytest.mark.parametrize("names_last", [False, True], ids=["april-2026", "newest"])
-@pytest.mark.parametrize(
+@rows("names_last", [False, True], ids=["april-2026", "newest"])
+@rows(
     "read",
     [
         lambda client: client.teams.list(),
@@ -208,7 +209,7 @@ async def test_the_invitations_of_a_user_are_asked_for_by_user():
     assert server.last.query == {"user_id": "u"}
 
 
-@pytest.mark.parametrize("odd", ["a/../b", "a?b=c", "a#b", "ä", "%2e%2e", "a\r\nb"])
+@rows("odd", ["a/../b", "a?b=c", "a#b", "ä", "%2e%2e", "a\r\nb"])
 async def test_an_id_never_leaves_its_segment_of_the_path(odd: str):
     server, client = app(json_answer({"id": "u"}))
     await client.users.get(odd)
@@ -216,7 +217,7 @@ async def test_an_id_never_leaves_its_segment_of_the_path(odd: str):
     assert server.last.query == {}
 
 
-@pytest.mark.parametrize("odd", ["", ".", "..", "\ud800"])
+@rows("odd", ["", ".", "..", "\ud800"])
 async def test_an_id_that_no_path_can_hold_is_refused_unsent(odd: str):
     server, client = app(json_answer({"id": "u"}))
     with pytest.raises(SchemaError):

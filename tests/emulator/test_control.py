@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from fastapi_stackauth.emulator import Emulator, emulator, keys
+from tests.support.rows import rows
 
 from .api import CALLBACK, PASSWORD, Api, refused
 from .test_oauth import authorize
@@ -152,7 +153,7 @@ async def test_a_slow_endpoint_answers_all_the_same(api: Api) -> None:
     assert (await api.get("/projects/current")).status_code == 200
 
 
-@pytest.mark.parametrize(
+@rows(
     ("path", "content"),
     [
         ("/clock", b"{bad"), ("/clock", b"[]"), ("/clock", b'{"advance_seconds": "soon"}'), ("/clock", b'{"foo": 1}'),
@@ -187,8 +188,8 @@ async def test_the_clock_stays_where_dates_can_be_written(api: Api) -> None:
     assert answers[-1].status_code == 400
 
 
-@pytest.mark.parametrize("value", [None, [], {}, 1, "\ud800"], ids=repr)
-@pytest.mark.parametrize("claim", ["sub", "refresh_token_id"])
+@rows("value", [None, [], {}, 1, "\ud800"], ids=repr)
+@rows("claim", ["sub", "refresh_token_id"])
 async def test_a_token_that_names_nobody_cannot_be_read(api: Api, claim: str, value: Any) -> None:
     token = api.emulator.issue_token(claims={claim: value})["access_token"]
     refused(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
@@ -224,7 +225,7 @@ async def test_under_a_strange_name_nothing_is_shown(api: Api, host: str) -> Non
         assert (await api.http.get(path, headers={"host": host})).status_code == 403
 
 
-@pytest.mark.parametrize("host", ["localhost:8102", "127.0.0.1", "[::1]:80", "app.localhost"])
+@rows("host", ["localhost:8102", "127.0.0.1", "[::1]:80", "app.localhost"])
 async def test_this_machines_own_names_are_answered(api: Api, host: str) -> None:
     assert (await api.http.get("/emulator/outbox.json", headers={"host": host})).status_code == 200
 

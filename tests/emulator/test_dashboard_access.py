@@ -12,6 +12,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.__main__ import arguments, choose_dashboard_token
 from fastapi_stackauth.emulator.control import CONTROLS
 from fastapi_stackauth.emulator.dashboard.dashboard import ACTIONS, VIEWS
+from tests.support.rows import rows
 
 TOKEN = "dashboard-token-of-this-test"
 STRANGER = "192.0.2.7"
@@ -42,7 +43,7 @@ def browser(emulator: Emulator, peer: str | None = STRANGER, **options: Any) -> 
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8102", **options)
 
 
-@pytest.mark.parametrize(("method", "path"), [*PAGES, *CONTROL, *REST])
+@rows(("method", "path"), [*PAGES, *CONTROL, *REST])
 async def test_a_stranger_is_rejected_everywhere_and_sees_no_key(emulator: Emulator, method: str, path: str):
     """Any peer may write `Host: localhost`; that alone opens nothing."""
     async with browser(emulator) as client:
@@ -53,13 +54,13 @@ async def test_a_stranger_is_rejected_everywhere_and_sees_no_key(emulator: Emula
     assert emulator.secret_server_key not in answer.text
 
 
-@pytest.mark.parametrize("peer", ["203.0.113.5", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "localhost", "", None])
+@rows("peer", ["203.0.113.5", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "localhost", "", None])
 async def test_only_loopback_addresses_are_this_machine(emulator: Emulator, peer: str | None):
     async with browser(emulator, peer) as client:
         assert (await client.get("/")).status_code == 403
 
 
-@pytest.mark.parametrize("peer", LOCAL)
+@rows("peer", LOCAL)
 async def test_this_machine_needs_no_token(peer: str):
     emulator = Emulator()
     async with browser(emulator, peer) as client:
@@ -189,16 +190,14 @@ async def test_what_a_stranger_posts_to_the_mock_provider_is_bounded(emulator: E
     assert taken < 100_000
 
 
-@pytest.mark.parametrize(
-    "token", ["", "short", "a" * 201, "with space in the middle", "semi;colon-semi;colon", "é" * 20]
-)
+@rows("token", ["", "short", "a" * 201, "with space in the middle", "semi;colon-semi;colon", "é" * 20])
 def test_a_token_of_the_wrong_form_is_an_error_that_does_not_repeat_it(token: str):
     with pytest.raises(ValueError, match="16 to 200") as error:
         Emulator(dashboard_token=token)
     assert not token or token not in str(error.value)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "box.example"])
+@rows("host", ["0.0.0.0", "::", "", "192.168.1.5", "box.example"])
 def test_a_token_is_made_if_other_machines_can_reach_it(host: str):
     one, other = (choose_dashboard_token(arguments().parse_args(["--host", host])) for _ in range(2))
     assert one

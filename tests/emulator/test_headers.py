@@ -3,11 +3,12 @@
 import pytest
 
 from fastapi_stackauth.emulator import keys
+from tests.support.rows import rows
 
 from .api import PASSWORD, Api, refused
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "status", "code"),
     [
         ({}, 400, "ACCESS_TYPE_REQUIRED"),
@@ -38,7 +39,7 @@ from .api import PASSWORD, Api, refused
         ),
     ],
 )
-@pytest.mark.parametrize("family", ["x-stack-", "x-hexclave-"])
+@rows("family", ["x-stack-", "x-hexclave-"])
 async def test_each_wrong_header_has_its_code_in_both_families(
     api: Api, headers: dict[str, str], status: int, code: str, family: str
 ) -> None:
@@ -101,7 +102,7 @@ async def test_a_closed_endpoint_says_which_access_types_it_takes(api: Api) -> N
     assert details == {"actual_access_type": "client", "allowed_access_types": ["server", "admin"]}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("content", "content_type", "code"),
     [
         (b"{bad", "application/json", "BODY_PARSING_ERROR"),

@@ -13,6 +13,7 @@ from fastapi_stackauth.verification.keys import VerificationKey, read_key_set
 from tests.fuzz.server import ANSWERS, RawServer
 from tests.fuzz.strategies import EDITS, JSON, SIGNER, edited, written
 from tests.support.forge import Signer, key_set
+from tests.support.rows import rows
 from tests.support.world import World
 
 OTHER = Signer("key-2")
@@ -83,7 +84,7 @@ def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, d
 # --- what a key must be ---
 
 
-@pytest.mark.parametrize(
+@rows(
     "odd",
     [
         {"use": "enc"},
@@ -110,7 +111,7 @@ def test_a_key_for_anything_else_verifies_nothing(odd: dict[str, Any]):
         read_key_set({"keys": [{**SIGNER.jwk, **odd}]})
 
 
-@pytest.mark.parametrize("members", [{}, {"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}])
+@rows("members", [{}, {"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}])
 def test_a_key_that_may_verify_does(members: dict[str, Any]):
     (key,) = read_key_set({"keys": [{**SIGNER.jwk, **members}]}).values()
     assert key.verify(b"x", SIGNER.raw(b"x"))
@@ -123,7 +124,7 @@ class _Asked:
         raise AssertionError("the form comes first")
 
 
-@pytest.mark.parametrize("length", [0, 63, 65, 66, 128])
+@rows("length", [0, 63, 65, 66, 128])
 def test_a_signature_of_another_length_is_refused_before_any_library_sees_it(length: int):
     """python-jose measures it too. Form is for this library to judge, whatever a later release of that one does."""
     key = VerificationKey("key-1", frozenset(), (_Asked(),))  # type: ignore[arg-type]  # a real key would hide who refuses

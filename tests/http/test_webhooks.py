@@ -26,6 +26,7 @@ from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.models.webhooks import UserDeletedEvent
 from tests.dependencies.test_authorization import Company
 from tests.support.redis_server import RedisServer
+from tests.support.rows import rows
 from tests.verification.test_revocation import add_routes, eventually
 
 SECRET = "whsec_" + base64.b64encode(b"of the endpoint, thirty-two byte").decode()
@@ -124,12 +125,12 @@ async def test_headers_of_both_families_are_never_mixed(receiver: Receiver):
     assert_refused(await receiver.post(raw, mixed))
 
 
-@pytest.mark.parametrize(("off", "status"), [(-301, 400), (-300, 204), (300, 204), (301, 400)])
+@rows(("off", "status"), [(-301, 400), (-300, 204), (300, 204), (301, 400)])
 async def test_a_message_older_or_newer_than_five_minutes_is_refused(receiver: Receiver, off: int, status: int):
     assert (await receiver.deliver(JOINED, at=NOW + off)).status_code == status
 
 
-@pytest.mark.parametrize("stamp", ["", "-1", "1e9", " 1800000000", "1800000000.0", "1800000000\xb2", "9" * 13, "NaN"])
+@rows("stamp", ["", "-1", "1e9", " 1800000000", "1800000000.0", "1800000000\xb2", "9" * 13, "NaN"])
 async def test_a_timestamp_that_is_no_number_of_seconds_is_refused(receiver: Receiver, stamp: str):
     raw = json.dumps(JOINED).encode()
     headers = {**signed(raw, SECRET, "msg_1", NOW), "svix-timestamp": stamp}
@@ -153,7 +154,7 @@ async def test_a_message_cannot_be_split_anew_into_id_time_and_body(receiver: Re
     assert_refused(await receiver.post(body.split(b".1800000000.")[1], forged))
 
 
-@pytest.mark.parametrize("change", ["truncated", "re-encoded", "longer", "empty"])
+@rows("change", ["truncated", "re-encoded", "longer", "empty"])
 async def test_a_body_that_is_not_the_very_bytes_is_refused(receiver: Receiver, change: str):
     raw = b'{"type": "team_membership.created", "data": {"team_id": "t", "user_id": "\\u00fc"}}'
     sent = {
@@ -197,7 +198,7 @@ async def test_a_body_beyond_all_measure_is_413_and_not_kept(receiver: Receiver)
     assert_refused(await raised.deliver(b"[" + b" " * (5 * 1024 * 1024) + b"]"), 413, "request_too_large")
 
 
-@pytest.mark.parametrize("raw", [b"", b"nonsense", b"[]", b"{}", b'{"type": 1}', b"[" * 100_000, b"\xff\xfe"])
+@rows("raw", [b"", b"nonsense", b"[]", b"{}", b'{"type": 1}', b"[" * 100_000, b"\xff\xfe"])
 async def test_a_signed_body_that_is_no_event_is_a_typed_error(receiver: Receiver, raw: bytes):
     headers = signed(raw, SECRET, "msg_1", NOW)
     if raw == b"\xff\xfe":  # the library signs text alone; ours signs what the server would

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 import fastapi_stackauth
 from fastapi_stackauth.errors import KnownApiError, SecondFactorRequired
+from tests.support.rows import rows
 
 SENTINEL = "a-secret-value"
 SECRET = re.compile(
@@ -63,7 +64,7 @@ def holding(cls: type, secret: str) -> object:
     return made
 
 
-@pytest.mark.parametrize(("cls", "name"), list(secret_fields()))
+@rows(("cls", "name"), list(secret_fields()))
 def test_no_class_shows_a_secret_field(cls: type, name: str):
     assert SENTINEL not in repr(holding(cls, name))
 

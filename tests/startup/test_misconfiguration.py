@@ -29,11 +29,12 @@ from fastapi_stackauth import (
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import AuthServerUnreachable, UnexpectedAnswer
 from tests.support.asgi import call
+from tests.support.rows import rows
 
 HTTPS = "https://app.example.com"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("options", "texts"),
     [
         (
@@ -58,7 +59,7 @@ def test_a_wrong_setting_says_what_to_do(options: dict[str, Any], texts: list[st
     assert [text for text in texts if text not in str(caught.value)] == []
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [
         {"publishable_client_key": "ssk_hunter2"},
@@ -75,7 +76,7 @@ def test_a_message_shows_no_secret(options: dict[str, Any]):
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("options", "texts"),
     [
         ({"methods": "password"}, ["methods must be a list", "got 'password'", "methods=['password']"]),
@@ -92,15 +93,13 @@ def test_a_wrong_router_argument_says_what_to_do(options: dict[str, Any], texts:
     assert [text for text in texts if text not in str(caught.value)] == []
 
 
-@pytest.mark.parametrize(
-    "sources", [[HeaderCredentials], [QueryToken()] * 2 + ["header"], HeaderCredentials(), "header"]
-)
+@rows("sources", [[HeaderCredentials], [QueryToken()] * 2 + ["header"], HeaderCredentials(), "header"])
 def test_a_wrong_source_of_credentials_raises(sources: Any):
     with pytest.raises(ConfigurationError, match=r"sources must .*; got .*Write StackAuth\(sources=\["):
         StackAuth(sources=sources)
 
 
-@pytest.mark.parametrize(
+@rows(
     "options",
     [
         {"project_id": "a b"},
@@ -168,7 +167,7 @@ def test_two_stacks_that_only_read_headers_may_share_a_name():
 # --- install ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("target", "text"),
     [(APIRouter(), r"got APIRouter\..*include_router"), (Starlette(), r"got Starlette\..*FastAPI\(\)"),
      (FastAPI, "got type"), (None, "got NoneType")],
@@ -196,9 +195,7 @@ async def test_a_mounted_app_without_install_raises_the_message_itself():
         await call(mounted(child), "/child/me")
 
 
-@pytest.mark.parametrize(
-    "make", [Require, IdentifyUser, RequireUserApiKey, RequireTeamApiKey], ids=lambda make: make.__name__
-)
+@rows("make", [Require, IdentifyUser, RequireUserApiKey, RequireTeamApiKey], ids=lambda make: make.__name__)
 async def test_a_dependency_of_a_stack_that_is_not_installed_here_raises(make: Any):
     child = FastAPI()
 

@@ -11,6 +11,7 @@ from fastapi_stackauth import AuthError, StackAuth, TokenKind, User
 from fastapi_stackauth.runtime.jws import decode_segment, read_as_written
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import ABSENT, PROJECT, Signer
+from tests.support.rows import rows
 from tests.support.world import Clock, World
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data/token-vectors.json").read_text("utf-8"))
@@ -22,7 +23,7 @@ def verifier_at(now: float, jwks: str = "jwks") -> Verifier:
     return Verifier(stack.settings, stack.client, clock=Clock(now))
 
 
-@pytest.mark.parametrize("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
+@rows("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
 def test_a_real_token_is_read_by_the_quick_reader(recorded: dict[str, Any]):
     """Else the way that all tokens take would be the slow one, with the same results."""
     assert read_as_written(decode_segment(recorded["token"].split(".")[1])) == recorded["claims"]
@@ -32,7 +33,7 @@ def test_all_three_kinds_were_recorded():
     assert {token["kind"] for token in TOKENS} == {"normal", "restricted", "anonymous"}
 
 
-@pytest.mark.parametrize("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
+@rows("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
 async def test_a_real_token_verifies_while_it_lives_and_fails_after_expiry_plus_leeway(recorded: dict[str, Any]):
     for now in (recorded["issued_at"], recorded["expires_at"], recorded["expires_at"] + 4.9):
         user = await verifier_at(now).verify(recorded["token"])
@@ -47,7 +48,7 @@ async def test_a_real_token_verifies_while_it_lives_and_fails_after_expiry_plus_
         assert caught.value.code == code
 
 
-@pytest.mark.parametrize("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
+@rows("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
 async def test_a_real_token_says_who_it_is(recorded: dict[str, Any]):
     user, claims = await verifier_at(recorded["issued_at"]).verify(recorded["token"]), recorded["claims"]
     assert (user.id, user.email, user.display_name) == (claims["sub"], claims["email"], claims["name"])
@@ -144,8 +145,8 @@ async def test_claims_of_unforeseen_types_and_unknown_reasons_are_kept_and_harm_
     assert user.claims["new"] == ({},)
 
 
-@pytest.mark.parametrize("configured", ["api.stack-auth.com", "api.hexclave.com"])
-@pytest.mark.parametrize("named", ["api.stack-auth.com", "api.hexclave.com"])
+@rows("configured", ["api.stack-auth.com", "api.hexclave.com"])
+@rows("named", ["api.stack-auth.com", "api.hexclave.com"])
 async def test_a_project_has_tokens_under_the_servers_old_and_new_name(signer: Signer, configured: str, named: str):
     world = World.make(signer, base_url=f"https://{configured}")
     assert await world.verify(signer.token(iss=f"https://{named}/api/v1/projects/{PROJECT}"))

@@ -30,6 +30,7 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
 from tests.routers.callers import EMAIL, PASSWORD, House, Person, new_stack
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.rows import rows
 
 WITHIN = 15.0  # a limit for waiting, and no measure
 
@@ -360,7 +361,7 @@ async def test_a_session_and_a_user_of_the_same_id_are_told_apart():
     assert refusal.value.code == "user_gone"
 
 
-@pytest.mark.parametrize("strange", ["", "a b", "a\nb", "ü", "a:b", "x" * 101])
+@rows("strange", ["", "a b", "a\nb", "ü", "a:b", "x" * 101])
 async def test_what_is_no_id_is_never_put_on_the_list(strange: str):
     revocations, _ = listed()
     await revocations.revoke_sessions([strange])
