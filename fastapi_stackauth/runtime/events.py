@@ -1,8 +1,8 @@
-"""What happens, said once: `emit` counts an event, writes its log line, and tells it to whoever listens.
+"""Events: `emit` counts what happens, writes its log line and notifies the app's hooks.
 
-The kinds declared here are all there are; docs/observability.md explains each. Labels are few, of few values, so that
-they fit metrics. No field holds a token, code, password, key, address or the id of a user: log lines and metrics go to
-places where none of them belongs, and an app that wants to know who, knows it from its own request.
+docs/observability.md explains each kind. Labels are few, of few values, so that they fit metrics.
+Law: no field holds a token, code, password, key, address or the id of a user; log lines and metrics go to places where
+none of them belongs.
 """
 
 import json
@@ -24,20 +24,19 @@ Labels = tuple[tuple[str, str], ...]
 
 MOST_SERIES = 500
 """How many combinations of labels are counted for one kind; further ones are counted together, as `other`."""
-OTHER = "other"
 _PLAIN = re.compile(r"[\w.:/+-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of event, as it is declared.
+    """A kind of event.
 
     Attributes:
         name: of the event, and the first word of its log line.
         area: the end of its logger's name, after ``fastapi_stackauth``.
-        levels: that it is logged at, the usual one first; empty for one that is counted and told, and never logged.
+        levels: the levels of its log lines, the usual one first; empty if it is never logged.
         labels: the fields that it is counted by.
-        fields: what else it may tell.
+        fields: what else it may have.
     """
 
     name: str
@@ -109,7 +108,7 @@ SETTING_MISSING = Kind(
     "setting_missing", "settings", (ERROR,), labels=("setting",), fields=("variable", "routes", "advice")
 )
 
-# --- those who listen ---
+# --- hooks ---
 EVENT_HOOK_FAILED = Kind("event_hook_failed", "events", (ERROR,), fields=("hook",))
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in tuple(globals().values()) if isinstance(kind, Kind)}
@@ -121,9 +120,9 @@ class Event:
     """Something that happened.
 
     Attributes:
-        name: which kind it is, as docs/observability.md lists them.
+        name: its kind, as docs/observability.md lists them.
         labels: what it is counted by, for metrics; few values, whatever callers send.
-        fields: all that it tells, its labels included, as numbers and texts. Durations are in seconds.
+        fields: everything about it, its labels included, as numbers and texts. Durations are in seconds.
     """
 
     name: str
@@ -137,36 +136,37 @@ class Event:
         return seconds if isinstance(seconds, float) else 0.0
 
     def __str__(self) -> str:
-        """As its log line says it."""
+        """The event as its log line shows it."""
         return " ".join([self.name, *(f"{name}={_shown(value)}" for name, value in self.fields.items())])
 
 
 Hook = TypeVar("Hook", bound=Callable[[Event], object])
+Hooks = list[Callable[[Event], object]]
 
 
 class Tally:
-    """An event that is always the same, prepared for where it happens on every request: `add` costs an increment.
+    """How often an event happened with the same labels. `add` counts one that has no other fields and no log line.
 
-    The increment calls nothing, so no thread switch falls into it: it is exact under the GIL.
+    An increment calls nothing, so no thread switch falls into it: it is exact under the GIL.
     """
 
-    __slots__ = ("_event", "_hooks", "_tell", "count")
+    __slots__ = ("_hooks", "_notify", "count", "event")
 
-    def __init__(self, event: Event, hooks: list[Callable[[Event], object]], tell: Callable[[Event], None]) -> None:
-        self._event = event
+    def __init__(self, event: Event, hooks: Hooks, notify: Callable[[Event], None]) -> None:
+        self.event = event
         self._hooks = hooks
-        self._tell = tell
+        self._notify = notify
         self.count = 0
 
     def add(self) -> None:
-        """It happened."""
+        """Count one occurrence."""
         self.count += 1
         if self._hooks:
-            self._tell(self._event)
+            self._notify(self.event)
 
 
 class Events:
-    """What happens in one `StackAuth`: counted since its start, logged, and told to its hooks.
+    """What happens in one `StackAuth`: counted since its start, logged, and passed to its hooks.
 
     It may be used from several event loops and threads at once, and loses no count.
 
@@ -178,23 +178,21 @@ class Events:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[str, dict[tuple[str, ...], int]] = {}
-        self._tallies: list[tuple[Kind, Tally]] = []
-        self._hooks: dict[str, list[Callable[[Event], object]]] = {name: [] for name in KINDS}
-        self._failed_hooks: set[int] = set()
+        self._tallies: dict[str, dict[tuple[str, ...], Tally]] = {name: {} for name in KINDS}
+        self._hooks: dict[str, Hooks] = {name: [] for name in KINDS}
         self._seen: set[str] = set()
 
     # --- for the app ---
 
     def on(self, *names: str) -> Callable[[Hook], Hook]:
-        """Register a hook for events of these names; for all without any.
+        """Register a hook for events of these names; without names, for all.
 
-        It is called at once, where the event happens: in the request's own task and context, or in a task of the
-        library's. So it must be quick, must not block, and may be called from several threads where several loops run.
-        Where it raises, that is logged the first time and harms nobody.
+        The library calls it at once, in the task of the request or in one of its own. So it must be quick, must not
+        block, and may be called from several threads if several loops run. An exception is logged the first time and
+        affects no request.
 
         Raises:
-            ConfigurationError: there is no event of such a name, or the hook is async: nobody would await it.
+            ConfigurationError: there is no event of such a name, or the hook is async and would not be awaited.
         """
         if strange := [str(name) for name in names if name not in KINDS]:
             raise ConfigurationError(
@@ -211,39 +209,36 @@ class Events:
         return register
 
     def off(self, hook: Callable[[Event], object]) -> None:
-        """Call a hook no more."""
+        """Remove a hook."""
         for hooks in self._hooks.values():
             while hook in hooks:
                 hooks.remove(hook)
 
     def counts(self) -> dict[tuple[str, Labels], int]:
-        """How often what has happened so far: by an event's name and its labels, sorted by theirs. A copy."""
+        """Return how often each event has happened, by its name and its labels, sorted by theirs. A copy."""
         with self._lock:
-            found = [(KINDS[name], values, n) for name, series in self._counts.items() for values, n in series.items()]
-        found += [(kind, tuple(tally._event.labels.values()), tally.count) for kind, tally in self._tallies]  # noqa: SLF001 - of this file
-        totals: dict[tuple[str, Labels], int] = {}
-        for kind, values, count in found:
-            if count:
-                key = kind.name, tuple(sorted(zip(kind.labels, values, strict=True)))
-                totals[key] = totals.get(key, 0) + count
-        return totals
+            tallies = [tally for series in self._tallies.values() for tally in series.values()]
+        events = ((tally.event, tally.count) for tally in tallies)
+        return {(event.name, tuple(sorted(event.labels.items()))): count for event, count in events if count}
 
     # --- for the library ---
 
     def emit(self, kind: Kind, *, level: int | None = None, exc_info: Exception | None = None, **fields: Value) -> None:
-        """Something happened.
+        """Count, log and pass on one occurrence.
 
         Args:
-            kind: what; its labels must be among the fields.
-            level: where it is not the usual one.
+            kind: what happened; its labels must be among the fields.
+            level: of the log line, if not the usual one.
             exc_info: an exception whose traceback belongs into the log.
-            **fields: what is to be told of it; None is left out.
+            **fields: the facts; None is left out.
         """
-        values = self._count(kind, fields)
+        values = tuple([value if isinstance(value := fields[name], str) else _text(value) for name in kind.labels])
+        tally = self._tallies[kind.name].get(values) or self._tally(kind, values)
+        tally.count += 1
         if kind.levels:
             _log(kind, fields, level or kind.levels[0], exc_info)
         if self._hooks[kind.name]:
-            self._tell(_event(kind, values, fields))
+            self._notify(Event(kind.name, tally.event.labels, MappingProxyType(_present(fields))))
 
     def is_first(self, what: str) -> bool:
         """Return whether this is asked for the first time, so that what repeats with each request is logged once.
@@ -256,52 +251,39 @@ class Events:
             self._seen.add(what)
         return not known
 
-    def tally(self, kind: Kind, **fields: str) -> Tally:
-        """An event that is always the same, prepared; it is never logged."""
-        event = _event(kind, tuple([fields[name] for name in kind.labels]), fields)
-        tally = Tally(event, self._hooks[kind.name], self._tell)
-        self._tallies.append((kind, tally))
-        return tally
+    def tally(self, kind: Kind, **labels: str) -> Tally:
+        """Prepare to count an event that happens on every request, always with these labels, and is never logged."""
+        return self._tally(kind, tuple([labels[name] for name in kind.labels]))
 
     # --- inside ---
 
-    def _count(self, kind: Kind, fields: Mapping[str, Value]) -> tuple[str, ...]:
-        """Count one; the values of the labels that it was counted by."""
-        values = tuple([_text(fields[name]) for name in kind.labels])
+    def _tally(self, kind: Kind, values: tuple[str, ...]) -> Tally:
+        series = self._tallies[kind.name]
         with self._lock:
-            series = self._counts.setdefault(kind.name, {})
             if values not in series and len(series) >= MOST_SERIES:
-                values = (OTHER,) * len(values)
-            series[values] = series.get(values, 0) + 1
-        return values
+                values = ("other",) * len(values)
+            if values not in series:
+                labels = MappingProxyType(dict(zip(kind.labels, values, strict=True)))
+                series[values] = Tally(Event(kind.name, labels, labels), self._hooks[kind.name], self._notify)
+            return series[values]
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         for hook in tuple(self._hooks[event.name]):
             try:
                 hook(event)
             except Exception as error:  # noqa: BLE001 - whatever a hook does, the request goes on
-                self._hook_failed(hook, error)
-
-    def _hook_failed(self, hook: Callable[[Event], object], error: Exception) -> None:
-        """Count it, and log it the first time; it is not told, since the same hook might hear it."""
-        self._count(EVENT_HOOK_FAILED, {})
-        if id(hook) not in self._failed_hooks:
-            self._failed_hooks.add(id(hook))
-            name = getattr(hook, "__qualname__", type(hook).__name__)
-            _log(EVENT_HOOK_FAILED, {"hook": name}, ERROR, error)
+                self._tally(EVENT_HOOK_FAILED, ()).count += 1  # counted alone: the same hook might hear of it
+                if self.is_first(f"hook {id(hook)}"):
+                    name = getattr(hook, "__qualname__", type(hook).__name__)
+                    _log(EVENT_HOOK_FAILED, {"hook": name}, ERROR, error)
 
 
 def code_of(error: StackAuthError) -> str:
-    """An error's code, as a label. Codes of the auth server that this library does not know are `unknown`.
+    """Return an error's code as a label. Codes of the auth server that this library does not know are `unknown`.
 
-    In a redirect from a provider, anybody can make some up.
+    A redirect from a provider may carry any code that its sender makes up.
     """
     return "unknown" if isinstance(error, KnownApiError) and error.code not in SERVER_CODES else error.code
-
-
-def _event(kind: Kind, values: tuple[str, ...], fields: Mapping[str, Value]) -> Event:
-    labels = dict(zip(kind.labels, values, strict=True))
-    return Event(kind.name, MappingProxyType(labels), MappingProxyType(_present(fields)))
 
 
 def _log(kind: Kind, fields: Mapping[str, Value], level: int, error: Exception | None) -> None:
@@ -327,7 +309,7 @@ def _text(value: Value) -> str:
 
 
 def _shown(value: Value) -> str:
-    """A value as a log line shows it: quoted and escaped where it is more than a word, so that lines stay lines."""
+    """A value as a log line shows it: quoted and escaped if it is more than a word, so that lines stay lines."""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = _text(value)

@@ -1,12 +1,17 @@
-"""How often a client may try to sign in: attempts are counted per client address and per account.
+"""Rate limits: how many attempts to sign in a client may make, counted per client address and per account.
 
 With `redis_url` all workers count together, by the `limits` library. Without it, and while Redis is out of reach, each
-worker counts for itself.
+worker counts for itself: exact sliding windows, constant work for each attempt, bounded memory.
+
+Law: what an attacker can add is evicted before what they attack. Counters stand in levels by how many attempts they
+hold. If there is no room, the oldest counter of the lowest level goes first, and a full counter goes last.
 """
 
 import hashlib
+import threading
 import time
-from collections.abc import Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, parse
@@ -16,7 +21,6 @@ from limits.errors import StorageError
 
 from fastapi_stackauth.client.forwarding import counted_address
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
-from fastapi_stackauth.runtime.attempts import AttemptCounters
 from fastapi_stackauth.runtime.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
 from fastapi_stackauth.runtime.loops import PerLoop
 from fastapi_stackauth.runtime.storage import redis_pool, require_redis
@@ -27,107 +31,147 @@ if TYPE_CHECKING:
 
 MOST_AMOUNT = 10_000
 """A higher limit protects nothing, and each of its attempts takes memory."""
-_PREFIX = "stackauth:attempts"
+MOST_COUNTERS = 100_000
+MOST_ATTEMPTS = 1_000_000
+"""Attempts that are remembered at most, over all counters: about 32 MB."""
+_FEWEST_COUNTERS = 100
 
 
 class AttemptLimiter:
-    """Counts attempts and refuses when they are too many.
+    """Counts attempts and rejects them when there are too many.
 
     Args:
         settings: the limits, such as ``10/minute``, and `redis_url`.
-        events: where refusals are counted and told.
+        events: where rejected attempts are counted and logged.
 
     Raises:
-        ConfigurationError: where a limit cannot be read, or `redis_url` is set and the `redis` extra is not installed.
+        ConfigurationError: a limit cannot be parsed, or `redis_url` is set and the `redis` extra is not installed.
     """
 
     def __init__(self, settings: Settings, events: Events | None = None) -> None:
         self._events = events or Events()
-        self._address = _limit(settings.rate_limit_address, "rate_limit_address")
-        self._account = _limit(settings.rate_limit_account, "rate_limit_account")
-        url = settings.redis_url and settings.redis_url.get_secret_value()
-        if url:
+        parsed = {by: _parse_limit(settings, f"rate_limit_{by}") for by in ("address", "account")}
+        self._limits = {by: limit for by, limit in parsed.items() if limit}
+        # One for each, so that a flood of addresses evicts no account, and a flood of accounts no address.
+        self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in self._limits.items()}
+        self._pools: PerLoop[ConnectionPool] | None = None
+        if settings.redis_url and (url := settings.redis_url.get_secret_value()):
             require_redis()
-        limits = {by: limit for by, limit in (("address", self._address), ("account", self._account)) if limit}
-        self._counters: PerLoop[_Counters] = PerLoop(
-            lambda: _Counters(limits, redis_pool(url) if url else None, self._events)
-        )
+            self._pools = PerLoop(lambda: redis_pool(url))
 
     async def count(self, action: str, *, address: str | None, account: str | None = None) -> None:
         """Count one attempt.
 
         Args:
             action: what is attempted; each action has counters of its own.
-            address: the client's address; where it cannot be told, nothing is counted for it, so that those without
-                an address do not use up each other's attempts.
-            account: the e-mail address or code that the attempt is about; counted by its hash.
+            address: the client's address; if it is unknown, no address is counted, so that clients without one do not
+                use up each other's attempts.
+            account: the email address or code that the attempt is about; counted by its hash.
 
         Raises:
             RateLimitExceeded: 429, with the seconds to wait.
         """
-        if self._address and address:
-            await self._hit(self._address, action, "address", counted_address(address))
-        if self._account and account:
-            digest = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
-            await self._hit(self._account, action, "account", digest)
+        seen = {"address": counted_address(address)} if address else {}
+        if account:
+            seen["account"] = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
+        for by, limit in self._limits.items():
+            if by not in seen:
+                continue
+            wait = (
+                None if self._pools is None else await self._hit_shared(self._pools.get(), limit, action, by, seen[by])
+            )
+            if wait is None:
+                wait = self._own[by].hit(f"{action} {seen[by]}")
+            if wait:
+                error = RateLimitExceeded(max(1.0, wait))
+                self._events.emit(RATE_LIMITED, action=action, by=by, retry_after=error.retry_after)
+                raise error
 
-    async def _hit(self, limit: RateLimitItem, action: str, by: str, who: str) -> None:
+    async def _hit_shared(self, pool: "ConnectionPool", limit: RateLimitItem, *key: str) -> float | None:
+        """Count one attempt together with the other workers; return the seconds to wait, or None without Redis."""
+        options: dict[str, Any] = {"connection_pool": pool}  # which `limits` documents, and types too narrowly
+        storage = RedisStorage(
+            "redis://", wrap_exceptions=True, implementation="redispy", key_prefix="stackauth:attempts", **options
+        )
+        strategy = MovingWindowRateLimiter(storage)
         try:
-            await self._counters.get().hit(limit, action, by, who)
-        except RateLimitExceeded as refusal:
-            self._events.emit(RATE_LIMITED, action=action, by=by, retry_after=refusal.retry_after)
-            raise
+            if await strategy.hit(limit, *key):
+                return 0.0
+            window = await strategy.get_window_stats(limit, *key)
+        except StorageError as error:
+            self._events.emit(RATE_LIMITS_LOCAL, reason=type(error.storage_error).__name__)
+            return None
+        return max(1.0, window.reset_time - time.time())
 
     async def aclose(self) -> None:
-        """Forget this worker's counts of the running loop, and close what they hold."""
-        if counters := self._counters.pop():
-            await counters.aclose()
+        """Close the running loop's connections."""
+        if self._pools and (pool := self._pools.pop()):
+            await pool.aclose()
 
 
-class _Counters:
-    """One event loop's counts: its own, and those that all workers share."""
+class AttemptCounters:
+    """Counters of attempts by key in this worker, all with the same limit; safe under threads.
 
-    def __init__(self, limits: Mapping[str, RateLimitItem], pool: "ConnectionPool | None", events: Events) -> None:
-        self._pool = pool
-        self._events = events
-        # Of their own, so that a flood of addresses evicts no account, and a flood of accounts no address.
-        self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in limits.items()}
+    Args:
+        amount: attempts that are allowed within a window.
+        window: seconds.
+        most: how many counters are kept; by default as many as the bounds of this module allow.
+        clock: a monotonic clock in seconds.
+    """
 
-    async def hit(self, limit: RateLimitItem, action: str, by: str, who: str) -> None:
-        """Count one attempt, together with the other workers if that is possible.
+    def __init__(
+        self, amount: int, window: float, most: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._amount = amount
+        self._window = window
+        self._most = most or max(_FEWEST_COUNTERS, min(MOST_COUNTERS, MOST_ATTEMPTS // amount))
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times: dict[str, deque[float]] = {}
+        self._levels: list[OrderedDict[str, None]] = [OrderedDict() for _ in range(amount.bit_length() + 1)]
+        # The level of a counter by how many attempts it holds; full ones have the last one for themselves.
+        self._level = [self._levels[held.bit_length() - 1] for held in range(amount)] + [self._levels[-1]]
 
-        Raises:
-            RateLimitExceeded: there were too many.
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def hit(self, key: str) -> float:
+        """Count one attempt, if it is allowed.
+
+        Returns:
+            Seconds to wait until the next attempt is allowed; zero if this one was counted.
         """
-        if self._pool is not None:
-            try:
-                await _hit_shared(_shared(self._pool), limit, action, by, who)
-            except StorageError as error:
-                self._events.emit(RATE_LIMITS_LOCAL, reason=type(error.storage_error).__name__)
+        now = self._clock()
+        over = now - self._window
+        with self._lock:
+            self._drop(over, key)
+            times = self._times.get(key)
+            if times is None:
+                times = self._times[key] = deque(maxlen=self._amount)
+            elif len(times) == self._amount and times[0] > over:
+                self._levels[-1].move_to_end(key)
+                return times[0] - over
             else:
-                return
-        if wait := self._own[by].hit(f"{action} {who}"):
-            raise RateLimitExceeded(max(1.0, wait))
+                del self._level[len(times)][key]
+            for _ in range(2):  # it adds one and forgets at most two: constant work, and never more than a window
+                if times and times[0] <= over:
+                    times.popleft()
+            times.append(now)
+            self._level[len(times)][key] = None
+            return 0.0
 
-    async def aclose(self) -> None:
-        if self._pool is not None:
-            await self._pool.aclose()
-
-
-async def _hit_shared(storage: RedisStorage, limit: RateLimitItem, *identifiers: str) -> None:
-    strategy = MovingWindowRateLimiter(storage)
-    if await strategy.hit(limit, *identifiers):
-        return
-    window = await strategy.get_window_stats(limit, *identifiers)
-    raise RateLimitExceeded(max(1.0, window.reset_time - time.time()))
-
-
-def _shared(pool: "ConnectionPool") -> RedisStorage:
-    options: dict[str, Any] = {"connection_pool": pool}  # which the library documents, and types too narrowly
-    return RedisStorage("redis://", wrap_exceptions=True, implementation="redispy", key_prefix=_PREFIX, **options)
+    def _drop(self, over: float, key: str) -> None:
+        """Drop the counter hit longest ago in each level, if its window is over; make room if this key is new."""
+        for level in self._levels:
+            if level and self._times[oldest := next(iter(level))][-1] <= over:
+                del level[oldest], self._times[oldest]
+        if len(self._times) >= self._most and key not in self._times:
+            oldest, _ = next(level for level in self._levels if level).popitem(last=False)
+            del self._times[oldest]
 
 
-def _limit(text: str | None, setting: str) -> RateLimitItem | None:
+def _parse_limit(settings: Settings, setting: str) -> RateLimitItem | None:
+    text: str | None = getattr(settings, setting)
     if text is None:
         return None
     try:

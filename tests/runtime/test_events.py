@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from fastapi_stackauth.emulator import Emulator, emulator
 from fastapi_stackauth.http.openapi import problem_answer
 from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
 from fastapi_stackauth.routers import Delivery
-from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED, Kind
+from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED
 from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
@@ -776,7 +777,7 @@ async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
     def made(*_: object, **__: object) -> None:
         raise AssertionError("not on this way")
 
-    for name in ("emit", "_tell", "_count"):
+    for name in ("emit", "_notify", "_tally"):
         monkeypatch.setattr(Events, name, made)
     await world.verify(token)
     assert counted(world.stack.events, "token_verified", cache="hit") == 1
@@ -798,12 +799,9 @@ def test_whatever_a_field_holds_a_line_stays_a_line(written: str, caplog: pytest
 
 def test_numbers_and_truths_are_written_short_and_what_is_missing_is_left_out(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
-    kind = Kind("made", "made", (logging.INFO,))
-    events = Events()
-    events._hooks["made"] = []
-    events.emit(kind, seconds=0.12345678, count=3, new=True, nothing=None)
+    Events().emit(replace(TOKEN_REFUSED, labels=()), seconds=0.12345678, count=3, new=True, nothing=None)
     record = caplog.records[-1]
-    assert record.getMessage() == "made seconds=0.123457 count=3 new=true"
+    assert record.getMessage() == "token_refused seconds=0.123457 count=3 new=true"
     assert record.stack_fields == {"seconds": 0.12345678, "count": 3, "new": True}  # type: ignore[attr-defined]
 
 
