@@ -9,7 +9,6 @@ import httpx
 from fastapi import APIRouter, FastAPI
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.caller import check_sendable
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
@@ -77,7 +76,6 @@ class StackAuth(Stack):
         self._own_sources = None if sources is None else check_sources(sources)
         self._given = frozenset(options)
         settings = Settings.load(options)
-        check_sendable(settings)
         client = StackAuthClient(settings, http_client=http_client, transport=transport, events=Events())
         self.services = Services.compose(client, settings, clock, self._own_sources)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from fastapi_stackauth.cli.explanation import Explanation
-from fastapi_stackauth.client.answers import Answer
+from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.models import Project
 from fastapi_stackauth.settings import Settings
 
@@ -33,7 +33,7 @@ class NoAnswer:
     detail: str = ""
 
 
-Outcome = Answer | NoAnswer
+Outcome = ApiResponse | NoAnswer
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Facts:
 def project_of(*outcomes: Outcome | None) -> Project | None:
     """The project, from the first answer that tells of one."""
     for outcome in outcomes:
-        if isinstance(outcome, Answer) and outcome.status == 200:
+        if isinstance(outcome, ApiResponse) and outcome.status == 200:
             try:
                 return Project.model_validate_json(outcome.body)
             except ValidationError:

@@ -26,9 +26,9 @@ from pydantic import SecretStr
 from fastapi_stackauth.cli.explanation import Frame, explain
 from fastapi_stackauth.cli.facts import Cause, Facts, NoAnswer, Outcome, Variables, project_of
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.answers import Answer
-from fastapi_stackauth.client.caller import Caller, headers_of, is_sendable
-from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.client.caller import AccessType, Caller, build_headers, is_sendable
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.runtime.storage import redis_pool, require_redis
 from fastapi_stackauth.settings import Settings, origin_of, variables_at_odds, variables_unread
@@ -36,7 +36,7 @@ from fastapi_stackauth.verification.claims import Binding
 from fastapi_stackauth.verification.keys import KeySet, read_key_set
 
 _LARGEST = 1_000_000  # bytes of an answer; a key set has 2,000
-_CURRENT = Call("GET", "/projects/current", rights="person")
+_CURRENT = ApiRequest("GET", "/projects/current", rights="user")
 _NAMES_US = "x-stack-client-version"  # it has blanks, rightly
 _FLAG_SETS = (("anonymous", "restricted"), ("anonymous",), ())
 _CALLBACK = "/auth/oauth/callback/"
@@ -77,7 +77,7 @@ async def ask(
                 body += chunk
                 if len(body) > _LARGEST:
                     return NoAnswer("broken", "the answer is too large")
-            return Answer.of(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+            return ApiResponse.from_http(response.status_code, response.headers, body)
     except Exception as failure:  # noqa: BLE001 - the law above; what fails under load has many types
         return no_answer(failure)
 
@@ -153,7 +153,7 @@ async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float
     if not settings.project_id:
         return facts
     if settings.secret_server_key:
-        facts = replace(facts, server=await asking.current(Caller(in_own_name=True)))
+        facts = replace(facts, server=await asking.current(Caller(as_server=True)))
     began_keys = time.monotonic()
     keys, flags = await asking.keys()
     facts = replace(facts, keys_seconds=time.monotonic() - began_keys)
@@ -168,10 +168,8 @@ class _Asking:
 
     async def current(self, caller: Caller) -> Outcome:
         """The project; without a project id, whatever the server says to that."""
-        try:
-            headers = headers_of(caller, _CURRENT, self.settings, None) if self.settings.project_id else {}
-        except ConfigurationError:
-            return NoAnswer("unsent")
+        access: AccessType = "server" if caller.as_server else "client"
+        headers = build_headers(caller, _CURRENT, self.settings, access, None) if self.settings.project_id else {}
         sendable = all(is_sendable(value) for name, value in headers.items() if name != _NAMES_US)
         return await self._get("/projects/current", headers) if sendable else NoAnswer("unsent")
 
@@ -195,7 +193,7 @@ class _Asking:
         return await ask(self.http, url, headers, seconds or self.settings.timeout)
 
 
-def skew_of(answer: Answer, asked: float, answered: float) -> float | None:
+def skew_of(answer: ApiResponse, asked: float, answered: float) -> float | None:
     """Seconds by which this machine's clock is behind the server's at least; below zero: ahead.
 
     The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
@@ -217,18 +215,16 @@ async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | N
     if not providers:
         return None
     challenge = urlsafe_b64encode(hashlib.sha256(secrets.token_bytes()).digest()).rstrip(b"=").decode()
-    client = StackAuthClient(settings)
     try:
-        flow = await client.oauth.authorize(
-            providers[0].id,
-            redirect_uri=f"{settings.app_url or origin_of(settings.base_url)}/",
-            state=secrets.token_urlsafe(),
-            code_challenge=challenge,
-        )
+        async with StackAuthClient(settings) as client:
+            flow = await client.oauth.authorize(
+                providers[0].id,
+                redirect_uri=f"{settings.app_url or origin_of(settings.base_url)}/",
+                state=secrets.token_urlsafe(),
+                code_challenge=challenge,
+            )
     except StackAuthError:
         return None
-    finally:
-        await client.aclose()
     return _callback_origin(flow.location)
 
 
@@ -266,7 +262,7 @@ def read_keys(source: dict[str, Any] | Path) -> KeySet:
 
 def _key_set(outcome: Outcome | None) -> KeySet | None:
     try:
-        return read_key_set(outcome.json) if isinstance(outcome, Answer) else None
+        return read_key_set(outcome.json) if isinstance(outcome, ApiResponse) else None
     except ValueError:
         return None
 

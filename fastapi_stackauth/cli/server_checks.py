@@ -8,7 +8,7 @@ from fastapi_stackauth.cli.facts import Facts, NoAnswer, Outcome, project_of
 from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
 from fastapi_stackauth.cli.settings_checks import is_inner, is_loopback
 from fastapi_stackauth.cli.texts import plain
-from fastapi_stackauth.client.answers import Answer
+from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.models.account import ProjectConfig
 from fastapi_stackauth.settings import Settings, origin_of
 from fastapi_stackauth.verification.keys import read_key_set
@@ -21,7 +21,7 @@ _KEY_REFUSED = "The server does not take the {} key: it belongs to another proje
 
 def speaks_for_itself(outcome: Outcome) -> bool:
     """Whether this is the auth server: it names each exchange, or speaks in its own codes (tokens.md §4)."""
-    return isinstance(outcome, Answer) and bool(
+    return isinstance(outcome, ApiResponse) and bool(
         outcome.request_id or outcome.known_error or (outcome.status == 200 and project_of(outcome))
     )
 
@@ -128,7 +128,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
 def project(facts: Facts) -> Iterator[Finding]:
     """Whether the server knows the project, and takes this app as a front end of it."""
     settings, outcome = facts.settings, facts.client
-    if not settings.project_id or not isinstance(outcome, Answer):
+    if not settings.project_id or not isinstance(outcome, ApiResponse):
         return
     code = outcome.known_error
     if outcome.status == 200 and (found := project_of(outcome)):
@@ -156,7 +156,7 @@ def _publishable_demanded(settings: Settings) -> Iterator[Finding]:
         yield error("publishable_key_missing", message, advice)
 
 
-def _refuses(outcome: Answer, who: str) -> Finding:
+def _refuses(outcome: ApiResponse, who: str) -> Finding:
     code = f" with {plain(outcome.known_error)}" if outcome.known_error else ""
     message = f"The server refuses this app {who}: {outcome.status}{code}."
     return error("server_refuses_app", message, "Look the code up in docs/errors.md.")
@@ -184,27 +184,27 @@ def secret_key(facts: Facts) -> Iterator[Finding]:
     elif isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
         message = "The secret key could not be checked: the server did not answer that in time."
         yield warning("secret_key_unchecked", message, "Run doctor again when the server is less busy.")
-    elif isinstance(outcome, Answer) and outcome.status == 200:
+    elif isinstance(outcome, ApiResponse) and outcome.status == 200:
         yield ok("secret_key_taken", "The server takes the secret key.")
-    elif isinstance(outcome, Answer) and outcome.known_error == "INVALID_SECRET_SERVER_KEY":
+    elif isinstance(outcome, ApiResponse) and outcome.known_error == "INVALID_SECRET_SERVER_KEY":
         advice = "Copy STACK_SECRET_SERVER_KEY from this project's dashboard."
         yield error("secret_key_refused", _KEY_REFUSED.format("secret"), advice)
-    elif isinstance(outcome, Answer) and outcome.known_error not in _NO_PROJECT:
+    elif isinstance(outcome, ApiResponse) and outcome.known_error not in _NO_PROJECT:
         yield _refuses(outcome, "with its secret key")
 
 
 def signing_keys(facts: Facts) -> Iterator[Finding]:
     """Whether the keys that verify tokens can be had, for all kinds of users."""
     outcome = facts.keys
-    if outcome is None or (isinstance(outcome, Answer) and outcome.status == 404 and config_of(facts) is None):
+    if outcome is None or (isinstance(outcome, ApiResponse) and outcome.status == 404 and config_of(facts) is None):
         return  # there is no such project, which `project` says
     if isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
         yield _keys_slow(facts, f"did not arrive within {facts.keys_seconds:.1f} s")
         return
     try:
-        keys = read_key_set(outcome.json if isinstance(outcome, Answer) else None)
+        keys = read_key_set(outcome.json if isinstance(outcome, ApiResponse) else None)
     except ValueError:
-        said = f"it answered {outcome.status}" if isinstance(outcome, Answer) else f"{outcome.cause}"
+        said = f"it answered {outcome.status}" if isinstance(outcome, ApiResponse) else f"{outcome.cause}"
         message = f"The project's signing keys cannot be had: {said}."
         yield error("keys_unreadable", message, "Check what stands between this app and the server's jwks.json.")
         return

@@ -1,7 +1,7 @@
-"""As whom a call is made, and the headers that say so (contract/tokens.md §4). Pure.
+"""The caller of a request: its access type, and the headers that carry it (contract/tokens.md §4). Pure.
 
-Law (design decision 15): a person's call goes out with server access only where the operation comes to the same
-with either, and only where no publishable key is configured; the app's own name is taken by `as_server` alone.
+Law (design decision 15): a user's request gets server access only if the operation has the same effect with either
+access type, and only if no publishable key is configured. Only `as_server` acts as the app itself.
 """
 
 import re
@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import SecretStr
 
 from fastapi_stackauth._version import __version__
-from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.errors import ConfigurationError, KnownApiError
+from fastapi_stackauth.models import ApiRequestBody
 from fastapi_stackauth.settings import Settings, documented_name
 
 CLIENT_VERSION = f"python @fastapi_stackauth/python@{__version__}"
@@ -23,16 +24,16 @@ _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Caller:
-    """As whom calls are made. Its repr shows no token.
+    """Who makes the requests. Its repr shows no token.
 
     Attributes:
-        in_own_name: the app itself, with its secret key.
-        access_token: the person's, where the caller is bound to one.
-        token_source: the person's session, where the caller is bound to one.
-        address: the end user's, where the auth server may know it.
+        as_server: the app itself, with its secret key.
+        access_token: the user's access token.
+        token_source: the user's session, which refreshes its access token.
+        address: the end user's address, if the auth server may know it.
     """
 
-    in_own_name: bool = False
+    as_server: bool = False
     access_token: str | None = field(default=None, repr=False)
     token_source: TokenSource | None = field(default=None, repr=False)
     address: str | None = field(default=None, repr=False)
@@ -44,7 +45,7 @@ def is_sendable(token: str) -> bool:
 
 
 def check_sendable(settings: Settings) -> None:
-    """Reject keys and ids that no header can carry, so that the first call of the auth server does not find them.
+    """Reject keys and ids that no header can carry, before the first request needs them.
 
     Raises:
         ConfigurationError: it names the setting; a key is not shown.
@@ -53,76 +54,57 @@ def check_sendable(settings: Settings) -> None:
         value = getattr(settings, setting)
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if text and not is_sendable(text):
-            raise _unsendable(setting)
+            raise ConfigurationError(
+                f"{setting} contains a character that cannot be sent, such as a blank, a line break or a letter with "
+                f"an accent. Copy {documented_name(setting)} anew from the auth server's dashboard."
+            )
 
 
-def _unsendable(setting: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{setting} holds a character that cannot be sent, such as a blank, a line break or a letter with an accent. "
-        f"Copy {documented_name(setting)} anew from the auth server's dashboard."
-    )
-
-
-def access_type(caller: Caller, call: Call, settings: Settings) -> AccessType:
-    """As what a call is made.
+def access_type(caller: Caller, request: ApiRequest, settings: Settings) -> AccessType | None:
+    """Return the access type of a request; None if the request carries no ``x-stack-*`` headers.
 
     Raises:
-        ConfigurationError: for an operation that only the app in its own name may do.
+        ConfigurationError: only the app itself may do this, and the caller is not the app.
     """
-    if caller.in_own_name:
+    if request.rights == "none":
+        return None
+    if caller.as_server:
         return "server"
-    if call.rights == "server":
-        raise ConfigurationError(f"{call.operation} takes the secret key: make this call on client.as_server().")
-    return "client" if call.rights == "person" else settings.user_access_type
+    if request.rights == "server" or (isinstance(request.json, ApiRequestBody) and request.json.server_only):
+        raise ConfigurationError(f"{request.operation} needs the secret key: make this call on client.as_server().")
+    return "client" if request.rights == "user" else settings.user_access_type
 
 
-def headers_of(caller: Caller, call: Call, settings: Settings, access_token: str | None) -> dict[str, str]:
-    """The headers of a call.
+def build_headers(
+    caller: Caller, request: ApiRequest, settings: Settings, access: AccessType, access_token: str | None
+) -> dict[str, str]:
+    """Return the headers of a request.
 
     Raises:
-        ConfigurationError: where a setting that the call needs is missing or cannot be a header.
-        AccessTokenRefused, SessionGone: for a token that cannot be a header, and so is none.
+        ConfigurationError: no project id is configured.
+        AccessTokenRefused, SessionGone: a token that no header can carry, and that is therefore not valid.
     """
-    kind = access_type(caller, call, settings)
+    key = settings.secret_server_key if access == "server" else settings.publishable_client_key
     headers = {
-        "x-stack-access-type": kind,
+        "x-stack-access-type": access,
         "x-stack-project-id": settings.require_project_id(),
         "x-stack-client-version": CLIENT_VERSION,
-        **_key(kind, settings),
     }
+    if key:
+        name = "x-stack-secret-server-key" if access == "server" else "x-stack-publishable-client-key"
+        headers[name] = key.get_secret_value()
     if settings.branch_id != "main":
         headers["x-stack-branch-id"] = settings.branch_id
     if caller.address:
         headers["x-forwarded-for"] = caller.address
-    if access_token and not call.without_user:
-        headers |= _person(access_token, call)
-    if call.refresh_token is not None:
-        headers |= _session(call.refresh_token, call)
-    return {**headers, **call.headers}
-
-
-def _key(kind: AccessType, settings: Settings) -> dict[str, str]:
-    if kind == "server":
-        return _key_header("secret_server_key", settings.secret_server_key)
-    return _key_header("publishable_client_key", settings.publishable_client_key)
-
-
-def _key_header(setting: str, key: SecretStr | None) -> dict[str, str]:
-    if not key:
-        return {}
-    if not is_sendable(key.get_secret_value()):
-        raise _unsendable(setting)
-    return {f"x-stack-{setting.replace('_', '-')}": key.get_secret_value()}
-
-
-def _person(access_token: str, call: Call) -> dict[str, str]:
-    if not is_sendable(access_token):
-        raise KnownApiError.of("UNPARSABLE_ACCESS_TOKEN", 401, operation=call.operation)
-    # The gate for guests and restricted users is this library's own (`Require`); the server lets both pass.
-    return {"x-stack-access-token": access_token, "x-stack-allow-anonymous-user": "true"}
-
-
-def _session(refresh_token: str, call: Call) -> dict[str, str]:
-    if not is_sendable(refresh_token):
-        raise KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", 401, operation=call.operation)
-    return {"x-stack-refresh-token": refresh_token}
+    if access_token:
+        if not is_sendable(access_token):
+            raise KnownApiError.of("UNPARSABLE_ACCESS_TOKEN", 401, operation=request.operation)
+        headers["x-stack-access-token"] = access_token
+        # This library checks itself who may pass (`Require`), so the server lets anonymous and restricted users pass.
+        headers["x-stack-allow-anonymous-user"] = "true"
+    if request.refresh_token is not None:
+        if not is_sendable(request.refresh_token):
+            raise KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", 401, operation=request.operation)
+        headers["x-stack-refresh-token"] = request.refresh_token
+    return headers

@@ -1,43 +1,124 @@
-"""`StackAuthClient`: the families of the API under one roof, and as whom its calls are made."""
+"""`StackAuthClient`: the resources of the auth server's API, and the caller that uses them."""
 
+import importlib
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from fastapi_stackauth.client.answers import Answer
-from fastapi_stackauth.client.caller import Caller, access_type, headers_of
-from fastapi_stackauth.client.calls import Call, Method, checked_path
+from fastapi_stackauth.client.api_caller import ApiCaller
+from fastapi_stackauth.client.caller import Caller, check_sendable
 from fastapi_stackauth.client.forwarding import end_user_address
-from fastapi_stackauth.client.http import Http
-from fastapi_stackauth.client.resources.all import Families
+from fastapi_stackauth.client.request import ApiRequest, Method, check_path
+from fastapi_stackauth.client.resources.anonymous import AnonymousApi
+from fastapi_stackauth.client.resources.base import Resource
+from fastapi_stackauth.client.resources.contact_channels import ContactChannelsApi
+from fastapi_stackauth.client.resources.keys import KeysApi
+from fastapi_stackauth.client.resources.mfa import MfaApi
+from fastapi_stackauth.client.resources.otp import OtpApi
+from fastapi_stackauth.client.resources.passkey import PasskeyApi
+from fastapi_stackauth.client.resources.password import PasswordApi
+from fastapi_stackauth.client.resources.permissions import ProjectPermissionsApi, TeamPermissionsApi
+from fastapi_stackauth.client.resources.project import ProjectApi
+from fastapi_stackauth.client.resources.sessions import SessionsApi
+from fastapi_stackauth.client.resources.team_invitations import TeamInvitationsApi
+from fastapi_stackauth.client.resources.team_members import TeamMembersApi
+from fastapi_stackauth.client.resources.teams import TeamsApi
+from fastapi_stackauth.client.resources.users import UsersApi
 from fastapi_stackauth.client.tokens import Listener, TokenSource
-from fastapi_stackauth.errors import AccessTokenRefused, AuthServerError, ConfigurationError, UnexpectedAnswer
+from fastapi_stackauth.client.transport import Transport
+from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.settings import Settings
 
+if TYPE_CHECKING:
+    from fastapi_stackauth.client.resources.api_keys import TeamApiKeysApi, UserApiKeysApi
+    from fastapi_stackauth.client.resources.connected_accounts import ConnectedAccountsApi
+    from fastapi_stackauth.client.resources.oauth import OAuthApi
+    from fastapi_stackauth.client.resources.oauth_providers import OAuthProvidersApi
+
 M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R", bound=Resource)
 
 
-class StackAuthClient(Families):
-    """The auth server's API, typed. An async context manager; `aclose` serves as well.
+class BoundResource(Generic[R]):
+    """A resource as an attribute of a client: it makes its requests as that client's caller.
 
-    Calls are made as the app's own front end would make them, as access type ``client``. Where only a secret key is
-    configured, those that come to the same with either access type are made as ``server``, and answers are then
-    narrowed to what a client may read. `as_user`, `session` and `as_server` give views of the same client with another
-    caller. What has no method is one `request` away.
+    Args:
+        resource: its class; or ``module.Class`` if few apps need its models, so that the first use imports it.
+    """
+
+    def __init__(self, resource: type[R] | str) -> None:
+        self._resource = resource
+
+    def __get__(self, client: ApiCaller, owner: type | None = None) -> R:
+        if isinstance(self._resource, str):
+            module, _, name = self._resource.partition(".")
+            package = importlib.import_module(f"fastapi_stackauth.client.resources.{module}")
+            self._resource = cast("type[R]", getattr(package, name))
+        return self._resource(client)
+
+
+class StackAuthClient(ApiCaller):
+    """The auth server's API, typed. An async context manager; `aclose` closes it as well.
+
+    Requests are made with access type ``client``, as the app's own front end makes them. If only a secret key is
+    configured, requests with the same effect for either access type are made as ``server``, and responses are narrowed
+    to what a client may read. `as_user`, `session` and `as_server` return the same client for another caller. `request`
+    makes requests that have no method.
 
     Example:
         >>> async with StackAuthClient(Settings(project_id="...")) as client:
         ...     signed_in = await client.password.sign_in(email="ada@example.com", password="...")
         ...     me = await client.as_user(signed_in.access_token).users.me()
     """
+
+    anonymous = BoundResource(AnonymousApi)
+    """Anonymous users."""
+    connected_accounts: "BoundResource[ConnectedAccountsApi]" = BoundResource("connected_accounts.ConnectedAccountsApi")
+    """Accounts at OAuth providers that the app may use for its user."""
+    contact_channels = BoundResource(ContactChannelsApi)
+    """Email addresses and their verification."""
+    keys = BoundResource(KeysApi)
+    """The project's public signing keys."""
+    mfa = BoundResource(MfaApi)
+    """The second factor of a sign-in."""
+    oauth: "BoundResource[OAuthApi]" = BoundResource("oauth.OAuthApi")
+    """Sign-in at OAuth providers."""
+    oauth_providers: "BoundResource[OAuthProvidersApi]" = BoundResource("oauth_providers.OAuthProvidersApi")
+    """What a user's accounts at OAuth providers may be used for."""
+    otp = BoundResource(OtpApi)
+    """Sign-in by a one-time code or link in an email."""
+    passkey = BoundResource(PasskeyApi)
+    """Passkeys."""
+    password = BoundResource(PasswordApi)
+    """Sign-up and sign-in by email and password; password change and reset."""
+    project = BoundResource(ProjectApi)
+    """The public configuration of the project."""
+    project_permissions = BoundResource(ProjectPermissionsApi)
+    """Permissions in the whole project."""
+    sessions = BoundResource(SessionsApi)
+    """Token refresh, sign-out, the list of sessions."""
+    team_api_keys: "BoundResource[TeamApiKeysApi]" = BoundResource("api_keys.TeamApiKeysApi")
+    """API keys of teams."""
+    team_invitations = BoundResource(TeamInvitationsApi)
+    """Invitations to teams."""
+    team_members = BoundResource(TeamMembersApi)
+    """The members of a team, and the profiles they have there."""
+    team_permissions = BoundResource(TeamPermissionsApi)
+    """Permissions in teams."""
+    teams = BoundResource(TeamsApi)
+    """Teams."""
+    user_api_keys: "BoundResource[UserApiKeysApi]" = BoundResource("api_keys.UserApiKeysApi")
+    """API keys of users."""
+    users = BoundResource(UsersApi)
+    """The signed-in user; as server, all users."""
 
     def __init__(
         self,
@@ -47,18 +128,21 @@ class StackAuthClient(Families):
         transport: httpx.AsyncBaseTransport | None = None,
         events: Events | None = None,
     ) -> None:
-        """A client.
+        """Create a client.
 
         Args:
-            settings: whom to call, with which keys.
-            http_client: an own pool, which stays yours to close; it belongs to one event loop.
-            transport: an own httpx transport for the pools that this client opens and closes.
-            events: where its calls are counted and told; its own by default.
+            settings: the auth server's address and the project's keys.
+            http_client: your own pool, which you close yourself; it belongs to one event loop.
+            transport: your own httpx transport for the pools that this client opens and closes.
+            events: counts and reports the requests; a new `Events` by default.
+
+        Raises:
+            ConfigurationError: a key or an id contains a character that no header can carry.
         """
+        check_sendable(settings)
         install_redaction(("client_secret",))  # httpx logs URLs, and OAuth's hold keys and tokens
-        self.settings = settings
         self.events = events or Events()
-        self._http = Http(
+        pools = Transport(
             settings.base_url,
             settings.timeout,
             client=http_client,
@@ -66,93 +150,74 @@ class StackAuthClient(Families):
             events=self.events,
             keepalive_expiry=settings.keepalive_expiry,
         )
-        self._caller = Caller()
+        super().__init__(settings, pools, Caller())
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close the running event loop's connections. The client may be used again afterwards."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
-    # --- as whom ---
+    # --- the caller ---
 
     def as_user(self, access_token: str) -> Self:
-        """This client on behalf of the person whose access token this is, whoever the client spoke for before."""
-        return self._as(replace(self._caller, in_own_name=False, access_token=access_token, token_source=None))
+        """Return this client for the user of an access token, whoever its caller was."""
+        return self._for_caller(Caller(access_token=access_token, address=self._caller.address))
 
     def session(self, tokens: TokenPair, *, on_tokens: Listener | None = None) -> Self:
-        """This client on behalf of the person whose session this is; it refreshes the access token by itself.
+        """Return this client for the user of a session; it refreshes the access token itself.
 
         Args:
-            tokens: both tokens, such as a sign-in's answer.
-            on_tokens: called, and awaited where it is async, with each new pair, before the call that needs it is sent.
+            tokens: both tokens, such as the response to a sign-in.
+            on_tokens: called with each new pair, and awaited if it is async, before the request that needs it is sent.
         """
-        renew = self._as(Caller(address=self._caller.address)).sessions.refresh
-        source = TokenSource(tokens, renew, on_tokens)
-        return self._as(replace(self._caller, in_own_name=False, access_token=None, token_source=source))
+        address = self._caller.address
+        source = TokenSource(tokens, self._for_caller(Caller(address=address)).sessions.refresh, on_tokens)
+        return self._for_caller(Caller(token_source=source, address=address))
 
     def as_server(self) -> Self:
-        """This client with the project's secret key, in the app's own name.
+        """Return this client for the app itself, with the project's secret key.
 
         Raises:
-            ConfigurationError: where no secret key is configured.
+            ConfigurationError: no secret key is configured.
         """
         if not self.settings.secret_server_key:
             raise ConfigurationError(
                 "secret_server_key is not set: pass StackAuth(secret_server_key=...) or set STACK_SECRET_SERVER_KEY.",
                 setting="secret_server_key",
             )
-        return self._as(Caller(in_own_name=True, address=self._caller.address))
+        return self._for_caller(Caller(as_server=True, address=self._caller.address))
 
     def for_address(self, peer: str | None, forwarded_for: str | None = None) -> Self:
-        """This client telling the auth server the end user's address; without `trusted_proxies`, it tells nothing.
+        """Return this client with the end user's address for the auth server; without `trusted_proxies`, with none.
 
         Args:
-            peer: who connected to this app.
+            peer: the address that connected to this app.
             forwarded_for: the request's `X-Forwarded-For` header. Join several lines with commas:
                 ``",".join(request.headers.getlist("x-forwarded-for"))``.
         """
         proxies = self.settings.trusted_proxies
-        return self._as(
-            replace(self._caller, address=end_user_address(peer, forwarded_for, proxies) if proxies else None)
-        )
+        address = end_user_address(peer, forwarded_for, proxies) if proxies else None
+        return self._for_caller(replace(self._caller, address=address))
 
-    def _as(self, caller: Caller) -> Self:
+    def _for_caller(self, caller: Caller) -> Self:
         view = copy(self)
         view._caller = caller  # noqa: SLF001 - a view is of this very class
         return view
 
     @property
     def server_time(self) -> float | None:
-        """Unix time at the auth server, as its last answer said, to about a second; None before any answer."""
-        return self._http.server_time
-
-    @property
-    def lends_server_access(self) -> bool:
-        """Whether persons' calls are made with the secret key, for want of a publishable one."""
-        return not self._caller.in_own_name and self.settings.user_access_type == "server"
-
-    async def access_token(self) -> str | None:
-        """The access token of the user this client is bound to, refreshed where it is a session's.
-
-        Raises:
-            SessionGone: the session has ended.
-            AuthServerError: where it could not be refreshed for another reason.
-        """
-        source = self._caller.token_source
-        return await source.access_token() if source else self._caller.access_token
+        """Unix time at the auth server, from its last response, to about a second; None before any response."""
+        return self._transport.server_time
 
     async def refresh(self, refresh_token: str) -> AccessToken:
-        """A new access token for a refresh token; short for `sessions.refresh`.
+        """Return a new access token for a refresh token; short for `sessions.refresh`.
 
         Raises:
             SessionGone: the session has ended.
@@ -160,7 +225,7 @@ class StackAuthClient(Families):
         """
         return await self.sessions.refresh(refresh_token)
 
-    # --- any call ---
+    # --- any request ---
 
     async def request(
         self,
@@ -171,64 +236,20 @@ class StackAuthClient(Families):
         json: object = None,
         params: Mapping[str, str] | None = None,
     ) -> M:
-        """Any operation below ``/api/v1``, with this client's headers, errors and retries.
+        """Make any request below ``/api/v1``, with this client's headers, errors and retries.
 
-        A person's request is always made as access type ``client``: what it may do is for the server to judge.
+        A user's request always has access type ``client``: the server decides what the user may do.
 
         Args:
             method: the HTTP method; GET, PUT and DELETE are repeated after failures that may pass.
-            path: the path below ``/api/v1``, without a query; quote what you put into it
+            path: the path below ``/api/v1``, without a query; quote the values in it
                 (`urllib.parse.quote(value, safe="")`).
-            model: what the answer is read into.
-            json: the body; operations that want one take ``{}`` for nothing.
+            model: the model to decode the response into.
+            json: the body; operations without required fields may still need ``{}``.
             params: the query.
 
         Raises:
-            AuthServerError: for every outcome but a readable success.
+            AuthServerError: any outcome but a readable success.
         """
-        return await self.call(Call(method, checked_path(path), json=json, params=params, foreign=True), model)
-
-    async def call(self, call: Call, model: type[M]) -> M:
-        """Send a call and read its answer into a model.
-
-        Raises:
-            AuthServerError: for every outcome but a readable success.
-        """
-        answer = await self.exchange(call)
-        lent = not call.public and self._lent(call)
-        try:
-            # Fields the model does not declare are a server's to read: nobody gets them through the secret key.
-            return model.model_validate_json(answer.body, extra="ignore" if lent else None)
-        except ValidationError:
-            raise UnexpectedAnswer(operation=call.operation, request_id=answer.request_id) from None
-
-    async def exchange(self, call: Call) -> Answer:
-        """Send a call with this client's headers, unless it is public; the answer as it came.
-
-        Raises:
-            AuthServerError: for every outcome but a success.
-        """
-        try:
-            return await self._send(call)
-        except AuthServerError as error:
-            if call.translate is None or (meant := call.translate(error)) is error:
-                raise
-        raise meant
-
-    async def _send(self, call: Call) -> Answer:
-        if call.public:
-            return await self._http.send(call)
-        token = None if call.without_user else await self.access_token()
-        try:
-            return await self._http.send(self._dressed(call, token))
-        except AccessTokenRefused as error:
-            if error.code != "ACCESS_TOKEN_EXPIRED" or token is None or self._caller.token_source is None:
-                raise
-        # The clocks disagree. The server refused before it did anything, so any call may be sent again.
-        return await self._http.send(self._dressed(call, await self._caller.token_source.replace(token)))
-
-    def _dressed(self, call: Call, token: str | None) -> Call:
-        return replace(call, headers=headers_of(self._caller, call, self.settings, token))
-
-    def _lent(self, call: Call) -> bool:
-        return not self._caller.in_own_name and access_type(self._caller, call, self.settings) == "server"
+        request = ApiRequest(method, check_path(path), json=json, params=params, is_custom=True)
+        return await self.fetch(request, model)

@@ -5,6 +5,7 @@ newer ones name the last item of this page, and the next one begins after it. Ha
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fastapi_stackauth.errors import UnexpectedAnswer
@@ -32,8 +33,9 @@ class Page(ApiModel, Generic[T]):
         return self.pagination.next_cursor if self.pagination else None
 
 
+@dataclass(frozen=True, eq=False)
 class Listing(Generic[T]):
-    """A list that comes in pages, fetched as it is read.
+    """A list that comes in pages, fetched while you read it.
 
     Example:
         >>> async for user in client.as_server().users.list(query="ada"):
@@ -42,23 +44,22 @@ class Listing(Generic[T]):
         ...     print(len(page.items))
     """
 
-    def __init__(self, fetch: Callable[[str | None], Awaitable[Page[T]]]) -> None:
-        self._fetch = fetch
+    _fetch: Callable[[str | None], Awaitable[Page[T]]]  # returns the page at a cursor; the first page for None
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """One page: the first, or the one that a page before it named by its `next_cursor`.
+        """Return one page: the first, or the one whose cursor is the `next_cursor` of the page before it.
 
         Raises:
-            AuthServerError: where it cannot be read.
+            AuthServerError: the page cannot be read.
         """
         return await self._fetch(cursor)
 
     async def pages(self, cursor: str | None = None) -> AsyncIterator[Page[T]]:
-        """Page after page.
+        """Return page after page.
 
         Raises:
-            UnexpectedAnswer: where the server leads in a circle.
-            AuthServerError: where a page cannot be read.
+            UnexpectedAnswer: the server's cursors lead in a circle.
+            AuthServerError: a page cannot be read.
         """
         seen = {cursor}
         while True:
@@ -71,10 +72,10 @@ class Listing(Generic[T]):
             seen.add(cursor)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Item after item, over all pages.
+        """Return item after item, over all pages.
 
         Raises:
-            AuthServerError: where a page cannot be read.
+            AuthServerError: a page cannot be read.
         """
         async for page in self.pages():
             for item in page.items:

@@ -1,6 +1,6 @@
 """What an error of the auth server means: the one place that decides it, for a caller, their session and a route.
 
-`client/answers.py` turns a response into an exception and decides no more than that.
+`client/response.py` turns a response into an exception and decides no more than that.
 """
 
 import logging

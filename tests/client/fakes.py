@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.settings import Settings
 
 PROJECT = "12c0ae5c-9b0e-4b5f-8a35-3f3f3f3f3f3f"
@@ -106,12 +106,12 @@ def client_of(server: FakeServer, time: FakeTime | None = None, **values: Any) -
     """A client of a fake server, which sleeps by a fake clock."""
     configured = settings(**values)
     client = StackAuthClient(configured, transport=httpx.ASGITransport(server))
-    client._http = http_of(server, time or FakeTime(), configured.timeout)
+    client._transport = http_of(server, time or FakeTime(), configured.timeout)
     return client
 
 
-def http_of(server: FakeServer, time: FakeTime, timeout: float = 10.0) -> Http:
+def http_of(server: FakeServer, time: FakeTime, timeout: float = 10.0) -> Transport:
     transport = httpx.ASGITransport(server)
-    return Http(
+    return Transport(
         "http://auth.test", timeout, transport=transport, sleep=time.sleep, jitter=lambda: 1.0, clock=time.clock
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 from fastapi_stackauth import Settings
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.resources.all import Families
-from fastapi_stackauth.client.resources.base import Family
+from fastapi_stackauth.client.client import BoundResource
+from fastapi_stackauth.client.resources.base import Resource
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -183,10 +183,10 @@ SERVER_WRITES: dict[str, Act] = {
 """Operations of persons, with fields that only the app in its own name may write."""
 
 
-def family_classes() -> list[type[Family]]:
-    """The class of each family."""
-    client = StackAuthClient(Settings(project_id="any"))
-    return [type(getattr(client, name)) for name, value in vars(Families).items() if isinstance(value, property)]
+def resource_classes() -> dict[str, type[Resource]]:
+    """The class of each resource, by its name."""
+    client, members = StackAuthClient(Settings(project_id="any")), vars(StackAuthClient).items()
+    return {name: type(getattr(client, name)) for name, value in members if isinstance(value, BoundResource)}
 
 
 @cache

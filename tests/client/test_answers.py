@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastapi_stackauth.client.answers import LONGEST_PAUSE, Answer, error_of
+from fastapi_stackauth.client.response import LONGEST_PAUSE, ApiResponse, error_from_response
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
@@ -23,7 +23,8 @@ OPERATION = "POST /auth/password/sign-in"
 
 def error(status: int, body: str = "", **headers: str) -> AuthServerError | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return error_of(Answer.of(status, named, body.encode()), OPERATION)
+    response = ApiResponse.from_http(status, named, body.encode())
+    return None if response.is_success else error_from_response(response, OPERATION)
 
 
 def test_a_code_in_the_header_decides_whatever_the_body_says():
@@ -128,7 +129,7 @@ def test_a_redirect_is_an_unexpected_answer(status: int):
 )
 def test_a_429_says_after_how_many_seconds(headers: dict[str, str], seconds: float):
     """Both forms of RFC 9110 §10.2.3; a second where the server does not say, and never a number beyond reason."""
-    found = error_of(Answer.of(429, headers, b"slow down"), OPERATION)
+    found = error_from_response(ApiResponse.from_http(429, headers, b"slow down"), OPERATION)
     assert isinstance(found, RateLimited)
     assert found.retry_after == seconds
 
@@ -203,18 +204,20 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
     ],
 )
 def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: dict[str, str], date: float | None):
-    assert Answer.of(200, headers, b"").date == date
+    assert ApiResponse.from_http(200, headers, b"").date == date
 
 
 @rows("status", [400, 401, 403, 404, 410])
 @rows("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
 def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
     """A 401 of a gateway's page must sign nobody out."""
-    found = error_of(Answer.of(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
+    found = error_from_response(ApiResponse.from_http(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
     assert isinstance(found, UnexpectedAnswer)
     assert (found.status_code, found.code) == (502, "auth_server_unexpected_answer")
 
 
 def test_a_code_counts_whatever_the_body_is():
     headers = {"content-type": "text/html", "x-stack-known-error": "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"}
-    assert isinstance(error_of(Answer.of(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionGone)
+    assert isinstance(
+        error_from_response(ApiResponse.from_http(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionGone
+    )

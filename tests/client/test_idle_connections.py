@@ -13,17 +13,17 @@ import httpx
 import pytest
 
 from fastapi_stackauth import Settings, StackAuthClient
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.errors import AuthServerTimeout, AuthServerUnreachable
 from fastapi_stackauth.models import ApiModel
 
 from .fakes import FakeTime, settings
 from .wire import HEAD, listening
 
-READ, WRITE = Call("GET", "/x"), Call("POST", "/teams", json={"display_name": "T"})
-REFRESH = Call("POST", "/auth/sessions/current/refresh", json={}, idempotent=True)
-ONCE = Call("GET", "/x", attempts=1)
+READ, WRITE = ApiRequest("GET", "/x"), ApiRequest("POST", "/teams", json={"display_name": "T"})
+REFRESH = ApiRequest("POST", "/auth/sessions/current/refresh", json={}, idempotent=True)
+ONCE = ApiRequest("GET", "/x", attempts=1)
 
 End = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -85,21 +85,21 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def calling(server: Server, **options: Any) -> AsyncIterator[tuple[Http, FakeTime]]:
+async def calling(server: Server, **options: Any) -> AsyncIterator[tuple[Transport, FakeTime]]:
     time = FakeTime()
     async with listening(server, at_once=True) as address:
-        http = Http(address, 10, sleep=time.sleep, jitter=lambda: 1.0, **options)
+        http = Transport(address, 10, sleep=time.sleep, jitter=lambda: 1.0, **options)
         yield http, time
         await http.aclose()
 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("call", [READ, ONCE, REFRESH], ids=["read", "single attempt", "refresh"])
-async def test_a_repeatable_call_is_sent_again_at_once_on_a_new_connection(call: Call, end: End):
+async def test_a_repeatable_call_is_sent_again_at_once_on_a_new_connection(call: ApiRequest, end: End):
     server = Server(end)
     async with calling(server) as (http, time):
-        await http.send(READ)
-        await http.send(call)
+        await http.send_before_deadline(READ, {})
+        await http.send_before_deadline(call, {})
     assert len(server.connections) == 2
     assert time.pauses == []
 
@@ -108,9 +108,9 @@ async def test_a_repeatable_call_is_sent_again_at_once_on_a_new_connection(call:
 async def test_a_post_that_was_written_is_never_repeated_and_says_so(end: End):
     server = Server(end)
     async with calling(server) as (http, _):
-        await http.send(READ)
+        await http.send_before_deadline(READ, {})
         with pytest.raises(AuthServerUnreachable, match="may have executed") as caught:
-            await http.send(WRITE)
+            await http.send_before_deadline(WRITE, {})
     assert caught.value.outcome_unknown
     assert len(server.connections) == 1
 
@@ -119,8 +119,8 @@ async def test_the_new_connection_is_none_of_the_other_idle_ones():
     """If one has been closed, all of them have: a second idle one would fail in the same way."""
     server = Server(close_at_first_byte, ending=5)
     async with calling(server) as (http, time):
-        await asyncio.gather(*[http.send(READ) for _ in range(5)])
-        await http.send(ONCE)
+        await asyncio.gather(*[http.send_before_deadline(READ, {}) for _ in range(5)])
+        await http.send_before_deadline(ONCE, {})
     assert len(server.connections) == 6
     assert time.pauses == []
 
@@ -134,9 +134,9 @@ async def test_a_new_connection_that_breaks_is_repeated_as_ever():
     arrived: list[bytes] = []
     time = FakeTime()
     async with listening(break_off, at_once=True) as address:
-        http = Http(address, 10, sleep=time.sleep, jitter=lambda: 1.0)
+        http = Transport(address, 10, sleep=time.sleep, jitter=lambda: 1.0)
         with pytest.raises(AuthServerUnreachable) as caught:
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
     assert (len(arrived), time.pauses) == (4, [0.4, 0.8, 1.6])
     assert not caught.value.outcome_unknown
@@ -199,10 +199,10 @@ async def test_a_post_whose_request_was_not_written_whole_is_sent_again(writes: 
         raise httpcore.WriteError
 
     async with calling(server, transport=transport) as (http, time):
-        await http.send(READ)
+        await http.send_before_deadline(READ, {})
         actions = {"fail": fail, "reset": server.reset_all, "nothing": nothing}
         network.actions = [actions[write] for write in writes]
-        await http.send(WRITE)
+        await http.send_before_deadline(WRITE, {})
     assert [request for request in server.requests if request.startswith(b"POST")] == [b"POST /api/v1/teams"]
     assert len(server.connections) == 2
     assert time.pauses == []
@@ -213,11 +213,11 @@ async def test_a_post_without_a_response_in_time_may_have_been_executed():
         await asyncio.Event().wait()
 
     async with listening(stall) as address:
-        http = Http(address, 0.3)
+        http = Transport(address, 0.3)
         with pytest.raises(AuthServerTimeout, match="may have executed") as written:
-            await http.send(WRITE)
+            await http.send_before_deadline(WRITE, {})
         with pytest.raises(AuthServerTimeout) as read:
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
     assert written.value.outcome_unknown
     assert not read.value.outcome_unknown
@@ -227,9 +227,9 @@ async def test_a_post_that_never_left_was_not_executed():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         time = FakeTime()
-        http = Http(f"http://127.0.0.1:{unused.getsockname()[1]}", 10, sleep=time.sleep)
+        http = Transport(f"http://127.0.0.1:{unused.getsockname()[1]}", 10, sleep=time.sleep)
         with pytest.raises(AuthServerUnreachable) as caught:
-            await http.send(WRITE)
+            await http.send_before_deadline(WRITE, {})
         await http.aclose()
     assert not caught.value.outcome_unknown
     assert "executed" not in str(caught.value)
@@ -249,9 +249,9 @@ async def test_idle_connections_are_kept_as_long_as_the_setting_says(expiry: flo
 async def test_an_idle_connection_that_has_expired_is_not_used_again():
     server = Server(close_after_request, ending=0)
     async with calling(server, keepalive_expiry=0.01) as (http, _):
-        await http.send(WRITE)
+        await http.send_before_deadline(WRITE, {})
         await asyncio.sleep(0.05)
-        await http.send(WRITE)
+        await http.send_before_deadline(WRITE, {})
     assert len(server.connections) == 2
 
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fastapi_stackauth import Settings, StackAuthClient
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.http import MAX_BODY, Http
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.transport import MAX_BODY, Transport
 from fastapi_stackauth.errors import (
     AuthServerTimeout,
     AuthServerUnreachable,
@@ -32,7 +32,7 @@ from fastapi_stackauth.models import ApiModel
 from .fakes import FakeServer, client_of, json_answer, settings
 from .wire import HEAD, listening
 
-READ, ONCE = Call("GET", "/x"), Call("GET", "/x", attempts=1)
+READ, ONCE = ApiRequest("GET", "/x"), ApiRequest("GET", "/x", attempts=1)
 
 
 async def test_an_answer_that_drips_ends_at_the_deadline():
@@ -46,9 +46,9 @@ async def test_an_answer_that_drips_ends_at_the_deadline():
             await asyncio.sleep(0.01)
 
     async with listening(drip) as address:
-        http = Http(address, 0.3)
+        http = Transport(address, 0.3)
         with pytest.raises(AuthServerTimeout):
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
 
 
@@ -61,7 +61,7 @@ async def test_an_environment_that_allows_no_calls_is_a_configuration_error(
 ):
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=name) as caught:
-        await Http("https://auth.test", 0.3).send(READ)
+        await Transport("https://auth.test", 0.3).send_before_deadline(READ, {})
     assert "secret-ish" not in str(caught.value)
 
 
@@ -86,7 +86,7 @@ async def test_an_answer_beyond_the_limit_is_refused_unread():
 
     stream = Endless()
     with pytest.raises(UnexpectedAnswer, match="too large"):
-        await Http("http://auth.test", 10, transport=Flood()).send(READ)
+        await Transport("http://auth.test", 10, transport=Flood()).send_before_deadline(READ, {})
     assert stream.sent <= MAX_BODY + 2 * 1024 * 1024
 
 
@@ -124,9 +124,9 @@ async def test_a_redirect_is_not_followed():
 
         async with listening(lead) as address:
             own = httpx.AsyncClient(follow_redirects=True)
-            for http in (Http(address, 5), Http(address, 5, client=own)):
+            for http in (Transport(address, 5), Transport(address, 5, client=own)):
                 with pytest.raises(UnexpectedAnswer):
-                    await http.send(READ)
+                    await http.send_before_deadline(READ, {})
                 await http.aclose()
             await own.aclose()
     assert stolen == []
@@ -138,9 +138,9 @@ async def test_an_answer_that_breaks_off_is_unreachable():
         await writer.drain()
 
     async with listening(break_off) as address:
-        http = Http(address, 5)
+        http = Transport(address, 5)
         with pytest.raises(AuthServerUnreachable):
-            await http.send(ONCE)
+            await http.send_before_deadline(ONCE, {})
         await http.aclose()
 
 
@@ -161,25 +161,25 @@ async def test_a_body_that_cannot_be_unpacked_is_an_unexpected_answer():
         await writer.drain()
 
     async with listening(lie) as address:
-        http = Http(address, 5)
+        http = Transport(address, 5)
         with pytest.raises(UnexpectedAnswer):
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
 
 
 async def test_a_port_where_nobody_listens_is_unreachable():
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        http = Http(f"http://127.0.0.1:{nobody.getsockname()[1]}", 5)
+        http = Transport(f"http://127.0.0.1:{nobody.getsockname()[1]}", 5)
         with pytest.raises(AuthServerUnreachable):
-            await http.send(ONCE)
+            await http.send_before_deadline(ONCE, {})
         await http.aclose()
 
 
 async def test_an_unknown_host_is_unreachable():
-    http = Http("http://nowhere.invalid", 5)
+    http = Transport("http://nowhere.invalid", 5)
     with pytest.raises(AuthServerUnreachable):
-        await http.send(ONCE)
+        await http.send_before_deadline(ONCE, {})
     await http.aclose()
 
 
@@ -217,9 +217,9 @@ async def test_a_certificate_that_is_not_trusted_is_said_and_tried_once(own_cert
     async def nothing(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None: ...
 
     async with listening(nothing, own_certificate) as address:
-        http = Http(address, 5, sleep=sleep)
+        http = Transport(address, 5, sleep=sleep)
         with pytest.raises(AuthServerUnreachable, match="certificate"):
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
     assert pauses == []
 
@@ -230,9 +230,9 @@ async def test_plain_text_where_tls_should_be_is_unreachable():
         await writer.drain()
 
     async with listening(talk, at_once=True) as address:
-        http = Http(address.replace("http:", "https:"), 5)
+        http = Transport(address.replace("http:", "https:"), 5)
         with pytest.raises(AuthServerUnreachable):
-            await http.send(ONCE)
+            await http.send_before_deadline(ONCE, {})
         await http.aclose()
 
 
@@ -249,7 +249,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind(after: str):
 
     async with listening(stall) as address:
         own = httpx.AsyncClient()
-        task = asyncio.create_task(Http(address, 3600, client=own).send(READ))
+        task = asyncio.create_task(Transport(address, 3600, client=own).send_before_deadline(READ, {}))
         await reached.wait()
         await asyncio.sleep(0)
         task.cancel()
@@ -270,9 +270,9 @@ async def test_finished_calls_use_one_connection_again():
             await reader.readuntil(b"\r\n\r\n")
 
     async with listening(answer) as address:
-        http = Http(address, 5)
+        http = Transport(address, 5)
         for _ in range(3):
-            await http.send(READ)
+            await http.send_before_deadline(READ, {})
         await http.aclose()
     assert connections == 1
 
@@ -283,8 +283,8 @@ async def test_an_own_client_stays_open():
         await writer.drain()
 
     async with listening(answer) as address, httpx.AsyncClient() as own:
-        http = Http(address, 5, client=own)
-        await http.send(READ)
+        http = Transport(address, 5, client=own)
+        await http.send_before_deadline(READ, {})
         await http.aclose()
         assert not own.is_closed
 
@@ -334,8 +334,8 @@ async def test_what_is_no_json_is_refused_before_it_is_sent(body: object):
         await client.request("POST", "/x", model=ApiModel, json=body)
 
 
-@pytest.mark.parametrize("call", [READ, Call("GET", "/x", attempts=1, timeout=0.4)])
-async def test_a_tls_handshake_that_hangs_leaves_no_connection_behind(call: Call):
+@pytest.mark.parametrize("call", [READ, ApiRequest("GET", "/x", attempts=1, timeout=0.4)])
+async def test_a_tls_handshake_that_hangs_leaves_no_connection_behind(call: ApiRequest):
     """Neither in the first attempt nor in a later one, nor where a call has less time than others."""
     met: list[asyncio.StreamReader] = []
 
@@ -347,9 +347,9 @@ async def test_a_tls_handshake_that_hangs_leaves_no_connection_behind(call: Call
     gc.disable()  # it would close what was left behind, sooner or later
     try:
         async with listening(hang, at_once=True) as address:
-            http = Http(address.replace("http:", "https:"), 0.8, jitter=lambda: 0.0)
+            http = Transport(address.replace("http:", "https:"), 0.8, jitter=lambda: 0.0)
             with pytest.raises(AuthServerTimeout):
-                await http.send(call)
+                await http.send_before_deadline(call, {})
             async with asyncio.timeout(10):
                 for reader in met:
                     with contextlib.suppress(ConnectionError):

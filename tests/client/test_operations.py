@@ -4,11 +4,11 @@ import inspect
 import re
 from typing import Any
 
-from fastapi_stackauth.client.resources.base import Family
+from fastapi_stackauth.client.resources.base import Resource
 from tests.support.rows import rows
 
 from .fakes import FakeServer, client_of, json_answer
-from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, family_classes, success
+from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, resource_classes, success
 
 KEYS: dict[str, Any] = {"publishable_client_key": "pck_1", "secret_server_key": "ssk_1"}
 ALL = {**PERSONS, **SERVERS}
@@ -34,9 +34,9 @@ def test_every_method_of_every_family_is_tried_by_the_table():
     for act in [*ALL.values()]:
         code = inspect.unwrap(act).__code__
         called |= set(code.co_names)
-    families = family_classes()
+    families = resource_classes().values()
     public = {name for family in families for name in vars(family) if not name.startswith("_")}
-    assert all(issubclass(family, Family) for family in families)
+    assert all(issubclass(family, Resource) for family in families)
     assert public - called <= combining
 
 

@@ -12,15 +12,15 @@ from pydantic import BaseModel
 import fastapi_stackauth.client as package
 from fastapi_stackauth import errors, models
 from fastapi_stackauth.client import Listing, Page, StackAuthClient
-from fastapi_stackauth.client.http import Http
-from tests.client.table import family_classes
+from fastapi_stackauth.client.transport import Transport
+from tests.client.table import resource_classes
 from tests.support.rows import rows
 
-FAMILIES = family_classes()
+RESOURCES = resource_classes().values()
 
 
 def functions() -> Iterator[tuple[str, object]]:
-    for owner in [StackAuthClient, Http, Listing, Page, *FAMILIES]:
+    for owner in [StackAuthClient, Transport, Listing, Page, *RESOURCES]:
         for name, value in inspect.getmembers(owner, inspect.isfunction):
             if not name.startswith("_") and value.__module__.startswith("fastapi_stackauth.client"):
                 yield f"{owner.__name__}.{name}", value

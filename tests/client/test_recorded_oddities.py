@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth.client.calls import Call
+from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.errors import (
     AccessTokenRefused,
     AuthServerError,
@@ -115,7 +115,7 @@ async def test_any_text_in_a_body_or_path_ends_in_an_answer_or_a_typed_error(nam
     client = client_of(server).as_user("a.b.c")
     method, template = name.split(" ")
     with pytest.raises(AuthServerError):
-        await client.exchange(Call(method, template, json={"value": odd}))  # type: ignore[arg-type]  # read from a table
+        await client.send_with_auth(ApiRequest(method, template, json={"value": odd}), "client")  # type: ignore[arg-type]  # read from a table
     assert odd not in server.last.path
 
 
@@ -152,5 +152,5 @@ async def test_no_error_of_a_call_shows_what_was_sent_or_answered(answer):
 def test_no_client_or_call_shows_a_key_or_token():
     keys: dict[str, Any] = {"publishable_client_key": f"pck_{PLANTED}", "secret_server_key": f"ssk_{PLANTED}"}
     client = client_of(FakeServer(), **keys).as_user(PLANTED)
-    call = Call("POST", "/x", json={"password": PLANTED}, params={"code": PLANTED}, refresh_token=PLANTED)
+    call = ApiRequest("POST", "/x", json={"password": PLANTED}, params={"code": PLANTED}, refresh_token=PLANTED)
     assert PLANTED not in f"{client!r} {client._caller!r} {client.settings!r} {call!r}"

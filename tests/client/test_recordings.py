@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.answers import Answer, error_of
-from fastapi_stackauth.client.calls import Call
 from fastapi_stackauth.client.client import StackAuthClient as Client
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.response import ApiResponse, error_from_response
 from fastapi_stackauth.errors import (
     MISCONFIGURATION_CODES,
     AuthServerMisconfigured,
@@ -45,8 +45,8 @@ class Witness(StackAuthClient):
 
     read: list[BaseModel]
 
-    async def call(self, call: Call, model: type[M]) -> M:
-        result = await super().call(call, model)
+    async def fetch(self, request: ApiRequest, model: type[M]) -> M:
+        result = await super().fetch(request, model)
         self.read.append(result)
         return result
 
@@ -96,11 +96,11 @@ async def test_every_success_of_the_families_dumps_to_what_came(area: str, sourc
         assert json.dumps(model.to_json(), sort_keys=True) == json.dumps(body, sort_keys=True), exchange["name"]
 
 
-def answer_of(exchange: dict[str, Any]) -> Answer:
+def answer_of(exchange: dict[str, Any]) -> ApiResponse:
     response = exchange["response"]
     body = response["body"]
     raw = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
-    return Answer.of(response["status"], response["headers"], raw)
+    return ApiResponse.from_http(response["status"], response["headers"], raw)
 
 
 @rows("source", ["derived", "recorded"])
@@ -113,7 +113,7 @@ def test_every_error_becomes_a_typed_one_with_the_server_s_own_code_status_and_d
 
 def check_error(exchange: dict[str, Any]) -> None:
     answer = answer_of(exchange)
-    error = error_of(answer, exchange["operation"])
+    error = error_from_response(answer, exchange["operation"])
     body = exchange["response"]["body"]
     code = body.get("code") if isinstance(body, dict) else None
     name = exchange["name"]

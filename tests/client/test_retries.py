@@ -4,8 +4,8 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerTimeout,
@@ -17,19 +17,19 @@ from fastapi_stackauth.errors import (
 
 from .fakes import FakeServer, FakeTime, client_of, http_of, json_answer, known_error, text_answer
 
-READ, WRITE = Call("GET", "/users/me"), Call("POST", "/teams", json={})
+READ, WRITE = ApiRequest("GET", "/users/me"), ApiRequest("POST", "/teams", json={})
 
 
-async def outcome(call: Call, *answers: Response, timeout: float = 10.0) -> tuple[FakeServer, FakeTime, object]:
+async def outcome(call: ApiRequest, *answers: Response, timeout: float = 10.0) -> tuple[FakeServer, FakeTime, object]:
     server, time = FakeServer(list(answers)), FakeTime()
     try:
-        return server, time, await http_of(server, time, timeout).send(call)
+        return server, time, await http_of(server, time, timeout).send_before_deadline(call, {})
     except AuthServerError as error:
         return server, time, error
 
 
 @pytest.mark.parametrize("call", [READ, WRITE])
-async def test_a_429_is_repeated_for_every_call(call: Call):
+async def test_a_429_is_repeated_for_every_call(call: ApiRequest):
     server, _, answer = await outcome(call, text_answer("", 429), json_answer({}))
     assert len(server.asked) == 2
     assert not isinstance(answer, Exception)
@@ -41,19 +41,19 @@ async def test_retry_after_is_waited_for():
 
 
 async def test_without_retry_after_pauses_grow_up_to_a_cap():
-    _, time, error = await outcome(Call("GET", "/x", attempts=7), text_answer("", 429), timeout=1000)
+    _, time, error = await outcome(ApiRequest("GET", "/x", attempts=7), text_answer("", 429), timeout=1000)
     assert time.pauses == [0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
     assert isinstance(error, RateLimited)
 
 
 async def test_pauses_are_spread_at_random():
     server, time = FakeServer([text_answer("", 503)]), FakeTime()
-    http = Http(
+    http = Transport(
         "http://auth.test", 10, transport=httpx.ASGITransport(server), sleep=time.sleep, jitter=lambda: 0.5,
         clock=time.clock,
     )  # fmt: skip
     with pytest.raises(AuthServerUnavailable):
-        await http.send(READ)
+        await http.send_before_deadline(READ, {})
     assert time.pauses == [0.2, 0.4, 0.8]
 
 
@@ -67,7 +67,7 @@ async def test_a_pause_that_would_outlast_the_deadline_is_not_begun():
 
 async def test_all_attempts_together_end_at_the_deadline():
     server, time, error = await outcome(
-        Call("GET", "/x", attempts=100, timeout=5.0), text_answer("", 429, retry_after="2"), timeout=1000
+        ApiRequest("GET", "/x", attempts=100, timeout=5.0), text_answer("", 429, retry_after="2"), timeout=1000
     )
     assert isinstance(error, RateLimited)
     assert time.pauses == [2.0, 2.0]
@@ -99,7 +99,7 @@ async def test_attempts_are_counted():
     server, _, error = await outcome(READ, text_answer("", 503))
     assert len(server.asked) == 4
     assert isinstance(error, AuthServerUnavailable)
-    once, _, _ = await outcome(Call("GET", "/x", attempts=1), text_answer("", 503))
+    once, _, _ = await outcome(ApiRequest("GET", "/x", attempts=1), text_answer("", 503))
     assert len(once.asked) == 1
 
 
@@ -117,15 +117,15 @@ class Broken(httpx.AsyncBaseTransport):
         return httpx.Response(200, json={})
 
 
-def broken(*failures: type[httpx.TransportError]) -> tuple[Broken, Http]:
+def broken(*failures: type[httpx.TransportError]) -> tuple[Broken, Transport]:
     network, time = Broken(*failures), FakeTime()
-    return network, Http("http://auth.test", 10, transport=network, sleep=time.sleep, clock=time.clock)
+    return network, Transport("http://auth.test", 10, transport=network, sleep=time.sleep, clock=time.clock)
 
 
 @pytest.mark.parametrize("failure", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 async def test_a_call_that_was_never_sent_is_repeated_whatever_it_does(failure: type[httpx.TransportError]):
     network, http = broken(failure, failure)
-    await http.send(WRITE)
+    await http.send_before_deadline(WRITE, {})
     assert network.calls == 3
 
 
@@ -134,11 +134,11 @@ async def test_a_call_that_may_have_arrived_is_repeated_only_where_that_does_no_
     failure: type[httpx.TransportError],
 ):
     network, http = broken(failure)
-    await http.send(READ)
+    await http.send_before_deadline(READ, {})
     assert network.calls == 2
     network, http = broken(failure)
     with pytest.raises(AuthServerUnavailable):
-        await http.send(WRITE)
+        await http.send_before_deadline(WRITE, {})
     assert network.calls == 1
 
 
@@ -156,7 +156,7 @@ async def test_a_failed_network_is_a_typed_error_that_names_the_operation_alone(
 ):
     _, http = broken(*[failure] * 4)
     with pytest.raises(error) as caught:
-        await http.send(Call("GET", "/users/u1?code=s", "/users/{user_id}?code=s"))
+        await http.send_before_deadline(ApiRequest("GET", "/users/{user_id}?code=s", ("u1",)), {})
     assert caught.value.operation == "GET /users/{user_id}"
     assert "ssk_secret" not in f"{caught.value} {caught.value!r}"
     assert caught.value.__context__ is None  # and so none of httpx's, which holds the request with its headers

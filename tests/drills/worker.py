@@ -76,7 +76,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     yield
     await asyncio.sleep(0.1)  # transports that were closed end one turn later
     print(
-        f"left open: pools={len(stack.client._http._pools._values)} tasks={len(asyncio.all_tasks())}", file=sys.stderr
+        f"left open: pools={len(stack.client._transport._pools._values)} tasks={len(asyncio.all_tasks())}",
+        file=sys.stderr,
     )
 
 

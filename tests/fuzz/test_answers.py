@@ -26,7 +26,7 @@ async def outcome(operation: str, answer: Answer) -> object:
     """What an operation makes of an answer."""
     keys = {"publishable_client_key": "pck", "secret_server_key": "ssk"}
     client = StackAuthClient(settings(timeout=20, **keys), transport=RawServer(answer).transport)
-    client._http._sleep = no_pause
+    client._transport._sleep = no_pause
     async with client:
         try:
             return await ACTS[operation](client.as_user("a.b.c") if operation in PERSONS else client.as_server())

@@ -48,7 +48,7 @@ class House:
             clock=lambda: NOW + 1,
             timeout=20,
         )
-        self.stack.client._http._sleep = lambda _seconds: asyncio.sleep(0)
+        self.stack.client._transport._sleep = lambda _seconds: asyncio.sleep(0)
         self.app = FastAPI()
         self.stack.install(self.app)
         for delivery, prefix in PREFIXES.items():

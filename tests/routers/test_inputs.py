@@ -94,14 +94,14 @@ EMAIL_FIELDS = [
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The operations that the auth server is asked for."""
     operations: list[str] = []
-    original = StackAuthClient._send
+    original = StackAuthClient.send_with_auth
 
     async def counted(self: StackAuthClient, call: Any, *args: Any, **options: Any) -> Any:
         if "jwks" not in call.operation:
             operations.append(call.operation)
         return await original(self, call, *args, **options)
 
-    monkeypatch.setattr(StackAuthClient, "_send", counted)
+    monkeypatch.setattr(StackAuthClient, "send_with_auth", counted)
     return operations
 
 

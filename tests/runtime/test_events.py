@@ -31,9 +31,9 @@ from fastapi_stackauth import (
     User,
 )
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.http import Http
+from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.resources.password import PasswordApi
+from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
 from fastapi_stackauth.http.openapi import problem_answer
@@ -568,9 +568,9 @@ async def test_a_call_that_is_never_answered_has_no_status():
     events, network, heard = Events(), Counting(), list[Event]()
     events.on("auth_server_call")(heard.append)
     network.cut = True
-    http = Http("http://auth.test", 3600, transport=network, sleep=lambda _: asyncio.sleep(0), events=events)
+    http = Transport("http://auth.test", 3600, transport=network, sleep=lambda _: asyncio.sleep(0), events=events)
     with pytest.raises(AuthServerUnavailable):
-        await http.send(Call("GET", "/projects/current"))
+        await http.send_before_deadline(ApiRequest("GET", "/projects/current"), {})
     [event] = heard
     assert event.labels == {"operation": "GET /projects/current", "status": "none"}
     assert (event.fields["retries"], event.fields["error"]) == (3, "AuthServerUnreachable")

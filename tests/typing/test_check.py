@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -11,9 +11,8 @@ from pydantic import BaseModel
 
 import fastapi_stackauth
 from fastapi_stackauth import client, errors, models, testing
-from fastapi_stackauth.client.resources.all import Families
-from fastapi_stackauth.client.resources.base import Family
 from fastapi_stackauth.options import Options
+from tests.client.table import resource_classes
 from tests.docs.blocks import PAGES, blocks
 from tests.typing.check import CONSUMER, documented, is_unknown, project, run_mypy, run_pyright
 from tests.typing.pages import modules
@@ -90,17 +89,10 @@ def test_every_call_of_the_client_is_made():
         for call in CALLS
         if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Attribute)
     }
-    methods = {
-        (resource, name) for resource, family in resources() for name in vars(family) if not name.startswith("_")
-    }
+    resources = resource_classes().items()
+    methods = {(name, method) for name, resource in resources for method in vars(resource) if method[0] != "_"}
     assert len(methods) > 80
     assert methods - used == set()
-
-
-def resources() -> Iterator[tuple[str, type[Family]]]:
-    for name, member in vars(Families).items():
-        if isinstance(member, property):
-            yield name, type(getattr(fastapi_stackauth.StackAuthClient(fastapi_stackauth.Settings()), name))
 
 
 def test_what_a_public_model_holds_is_public_too():

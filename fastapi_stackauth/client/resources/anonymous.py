@@ -1,18 +1,16 @@
-"""Guests (contract/endpoints.json, area `auth/anonymous`; tokens.md §6)."""
+"""Anonymous users (contract/endpoints.json, area `auth/anonymous`; tokens.md §6)."""
 
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.resources.base import Family
+from fastapi_stackauth.client.resources.base import Resource
 from fastapi_stackauth.models import SignIn
 
 
-class AnonymousApi(Family):
-    """Guests, who may sign up later and keep their id."""
+class AnonymousApi(Resource):
+    """Anonymous users, who may sign up later and keep their id."""
 
     async def sign_up(self) -> SignIn:
-        """Make a guest and sign in as them; works even where the project takes no new accounts.
+        """Create an anonymous user and sign in; works even if the project allows no sign-up.
 
         Raises:
-            MethodNotEnabled: the project has no guests.
-            AuthServerError: any other failure.
+            MethodNotEnabled: the project has no anonymous users.
         """
-        return await self._client.call(Call("POST", "/auth/anonymous/sign-up", json={}, rights="any"), SignIn)
+        return await self._post("/auth/anonymous/sign-up", SignIn)

@@ -1,11 +1,11 @@
 """API keys (contract/endpoints.json, area `api-keys`).
 
-Whose keys a person may manage, the server judges for client access alone; so their calls are always made so.
+Only client access makes the server check whose keys a user may manage; users' requests are always made as ``client``.
 """
 
-from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.paging import Page
-from fastapi_stackauth.client.resources.base import ME, Family
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.resources.base import ME, Resource
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -19,111 +19,89 @@ _USER, _USER_ONE = "/user-api-keys", "/user-api-keys/{api_key_id}"
 _TEAM, _TEAM_ONE = "/team-api-keys", "/team-api-keys/{api_key_id}"
 
 
-class UserApiKeysApi(Family):
+class UserApiKeysApi(Resource):
     """API keys of the user this client is bound to; as server, of any user.
 
-    All methods raise UnexpectedAnswer (400) where the project has no such keys, and AuthServerError for other failures.
+    All methods raise UnexpectedAnswer (400) if the project has no such keys, and UserGone if no user is signed in.
     """
 
     async def list(self, user_id: str = ME) -> tuple[UserApiKey, ...]:
-        """A user's keys.
-
-        Raises:
-            UserGone, UnexpectedAnswer, AuthServerError.
-        """
-        return await self._list(Call("GET", _USER, params={"user_id": user_id}), Page[UserApiKey])
+        """List a user's keys."""
+        return await self._list(ApiRequest("GET", _USER, params={"user_id": user_id}), Page[UserApiKey])
 
     async def create(self, key: ApiKeyCreate, user_id: str = ME) -> NewUserApiKey:
-        """Make a key. Its value is shown here and never again.
-
-        Raises:
-            UserGone, UnexpectedAnswer, AuthServerError.
-        """
+        """Create a key. Its value is shown here and never again."""
         body = {"user_id": user_id, **key.to_json()}
-        return await self._client.call(Call("POST", _USER, json=body), NewUserApiKey)
+        return await self._client.fetch(ApiRequest("POST", _USER, json=body), NewUserApiKey)
 
     async def get(self, api_key_id: str, user_id: str = ME) -> UserApiKey:
-        """A key by its id.
+        """Return a key by its id.
 
         Raises:
-            ApiKeyNotValid: there is none.
-            UserGone, UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: there is no such key.
         """
-        path = path_of(_USER_ONE, api_key_id=api_key_id)
-        return await self._client.call(Call("GET", *path, params={"user_id": user_id}), UserApiKey)
+        request = ApiRequest("GET", _USER_ONE, (api_key_id,), params={"user_id": user_id})
+        return await self._client.fetch(request, UserApiKey)
 
     async def update(self, api_key_id: str, change: ApiKeyUpdate, user_id: str = ME) -> UserApiKey:
         """Change or revoke a key.
 
         Raises:
-            ApiKeyNotValid: there is none.
-            UserGone, UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: there is no such key.
         """
-        path = path_of(_USER_ONE, api_key_id=api_key_id)
-        call = Call("PATCH", *path, params={"user_id": user_id}, json=change.to_json())
-        return await self._client.call(call, UserApiKey)
+        request = ApiRequest("PATCH", _USER_ONE, (api_key_id,), params={"user_id": user_id}, json=change)
+        return await self._client.fetch(request, UserApiKey)
 
     async def check(self, api_key: str) -> UserApiKey:
-        """Whose key a value is, as server.
+        """Return the key with a value, as server.
 
         Raises:
-            ApiKeyNotValid: it is unknown, expired, revoked or a team's.
-            UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: it is unknown, expired, revoked or a team's key.
         """
-        call = Call("POST", f"{_USER}/check", json={"api_key": api_key}, idempotent=True, rights="server")
-        return await self._client.call(call, UserApiKey)
+        body = {"api_key": api_key}
+        request = ApiRequest("POST", f"{_USER}/check", json=body, idempotent=True, rights="server")
+        return await self._client.fetch(request, UserApiKey)
 
 
-class TeamApiKeysApi(Family):
+class TeamApiKeysApi(Resource):
     """API keys of teams, for members with the permission `$manage_api_keys`; as server, of any team.
 
-    All methods raise UnexpectedAnswer (400) where the project has no such keys, and AuthServerError for other failures.
+    All methods raise UnexpectedAnswer (400) if the project has no such keys, and UserGone if no user is signed in.
     """
 
     async def list(self, team_id: str) -> tuple[TeamApiKey, ...]:
-        """A team's keys.
-
-        Raises:
-            UserGone, UnexpectedAnswer, AuthServerError.
-        """
-        return await self._list(Call("GET", _TEAM, params={"team_id": team_id}), Page[TeamApiKey])
+        """List a team's keys."""
+        return await self._list(ApiRequest("GET", _TEAM, params={"team_id": team_id}), Page[TeamApiKey])
 
     async def create(self, key: ApiKeyCreate, *, team_id: str) -> NewTeamApiKey:
-        """Make a key. Its value is shown here and never again.
-
-        Raises:
-            UserGone, UnexpectedAnswer, AuthServerError.
-        """
+        """Create a key. Its value is shown here and never again."""
         body = {"team_id": team_id, **key.to_json()}
-        return await self._client.call(Call("POST", _TEAM, json=body), NewTeamApiKey)
+        return await self._client.fetch(ApiRequest("POST", _TEAM, json=body), NewTeamApiKey)
 
     async def get(self, api_key_id: str, *, team_id: str) -> TeamApiKey:
-        """A key by its id.
+        """Return a key by its id.
 
         Raises:
-            ApiKeyNotValid: there is none.
-            UserGone, UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: there is no such key.
         """
-        path = path_of(_TEAM_ONE, api_key_id=api_key_id)
-        return await self._client.call(Call("GET", *path, params={"team_id": team_id}), TeamApiKey)
+        request = ApiRequest("GET", _TEAM_ONE, (api_key_id,), params={"team_id": team_id})
+        return await self._client.fetch(request, TeamApiKey)
 
     async def update(self, api_key_id: str, change: ApiKeyUpdate, *, team_id: str) -> TeamApiKey:
         """Change or revoke a key.
 
         Raises:
-            ApiKeyNotValid: there is none.
-            UserGone, UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: there is no such key.
         """
-        path = path_of(_TEAM_ONE, api_key_id=api_key_id)
-        call = Call("PATCH", *path, params={"team_id": team_id}, json=change.to_json())
-        return await self._client.call(call, TeamApiKey)
+        request = ApiRequest("PATCH", _TEAM_ONE, (api_key_id,), params={"team_id": team_id}, json=change)
+        return await self._client.fetch(request, TeamApiKey)
 
     async def check(self, api_key: str) -> TeamApiKey:
-        """Which team's key a value is, as server.
+        """Return the key with a value, as server.
 
         Raises:
-            ApiKeyNotValid: it is unknown, expired, revoked or a user's.
-            UnexpectedAnswer, AuthServerError.
+            ApiKeyNotValid: it is unknown, expired, revoked or a user's key.
         """
-        call = Call("POST", f"{_TEAM}/check", json={"api_key": api_key}, idempotent=True, rights="server")
-        return await self._client.call(call, TeamApiKey)
+        body = {"api_key": api_key}
+        request = ApiRequest("POST", f"{_TEAM}/check", json=body, idempotent=True, rights="server")
+        return await self._client.fetch(request, TeamApiKey)

@@ -1,53 +1,51 @@
 """The project's public signing keys (contract/tokens.md §2)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from fastapi_stackauth.client.answers import Answer
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.resources.base import Family
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.resources.base import Resource
+from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.errors import KnownApiError
-
-_PATH = "/projects/{project_id}/.well-known/jwks.json"
 
 
 @dataclass(frozen=True)
 class FetchedKeys:
-    """A JSON Web Key Set as it came (None where the answer was no JSON), and for how many seconds it may be kept."""
+    """A JSON Web Key Set as it came (None if it was not JSON), and for how many seconds it may be cached."""
 
     document: object
     max_age: float | None
 
 
-class KeysApi(Family):
+class KeysApi(Resource):
     """The key set that verifies the project's tokens."""
 
     async def fetch(self, *, timeout: float | None = None) -> FetchedKeys:
-        """The keys of all three kinds of tokens; tried once, within `timeout` seconds.
+        """Return the keys of all three kinds of tokens, after one attempt within `timeout` seconds.
 
-        Servers from before anonymous users (August 2025) refuse the flag and are asked without it.
+        Servers from before anonymous users (August 2025) reject the flag; they get a second request without it.
 
         Raises:
-            AuthServerError: where the keys cannot be had.
+            AuthServerError: the keys cannot be fetched.
         """
         try:
-            answer = await self._client.exchange(self._call({"include_anonymous": "true"}, timeout))
+            response = await self._fetch({"include_anonymous": "true"}, timeout)
         except KnownApiError as error:
             if error.code != "SCHEMA_ERROR":
                 raise
-            answer = await self._client.exchange(self._call(None, timeout))
-        return FetchedKeys(answer.json, max_age_of(answer))
+            response = await self._fetch(None, timeout)
+        return FetchedKeys(response.json, _max_age(response))
 
-    def _call(self, params: dict[str, str] | None, timeout: float | None) -> Call:
-        project = quote(self._client.settings.require_project_id(), safe="")
-        path = _PATH.format(project_id=project)
-        return Call("GET", path, _PATH, params=params, attempts=1, timeout=timeout, public=True)
+    async def _fetch(self, params: Mapping[str, str] | None, timeout: float | None) -> ApiResponse:
+        path, ids = "/projects/{project_id}/.well-known/jwks.json", (self._client.settings.require_project_id(),)
+        request = ApiRequest("GET", path, ids, params=params, attempts=1, timeout=timeout, rights="none")
+        return await self._client.send_with_auth(request, None)
 
 
-def max_age_of(answer: Answer) -> float | None:
-    """Seconds an answer may be kept (RFC 9111 §5.2.2); 0 for `no-store` and `no-cache`, None where it does not say."""
-    cache_control = answer.headers.get("cache-control", "").lower()
+def _max_age(response: ApiResponse) -> float | None:
+    """Return how many seconds a response may be cached (RFC 9111 §5.2.2); None if it does not say."""
+    cache_control = response.headers.get("cache-control", "").lower()
     if re.search(r"\bno-(store|cache)\b", cache_control):
         return 0.0
     found = re.search(r"\bmax-age=\"?(\d{1,9})\b", cache_control)

@@ -5,76 +5,71 @@ The server answers 500 to most passkeys that it cannot verify (corrections.md B)
 
 from collections.abc import Mapping
 
-from fastapi_stackauth.client.calls import Call
-from fastapi_stackauth.client.resources.base import Family
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.resources.base import Resource
 from fastapi_stackauth.errors import AuthServerError, AuthServerUnavailable, PasskeyFailed
 from fastapi_stackauth.models import PasskeyChallenge, PasskeyRegistered, SignIn
 
 
-class PasskeyApi(Family):
-    """Passkeys. A user has one at most: registering replaces it."""
+class PasskeyApi(Resource):
+    """Passkeys. A user has at most one: registering replaces it."""
 
     async def initiate_registration(self) -> PasskeyChallenge:
         """Begin to register a passkey for the user this client is bound to.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
-            MethodNotEnabled, AuthServerError.
+            MethodNotEnabled, UserGone.
         """
-        call = Call("POST", "/auth/passkey/initiate-passkey-registration", json={}, rights="any")
-        return await self._client.call(call, PasskeyChallenge)
+        return await self._post("/auth/passkey/initiate-passkey-registration", PasskeyChallenge)
 
     async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistered:
         """Finish a registration.
 
         Args:
-            code: the challenge's.
+            code: the challenge's code.
             credential: `RegistrationResponseJSON`, as the browser made it (WebAuthn Level 3 §5.1).
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            MethodNotEnabled, AuthServerError.
+            VerificationCodeError, MethodNotEnabled.
         """
         body = {"code": code, "credential": dict(credential)}
-        call = Call("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
-        return await self._client.call(call, PasskeyRegistered)
+        request = ApiRequest("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
+        return await self._client.fetch(request, PasskeyRegistered)
 
     async def initiate_authentication(self) -> PasskeyChallenge:
         """Begin a sign-in by passkey.
 
         Raises:
-            MethodNotEnabled, AuthServerError.
+            MethodNotEnabled.
         """
-        call = Call("POST", "/auth/passkey/initiate-passkey-authentication", json={}, rights="any")
-        return await self._client.call(call, PasskeyChallenge)
+        return await self._post("/auth/passkey/initiate-passkey-authentication", PasskeyChallenge)
 
     async def sign_in(self, *, code: str, authentication_response: Mapping[str, object]) -> SignIn:
         """Finish a sign-in.
 
         Args:
-            code: the challenge's.
+            code: the challenge's code.
             authentication_response: `AuthenticationResponseJSON`, as the browser made it (WebAuthn Level 3 §5.1).
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            MfaRequired, MethodNotEnabled, AuthServerError.
+            VerificationCodeError, MfaRequired, MethodNotEnabled.
         """
         body = {"code": code, "authentication_response": dict(authentication_response)}
-        call = Call("POST", "/auth/passkey/sign-in", json=body, rights="any", translate=_sign_in_failed)
-        return await self._client.call(call, SignIn)
+        request = ApiRequest("POST", "/auth/passkey/sign-in", json=body, rights="any", translate=_sign_in_failed)
+        return await self._client.fetch(request, SignIn)
 
 
 def _registration_failed(error: AuthServerError) -> AuthServerError:
-    return _failed(error, "PASSKEY_REGISTRATION_FAILED")
+    return _passkey_failed(error, "PASSKEY_REGISTRATION_FAILED")
 
 
 def _sign_in_failed(error: AuthServerError) -> AuthServerError:
-    return _failed(error, "PASSKEY_AUTHENTICATION_FAILED")
+    return _passkey_failed(error, "PASSKEY_AUTHENTICATION_FAILED")
 
 
-def _failed(error: AuthServerError, code: str) -> AuthServerError:
+def _passkey_failed(error: AuthServerError, code: str) -> AuthServerError:
     if not isinstance(error, AuthServerUnavailable) or error.answer_status != 500:
         return error
     return PasskeyFailed(code, 400, operation=error.operation, request_id=error.request_id)

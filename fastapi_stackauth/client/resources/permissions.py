@@ -1,8 +1,8 @@
 """Permissions (contract/endpoints.json, areas `team-permissions`, `project-permissions`)."""
 
-from fastapi_stackauth.client.calls import Call, path_of
 from fastapi_stackauth.client.paging import Page
-from fastapi_stackauth.client.resources.base import ME, Done, Family, given, rights_over
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.resources.base import ME, Done, Resource, build_query, rights_over
 from fastapi_stackauth.models import ProjectPermission, TeamPermission
 
 _TEAM = "/team-permissions"
@@ -11,8 +11,8 @@ _PROJECT = "/project-permissions"
 _PROJECT_ONE = "/project-permissions/{user_id}/{permission_id}"
 
 
-class TeamPermissionsApi(Family):
-    """Permissions within teams."""
+class TeamPermissionsApi(Resource):
+    """Permissions in teams."""
 
     async def list(
         self,
@@ -22,104 +22,90 @@ class TeamPermissionsApi(Family):
         permission_id: str | None = None,
         recursive: bool = False,
     ) -> tuple[TeamPermission, ...]:
-        """The permissions of a user; with None, as server, of all users.
+        """List the permissions of a user; with None, as server, of all users.
 
         Args:
-            team_id: only within this team.
-            user_id: whose.
-            permission_id: only this one.
-            recursive: with those that are contained in others.
+            team_id: only in this team.
+            user_id: the user's id.
+            permission_id: only this permission.
+            recursive: include permissions that others contain.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
+            UserGone.
             SchemaError: no permission can have this id.
-            UnexpectedAnswer: 403, somebody else's permissions.
-            AuthServerError: any other failure.
+            UnexpectedAnswer: 403, another user's permissions.
         """
-        params = given(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
-        call = Call("GET", _TEAM, params=params, rights=rights_over(user_id))
-        return await self._list(call, Page[TeamPermission])
+        params = build_query(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
+        request = ApiRequest("GET", _TEAM, params=params, rights=rights_over(user_id))
+        return await self._list(request, Page[TeamPermission])
 
     async def check(self, permission_id: str, *, team_id: str, user_id: str = ME) -> bool:
-        """Whether a user holds a permission in a team, be it through another that contains it.
-
-        Raises:
-            As `list` does.
-        """
-        held = await self.list(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=True)
-        return bool(held)
+        """Whether a user has a permission in a team, also through another that contains it; raises as `list` does."""
+        return bool(await self.list(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=True))
 
     async def grant(self, permission_id: str, *, team_id: str, user_id: str) -> TeamPermission:
-        """Give a member a permission, as server.
+        """Grant a permission to a member, as server.
 
         Raises:
             TeamNotFound, UserNotFound.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
-            AuthServerError: any other failure.
         """
-        path = path_of(_TEAM_ONE, team_id=team_id, user_id=user_id, permission_id=permission_id)
-        return await self._client.call(Call("POST", *path, json={}, rights="server"), TeamPermission)
+        request = ApiRequest("POST", _TEAM_ONE, (team_id, user_id, permission_id), json={}, rights="server")
+        return await self._client.fetch(request, TeamPermission)
 
     async def revoke(self, permission_id: str, *, team_id: str, user_id: str) -> None:
-        """Take a permission from a member, as server.
+        """Revoke a member's permission, as server.
 
         Raises:
             PermissionMissing: the member has no such permission.
-            TeamNotFound, AuthServerError.
+            TeamNotFound.
         """
-        path = path_of(_TEAM_ONE, team_id=team_id, user_id=user_id, permission_id=permission_id)
-        await self._client.call(Call("DELETE", *path, rights="server"), Done)
+        await self._client.fetch(
+            ApiRequest("DELETE", _TEAM_ONE, (team_id, user_id, permission_id), rights="server"), Done
+        )
 
 
-class ProjectPermissionsApi(Family):
+class ProjectPermissionsApi(Resource):
     """Permissions in the whole project."""
 
     async def list(
         self, *, user_id: str | None = ME, permission_id: str | None = None, recursive: bool = False
     ) -> tuple[ProjectPermission, ...]:
-        """The permissions of a user; with None, as server, of all users.
+        """List the permissions of a user; with None, as server, of all users.
 
         Args:
-            user_id: whose.
-            permission_id: only this one.
-            recursive: with those that are contained in others.
+            user_id: the user's id.
+            permission_id: only this permission.
+            recursive: include permissions that others contain.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
+            UserGone.
             SchemaError: no permission can have this id.
-            UnexpectedAnswer: 403, somebody else's permissions.
-            AuthServerError: any other failure.
+            UnexpectedAnswer: 403, another user's permissions.
         """
-        params = given(user_id=user_id, permission_id=permission_id, recursive=recursive)
-        call = Call("GET", _PROJECT, params=params, rights=rights_over(user_id))
-        return await self._list(call, Page[ProjectPermission])
+        params = build_query(user_id=user_id, permission_id=permission_id, recursive=recursive)
+        request = ApiRequest("GET", _PROJECT, params=params, rights=rights_over(user_id))
+        return await self._list(request, Page[ProjectPermission])
 
     async def check(self, permission_id: str, *, user_id: str = ME) -> bool:
-        """Whether a user holds a permission, be it through another that contains it.
-
-        Raises:
-            As `list` does.
-        """
+        """Whether a user has a permission, also through another that contains it; raises as `list` does."""
         return bool(await self.list(user_id=user_id, permission_id=permission_id, recursive=True))
 
     async def grant(self, permission_id: str, *, user_id: str) -> ProjectPermission:
-        """Give a user a permission, as server.
+        """Grant a permission to a user, as server.
 
         Raises:
             UserNotFound.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
-            AuthServerError: any other failure.
         """
-        path = path_of(_PROJECT_ONE, user_id=user_id, permission_id=permission_id)
-        return await self._client.call(Call("POST", *path, json={}, rights="server"), ProjectPermission)
+        request = ApiRequest("POST", _PROJECT_ONE, (user_id, permission_id), json={}, rights="server")
+        return await self._client.fetch(request, ProjectPermission)
 
     async def revoke(self, permission_id: str, *, user_id: str) -> None:
-        """Take a permission from a user, as server.
+        """Revoke a user's permission, as server.
 
         Raises:
             UserNotFound.
             KnownApiError: `PERMISSION_NOT_FOUND`.
-            AuthServerError: any other failure.
         """
-        path = path_of(_PROJECT_ONE, user_id=user_id, permission_id=permission_id)
-        await self._client.call(Call("DELETE", *path, rights="server"), Done)
+        await self._client.fetch(ApiRequest("DELETE", _PROJECT_ONE, (user_id, permission_id), rights="server"), Done)

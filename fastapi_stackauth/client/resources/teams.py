@@ -1,75 +1,63 @@
 """Teams (contract/endpoints.json, area `teams`).
 
-What a member may do, the server judges for client access alone; so a person's calls are always made as ``client``.
+Only client access makes the server check what a member may do; so users' requests are always made as ``client``.
 """
 
-from fastapi_stackauth.client.calls import Call, Rights, path_of
 from fastapi_stackauth.client.paging import Page
-from fastapi_stackauth.client.resources.base import ME, Done, Family, given
-from fastapi_stackauth.models import ApiRequestBody, Team, TeamCreate, TeamUpdate
+from fastapi_stackauth.client.request import ApiRequest
+from fastapi_stackauth.client.resources.base import ME, Done, Resource, build_query
+from fastapi_stackauth.models import Team, TeamCreate, TeamUpdate
 
 _ALL = "/teams"
 _ONE = "/teams/{team_id}"
 
 
-class TeamsApi(Family):
-    """Teams of the user this client is bound to; as server, all teams."""
+class TeamsApi(Resource):
+    """Teams of the user this client is bound to; as server, all teams.
+
+    `TeamNotFound` means that there is no such team, or that the user is not a member.
+    """
 
     async def list(self, user_id: str | None = ME) -> tuple[Team, ...]:
-        """The teams of a user, oldest first; with None, as server, all teams.
+        """List a user's teams, oldest first; with None, as server, all teams.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
-            UnexpectedAnswer: 403, somebody else's teams.
-            AuthServerError: any other failure.
+            UserGone, UnexpectedAnswer (403, another user's teams).
         """
-        return await self._list(Call("GET", _ALL, params=given(user_id=user_id)), Page[Team])
+        return await self._list(ApiRequest("GET", _ALL, params=build_query(user_id=user_id)), Page[Team])
 
     async def create(self, team: TeamCreate) -> Team:
-        """Make a team; the user this client is bound to becomes its first member.
+        """Create a team; the user this client is bound to becomes its first member.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
+            UserGone.
             UserNotFound: the creator does not exist.
-            UnexpectedAnswer: 400 or 403, the project does not let its users make teams, or a value is refused.
-            AuthServerError: any other failure.
+            UnexpectedAnswer: 400 or 403, the project does not let its users create teams, or rejects a value.
         """
-        return await self._client.call(Call("POST", _ALL, json=team.to_json(), rights=_rights(team)), Team)
+        return await self._client.fetch(ApiRequest("POST", _ALL, json=team), Team)
 
     async def get(self, team_id: str) -> Team:
-        """A team.
+        """Return a team.
 
         Raises:
-            TeamNotFound: there is none, or it is none of the user's.
-            UserGone: no user is signed in, or the account was deleted.
-            AuthServerError: any other failure.
+            TeamNotFound, UserGone.
         """
-        return await self._client.call(Call("GET", *path_of(_ONE, team_id=team_id)), Team)
+        return await self._client.fetch(ApiRequest("GET", _ONE, (team_id,)), Team)
 
     async def update(self, team_id: str, change: TeamUpdate) -> Team:
         """Change a team.
 
         Raises:
-            PermissionMissing: the user lacks `$update_team`.
-            TeamNotFound: there is none, or it is none of the user's.
-            UserGone: no user is signed in, or the account was deleted.
-            UnexpectedAnswer: 400, a value is refused.
-            AuthServerError: any other failure.
+            PermissionMissing: `$update_team`.
+            TeamNotFound, UserGone, UnexpectedAnswer (400, the server rejects a value).
         """
-        path = path_of(_ONE, team_id=team_id)
-        return await self._client.call(Call("PATCH", *path, json=change.to_json(), rights=_rights(change)), Team)
+        return await self._client.fetch(ApiRequest("PATCH", _ONE, (team_id,), json=change), Team)
 
     async def delete(self, team_id: str) -> None:
         """Delete a team.
 
         Raises:
-            PermissionMissing: the user lacks `$delete_team`.
-            TeamNotFound: there is none, or it is none of the user's.
-            UserGone: no user is signed in, or the account was deleted.
-            AuthServerError: any other failure.
+            PermissionMissing: `$delete_team`.
+            TeamNotFound, UserGone.
         """
-        await self._client.call(Call("DELETE", *path_of(_ONE, team_id=team_id)), Done)
-
-
-def _rights(change: ApiRequestBody) -> Rights:
-    return "server" if change.server_only else "person"
+        await self._client.fetch(ApiRequest("DELETE", _ONE, (team_id,)), Done)

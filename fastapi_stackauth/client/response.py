@@ -1,0 +1,155 @@
+"""A response of the auth server, and the typed error it stands for. Pure.
+
+Codes decide, never texts: the server's sentences change between versions (contract/version_drift.md).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import TypedDict
+
+from fastapi_stackauth.errors import (
+    MISCONFIGURATION_CODES,
+    AuthServerError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    KnownApiError,
+    OAuthRefused,
+    RateLimited,
+    UnexpectedAnswer,
+)
+
+LONGEST_PAUSE = 3600.0
+_STATUS = re.compile(r"[1-5][0-9]{2}")
+_KNOWN_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
+_OAUTH_CODE = re.compile(r"[a-z_]{1,64}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
+
+
+@dataclass(frozen=True)
+class ApiResponse:
+    """One response of the auth server: its real status, its headers with lower-case names, its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def from_http(cls, status: int, headers: Mapping[str, str], body: bytes) -> "ApiResponse":
+        """Return the response with its real status, which the server may put into a header (tokens.md §4)."""
+        lowered = {name.lower(): value for name, value in headers.items()}
+        actual = _stack_header(lowered, "actual-status", _STATUS)
+        return cls(int(actual) if actual else status, lowered, body)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @cached_property
+    def json(self) -> object:
+        """The body as JSON; None if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of this exchange."""
+        return _stack_header(self.headers, "request-id", _REQUEST_ID)
+
+    @property
+    def known_error(self) -> str | None:
+        """The server's error code: from its header, else from the body, where some operations alone put it."""
+        return _stack_header(self.headers, "known-error", _KNOWN_CODE) or _match(self._field("code"), _KNOWN_CODE)
+
+    @property
+    def oauth_error(self) -> str | None:
+        """The code of OAuth's token endpoint (RFC 6749 §5.2), in the field where other operations put a sentence."""
+        return _match(self._field("error"), _OAUTH_CODE)
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """The details of a known error."""
+        details = self._field("details")
+        return details if isinstance(details, dict) else {}
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the server asks to wait, from either form of the header (RFC 9110 §10.2.3), at most one hour."""
+        value = self.headers.get("retry-after", "")
+        if re.fullmatch("[0-9]+", value):
+            seconds = float(value)
+        else:  # measured by the server's own clock, so this host's clock may be wrong
+            until, date = _unix_time(value), _unix_time(self.headers.get("date", ""))
+            if until is None or date is None:
+                return None
+            seconds = until - date
+        return min(max(seconds, 0.0), LONGEST_PAUSE)
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page: from something in front of the server's API, or for an unknown path."""
+        return self.headers.get("content-type", "").lower().startswith("text/html")
+
+    @property
+    def date(self) -> float | None:
+        """The server's Unix time of the response; None if it comes from a cache, which may be old."""
+        return None if "age" in self.headers else _unix_time(self.headers.get("date", ""))
+
+    def _field(self, name: str) -> object:
+        return self.json.get(name) if isinstance(self.json, dict) else None
+
+
+def _stack_header(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str | None:
+    """Return a header under its newer or its older name (version_drift.md B), if it has the expected form."""
+    value = headers.get(f"x-hexclave-{name}") or headers.get(f"x-stack-{name}")
+    return value if value and form.fullmatch(value) else None
+
+
+def _match(value: object, form: re.Pattern[str]) -> str | None:
+    return value if isinstance(value, str) and form.fullmatch(value) else None
+
+
+def _unix_time(http_date: str) -> float | None:
+    """Return an HTTP date (RFC 9110 §5.6.7) as Unix time."""
+    try:
+        return parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+class _Origin(TypedDict):
+    operation: str
+    request_id: str | None
+
+
+def error_from_response(response: ApiResponse, operation: str) -> AuthServerError:
+    """Return the error that a response stands for which is not a success."""
+    status, pause = response.status, response.retry_after
+    origin = _Origin(operation=operation, request_id=response.request_id)
+    if status == 429:
+        return RateLimited(retry_after=1.0 if pause is None else pause, answer_status=429, **origin)
+    if status >= 400 and (code := response.known_error):
+        return _known_error(code, response, origin)
+    if status >= 500:
+        return AuthServerUnavailable(retry_after=5.0 if pause is None else pause, answer_status=status, **origin)
+    if status < 400 or response.is_page:
+        return UnexpectedAnswer(**origin)
+    if code := response.oauth_error:
+        return OAuthRefused(code, status, **origin)
+    return UnexpectedAnswer(status, **origin)
+
+
+def _known_error(code: str, response: ApiResponse, origin: _Origin) -> AuthServerError:
+    if code in MISCONFIGURATION_CODES:
+        return AuthServerMisconfigured(f"{AuthServerMisconfigured.message} It says {code}.", **origin)
+    # Some operations have no code for "no user is signed in" (corrections.md A8). What is looked for is not a text but
+    # the field's path in the server's schema.
+    if code == "SCHEMA_ERROR" and "auth.user " in str(response.details.get("message", "")):
+        return KnownApiError.of("USER_AUTHENTICATION_REQUIRED", 401, **origin)
+    return KnownApiError.of(code, response.status, response.details, **origin)

@@ -1,0 +1,320 @@
+"""The only path to the network: a request goes out with its headers, and a response or a typed error comes back.
+
+Retries (design decision 13): a request that the server never had and a 429 for any request; other failures only if
+repeating does no harm. If an idle connection breaks, such a request is sent again at once, on a new connection.
+Redirects are never followed: headers with keys would follow them.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+
+from fastapi_stackauth.client.request import ApiRequest, encode_path
+from fastapi_stackauth.client.response import ApiResponse, error_from_response
+from fastapi_stackauth.errors import (
+    AuthServerError,
+    AuthServerTimeout,
+    AuthServerUnavailable,
+    AuthServerUnreachable,
+    ConfigurationError,
+    RateLimited,
+    UnexpectedAnswer,
+)
+from fastapi_stackauth.runtime.events import AUTH_SERVER_CALL, Events
+from fastapi_stackauth.runtime.loops import PerLoop
+
+MAX_BODY = 16 * 1024 * 1024
+KEEPALIVE_EXPIRY = 4.0
+"""Seconds after which an idle connection is closed: less than the 5 s after which the auth server (Node) closes it."""
+_BROKE_OFF = (
+    "The connection to the auth server broke before a response arrived. The auth server may have executed the request."
+)
+_TOO_LATE = "The auth server did not respond in time. It may have executed the request."
+_UNTRUSTED = "The auth server's TLS certificate is not trusted."
+_BACKOFF_BASE, _BACKOFF_CAP = 0.2, 3.0
+
+
+@dataclass
+class Progress:
+    """How far one attempt got, from the trace events of httpcore, httpx's transport.
+
+    Another transport reports nothing. Its requests count as written, on a connection that was not used before.
+
+    Attributes:
+        is_reused: the connection has carried another request before, so the server may have closed it as idle.
+        may_have_arrived: the whole request may have reached the server.
+    """
+
+    is_reused: bool = False
+    may_have_arrived: bool = True
+    _connected: bool = False
+
+    async def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Take one event, such as ``http11.send_request_headers.started``."""
+        step, _, state = event.partition(".")[2].rpartition(".")
+        if step.startswith("connect_"):
+            self._connected, self.may_have_arrived = True, False
+        elif step == "send_request_headers":
+            self.is_reused = not self._connected
+            self.may_have_arrived = state != "failed"
+        elif step == "send_request_body" and state == "failed":
+            # A body of ours is one piece. A server that has only the head has no request to execute.
+            self.may_have_arrived = False
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why an attempt failed.
+
+    Attributes:
+        error: what the caller gets if this was the last attempt.
+        is_sent: the request may have reached the server.
+        retry_after: the pause that the server asks for, in seconds.
+        is_final: another attempt would fail in the same way.
+        is_stale: an idle connection broke, which says nothing about the server, and the request may be sent again.
+    """
+
+    error: AuthServerError
+    is_sent: bool = True
+    retry_after: float = 0.0
+    is_final: bool = False
+    is_stale: bool = False
+
+    def is_worth_repeating(self, request: ApiRequest) -> bool:
+        """Whether another attempt may succeed and cannot execute the request twice."""
+        error = self.error
+        if self.is_final:
+            return False
+        if not self.is_sent or isinstance(error, RateLimited):
+            return True
+        may_pass = isinstance(error, AuthServerUnavailable) and error.answer_status in (None, 502, 503, 504)
+        return request.repeatable and may_pass
+
+
+@dataclass
+class _Delivery:
+    """The delivery of one request: what is sent, until when, and how far it got.
+
+    `fresh_attempts` counts those on a new connection after an idle one broke; they do not use up `attempts`.
+    """
+
+    request: ApiRequest
+    headers: Mapping[str, str]
+    path: str
+    start: float
+    deadline: float
+    attempts: int = 0
+    fresh_attempts: int = 0
+    status: int | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    def timeout_error(self) -> AuthServerTimeout:
+        """Return the error of a request without a response in time."""
+        unknown = self.progress.may_have_arrived and not self.request.repeatable
+        operation = self.request.operation
+        return AuthServerTimeout(_TOO_LATE if unknown else None, outcome_unknown=unknown, operation=operation)
+
+
+class Transport:
+    """Sends requests. One pooled `httpx.AsyncClient` for each event loop, opened on first use.
+
+    Args:
+        base_url: the server's address without ``/api/v1``.
+        timeout: seconds a request may take in all, its retries included.
+        client: your own `httpx.AsyncClient`; it is used as it is and stays yours to close.
+        transport: your own httpx transport, such as `httpx.ASGITransport`.
+        sleep: waits for a number of seconds.
+        jitter: a random number from 0 to 1.
+        clock: a monotonic clock, in seconds.
+        events: counts and reports each request.
+        keepalive_expiry: seconds after which an idle connection is closed.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        timeout: float,
+        *,
+        client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+        events: Events | None = None,
+        keepalive_expiry: float = KEEPALIVE_EXPIRY,
+    ) -> None:
+        self._root = f"{base_url}/api/v1"
+        self._timeout = timeout
+        self._own = client
+        self._transport = transport
+        self._sleep = sleep
+        self._jitter = jitter
+        self._clock = clock
+        self._events = events or Events()
+        self._pools: PerLoop[httpx.AsyncClient] = PerLoop(partial(self._open, keepalive_expiry))
+        self._fresh: PerLoop[httpx.AsyncClient] = PerLoop(partial(self._open, 0.0))
+        self._dated: tuple[float, float] | None = None
+
+    @property
+    def server_time(self) -> float | None:
+        """Unix time at the server, by the `Date` of its last response (RFC 9110 §6.6.1); None if it sent none.
+
+        Exact to about a second. Between responses a monotonic clock advances it.
+        """
+        return None if self._dated is None else self._dated[0] + self._clock() - self._dated[1]
+
+    async def aclose(self) -> None:
+        """Close the running loop's pools; the next request opens another."""
+        for pools in (self._pools, self._fresh):
+            if (pool := pools.pop()) is not None:
+                await pool.aclose()
+
+    def _open(self, keepalive_expiry: float) -> httpx.AsyncClient:
+        idle = 20 if keepalive_expiry else 0
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=idle, keepalive_expiry=keepalive_expiry)
+        # All callers share one pool: a cookie that the server sets for one must not travel with another's request.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        try:
+            return httpx.AsyncClient(
+                transport=self._transport, limits=limits, follow_redirects=False, cookies=no_cookies
+            )
+        except (OSError, ValueError, httpx.InvalidURL, ImportError) as fault:
+            raise ConfigurationError(
+                "The environment allows no calls of the auth server. Correct the proxies (HTTPS_PROXY, HTTP_PROXY, "
+                "ALL_PROXY) or the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) that it names."
+            ) from fault
+
+    async def send_before_deadline(self, request: ApiRequest, headers: Mapping[str, str]) -> ApiResponse:
+        """Send a request, with retries, and report the outcome as an event.
+
+        Raises:
+            AuthServerError: any outcome but a success.
+            ConfigurationError: the environment names proxies or certificates that cannot be used.
+        """
+        path = encode_path(request.template, request.ids) if request.ids else request.template
+        if self._own is None:
+            self._pools.get()  # before the clock starts: reading the trusted certificates is slow
+        start, timeout = self._clock(), request.timeout or self._timeout
+        delivery = _Delivery(request, headers, path, start, start + timeout)
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    response = await self._send_with_retries(delivery)
+            except TimeoutError:
+                raise delivery.timeout_error() from None
+        except AuthServerError as error:
+            self._report(delivery, type(error).__name__)
+            raise
+        self._report(delivery, None)
+        return response
+
+    def _report(self, delivery: _Delivery, error: str | None) -> None:
+        request = delivery.request
+        self._events.emit(
+            AUTH_SERVER_CALL,
+            operation=f"{request.method} other" if request.is_custom else request.operation,  # metrics hold no id
+            status=delivery.status,
+            duration=self._clock() - delivery.start,
+            retries=delivery.attempts + delivery.fresh_attempts - 1,
+            error=error,
+        )
+
+    async def _send_with_retries(self, delivery: _Delivery) -> ApiResponse:
+        request = delivery.request
+        while True:
+            delivery.attempts += 1
+            outcome = await self._send_once(delivery, self._own or self._pools.get())
+            if isinstance(outcome, _Failure) and outcome.is_stale and not delivery.fresh_attempts:
+                # The server may have closed more idle connections of the pool by now: use one that is new.
+                delivery.fresh_attempts += 1
+                outcome = await self._send_once(delivery, self._own or self._fresh.get())
+            if isinstance(outcome, ApiResponse):
+                return outcome
+            backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**delivery.attempts)
+            pause = max(outcome.retry_after, backoff)
+            # A pause that ends after the deadline would only replace a clear error by a timeout.
+            in_time = self._clock() + pause < delivery.deadline
+            if delivery.attempts >= request.attempts or not in_time or not outcome.is_worth_repeating(request):
+                raise outcome.error
+            await self._sleep(pause)
+
+    async def _send_once(self, delivery: _Delivery, pool: httpx.AsyncClient) -> ApiResponse | _Failure:
+        delivery.progress, delivery.status = Progress(), None
+        try:
+            http_response = await pool.send(self._build(delivery, pool), stream=True, follow_redirects=False)
+            try:
+                body = await _read(http_response, delivery.request)
+            finally:
+                await http_response.aclose()
+        except httpx.RequestError as error:
+            return _failure(error, delivery)
+        response = ApiResponse.from_http(http_response.status_code, http_response.headers, body)
+        if (date := response.date) is not None:
+            self._dated = date, self._clock()
+        delivery.status = response.status
+        if response.is_success:
+            return response
+        rejection = error_from_response(response, delivery.request.operation)
+        return _Failure(rejection, retry_after=response.retry_after or 0.0)
+
+    def _build(self, delivery: _Delivery, pool: httpx.AsyncClient) -> httpx.Request:
+        content, left = delivery.request.content, delivery.deadline - self._clock()
+        # Connecting ends before the deadline: a TLS handshake that is canceled leaves its socket open, one that times
+        # out does not.
+        timeout = httpx.USE_CLIENT_DEFAULT if self._own else httpx.Timeout(left, connect=left / 4, pool=left / 4)
+        request = pool.build_request(
+            delivery.request.method,
+            self._root + delivery.path,
+            params=delivery.request.params,
+            content=content,
+            headers={**({} if content is None else {"content-type": "application/json"}), **delivery.headers},
+            timeout=timeout,
+            extensions={"trace": delivery.progress},
+        )
+        if "cookie" not in pool.headers:  # those of your own client's jar: the server set them for another caller
+            request.headers.pop("cookie", None)
+        return request
+
+
+async def _read(response: httpx.Response, request: ApiRequest) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise UnexpectedAnswer(message="The auth server's answer is too large.", operation=request.operation)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _failure(error: httpx.RequestError, delivery: _Delivery) -> _Failure:
+    """Return why an attempt got no response."""
+    request, progress = delivery.request, delivery.progress
+    operation = request.operation
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return _Failure(AuthServerTimeout(operation=operation), is_sent=False)
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+        untrusted = _is_untrusted(error)
+        unreachable = AuthServerUnreachable(_UNTRUSTED if untrusted else None, operation=operation)
+        return _Failure(unreachable, is_sent=False, is_final=untrusted)
+    if isinstance(error, httpx.TimeoutException):
+        return _Failure(delivery.timeout_error())
+    if isinstance(error, httpx.DecodingError):
+        return _Failure(UnexpectedAnswer(operation=operation), is_final=True)
+    unknown = progress.may_have_arrived and not request.repeatable
+    broken = AuthServerUnreachable(_BROKE_OFF if unknown else None, outcome_unknown=unknown, operation=operation)
+    return _Failure(broken, is_sent=progress.may_have_arrived, is_stale=progress.is_reused and not unknown)
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Whether the server's certificate is not trusted; it will not be trusted a moment later either."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
