@@ -13,17 +13,13 @@ _ONE = "/contact-channels/{user_id}/{contact_channel_id}"
 class ContactChannelsApi(Resource):
     """Email addresses of the user this client is bound to, and their verification; as server, of any user.
 
-    UnexpectedAnswer with status 403 means that the address belongs to another user.
+    Methods raise UserGone, and UnexpectedAnswer with status 403 if the address belongs to another user.
     """
 
     async def list(
         self, user_id: str | None = ME, *, contact_channel_id: str | None = None
     ) -> tuple[ContactChannel, ...]:
-        """List the addresses of a user; with None, as server, of all users.
-
-        Raises:
-            UserGone, UnexpectedAnswer.
-        """
+        """List the addresses of a user; with None, as server, of all users."""
         params = build_query(user_id=user_id, contact_channel_id=contact_channel_id)
         request = ApiRequest("GET", _ALL, params=params, rights=rights_over(user_id))
         return await self._list(request, Page[ContactChannel])

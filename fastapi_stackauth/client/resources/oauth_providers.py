@@ -12,15 +12,11 @@ _ONE = "/oauth-providers/{user_id}/{provider_id}"
 class OAuthProvidersApi(Resource):
     """What accounts at OAuth providers may be used for: those of the user this client is bound to; as server, of any.
 
-    UnexpectedAnswer means: 403, another user's account; 404, there is no such account.
+    Methods raise UserGone, UserNotFound, and UnexpectedAnswer: 403, another user's account; 404, no such account.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[OAuthProvider, ...]:
-        """List a user's accounts; with None, as server, those of all users.
-
-        Raises:
-            UserGone, UserNotFound, UnexpectedAnswer.
-        """
+        """List a user's accounts; with None, as server, those of all users."""
         request = ApiRequest("GET", _ALL, params=build_query(user_id=user_id), rights=rights_over(user_id))
         return await self._list(request, Page[OAuthProvider])
 
@@ -36,11 +32,7 @@ class OAuthProvidersApi(Resource):
         return await self._client.fetch(request, ServerOAuthProvider)
 
     async def get(self, provider_id: str, user_id: str = ME) -> OAuthProvider:
-        """Return one account, by its own id.
-
-        Raises:
-            UserGone, UserNotFound, UnexpectedAnswer.
-        """
+        """Return one account, by its own id."""
         request = ApiRequest("GET", _ONE, (user_id, provider_id), rights=rights_over(user_id))
         return await self._client.fetch(request, OAuthProvider)
 
@@ -48,7 +40,6 @@ class OAuthProvidersApi(Resource):
         """Change what an account may be used for.
 
         Raises:
-            UserGone, UserNotFound.
             OAuthConnectionError: sign-in with it cannot be enabled again.
             UnexpectedAnswer: also 400, the server rejects a value.
         """
@@ -56,10 +47,6 @@ class OAuthProvidersApi(Resource):
         return await self._client.fetch(request, OAuthProvider)
 
     async def delete(self, provider_id: str, user_id: str = ME) -> None:
-        """Remove an account from its user.
-
-        Raises:
-            UserGone, UserNotFound, UnexpectedAnswer.
-        """
+        """Remove an account from its user."""
         request = ApiRequest("DELETE", _ONE, (user_id, provider_id), rights=rights_over(user_id))
         await self._client.fetch(request, Done)

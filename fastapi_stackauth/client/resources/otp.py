@@ -13,7 +13,10 @@ class SentCode(ApiModel):
 
 
 class OtpApi(Resource):
-    """Sign-in by a one-time code or link in an email; an unknown address gets an account."""
+    """Sign-in by a one-time code or link in an email; an unknown address gets an account.
+
+    Methods raise VerificationCodeError for a code that is not valid.
+    """
 
     async def send_sign_in_code(
         self, *, email: str, callback_url: str, bot_challenge: BotChallenge | None = None
@@ -41,14 +44,10 @@ class OtpApi(Resource):
             code: the six characters from the email and the nonce, or the link's own code: 45 characters.
 
         Raises:
-            VerificationCodeError, EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, MfaRequired.
+            EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, MfaRequired.
         """
         return await self._post("/auth/otp/sign-in", SignIn, code=code)
 
     async def check_code(self, *, code: str) -> None:
-        """Check a code without using it; counts as an attempt.
-
-        Raises:
-            VerificationCodeError.
-        """
+        """Check a code without using it; counts as an attempt."""
         await self._post("/auth/otp/sign-in/check-code", Done, code=code)

@@ -12,14 +12,13 @@ from fastapi_stackauth.models import PasskeyChallenge, PasskeyRegistered, SignIn
 
 
 class PasskeyApi(Resource):
-    """Passkeys. A user has at most one: registering replaces it."""
+    """Passkeys. A user has at most one: registering replaces it.
+
+    Methods raise MethodNotEnabled if the project has not enabled passkeys.
+    """
 
     async def initiate_registration(self) -> PasskeyChallenge:
-        """Begin to register a passkey for the user this client is bound to.
-
-        Raises:
-            MethodNotEnabled, UserGone.
-        """
+        """Begin to register a passkey for the user this client is bound to."""
         return await self._post("/auth/passkey/initiate-passkey-registration", PasskeyChallenge)
 
     async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistered:
@@ -31,18 +30,14 @@ class PasskeyApi(Resource):
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError, MethodNotEnabled.
+            VerificationCodeError.
         """
         body = {"code": code, "credential": dict(credential)}
         request = ApiRequest("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
         return await self._client.fetch(request, PasskeyRegistered)
 
     async def initiate_authentication(self) -> PasskeyChallenge:
-        """Begin a sign-in by passkey.
-
-        Raises:
-            MethodNotEnabled.
-        """
+        """Begin a sign-in by passkey."""
         return await self._post("/auth/passkey/initiate-passkey-authentication", PasskeyChallenge)
 
     async def sign_in(self, *, code: str, authentication_response: Mapping[str, object]) -> SignIn:
@@ -54,7 +49,7 @@ class PasskeyApi(Resource):
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError, MfaRequired, MethodNotEnabled.
+            VerificationCodeError, MfaRequired.
         """
         body = {"code": code, "authentication_response": dict(authentication_response)}
         request = ApiRequest("POST", "/auth/passkey/sign-in", json=body, rights="any", translate=_sign_in_failed)

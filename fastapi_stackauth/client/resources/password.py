@@ -6,7 +6,11 @@ from fastapi_stackauth.models import BotChallenge, SignIn
 
 
 class PasswordApi(Resource):
-    """Sign-up and sign-in by email and password; password change and reset."""
+    """Sign-up and sign-in by email and password; password change and reset.
+
+    Methods raise MethodNotEnabled if the project has not enabled passwords, `PASSWORD_TOO_SHORT` or
+    `PASSWORD_TOO_LONG` for a new password, and VerificationCodeError for a code that is not valid.
+    """
 
     async def sign_up(
         self,
@@ -25,8 +29,8 @@ class PasswordApi(Resource):
             bot_challenge: the result of a browser's bot challenge, if the server asks for one.
 
         Raises:
-            EmailAlreadyExists, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, SignUpNotEnabled, `SIGN_UP_REJECTED`,
-            MethodNotEnabled, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`, `BOT_CHALLENGE_FAILED`, MfaRequired.
+            EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`,
+            `BOT_CHALLENGE_FAILED`, MfaRequired.
         """
         return await self._post(
             "/auth/password/sign-up",
@@ -41,7 +45,7 @@ class PasswordApi(Resource):
         """Sign in to an account.
 
         Raises:
-            EmailPasswordMismatch, MethodNotEnabled, MfaRequired.
+            EmailPasswordMismatch, MfaRequired.
         """
         return await self._post("/auth/password/sign-in", SignIn, email=email, password=password)
 
@@ -49,7 +53,7 @@ class PasswordApi(Resource):
         """Set a first password for the user this client is bound to.
 
         Raises:
-            `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, MethodNotEnabled, UserGone.
+            UserGone.
             UnexpectedAnswer: 400, the account has a password already.
         """
         await self._post("/auth/password/set", Done, password=password)
@@ -63,8 +67,7 @@ class PasswordApi(Resource):
             refresh_token: of the session that stays signed in.
 
         Raises:
-            `PASSWORD_CONFIRMATION_MISMATCH`, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`,
-            `USER_DOES_NOT_HAVE_PASSWORD`, MethodNotEnabled, UserGone.
+            `PASSWORD_CONFIRMATION_MISMATCH`, `USER_DOES_NOT_HAVE_PASSWORD`, UserGone.
         """
         body = {"old_password": old_password, "new_password": new_password}
         request = ApiRequest("POST", "/auth/password/update", json=body, rights="any", refresh_token=refresh_token)
@@ -78,22 +81,14 @@ class PasswordApi(Resource):
             callback_url: where the link in the email leads; on a domain that the project trusts.
 
         Raises:
-            MethodNotEnabled, RedirectUrlNotAllowed.
+            RedirectUrlNotAllowed.
         """
         await self._post("/auth/password/send-reset-code", Done, email=email, callback_url=callback_url)
 
     async def reset(self, *, code: str, password: str) -> None:
-        """Set a new password with the code from the email; all of the user's sessions end.
-
-        Raises:
-            VerificationCodeError, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, MethodNotEnabled.
-        """
+        """Set a new password with the code from the email; all of the user's sessions end."""
         await self._post("/auth/password/reset", Done, code=code, password=password)
 
     async def check_reset_code(self, *, code: str) -> None:
-        """Check a reset code without using it; counts as an attempt.
-
-        Raises:
-            VerificationCodeError.
-        """
+        """Check a reset code without using it; counts as an attempt."""
         await self._post("/auth/password/reset/check-code", Done, code=code)

@@ -23,7 +23,8 @@ class Accepted(ApiModel):
 class TeamInvitationsApi(Resource):
     """Invitations to teams.
 
-    A restricted user gets `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
+    Methods raise UserGone and TeamNotFound, VerificationCodeError for a code that is not valid, and for a restricted
+    user `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
     """
 
     async def send(self, team_id: str, *, email: str, callback_url: str) -> SentInvitation:
@@ -36,7 +37,7 @@ class TeamInvitationsApi(Resource):
 
         Raises:
             PermissionMissing: `$invite_members`.
-            TeamNotFound, RedirectUrlNotAllowed, UserGone.
+            RedirectUrlNotAllowed.
         """
         body = {"team_id": team_id, "email": email, "callback_url": callback_url}
         return await self._client.fetch(ApiRequest("POST", f"{_ALL}/send-code", json=body), SentInvitation)
@@ -46,49 +47,32 @@ class TeamInvitationsApi(Resource):
 
         Raises:
             PermissionMissing: `$invite_members`.
-            TeamNotFound, UserGone.
         """
         return await self._list(ApiRequest("GET", _ALL, params={"team_id": team_id}), Page[TeamInvitation])
 
     async def list_for_user(self, user_id: str = ME) -> tuple[TeamInvitation, ...]:
-        """List open invitations to a user's verified addresses.
-
-        Raises:
-            UserGone, UnexpectedAnswer.
-        """
+        """List open invitations to a user's verified addresses."""
         return await self._list(ApiRequest("GET", _ALL, params={"user_id": user_id}), Page[TeamInvitation])
 
     async def revoke(self, invitation_id: str, *, team_id: str) -> None:
         """Revoke an invitation.
 
         Raises:
-            PermissionMissing, TeamNotFound, UserGone.
+            PermissionMissing.
             AuthServerUnavailable: with `answer_status` 500, there is no such invitation (corrections.md B).
         """
         await self._client.fetch(ApiRequest("DELETE", _ONE, (invitation_id,), params={"team_id": team_id}), Done)
 
     async def accept(self, *, code: str) -> None:
-        """Join the team with the code from the email; older servers do not compare the addresses.
-
-        Raises:
-            VerificationCodeError, UserGone, `RESTRICTED_USER_NOT_ALLOWED`.
-        """
+        """Join the team with the code from the email; older servers do not compare the addresses."""
         await self._client.fetch(ApiRequest("POST", f"{_ALL}/accept", json={"code": code}), Accepted)
 
     async def details(self, *, code: str) -> InvitedTo:
-        """Return the team that a code leads to.
-
-        Raises:
-            VerificationCodeError, UserGone, `RESTRICTED_USER_NOT_ALLOWED`.
-        """
+        """Return the team that a code leads to."""
         return await self._client.fetch(ApiRequest("POST", f"{_ALL}/accept/details", json={"code": code}), InvitedTo)
 
     async def check_code(self, *, code: str) -> None:
-        """Check a code without using it; counts as an attempt.
-
-        Raises:
-            VerificationCodeError.
-        """
+        """Check a code without using it; counts as an attempt."""
         await self._post(f"{_ALL}/accept/check-code", Done, code=code)
 
     async def accept_by_id(self, invitation_id: str, user_id: str = ME) -> None:
@@ -96,7 +80,6 @@ class TeamInvitationsApi(Resource):
 
         Raises:
             `VERIFICATION_CODE_NOT_FOUND`: there is no such invitation to an address of the user.
-            UserGone, `RESTRICTED_USER_NOT_ALLOWED`.
         """
         path, params = f"{_ONE}/accept", {"user_id": user_id}
         await self._client.fetch(ApiRequest("POST", path, (invitation_id,), params=params, json={}), Accepted)

@@ -10,7 +10,11 @@ _PROFILE = "/team-member-profiles/{team_id}/{user_id}"
 
 
 class TeamMembersApi(Resource):
-    """The members of a team, and the profiles they have there."""
+    """The members of a team, and the profiles they have there.
+
+    Methods raise UserGone, UserNotFound, PermissionMissing, and TeamNotFound if the user is not a member or there is no
+    such team.
+    """
 
     async def add(self, team_id: str, user_id: str) -> TeamMembership:
         """Make a user a member, as server.
@@ -22,11 +26,7 @@ class TeamMembersApi(Resource):
         return await self._client.fetch(request, TeamMembership)
 
     async def remove(self, team_id: str, user_id: str = ME) -> None:
-        """End a membership: one's own, or another's with the permission `$remove_members`.
-
-        Raises:
-            PermissionMissing, TeamNotFound, UserNotFound, UserGone.
-        """
+        """End a membership: one's own, or another's with the permission `$remove_members`."""
         await self._client.fetch(ApiRequest("DELETE", _MEMBERSHIP, (team_id, user_id)), Done)
 
     async def list(self, team_id: str | None = None, *, user_id: str | None = None) -> tuple[TeamMemberProfile, ...]:
@@ -34,18 +34,13 @@ class TeamMembersApi(Resource):
 
         Raises:
             PermissionMissing: `$read_members`.
-            TeamNotFound: there is no such team, or the user is not a member.
-            UserGone, UserNotFound, UnexpectedAnswer.
+            UnexpectedAnswer.
         """
         params = build_query(team_id=team_id, user_id=user_id)
         return await self._list(ApiRequest("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
 
     async def get(self, team_id: str, user_id: str = ME) -> TeamMemberProfile:
-        """Return the profile of one member.
-
-        Raises:
-            TeamNotFound, PermissionMissing, UserGone.
-        """
+        """Return the profile of one member."""
         return await self._client.fetch(ApiRequest("GET", _PROFILE, (team_id, user_id)), TeamMemberProfile)
 
     async def update(self, team_id: str, change: TeamMemberProfileUpdate, user_id: str = ME) -> TeamMemberProfile:

@@ -15,7 +15,7 @@ _ONE = "/teams/{team_id}"
 class TeamsApi(Resource):
     """Teams of the user this client is bound to; as server, all teams.
 
-    `TeamNotFound` means that there is no such team, or that the user is not a member.
+    Methods raise UserGone, and TeamNotFound if there is no such team or the user is not a member.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[Team, ...]:
@@ -37,11 +37,7 @@ class TeamsApi(Resource):
         return await self._client.fetch(ApiRequest("POST", _ALL, json=team), Team)
 
     async def get(self, team_id: str) -> Team:
-        """Return a team.
-
-        Raises:
-            TeamNotFound, UserGone.
-        """
+        """Return a team."""
         return await self._client.fetch(ApiRequest("GET", _ONE, (team_id,)), Team)
 
     async def update(self, team_id: str, change: TeamUpdate) -> Team:
@@ -49,7 +45,7 @@ class TeamsApi(Resource):
 
         Raises:
             PermissionMissing: `$update_team`.
-            TeamNotFound, UserGone, UnexpectedAnswer (400, the server rejects a value).
+            UnexpectedAnswer: 400, the server rejects a value.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (team_id,), json=change), Team)
 
@@ -58,6 +54,5 @@ class TeamsApi(Resource):
 
         Raises:
             PermissionMissing: `$delete_team`.
-            TeamNotFound, UserGone.
         """
         await self._client.fetch(ApiRequest("DELETE", _ONE, (team_id,)), Done)

@@ -22,7 +22,7 @@ MAX_PAGE_SIZE = 1000
 
 
 class UsersApi(Resource):
-    """The signed-in user; as server, all users."""
+    """The signed-in user; as server, all users. UserNotFound means that there is no user with an id."""
 
     async def me(self, *, attempts: int = MAX_ATTEMPTS) -> CurrentUserProfile:
         """Return the current account of the user this client is bound to.
@@ -108,11 +108,7 @@ class UsersApi(Resource):
         return self._listing(request, Page[ServerUser])
 
     async def get(self, user_id: str) -> ServerUser:
-        """Return a user, also an anonymous or restricted one, as server.
-
-        Raises:
-            UserNotFound.
-        """
+        """Return a user, also an anonymous or restricted one, as server."""
         return await self._client.fetch(ApiRequest("GET", _ONE, (user_id,), rights="server"), ServerUser)
 
     async def create(self, user: ServerUserCreate) -> ServerUser:
@@ -132,9 +128,5 @@ class UsersApi(Resource):
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (user_id,), json=change, rights="server"), ServerUser)
 
     async def delete(self, user_id: str) -> None:
-        """Delete a user, as server.
-
-        Raises:
-            UserNotFound.
-        """
+        """Delete a user, as server."""
         await self._client.fetch(ApiRequest("DELETE", _ONE, (user_id,), rights="server"), Done)
