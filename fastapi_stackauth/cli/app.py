@@ -1,32 +1,32 @@
-"""The commands. Each reads, calls what is pure, prints, and says by its exit code how it went (docs/cli.md)."""
+"""The commands. Each reads input, calls pure functions, prints, and ends with an exit code (docs/cli.md)."""
 
 import asyncio
 import getpass
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.cli import diagnosis, probes
 from fastapi_stackauth.cli.explanation import explain
-from fastapi_stackauth.cli.findings import Report, Severity
 from fastapi_stackauth.cli.output import Printer
+from fastapi_stackauth.cli.report import Report, Severity
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.runtime.redaction import redact_tokens
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet
 
-WELL, FAILED, USAGE, UNSURE = 0, 1, 2, 3
+OK, FAILED, USAGE, UNSURE = 0, 1, 2, 3
 """Exit codes."""
 
-_AFTER_REPORT: dict[Severity, int] = {"ok": WELL, "note": WELL, "warning": UNSURE, "error": FAILED}
-_AFTER_VERDICT = {"accepted": WELL, "refused": FAILED, "undecided": UNSURE}
+_AFTER_REPORT: dict[Severity, int] = {"ok": OK, "note": OK, "warning": UNSURE, "error": FAILED}
+_AFTER_VERDICT = {"accepted": OK, "refused": FAILED, "undecided": UNSURE}
 _MOST_INPUT = 1_000_000  # characters
 _WANTS_REPORT = f"{__name__}.wants_report"
 _USAGE_ERRORS: Any = typer.BadParameter.__base__  # of the click that this typer brings or needs
@@ -36,31 +36,26 @@ _NEVER_AN_ARGUMENT = (
 )
 
 
-class _Misuse(typer.Exit):
-    """A mistake in how the command was called."""
+class _UsageError(typer.Exit):
+    """A mistake in how the command was called; it is printed to standard error."""
 
     def __init__(self, message: str) -> None:
+        typer.echo(f"fastapi-stackauth: {message}", err=True)
         super().__init__(USAGE)
         self.message = message
 
 
-def _refuse(message: str) -> _Misuse:
-    """What to raise after a mistake in how the command was called."""
-    typer.echo(f"fastapi-stackauth: {message}", err=True)
-    return _Misuse(message)
-
-
 class _Commands(TyperGroup):
-    """The commands; what looks like a token or key among the arguments is refused before anything repeats it.
+    """The commands; an argument that looks like a token or key is rejected before anything repeats it.
 
-    A mistake in how `doctor --json` is called is a report as well, beside the usual text on standard error.
+    For a wrong call, `doctor --json` prints a report too, beside the usual text on standard error.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer brings its own click, or not
         ctx.meta[_WANTS_REPORT] = args[:1] == ["doctor"] and "--json" in args
         if any(redact_tokens(argument) != argument for argument in args):
             self._report(ctx, _NEVER_AN_ARGUMENT)
-            raise _refuse(_NEVER_AN_ARGUMENT)
+            raise _UsageError(_NEVER_AN_ARGUMENT)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
@@ -73,7 +68,7 @@ class _Commands(TyperGroup):
     @staticmethod
     def _report(ctx: Any, message: str) -> None:  # noqa: ANN401 - as above
         if ctx.meta[_WANTS_REPORT]:
-            Printer().json(diagnosis.misused(message))
+            Printer().json(diagnosis.report_usage(message))
 
 
 app = typer.Typer(
@@ -95,7 +90,7 @@ EnvFile = Annotated[
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fastapi-stackauth {__version__}")
-        raise typer.Exit(WELL)
+        raise typer.Exit(OK)
 
 
 @app.callback()
@@ -117,7 +112,7 @@ def emulator(context: typer.Context) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fastapi_stackauth"):
             raise
-        raise _refuse("pip install 'fastapi-stackauth[emulator]' brings what the emulator needs.") from None
+        raise _UsageError("pip install 'fastapi-stackauth[emulator]' brings what the emulator needs.") from None
     raise typer.Exit(run(context.args, "fastapi-stackauth emulator"))
 
 
@@ -132,29 +127,25 @@ def doctor(
     """Look for what is wrong with the set-up: settings, auth server, keys, clock, cookies, Redis."""
     try:
         report, code = _examine(env_file, token=token)
-    except _Misuse as mistake:
+    except _UsageError as mistake:
         if not json:
             raise
-        report, code = diagnosis.misused(mistake.message), USAGE
+        report, code = diagnosis.report_usage(mistake.message), USAGE
     printer = Printer()
     (printer.json if json else printer.report)(report)
     raise typer.Exit(code)
 
 
 def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
-    """Return what `doctor` reports, and its exit code. Whatever fails on the way is a finding, too."""
+    """Return what `doctor` reports, and its exit code; every failure is a finding."""
     try:
         _load(env_file)
-        text = _standard_input() if token else None
+        text = _read_stdin() if token else None
         report = diagnosis.diagnose(asyncio.run(probes.gather(Settings(), text)))
-    except _Misuse:
+    except _UsageError:
         raise
-    except ValidationError as fault:
-        report = diagnosis.misread(fault)
-    except ConfigurationError as fault:
-        report = diagnosis.unusable(fault)
     except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs read the report, not a traceback
-        report = diagnosis.failed(failure)
+        report = diagnosis.report_failure(failure)
     return report, _AFTER_REPORT[report.status]
 
 
@@ -184,17 +175,17 @@ def explain_command(
 ) -> None:
     """Show every check of the verifier on an access token, read from standard input."""
     if arguments:
-        raise _refuse(_NEVER_AN_ARGUMENT)
+        raise _UsageError(_NEVER_AN_ARGUMENT)
     _load(env_file)
     given = {"project_id": project_id, "base_url": api_url, "branch_id": branch_id, "leeway": leeway}
     settings = _settings({name: value for name, value in given.items() if value is not None}, issuer or [])
-    now = _moment(at) if at else time.time()
-    text = _standard_input()
+    now = _parse_time(at) if at else time.time()
+    text = _read_stdin()
     found, why = _keys(settings, keys, offline=offline)
-    told = explain(text, probes.frame_of(settings, now, found, why), show_claims=show_claims)
+    explanation = explain(text, probes.frame_of(settings, now, found, why), show_claims=show_claims)
     printer = Printer()
-    (printer.json if json else printer.explanation)(told)
-    raise typer.Exit(_AFTER_VERDICT[told.verdict])
+    (printer.json if json else printer.explanation)(explanation)
+    raise typer.Exit(_AFTER_VERDICT[explanation.verdict])
 
 
 def _keys(settings: Settings, file: Path | None, *, offline: bool) -> tuple[KeySet | None, str]:
@@ -203,7 +194,7 @@ def _keys(settings: Settings, file: Path | None, *, offline: bool) -> tuple[KeyS
         try:
             return probes.read_keys(source), ""
         except ValueError as fault:
-            raise _refuse(f"the keys: {fault}") from None
+            raise _UsageError(f"the keys: {fault}") from None
     return (None, "offline, without keys") if offline else asyncio.run(probes.fetch_keys(settings))
 
 
@@ -212,7 +203,7 @@ def _settings(given: dict[str, Any], issuers: list[str]) -> Settings:
         settings = Settings.load(given)
         return Settings.load({**given, "issuers": (*settings.issuers, *issuers)}) if issuers else settings
     except ConfigurationError as fault:
-        raise _refuse(fault.message) from None
+        raise _UsageError(fault.message) from None
 
 
 def _load(file: Path | None) -> None:
@@ -220,37 +211,34 @@ def _load(file: Path | None) -> None:
         from dotenv import load_dotenv  # noqa: PLC0415 - it comes with pydantic-settings, and is rarely needed
 
         if not file.is_file():
-            raise _refuse(f"--env-file: there is no file {str(file)!r}.")
+            raise _UsageError(f"--env-file: there is no file {str(file)!r}.")
         try:
             load_dotenv(file, override=False)
         except OSError as fault:
-            raise _refuse(f"--env-file: the file cannot be read: {fault.strerror}.") from None
+            raise _UsageError(f"--env-file: the file cannot be read: {fault.strerror}.") from None
         except ValueError:
-            raise _refuse("--env-file: the file is no text in UTF-8, or sets what no variable can hold.") from None
+            raise _UsageError("--env-file: the file is no text in UTF-8, or sets what no variable can hold.") from None
 
 
-def _moment(text: str) -> float:
-    try:
+def _parse_time(text: str) -> float:
+    with suppress(ValueError, OverflowError, OSError):  # no number, or one that is no time
         return datetime.fromtimestamp(float(text), UTC).timestamp()
-    except (ValueError, OverflowError, OSError):  # no number, or one that is no time
-        pass
-    try:
+    with suppress(ValueError):
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise _refuse("--at takes a time such as 2026-11-05T09:12:29Z, or unix seconds.") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    raise _UsageError("--at takes a time such as 2026-11-05T09:12:29Z, or unix seconds.")
 
 
-def _standard_input() -> str:
-    """The text on standard input; at a terminal it is asked for, and not shown."""
+def _read_stdin() -> str:
+    """Return the text on standard input; a terminal asks for it and does not show it."""
     if sys.stdin is None:
-        raise _refuse("standard input is closed: fastapi-stackauth explain < token.txt")
+        raise _UsageError("standard input is closed: fastapi-stackauth explain < token.txt")
     if sys.stdin.isatty():
         text = getpass.getpass("Access token (it is not shown): ")
     else:
         text = sys.stdin.buffer.read(_MOST_INPUT + 1).decode("utf-8", "surrogateescape")
     if len(text) > _MOST_INPUT:
-        raise _refuse("standard input holds far more than an access token.")
+        raise _UsageError("standard input holds far more than an access token.")
     if not text.strip():
-        raise _refuse("no token came on standard input: fastapi-stackauth explain < token.txt")
+        raise _UsageError("no token came on standard input: fastapi-stackauth explain < token.txt")
     return text

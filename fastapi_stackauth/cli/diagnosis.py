@@ -1,73 +1,57 @@
 """`doctor`'s judgement as a whole: facts in, a report out. Pure.
 
-Law: a finding names the cause and what to do. Nothing shows a key; what others wrote goes through `texts.py`.
+Law: a finding names the cause and what to do. Nothing shows a key; texts of other systems go through `plain`.
 """
 
 from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from fastapi_stackauth.cli import server_checks as of_server
-from fastapi_stackauth.cli import settings_checks as of_settings
+from fastapi_stackauth.cli import server_checks, settings_checks
 from fastapi_stackauth.cli.facts import Facts
-from fastapi_stackauth.cli.findings import Finding, Report, error
+from fastapi_stackauth.cli.report import Finding, Report, error
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.settings import Settings, documented_name, variables_in_use
 
+_CORRECT_IT = "Correct it: the app does not start with it."
+
 
 def diagnose(facts: Facts) -> Report:
-    """Everything that there is to say of a set-up."""
+    """Return everything that there is to say of a set-up."""
     return Report.of(_findings(facts), facts.settings.base_url, facts.settings.project_id)
 
 
-def misread(fault: ValidationError) -> Report:
-    """What there is to say of settings that cannot be read. The values are never shown."""
-    faults = fault.errors(include_input=False, include_url=False, include_context=False)
-    return Report.of(_setting_fault(".".join(map(str, one["loc"])), one["msg"]) for one in faults)
+def _findings(facts: Facts) -> Iterator[Finding]:
+    for check in (*settings_checks.SETTINGS, server_checks.fixed_keys_readable, server_checks.reached):
+        yield from check(facts)
+    if server_checks.is_auth_server(facts.client):
+        for check in server_checks.SERVER:
+            yield from check(facts)
+    for check in (*settings_checks.COOKIES, server_checks.trusted_domain, server_checks.redis, server_checks.token):
+        yield from check(facts)
 
 
-def misused(message: str) -> Report:
+def report_usage(message: str) -> Report:
     """Return a report of a mistake in how the command was called."""
     return Report.of([error("usage", message, "See fastapi-stackauth doctor --help.")])
 
 
-def unusable(fault: ConfigurationError) -> Report:
-    """Return a report of settings that cannot be read or used at all."""
-    return Report.of([error("setting_invalid", fault.message, "Correct it: the app does not start with it.")])
+def report_failure(failure: BaseException) -> Report:
+    """Return a report of what kept `doctor` from its checks.
 
-
-def failed(failure: BaseException) -> Report:
-    """Return a report of a failure of `doctor` itself; only its type is shown, for its text may hold a key."""
+    Values of settings are never shown, nor is the text of an unexpected exception, which may hold a key.
+    """
+    if isinstance(failure, ValidationError):
+        faults = failure.errors(include_input=False, include_url=False, include_context=False)
+        return Report.of(_setting_fault(str(fault["loc"][0]) if fault["loc"] else "", fault["msg"]) for fault in faults)
+    if isinstance(failure, ConfigurationError):
+        return Report.of([error("setting_invalid", failure.message, _CORRECT_IT)])
     message = f"The examination itself failed: {type(failure).__name__}."
     advice = "Run it again. If it fails again, report it with the versions of Python and of this library."
     return Report.of([error("doctor_failed", message, advice)])
 
 
-def _setting_fault(place: str, message: str) -> Finding:
-    field = place.partition(".")[0]
+def _setting_fault(field: str, message: str) -> Finding:
     name = variables_in_use().get(field, (documented_name(field),))[0]
     where = f"{name}: " if field in Settings.model_fields else ""
-    advice = "Correct it: the app does not start with it."
-    return error("setting_invalid", where + message.removeprefix("Value error, "), advice)
-
-
-def _findings(facts: Facts) -> Iterator[Finding]:
-    settings = facts.settings
-    yield from of_settings.environment(facts.variables)
-    yield from of_settings.project_id(settings)
-    yield from of_settings.key_forms(settings)
-    yield from of_settings.address(settings)
-    yield from of_server.fixed_keys_readable(facts)
-    yield from of_server.reached(facts)
-    if of_server.speaks_for_itself(facts.client):
-        yield from of_server.clock(facts)
-        yield from of_server.project(facts)
-        yield from of_server.secret_key(facts)
-        yield from of_server.signing_keys(facts)
-        yield from of_server.issuers(facts)
-        yield from of_server.sign_in(facts)
-    yield from of_settings.cookies(settings)
-    yield from of_settings.other_origins(settings)
-    yield from of_server.trusted_domain(facts)
-    yield from of_server.redis(facts)
-    yield from of_server.token(facts)
+    return error("setting_invalid", where + message.removeprefix("Value error, "), _CORRECT_IT)

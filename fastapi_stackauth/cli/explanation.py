@@ -5,15 +5,14 @@ that an app would answer. The token is never part of what comes out; claims abou
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.cli.texts import printable
+from fastapi_stackauth.cli.report import printable
 from fastapi_stackauth.errors import AUTH_CODES, AuthError
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.runtime.jws import decode_segment, read_object, split_token
@@ -39,8 +38,11 @@ _SHORTENED_CLAIMS = frozenset(
     {"sub", "refresh_token_id", "refreshTokenId", "selected_team_id", "selectedTeamId"}
 )  # ids: their beginning tells two people apart, and names nobody
 _SHORT = 8
-_TOLD_BY_VALUE = ("project", "branch", "issued_at")  # the value says more than the reason
+_DETAIL_SHOWS_VALUE = ("project", "branch", "issued_at")  # the value says more than the error's reason
+
 _NO_PROJECT = Binding("", "", {}, {})
+_UNCHECKED_TIMES: Iterable[tuple[str, AuthError | None]] = tuple((name, None) for name in TIME_CHECKS)
+_Value = TypeVar("_Value")
 
 _WHAT_TO_DO = {
     "authentication_required": "The SDK's bundle says that nobody is signed in: sign in first.",
@@ -111,35 +113,43 @@ class Frame:
     no_keys: str = "no keys"
 
 
-@dataclass
-class _Reading:
-    """What has been read of a token so far. Its repr shows nothing of it."""
+def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanation:
+    """Explain what the verifier makes of the token in a text.
 
-    token: str = field(default="", repr=False)
-    segments: list[str] = field(default_factory=list, repr=False)
-    header: dict[str, Any] | None = field(default=None, repr=False)
-    claims: dict[str, Any] | None = field(default=None, repr=False)
-    signature: bytes | None = field(default=None, repr=False)
-    passed: set[str] = field(default_factory=set)
-
-
-def read_token(text: str) -> str | None:
-    """The access token in a text: alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
-
-    It is read as an app reads the header (`credentials.py`); None where the text holds no credential.
-
-    Raises:
-        AuthError: `credentials_malformed` or `credentials_too_large`.
+    Args:
+        text: an access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
+        frame: what the token is held against.
+        show_claims: show claims about the user instead of masking them.
     """
-    name, value = _as_header(text.strip())
-    if not value:
-        return None
-    scope = {"type": "http", "headers": [(name.encode(), value.encode("utf-8", "surrogateescape"))]}
-    credential = HeaderCredentials().read(scope)
-    return credential.token if credential else None
+    try:
+        token = _read_token(text)
+    except AuthError as error:
+        return Explanation(verdict="refused", code=error.code, checks=(_failed("credential", error),))
+    checks = _Checks()
+    header, claims = checks.run(token, frame)
+    code = next((check.code for check in checks.done if check.status == "fail"), None)
+    complete = all(check.status == "pass" for check in checks.done)
+    return Explanation(
+        verdict="refused" if code else "accepted" if complete else "undecided",
+        code=code,
+        kind=frame.binding.issuers.get(claims["iss"]) if frame.binding and checks.has_passed("kind") else None,
+        checks=tuple(checks.done),
+        header={name: header.get(name) for name in ("alg", "kid")} if header else {},
+        claims=claims if show_claims else {name: _mask(name, value) for name, value in claims.items()},
+    )
 
 
-def _as_header(text: str) -> tuple[str, str]:
+def _read_token(text: str) -> str:
+    """Read the token as an app reads its header (`credentials.py`)."""
+    name, value = _to_header(text.strip())
+    headers = [(name.encode(), value.encode("utf-8", "surrogateescape"))]
+    credential = HeaderCredentials().read({"type": "http", "headers": headers}) if value else None
+    if credential is None:
+        raise AuthError("authentication_required")
+    return credential.token
+
+
+def _to_header(text: str) -> tuple[str, str]:
     if line := _HEADER_LINE.match(text):
         return line[1].lower(), text[line.end() :]
     if text.startswith("{"):
@@ -151,41 +161,7 @@ def _as_header(text: str) -> tuple[str, str]:
     return "x-stack-access-token", text
 
 
-def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanation:
-    """What the verifier makes of the token in a text.
-
-    Args:
-        text: what `read_token` reads.
-        frame: what the token is held against.
-        show_claims: claims about the person as they are, instead of masked.
-    """
-    try:
-        token = read_token(text)
-    except AuthError as refusal:
-        return _unreadable(refusal)
-    if token is None:
-        return _unreadable(AuthError("authentication_required"))
-    reading = _Reading(token)
-    checks = (Check(name="credential", status="pass", detail="read"), *_run(reading, frame))
-    code = next((check.code for check in checks if check.status == "fail"), None)
-    complete = all(check.status == "pass" for check in checks)
-    binding, claims = frame.binding, reading.claims or {}
-    kind = binding.issuers.get(claims["iss"]) if binding and "kind" in reading.passed else None
-    return Explanation(
-        verdict="refused" if code else "accepted" if complete else "undecided",
-        code=code,
-        kind=kind,
-        checks=checks,
-        header={name: (reading.header or {}).get(name) for name in ("alg", "kid")} if reading.header else {},
-        claims=claims if show_claims else {name: _masked(name, value) for name, value in claims.items()},
-    )
-
-
-def _unreadable(refusal: AuthError) -> Explanation:
-    return Explanation(verdict="refused", code=refusal.code, checks=(_failed("credential", refusal),))
-
-
-def _masked(name: str, value: object) -> object:
+def _mask(name: str, value: object) -> object:
     if name in _PLAIN_CLAIMS or value is None:
         return value
     return f"{value[:_SHORT]}…" if name in _SHORTENED_CLAIMS and isinstance(value, str) else "…"
@@ -194,126 +170,136 @@ def _masked(name: str, value: object) -> object:
 # --- the checks, in the verifier's order -----------------------------------------------------------------
 
 
-def _run(reading: _Reading, frame: Frame) -> Iterator[Check]:
-    yield from _form(reading)
-    yield from _signature(reading, frame)
-    yield from _binding(reading, frame)
-    yield from _time(reading, frame)
+class _Checks:
+    """Run the checks of one token and keep their outcomes."""
+
+    def __init__(self) -> None:
+        self.done = [Check(name="credential", status="pass", detail="read")]
+
+    def run(self, token: str, frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run every check that can run; return header and claims, empty if they cannot be read."""
+        segments = self._try("form", lambda: split_token(token), "three segments") or []
+        form = "canonical base64url, a JSON object"
+        header = self._try("header", lambda: read_object(segments[0], "header"), form, "form") or {}
+        for name, error in check_header(header):
+            self._add(name, error, _header_detail(name, header), "header")
+        claims = self._try("payload", lambda: read_object(segments[1], "payload"), form, "form") or {}
+        signature = self._try("signature_form", lambda: decode_segment(segments[2]), "canonical base64url", "form")
+        self._check_signature(token, header.get("kid"), signature or b"", frame)
+        self._check_binding(claims, frame.binding)
+        known = self.has_passed("required_claims")
+        for name, error in check_time(claims, frame.now, frame.leeway) if known else _UNCHECKED_TIMES:
+            self._add(name, error, _time_detail(name, claims, frame.now), "required_claims")
+        return header, claims
+
+    def has_passed(self, name: str) -> bool:
+        return any(check.name == name and check.status == "pass" for check in self.done)
+
+    def _check_signature(self, token: str, key_id: object, signature: bytes, frame: Frame) -> None:
+        keys, names = frame.keys, ("key", "signature")
+        if keys is None:
+            self.done += (_unchecked(name, frame.no_keys) for name in names)
+            return
+        reason = f"the key set has {', '.join(map(printable, sorted(keys)[:8]))}"
+        error = None if key_id in keys else AuthError("token_key_unknown", reason=reason)
+        self._add("key", error, f"one of {len(keys)} in the key set", "key_id")
+        needs = ("key", "payload", "signature_form")
+        signed = token.rpartition(".")[0].encode("ascii", "replace")
+        fits = all(map(self.has_passed, needs)) and keys[str(key_id)].verify(signed, signature)
+        error = None if fits else AuthError("token_signature_invalid", reason="it does not fit that key")
+        self._add("signature", error, "ES256, by that key", *needs)
+
+    def _check_binding(self, claims: dict[str, Any], known: Binding | None) -> None:
+        binding = known or _NO_PROJECT
+        for name, error in check_binding(claims, binding):
+            if known is None and name != "required_claims":  # the only one that needs no project
+                self.done.append(_unchecked(name, "no project id is set"))
+                continue
+            needs = ("payload", "required_claims", "issuer", "audience") if name == "kind" else ("payload",)
+            self._add(name, error, _claims_detail(name, claims, binding), *needs)
+            if self.done[-1].code == "token_issuer_not_allowed" and _is_same_server(claims, binding):
+                advice = _WHAT_TO_DO["token_audience_not_allowed"]  # the issuer is another project of this server
+                self.done[-1] = self.done[-1].model_copy(update={"advice": advice})
+
+    def _try(self, name: str, read: Callable[[], _Value], detail: str, *needs: str) -> _Value | None:
+        """Add the check that a part of the token can be read, and return that part."""
+        value, error = None, None
+        if all(map(self.has_passed, needs)):
+            try:
+                value = read()
+            except ValueError as fault:
+                error = AuthError("token_malformed", reason=str(fault))
+        self._add(name, error, detail, *needs)
+        return value
+
+    def _add(self, name: str, error: AuthError | None, detail: str, *needs: str) -> None:
+        missing = next((need for need in needs if not self.has_passed(need)), None)
+        if missing:
+            self.done.append(_unchecked(name, f"needs {missing}"))
+        elif error:
+            self.done.append(_failed(name, error, detail))
+        else:
+            self.done.append(Check(name=name, status="pass", detail=detail))
 
 
-def _form(reading: _Reading) -> Iterator[Check]:
-    def split() -> None:
-        reading.segments = split_token(reading.token)
-
-    def header() -> None:
-        reading.header = read_object(reading.segments[0], "header")
-
-    def payload() -> None:
-        reading.claims = read_object(reading.segments[1], "payload")
-
-    def signature() -> None:
-        reading.signature = decode_segment(reading.segments[2])
-
-    yield _outcome(reading, "form", split, detail="three segments")
-    yield _after(reading, ["form"], "header", header, detail="canonical base64url, a JSON object")
-    for name, error in check_header(reading.header or {}):
-        yield _after(reading, ["header"], name, partial(_raise, error), detail=_of_header(name, reading))
-    yield _after(reading, ["form"], "payload", payload, detail="canonical base64url, a JSON object")
-    yield _after(reading, ["form"], "signature_form", signature, detail="canonical base64url")
+def _failed(name: str, error: AuthError, detail: str = "") -> Check:
+    if error.reason and name not in _DETAIL_SHOWS_VALUE:
+        detail = error.reason
+    advice = _WHAT_TO_DO.get(error.code, "")
+    return Check(name=name, status="fail", code=error.code, detail=detail or AUTH_CODES[error.code][1], advice=advice)
 
 
-def _of_header(name: str, reading: _Reading) -> str:
+def _unchecked(name: str, why: str) -> Check:
+    return Check(name=name, status="not_checked", detail=why)
+
+
+# --- what each check found -------------------------------------------------------------------------------
+
+
+def _header_detail(name: str, header: Mapping[str, Any]) -> str:
     if name == "extensions":
         return "no crit, no b64"
     member = {"algorithm": "alg", "key_id": "kid"}[name]
-    return f"{member} {printable((reading.header or {}).get(member))}"
+    return f"{member} {printable(header.get(member))}"
 
 
-def _signature(reading: _Reading, frame: Frame) -> Iterator[Check]:
-    keys, key_id = frame.keys, (reading.header or {}).get("kid")
-    if keys is None:
-        yield from (_unchecked(name, frame.no_keys) for name in ("key", "signature"))
-        return
-
-    def key() -> None:
-        if key_id not in keys:
-            raise AuthError(
-                "token_key_unknown", reason=f"the key set has {', '.join(map(printable, sorted(keys)[:8]))}"
-            )
-
-    def signature() -> None:
-        signed = reading.token[: reading.token.rindex(".")].encode("ascii")
-        if not keys[str(key_id)].verify(signed, reading.signature or b""):
-            raise AuthError("token_signature_invalid", reason="it does not fit that key")
-
-    yield _after(reading, ["key_id"], "key", key, detail=f"one of {len(keys)} in the key set")
-    needs = ["key", "payload", "signature_form"]
-    yield _after(reading, needs, "signature", signature, detail="ES256, by that key")
+def _claims_detail(name: str, claims: Mapping[str, Any], binding: Binding) -> str:
+    issuer = claims.get("iss") if isinstance(claims.get("iss"), str) else None
+    match name:
+        case "required_claims":
+            return "sub, iss, aud, exp, iat, branch_id"
+        case "issuer":
+            where = " and ".join(_origins(binding))
+            return _expected("iss", claims, f"project {printable(binding.project_id)} at {where}", binding.issuers)
+        case "audience":
+            return _expected("aud", claims, printable(binding.project_id), binding.audiences)
+        case "project":
+            return _expected("project_id", claims, printable(binding.project_id), (None, binding.project_id))
+        case "branch":
+            branch = {"branch_id": claims.get("branch_id", claims.get("branchId"))}
+            return _expected("branch_id", branch, printable(binding.branch_id), (None, binding.branch_id))
+        case _:
+            return str(binding.issuers.get(issuer or "", ""))
 
 
-def _binding(reading: _Reading, frame: Frame) -> Iterator[Check]:
-    claims = reading.claims or {}
-    binding = frame.binding or _NO_PROJECT
-    for name, error in check_binding(claims, binding):
-        if frame.binding is None and name != "required_claims":  # which rest on no project
-            yield _unchecked(name, "no project id is set")
-            continue
-        needs = ["payload", "required_claims", "issuer", "audience"] if name == "kind" else ["payload"]
-        told = _after(reading, needs, name, partial(_raise, error), detail=_of_claims(name, claims, binding))
-        same_server = told.code == "token_issuer_not_allowed" and _of_our_server(claims, frame)
-        yield told.model_copy(update={"advice": _WHAT_TO_DO["token_audience_not_allowed"]}) if same_server else told
-
-
-def _of_our_server(claims: Mapping[str, Any], frame: Frame) -> bool:
-    """Whether an issuer that is not accepted is another project at a server whose tokens are."""
-    try:
-        return frame.binding is not None and origin_of(claims["iss"]) in _origins(frame.binding)
-    except (ValueError, TypeError, AttributeError, KeyError):
-        return False
-
-
-def _of_claims(name: str, claims: Mapping[str, Any], binding: Binding) -> str:
-    told: dict[str, Callable[[], str]] = {
-        "required_claims": lambda: "sub, iss, aud, exp, iat, branch_id",
-        "issuer": lambda: _issuer(claims, binding),
-        "audience": lambda: _audience(claims, binding),
-        "project": lambda: _expected("project_id", claims.get("project_id"), binding.project_id),
-        "branch": lambda: _expected("branch_id", claims.get("branch_id", claims.get("branchId")), binding.branch_id),
-        "kind": lambda: str(binding.issuers.get(claims["iss"], "")) if isinstance(claims.get("iss"), str) else "",
-    }
-    return told[name]()
-
-
-def _issuer(claims: Mapping[str, Any], binding: Binding) -> str:
-    value, where = claims.get("iss"), " and ".join(_origins(binding))
-    fits = isinstance(value, str) and value in binding.issuers
-    return f"iss {printable(value)}" + ("" if fits else f", not project {printable(binding.project_id)} at {where}")
-
-
-def _audience(claims: Mapping[str, Any], binding: Binding) -> str:
-    value = claims.get("aud")
-    fits = isinstance(value, str) and value in binding.audiences
-    return f"aud {printable(value)}" + ("" if fits else f", not {printable(binding.project_id)}")
+def _expected(name: str, claims: Mapping[str, Any], wanted: str, allowed: Collection[object]) -> str:
+    value = claims.get(name)
+    fits = value in allowed if isinstance(value, Hashable) else False
+    return f"{name} {printable(value)}" + ("" if fits else f", not {wanted}")
 
 
 def _origins(binding: Binding) -> list[str]:
     return sorted({origin_of(issuer) for issuer in binding.issuers})
 
 
-def _expected(name: str, value: object, wanted: str) -> str:
-    return f"{name} {printable(value)}" + ("" if value in (None, wanted) else f", not {printable(wanted)}")
+def _is_same_server(claims: Mapping[str, Any], binding: Binding) -> bool:
+    try:
+        return origin_of(claims["iss"]) in _origins(binding)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return False
 
 
-def _time(reading: _Reading, frame: Frame) -> Iterator[Check]:
-    claims = reading.claims or {}
-    known = "required_claims" in reading.passed
-    checks = check_time(claims, frame.now, frame.leeway) if known else ((name, None) for name in TIME_CHECKS)
-    for name, error in checks:
-        detail = _of_time(name, claims, frame.now)
-        yield _after(reading, ["required_claims"], name, partial(_raise, error), detail=detail)
-
-
-def _of_time(name: str, claims: Mapping[str, Any], now: float) -> str:
+def _time_detail(name: str, claims: Mapping[str, Any], now: float) -> str:
     claim = {"expiry": "exp", "issued_at": "iat", "not_before": "nbf"}[name]
     value = claims.get(claim)
     if value is None:
@@ -324,38 +310,3 @@ def _of_time(name: str, claims: Mapping[str, Any], now: float) -> str:
         return f"{claim} {printable(value)}"
     seconds = round(value - now)
     return f"{claim} {moment}, {abs(seconds)} s {'from now' if seconds >= 0 else 'ago'}"
-
-
-# --- one check -------------------------------------------------------------------------------------------
-
-
-def _after(reading: _Reading, needs: list[str], name: str, run: Callable[[], object], *, detail: str) -> Check:
-    lacking = [need for need in needs if need not in reading.passed]
-    return _unchecked(name, f"needs {lacking[0]}") if lacking else _outcome(reading, name, run, detail=detail)
-
-
-def _outcome(reading: _Reading, name: str, run: Callable[[], object], *, detail: str) -> Check:
-    try:
-        run()
-    except AuthError as refusal:
-        told = detail if refusal.reason is None or name in _TOLD_BY_VALUE else ""
-        return _failed(name, refusal, told)
-    except ValueError as error:
-        return _failed(name, AuthError("token_malformed", reason=str(error)))
-    reading.passed.add(name)
-    return Check(name=name, status="pass", detail=detail)
-
-
-def _raise(error: AuthError | None) -> None:
-    if error is not None:
-        raise error
-
-
-def _failed(name: str, refusal: AuthError, told: str = "") -> Check:
-    detail = told or refusal.reason or AUTH_CODES[refusal.code][1]
-    advice = _WHAT_TO_DO.get(refusal.code, "")
-    return Check(name=name, status="fail", code=refusal.code, detail=detail, advice=advice)
-
-
-def _unchecked(name: str, why: str) -> Check:
-    return Check(name=name, status="not_checked", detail=why)

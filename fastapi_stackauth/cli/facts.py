@@ -18,15 +18,11 @@ Cause = Literal[
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Why there was none.
+    """Why there was no answer; `detail` says more about it.
 
-    Attributes:
-        cause: `name`: it does not resolve; `refused`: nobody listens; `tls`: the certificate is not trusted;
-            `plain_http`: https was spoken to a server of http; `timeout`; `broken`: the connection ended, or what came
-            was no HTTP; `unsent`: a setting cannot be sent, so nothing was asked; `login`: it wants
-            another password; `extra`: a package to ask with is missing; `proxy`, `authorities`: what the
-            environment names as proxy or as trusted certificates cannot be used.
-        detail: more about it, where there is more.
+    Causes that do not explain themselves: `name`: it does not resolve; `broken`: the connection ended, or what came was
+    no HTTP; `unsent`: a setting cannot be sent, so nothing was asked; `login`: a wrong password; `extra`: a package is
+    missing; `proxy`, `authorities`: the proxy or the trusted certificates of the environment cannot be used.
     """
 
     cause: Cause
@@ -36,22 +32,9 @@ class NoAnswer:
 Outcome = ApiResponse | NoAnswer
 
 
-@dataclass(frozen=True)
-class Variables:
-    """How the environment spells the settings: names, never values.
-
-    Attributes:
-        at_odds: by field, variables that hold different values, the one that counts first.
-        unread: variables that look like this library's, and are not.
-    """
-
-    at_odds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
+@dataclass
 class Facts:
-    """What was learned. None: it was not asked.
+    """What was learned. None: `doctor` did not ask.
 
     Attributes:
         client: the answer to `GET /projects/current`, asked as a front end would.
@@ -59,17 +42,20 @@ class Facts:
         keys: the key set's answer.
         keys_seconds: how long that took, or how long `doctor` waited.
         flags: which flags of the key set's query the server knows: `anonymous`, `restricted`.
-        fixed_keys: the ids of the keys that the settings fix; a text where they cannot be read.
+        fixed_keys: the ids of the keys that the settings fix; a text if they cannot be read.
         skew: seconds by which this machine's clock is behind the server's.
+        at_odds: by setting, variables that hold different values, the one that counts first.
+        unread: variables that look like this library's, and are not.
         names_itself: the origin that the server puts into its own links, and so into its tokens.
         by_proxy: whether the environment has this address asked for through a proxy.
-        redis: why Redis cannot be used; an empty text where it can.
+        redis: whether Redis can be used, or why not.
         token: what the verifier makes of a token that was given.
     """
 
     settings: Settings
     client: Outcome
-    variables: Variables = field(default_factory=Variables)
+    at_odds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     server: Outcome | None = None
     keys: Outcome | None = None
     keys_seconds: float = 0.0
@@ -83,7 +69,7 @@ class Facts:
 
 
 def project_of(*outcomes: Outcome | None) -> Project | None:
-    """The project, from the first answer that tells of one."""
+    """Return the project, from the first answer that holds one."""
     for outcome in outcomes:
         if isinstance(outcome, ApiResponse) and outcome.status == 200:
             try:

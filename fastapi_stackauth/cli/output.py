@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fastapi_stackauth.cli.explanation import Explanation
-from fastapi_stackauth.cli.findings import SEVERITIES, Finding, Report, Severity
-from fastapi_stackauth.cli.texts import plain, printable
+from fastapi_stackauth.cli.report import SEVERITIES, Finding, Report, Severity, plain, printable
 
 _WIDEST = 100
 _FINDING_STYLES: dict[Severity, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}

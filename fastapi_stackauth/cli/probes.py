@@ -1,7 +1,7 @@
 """The I/O of the command line: asks the auth server and Redis, and brings facts back.
 
-Law: a failure on the way is a fact, never an exception. Nothing is changed at the server; what comes nearest is one
-sign-in at a provider that is begun and never finished, to see under which address the server knows itself.
+Law: a failure on the way is a fact, never an exception. Nothing changes at the server, except that one sign-in at a
+provider begins and never ends: it shows under which address the server knows itself.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import ssl
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ import httpx
 from pydantic import SecretStr
 
 from fastapi_stackauth.cli.explanation import Frame, explain
-from fastapi_stackauth.cli.facts import Cause, Facts, NoAnswer, Outcome, Variables, project_of
+from fastapi_stackauth.cli.facts import Cause, Facts, NoAnswer, Outcome, project_of
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.caller import AccessType, Caller, build_headers, is_sendable
 from fastapi_stackauth.client.request import ApiRequest
@@ -43,11 +43,8 @@ _CALLBACK = "/auth/oauth/callback/"
 _REDIS_SECONDS = 3.0
 
 
-# --- one question ----------------------------------------------------------------------------------------
-
-
 def open_client(seconds: float) -> httpx.AsyncClient | NoAnswer:
-    """What to ask with, or why the environment allows none."""
+    """Return an HTTP client, or why the environment allows none."""
     limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is no finding
     try:
         return httpx.AsyncClient(timeout=seconds, follow_redirects=False, limits=limits)
@@ -57,8 +54,8 @@ def open_client(seconds: float) -> httpx.AsyncClient | NoAnswer:
         return NoAnswer("proxy")
 
 
-def goes_by_proxy(url: str) -> bool:
-    """Whether the environment has this address asked for through a proxy."""
+def _uses_proxy(url: str) -> bool:
+    """Return whether the environment sends requests for this address through a proxy."""
     parts, proxies = urlsplit(url), getproxies()
     return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")
 
@@ -66,7 +63,7 @@ def goes_by_proxy(url: str) -> bool:
 async def ask(
     http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None, seconds: float = 10.0
 ) -> Outcome:
-    """The answer to a GET, or why there is none, within so many seconds. Redirects are not followed."""
+    """Return the answer to a GET within so many seconds, or why there is none; redirects are not followed."""
     try:
         async with (
             asyncio.timeout(seconds),
@@ -83,7 +80,7 @@ async def ask(
 
 
 def no_answer(failure: BaseException) -> NoAnswer:
-    """Why there is no answer, from what was raised and what had caused that."""
+    """Return why there is no answer, from an exception and its causes."""
     if isinstance(failure, httpx.ProtocolError):  # what came is no HTTP, whatever raised that
         return _BROKEN
     causes = list(_causes(failure))
@@ -93,15 +90,16 @@ def no_answer(failure: BaseException) -> NoAnswer:
         if isinstance(cause, ssl.SSLError):
             plain = cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
             return NoAnswer("plain_http" if plain else "tls", (cause.reason or "").replace("_", " ").lower())
-    kinds: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
-        ("name", (socket.gaierror, UnicodeError, httpx.InvalidURL)),
-        ("refused", (ConnectionRefusedError,)),
-        ("timeout", (TimeoutError, httpx.TimeoutException)),
-    )
-    return next((NoAnswer(name) for name, types in kinds if any(isinstance(c, types) for c in causes)), _BROKEN)
+    found = (cause for cause, types in _CAUSES for one in causes if isinstance(one, types))
+    return NoAnswer(next(found, "broken"))
 
 
 _BROKEN = NoAnswer("broken")
+_CAUSES: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
+    ("name", (socket.gaierror, UnicodeError, httpx.InvalidURL)),
+    ("refused", (ConnectionRefusedError,)),
+    ("timeout", (TimeoutError, httpx.TimeoutException)),
+)
 
 
 def _causes(failure: BaseException | None) -> Iterator[BaseException]:
@@ -113,11 +111,8 @@ def _causes(failure: BaseException | None) -> Iterator[BaseException]:
         failure = failure.__cause__ or failure.__context__
 
 
-# --- doctor ----------------------------------------------------------------------------------------------
-
-
 async def gather(settings: Settings, token: str | None = None, clock: Callable[[], float] = time.time) -> Facts:
-    """Everything that `doctor` judges.
+    """Gather everything that `doctor` judges.
 
     Args:
         settings: the settings, from the environment.
@@ -127,38 +122,37 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
     facts = Facts(
         settings,
         client=_BROKEN,
-        by_proxy=goes_by_proxy(settings.base_url),
-        variables=Variables(variables_at_odds(), variables_unread()),
+        by_proxy=_uses_proxy(settings.base_url),
+        at_odds=variables_at_odds(),
+        unread=variables_unread(),
         redis=await _redis(settings.redis_url),
         fixed_keys=_fixed_keys(settings.jwks),
     )
     opened = open_client(settings.timeout)
     if isinstance(opened, NoAnswer):
-        facts = replace(facts, client=opened)
+        facts.client = opened
     else:
         async with opened as http:
-            facts = await _ask_server(facts, _Asking(http, settings), clock)
+            await _ask_server(facts, _Asking(http, settings), clock)
     if token is not None:
-        frame = frame_of(settings, clock(), _key_set(facts.keys), "no keys could be fetched")
-        facts = replace(facts, token=explain(token, frame))
+        facts.token = explain(token, frame_of(settings, clock(), _key_set(facts.keys), "no keys could be fetched"))
     return facts
 
 
-async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float]) -> Facts:
+async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float]) -> None:
     settings, began = facts.settings, clock()
-    facts = replace(facts, client=await asking.current(Caller()))
+    facts.client = await asking.current(Caller())
     if isinstance(facts.client, NoAnswer):
-        return facts
-    facts = replace(facts, skew=skew_of(facts.client, began, clock()))
+        return
+    facts.skew = skew_of(facts.client, began, clock())
     if not settings.project_id:
-        return facts
+        return
     if settings.secret_server_key:
-        facts = replace(facts, server=await asking.current(Caller(as_server=True)))
+        facts.server = await asking.current(Caller(as_server=True))
     began_keys = time.monotonic()
-    keys, flags = await asking.keys()
-    facts = replace(facts, keys_seconds=time.monotonic() - began_keys)
-    itself = await _names_itself(settings, facts.client, facts.server)
-    return replace(facts, keys=keys, flags=flags, names_itself=itself)
+    facts.keys, facts.flags = await asking.keys()
+    facts.keys_seconds = time.monotonic() - began_keys
+    facts.names_itself = await _names_itself(settings, facts.client, facts.server)
 
 
 @dataclass(frozen=True)
@@ -167,26 +161,23 @@ class _Asking:
     settings: Settings
 
     async def current(self, caller: Caller) -> Outcome:
-        """The project; without a project id, whatever the server says to that."""
+        """Ask for the project, even without a project id."""
         access: AccessType = "server" if caller.as_server else "client"
         headers = build_headers(caller, _CURRENT, self.settings, access, None) if self.settings.project_id else {}
         sendable = all(is_sendable(value) for name, value in headers.items() if name != _NAMES_US)
         return await self._get("/projects/current", headers) if sendable else NoAnswer("unsent")
 
     async def keys(self) -> tuple[Outcome, tuple[str, ...]]:
-        """The key set, and which flags the server took."""
+        """Ask for the key set; return it, and which flags the server accepted."""
+        # It waits longer than the app does, to tell a slow server from a broken one.
+        patience = max(self.settings.timeout, 2 * self.settings.jwks_timeout)
         path = f"/projects/{quote(self.settings.require_project_id(), safe='')}/.well-known/jwks.json"
         for flags in _FLAG_SETS:
             query = "&".join(f"include_{flag}=true" for flag in flags)
-            outcome = await self._get(f"{path}?{query}" if query else path, seconds=self.patience)
+            outcome = await self._get(f"{path}?{query}" if query else path, seconds=patience)
             if isinstance(outcome, NoAnswer) or outcome.known_error != "SCHEMA_ERROR":
                 break
         return outcome, flags
-
-    @property
-    def patience(self) -> float:
-        """Seconds to wait for the key set: longer than the app does, to tell a slow server from a broken one."""
-        return max(self.settings.timeout, 2 * self.settings.jwks_timeout)
 
     async def _get(self, path: str, headers: Mapping[str, str] | None = None, *, seconds: float = 0.0) -> Outcome:
         url = f"{self.settings.base_url}/api/v1{path}"
@@ -209,7 +200,7 @@ def skew_of(answer: ApiResponse, asked: float, answered: float) -> float | None:
 
 
 async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | None:
-    """The origin of the address to which a provider would send people back: the server's own, as it knows it."""
+    """Return the server's own origin as it knows it: where a provider would send the browser back to."""
     project = project_of(*answers)
     providers = project.config.enabled_oauth_providers if project else ()
     if not providers:
@@ -225,12 +216,8 @@ async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | N
             )
     except StackAuthError:
         return None
-    return _callback_origin(flow.location)
-
-
-def _callback_origin(location: str) -> str | None:
     try:
-        back = parse_qs(urlsplit(location).query).get("redirect_uri", [""])[0]
+        back = parse_qs(urlsplit(flow.location).query).get("redirect_uri", [""])[0]
         return origin_of(back) if _CALLBACK in back else None
     except ValueError:
         return None
@@ -246,7 +233,7 @@ def _fixed_keys(source: dict[str, Any] | Path | None) -> frozenset[str] | str | 
 
 
 def read_keys(source: dict[str, Any] | Path) -> KeySet:
-    """The keys of a key set, or of a file that holds one.
+    """Read the keys of a key set, or of a file that holds one.
 
     Raises:
         ValueError: the file cannot be read, or holds no usable key.
@@ -287,11 +274,8 @@ async def _redis(url: SecretStr | None) -> NoAnswer | Literal["connected"] | Non
     return "connected"
 
 
-# --- explain ---------------------------------------------------------------------------------------------
-
-
 def frame_of(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
-    """What a token is held against: these settings, at this time, with these keys."""
+    """Return what a token is held against: these settings, at this time, with these keys."""
     binding = None
     if settings.project_id:
         binding = Binding(settings.project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
@@ -299,7 +283,7 @@ def frame_of(settings: Settings, now: float, keys: KeySet | None, no_keys: str =
 
 
 async def fetch_keys(settings: Settings) -> tuple[KeySet | None, str]:
-    """The server's keys, or None and why not."""
+    """Return the server's keys, or None and why not."""
     if not settings.project_id:
         return None, "no project id is set, so no keys were fetched"
     outcome: Outcome | httpx.AsyncClient = open_client(settings.timeout)

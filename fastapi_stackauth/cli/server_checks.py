@@ -5,29 +5,28 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from fastapi_stackauth.cli.facts import Facts, NoAnswer, Outcome, project_of
-from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
+from fastapi_stackauth.cli.report import Finding, error, note, ok, plain, warning
 from fastapi_stackauth.cli.settings_checks import is_inner, is_loopback
-from fastapi_stackauth.cli.texts import plain
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.models.account import ProjectConfig
-from fastapi_stackauth.settings import Settings, origin_of
+from fastapi_stackauth.settings import origin_of
 from fastapi_stackauth.verification.keys import read_key_set
 
 _SAME_TIME = 2.0  # seconds: servers write the Date header ahead, once a second
-_NEED_PUBLISHABLE = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
+_PUBLISHABLE_KEY_CODES = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
 _NO_PROJECT = ("CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND")
 _KEY_REFUSED = "The server does not take the {} key: it belongs to another project, or was revoked."
 
 
-def speaks_for_itself(outcome: Outcome) -> bool:
-    """Whether this is the auth server: it names each exchange, or speaks in its own codes (tokens.md §4)."""
+def is_auth_server(outcome: Outcome) -> bool:
+    """Return whether the auth server answered: it names each exchange, or uses its own codes."""
     return isinstance(outcome, ApiResponse) and bool(
         outcome.request_id or outcome.known_error or (outcome.status == 200 and project_of(outcome))
     )
 
 
 def reached(facts: Facts) -> Iterator[Finding]:
-    """Whether the auth server answers, and is one."""
+    """Check whether the auth server answers, and is one."""
     url, outcome = facts.settings.base_url, facts.client
     if isinstance(outcome, NoAnswer):
         yield from _not_reached(facts, outcome)
@@ -40,11 +39,9 @@ def reached(facts: Facts) -> Iterator[Finding]:
     elif outcome.status >= 500:
         message = f"{url} answers {outcome.status}."
         yield error("server_fails", message, "See the auth server's log, and the proxy's before it.")
-    elif not speaks_for_itself(outcome):
+    elif not is_auth_server(outcome):
         message = f"{url} answers {outcome.status}, but not as the auth server does."
-        advice = (
-            "Set STACK_API_URL to the auth server's own address, without /api/v1 and without a path of another app."
-        )
+        advice = "Set STACK_API_URL to the auth server's own address, without /api/v1 and another app's path."
         yield error("server_not_stack_auth", message, advice)
     else:
         yield ok("server_reached", f"The auth server answers at {url}.")
@@ -52,60 +49,61 @@ def reached(facts: Facts) -> Iterator[Finding]:
 
 def _not_reached(facts: Facts, outcome: NoAnswer) -> Iterator[Finding]:
     if outcome.cause != "unsent":  # else the setting has its own finding
-        yield unreachable(facts.settings.base_url, outcome)
+        url = facts.settings.base_url
+        detail = f" ({plain(outcome.detail)})" if outcome.detail else ""
+        code, message, advice = _NOT_REACHED.get(outcome.cause, _NOT_REACHED["broken"])
+        yield error(code, message.format(url=url, host=urlsplit(url).hostname, detail=detail), advice)
     if facts.by_proxy and outcome.cause not in ("unsent", "proxy", "authorities"):
         message = "What fails may be the proxy: the environment has this address asked for through one."
         advice = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the auth server in NO_PROXY."
         yield note("server_by_proxy", message, advice)
 
 
-def unreachable(url: str, outcome: NoAnswer) -> Finding:
-    """Why the auth server does not answer."""
-    host = urlsplit(url).hostname
-    detail = f" ({plain(outcome.detail)})" if outcome.detail else ""
-    told = {
-        "name": (
-            "server_name_unknown",
-            f"The name {host} does not resolve.",
-            "Check STACK_API_URL for a slip, and this machine's DNS.",
-        ),
-        "refused": (
-            "server_refuses_connection",
-            f"Nothing listens at {url}.",
-            "Start the auth server, or correct the port in STACK_API_URL.",
-        ),
-        "tls": (
-            "server_tls",
-            f"The TLS connection to {url} failed{detail}.",
-            "Renew its certificate, or let this machine trust its authority (SSL_CERT_FILE).",
-        ),
-        "plain_http": (
-            "server_speaks_http",
-            f"{url} speaks http, not https.",
-            "Set STACK_API_URL to http://, or to the port that speaks https.",
-        ),
-        "proxy": (
-            "proxy_unusable",
-            "A proxy that the environment names cannot be used, so the app cannot ask the auth server.",
-            "Correct HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; a SOCKS proxy needs pip install 'httpx[socks]'.",
-        ),
-        "authorities": (
-            "authorities_unreadable",
-            "The trusted certificates that the environment names cannot be read, so nothing can be asked by https.",
-            "Correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them.",
-        ),
-        "timeout": (
-            "server_timeout",
-            f"{url} does not answer in time.",
-            "Check that a firewall lets this machine through, and how the server is doing.",
-        ),
-    }
-    broken = ("server_breaks_off", f"{url} broke the connection off{detail}.", "Check that the port speaks HTTP.")
-    return error(*told.get(outcome.cause, broken))
+_NOT_REACHED = {
+    "name": (
+        "server_name_unknown",
+        "The name {host} does not resolve.",
+        "Check STACK_API_URL for a slip, and this machine's DNS.",
+    ),
+    "refused": (
+        "server_refuses_connection",
+        "Nothing listens at {url}.",
+        "Start the auth server, or correct the port in STACK_API_URL.",
+    ),
+    "tls": (
+        "server_tls",
+        "The TLS connection to {url} failed{detail}.",
+        "Renew its certificate, or let this machine trust its authority (SSL_CERT_FILE).",
+    ),
+    "plain_http": (
+        "server_speaks_http",
+        "{url} speaks http, not https.",
+        "Set STACK_API_URL to http://, or to the port that speaks https.",
+    ),
+    "proxy": (
+        "proxy_unusable",
+        "A proxy that the environment names cannot be used, so the app cannot ask the auth server.",
+        "Correct HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; a SOCKS proxy needs pip install 'httpx[socks]'.",
+    ),
+    "authorities": (
+        "authorities_unreadable",
+        "The trusted certificates that the environment names cannot be read, so nothing can be asked by https.",
+        "Correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them.",
+    ),
+    "timeout": (
+        "server_timeout",
+        "{url} does not answer in time.",
+        "Check that a firewall lets this machine through, and how the server is doing.",
+    ),
+    "broken": (
+        "server_breaks_off",
+        "{url} broke the connection off{detail}.",
+        "Check that the port speaks HTTP.",
+    ),
+}
 
 
-def clock(facts: Facts) -> Iterator[Finding]:
-    """Whether both clocks show the same time."""
+def _clock(facts: Facts) -> Iterator[Finding]:
     skew, leeway = facts.skew, facts.settings.leeway
     if skew is None:
         return
@@ -122,11 +120,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
         yield error("clock_wrong", message, advice)
 
 
-# --- the project and its keys ----------------------------------------------------------------------------
-
-
-def project(facts: Facts) -> Iterator[Finding]:
-    """Whether the server knows the project, and takes this app as a front end of it."""
+def _project(facts: Facts) -> Iterator[Finding]:
     settings, outcome = facts.settings, facts.client
     if not settings.project_id or not isinstance(outcome, ApiResponse):
         return
@@ -142,18 +136,14 @@ def project(facts: Facts) -> Iterator[Finding]:
     elif code == "INVALID_PUBLISHABLE_CLIENT_KEY":
         advice = "Copy STACK_PUBLISHABLE_CLIENT_KEY from this project's dashboard, or leave it out."
         yield error("publishable_key_refused", f"{_KEY_REFUSED.format('publishable')}", advice)
-    elif code in _NEED_PUBLISHABLE:
-        yield from _publishable_demanded(settings)
+    elif code in _PUBLISHABLE_KEY_CODES:
+        message, advice = "The project demands a publishable key, and none is set", "Set STACK_PUBLISHABLE_CLIENT_KEY."
+        if settings.secret_server_key:
+            yield warning("publishable_key_missing", f"{message}: OAuth sign-in will fail.", advice)
+        else:
+            yield error("publishable_key_missing", f"{message}.", advice)
     else:
         yield _refuses(outcome, "as a front end")
-
-
-def _publishable_demanded(settings: Settings) -> Iterator[Finding]:
-    message, advice = "The project demands a publishable key, and none is set.", "Set STACK_PUBLISHABLE_CLIENT_KEY."
-    if settings.secret_server_key:
-        yield warning("publishable_key_missing", f"{message[:-1]}: OAuth sign-in will fail.", advice)
-    else:
-        yield error("publishable_key_missing", message, advice)
 
 
 def _refuses(outcome: ApiResponse, who: str) -> Finding:
@@ -162,15 +152,13 @@ def _refuses(outcome: ApiResponse, who: str) -> Finding:
     return error("server_refuses_app", message, "Look the code up in docs/errors.md.")
 
 
-def config_of(facts: Facts) -> ProjectConfig | None:
-    """What the project allows, where the server told."""
+def _config(facts: Facts) -> ProjectConfig | None:
     found = project_of(facts.client, facts.server)
     return found.config if found else None
 
 
-def secret_key(facts: Facts) -> Iterator[Finding]:
-    """Whether there is a secret key where one is needed, and whether the server takes it."""
-    outcome, config = facts.server, config_of(facts)
+def _secret_key(facts: Facts) -> Iterator[Finding]:
+    outcome, config = facts.server, _config(facts)
     if facts.settings.project_id is None:
         return
     if facts.settings.secret_server_key is None:
@@ -193,10 +181,9 @@ def secret_key(facts: Facts) -> Iterator[Finding]:
         yield _refuses(outcome, "with its secret key")
 
 
-def signing_keys(facts: Facts) -> Iterator[Finding]:
-    """Whether the keys that verify tokens can be had, for all kinds of users."""
+def _signing_keys(facts: Facts) -> Iterator[Finding]:
     outcome = facts.keys
-    if outcome is None or (isinstance(outcome, ApiResponse) and outcome.status == 404 and config_of(facts) is None):
+    if outcome is None or (isinstance(outcome, ApiResponse) and outcome.status == 404 and _config(facts) is None):
         return  # there is no such project, which `project` says
     if isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
         yield _keys_slow(facts, f"did not arrive within {facts.keys_seconds:.1f} s")
@@ -204,7 +191,7 @@ def signing_keys(facts: Facts) -> Iterator[Finding]:
     try:
         keys = read_key_set(outcome.json if isinstance(outcome, ApiResponse) else None)
     except ValueError:
-        said = f"it answered {outcome.status}" if isinstance(outcome, ApiResponse) else f"{outcome.cause}"
+        said = f"it answered {outcome.status}" if isinstance(outcome, ApiResponse) else outcome.cause
         message = f"The project's signing keys cannot be had: {said}."
         yield error("keys_unreadable", message, "Check what stands between this app and the server's jwks.json.")
         return
@@ -228,7 +215,7 @@ def _keys_slow(facts: Facts, how: str) -> Finding:
 
 
 def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:
-    """Whether the keys that the settings fix are keys; no server is needed to tell."""
+    """Check whether the keys that the settings fix can be read."""
     if isinstance(fixed := facts.fixed_keys, str):
         yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
 
@@ -245,17 +232,14 @@ def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
         yield warning("fixed_keys_lack", message, "Write the whole key set there, or leave STACK_JWKS out.")
 
 
-def issuers(facts: Facts) -> Iterator[Finding]:
-    """Whether this app accepts the issuer that the server names in its tokens."""
+def _issuers(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
-    if config_of(facts) is None:
+    if _config(facts) is None:
         return
-    accepted = sorted({origin_of(issuer) for issuer in settings.issuer_kinds})
+    accepted = " and ".join(sorted(origins := {origin_of(issuer) for issuer in settings.issuer_kinds}))
     own = facts.names_itself
-    if own and own not in accepted:
-        message = (
-            f"The server calls itself {plain(own)} and names that in its tokens; this app accepts {_list(accepted)}."
-        )
+    if own and own not in origins:
+        message = f"The server calls itself {plain(own)} and names that in its tokens; this app accepts {accepted}."
         yield error("issuer_mismatch", message, f"Set STACK_ISSUERS to {plain(own)}.")
     elif own:
         yield ok("issuer_accepted", f"The server names {plain(own)} in its tokens, and this app accepts that.")
@@ -266,17 +250,12 @@ def issuers(facts: Facts) -> Iterator[Finding]:
             message = f"The server is reached under the inner name {host}; its tokens may name an outer one."
             yield note("issuer_unknown", message, f"Set STACK_ISSUERS to the outer address. {advice}")
         else:
-            message = f"Tokens may name {_list(accepted)} as issuer; what the server does name could not be seen."
+            message = f"Tokens may name {accepted} as issuer; what the server does name could not be seen."
             yield note("issuer_unknown", message, advice)
 
 
-def _list(names: list[str]) -> str:
-    return " and ".join(names)
-
-
-def sign_in(facts: Facts) -> Iterator[Finding]:
-    """Whether the project lets anybody in."""
-    if (config := config_of(facts)) is None:
+def _sign_in(facts: Facts) -> Iterator[Finding]:
+    if (config := _config(facts)) is None:
         return
     methods = {
         "password": config.credential_enabled,
@@ -292,17 +271,15 @@ def sign_in(facts: Facts) -> Iterator[Finding]:
         yield ok("sign_in_methods", f"One can sign in by {', '.join(on)}.")
     if not config.sign_up_enabled:
         message = "The project takes no new accounts: signing up is refused."
-        yield warning(
-            "sign_up_off", message, "Allow sign-ups in the auth server's dashboard, if people should sign up."
-        )
+        yield warning("sign_up_off", message, "Allow sign-ups in the auth server's dashboard, if users should sign up.")
     if on == ["passkey"]:
         message = "Passkeys are the only method, and a new account cannot begin with one."
         yield warning("passkey_alone", message, "Switch another method on as well.")
 
 
 def trusted_domain(facts: Facts) -> Iterator[Finding]:
-    """Whether the project trusts links to this app; loopback is a switch of its own, which the server does not show."""
-    settings, config = facts.settings, config_of(facts)
+    """Check whether the project trusts this app's address; the server does not show whether it trusts loopback."""
+    settings, config = facts.settings, _config(facts)
     if config is None or settings.app_url is None or settings.app_url_is_loopback:
         return
     if not any(_covers(entry.domain, settings.app_url) for entry in config.domains):
@@ -313,7 +290,7 @@ def trusted_domain(facts: Facts) -> Iterator[Finding]:
 
 
 def _covers(domain: str, app_url: str) -> bool:
-    """Whether a trusted domain, perhaps with wildcards, is this origin's (tokens.md §9)."""
+    """Return whether a trusted domain, perhaps with wildcards, covers this origin."""
     scheme, _, rest = domain.partition("://")
     host, own = rest.partition("/")[0].lower(), urlsplit(app_url)
     pattern = re.escape(host).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
@@ -322,11 +299,8 @@ def _covers(domain: str, app_url: str) -> bool:
     return scheme == own.scheme and any(re.fullmatch(pattern, spelling) for spelling in spellings)
 
 
-# --- what else -------------------------------------------------------------------------------------------
-
-
 def redis(facts: Facts) -> Iterator[Finding]:
-    """Whether Redis, where it is set, can be used."""
+    """Check whether Redis, if it is set, can be used."""
     if facts.redis is None or facts.settings.redis_url is None:
         return
     parts = urlsplit(facts.settings.redis_url.get_secret_value())
@@ -343,22 +317,23 @@ def redis(facts: Facts) -> Iterator[Finding]:
         "tls": (f"the TLS connection to {where} failed", "Renew its certificate, or use redis:// without TLS."),
     }
     cause, advice = causes.get(facts.redis.cause, (f"{where} broke the connection off", "Check STACK_REDIS_URL."))
-    outage = (
-        "no request is served" if facts.settings.revocation_outage == "refuse" else "workers do not hear of each other"
-    )
+    refuses = facts.settings.revocation_outage == "refuse"
+    outage = "no request is served" if refuses else "workers do not hear of each other"
     yield error("redis_unusable", f"Redis is set, and {cause}: {outage}.", advice)
 
 
 def token(facts: Facts) -> Iterator[Finding]:
-    """Whether the verifier accepts the token that was given."""
-    if (told := facts.token) is None:
+    """Check whether the verifier accepts the given token."""
+    if (explanation := facts.token) is None:
         return
-    failed = next((check for check in told.checks if check.status == "fail"), None)
-    if failed is None:
-        word = "is accepted" if told.verdict == "accepted" else "could not be checked in full"
-        make = ok if told.verdict == "accepted" else note
-        yield make("token_accepted" if told.verdict == "accepted" else "token_undecided", f"The token {word}.")
+    failed = next((check for check in explanation.checks if check.status == "fail"), None)
+    if failed:
+        message = f"The token is refused at the check {failed.name}: {failed.detail}."
+        yield error(str(failed.code), message, failed.advice)
+    elif explanation.verdict == "accepted":
+        yield ok("token_accepted", "The token is accepted.")
     else:
-        yield error(
-            str(failed.code), f"The token is refused at the check {failed.name}: {failed.detail}.", failed.advice
-        )
+        yield note("token_undecided", "The token could not be checked in full.")
+
+
+SERVER = (_clock, _project, _secret_key, _signing_keys, _issuers, _sign_in)

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from fastapi_stackauth.cli.facts import Variables
-from fastapi_stackauth.cli.findings import Finding, error, note, ok, warning
-from fastapi_stackauth.cli.texts import plain
+from fastapi_stackauth.cli.facts import Facts
+from fastapi_stackauth.cli.report import Finding, error, note, ok, plain, warning
 from fastapi_stackauth.client.caller import is_sendable
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.sessions.cookies import CookiePolicy
@@ -19,23 +18,21 @@ from fastapi_stackauth.settings import Settings, documented_name, environment_na
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def environment(variables: Variables) -> Iterator[Finding]:
-    """Names that contradict each other, and names that nobody reads."""
-    for names in variables.at_odds.values():
+def _variables(facts: Facts) -> Iterator[Finding]:
+    for names in facts.at_odds.values():
         message = f"{' and '.join(names)} hold different values; {names[0]} counts."
         yield warning("variables_at_odds", message, f"Keep one of them: unset {', '.join(names[1:])}.")
     known = [name for field in Settings.model_fields for name in environment_names(field)]
-    for name in variables.unread:
-        prefix, _, stem = name.partition("_")
-        field = stem.lower()
-        fitting = tuple(each for each in environment_names(field) if each.startswith(prefix))
-        meant = fitting[:1] if field in Settings.model_fields else ()
-        if meant := meant or tuple(difflib.get_close_matches(name, known, 1, 0.85)):
+    for name in facts.unread:
+        prefix, _, field = name.lower().partition("_")
+        names = environment_names(field) if field in Settings.model_fields else ()
+        meant = [each for each in names if each.startswith(prefix.upper())]
+        if meant := meant or difflib.get_close_matches(name, known, 1, 0.85):
             yield warning("variable_unknown", f"{name} is set, and nothing reads it.", f"Did you mean {meant[0]}?")
 
 
-def project_id(settings: Settings) -> Iterator[Finding]:
-    """The project's id."""
+def _project_id(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
     if not settings.project_id:
         advice = "Set STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) to the id that the auth server's dashboard shows."
         yield error("project_id_missing", "No project id is set.", advice)
@@ -47,25 +44,24 @@ def project_id(settings: Settings) -> Iterator[Finding]:
         yield warning("project_id_form", message, "Copy STACK_PROJECT_ID from the auth server's dashboard.")
 
 
-def key_forms(settings: Settings) -> Iterator[Finding]:
-    """Keys that no header can carry. Swapped keys never come here: the settings reject them."""
+def _key_forms(facts: Facts) -> Iterator[Finding]:
     for field in ("publishable_client_key", "secret_server_key"):
-        key: SecretStr | None = getattr(settings, field)
+        key: SecretStr | None = getattr(facts.settings, field)
         secret, name = key.get_secret_value() if key else "", documented_name(field)
         if secret and not is_sendable(secret):
             message = f"{name} holds a character that no key has, such as a blank or a line break."
             yield error("key_unsendable", message, "Copy the key anew, without quotation marks around it.")
 
 
-def address(settings: Settings) -> Iterator[Finding]:
-    """Where the auth server is reached."""
-    parts = urlsplit(settings.base_url)
+def _address(facts: Facts) -> Iterator[Finding]:
+    url = facts.settings.base_url
+    parts = urlsplit(url)
     if parts.hostname in ("app.stack-auth.com", "app.hexclave.com"):
         right = f"https://{parts.hostname.replace('app.', 'api.')}"
-        message = f"{settings.base_url} is the dashboard, not the API."
+        message = f"{url} is the dashboard, not the API."
         yield error("address_is_dashboard", message, f"Set STACK_API_URL to {right}, or leave it out.")
     elif parts.scheme == "http" and not is_inner(parts.hostname or ""):
-        message = f"{settings.base_url} is plain http: keys, tokens and passwords travel readable."
+        message = f"{url} is plain http: keys, tokens and passwords travel readable."
         yield warning("address_not_encrypted", message, "Set STACK_API_URL to the https address.")
 
 
@@ -82,12 +78,8 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
 
 
-# --- cookies ---------------------------------------------------------------------------------------------
-
-
-def cookies(settings: Settings) -> Iterator[Finding]:
-    """Whether browsers will keep this app's cookies."""
-    app_url = settings.app_url
+def _cookies(facts: Facts) -> Iterator[Finding]:
+    settings, app_url = facts.settings, facts.settings.app_url
     if app_url is None:
         message = "app_url is not set: cookie sessions, OAuth, mail links and passkeys cannot be used."
         yield note("app_url_missing", message, "Set STACK_APP_URL to this app's public origin, if you want them.")
@@ -124,8 +116,8 @@ def _is_address(host: str) -> bool:
         return False
 
 
-def other_origins(settings: Settings) -> Iterator[Finding]:
-    """Whether pages of the trusted origins can send this app's cookies at all: Lax ones stay within a site."""
+def _other_origins(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
     own = urlsplit(settings.app_url or "")
     for origin in settings.trusted_origins if settings.app_url else ():
         other = urlsplit(origin)
@@ -139,3 +131,7 @@ def other_origins(settings: Settings) -> Iterator[Finding]:
 def _site(host: str) -> str:
     """The registrable domain, guessed: the last two labels. An address, or a name without dots, is its own."""
     return host if _is_address(host) else ".".join(host.rsplit(".", 2)[-2:])
+
+
+SETTINGS = (_variables, _project_id, _key_forms, _address)
+COOKIES = (_cookies, _other_origins)

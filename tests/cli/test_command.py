@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from fastapi_stackauth._version import __version__
 from fastapi_stackauth.cli import main
 from fastapi_stackauth.cli.app import app
-from fastapi_stackauth.cli.findings import Report
+from fastapi_stackauth.cli.report import Report
 from tests.support.forge import BASE, NOW, PROJECT, Signer, key_set
 
 ROOT = Path(__file__).parents[2]

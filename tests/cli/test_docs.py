@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from fastapi_stackauth.cli import diagnosis
 from fastapi_stackauth.cli.app import app
 from fastapi_stackauth.cli.explanation import Check, Explanation
-from fastapi_stackauth.cli.findings import Finding, Report
+from fastapi_stackauth.cli.report import Finding, Report
 from fastapi_stackauth.emulator.__main__ import arguments
 from fastapi_stackauth.settings import Settings, environment_names
 from tests.cli.servers import fronted, with_clock

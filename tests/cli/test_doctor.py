@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from fastapi_stackauth.cli import probes
 from fastapi_stackauth.cli.app import app
-from fastapi_stackauth.cli.findings import Report
 from fastapi_stackauth.cli.probes import skew_of
+from fastapi_stackauth.cli.report import Report
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.settings import Settings, environment_names

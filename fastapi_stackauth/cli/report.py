@@ -1,5 +1,6 @@
-"""What `doctor` found, as data."""
+"""What `doctor` found, as data, and values of others as text that cannot move a terminal's cursor."""
 
+import json
 from collections.abc import Iterable
 from typing import Literal
 
@@ -10,6 +11,7 @@ from fastapi_stackauth._version import __version__
 Severity = Literal["ok", "note", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("ok", "note", "warning", "error")
 """From the best to the worst."""
+_LONGEST = 200
 
 
 class Finding(BaseModel):
@@ -47,20 +49,32 @@ class Report(BaseModel):
 
 
 def ok(code: str, message: str) -> Finding:
-    """All is well with this."""
+    """Return a finding about something that works."""
     return Finding(severity="ok", code=code, message=message)
 
 
 def note(code: str, message: str, advice: str = "") -> Finding:
-    """Good to know."""
+    """Return a finding that is good to know."""
     return Finding(severity="note", code=code, message=message, advice=advice)
 
 
 def warning(code: str, message: str, advice: str) -> Finding:
-    """Some of it will not work."""
+    """Return a finding about something that will not work."""
     return Finding(severity="warning", code=code, message=message, advice=advice)
 
 
 def error(code: str, message: str, advice: str) -> Finding:
-    """Sign-ins, or their verification, will fail."""
+    """Return a finding that makes sign-ins or their verification fail."""
     return Finding(severity="error", code=code, message=message, advice=advice)
+
+
+def printable(value: object) -> str:
+    """Return a value in JSON, cut if it is long, with unprintable characters escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    safe = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in text)
+    return safe if len(safe) <= _LONGEST else f"{safe[:_LONGEST]}…"
+
+
+def plain(text: str) -> str:
+    """Return a text without its quotation marks, as safe as `printable`."""
+    return printable(text)[1:-1] if len(text) <= _LONGEST else printable(text)[1:]
