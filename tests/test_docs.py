@@ -79,7 +79,7 @@ def test_the_badges_are_true():
     facts = {
         "python": f"python: {versions[0]} to {versions[-1]}",
         "types": "types: mypy strict" if project["tool"]["mypy"]["strict"] else "",
-        "licence": f"licence: {project['project']['license']}",
+        "license": f"license: {project['project']['license']}",
     }
     for name, fact in facts.items():
         assert f"<title>{fact}</title>" in (ROOT / f"docs/badges/{name}.svg").read_text("utf-8")

@@ -80,8 +80,13 @@ def _known(command: str) -> bool:
         case ["python" | "python3", "-m", module, *_]:
             return module in ("venv", "fastapi_stackauth.emulator", "fastapi_stackauth", "pytest")
         case [program, *_]:
-            return program in ("make", "curl", "uvicorn", "fastapi-stackauth", "pytest", "git", "cd", "docker")
+            return program in COMMON
     return False
+
+
+COMMON = (
+    "make", "curl", "uvicorn", "gunicorn", "fastapi", "fastapi-stackauth", "pytest", "git", "cd", "docker", "set",
+)  # fmt: skip
 
 
 def _extras() -> set[str]:

@@ -1,16 +1,23 @@
 """What the guides promise, done with the very apps that stand in them."""
 
+import asyncio
+import json
 import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from standardwebhooks import Webhook
 
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.models import ServerUserCreate
 from tests.docs.blocks import ROOT, run
 
 PASSWORD = "correct horse battery"
@@ -187,3 +194,64 @@ async def test_readiness_is_told(guide: Guide, page: str):
     async with serving(app) as client:
         answer = await client.get("/ready")
         assert answer.json()["status"] in ("ok", "degraded")
+
+
+async def test_the_guide_for_env_files_reads_the_settings(
+    guide: Guide, server: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """`load_dotenv` in the app's module sets what `StackAuth()` reads."""
+    for name in server.environment():
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in server.environment().items()))
+    made = await guide("guides/running.md")
+    assert made["stack"].settings.project_id == server.project_id
+    async with serving(made["app"]) as client:
+        tokens = (await client.post("/auth/password/sign-up", json=ADA)).json()
+        bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+        assert (await client.get("/me", headers=bearer)).json()["email"] == ADA["email"]
+
+
+async def test_a_local_row_follows_the_account(
+    guide: Guide, server: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The first request or a webhook creates the row, webhooks change and delete it, and repeats change nothing."""
+    monkeypatch.chdir(tmp_path)
+    made = await guide("guides/local-users.md")
+    session, row_type = made["Session"], made["LocalUser"]
+
+    async def email_of(user_id: str) -> str | None:
+        async with session() as opened:
+            row = await opened.get(row_type, user_id)
+            return row and row.email
+
+    async with serving(made["app"]) as client:
+
+        async def deliver(kind: str, **data: Any) -> None:
+            body = json.dumps({"type": kind, "data": data})
+            message_id = f"msg_{secrets.token_hex(8)}"
+            now = datetime.now(UTC)
+            signature = Webhook(server.webhook_secret).sign(message_id, now, body)
+            headers = {"id": message_id, "timestamp": str(int(now.timestamp())), "signature": signature}
+            for _ in range(2):
+                answer = await client.post(
+                    "/webhooks/stack-auth", content=body, headers={f"svix-{k}": v for k, v in headers.items()}
+                )
+                assert answer.status_code == 204
+
+        tokens = await sign_up(server)
+        user_id, bearer = tokens["user_id"], {"authorization": f"Bearer {tokens['access_token']}"}
+        assert (await client.get("/credits")).status_code == 401
+        assert await email_of(user_id) is None
+        both = await asyncio.gather(*(client.get("/credits", headers=bearer) for _ in range(2)))
+        assert [answer.json() for answer in both] == [10, 10]
+        assert await email_of(user_id) == ADA["email"]
+
+        eve = ServerUserCreate(primary_email="eve@example.com")
+        user = (await made["stack"].client.as_server().users.create(eve)).to_json()
+        await deliver("user.created", **user)
+        assert await email_of(user["id"]) == "eve@example.com"
+        await deliver("user.updated", **{**user, "primary_email": "eve@new.example.com"})
+        assert await email_of(user["id"]) == "eve@new.example.com"
+        await deliver("user.deleted", id=user["id"], teams=[])
+        assert await email_of(user["id"]) is None
