@@ -1,5 +1,6 @@
-"""What mkdocs does not do: anchors for error codes, a settings table from the model, no links out of the site."""
+"""Extend mkdocs: anchors for error codes, a settings table from the model, no links out of the site, whole tables."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -8,9 +9,11 @@ from typing import Any, Protocol
 from fastapi_stackauth import Settings
 from fastapi_stackauth.settings import documented_name
 
+log = logging.getLogger("mkdocs.hooks.docs")  # below "mkdocs", so that --strict makes an error of a warning
+
 
 class Page(Protocol):
-    """What these hooks read of mkdocs' page."""
+    """The part of mkdocs' page that these hooks read."""
 
     file: Any
 
@@ -22,6 +25,20 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if page.file.src_path == "reference/settings.md":
         return markdown.replace("{{ settings }}", settings_table())
     return without_links_out(markdown, PurePosixPath(page.file.src_path).parent)
+
+
+def on_page_content(html: str, page: Page, **_: object) -> str:
+    """Called by mkdocs with the HTML of each page; warns of broken tables."""
+    for row in broken_tables(html):
+        log.warning("%s: a table is rendered as text: %s", page.file.src_path, row)
+    return html
+
+
+def broken_tables(html: str) -> list[str]:
+    """Return the first row of each table that became text: a blank line cuts it off its header, or it has none."""
+    paragraphs: list[str] = re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", html, re.DOTALL)
+    rows = (re.search(r"^\|.*\|$", paragraph, re.MULTILINE) for paragraph in paragraphs)
+    return [row[0] for row in rows if row]
 
 
 def without_links_out(markdown: str, folder: PurePosixPath) -> str:

@@ -255,3 +255,15 @@ async def test_a_local_row_follows_the_account(
         assert await email_of(user["id"]) == "eve@new.example.com"
         await deliver("user.deleted", id=user["id"], teams=[])
         assert await email_of(user["id"]) is None
+
+
+async def test_a_script_calls_with_the_api_key_that_the_guide_creates(guide: Guide, server: Emulator):
+    """A user creates a key, and a script uses it in either header."""
+    server.configure(allow_user_api_keys=True)
+    app = (await guide("guides/api-keys.md"))["app"]
+    bearer = {"authorization": f"Bearer {(await sign_up(server))['access_token']}"}
+    async with serving(app) as client:
+        key = (await client.post("/api-keys", headers=bearer)).json()
+        for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
+            assert (await client.get("/reports", headers=headers)).json() == []
+        assert (await client.post("/imports", headers=bearer)).status_code == 401

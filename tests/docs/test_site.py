@@ -1,13 +1,19 @@
 """The documentation site: built without a warning, complete, and whole by itself."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import markdown
 import pytest
+import yaml
 from playwright.async_api import Browser, Route
 
 import fastapi_stackauth
@@ -83,6 +89,67 @@ async def test_a_browser_that_reaches_nothing_else_shows_it_and_searches_it(site
     await page.wait_for_url(re.compile(r"http://docs\.test/(?!index\.html).+"))
     await page.close()
     assert (asked, faults) == ([], [])
+
+
+SEARCHES = {
+    "logout": "revocation.html",
+    "sign out": "guides/server-rendered.html",
+    "roles": "authorization.html",
+    "permissions": "authorization.html",
+    "csrf": "explanation/cookies.html",
+    "cors": "guides/spa-cookies.html",
+    "gunicorn": "guides/running.html",
+    "refresh token": "guides/mobile.html",
+    "cookie": "sessions.html",
+    "fastapi dev": "guides/running.html",
+    "docker": "deploy.html",
+    "redis": "guides/workers.html",
+    "opentelemetry": "observability.html",
+    "postman": "openapi.html",
+    "curl": "tutorial.html",
+    "401": "errors.html",
+    "403": "errors.html",
+}
+
+
+def test_the_search_finds_the_words_of_the_field(site: Path):
+    """The search index leads from the words that people search for to the page about them."""
+    index = json.loads((site / "search/search_index.json").read_text("utf-8"))
+    found = {
+        (words, entry["location"].split("#")[0])
+        for entry in index["docs"]
+        for words in SEARCHES
+        if words in f"{entry['title']} {entry['text']}".lower()
+    }
+    assert set(SEARCHES.items()) - found == set()
+
+
+def test_the_navigation_has_four_parts_and_at_most_seven_entries_at_a_level():
+    """A reader chooses from few entries: by what they want first, then by topic."""
+    text = (ROOT / "mkdocs.yml").read_text("utf-8")
+    navigation = yaml.safe_load(text)["nav"]
+    assert [name for entry in navigation for name in entry][1:] == [
+        "Tutorial", "How-to guides", "Reference", "Explanation",
+    ]  # fmt: skip
+
+    def check(entries: list[dict[str, Any]]) -> None:
+        assert len(entries) <= 7, entries
+        for entry in entries:
+            (below,) = entry.values()
+            if isinstance(below, list):
+                check(below)
+
+    check(navigation)
+
+
+def test_a_table_that_is_rendered_as_text_fails_the_build():
+    """A blank line within a table, or no header, makes text of it."""
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    render = partial(markdown.markdown, extensions=["tables", "fenced_code"])
+    hooks = runpy.run_path(str(ROOT / "docs/hooks.py"))
+    assert hooks["broken_tables"](render(f"{table}\n```\n| 1 | 2 |\n```\n")) == []
+    for broken in (f"{table}\n| 3 | 4 |\n", f"Text:\n{table.replace('---', '')}", "- item\n| 3 | 4 |\n"):
+        assert len(hooks["broken_tables"](render(broken))) == 1, broken
 
 
 def test_the_type_of_every_problem_can_point_at_its_place_in_the_error_catalogue(site: Path):
