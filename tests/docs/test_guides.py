@@ -222,8 +222,8 @@ async def test_a_local_row_follows_the_account(
 
     async def email_of(user_id: str) -> str | None:
         async with session() as opened:
-            row = await opened.get(row_type, user_id)
-            return row and row.email
+            email: str | None = getattr(await opened.get(row_type, user_id), "email", None)
+            return email
 
     async with serving(made["app"]) as client:
 

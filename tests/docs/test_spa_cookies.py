@@ -23,7 +23,7 @@ class FrontEnd(Reader):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.ports = {"8000": str(free_port()), "5173": str(free_port())}
-        (self.python,) = blocks(PAGE, "python")
+        (self.api,) = blocks(PAGE, "python")
         (self.link,) = blocks(PAGE, "html")
         self.script = blocks(PAGE, "js")[0]
 
@@ -33,7 +33,7 @@ class FrontEnd(Reader):
 
     def write(self) -> None:
         """Write the app, and the page with the script and the link."""
-        (self.folder / "main.py").write_text(self.typed(self.python.text))
+        (self.folder / "main.py").write_text(self.typed(self.api.text))
         (self.folder / "auth.js").write_text(self.typed(self.script.text))
         module = '<script type="module">import * as auth from "/auth.js"; window.auth = auth;</script>'
         (self.folder / "index.html").write_text(f"<!doctype html>{module}{self.typed(self.link.text)}")
