@@ -1,7 +1,7 @@
-"""What the workers of one app share: values that expire, and facts that each worker keeps a copy of.
+"""The storage of an app's workers: values that expire, and sets of entries that each worker keeps a copy of.
 
-One small protocol; in memory for one worker, in Redis for many. Redis is never waited for long: a worker that cannot
-reach it goes on with what it knows. The `redis` extra is imported on use alone: apps of one worker need not have it.
+In memory for one worker, in Redis for many. A worker waits for Redis only briefly, and continues with what it knows.
+The `redis` extra is imported on use: apps of one worker do not need it.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ import hmac
 import math
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
 
 ANSWER_SECONDS = 0.5
-"""How long Redis may take to connect or to answer before a worker goes on without it."""
+"""Seconds that Redis may take to connect or to respond before a worker continues without it."""
 IDLE_SECONDS = 0.5
-"""How long a subscription may be silent before it is asked whether it still lives."""
+"""Seconds of silence after which a subscription sends a ping."""
 _CHUNK = 1_000
 MAX_VALUES = 50_000
 """Values that one worker keeps in memory: callers make some of them, such as one for each email with a link."""
@@ -44,67 +44,50 @@ class StorageUnavailable(Exception):
     """The shared storage cannot be reached now."""
 
 
+Entries = Mapping[str, float]
+"""Entries of a set, and the unix time until which each counts."""
+
+
 class Storage(Protocol):
-    """What workers share. Values are texts; expiry is in seconds."""
+    """What workers share: texts by key, which expire after `seconds`, and sets of entries.
+
+    `get`, `set` and `remove` do nothing if the storage is unavailable; the others raise `StorageUnavailable`.
+    """
 
     @property
     def shared(self) -> bool:
-        """Whether anybody else sees what is put here."""
-        ...
+        """Whether other workers see what is stored."""
 
     async def get(self, key: str) -> str | None:
-        """A value; None where there is none, or it cannot be read now."""
-        ...
+        """Return a value, or None."""
 
     async def set(self, key: str, value: str, seconds: float) -> None:
-        """Keep a value. Where that cannot be done now, it is not kept."""
-        ...
+        """Store a value."""
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; False where somebody has claimed it already.
-
-        Raises:
-            StorageUnavailable: it cannot be said now.
-        """
-        ...
+        """Claim a key; return False if it is claimed already."""
 
     async def remove(self, key: str) -> None:
-        """Give a claim back, or forget a value."""
-        ...
+        """Remove a value or a claim."""
 
-    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
-        """Add facts, each until a unix time, to a set that others follow; none of them lasts longer than `seconds`.
-
-        Raises:
-            StorageUnavailable: it cannot be done now.
-        """
-        ...
+    async def publish(self, name: str, entries: Entries, seconds: float) -> None:
+        """Add entries to a set, none of which lasts longer than `seconds`, and notify its followers."""
 
     async def count(self, name: str) -> int:
-        """How many facts a set has, expired ones perhaps included.
+        """Return the number of entries of a set; it may include expired ones."""
 
-        Raises:
-            StorageUnavailable: it cannot be said now.
+    def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
+        """Yield the whole set with True, at the start and after each gap, and new entries with False as they come.
+
+        No entries come after a silence. `StorageUnavailable` ends it: follow again to learn what was missed.
         """
-        ...
-
-    def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
-        """The facts of a set, and whether they are all: all there are first and after each gap, else news as they come.
-
-        Where there is no news for a moment, that is told too, as no facts.
-
-        Raises:
-            StorageUnavailable: the connection is lost; follow anew to learn what was missed.
-        """
-        ...
 
     async def aclose(self) -> None:
         """Close what belongs to the running loop."""
-        ...
 
 
-class MemoryStorage:
-    """For one worker: nobody else sees it. It is bounded: of too many values, the least recently used one goes first.
+class MemoryStorage(Storage):
+    """Storage of one worker. It is bounded: of too many values, the least recently used one goes first.
 
     Args:
         clock: unix time in seconds.
@@ -117,51 +100,51 @@ class MemoryStorage:
         self._values: Cache[str, str] = Cache(clock, size=MAX_VALUES)
 
     async def get(self, key: str) -> str | None:
-        """A value; None where there is none."""
+        """Return a value, or None."""
         entry = self._values.get(key)
         return entry.value if entry else None
 
     async def set(self, key: str, value: str, seconds: float) -> None:
-        """Keep a value."""
+        """Store a value."""
         self._values.put(key, value, self._clock() + seconds)
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; False where it is claimed already."""
-        if await self.get(key) is not None:
+        """Claim a key; return False if it is claimed already."""
+        if self._values.get(key):
             return False
-        await self.set(key, "1", seconds)
+        self._values.put(key, "1", self._clock() + seconds)
         return True
 
     async def remove(self, key: str) -> None:
-        """Forget a value."""
+        """Remove a value or a claim."""
         self._values.pop(key)
 
-    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
-        """There is nobody to tell."""
+    async def publish(self, name: str, entries: Entries, seconds: float) -> None:
+        """Do nothing: there is no other worker."""
 
     async def count(self, name: str) -> int:  # noqa: ARG002 - the protocol's
-        """Nothing: there is nobody to share it with."""
+        """Return 0: nothing is shared."""
         return 0
 
-    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:  # noqa: ARG002 - the protocol's
-        """Nothing: there is nobody to hear from."""
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:  # noqa: ARG002 - the protocol's
+        """Yield no entries: there is no other worker."""
         yield {}, True
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
-class RedisStorage:
-    """For many workers that share a Redis server.
+class RedisStorage(Storage):
+    """Storage of many workers, in a Redis server.
 
     Args:
         url: where it is.
-        prefix: what all keys begin with, so that apps and projects do not meet.
+        prefix: of all keys, so that apps and projects do not share any.
         clock: unix time in seconds.
-        events: where it is told that Redis is out of reach.
+        events: notified when Redis is unavailable.
 
     Raises:
-        ConfigurationError: the `redis` extra is not installed, or the address cannot be read.
+        ConfigurationError: the `redis` extra is not installed, or the address cannot be parsed.
     """
 
     shared = True
@@ -170,111 +153,95 @@ class RedisStorage:
         self, url: str, prefix: str, clock: Callable[[], float] = time.time, events: Events | None = None
     ) -> None:
         require_redis()
-        _check_url(url)
+        try:
+            pool = redis_pool(url)
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError):  # whose messages may hold the password
+            raise ConfigurationError(
+                "redis_url cannot be read: check its port, its options and its password."
+            ) from None
         self._prefix = prefix
         self._clock = clock
         self._events = events or Events()
         self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
 
     async def get(self, key: str) -> str | None:
-        """A value; None where there is none, or it cannot be read now."""
-        try:
+        """Return a value, or None."""
+        value = None
+        with self._tolerate("get"):
             value = await self._redis().get(self._prefix + key)
-        except _failures() as error:
-            self._unavailable("get", error)
-            return None
         return None if value is None else str(value)
 
     async def set(self, key: str, value: str, seconds: float) -> None:
-        """Keep a value. Where that cannot be done now, it is not kept."""
-        try:
+        """Store a value."""
+        with self._tolerate("set"):
             await self._redis().set(self._prefix + key, value, px=max(1, int(seconds * 1000)))
-        except _failures() as error:
-            self._unavailable("set", error)
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; False where somebody has claimed it already.
-
-        Raises:
-            StorageUnavailable: it cannot be said now.
-        """
+        """Claim a key; return False if it is claimed already."""
         name, own = self._prefix + key, secrets.token_hex(8)
-        try:
+        with _translate():
             if await self._redis().set(name, own, px=max(1, int(seconds * 1000)), nx=True):
                 return True
             # The client repeats a command whose reply was lost, and then meets the claim that it has just made.
             return bool(await self._redis().get(name) == own)
-        except _failures() as error:
-            raise StorageUnavailable from error
 
     async def remove(self, key: str) -> None:
-        """Give a claim back, or forget a value. Where that cannot be done now, it expires by itself."""
-        try:
+        """Remove a value or a claim."""
+        with self._tolerate("remove"):
             await self._redis().delete(self._prefix + key)
-        except _failures() as error:
-            self._unavailable("remove", error)
 
-    async def publish(self, name: str, facts: Mapping[str, float], seconds: float) -> None:
-        """Add facts to a set, and tell who follows it.
-
-        Raises:
-            StorageUnavailable: it cannot be done now.
-        """
-        key, pairs = self._prefix + name, list(facts.items())
-        try:
+    async def publish(self, name: str, entries: Entries, seconds: float) -> None:
+        """Add entries to a set, and notify its followers."""
+        key, pairs = self._prefix + name, list(entries.items())
+        with _translate():
             for start in range(0, len(pairs), _CHUNK):
                 chunk = dict(pairs[start : start + _CHUNK])
                 async with self._redis().pipeline(transaction=True) as pipeline:
                     pipeline.zadd(key, chunk)
                     pipeline.zremrangebyscore(key, "-inf", self._clock())
                     pipeline.expire(key, math.ceil(seconds) + _SLACK_SECONDS)
-                    pipeline.publish(key, "\n".join(f"{until!r} {fact}" for fact, until in chunk.items()))
+                    pipeline.publish(key, "\n".join(f"{until!r} {entry}" for entry, until in chunk.items()))
                     await pipeline.execute()
-        except _failures() as error:
-            raise StorageUnavailable from error
-
-    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
-        """The facts of a set: all there are whenever the subscription begins, then news as they come.
-
-        Raises:
-            StorageUnavailable: the connection is lost.
-        """
-        key = self._prefix + name
-        pubsub = self._redis().pubsub()
-        try:
-            await pubsub.subscribe(key)
-            async for kind, text in _messages(pubsub):
-                if kind == "subscribe":  # confirmed: what is published from now on is heard, so what was before is read
-                    yield await self._members(key), True  # the client subscribes anew by itself after a short cut, too
-                else:
-                    yield (_facts(text) if kind == "message" else {}), False
-        except _failures() as error:
-            raise StorageUnavailable from error
-        finally:
-            await _closed(pubsub)
 
     async def count(self, name: str) -> int:
-        """How many facts a set has, expired ones perhaps included.
-
-        Raises:
-            StorageUnavailable: it cannot be said now.
-        """
-        try:
+        """Return the number of entries of a set."""
+        with _translate():
             return int(await self._redis().zcard(self._prefix + name))
-        except _failures() as error:
-            raise StorageUnavailable from error
 
-    async def _members(self, key: str) -> dict[str, float]:
-        """A whole set, read in small pieces: a large one would take longer than any answer may."""
-        return {str(fact): float(until) async for fact, until in self._redis().zscan_iter(key, count=_CHUNK)}
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
+        """Yield the whole set whenever the subscription begins, and new entries as they come."""
+        key, redis = self._prefix + name, self._redis()
+        pubsub: Any = redis.pubsub()  # which redis-py types as untyped
+        try:
+            with _translate():
+                await pubsub.subscribe(key)
+                async for kind, text in _messages(pubsub):
+                    if kind == "subscribe":  # also after a short cut, when the client subscribes again by itself
+                        # What is published from now on arrives, so what was before is read: in small pieces, because a
+                        # large set would take longer than any reply may.
+                        yield (
+                            {str(entry): float(until) async for entry, until in redis.zscan_iter(key, count=_CHUNK)},
+                            True,
+                        )
+                    else:
+                        yield (_parse(text) if kind == "message" else {}), False
+        finally:
+            with suppress(*_failures()):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await pubsub.aclose()
 
     async def aclose(self) -> None:
         """Close the running loop's connections."""
         if pool := self._pools.pop():
             await pool.aclose()
 
-    def _unavailable(self, operation: str, error: BaseException) -> None:
-        self._events.emit(STORAGE_UNAVAILABLE, operation=operation, reason=type(error).__name__)
+    @contextmanager
+    def _tolerate(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except _failures() as error:
+            self._events.emit(STORAGE_UNAVAILABLE, operation=operation, reason=type(error).__name__)
 
     def _redis(self) -> "Redis":
         from redis.asyncio import Redis  # noqa: PLC0415 - an extra
@@ -282,36 +249,36 @@ class RedisStorage:
         return Redis(connection_pool=self._pools.get())
 
 
-async def _messages(pubsub: Any) -> AsyncIterator[tuple[str, str]]:  # noqa: ANN401 - redis-py types it as untyped
-    """What comes over a subscription; a silent one is asked whether it lives, and given up where it does not answer."""
-    asked = False
+async def _messages(pubsub: Any) -> AsyncIterator[tuple[str, str]]:  # noqa: ANN401 - as above
+    """Yield the messages of a subscription; after a silence, send a ping, and end it if no reply comes."""
+    pinged = False
     while True:
         message = await pubsub.get_message(timeout=IDLE_SECONDS)
         if message is not None:
-            asked = False
+            pinged = False
             yield str(message["type"]), str(message["data"])
-        elif asked:
+        elif pinged:
             raise TimeoutError
         else:
             await pubsub.ping()
-            asked = True
+            pinged = True
 
 
-def _facts(text: str) -> dict[str, float]:
-    """What a message says. Whatever else somebody publishes there is not ours, and harms nothing."""
-    facts = {}
-    for until, _, fact in (line.partition(" ") for line in text.splitlines()):
+def _parse(text: str) -> dict[str, float]:
+    """Parse the entries of a message. Whatever else is published there is ignored."""
+    entries = {}
+    for until, _, entry in (line.partition(" ") for line in text.splitlines()):
         with suppress(ValueError):
-            facts[fact] = float(until)
-    return {fact: until for fact, until in facts.items() if math.isfinite(until)}
+            entries[entry] = float(until)
+    return {entry: until for entry, until in entries.items() if math.isfinite(until)}
 
 
-async def _closed(pubsub: Any) -> None:  # noqa: ANN401 - as above
+@contextmanager
+def _translate() -> Iterator[None]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await pubsub.aclose()
-    except _failures():
-        return
+        yield
+    except _failures() as error:
+        raise StorageUnavailable from error
 
 
 def _failures() -> tuple[type[BaseException], ...]:
@@ -321,10 +288,10 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 
 def require_redis() -> None:
-    """See that the `redis` extra is there.
+    """Check that the `redis` extra is installed.
 
     Raises:
-        ConfigurationError: where it is not installed.
+        ConfigurationError: it is not.
     """
     try:
         import redis.asyncio  # noqa: F401, PLC0415 - an extra
@@ -332,21 +299,8 @@ def require_redis() -> None:
         raise ConfigurationError("redis_url is set: pip install 'fastapi-stackauth[redis]'.") from None
 
 
-def _check_url(url: str) -> None:
-    """See that connections can be made with an address, before one is needed.
-
-    Raises:
-        ConfigurationError: where they cannot; it says nothing of the address, which may hold a password.
-    """
-    try:
-        pool = redis_pool(url)
-        pool.connection_class(**pool.connection_kwargs)
-    except (ValueError, TypeError):
-        raise ConfigurationError("redis_url cannot be read: check its port, its options and its password.") from None
-
-
 def redis_pool(url: str, *, decode_responses: bool = False) -> "ConnectionPool":
-    """Connections to a Redis server that fail soon instead of waiting, for the running event loop."""
+    """Return connections to a Redis server that fail soon instead of waiting, for the running event loop."""
     from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - an extra
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
