@@ -16,6 +16,8 @@ PREFIXES: dict[str, str] = {"cookie": "/auth", "body": "/api/auth"}
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 ACCESS, REFRESH, OTP = "stackauth-access", "stackauth-refresh", "stackauth-otp"
 
+_PER_SERVER = {"base_url", "project_id", "publishable_client_key", "secret_server_key"}  # no schema shows them
+
 
 class Person:
     """Somebody who calls the routes of one delivery, and keeps what they are given as a browser or an app does."""
@@ -85,12 +87,24 @@ class Person:
 
 
 class House:
-    """An app with both routers, and the people who call it."""
+    """An app with both routers, and the people who call it.
 
-    def __init__(self, server: Emulator, stack: StackAuth, **router: Any) -> None:
+    Args:
+        server: the auth server.
+        stack: what is installed.
+        app: an app with both routers of this stack, if there is one already.
+        **router: arguments of `StackAuth.router`.
+    """
+
+    def __init__(self, server: Emulator, stack: StackAuth, *, app: FastAPI | None = None, **router: Any) -> None:
         self.server = server
         self.stack = stack
+        if app is not None:
+            self.app = app
+            return
         self.app = FastAPI()
+        # `operations` reads the schema of one app for all that are alike.
+        self.app.state.alike = (repr(sorted(router.items())), stack.settings.model_dump_json(exclude=_PER_SERVER))
         stack.install(self.app)
         self.app.include_router(stack.router(**router), prefix=PREFIXES["cookie"])
         self.app.include_router(stack.router(delivery="body", **router), prefix=PREFIXES["body"])

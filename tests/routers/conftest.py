@@ -1,6 +1,8 @@
 """An app with both routers, on an auth server of its own; the same tests run for a browser and for an app."""
 
+import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,25 +12,53 @@ from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import House, Person, new_stack
 
 
-@pytest.fixture
-async def stack(server: Emulator) -> AsyncIterator[StackAuth]:
-    stack = new_stack(server)
-    yield stack
-    await stack.aclose()
+class Shared:
+    """An app whose routes are declared and checked once in this process; each test gives its stack fresh services."""
+
+    def __init__(self) -> None:
+        with contextlib.closing(Emulator()) as server:
+            self.stack = new_stack(server)
+            self.app = House(server, self.stack).app
+
+    @asynccontextmanager
+    async def serving(self, stack: StackAuth) -> AsyncIterator[StackAuth]:
+        """Let the app use the services of another stack."""
+        before, self.stack.services = self.stack.services, stack.services
+        try:
+            yield self.stack
+        finally:
+            await stack.aclose()
+            self.stack.services = before
+
+
+@pytest.fixture(scope="session")
+def shared() -> Shared:
+    return Shared()
+
+
+@pytest.fixture(scope="session")
+def shared_keyed() -> Shared:
+    return Shared()
 
 
 @pytest.fixture
-def house(server: Emulator, stack: StackAuth) -> House:
-    return House(server, stack)
+async def stack(server: Emulator, shared: Shared) -> AsyncIterator[StackAuth]:
+    async with shared.serving(new_stack(server)) as stack:
+        yield stack
 
 
 @pytest.fixture
-async def keyed_house(server: Emulator) -> AsyncIterator[House]:
+def house(server: Emulator, stack: StackAuth, shared: Shared) -> House:
+    return House(server, stack, app=shared.app if stack is shared.stack else None)
+
+
+@pytest.fixture
+async def keyed_house(server: Emulator, shared_keyed: Shared) -> AsyncIterator[House]:
     """The same with a secret key alone: people's calls go out with server access (design decision 15)."""
-    stack = new_stack(server, publishable_client_key=None, secret_server_key=server.secret_server_key)
-    assert stack.settings.user_access_type == "server"
-    yield House(server, stack)
-    await stack.aclose()
+    keyed = new_stack(server, publishable_client_key=None, secret_server_key=server.secret_server_key)
+    async with shared_keyed.serving(keyed) as stack:
+        assert stack.settings.user_access_type == "server"
+        yield House(server, stack, app=shared_keyed.app)
 
 
 @pytest.fixture(params=["cookie", "body"])

@@ -66,8 +66,20 @@ class Route:
         return {name: values[name] for name in self.required} if self.takes_json else None
 
 
+_KNOWN: dict[tuple[object, str], list[Route]] = {}
+
+
 def operations(app: FastAPI, prefix: str) -> list[Route]:
     """Every route of the router under a prefix."""
+    alike = getattr(app.state, "alike", None)
+    if alike is None:
+        return _read_schema(app, prefix)
+    if (alike, prefix) not in _KNOWN:
+        _KNOWN[alike, prefix] = _read_schema(app, prefix)
+    return _KNOWN[alike, prefix]
+
+
+def _read_schema(app: FastAPI, prefix: str) -> list[Route]:
     schema = inlined(app.openapi())
     return [
         _route(schema, method.upper(), path.removeprefix(prefix), operation)

@@ -170,18 +170,21 @@ async def test_a_link_in_a_mail_leads_where_a_second_factor_can_be_given(house: 
     assert_leads(await submit(browser, "/mfa/sign-in", {"code": pyotp.TOTP(secret).now()}), "/notes")
 
 
-async def test_a_page_of_the_apps_own_shows_what_an_authenticator_needs(house: House, browser: Person):
-    @house.app.get("/two-factor")
+async def test_a_page_of_the_apps_own_shows_what_an_authenticator_needs(house: House):
+    own = House(house.server, house.stack)
+
+    @own.app.get("/two-factor")
     async def page(enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> str:
         return enrolment.uri
 
-    await browser.sign_up()
-    first, again = [(await browser.client.get(f"{ORIGIN}/two-factor")).json() for _ in range(2)]
-    assert first == again, "a page that is shown again after a wrong code shows the same secret"
-    wrong = await submit(browser, "/mfa/confirm", {"code": "000000"}, "?on_success=/account&on_error=/two-factor")
-    assert_leads(wrong, "/two-factor?error=INVALID_TOTP_CODE")
-    totp = pyotp.parse_uri(first)
-    assert isinstance(totp, pyotp.TOTP)
-    code = totp.now()
-    assert_leads(await submit(browser, "/mfa/confirm", {"code": code}), "/notes")
-    assert (await browser.call("GET", "/me")).json()["requires_totp_mfa"] is True
+    async with own.person("cookie") as browser:
+        await browser.sign_up()
+        first, again = [(await browser.client.get(f"{ORIGIN}/two-factor")).json() for _ in range(2)]
+        assert first == again, "a page that is shown again after a wrong code shows the same secret"
+        wrong = await submit(browser, "/mfa/confirm", {"code": "000000"}, "?on_success=/account&on_error=/two-factor")
+        assert_leads(wrong, "/two-factor?error=INVALID_TOTP_CODE")
+        totp = pyotp.parse_uri(first)
+        assert isinstance(totp, pyotp.TOTP)
+        code = totp.now()
+        assert_leads(await submit(browser, "/mfa/confirm", {"code": code}), "/notes")
+        assert (await browser.call("GET", "/me")).json()["requires_totp_mfa"] is True

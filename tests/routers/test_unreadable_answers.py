@@ -73,7 +73,8 @@ def place() -> Place:
     signer = Signer()
     impostor = Impostor({"keys": [signer.jwk]})
     options: dict[str, Any] = {"project_id": PROJECT, "base_url": BASE, "app_url": "http://localhost:8000"}
-    stack = StackAuth(transport=impostor, clock=Clock(NOW), timeout=0.2, **options)
+    unlimited: dict[str, Any] = {"rate_limit_address": None, "rate_limit_account": None}
+    stack = StackAuth(transport=impostor, clock=Clock(NOW), timeout=0.2, **options, **unlimited)
     app = FastAPI()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")

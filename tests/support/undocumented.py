@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from fastapi import FastAPI
@@ -28,6 +29,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._documented: dict[str, dict[str, set[tuple[int, str]]]] = {}
+        self._read: WeakSet[FastAPI] = WeakSet()
         self._module = ""
         self.missing: set[str] = set()
 
@@ -66,13 +68,17 @@ class Collector:
 
     def check(self, app: FastAPI, scope: Scope, answer: "_Answer") -> None:
         """Look an answer up; the schemas of one file's apps are so alike that most are known from the first."""
-        name = getattr(scope.get("route"), "unique_id", None)
+        route = scope.get("route")
+        name = getattr(route, "unique_id", None)
         code = json.loads(answer.body).get("code")
-        if name is None or code not in CATALOGUE or answer.status == 500 or self._module.startswith("tests/fuzz/"):
+        if name is None or not getattr(route, "include_in_schema", True):
+            return
+        if code not in CATALOGUE or answer.status == 500 or self._module.startswith("tests/fuzz/"):
             return  # or what a later server answers, or what none would
         known = self._documented.setdefault(self._module, {})
         wanted = {(answer.status, code), (answer.status, _OWN_WORDS)}
-        if not wanted & known.get(name, set()):
+        if not wanted & known.get(name, set()) and app not in self._read:
+            self._read.add(app)
             for other, answers in _documented(app).items():
                 known.setdefault(other, set()).update(answers)
         if name in known and not wanted & known[name]:
