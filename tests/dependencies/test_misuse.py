@@ -42,6 +42,7 @@ from fastapi_stackauth import (
 from fastapi_stackauth.models import ServerUser
 from tests.dependencies.helpers import Preferences
 from tests.support.asgi import call, connect
+from tests.support.rows import rows
 from tests.support.world import World
 
 GUARDS = {
@@ -105,8 +106,7 @@ async def start(app: FastAPI) -> None:
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
-@pytest.fixture
-def app() -> FastAPI:
+def new_app() -> FastAPI:
     """An app without routes."""
     app = FastAPI()
     StackAuth(project_id="p").install(app)
@@ -114,36 +114,37 @@ def app() -> FastAPI:
 
 
 @pytest.fixture
-async def calls_of(app: FastAPI) -> Any:
+def app() -> FastAPI:
+    return new_app()
+
+
+async def calls_of(use: str, it: Any, method: str) -> list[Any] | None:
     """Declare a route with one parameter and start the app: the dependencies that FastAPI calls; None if it raises."""
-
-    async def calls(use: str, it: Any, method: str) -> list[Any] | None:
-        try:
-            app.add_api_route("/it/{team_id}", _endpoint(USES[use](it)), methods=[method])
-            await start(app)
-        except Exception:  # noqa: BLE001 - FastAPI's own errors count as well
-            return None
-        route: Any = app.routes[-1]
-        return [dependant.call for dependant in route.dependant.dependencies]
-
-    return calls
+    app = new_app()
+    try:
+        app.add_api_route("/it/{team_id}", _endpoint(USES[use](it)), methods=[method])
+        await start(app)
+    except Exception:  # noqa: BLE001 - FastAPI's own errors count as well
+        return None
+    route: Any = app.routes[-1]
+    return [dependant.call for dependant in route.dependant.dependencies]
 
 
 def test_every_public_name_is_in_one_list():
     assert sorted([*GUARDS, *MODELS, *OTHERS]) == sorted(fastapi_stackauth.__all__)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("name", sorted(GUARDS))
-async def test_a_guard_works_or_raises(calls_of: Any, name: str, use: str, method: str):
+@rows("method", ["GET", "POST"])
+@rows("use", USES)
+@rows("name", sorted(GUARDS))
+async def test_a_guard_works_or_raises(name: str, use: str, method: str):
     it = getattr(fastapi_stackauth, name)
     meant = get_args(it)[1].dependency if get_origin(it) is Annotated else it
     assert await calls_of(use, it, method) in (None, [meant])
 
 
-@pytest.mark.parametrize("name", sorted(GUARDS))
-async def test_only_the_documented_uses_of_a_guard_work(calls_of: Any, name: str):
+@rows("name", sorted(GUARDS))
+async def test_only_the_documented_uses_of_a_guard_work(name: str):
     it = getattr(fastapi_stackauth, name)
     works = {"annotation"} if get_origin(it) is Annotated else {"Depends", "Depends in Annotated"}
     if inspect.isclass(it):
@@ -151,15 +152,15 @@ async def test_only_the_documented_uses_of_a_guard_work(calls_of: Any, name: str
     assert {use for use in USES if await calls_of(use, it, "GET")} == works
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("name", sorted(MODELS))
-async def test_a_model_of_ours_is_never_read_from_a_request(calls_of: Any, name: str, use: str, method: str):
+@rows("method", ["GET", "POST"])
+@rows("use", USES)
+@rows("name", sorted(MODELS))
+async def test_a_model_of_ours_is_never_read_from_a_request(name: str, use: str, method: str):
     assert await calls_of(use, getattr(fastapi_stackauth, name), method) is None
 
 
-@pytest.mark.parametrize("name", sorted(OTHERS))
-async def test_nothing_else_is_taken_for_a_dependency(calls_of: Any, name: str):
+@rows("name", sorted(OTHERS))
+async def test_nothing_else_is_taken_for_a_dependency(name: str):
     assert await calls_of("Depends", getattr(fastapi_stackauth, name), "GET") is None
 
 
@@ -195,7 +196,7 @@ def test_an_annotation_without_depends_raises_at_its_declaration(app: FastAPI, i
         app.post("/it")(_endpoint(_parameter(it)))
 
 
-@pytest.mark.parametrize("name", sorted(name for name in GUARDS if get_origin(getattr(fastapi_stackauth, name))))
+@rows("name", sorted(name for name in GUARDS if get_origin(getattr(fastapi_stackauth, name))))
 def test_an_alias_inside_depends_raises_at_its_declaration(app: FastAPI, name: str):
     with pytest.raises(ConfigurationError, match=f"Write `value: {name}`"):
         app.get("/it", dependencies=[Depends(getattr(fastapi_stackauth, name))])(lambda: None)

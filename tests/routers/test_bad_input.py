@@ -7,6 +7,7 @@ import pytest
 
 from tests.routers.callers import PREFIXES, House, Person
 from tests.routers.operations import Route, operations
+from tests.support.rows import rows
 
 STRANGE: list[Any] = [
     None,
@@ -101,8 +102,8 @@ async def test_no_body_of_any_type_causes_a_server_error(house: House, person: P
             assert "marker" not in answer.text
 
 
-@pytest.mark.parametrize("code", ["+%0A", "%ff", "%00", "%F0%9F%98%80", "a" * 199, "%ud800", "+", "&code=b"])
-@pytest.mark.parametrize("path", ["/password/reset", "/verify-email", "/magic-link/callback"])
+@rows("code", ["+%0A", "%ff", "%00", "%F0%9F%98%80", "a" * 199, "%ud800", "+", "&code=b"])
+@rows("path", ["/password/reset", "/verify-email", "/magic-link/callback"])
 async def test_no_link_causes_a_server_error(house: House, person: Person, path: str, code: str):
     await person.ask_for_code()
     answer = await person.client.get(f"{person.path(path)}?code={code}")
