@@ -1,7 +1,7 @@
-"""What a user may do, asked of the auth server and remembered for a short time (contract/endpoints.json, permissions).
+"""What a user may do: the library asks the auth server and caches the result (contract/endpoints.json, permissions).
 
-A permission is checked by listing it, those that it is contained in included. With a secret key the app asks as the
-server, else as the user; the answer is the same. What is remembered is of one user, and of one team where there is one.
+A permission is checked by listing it, which includes permissions that contain it. With a secret key the app asks as the
+server, else as the user; the result is the same.
 """
 
 import time
@@ -15,18 +15,11 @@ from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.rejections import is_absent, require_rejection
 
-_REMEMBERED = 10_000
+_SIZE = 10_000
 
 
 class Question(NamedTuple):
-    """What is asked about a user.
-
-    Attributes:
-        kind: a permission in the project or in a team, membership, or the team itself.
-        user_id: about whom.
-        team_id: in which team; empty for the project.
-        permission: the permission's id; empty where none is asked for.
-    """
+    """A permission in the project or in a team, a membership, or a team; `team_id` is empty for the project."""
 
     kind: Literal["project", "team", "member", "read"]
     user_id: str
@@ -35,10 +28,13 @@ class Question(NamedTuple):
 
 
 class Authorization:
-    """Answers questions about users: one call of the auth server for all who ask at a time.
+    """Checks what users may do, and caches the results; callers who ask at the same time share one call.
+
+    Every check raises VerificationUnavailable or AuthServerMisconfigured if the auth server cannot say. For a user who
+    is not in the team it raises AuthError 403 `permission_missing`, or 404 `team_not_found` if the settings say so.
 
     Args:
-        settings: `authorization_ttl`, and whether a secret key is there.
+        settings: `authorization_ttl`, `unknown_team`, and whether there is a secret key.
         client: asks the auth server.
         clock: unix time in seconds.
     """
@@ -47,25 +43,22 @@ class Authorization:
         self._settings = settings
         self._client = client
         self._clock = clock
-        self._answers: Cache[Question, Any] = Cache(clock, size=_REMEMBERED)
+        self._answers: Cache[Question, Any] = Cache(clock, size=_SIZE)
 
     async def require_permission(self, user: User, token: str, permission: str) -> None:
-        """Return where the user has a permission in the project.
+        """Check a permission in the project.
 
         Raises:
             AuthError: 403 `permission_missing`, which names it.
-            VerificationUnavailable, AuthServerMisconfigured: it cannot be said.
         """
-        question = Question("project", user.id, permission=permission)
-        if not await self._answer(question, token):
+        if not await self._answer(Question("project", user.id, permission=permission), token):
             raise AuthError("permission_missing", details={"permission_id": permission})
 
     async def require_team_permission(self, user: User, token: str, team_id: str, permission: str) -> None:
-        """Return where the user has a permission in a team.
+        """Check a permission in a team.
 
         Raises:
-            AuthError: 403 `permission_missing`; 404 `team_not_found` for who is not in it, if the settings say so.
-            VerificationUnavailable, AuthServerMisconfigured: it cannot be said.
+            AuthError: 403 `permission_missing`, which names it, or 404.
         """
         if await self._answer(Question("team", user.id, team_id, permission), token):
             return
@@ -74,35 +67,25 @@ class Authorization:
         raise AuthError("permission_missing", details={"permission_id": permission})
 
     async def require_member(self, user: User, token: str, team_id: str) -> None:
-        """Return where the user is in a team.
-
-        Raises:
-            AuthError: 403 `permission_missing`, or 404 `team_not_found` if the settings say so.
-            VerificationUnavailable, AuthServerMisconfigured: it cannot be said.
-        """
+        """Check that the user is in a team."""
         if not await self._answer(Question("member", user.id, team_id), token):
             raise self._not_in_team()
 
     async def team(self, user: User, token: str, team_id: str) -> Team:
-        """A team of the user's.
-
-        Raises:
-            AuthError: 403 `permission_missing`, or 404 `team_not_found` if the settings say so.
-            VerificationUnavailable, AuthServerMisconfigured: it cannot be said.
-        """
+        """Return a team that the user is in."""
         team: Team | None = await self._answer(Question("read", user.id, team_id), token)
         if team is None:
             raise self._not_in_team()
         return team
 
     def forget(self, *, user_id: str | None = None, team_id: str | None = None) -> None:
-        """Forget what is known of a user, of a team, or of a user in a team."""
+        """Drop what is cached about a user, a team, or a user in a team."""
         self._answers.forget(
             lambda question, _: user_id in (None, question.user_id) and team_id in (None, question.team_id)
         )
 
     async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
+        """Cancel the calls that run in this event loop."""
         await self._answers.aclose()
 
     def _not_in_team(self) -> AuthError:
@@ -113,49 +96,28 @@ class Authorization:
         if entry := self._answers.get(question):
             return entry.value
         try:
-            return await self._answers.fetch(question, lambda: self._ask(question, token))
+            return await self._answers.fetch(question, lambda: self._load(question, token))
         except AuthServerError as error:
             raise require_rejection(error, self._client.events, "permission") from None
 
-    async def _ask(self, question: Question, token: str) -> Entry[Any]:
-        ask: dict[str, Callable[[Question, str], Awaitable[Any]]] = {
-            "project": self._in_project,
-            "team": self._in_team,
-            "member": self._is_member,
-            "read": self._read,
-        }
-        answer = await ask[question.kind](question, token)
-        return Entry(answer, self._clock() + self._settings.authorization_ttl)
-
-    # --- the calls ---
-
-    def _asker(self, question: Question, token: str) -> tuple[StackAuthClient, str]:
-        """Who asks about whom: the app about the user where it has a secret key, else the user about themselves."""
+    async def _load(self, question: Question, token: str) -> Entry[Any]:
+        kind, user_id, team_id, permission = question
         if self._settings.secret_server_key:
-            return self._client.as_server(), question.user_id
-        return self._client.as_user(token), "me"
-
-    async def _in_project(self, question: Question, token: str) -> bool:
-        client, user_id = self._asker(question, token)
-        return await client.project_permissions.check(question.permission, user_id=user_id)
-
-    async def _in_team(self, question: Question, token: str) -> bool:
-        client, user_id = self._asker(question, token)
-        return bool(
-            await _or_none(
-                client.team_permissions.check(question.permission, team_id=question.team_id, user_id=user_id)
-            )
-        )
-
-    async def _is_member(self, question: Question, token: str) -> bool:
-        client, user_id = self._asker(question, token)
-        return await _or_none(client.team_members.get(question.team_id, user_id)) is not None
-
-    async def _read(self, question: Question, token: str) -> Team | None:
-        if not await self._is_member(question, token):
-            return None
-        team: Team | None = await _or_none(self._asker(question, token)[0].teams.get(question.team_id))
-        return team and team.as_members_see()
+            client = self._client.as_server()
+        else:
+            client, user_id = self._client.as_user(token), "me"
+        answer: Any
+        if kind == "project":
+            answer = await client.project_permissions.check(permission, user_id=user_id)
+        elif kind == "team":
+            check = client.team_permissions.check(permission, team_id=team_id, user_id=user_id)
+            answer = bool(await _or_none(check))
+        else:
+            answer = await _or_none(client.team_members.get(team_id, user_id)) is not None
+            if kind == "read":
+                team: Team | None = await _or_none(client.teams.get(team_id)) if answer else None
+                answer = team and team.as_members_see()
+        return Entry(answer, self._clock() + self._settings.authorization_ttl)
 
 
 async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the call yields

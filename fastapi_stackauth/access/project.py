@@ -1,4 +1,4 @@
-"""The project's public side, remembered for a minute: one call of the auth server for all who ask meanwhile."""
+"""The public configuration of the project, as `GET /projects/current` gives it."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,11 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.models import Project
 from fastapi_stackauth.runtime.cache import Cache, Entry
 
-REMEMBERED = 60.0
-"""Seconds that an answer is remembered."""
+_TTL = 60.0
 
 
 class CurrentProject:
-    """What `GET /projects/current` says, at most a minute old. A failed call is not remembered.
+    """Caches the project for a minute. A failed call is not cached.
 
     Args:
         client: asks the auth server.
@@ -25,18 +24,18 @@ class CurrentProject:
         self._projects: Cache[str, Project] = Cache(clock, size=1)
 
     async def get(self) -> Project:
-        """The project.
+        """Return the project.
 
         Raises:
-            AuthServerError: where it cannot be read.
+            AuthServerError: it cannot be read.
         """
         if entry := self._projects.get("current"):
             return entry.value
         return await self._projects.fetch("current", self._fetch)
 
     async def aclose(self) -> None:
-        """Cancel the call under way in the running loop."""
+        """Cancel the call that runs in this event loop."""
         await self._projects.aclose()
 
     async def _fetch(self) -> Entry[Project]:
-        return Entry(await self._client.project.current(), self._clock() + REMEMBERED)
+        return Entry(await self._client.project.current(), self._clock() + _TTL)
