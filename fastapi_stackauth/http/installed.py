@@ -147,7 +147,3 @@ def answering_services(connection: HTTPConnection) -> Services | None:
 def owner_of(app: Starlette, services: Services) -> Stack | None:
     """Return the stack of an app that has these services now."""
     return next((stack for stack in installation_of(app).stacks if stack.services is services), None)
-
-
-InstalledStack = Services
-"""The name that the routers use for now."""

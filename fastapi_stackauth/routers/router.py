@@ -1,38 +1,41 @@
 """Puts the chosen routes on one router."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from fastapi import APIRouter
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.routers.account import connected_accounts, contact_channels
-from fastapi_stackauth.routers.account import profile as account
-from fastapi_stackauth.routers.methods import anonymous, mfa, oauth, otp, passkey, password, session
-from fastapi_stackauth.routers.plumbing import offer
-from fastapi_stackauth.routers.plumbing.route import Delivery, Mount, Page, route_class_for
+from fastapi_stackauth.routers.account import connected_accounts, contact_channels, profile
+from fastapi_stackauth.routers.methods import (
+    anonymous,
+    mfa,
+    oauth,
+    oauth_app,
+    otp,
+    overview,
+    passkey,
+    password,
+    session,
+)
+from fastapi_stackauth.routers.plumbing.building import add_routes
+from fastapi_stackauth.routers.plumbing.context import Mount
+from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, Routes
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 
 Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
 
 _PAGE_ADDRESS = re.compile(r"/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://")
-AddRoutes = Callable[[APIRouter, Delivery], None]
-_METHODS: Mapping[Method, AddRoutes] = {
-    "password": password.add_routes,
-    "otp": otp.add_routes,
-    "oauth": oauth.add_routes,
-    "passkey": passkey.add_routes,
-    "anonymous": anonymous.add_routes,
+_METHODS: Mapping[Method, tuple[Routes, ...]] = {
+    "password": (password.routes,),
+    "otp": (otp.routes,),
+    "oauth": (oauth.routes, oauth_app.routes),
+    "passkey": (passkey.routes,),
+    "anonymous": (anonymous.routes,),
 }
-_ALWAYS: tuple[AddRoutes, ...] = (
-    mfa.add_routes,
-    session.add_routes,
-    account.add_routes,
-    contact_channels.add_routes,
-    connected_accounts.add_routes,
-)
+_ALWAYS = (mfa.routes, session.routes, profile.routes, contact_channels.routes, connected_accounts.routes)
 
 
 def build_router(
@@ -63,10 +66,10 @@ def build_router(
     _check_pages(pages or {})
     if delivery == "cookie" and stack.services.settings.app_url:
         CookiePolicy.of(stack.services.settings)
-    router = APIRouter(route_class=route_class_for(stack, Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))))
-    sign_in_routes = (_METHODS[method] for method in dict.fromkeys(chosen))
-    for add_routes in (offer.add_routes, *sign_in_routes, *_ALWAYS):
-        add_routes(router, delivery)
+    router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))
+    sign_in_routes = [routes for method in dict.fromkeys(chosen) for routes in _METHODS[method]]
+    for routes in (overview.routes, *sign_in_routes, *_ALWAYS):
+        add_routes(router, routes, stack, mount)
     return router
 
 

@@ -47,17 +47,17 @@ class RequestContext(Generic[S, R]):
 
     Attributes:
         services: those of the router that serves the connection; None on an app's own routes.
-        mount: how that router was built.
+        route: the context of the router's route, which handlers get.
         resolution: the last one that was asked for.
         resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
         cookies: what the response sets; None until a cookie is queued.
     """
 
-    __slots__ = ("cookies", "mount", "resolution", "resolutions", "services")
+    __slots__ = ("cookies", "resolution", "resolutions", "route", "services")
 
     def __init__(self) -> None:
         self.services: S | None = None
-        self.mount: object = None
+        self.route: Any = None  # of a higher rank
         self.resolution: R | None = None
         self.resolutions: list[R] = []
         self.cookies: CookieQueue | None = None

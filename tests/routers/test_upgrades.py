@@ -19,7 +19,7 @@ from tests.routers.test_oauth import at_the_provider, begin, come_back
 from tests.routers.test_passkey import back, options, registered
 
 MALLORY = "mallory@example.net"
-UPGRADES = {"password.sign_up", "otp._signed_in", "oauth.authorize", "oauth_app.start"}
+UPGRADES = {"password.password_sign_up", "otp._sign_in", "oauth.oauth_authorize", "oauth_app.oauth_start"}
 """The functions that may speak for the anonymous user who calls: each has its tests below, and its row in the docs."""
 
 

@@ -1,26 +1,35 @@
-"""The account that is signed in: read it, change what people may change of their own, delete it."""
+"""The signed-in user's account: read it, change what users may change, delete it."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends
 from pydantic import Field
 
 from fastapi_stackauth.dependencies import LoadProfile
 from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer, UserGone
 from fastapi_stackauth.http.bodies import PICTURE
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
-from fastapi_stackauth.routers.plumbing.caller import ANYBODY, SIGNED_OUT, PersonsClient, SignedInUser
+from fastapi_stackauth.routers.plumbing.context import ANY_USER, Context, SignedInUser, UserClient
+from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import ACCOUNT
-from fastapi_stackauth.routers.plumbing.inputs import Json, Url, Uuid
-from fastapi_stackauth.routers.plumbing.operations import add
-from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack, mount_of
+from fastapi_stackauth.routers.plumbing.inputs import Json, RequestBody, Url, Uuid
 
-TAG = "account"
+routes = Routes("account")
 
-Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANYBODY))]
+Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANY_USER))]
 
 
-class AccountChange(Form):
+@routes.get("/me", "Get your account", example=ACCOUNT)
+async def me(account: Account) -> CurrentUserProfile:
+    """Get the signed-in user's account, as the auth server knows it now. Anonymous and restricted users have one too.
+
+    Returns:
+        The account.
+    """
+    return account
+
+
+class AccountUpdateRequest(RequestBody):
     """What to change; what is absent stays as it is, and null clears it."""
 
     display_name: str | None = Field(default=None, max_length=256, description="The name.", examples=["Ada Lovelace"])
@@ -32,7 +41,7 @@ class AccountChange(Form):
     )
     client_metadata: Json = Field(
         default=None,
-        description="Any JSON that the person may write; it replaces what is there.",
+        description="Any JSON that the user may write; it replaces what is there.",
         examples=[{"theme": "dark"}],
     )
     selected_team_id: Uuid | None = Field(
@@ -42,38 +51,33 @@ class AccountChange(Form):
     )
 
 
-async def me(account: Account) -> CurrentUserProfile:
-    """The account that is signed in, as the auth server knows it now. Guests and restricted users have one too."""
-    return account
+@routes.patch(
+    "/me",
+    "Change your account",
+    errors=(KnownApiError.of("TEAM_MEMBERSHIP_NOT_FOUND"), UnexpectedAnswer(400)),
+    example=ACCOUNT,
+    max_body=PICTURE,
+)
+async def me_change(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
+    """Change your account. Access tokens have the changes once they are refreshed (`/session/refresh`).
 
-
-async def change(body: AccountChange, client: PersonsClient) -> CurrentUserProfile:
-    """Change one's own account. Access tokens tell of it once they are renewed (`/session/refresh`)."""
+    Returns:
+        The account as it is now.
+    """
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 
 
-async def delete(request: Request, stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
-    """Delete one's own account, where the project lets people do so. There is no way back."""
+@routes.delete("/me", "Delete your account", errors=(UnexpectedAnswer(400),))
+async def me_delete(context: Context, user: SignedInUser, client: UserClient) -> None:
+    """Delete your account, if the project allows it. This cannot be undone.
+
+    Returns:
+        The account is deleted.
+    """
     try:
         await client.users.delete_me()
-    except UserGone:  # perhaps at our first attempt, whose answer was lost
-        await stack.revocations.revoke_user(user.id)
+    except UserGone:  # perhaps at our first attempt, whose response was lost
+        await context.services.revocations.revoke_user(user.id)
         raise
-    await stack.revocations.revoke_user(user.id)
-    if mount_of(request).delivery == "cookie":
-        stack.sessions.forget(request)
-
-
-def add_routes(router: APIRouter, delivery: Delivery) -> None:
-    """Put these routes on a router."""
-    refused = UnexpectedAnswer(400)
-    add(router, delivery, "/me", me, method="GET", operation="me", summary="Who is signed in",
-        response_model=CurrentUserProfile, response_description="The account.", tag=TAG,
-        example=ACCOUNT)  # fmt: skip
-    add(router, delivery, "/me", change, method="PATCH", operation="me_change", summary="Change one's account",
-        max_body=PICTURE,
-        response_model=CurrentUserProfile, response_description="The account as it is now.", tag=TAG, example=ACCOUNT,
-        errors=(*SIGNED_OUT, KnownApiError.of("TEAM_MEMBERSHIP_NOT_FOUND"),
-                refused))  # fmt: skip
-    add(router, delivery, "/me", delete, method="DELETE", operation="me_delete", summary="Delete one's account",
-        response_description="Deleted.", tag=TAG, errors=(*SIGNED_OUT, refused))  # fmt: skip
+    await context.services.revocations.revoke_user(user.id)
+    context.transport.forget_session()

@@ -13,8 +13,8 @@ from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, TypedDict
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Depends, Path, Query, Response
+from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from fastapi_stackauth.client import StackAuthClient
@@ -29,39 +29,27 @@ from fastapi_stackauth.errors import (
     UnexpectedAnswer,
 )
 from fastapi_stackauth.http.handlers import log_answer
-from fastapi_stackauth.http.installed import InstalledStack
+from fastapi_stackauth.http.openapi import UNAUTHENTICATED
 from fastapi_stackauth.models import BotChallenge
-from fastapi_stackauth.routers.methods import oauth_app
 from fastapi_stackauth.routers.methods.oauth_parts import (
     START_ERRORS,
-    TAG,
     Location,
     Provider,
     Scope,
-    scopes_of,
-    sign_in_of,
+    exchange_code,
+    join_scopes,
 )
-from fastapi_stackauth.routers.plumbing import flows
-from fastapi_stackauth.routers.plumbing.attempts import account_key
-from fastapi_stackauth.routers.plumbing.bot_challenge import challenge_in_query
-from fastapi_stackauth.routers.plumbing.caller import (
-    SIGNED_OUT,
-    PersonsClient,
-    SignedInUser,
-    client_of,
-    count_account,
-    count_address,
-)
-from fastapi_stackauth.routers.plumbing.delivery import deliver, signing_in
-from fastapi_stackauth.routers.plumbing.operations import add
+from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, SignedInUser, UserClient, account_key
+from fastapi_stackauth.routers.plumbing.declaration import Routes
+from fastapi_stackauth.routers.plumbing.inputs import RequestBody, read_challenge
 from fastapi_stackauth.routers.plumbing.pages import onward_page
-from fastapi_stackauth.routers.plumbing.posted import Posted, posted_by_page
-from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack, address_of
 from fastapi_stackauth.runtime.events import SIGN_IN_FAILED, code_of
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.settings import origin_of
 from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.verification.rejections import to_route_error
+
+routes = Routes("oauth")
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
@@ -75,7 +63,7 @@ ReturnTo = Annotated[
     Field(
         max_length=MAX_ADDRESS,
         description="Where the browser goes in the end: a path of the app, or an address that redirects may lead to. "
-        "Errors arrive there as `?error=<code>`. `after_sign_in` where it is absent.",
+        "Errors arrive there as `?error=<code>`. `after_sign_in` if it is absent.",
         examples=["/notes"],
     ),
 ]
@@ -91,78 +79,78 @@ class Flow:
     kind: str
     return_to: str
 
-    @classmethod
-    def begin(cls, provider: str, kind: str, return_to: str | None) -> "Flow":
-        """A new flow; `kind` is ``authenticate`` or ``link``."""
-        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(48), provider, kind, return_to or "")
-
     @property
     def id(self) -> str:
-        """The hash of the state: it names the cookie and the path to come back to, and tells neither."""
+        """The hash of the state: it names the cookie and the path to come back to, and reveals neither."""
         return _s256(self.state)
-
-    @property
-    def challenge(self) -> str:
-        """What stands for the verifier until the end (RFC 7636 §4.2)."""
-        return _s256(self.verifier)
 
 
 # --- in a browser ---
 
 
+@routes.get(
+    "/oauth/{provider}/authorize",
+    "Sign in at a provider",
+    errors=START_ERRORS,
+    attempt="oauth_authorize",
+    only="cookie",
+)
 @needs("project_id", "app_url")
-async def authorize(
+async def oauth_authorize(
     provider: Provider,
-    request: Request,
-    stack: RouteStack,
-    challenge: Annotated[BotChallenge | None, Depends(challenge_in_query)],
+    context: Context,
+    challenge: Annotated[BotChallenge | None, Depends(read_challenge)],
     return_to: ReturnTo = None,
     scope: Scope = None,
-) -> Response:
-    """Send the browser to a provider to sign in there; it comes back signed in. A guest keeps their id.
+) -> RedirectResponse:
+    """Send the browser to a provider to sign in there; it comes back signed in. An anonymous user keeps their id.
 
-    Open it as a page, not with a script: a link or a form leads here. What goes wrong on the way arrives at
-    `return_to` as `?error=<code>`; without a `return_to`, as a problem document.
+    Open it as a page, not with a script: a link or a form leads here. Errors on the way arrive at `return_to` as
+    `?error=<code>`; without a `return_to`, as a problem document.
+
+    Returns:
+        Sent to the provider.
     """
-    _check_return(return_to, "query.return_to", stack)
+    _check_return(return_to, "query.return_to", context)
     try:
-        await count_address(request, stack, "oauth_authorize")
+        await context.count_address()
         # A page of another site may open this address, and must not decide what becomes of an anonymous user.
-        client = await client_of(request, stack, upgrade=request.headers.get("sec-fetch-site") != "cross-site")
-        flow = Flow.begin(provider, "authenticate", return_to)
-        location = await _location(request, stack, client, flow, scope, challenge)
+        client = await context.find_client(upgrade=context.request.headers.get("sec-fetch-site") != "cross-site")
+        location = await _begin(context, client, provider, "authenticate", return_to, scope, challenge)
     except StackAuthError as error:
-        return _failed(error, return_to, stack)
+        return _redirect_error(error, return_to, context)
     return RedirectResponse(location, 303)
 
 
-class LinkRequest(Form):
+class OAuthLinkRequest(RequestBody):
     """What to do when the account is linked."""
 
     return_to: ReturnTo = None
     scope: Scope = None
 
 
-_LINK_BODY = Posted(LinkRequest)
-
-
-async def link(
-    provider: Provider,
-    body: Annotated[LinkRequest, Depends(_LINK_BODY)],
-    request: Request,
-    stack: RouteStack,
-    user: SignedInUser,
-    client: PersonsClient,
+@routes.post(
+    "/oauth/{provider}/link",
+    "Link an account",
+    errors=(*UNAUTHENTICATED, *START_ERRORS),  # a form gets pages of these, too
+    attempt="oauth_link",
+    form=True,
+    only="cookie",
+)
+async def oauth_link(
+    provider: Provider, body: OAuthLinkRequest, context: Context, user: SignedInUser, client: UserClient
 ) -> Location | Response:
-    """Begin to link an account at a provider to who is signed in. The person can sign in with either from then on.
+    """Begin to link an account at a provider to the signed-in user, who can sign in with either from then on.
 
     A script gets the address to send the browser to; a form gets a page that goes on there.
+
+    Returns:
+        Where to send the browser.
     """
-    _check_return(body.return_to, "body.return_to", stack)
-    await count_account(stack, "oauth_link", user.id)
-    flow = Flow.begin(provider, "link", body.return_to)
-    location = await _location(request, stack, client, flow, body.scope, None)
-    return onward_page(location) if posted_by_page(request) else Location(location=location)
+    _check_return(body.return_to, "body.return_to", context)
+    await context.count_account(user.id)
+    location = await _begin(context, client, provider, "link", body.return_to, body.scope, None)
+    return onward_page(location) if context.is_page_form else Location(location=location)
 
 
 FlowId = Annotated[
@@ -176,36 +164,60 @@ FlowId = Annotated[
 Given = Annotated[str, Query(max_length=2000, include_in_schema=False)]
 
 
+@routes.get(
+    "/oauth/callback/{flow}",
+    "OAuth callback",
+    errors=(
+        RequestError("oauth_flow_invalid"),
+        KnownApiError.of("OAUTH_PROVIDER_ACCESS_DENIED"),
+        KnownApiError.of("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
+        KnownApiError.of("OUTER_OAUTH_TIMEOUT"),
+        KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+        KnownApiError.of(
+            "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
+        ),
+        KnownApiError.of("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"),
+        KnownApiError.of("SIGN_UP_NOT_ENABLED"),
+        KnownApiError.of("SIGN_UP_REJECTED"),
+        KnownApiError.of("INVALID_AUTHORIZATION_CODE"),
+        UnexpectedAnswer(400),
+    ),
+    only="cookie",
+)
 @needs("project_id", "app_url")
-async def callback(
+async def oauth_callback(
     flow: FlowId,
-    request: Request,
-    stack: RouteStack,
+    context: Context,
     code: Given = "",
     state: Given = "",
     error: Given = "",
     error_code: Annotated[str, Query(alias="errorCode", max_length=2000, include_in_schema=False)] = "",
-) -> Response:
-    """Where the browser comes back from a provider. It works once, in the browser that began, within ten minutes.
+) -> RedirectResponse:
+    """Receive the browser that comes back from a provider. It works once, in the browser that began, for ten minutes.
 
-    It sends the browser on to where `authorize` was told: signed in; or with `?error=<code>`; or with `?mfa=required`
-    where a second factor is to follow (`/mfa/sign-in`).
+    It sends the browser on to the `return_to` of `authorize`: signed in; or with `?error=<code>`; or with
+    `?mfa=required` if a second factor must follow (`/mfa/sign-in`).
+
+    Returns:
+        Signed in, and sent on.
     """
-    begun = _recall(request, stack, flow)
-    flows.forget(request, stack, FLOW + flow)
-    if error or error_code:
-        return _refused(error_code or error, begun, stack)
+    begun = _recall(context, flow)
+    context.transport.forget(FLOW + flow)
+    return_to = allowed_redirect(begun.return_to, context.settings)
     try:
-        if not state or not code or not _same(state, begun.state):
+        if error or error_code:
+            raise _read_error(error_code or error, begun, context)
+        if not state or not code or not _is_same(state, begun.state):
             raise RequestError("oauth_flow_invalid")
-        if begun.kind == "link":  # the account is linked by now; the code would only open a session more
-            return _sent_on(begun, stack)
-        await _finish(request, stack, begun, code)
+        if begun.kind != "link":  # a linked account needs no more: the code would only open another session
+            redirect_uri = context.settings.require_app_url("OAuth") + context.request.scope["path"]
+            call = exchange_code(context, code, redirect_uri, begun.verifier)
+            await context.sign_in(call, account_key("oauth", begun.provider, begun.state))
     except SecondFactorRequired:
-        return _sent_on(begun, stack, mfa="required")
+        return RedirectResponse(with_query(return_to or context.settings.after_sign_in, mfa="required"), 303)
     except StackAuthError as failure:
-        return _failed(failure, allowed_redirect(begun.return_to, stack.settings), stack)
-    return _sent_on(begun, stack)
+        return _redirect_error(failure, return_to, context)
+    return RedirectResponse(return_to or context.settings.after_sign_in, 303)
 
 
 class _Query(TypedDict):
@@ -216,97 +228,84 @@ class _Query(TypedDict):
     bot_challenge: BotChallenge | None
 
 
-async def _location(
-    request: Request,
-    stack: InstalledStack,
+async def _begin(
+    context: RouteContext,
     client: StackAuthClient,
-    flow: Flow,
+    provider: str,
+    kind: str,
+    return_to: str | None,
     scope: str | None,
     challenge: BotChallenge | None,
 ) -> str:
-    """Where to send the browser; the flow is remembered in it."""
-    own = f"/oauth/{flow.provider}/" + ("link" if flow.kind == "link" else "authorize")
+    """Begin a flow and keep it in the browser; return where to send the browser.
+
+    Raises:
+        UnexpectedAnswer: the auth server returned something that is not a web address.
+    """
+    flow = Flow(secrets.token_urlsafe(32), secrets.token_urlsafe(48), provider, kind, return_to or "")
     query: _Query = {
-        "redirect_uri": address_of(request, stack, own, f"/oauth/callback/{flow.id}"),
+        "redirect_uri": context.url(f"/oauth/callback/{flow.id}"),
         "state": flow.state,
-        "code_challenge": flow.challenge,
-        "provider_scope": scopes_of(request, flow.provider, scope),
+        "code_challenge": _s256(flow.verifier),  # RFC 7636 §4.2
+        "provider_scope": join_scopes(context, provider, scope),
         "bot_challenge": challenge,
     }
     try:
-        location = (await client.oauth.authorize(flow.provider, link=flow.kind == "link", **query)).location
+        location = (await client.oauth.authorize(provider, link=kind == "link", **query)).location
     except SchemaError:
-        if flow.kind == "link" or challenge is not None:  # linking needs a token; what a challenge says may be wrong
+        if kind == "link" or challenge is not None:  # linking needs a token; what a challenge says may be wrong
             raise
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
-        location = client.oauth.authorize_url(flow.provider, **query)
-    _check_web_address(location)
-    for left in flows.open_flows(request, stack, FLOW)[: -OPEN_FLOWS + 1]:
-        flows.forget(request, stack, left)
-    flows.remember(request, stack, FLOW + flow.id, asdict(flow), FLOW_SECONDS)
-    return location
-
-
-def _check_web_address(location: str) -> None:
-    """Return where a browser can be sent to this address.
-
-    Raises:
-        UnexpectedAnswer: the server gave something else.
-    """
+        location = client.oauth.authorize_url(provider, **query)
     try:
         origin_of(location)
     except ValueError:
         raise UnexpectedAnswer from None
+    transport = context.transport
+    for left in transport.list_flows(FLOW)[: -OPEN_FLOWS + 1]:
+        transport.forget(left)
+    transport.remember(FLOW + flow.id, asdict(flow), FLOW_SECONDS)
+    return location
 
 
-def _recall(request: Request, stack: InstalledStack, flow_id: str) -> Flow:
-    """The flow that this browser began.
+def _recall(context: RouteContext, flow_id: str) -> Flow:
+    """Return the flow that this browser began.
 
     Raises:
         RequestError: 400, it began none of this id, or it is over.
     """
-    facts = flows.recall(request, stack, FLOW + flow_id)
     try:
-        begun = Flow(**facts)
+        begun = Flow(**context.transport.recall(FLOW + flow_id))
     except TypeError:
         raise RequestError("oauth_flow_invalid") from None
-    if not _same(begun.id, flow_id):
+    if not _is_same(begun.id, flow_id):
         raise RequestError("oauth_flow_invalid")
     return begun
 
 
-async def _finish(request: Request, stack: InstalledStack, begun: Flow, code: str) -> None:
-    client = await client_of(request, stack)
-    redirect_uri = stack.settings.require_app_url("OAuth") + request.scope["path"]
-    async with signing_in(request, stack, TAG, account_key("oauth", begun.provider, begun.state)):
-        tokens = await client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=begun.verifier)
-    deliver(request, stack, sign_in_of(tokens), TAG)
-
-
-def _refused(code: str, begun: Flow, stack: InstalledStack) -> Response:
-    """What came back instead of a code. Its code is the auth server's own, and nothing else of it is repeated."""
-    refusal = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else RequestError("oauth_flow_invalid")
+def _read_error(code: str, begun: Flow, context: RouteContext) -> StackAuthError:
+    """Return the error that came back instead of a code. Its code is the auth server's; nothing else is repeated."""
+    error = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else RequestError("oauth_flow_invalid")
     if begun.kind != "link":
-        stack.events.emit(SIGN_IN_FAILED, method=TAG, code=code_of(refusal))
-    return _failed(refusal, allowed_redirect(begun.return_to, stack.settings), stack)
+        context.services.events.emit(SIGN_IN_FAILED, method=routes.tag, code=code_of(error))
+    return error
 
 
-def _failed(error: StackAuthError, return_to: str | None, stack: InstalledStack) -> Response:
-    """Send the browser back with the error's code; without a place to go, the error is the answer."""
+def _redirect_error(error: StackAuthError, return_to: str | None, context: RouteContext) -> RedirectResponse:
+    """Send the browser back with the error's code.
+
+    Raises:
+        StackAuthError: the error, if there is no place to go.
+    """
     if isinstance(error, ConfigurationError) or not return_to:
         raise error
-    told = to_route_error(error)
-    log_answer(told, stack.events)
-    return RedirectResponse(with_query(return_to, error=told.code), 303)
+    shown = to_route_error(error)
+    log_answer(shown, context.services.events)
+    return RedirectResponse(with_query(return_to, error=shown.code), 303)
 
 
-def _sent_on(begun: Flow, stack: InstalledStack, **query: str) -> Response:
-    address = allowed_redirect(begun.return_to, stack.settings) or stack.settings.after_sign_in
-    return RedirectResponse(with_query(address, **query), 303)
-
-
-def _check_return(return_to: str | None, where: str, stack: InstalledStack) -> None:
-    if return_to is not None and allowed_redirect(return_to, stack.settings) is None:
+def _check_return(return_to: str | None, where: str, context: RouteContext) -> None:
+    if return_to is not None and allowed_redirect(return_to, context.settings) is None:
         raise RequestInvalid(((where, "Redirects may not lead there"),))
 
 
@@ -314,41 +313,5 @@ def _s256(value: str) -> str:
     return urlsafe_b64encode(hashlib.sha256(value.encode()).digest()).rstrip(b"=").decode()
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
-
-
-# --- on a router ---
-
-_CALLBACK_ERRORS = (
-    RequestError("oauth_flow_invalid"),
-    KnownApiError.of("OAUTH_PROVIDER_ACCESS_DENIED"),
-    KnownApiError.of("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
-    KnownApiError.of("OUTER_OAUTH_TIMEOUT"),
-    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    KnownApiError.of(
-        "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
-    ),
-    KnownApiError.of("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"),
-    KnownApiError.of("SIGN_UP_NOT_ENABLED"),
-    KnownApiError.of("SIGN_UP_REJECTED"),
-    KnownApiError.of("INVALID_AUTHORIZATION_CODE"),
-    UnexpectedAnswer(400),
-)
-
-
-def add_routes(router: APIRouter, delivery: Delivery) -> None:
-    """Put this method's routes on a router."""
-    if delivery == "body":
-        oauth_app.add_routes(router, delivery)
-        return
-    add(router, delivery, "/oauth/{provider}/authorize", authorize, method="GET", operation="oauth_authorize",
-        summary="Sign in at a provider", response_description="Sent to the provider.", tag=TAG, redirects=True,
-        errors=START_ERRORS, attempt="oauth_authorize")  # fmt: skip
-    add(router, delivery, "/oauth/{provider}/link", link, operation="oauth_link", summary="Link an account",
-        response_model=Location, response_description="Where to send the browser.", tag=TAG,
-        errors=(*SIGNED_OUT, *START_ERRORS), attempt="oauth_link", openapi_extra=_LINK_BODY.documented,
-        page_for_forms=True)  # fmt: skip
-    add(router, delivery, "/oauth/callback/{flow}", callback, method="GET", operation="oauth_callback",
-        summary="Come back from a provider", response_description="Signed in, and sent on.", tag=TAG,
-        redirects=True, errors=_CALLBACK_ERRORS)  # fmt: skip

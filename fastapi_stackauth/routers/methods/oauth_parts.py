@@ -1,19 +1,13 @@
-"""What both kinds of OAuth routes share: providers, scopes, where a browser is sent, and what a flow yields."""
+"""What both kinds of OAuth routes share: providers, scopes, where a browser is sent, and how a flow ends."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.errors import (
-    KnownApiError,
-    UnexpectedAnswer,
-)
-from fastapi_stackauth.models import OAuthTokens, SignIn
-from fastapi_stackauth.routers.plumbing.route import mount_of
-
-TAG = "oauth"
+from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
+from fastapi_stackauth.models import SignIn
+from fastapi_stackauth.routers.plumbing.context import RouteContext
 
 Provider = Annotated[
     str,
@@ -29,10 +23,18 @@ Scope = Annotated[
     Field(
         max_length=1000,
         pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$",  # RFC 6749 §3.3
-        description="More scopes to ask the provider for, separated by blanks, beside those of `oauth_scopes`.",
+        description="More scopes to ask the provider for, separated by spaces, beside those of `oauth_scopes`.",
         examples=["repo"],
     ),
 ]
+START_ERRORS = (
+    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+    KnownApiError.of("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
+    KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
+    KnownApiError.of("BOT_CHALLENGE_FAILED"),
+    UnexpectedAnswer(400),
+)
+"""What the beginning of a flow can answer."""
 
 
 class Location(BaseModel):
@@ -42,25 +44,24 @@ class Location(BaseModel):
 
     location: str = Field(
         repr=False,
-        description="The provider's page; good for ten minutes.",
+        description="The provider's page; valid for ten minutes.",
         examples=["https://github.com/login/oauth/authorize?client_id=..."],
     )
 
 
-def scopes_of(request: Request, provider: str, more: str | None) -> str | None:
-    """The scopes to ask a provider for beside those of a plain sign-in: the router's own, and those asked for now."""
-    configured: Mapping[str, str] = mount_of(request).oauth_scopes
-    return " ".join(scope for scope in (configured.get(provider), more) if scope) or None
+def join_scopes(context: RouteContext, provider: str, more: str | None) -> str | None:
+    """Return the scopes to ask a provider for beside those of a plain sign-in: the router's, and the request's."""
+    return " ".join(scope for scope in (context.mount.oauth_scopes.get(provider), more) if scope) or None
 
 
-def sign_in_of(tokens: OAuthTokens) -> SignIn:
-    """Return the token endpoint's response as that of any other sign-in; the token says whose it is.
+async def exchange_code(context: RouteContext, code: str, redirect_uri: str, code_verifier: str) -> SignIn:
+    """Trade the code of a flow for tokens. The access token says who signed in.
 
     Raises:
-        UnexpectedAnswer: it is no token.
+        UnexpectedAnswer: it is not a token.
     """
-    claims = tokens.claims
-    if not claims:
+    tokens = await context.client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
+    if not (claims := tokens.claims):
         raise UnexpectedAnswer
     return SignIn(
         access_token=tokens.access_token,
@@ -68,13 +69,3 @@ def sign_in_of(tokens: OAuthTokens) -> SignIn:
         user_id=str(claims.get("sub", "")),
         is_new_user=tokens.is_new_user,
     )
-
-
-START_ERRORS = (
-    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    KnownApiError.of("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
-    KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
-    KnownApiError.of("BOT_CHALLENGE_FAILED"),
-    UnexpectedAnswer(400),
-)
-"""What the beginning of a flow can answer."""

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
-from pydantic import Field, SecretStr, field_validator
+from fastapi import Path
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
@@ -15,170 +14,164 @@ from fastapi_stackauth.errors import (
     SessionGone,
     UnexpectedAnswer,
 )
-from fastapi_stackauth.http.installed import InstalledStack
 from fastapi_stackauth.models import Session
-from fastapi_stackauth.routers.plumbing.caller import SIGNED_OUT, PersonsClient, SignedInUser
-from fastapi_stackauth.routers.plumbing.delivery import RefreshedToken, deliver_refreshed
+from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, UserClient
+from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import SESSIONS
-from fastapi_stackauth.routers.plumbing.inputs import Uuid
-from fastapi_stackauth.routers.plumbing.operations import add
-from fastapi_stackauth.routers.plumbing.route import Delivery, Form, RouteStack
+from fastapi_stackauth.routers.plumbing.inputs import RefreshToken, RequestBody, Uuid
+from fastapi_stackauth.routers.plumbing.transport import RefreshedToken, require_lifetime
 from fastapi_stackauth.runtime.events import SESSION_ENDED
+from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.cookie_sessions import renewal
 
-TAG = "session"
+routes = Routes("session")
 
-SessionId = Annotated[Uuid, Path(description="The session's id, as the list has it.")]
+SessionId = Annotated[Uuid, Path(description="The session's id, as in the list.")]
 
 
-class RefreshToken(Form):
+class RefreshTokenRequest(RequestBody):
     """The refresh token of a session."""
 
-    refresh_token: SecretStr = Field(
-        min_length=1,
-        max_length=512,
-        description="What the sign-in gave.",
-        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
-    )
-
-    @field_validator("refresh_token")
-    @classmethod
-    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value()
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise ValueError("must be visible ASCII characters")
-        return value
+    refresh_token: RefreshToken
 
 
-# --- body delivery ---
+# --- refresh and sign-out: the two deliveries have nothing in common ---
 
 
-async def refresh(body: RefreshToken, stack: RouteStack) -> RefreshedToken:
-    """Trade a refresh token for a new access token. The refresh token stays valid and is not given again."""
-    with renewal(stack.events, "body"):
-        token = await stack.client.refresh(body.refresh_token.get_secret_value())
-    return deliver_refreshed(token)
+@routes.post(
+    "/session/refresh", "Refresh the access cookie", errors=(AuthError("authentication_required"),), only="cookie"
+)
+async def session_refresh(context: Context) -> None:
+    """Refresh the access cookie now. The library refreshes it by itself shortly before it expires.
 
+    Call it after facts of the account changed, such as a verified email address: the token has them only then.
 
-async def sign_out(body: RefreshToken, request: Request, stack: RouteStack) -> None:
-    """End the session of this refresh token, and that of the bearer token where it is another.
-
-    It may be repeated: a session that has ended before is no error. Access tokens of it that are out are refused by
-    this app from then on.
+    Returns:
+        The cookie is new.
     """
-    ended = await _end_session(stack, body.refresh_token.get_secret_value())
-    resolution = await resolve(request, stack)
+    await context.services.sessions.renew(context.request)
+
+
+@routes.post(
+    "/session/refresh",
+    "Get a new access token",
+    errors=(KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"),),
+    only="body",
+)
+async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> RefreshedToken:
+    """Trade a refresh token for a new access token. The refresh token stays valid and is not given again.
+
+    Returns:
+        The new access token.
+    """
+    with renewal(context.services.events, "body"):
+        token = await context.services.client.refresh(body.refresh_token.get_secret_value())
+    return RefreshedToken(access_token=token.access_token, expires_in=require_lifetime(token))
+
+
+@routes.post("/sign-out", "Sign out", only="cookie")
+async def sign_out(context: Context) -> None:
+    """End the session and remove its cookies. It may be repeated, and works with an expired access token too.
+
+    The response removes the cookies even if the auth server cannot be reached.
+
+    Returns:
+        The session has ended.
+    """
+    await context.services.sessions.end(context.request)
+
+
+@routes.post("/sign-out", "Sign out", only="body")
+async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
+    """End the session of this refresh token, and that of the bearer token if it is another.
+
+    It may be repeated: a session that has ended before is no error. This app rejects the access tokens of the session
+    from then on.
+
+    Returns:
+        The session has ended.
+    """
+    services = context.services
+    ended = await _end_session(services, body.refresh_token.get_secret_value())
+    resolution = await resolve(context.request, services)
     user, credential = resolution.user, resolution.credential
     if user and credential and not credential.ambient and user.session_id != ended:
-        await stack.revocations.revoke_sessions([user.session_id] if user.session_id else [])
-        await stack.client.as_user(credential.token).sessions.sign_out()
+        await services.revocations.revoke_sessions([user.session_id] if user.session_id else [])
+        await services.client.as_user(credential.token).sessions.sign_out()
 
 
-async def _end_session(stack: InstalledStack, refresh_token: str) -> str | None:
-    """End the session of a refresh token; its id, or None where it had ended before."""
+async def _end_session(services: Services, refresh_token: str) -> str | None:
+    """End the session of a refresh token; return its id, or None if it had ended before."""
     try:
         # The access token at hand may have expired or be another session's; a fresh one is surely this session's.
-        fresh = await stack.client.refresh(refresh_token)
+        fresh = await services.client.refresh(refresh_token)
     except SessionGone:
         return None
     session_id = fresh.session_id
-    await stack.revocations.revoke_sessions([session_id] if session_id else [])
+    await services.revocations.revoke_sessions([session_id] if session_id else [])
     try:
-        await stack.client.as_user(fresh.access_token).sessions.sign_out()
+        await services.client.as_user(fresh.access_token).sessions.sign_out()
     except AccessTokenRefused:  # the signing keys were rotated in between
-        fresh = await stack.client.refresh(refresh_token)
-        await stack.client.as_user(fresh.access_token).sessions.sign_out()
-    stack.events.emit(SESSION_ENDED, reason="signed_out")
+        fresh = await services.client.refresh(refresh_token)
+        await services.client.as_user(fresh.access_token).sessions.sign_out()
+    services.events.emit(SESSION_ENDED, reason="signed_out")
     return session_id
 
 
-# --- cookie delivery ---
+# --- the list ---
 
 
-async def refresh_cookies(request: Request, stack: RouteStack) -> None:
-    """Renew the access cookie now. It happens by itself shortly before its end.
+@routes.get("/sessions", "List your sessions", example=SESSIONS)
+async def sessions_list(client: UserClient) -> list[Session]:
+    """List the signed-in user's sessions, newest first: one for each device or browser.
 
-    Call it after the account's facts changed: a verified e-mail address, for one, stands in the token only then.
+    Returns:
+        The sessions.
     """
-    await stack.sessions.renew(request)
-
-
-async def sign_out_cookies(request: Request, stack: RouteStack) -> None:
-    """End the session and remove its cookies. It may be repeated, and works with an expired access token too.
-
-    The cookies go even where the auth server cannot be reached.
-    """
-    await stack.sessions.end(request)
-
-
-# --- both ---
-
-
-async def list_sessions(client: PersonsClient) -> list[Session]:
-    """The signed-in person's sessions, newest first: one for each device or browser."""
     return list(await client.sessions.list())
 
 
-async def end_session(session_id: SessionId, stack: RouteStack, client: PersonsClient) -> None:
-    """End another session of one's own, on a device that was lost. The one in use ends with `/sign-out`.
+@routes.delete("/sessions", "End all other sessions")
+async def sessions_end_others(context: Context, user: SignedInUser, client: UserClient) -> None:
+    """End all your sessions but the one in use. This app rejects their access tokens from then on.
 
-    Access tokens of it that are out are refused by this app from then on.
+    Returns:
+        The sessions have ended.
+    """
+    for session in await client.sessions.list():
+        if not session.is_current_session and session.id != user.session_id:
+            await _end(context.services, client, session.id)
+
+
+@routes.delete(
+    "/sessions/{session_id}",
+    "End another session",
+    errors=(KnownApiError.of("CANNOT_DELETE_CURRENT_SESSION"), UnexpectedAnswer(404)),
+)
+async def sessions_end(session_id: SessionId, context: Context, client: UserClient) -> None:
+    """End another of your sessions, on a device that was lost. The one in use ends with `/sign-out`.
+
+    This app rejects the access tokens of the session from then on.
+
+    Returns:
+        The session has ended.
     """
     sessions = await client.sessions.list()
     own = next((session.id for session in sessions if session.id.lower() == session_id.lower()), None)
     if own is None:
         await client.sessions.revoke(session_id)  # the auth server says why not
     else:
-        await _end(stack, client, own)
+        await _end(context.services, client, own)
 
 
-async def _end(stack: InstalledStack, client: StackAuthClient, session_id: str) -> None:
-    """End one of a person's listed sessions; where the answer is lost it may have ended, and is refused as well."""
+async def _end(services: Services, client: StackAuthClient, session_id: str) -> None:
+    """End one of a user's listed sessions, and revoke it. If the response is lost, the session may have ended."""
     try:
         await client.sessions.revoke(session_id)
     except UnexpectedAnswer as error:
         if error.status_code != 404:  # it has ended meanwhile, perhaps at our first attempt
             raise
     except AuthServerUnavailable:
-        await stack.revocations.revoke_sessions([session_id])
+        await services.revocations.revoke_sessions([session_id])
         raise
-    await stack.revocations.revoke_sessions([session_id])
-
-
-async def end_other_sessions(stack: RouteStack, user: SignedInUser, client: PersonsClient) -> None:
-    """End all sessions of one's own but the one in use. Their access tokens are refused from then on."""
-    for session in await client.sessions.list():
-        if session.is_current_session or session.id == user.session_id:
-            continue
-        await _end(stack, client, session.id)
-
-
-def add_routes(router: APIRouter, delivery: Delivery) -> None:
-    """Put the routes of sessions on a router."""
-    gone = KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
-    if delivery == "cookie":
-        add(router, delivery, "/session/refresh", refresh_cookies, operation="session_refresh",
-            summary="Renew the access cookie", response_description="Renewed.", tag=TAG,
-            errors=(AuthError("authentication_required"),))  # fmt: skip
-        add(router, delivery, "/sign-out", sign_out_cookies, operation="sign_out", summary="Sign out",
-            response_description="The session has ended.", tag=TAG)  # fmt: skip
-    else:
-        add(router, delivery, "/session/refresh", refresh, operation="session_refresh",
-            summary="Get a new access token", response_model=RefreshedToken,
-            response_description="The new access token.", tag=TAG,
-            errors=(gone,))  # fmt: skip
-        add(router, delivery, "/sign-out", sign_out, operation="sign_out", summary="Sign out",
-            response_description="The session has ended.", tag=TAG)  # fmt: skip
-    _add_list(router, delivery)
-
-
-def _add_list(router: APIRouter, delivery: Delivery) -> None:
-    add(router, delivery, "/sessions", list_sessions, method="GET", operation="sessions_list",
-        summary="One's sessions", response_model=list[Session], response_description="The sessions.", tag=TAG,
-        errors=SIGNED_OUT, example=SESSIONS)  # fmt: skip
-    add(router, delivery, "/sessions", end_other_sessions, method="DELETE", operation="sessions_end_others",
-        summary="End all other sessions", response_description="Ended.", tag=TAG, errors=SIGNED_OUT)  # fmt: skip
-    add(router, delivery, "/sessions/{session_id}", end_session, method="DELETE", operation="sessions_end",
-        summary="End another session", response_description="Ended.", tag=TAG,
-        errors=(*SIGNED_OUT, KnownApiError.of("CANNOT_DELETE_CURRENT_SESSION"),
-                UnexpectedAnswer(404)))  # fmt: skip
+    await services.revocations.revoke_sessions([session_id])

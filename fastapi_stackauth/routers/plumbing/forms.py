@@ -1,83 +1,86 @@
-"""HTML forms for the cookie router, for pages that work without scripts: a form becomes the JSON that a route takes,
-and the route's answer a redirect.
+"""HTML forms, for pages that work without scripts: a form becomes the JSON that a route takes.
 
-A form says in its action where the browser goes then: `?on_success=/notes&on_error=/sign-in`. Both may lead where any
-redirect may (`redirects.py`). Forms without `on_success` are left to the routes.
+In cookie delivery every POST route takes a form whose action says where the browser goes next:
+`?on_success=/notes&on_error=/sign-in`. Both may lead where any redirect may (`redirects.py`). Routes declared with
+`form=True` take forms without it too, and answer with a page.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.types import Message
 
-from fastapi_stackauth.errors import ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.errors import RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.http.bodies import read_form
-from fastapi_stackauth.http.handlers import log_answer
-from fastapi_stackauth.routers.plumbing.posted import posted_by_page
-from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.sessions.redirects import allowed_redirect, with_query
 from fastapi_stackauth.settings import Settings
 
-SUCCESS, ERROR = "on_success", "on_error"
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _TRUE = ("on", "true", "1", "yes")
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a form's answer leads."""
+class FormRedirects:
+    """Where the browser goes after a form."""
 
-    success: str
-    error: str
+    on_success: str
+    on_error: str
 
-    def after(self, error: StackAuthError, events: Events) -> Response:
-        """Send the browser to where the error is told as `?error=<code>`, or the second factor asked for.
-
-        Raises:
-            ConfigurationError: it is for the log, and nobody else.
-        """
-        if isinstance(error, ConfigurationError):
-            raise error
-        log_answer(error, events)
-        told = {"mfa": "required"} if isinstance(error, SecondFactorRequired) else {"error": error.code}
-        return RedirectResponse(with_query(self.error, **told), 303)
-
-    def done(self) -> Response:
-        """Send the browser on."""
-        return RedirectResponse(self.success, 303)
+    def after(self, error: StackAuthError) -> Response:
+        """Send the browser to `on_error` with `?error=<code>`, or with `?mfa=required` if that must follow."""
+        query = {"mfa": "required"} if isinstance(error, SecondFactorRequired) else {"error": error.code}
+        return RedirectResponse(with_query(self.on_error, **query), 303)
 
 
-def places_of(request: Request, settings: Settings) -> Places | None:
-    """Where the answer to this request leads; None where it is no form, or names no place.
+def has_form(request: Request) -> bool:
+    """Whether the body is a form, by its media type."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORM_TYPES
+
+
+def is_page_form(request: Request) -> bool:
+    """Whether a page's form sent the request, so that the user reads the response."""
+    return has_form(request) and "application/json" not in request.headers.get("accept", "")
+
+
+def read_redirects(request: Request, settings: Settings) -> FormRedirects | None:
+    """Return where the browser goes after this request; None if it is not a form, or names no address.
 
     Raises:
         RequestInvalid: redirects may not lead there.
     """
-    success = request.query_params.get(SUCCESS)
-    if success is None or request.method != "POST" or not posted_by_page(request):
+    success = request.query_params.get("on_success")
+    if success is None or request.method != "POST" or not is_page_form(request):
         return None
-    error = request.query_params.get(ERROR, success)
-    for name, address in ((SUCCESS, success), (ERROR, error)):
+    error = request.query_params.get("on_error", success)
+    for name, address in (("on_success", success), ("on_error", error)):
         if allowed_redirect(address, settings) is None:
             raise RequestInvalid(((f"query.{name}", "Redirects may not lead there"),))
-    return Places(success, error)
+    return FormRedirects(success, error)
 
 
-async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
-    """The request as a program would have sent it: the form's fields as JSON.
+async def convert_to_json(request: Request, annotation: object) -> Request:
+    """Return the request as a script would have sent it: the form's fields as JSON.
+
+    An empty field is null, and a ticked checkbox is true.
 
     Args:
-        request: the form as it came.
-        model: what the route reads the body into, where that is known: it tells which fields are boxes to tick.
+        request: the form.
+        annotation: what the route reads the body into; if it is a model, it says which fields are checkboxes.
 
     Raises:
         RequestInvalid: 400, the form cannot be parsed, or has a file.
     """
-    body = json.dumps(fields_of(await read_form(request), model)).encode()
+    known = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+    boxes = {name for name, field in known.items() if bool in (field.annotation, *get_args(field.annotation))}
+    fields = {
+        name: True if name in boxes and value.lower() in _TRUE else value or None
+        for name, value in (await read_form(request)).items()
+    }
+    body = json.dumps(fields).encode()
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
@@ -85,21 +88,3 @@ async def as_json(request: Request, model: type[BaseModel] | None) -> Request:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return Request({**request.scope, "headers": headers}, receive)
-
-
-def fields_of(form: Mapping[str, str], model: type[BaseModel] | None = None) -> dict[str, Any]:
-    """A form's fields as JSON values: what was left empty is null, and a box that was ticked is true."""
-    known = model.model_fields if model is not None else {}
-    boxes = {name for name, field in known.items() if bool in (field.annotation, *get_args(field.annotation))}
-    return {name: _value(value, box=name in boxes) for name, value in form.items()}
-
-
-def model_of(annotation: object) -> type[BaseModel] | None:
-    """The model of a body, where it is one."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _value(value: str, *, box: bool) -> object:
-    if box and value.lower() in _TRUE:
-        return True
-    return value or None

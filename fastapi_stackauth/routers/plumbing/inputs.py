@@ -8,7 +8,20 @@ import json
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
+from fastapi import Query
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+
+from fastapi_stackauth.models import BotChallenge
 
 UUID = (
     r"^([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[1-5][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
@@ -17,6 +30,7 @@ UUID = (
 """An id as the auth server writes them; as a pattern of JSON Schema."""
 CODE_LENGTH = 45
 """Characters of every one-time code (contract/tokens.md §7)."""
+EXAMPLE_CODE = "7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"
 MAX_PASSWORD = 70
 MAX_JSON_VALUES = 20_000
 """Values that JSON of a caller's own may hold. A body of 1.5 MiB may hold half a million, which take over a second."""
@@ -82,7 +96,14 @@ def _check_json(value: JsonValue) -> JsonValue:
     return value
 
 
-_EMAIL = {"description": "The e-mail address.", "examples": ["ada@example.com"]}
+def _check_refresh_token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("must be visible ASCII characters")
+    return value
+
+
+_EMAIL = {"description": "The email address.", "examples": ["ada@example.com"]}
 Email = Annotated[str, AfterValidator(_check_email), Field(**_EMAIL)]
 """An address that is looked up."""
 NewEmail = Annotated[str, AfterValidator(_check_new_email), Field(max_length=256, **_EMAIL)]
@@ -96,8 +117,8 @@ OneTimeCode = Annotated[
     Field(
         min_length=CODE_LENGTH,
         max_length=CODE_LENGTH,
-        description="The code of the link in the mail.",
-        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+        description="The code of the link in the email.",
+        examples=[EXAMPLE_CODE],
     ),
 ]
 """The code of a link in an email."""
@@ -105,3 +126,75 @@ Password = Annotated[
     SecretStr,
     Field(max_length=MAX_PASSWORD, description="8 to 70 characters.", examples=["correct horse battery staple"]),
 ]
+LinkCode = Annotated[str, Query(max_length=200, description="The code of the link.")]
+"""The code in the address of a page; the auth server says whether it is one."""
+RefreshToken = Annotated[
+    SecretStr,
+    AfterValidator(_check_refresh_token),
+    Field(min_length=1, max_length=512, description="What the sign-in gave.", examples=[EXAMPLE_CODE]),
+]
+
+
+class RequestBody(BaseModel):
+    """A request body: exactly the fields it names, of exactly their types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_other_fields(cls, body: object) -> object:
+        """Reject other fields all at once: one fault for each would repeat their names, of which there may be many."""
+        if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
+            raise ValueError(f"must have no other fields than {', '.join(cls.model_fields)}")
+        return body
+
+
+ChallengeToken = Annotated[
+    str | None,
+    Field(
+        repr=False,
+        max_length=4096,
+        description="The result of the bot challenge, if the project has one.",
+        examples=["0.zrSnRHO7h0HwSjSCU8oyzbjEtD8p.d62306d4ee00c77dda690f959ebbd7bd"],
+    ),
+]
+ChallengePhase = Annotated[
+    str | None,
+    Field(
+        pattern="^(invisible|visible)$",
+        description="Which challenge it was: `invisible` or `visible`.",
+        examples=["invisible"],
+    ),
+]
+ChallengeUnavailable = Annotated[
+    str | None,
+    Field(pattern="^true$", description="`true` if the challenge could not be shown.", examples=["true"]),
+]
+
+
+class ChallengedBody(RequestBody):
+    """A request body that may carry the result of a bot challenge; the auth server says if it must."""
+
+    bot_challenge_token: ChallengeToken = None
+    bot_challenge_phase: ChallengePhase = None
+    bot_challenge_unavailable: ChallengeUnavailable = None
+
+    @property
+    def bot_challenge(self) -> BotChallenge | None:
+        """The result; None if the body has none."""
+        return read_challenge(self.bot_challenge_token, self.bot_challenge_phase, self.bot_challenge_unavailable)
+
+
+def read_challenge(
+    bot_challenge_token: ChallengeToken = None,
+    bot_challenge_phase: ChallengePhase = None,
+    bot_challenge_unavailable: ChallengeUnavailable = None,
+) -> BotChallenge | None:
+    """Return the result of a bot challenge, None if there is none. As a dependency it reads the query."""
+    given = {
+        "bot_challenge_token": bot_challenge_token,
+        "bot_challenge_phase": bot_challenge_phase,
+        "bot_challenge_unavailable": bot_challenge_unavailable,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return BotChallenge(**given) if given else None

@@ -1,4 +1,4 @@
-"""The small HTML pages that links in mails lead to: plain forms, no scripts, nothing from elsewhere.
+"""The small HTML pages that links in emails open: plain forms, no scripts, nothing from elsewhere.
 
 Whatever comes from a request is escaped, and a code stands in a hidden field alone. `same-origin` is the referrer
 policy because a form of a `no-referrer` page posts `Origin: null` (design decision 12).
@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Mapping
 from html import escape
 from string import Template
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi.responses import HTMLResponse
 
 from fastapi_stackauth.errors import StackAuthError, VerificationCodeError
 from fastapi_stackauth.errors.problems import headers_of
+from fastapi_stackauth.settings import Settings, origin_of
 
 _STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
@@ -97,6 +98,17 @@ def form_page(
     if note:
         form = f"<p>{escape(note)}</p>\n{form}"
     return _page(title, text, form, f"'self' {leads_to}" if leads_to else "'self'")
+
+
+def find_foreign_origin(address: str, settings: Settings) -> str | None:
+    """Return the origin, or the scheme, of an address outside the app; None if it is inside."""
+    parts = urlsplit(address)
+    if not parts.scheme:
+        return None
+    if parts.scheme not in ("http", "https"):
+        return f"{parts.scheme}:"
+    origin = origin_of(address)
+    return None if origin == settings.app_url else origin
 
 
 def onward_page(address: str) -> HTMLResponse:

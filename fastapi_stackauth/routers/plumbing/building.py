@@ -1,0 +1,147 @@
+"""Makes the routes of one router from their declarations, each with its documented responses."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+
+from fastapi_stackauth.errors import (
+    AuthError,
+    AuthServerMisconfigured,
+    AuthServerUnavailable,
+    ClockSkew,
+    RateLimited,
+    RateLimitExceeded,
+    RequestError,
+    RequestInvalid,
+    SecondFactorRequired,
+    StackAuthError,
+    UnexpectedAnswer,
+    VerificationUnavailable,
+)
+from fastapi_stackauth.http.bodies import not_json
+from fastapi_stackauth.http.openapi import Schema, problem_answer
+from fastapi_stackauth.routers.plumbing.context import Mount
+from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, Routes
+from fastapi_stackauth.routers.plumbing.forms import FORM_TYPES
+from fastapi_stackauth.routers.plumbing.route import AuthRoute
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.settings import COOKIE_NAME
+
+METHODS_WITHOUT_FORMS = ("DELETE", "PATCH")
+"""Methods that HTML forms do not have: such a route takes POST too, at its path with the method's name after it."""
+
+_PAGE: Schema = {"text/html": {"schema": {"type": "string"}}}
+_CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
+_EVERYWHERE: tuple[StackAuthError, ...] = (
+    RequestInvalid((("body.email", "Field required"),)),
+    AuthServerMisconfigured(),
+    UnexpectedAnswer(),
+    AuthServerUnavailable(),
+    RateLimited(),
+    VerificationUnavailable(),
+    ClockSkew(),
+)
+_DESCRIPTIONS = {
+    400: "Refused, for the reason that `code` names.",
+    401: "The session has ended, or there is none.",
+    403: "Not allowed.",
+    404: "There is no such thing.",
+    409: "This contradicts what is there already.",
+    413: "The body is longer than this route takes.",
+    422: "The request does not have the expected form.",
+    429: "Too many attempts.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    503: "The auth server cannot be reached right now.",
+}
+
+
+def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) -> None:
+    """Add the routes of a module, those of this delivery, to a router."""
+    for declaration in routes.declarations:
+        if declaration.options.get("only", mount.delivery) == mount.delivery:
+            _add(router, declaration, stack, mount)
+
+
+def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount) -> None:
+    delivery, endpoint = mount.delivery, declaration.bind(mount.delivery)
+    operation, owner = (
+        declaration.operation_id(delivery),
+        stack.services.settings.cookie_name,
+    )  # which tells stacks apart
+    # A class, because `include_router` may copy routes by it.
+    bound = type("BoundRoute", (AuthRoute,), {"stack": stack, "mount": mount, "declaration": declaration})
+    answer = {**_success(declaration, delivery), "route_class_override": bound}
+    if declaration.method in METHODS_WITHOUT_FORMS and delivery == "cookie":
+        path = f"{declaration.path}/{declaration.method.lower()}"
+        router.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False, **answer)
+    router.add_api_route(
+        declaration.path,
+        endpoint,
+        methods=[declaration.method],
+        operation_id=operation if owner == COOKIE_NAME else f"{owner}_{operation}",
+        summary=declaration.summary,
+        description=declaration.description(delivery),
+        response_description=declaration.response_description,
+        tags=[declaration.tag],
+        responses=_document(declaration, delivery, answer["status_code"]),
+        openapi_extra=_document_form(endpoint) if declaration.takes_forms else None,
+        include_in_schema=not declaration.options.get("hidden", False),
+        **answer,
+    )
+
+
+def _success(declaration: Declaration, delivery: Delivery) -> dict[str, Any]:
+    """Return the status and the form of a route's success, as FastAPI takes them."""
+    if declaration.page_errors is not None:
+        return {"status_code": 200, "response_class": HTMLResponse, "response_model": None}
+    result = declaration.result(delivery)
+    if result.model is not None:
+        return {"status_code": declaration.options.get("status_code", 200), "response_model": result.model}
+    return {"status_code": 303 if result.redirects else 204, "response_class": Response, "response_model": None}
+
+
+def _document(declaration: Declaration, delivery: Delivery, status_code: int) -> dict[int | str, Schema]:
+    """Return the responses of a route for OpenAPI: one example for each error, beside those that any route can give."""
+    result = declaration.result(delivery)
+    if declaration.page_errors is not None:
+        texts = {422: "The address is not whole.", **declaration.page_errors}
+        pages: dict[int | str, Schema] = {
+            status: {"description": text, "content": _PAGE} for status, text in sorted(texts.items())
+        }
+        return {**pages, 303: {"description": "Signed in, and sent on."}} if result.redirects else pages
+    by_status: dict[int, list[StackAuthError]] = {}
+    for error in (*_errors(declaration, delivery), *_EVERYWHERE):
+        by_status.setdefault(error.status_code, []).append(error)
+    responses: dict[int | str, Schema] = {
+        status: problem_answer(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
+    }
+    content: Schema = {}
+    if "example" in declaration.options:
+        content["application/json"] = {"example": declaration.options["example"]}
+    if declaration.takes_forms:
+        for response in responses.values():
+            response["content"] |= _PAGE
+        if result.model is not None:
+            content |= _PAGE
+    return {**responses, status_code: {"content": content}} if content else responses
+
+
+def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError]:
+    """Return what a route can answer beside what every route can."""
+    options, browser = declaration.options, delivery == "cookie"
+    errors = [*options.get("errors", ()), *(options.get("cookie_errors", ()) if browser else ())]
+    if declaration.second_factor:
+        errors.append(SecondFactorRequired(None if browser else "attempt-code"))
+    if declaration.method != "GET":
+        too_large = RequestError("request_too_large", details={"max_body_size": declaration.max_body})
+        errors += [not_json(), too_large, *([_CROSS_SITE] if browser else [])]
+    if declaration.attempt:
+        errors.append(RateLimitExceeded(30))
+    return errors
+
+
+def _document_form(endpoint: Any) -> Schema:  # noqa: ANN401 - a function with a signature of its own
+    """Return what OpenAPI says of a body that may come as a form: the same as of JSON."""
+    model = endpoint.__signature__.parameters["body"].annotation
+    return {"requestBody": {"content": {FORM_TYPES[0]: {"schema": model.model_json_schema()}}}}

@@ -1,0 +1,194 @@
+"""What a handler knows of the request that it answers: the client of the auth server, limits, links, the transport."""
+
+import hashlib
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import SecretStr
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.forwarding import end_user_address
+from fastapi_stackauth.dependencies import Require, resolve
+from fastapi_stackauth.dependencies.account import RequireAccessToken
+from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.models import SignIn, User
+from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery, Page
+from fastapi_stackauth.routers.plumbing.forms import is_page_form
+from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignedIn, Tokens
+from fastapi_stackauth.runtime.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
+from fastapi_stackauth.services import Services
+from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.settings import Settings
+
+ANY_USER = Require(allow_anonymous=True)
+"""Every signed-in user, anonymous and restricted ones too: the auth server decides what they may do."""
+
+SignedInUser = Annotated[User, Depends(ANY_USER)]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """How one router was built.
+
+    Attributes:
+        delivery: how its tokens travel.
+        pages: addresses of the app's own pages, instead of those of the router.
+        oauth_scopes: by provider, the scopes to ask for beside those of a plain sign-in.
+    """
+
+    delivery: Delivery
+    pages: Mapping[Page, str]
+    oauth_scopes: Mapping[str, str]
+
+
+class RouteContext:
+    """One request to a route of the router.
+
+    Args:
+        request: the request as it came.
+        services: those of the stack that the router belongs to.
+        mount: how the router was built.
+        declaration: which route it is.
+    """
+
+    def __init__(self, request: Request, services: Services, mount: Mount, declaration: Declaration) -> None:
+        self.request = request
+        self.services = services
+        self.mount = mount
+        self.declaration = declaration
+        self.transport = TRANSPORTS[mount.delivery](request, services)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the stack."""
+        return self.services.settings
+
+    @property
+    def in_browser(self) -> bool:
+        """Whether tokens and flows travel in cookies."""
+        return self.mount.delivery == "cookie"
+
+    @cached_property
+    def is_page_form(self) -> bool:
+        """Whether a page's form sent the request, so that the user reads the response."""
+        return is_page_form(self.request)
+
+    # --- the caller ---
+
+    @cached_property
+    def address(self) -> str | None:
+        """The caller's address; None if it is not known, as behind a Unix socket."""
+        peer = self.request.client.host if self.request.client else None
+        # A proxy may append a line of its own (RFC 9110 §5.3), and the last hop decides.
+        forwarded_for = ",".join(self.request.headers.getlist("x-forwarded-for"))
+        return end_user_address(peer, forwarded_for, self.settings.trusted_proxies)
+
+    async def count_address(self) -> None:
+        """Count one attempt of the caller's address. Unsafe routes have counted it before they read the body.
+
+        Raises:
+            RateLimitExceeded: 429.
+        """
+        await self.services.limiter.count(self.declaration.attempt or "", address=self.address)
+
+    async def count_account(self, account: str) -> None:
+        """Count one attempt for an account: its email address, user id or code.
+
+        Raises:
+            RateLimitExceeded: 429.
+        """
+        await self.services.limiter.count(self.declaration.attempt or "", address=None, account=account)
+
+    # --- the auth server ---
+
+    @cached_property
+    def client(self) -> StackAuthClient:
+        """The client, which sends the caller's address along if `trusted_proxies` are set."""
+        return self.services.client.for_address(self.address)
+
+    async def find_client(self, *, upgrade: bool) -> StackAuthClient:
+        """Return the client; to `upgrade`, that of the anonymous user who calls, if one does: they keep their id."""
+        if upgrade:
+            resolution = await resolve(self.request, self.services)
+            if resolution.user and resolution.user.is_anonymous and resolution.credential:
+                return self.client.as_user(resolution.credential.token)
+        return self.client
+
+    async def sign_in(self, call: Awaitable[SignIn], account: str, *, is_new_user: bool = False) -> SignedIn | Tokens:
+        """Await a sign-in and deliver its tokens; if it needs a second factor, keep the attempt.
+
+        Args:
+            call: the call of the auth server.
+            account: what names the account (`account_key`); guesses of the second factor count for it.
+            is_new_user: whether it made the account, if the auth server does not say so.
+
+        Raises:
+            SecondFactorRequired: 403, instead of the auth server's `MfaRequired`.
+        """
+        events, method = self.services.events, self.declaration.tag
+        try:
+            result = await call
+        except MfaRequired as error:
+            events.emit(SECOND_FACTOR_ASKED, method=method)
+            raise SecondFactorRequired(await self.transport.keep_attempt(error.attempt_code, account)) from None
+        except StackAuthError as error:
+            events.emit(SIGN_IN_FAILED, method=method, code=code_of(error))
+            raise
+        new = is_new_user if result.is_new_user is None else result.is_new_user
+        delivered = self.transport.deliver(result, is_new_user=new)
+        events.emit(SIGN_IN_SUCCEEDED, method=method, new_user=new)
+        return delivered
+
+    # --- addresses of the router ---
+
+    def url(self, path: str) -> str:
+        """Return the public address of another route of this router.
+
+        It is `app_url`, the prefix under which this router answers, and the path; never the Host header or `url_for`,
+        because addresses in emails must not follow what a request claims.
+
+        Raises:
+            ConfigurationError: `app_url` is missing.
+        """
+        own = self.declaration.path.format(**self.request.path_params)
+        prefix: str = self.request.scope["path"].removesuffix(own)
+        return self.settings.require_app_url("links in emails") + prefix + path
+
+    def page_url(self, page: Page) -> str:
+        """Return where the link in an email leads: to the app's own page if it has one, else to a route of this router.
+
+        Raises:
+            ConfigurationError: `app_url` is missing.
+        """
+        chosen = self.mount.pages.get(page)
+        if chosen is None:
+            return self.url(PAGE_PATHS[page])
+        return self.settings.require_app_url("links in emails") + chosen if chosen.startswith("/") else chosen
+
+
+async def read_context(request: Request) -> RouteContext:
+    """Return the context of the request, which its route has made."""
+    context: RouteContext = context_of(request.scope).route
+    return context
+
+
+Context = Annotated[RouteContext, Depends(read_context)]
+
+
+async def build_user_client(
+    context: Context, token: Annotated[SecretStr, Depends(RequireAccessToken(require=ANY_USER))]
+) -> StackAuthClient:
+    """Return the client that speaks for the signed-in user."""
+    return context.client.as_user(token.get_secret_value())
+
+
+UserClient = Annotated[StackAuthClient, Depends(build_user_client)]
+
+
+def account_key(kind: str, *values: str) -> str:
+    """Return the hash that stands for an account, such as ``account_key("email", "ada@example.com")``."""
+    named = "\n".join((kind, *(value.strip().lower() for value in values)))
+    return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()

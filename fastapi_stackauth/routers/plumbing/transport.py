@@ -1,0 +1,232 @@
+"""How tokens, and what a flow of several requests keeps, reach the caller: in cookies, or in the body.
+
+Law: in cookie delivery, no token, nonce or code of a flow appears in a body: scripts of a page must not read them.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from fastapi_stackauth.dependencies import resolve
+from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.models import AccessToken, SignIn
+from fastapi_stackauth.routers.plumbing.declaration import ByDelivery, Delivery
+from fastapi_stackauth.runtime.storage import seal
+from fastapi_stackauth.services import Services
+from fastapi_stackauth.sessions.context import cookies_of
+from fastapi_stackauth.sessions.credentials import cookie, cookie_names
+
+MFA_FLOW = "mfa"
+MFA_SECONDS = 900
+"""How long an attempt is kept: longer than the auth server keeps it, so that the auth server says it has expired."""
+
+_TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
+_USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
+
+
+class SignedIn(BaseModel):
+    """Who signed in. The tokens travel in cookies that scripts cannot read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+
+
+class RefreshedToken(BaseModel):
+    """A new access token. The refresh token stays as it was."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_token: str = Field(repr=False, description="Send it as `Authorization: Bearer`.", examples=[_TOKEN])
+    expires_in: int = Field(description="Seconds until the access token expires.", examples=[600])
+    token_type: Literal["Bearer"] = Field(default="Bearer", description="How the access token is sent (RFC 6750).")
+
+
+class Tokens(RefreshedToken):
+    """The tokens of a sign-in."""
+
+    refresh_token: str = Field(
+        repr=False,
+        description="Long-lived; keep it safe, and trade it for new access tokens.",
+        examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
+    )
+    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+
+
+SignInResult = Annotated[SignedIn | Tokens, ByDelivery(cookie=SignedIn, body=Tokens)]
+"""What a route that signs in returns."""
+
+
+class Transport:
+    """Tokens and flows in request and response bodies: the caller keeps them. `CookieTransport` keeps them in cookies.
+
+    Args:
+        request: the request.
+        services: those of the stack that the router belongs to.
+    """
+
+    delivery: ClassVar[Delivery] = "body"
+
+    def __init__(self, request: Request, services: Services) -> None:
+        self.request = request
+        self.services = services
+
+    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignedIn | Tokens:
+        """Deliver the tokens of a sign-in.
+
+        Raises:
+            RequestError, UnexpectedAnswer: a token does not fit into a cookie, or is not a token.
+        """
+        return Tokens(
+            access_token=sign_in.access_token,
+            refresh_token=sign_in.refresh_token,
+            expires_in=require_lifetime(sign_in),
+            user_id=sign_in.user_id,
+            is_new_user=is_new_user,
+        )
+
+    async def find_refresh_token(self, body: BaseModel) -> str | None:
+        """Return the refresh token of the caller's session; None if it is not known."""
+        return self.recall("", body).get("refresh_token")
+
+    def forget_session(self) -> None:
+        """Remove the tokens from the browser."""
+
+    def remember(self, flow: str, facts: Mapping[str, str], max_age: int) -> None:
+        """Keep the facts of a flow in the browser, for `max_age` seconds."""
+
+    def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - one body, one flow
+        """Return the facts of a flow; empty if there are none."""
+        fields = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in body or ()
+        }
+        return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+    def forget(self, flow: str) -> None:
+        """Remove the facts of a flow from the browser."""
+
+    def list_flows(self, prefix: str) -> list[str]:  # noqa: ARG002 - the caller knows
+        """Return the flows in the browser whose names begin like this, oldest first."""
+        return []
+
+    async def keep_attempt(self, attempt: str, account: str) -> str | None:
+        """Keep a sign-in that waits for a second factor, and the account that its first step named.
+
+        Guesses of second factors count for that account, not for each attempt: a caller who knows a password can begin
+        as many attempts as they like. The storage that the workers share has it under a hash of the attempt.
+
+        Returns:
+            The attempt, if the caller must send it back.
+        """
+        await self.services.storage.set(_attempt_key(attempt), account, MFA_SECONDS)
+        return attempt
+
+    async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
+        """Return the attempt, empty if there is none, and its account, None if it is not known."""
+        attempt = self.recall(MFA_FLOW, body).get("attempt", "")
+        return attempt, await self.services.storage.get(_attempt_key(attempt))
+
+
+class CookieTransport(Transport):
+    """Tokens and flows in HttpOnly cookies."""
+
+    delivery = "cookie"
+
+    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignedIn:
+        """Queue both cookies. The route has rejected requests of other sites."""
+        self.services.sessions.write(self.request, sign_in)
+        return SignedIn(user_id=sign_in.user_id, is_new_user=is_new_user)
+
+    async def find_refresh_token(self, body: BaseModel) -> str | None:  # noqa: ARG002 - the cookie has it
+        """Return that of the session which authenticated the request."""
+        credential = (await resolve(self.request, self.services)).credential
+        return credential.refresh_token if credential else None
+
+    def forget_session(self) -> None:
+        """Remove both cookies."""
+        self.services.sessions.forget(self.request)
+
+    def remember(self, flow: str, facts: Mapping[str, str], max_age: int) -> None:
+        """Write the flow's cookie."""
+        policy = self.services.sessions.policy
+        self.services.sessions.warn_of_other_host(self.request)
+        value = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).rstrip(b"=").decode()
+        cookies_of(self.request.scope).set(policy.name(flow), policy.set(flow, value, max_age))
+
+    def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - the cookie has them
+        """Read the flow's cookie; one that cannot be read has no facts."""
+        value = cookie(self.request.scope, self.services.sessions.policy.name(flow)) or ""
+        try:
+            facts = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
+            json.dumps(facts, ensure_ascii=False).encode(
+                "utf-8"
+            )  # half a surrogate pair can be neither hashed nor sent
+        except (binascii.Error, ValueError, RecursionError):
+            return {}
+        if not isinstance(facts, dict):
+            return {}
+        return {key: fact for key, fact in facts.items() if isinstance(fact, str)}
+
+    def forget(self, flow: str) -> None:
+        """Remove the flow's cookie."""
+        policy = self.services.sessions.policy
+        cookies_of(self.request.scope).set(policy.name(flow), policy.remove(flow))
+
+    def list_flows(self, prefix: str) -> list[str]:
+        """Read the names of the cookies."""
+        start = self.services.sessions.policy.name("")
+        return [name.removeprefix(start) for name in cookie_names(self.request.scope, start + prefix)]
+
+    async def keep_attempt(self, attempt: str, account: str) -> None:
+        """Keep both in the browser too; with a secret key, sealed with it."""
+        await super().keep_attempt(attempt, account)
+        facts = {"attempt": attempt}
+        if self.services.settings.secret_server_key:
+            facts |= {"account": account, "seal": self._seal(attempt, account)}
+        self.remember(MFA_FLOW, facts, MFA_SECONDS)
+
+    async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
+        """Read both from the browser. With a secret key, an attempt without its seal is none.
+
+        Otherwise a guesser would leave out the account.
+        """
+        attempt, account = await super().recall_attempt(body)
+        facts = self.recall(MFA_FLOW)
+        if not self.services.settings.secret_server_key:
+            return attempt, account
+        sealed = self._seal(attempt, facts.get("account", ""))
+        if not hmac.compare_digest(facts.get("seal", "").encode(), sealed.encode()):
+            return "", None
+        return attempt, facts.get("account") or account
+
+    def _seal(self, attempt: str, account: str) -> str:
+        return seal(self.services.settings, f"mfa-attempt\n{attempt}\n{account}")
+
+
+TRANSPORTS: Mapping[Delivery, type[Transport]] = {"cookie": CookieTransport, "body": Transport}
+
+
+def require_lifetime(token: AccessToken) -> int:
+    """Return how many seconds a token that the auth server has just given lives, by its own `iat` and `exp`.
+
+    This host's clock has no part in it: it may be wrong (contract/tokens.md §3).
+
+    Raises:
+        UnexpectedAnswer: it is not a token.
+    """
+    if token.lifetime is None:
+        raise UnexpectedAnswer
+    return token.lifetime
+
+
+def _attempt_key(attempt: str) -> str:
+    return "mfa-attempt:" + hashlib.sha256(attempt.encode("utf-8", "replace")).hexdigest()
