@@ -58,14 +58,8 @@ from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.runtime.events import Event, Events
 from fastapi_stackauth.runtime.late import loaded_late as _loaded_late
-from fastapi_stackauth.sessions.credentials import (
-    Credential,
-    CredentialSource,
-    HeaderCredentials,
-    QueryToken,
-    SdkCookies,
-    Site,
-)
+from fastapi_stackauth.sessions.cookies import SdkCookies, Site
+from fastapi_stackauth.sessions.credentials import Credential, CredentialSource, HeaderCredentials, QueryToken
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.guards import guard_alias as _guard_alias
 

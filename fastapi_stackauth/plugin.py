@@ -22,13 +22,8 @@ from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
-from fastapi_stackauth.sessions.cookies import CookiePolicy
-from fastapi_stackauth.sessions.credentials import (
-    CredentialSource,
-    QueryToken,
-    SessionCookies,
-    check_sources,
-)
+from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
+from fastapi_stackauth.sessions.credentials import CredentialSource, QueryToken, check_sources
 from fastapi_stackauth.settings import Settings, variables_at_odds
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.startup.misuse import install_check

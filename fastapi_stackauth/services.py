@@ -16,8 +16,8 @@ from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, Sessions
-from fastapi_stackauth.sessions.cookies import CookiePolicy
-from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCredentials, SdkCookies, SessionCookies, Site
+from fastapi_stackauth.sessions.cookies import CookiePolicy, SdkCookies, SessionCookies, Site
+from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCredentials
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.revocation import Revocations

@@ -21,7 +21,8 @@ from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.routers.methods.mfa import SECRET_LENGTH
 from fastapi_stackauth.runtime.redaction import RedactingFilter
-from fastapi_stackauth.sessions.credentials import SessionCookies, read_credential
+from fastapi_stackauth.sessions.cookies import SessionCookies
+from fastapi_stackauth.sessions.credentials import read_credential
 from fastapi_stackauth.verification.claims import parse_token
 from tests.support.backtracking import Matcher, Mode, TooManySteps, atoms
 from tests.support.rows import rows

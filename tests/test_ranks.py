@@ -28,7 +28,7 @@ def tree(tmp_path: Path) -> Path:
         ("settings.py", "import fastapi_stackauth.plugin", "settings.py (rank 1) imports plugin.py"),
         ("kinds.py", "from . import settings", "kinds.py (rank 0) imports settings.py"),
         ("kinds.py", "def f():\n    from .settings import Settings", "kinds.py (rank 0) imports settings.py"),
-        ("verification/claims.py", "from .jwks import KeyStore", "verification/claims.py (rank 2) imports"),
+        ("verification/claims.py", "from .jwks import KeyStore", "verification/claims.py (rank 1) imports"),
         ("verification/claims.py", "from fastapi import Request", "imports fastapi.Request below the rank"),
         ("plugin.py", "from fastapi_stackauth.emulator import app", "plugin.py: imports the emulator"),
         ("emulator/app.py", "from fastapi_stackauth.errors import AuthError", "emulator/app.py: the emulator imports"),

@@ -15,10 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from fastapi_stackauth.cli.report import printable
 from fastapi_stackauth.errors import AUTH_CODES, AuthError
 from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.runtime.jws import decode_segment, read_object, split_token
 from fastapi_stackauth.sessions.credentials import HeaderCredentials
 from fastapi_stackauth.settings import origin_of
-from fastapi_stackauth.verification.claims import TIME_CHECKS, Binding, check_binding, check_header, check_time
+from fastapi_stackauth.verification.claims import (
+    TIME_CHECKS,
+    Binding,
+    check_binding,
+    check_header,
+    check_time,
+    decode_segment,
+    read_object,
+    split_token,
+)
 from fastapi_stackauth.verification.keys import KeySet
 
 Status = Literal["pass", "fail", "not_checked"]

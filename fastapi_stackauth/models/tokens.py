@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
-from fastapi_stackauth.runtime.jws import read_object, split_token
+from fastapi_stackauth.verification.claims import read_object, split_token
 
 
 class AccessToken(ApiModel):

@@ -31,15 +31,12 @@ class CookieQueue:
         self._cookies[name] = header
 
     def apply(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """The response's headers with the cookies, and never to be stored."""
+        """Return the response's headers with the cookies, and `no-store` unless an app keeps its response private."""
         own = list(headers)
         kept = [value for name, value in own if name.lower() == b"cache-control"]
         if self._cookies or not any(b"private" in value or b"no-store" in value for value in kept):
             own = [pair for pair in own if pair[0].lower() != b"cache-control"] + [(b"cache-control", b"no-store")]
         return own + [(b"set-cookie", value) for value in self._cookies.values()]
-
-    def __bool__(self) -> bool:
-        return self.private or bool(self._cookies)
 
 
 class RequestContext(Generic[S, R]):
@@ -80,7 +77,10 @@ def cookies_of(scope: Scope) -> CookieQueue:
 
 
 class CookieMiddleware:
-    """Writes queued cookies on whatever response leaves, WebSocket handshakes included."""
+    """Writes queued cookies on whatever response leaves, WebSocket handshakes included.
+
+    It never responds by itself: its responses would miss what other middleware adds, CORS above all.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -93,8 +93,8 @@ class CookieMiddleware:
         context = context_of(scope)
 
         async def send_with_cookies(message: Message) -> None:
-            if (queue := context.cookies) and message["type"] in _STARTS:
-                message["headers"] = queue.apply(message.get("headers", ()))
+            if context.cookies is not None and message["type"] in _STARTS:
+                message["headers"] = context.cookies.apply(message.get("headers", ()))
             await send(message)
 
         await self._app(scope, receive, send_with_cookies)

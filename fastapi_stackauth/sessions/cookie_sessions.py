@@ -1,100 +1,76 @@
-"""Cookie sessions: an access and a refresh token in HttpOnly cookies, renewed without anybody noticing.
+"""Cookie sessions: an access and a refresh token in HttpOnly cookies; the library refreshes the access token itself."""
 
-Cookies are queued on the connection, and a small ASGI middleware writes them on whatever response leaves. It never
-answers by itself: its answers would miss what other middleware adds, CORS above all.
-"""
-
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.client.tokens import REFRESH_BEFORE, IssuedToken
+from fastapi_stackauth.client.tokens import REFRESH_BEFORE
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
     AuthError,
     AuthServerError,
-    AuthServerMisconfigured,
-    AuthServerUnavailable,
     ClockSkew,
     SessionGone,
+    StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.models import AccessToken, TokenPair, User
-from fastapi_stackauth.runtime.cache import Cache, Entry
+from fastapi_stackauth.models import TokenPair, User
 from fastapi_stackauth.runtime.events import (
     CLOCK_SKEW,
     COOKIES_ON_OTHER_HOST,
     SESSION_END_FAILED,
     SESSION_ENDED,
-    SESSION_RENEWAL_FAILED,
-    SESSION_RENEWED,
-    Events,
     code_of,
 )
 from fastapi_stackauth.sessions.context import cookies_of
-from fastapi_stackauth.sessions.cookies import CookiePolicy
-from fastapi_stackauth.sessions.credentials import Credential, Site, cookie
+from fastapi_stackauth.sessions.cookies import CookiePolicy, Site, cookie
+from fastapi_stackauth.sessions.credentials import Credential
+from fastapi_stackauth.sessions.tokens import SessionTokens
 from fastapi_stackauth.settings import Settings, origin_of
-from fastapi_stackauth.verification.verifier import Verifier
+from fastapi_stackauth.verification.rejections import judge_refresh
+from fastapi_stackauth.verification.verifier import TokenEndsSoon, Verifier
 
 ACCESS, REFRESH = "access", "refresh"
 _LONGEST_HOST = 200  # characters of a header that a log line shows
-_REMEMBERED = 10_000
-_ENDED = ("session_revoked", "user_gone")
-_OF_THE_KEY = ("token_key_unknown", "token_signature_invalid")
-_MISTIMED = ("token_expired", "token_not_yet_valid")
-_SKEW_RETRY_AFTER = 30.0
-_KEYS_RETRY_AFTER = 5.0
-_SKEW_TOLD_EVERY = 30.0  # seconds between two lines in the log
-
-
-class _Renewed(NamedTuple):
-    """A refreshed token, and how many key sets the verifier had fetched by then."""
-
-    received: IssuedToken
-    key_generation: int
+_SKEW_LOG_INTERVAL = 30.0  # seconds
 
 
 class Sessions:
     """The cookie sessions of one `StackAuth`.
 
     Args:
-        settings: `app_url` and what cookies are to be like.
+        settings: `app_url`, and names and attributes of the cookies.
         client: refreshes and ends sessions.
-        verifier: tells whose an access token is.
+        verifier: verifies access tokens.
         clock: unix time in seconds.
 
+    Attributes:
+        tokens: refreshes and ends sessions by their refresh tokens.
+
     Raises:
-        ConfigurationError: at first use, where `app_url` is missing.
+        ConfigurationError: at first use, if `app_url` is missing.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        client: StackAuthClient,
-        verifier: Verifier,
-        clock: Callable[[], float] = time.time,
+        self, settings: Settings, client: StackAuthClient, verifier: Verifier, clock: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
         self._client = client
         self._verifier = verifier
         self._clock = clock
-        self._renewed: Cache[bytes, _Renewed] = Cache(clock, size=_REMEMBERED)
-        self._skew_told_at = -math.inf
+        self._skew_logged_at = -math.inf
+        self.tokens = SessionTokens(client, verifier, clock)
 
-    @property
+    @cached_property
     def policy(self) -> CookiePolicy:
-        """How cookies are named and sent."""
+        """Names and attributes of the cookies."""
         return CookiePolicy.of(self._settings)
 
-    @property
+    @cached_property
     def site(self) -> Site:
         """Whose requests may use the cookies."""
         return Site(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
@@ -102,12 +78,12 @@ class Sessions:
     # --- for routers and for an app's own form handlers ---
 
     def start(self, connection: HTTPConnection, tokens: TokenPair) -> None:
-        """Sign the browser in: both tokens go into cookies of the response to this request.
+        """Sign the browser in: the response to this request sets both tokens as cookies.
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            RequestError, UnexpectedAnswer: where a token does not fit into a cookie, or is none.
-            ConfigurationError: where `app_url` is missing.
+            RequestError, UnexpectedAnswer: a token does not fit into a cookie, or is none.
+            ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
         self.write(connection, tokens)
@@ -115,247 +91,148 @@ class Sessions:
     def write(self, connection: HTTPConnection, tokens: TokenPair) -> None:
         """Do what `start` does on a route that has rejected requests of other sites already."""
         self.warn_of_other_host(connection)
-        policy, max_age, queue = self.policy, self._settings.session_max_age, cookies_of(connection.scope)
+        policy, max_age = self.policy, self._settings.session_max_age
         access = policy.set(ACCESS, tokens.access_token, max_age)
         refresh = policy.set(REFRESH, tokens.refresh_token, max_age)
+        queue = cookies_of(connection.scope)
         queue.set(policy.name(ACCESS), access)
         queue.set(policy.name(REFRESH), refresh)
 
     def warn_of_other_host(self, connection: HTTPConnection) -> None:
-        """Warn once if cookies are set under a host that is not that of `app_url`: they never come back there."""
-        app_url = self.site.app_url
-        seen = _other_origin(connection, app_url)
+        """Log once that cookies are set under a host that is not that of `app_url`: browsers never send them back."""
+        seen = _other_origin(connection, self.site.app_url)
         if seen is not None and self._client.events.is_first("cookies_on_other_host"):
             self._client.events.emit(
                 COOKIES_ON_OTHER_HOST,
                 seen=seen[:_LONGEST_HOST],
-                app_url=app_url,
+                app_url=self.site.app_url,
                 advice="Open the app under app_url, or set STACK_APP_URL to what browsers use. If a proxy replaces the "
                 "Host header, let it pass on the original one.",
             )
 
     async def end(self, connection: HTTPConnection) -> None:
-        """Sign the browser out: the session ends at the auth server, and the cookies go even where that fails.
+        """Sign the browser out: end the session at the auth server, and remove the cookies even if that fails.
 
         Raises:
             AuthError: 403 `cross_site_request`.
-            ConfigurationError: where `app_url` is missing.
+            ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
-        refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
+        refresh_token = self._refresh_token(connection)
         self.forget(connection)
-        await self._refuse_genuine(cookie(connection.scope, self.policy.name(ACCESS)) or "")
-        if not refresh_token or not refresh_token.isascii():
-            return
-        self._renewed.pop(_digest(refresh_token))  # its key may have been rotated away
+        await self._revoke_session(cookie(connection.scope, self.policy.name(ACCESS)) or "")
         try:
-            await self._sign_out(refresh_token)
-            self._client.events.emit(SESSION_ENDED, reason="signed_out")
-        except SessionGone:
-            pass
+            if refresh_token:
+                await self.tokens.end(refresh_token, delivery="cookie")
         except AuthServerError as error:
             self._client.events.emit(SESSION_END_FAILED, code=code_of(error), detail=str(error))
-        self._renewed.pop(_digest(refresh_token))
 
     def forget(self, connection: HTTPConnection) -> None:
-        """Remove the cookies from the browser, and nothing more."""
+        """Remove the cookies from the browser, and do no more."""
         policy, queue = self.policy, cookies_of(connection.scope)
         for purpose in (ACCESS, REFRESH):
             queue.set(policy.name(purpose), policy.remove(purpose))
 
     async def renew(self, connection: HTTPConnection) -> None:
-        """Renew the access cookie now, so that it tells what has changed about the user since it was made.
+        """Refresh the access cookie now, so that it shows what has changed about the user.
 
         Raises:
             AuthError: 401 `authentication_required`: there is no session, or it has ended; 403 `cross_site_request`.
-            AuthServerError: where the auth server cannot be asked.
+            AuthServerError: the refresh failed.
         """
         self.site.check(connection.scope)
-        refresh_token = cookie(connection.scope, self.policy.name(REFRESH))
-        if not refresh_token or not refresh_token.isascii():
-            raise AuthError("authentication_required")
-        self._renewed.pop(_digest(refresh_token))
-        try:
-            self._write_access(connection, await self._access_token(refresh_token))
-        except SessionGone:
-            self.forget(connection)
-            raise AuthError("authentication_required") from None
+        await self._replace(connection, self._refresh_token(connection), None)
 
     # --- for the dependencies ---
 
     async def authenticate(self, connection: HTTPConnection, credential: Credential) -> tuple[Credential, User] | None:
-        """The user of a cookie session, its access token renewed where that is due; None where the session has ended.
+        """Return the user of a cookie session, or None if the session has ended.
 
-        An access token that is near its end, or not accepted, is renewed by the refresh token, which is what the
-        session rests on. While the auth server is down the old token serves until it expires.
+        The session rests on its refresh token. An access token that is near its end or rejected is refreshed, and only
+        the new one is verified. While the auth server is down, the old token serves until it expires.
 
         Raises:
-            VerificationUnavailable: the auth server is down, or the key of the new token is not known here yet, and the
-                old token has expired.
-            ClockSkew: the new token is refused for its time; the cookies stay.
-            AuthServerMisconfigured: it refuses this app.
-            AuthError: 401, it gives a token that is not accepted.
+            VerificationUnavailable: the old token has expired, and the auth server is down or the key of the new token
+                is not known here yet.
+            ClockSkew: the new token is rejected for its time; the cookies stay.
+            AuthServerMisconfigured: the auth server rejects this app.
+            AuthError: 401, the new token is rejected for another reason.
         """
         cookies_of(connection.scope).private = True
-        user = await self._still_good(credential.token)
-        if user is not None and self._seconds_left(user) > REFRESH_BEFORE:
+        if user := await self._verify(credential.token, REFRESH_BEFORE):
             return credential, user
         try:
-            renewed, renewed_user = await self._renewal(credential.refresh_token or "")
-        except SessionGone:
-            self.forget(connection)
-            return None
-        except AuthServerMisconfigured:
-            raise
-        except AuthServerError as error:
-            if user is not None:
+            token, user = await self.tokens.verify(credential.refresh_token or "")
+        except (AuthError, AuthServerError) as failure:
+            error = self._judge(failure)
+            if error is None:
+                self.forget(connection)
+                return None
+            if isinstance(error, VerificationUnavailable) and (user := await self._verify(credential.token)):
                 return credential, user
-            retry_after = error.retry_after if isinstance(error, AuthServerUnavailable) else 5.0
-            raise VerificationUnavailable(retry_after=retry_after) from None
-        except AuthError as refusal:
-            return self._refused(connection, credential, user, refusal)
-        self._write_access(connection, renewed)
-        return replace(credential, token=renewed), renewed_user
+            raise error from None
+        self._set_access(connection, token)
+        return replace(credential, token=token), user
 
     async def replace(self, connection: HTTPConnection, credential: Credential) -> None:
-        """Renew the access cookie whose token the auth server refuses, though it was accepted here.
+        """Refresh the access cookie whose token the auth server rejects, though it was accepted here.
 
         Raises:
             AuthError: 401 `authentication_required`: the session has ended.
-            AuthServerError: where the auth server cannot be asked.
+            AuthServerError: the refresh failed.
         """
-        try:
-            token = await self._another_token(credential.refresh_token or "", credential.token)
-        except SessionGone:
-            self.forget(connection)
-            raise AuthError("authentication_required") from None
-        self._write_access(connection, token)
+        await self._replace(connection, credential.refresh_token, credential.token)
 
     async def aclose(self) -> None:
         """Cancel the refreshes under way in the running loop."""
-        await self._renewed.aclose()
+        await self.tokens.aclose()
 
-    async def _renewal(self, refresh_token: str) -> tuple[str, User]:
-        """An access token of this session with time left, and whose it is.
-
-        One that this worker has from before may be signed by a key that was rotated away since then: once more then.
-        Where no keys were fetched since then, another would fare no better.
-        """
-        token = await self._access_token(refresh_token)
+    async def _verify(self, token: str, min_left: float | None = None) -> User | None:
         try:
-            return token, await self._verifier.verify(token)
-        except AuthError as refusal:
-            known = self._renewed.get(_digest(refresh_token))
-            rotated = known is None or known.value.key_generation < self._verifier.keys.generation
-            if refusal.code not in _OF_THE_KEY or not rotated:
-                raise
-        token = await self._another_token(refresh_token, token)
-        return token, await self._verifier.verify(token)
+            user = await self._verifier.verify(token, min_left=min_left)
+        except (AuthError, TokenEndsSoon):
+            return None
+        return user if min_left is None or user.claims["exp"] - self._clock() > min_left else None
 
-    async def _another_token(self, refresh_token: str, refused: str) -> str:
-        """An access token of this session in place of one that is refused: one refresh for all who hold that."""
-        digest = _digest(refresh_token)
-        if (known := self._renewed.get(digest)) is not None and known.value.received.token == refused:
-            self._renewed.pop(digest)
-        return await self._access_token(refresh_token)
-
-    def _refused(
-        self, connection: HTTPConnection, credential: Credential, user: User | None, refusal: AuthError
-    ) -> tuple[Credential, User] | None:
-        """What a session comes to whose new token is refused; `user` is whom the old one still names."""
-        if (passing := self._passing(refusal)) is not None:
-            if user is not None:
-                return credential, user
-            raise passing from None
-        if refusal.code in _ENDED:
-            self._client.events.emit(SESSION_ENDED, reason=refusal.code)
+    async def _replace(self, connection: HTTPConnection, refresh_token: str | None, rejected: str | None) -> None:
+        if not refresh_token:
+            raise AuthError("authentication_required")
+        try:
+            self._set_access(connection, await self.tokens.replace(refresh_token, rejected))
+        except SessionGone:
             self.forget(connection)
-            return None
-        raise refusal
+            raise AuthError("authentication_required") from None
 
-    def _passing(self, refusal: AuthError) -> VerificationUnavailable | None:
-        """What a refusal of a fresh token means that says nothing against its session; None where it does."""
-        if refusal.code in _MISTIMED:
-            self._tell_skew()
-            return ClockSkew(retry_after=_SKEW_RETRY_AFTER)
-        if refusal.code == "token_key_unknown":  # keys were asked for a moment ago, and may not be again yet
-            return VerificationUnavailable(retry_after=_KEYS_RETRY_AFTER)
-        return None
+    def _judge(self, failure: AuthError | AuthServerError) -> StackAuthError | None:
+        """Return the error for a session that could not be refreshed, or None if it has ended; log what that means."""
+        error, now = judge_refresh(failure), time.monotonic()
+        if error is None and isinstance(failure, AuthError):
+            self._client.events.emit(SESSION_ENDED, reason=failure.code)
+        if isinstance(error, ClockSkew) and now - self._skew_logged_at >= _SKEW_LOG_INTERVAL:
+            self._skew_logged_at = now
+            there = self._client.server_time
+            self._client.events.emit(CLOCK_SKEW, seconds=None if there is None else round(self._clock() - there))
+        return error
 
-    def _tell_skew(self) -> None:
-        """Say in the log now and then that the clocks disagree, and how far this one is ahead."""
-        now = time.monotonic()
-        if now - self._skew_told_at < _SKEW_TOLD_EVERY:
-            return
-        self._skew_told_at = now
-        there = self._client.server_time
-        self._client.events.emit(CLOCK_SKEW, seconds=None if there is None else round(self._clock() - there))
+    def _refresh_token(self, connection: HTTPConnection) -> str | None:
+        value = cookie(connection.scope, self.policy.name(REFRESH))
+        return value if value and value.isascii() else None
 
-    def _write_access(self, connection: HTTPConnection, token: str) -> None:
-        policy = self.policy
-        header = policy.set(ACCESS, token, self._settings.session_max_age)
-        cookies_of(connection.scope).set(policy.name(ACCESS), header)
+    def _set_access(self, connection: HTTPConnection, token: str) -> None:
+        header = self.policy.set(ACCESS, token, self._settings.session_max_age)
+        cookies_of(connection.scope).set(self.policy.name(ACCESS), header)
 
-    async def _still_good(self, token: str) -> User | None:
+    async def _revoke_session(self, token: str) -> None:
+        """Reject from now on all tokens of the session of this one, if it is a genuine token."""
         try:
-            return await self._verifier.verify(token)
-        except AuthError:
-            return None
-
-    async def _refuse_genuine(self, token: str) -> None:
-        """Refuse from now on all tokens of the session of this one, if it is a genuine one."""
-        try:
-            user = await self._verifier.identify(token)
-        except (AuthError, AuthServerError):  # or neither keys nor fallback are in reach: whose it is cannot be said
+            session_id = (await self._verifier.identify(token)).session_id
+        except (AuthError, AuthServerError):  # also if neither keys nor fallback are in reach
             return
-        await self._refuse(user.session_id)
-
-    async def _refuse(self, session_id: str | None) -> None:
         await self._verifier.revocations.revoke_sessions([session_id] if session_id else [])
-
-    def _seconds_left(self, user: User) -> float:
-        return user.expires_at.timestamp() - self._clock() if user.expires_at else 0.0
-
-    async def _sign_out(self, refresh_token: str) -> None:
-        access_token = await self._access_token(refresh_token)
-        await self._refuse(AccessToken(access_token=access_token).session_id)
-        try:
-            await self._client.as_user(access_token).sessions.sign_out()
-        except AccessTokenRefused:  # the signing keys were rotated in between
-            another = await self._another_token(refresh_token, access_token)
-            await self._client.as_user(another).sessions.sign_out()
-
-    async def _access_token(self, refresh_token: str) -> str:
-        """An access token of this session with time left: one refresh for all who ask, stragglers included."""
-        digest = _digest(refresh_token)
-        known = self._renewed.get(digest)
-        if known is not None and known.value.received.is_fresh(self._clock()):
-            return known.value.received.token
-        return (await self._renewed.fetch(digest, lambda: self._refresh(refresh_token))).received.token
-
-    async def _refresh(self, refresh_token: str) -> Entry[_Renewed]:
-        with renewal(self._client.events, "cookie"):
-            token = await self._client.refresh(refresh_token)
-        renewed = _Renewed(IssuedToken.from_token(token, self._clock()), self._verifier.keys.generation)
-        return Entry(renewed, math.inf)  # `IssuedToken.is_fresh` decides: a clock that was set back says nothing
-
-
-@contextmanager
-def renewal(events: Events, delivery: str) -> Iterator[None]:
-    """Around the call that gets a new access token for a session: it tells how that went."""
-    try:
-        yield
-    except SessionGone:
-        events.emit(SESSION_ENDED, reason="gone")
-        raise
-    except AuthServerError as error:
-        events.emit(SESSION_RENEWAL_FAILED, delivery=delivery, code=code_of(error))
-        raise
-    events.emit(SESSION_RENEWED, delivery=delivery)
 
 
 def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
-    """Return under which origin a browser reaches the app, if that is not `app_url`; None if it is, or is unknown."""
+    """Return the origin under which a browser reaches the app, or None if it is `app_url` or unknown."""
     origin = connection.headers.get("origin")
     if origin == app_url:
         return None
@@ -366,7 +243,3 @@ def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
     except ValueError:
         return None
     return None if seen == app_url else seen
-
-
-def _digest(refresh_token: str) -> bytes:
-    return hashlib.sha256(refresh_token.encode("ascii")).digest()

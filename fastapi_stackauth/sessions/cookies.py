@@ -1,45 +1,54 @@
-"""Cookies as header values, pure: names and attributes follow the app's public origin, never the request (decision 11).
+"""Cookies, pure: what the app sets, and the credentials that it reads from them.
+
+Names and attributes follow the app's public origin, never the request (decision 11).
 
 Over https the names carry the `__Host-` prefix, so that no sibling host can plant one (RFC 6265bis §4.1.3.2); with a
 `cookie_domain` it is `__Secure-`; only a loopback http origin with `insecure_cookies=True` goes without.
 """
 
+import json
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
+from urllib.parse import unquote
 
-from fastapi_stackauth.errors import ConfigurationError, RequestError, UnexpectedAnswer
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError, UnexpectedAnswer
+from fastapi_stackauth.sessions.credentials import MAX_SIZE, SOURCE_USE, Credential, Scope, read_json
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.startup.guards import Guarded
 
 MAX_COOKIE = 4096
 """Bytes of name, value and attributes that every browser keeps (RFC 6265 §6.1)."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110 §9.2.1)."""
+_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 §4.1.1: nothing that ends a value
 
 
 @dataclass(frozen=True)
 class CookiePolicy:
-    """How this app's cookies are named and sent.
+    """Names and attributes of this app's cookies.
 
     Attributes:
         prefix: what all names begin with.
-        secure: whether they travel over https (and to loopback) alone.
-        domain: the domain they are shared with; the host alone where None.
+        attributes: what follows the value, beside `Max-Age`.
     """
 
     prefix: str
-    secure: bool
-    domain: str | None
+    attributes: str
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The policy that the settings give.
+        """Return the policy for these settings.
 
         Raises:
             ConfigurationError: `app_url` is missing, or is plain http beyond loopback.
         """
         origin = settings.require_app_url("cookies")
         if settings.insecure_cookies:
-            return cls(f"{settings.cookie_name}-", secure=False, domain=None)
+            return cls(f"{settings.cookie_name}-", "; Path=/; HttpOnly; SameSite=Lax")
         if not settings.cookies_possible:
             raise ConfigurationError(
                 f"app_url is {origin}, and browsers keep no Secure cookies over plain http. Cookie sessions need https "
@@ -47,32 +56,204 @@ class CookiePolicy:
                 'router(delivery="body").'
             )
         prefix = "__Secure-" if settings.cookie_domain else "__Host-"
-        return cls(f"{prefix}{settings.cookie_name}-", secure=True, domain=settings.cookie_domain)
+        domain = f"; Domain={settings.cookie_domain}" if settings.cookie_domain else ""
+        return cls(f"{prefix}{settings.cookie_name}-", f"; Path=/{domain}; HttpOnly; SameSite=Lax; Secure")
 
     def name(self, purpose: str) -> str:
-        """The name of the cookie for a purpose, such as ``access``."""
+        """Return the name of the cookie for a purpose, such as ``access``."""
         return self.prefix + purpose
 
     def set(self, purpose: str, value: str, max_age: int | None) -> bytes:
-        """A `Set-Cookie` value; `max_age` in seconds, None for as long as the browser runs.
+        """Return a `Set-Cookie` value; `max_age` is in seconds, or None until the browser ends.
 
         Raises:
-            UnexpectedAnswer: the value, which the auth server gave, is nothing that a cookie can hold.
-            RequestError: 500, where browsers would not keep it.
+            UnexpectedAnswer: no cookie can hold the value, which the auth server gave.
+            RequestError: 500 `session_too_large`, browsers would not keep it.
         """
         if not _VALUE.fullmatch(value):
             raise UnexpectedAnswer
         lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-        header = f"{self.name(purpose)}={value}{lifetime}{self._attributes()}".encode("ascii")
+        header = f"{self.prefix}{purpose}={value}{lifetime}{self.attributes}".encode("ascii")
         if len(header) > MAX_COOKIE:
             raise RequestError("session_too_large", reason=purpose)
         return header
 
     def remove(self, purpose: str) -> bytes:
-        """A `Set-Cookie` value that removes the cookie."""
+        """Return a `Set-Cookie` value that removes the cookie."""
         return self.set(purpose, "", 0)
 
-    def _attributes(self) -> str:
-        domain = f"; Domain={self.domain}" if self.domain else ""
-        secure = "; Secure" if self.secure else ""
-        return f"; Path=/{domain}; HttpOnly; SameSite=Lax{secure}"
+
+def cookie(scope: Scope, name: str) -> str | None:
+    """Return the value of the first cookie of this name (RFC 6265 §5.4) of an ASGI scope."""
+    wanted = name.encode("ascii")
+    for key, value in _read_cookies(scope):
+        if key == wanted:
+            return value.strip(b' "').decode("latin-1")
+    return None
+
+
+def cookie_names(scope: Scope, prefix: str) -> list[str]:
+    """Return the names of the cookies that begin like this, oldest first, as browsers send them (RFC 6265 §5.4)."""
+    wanted = prefix.encode("ascii")
+    return [key.decode("latin-1") for key, _ in _read_cookies(scope) if key.startswith(wanted)]
+
+
+def _read_cookies(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            for part in value.split(b";"):
+                key, _, content = part.partition(b"=")
+                yield key.strip(), content
+
+
+# --- credentials in cookies, which browsers attach by themselves ------------------------------------------
+
+
+@dataclass(frozen=True)
+class Site:
+    """The app's own public origin, and the other origins whose pages may use its cookies (design decision 11)."""
+
+    app_url: str
+    trusted_origins: tuple[str, ...] = ()
+
+    def check(self, scope: Scope) -> None:
+        """Reject what another site makes the browser send.
+
+        Safe methods pass. Browsers send no Sec-Fetch-Site on WebSockets nor over plain http; the Origin decides there.
+
+        Raises:
+            AuthError: `cross_site_request`; it says to the caller whether the Origin was missing, and to the log what
+                it was.
+        """
+        if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
+            return
+        origin, fetch_site = _header(scope, b"origin"), _header(scope, b"sec-fetch-site")
+        named = origin is not None and origin != "null"  # sandboxed pages of any site share the origin "null"
+        if named and origin in self.trusted_origins:
+            return
+        if fetch_site in ("same-origin", "none"):
+            return
+        if fetch_site is None and named and origin == self.app_url:
+            return
+        seen = "no Origin" if origin is None else f"Origin {origin[:_LONGEST_ORIGIN]}"
+        allowed = ", ".join((self.app_url, *self.trusted_origins))
+        reason = f"{seen}, Sec-Fetch-Site {(fetch_site or 'absent')[:_LONGEST_ORIGIN]}; allowed: {allowed}"
+        details = {"origin": "missing" if origin is None else "not_trusted"}
+        raise AuthError("cross_site_request", reason=reason, details=details)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+class SessionCookies(Guarded):
+    """The app's own cookie session: an access and a refresh cookie. One without the other is no session.
+
+    Only requests of the app's own site may use it if they change something.
+    """
+
+    _use: ClassVar[str] = SOURCE_USE
+
+    def __init__(self, site: Site, access_name: str, refresh_name: str) -> None:
+        self._site = site
+        self._access_name = access_name
+        self._refresh_name = refresh_name
+
+    def read(self, scope: Scope) -> Credential | None:
+        """Return the session of this connection's cookies, if any."""
+        access, refresh = cookie(scope, self._access_name), cookie(scope, self._refresh_name)
+        if not access or not refresh:
+            return None
+        self._site.check(scope)
+        if not (access.isascii() and refresh.isascii()):
+            raise AuthError("credentials_malformed", reason="a session cookie that is not ASCII")
+        return Credential(access, f"cookie:{self._access_name}", ambient=True, refresh_token=refresh)
+
+
+class SdkCookies(Guarded):
+    """The JavaScript SDK's cookies: a JSON pair of refresh and access token, and the refresh token of this project.
+
+    The pair counts only if its refresh token is the one of the project's newest refresh cookie, as in the SDK itself.
+    Otherwise the pair belongs to a session that the SDK has ended, or to another project on this host.
+
+    Opt-in (`sdk_cookies=True`), and only for requests of the app's own site.
+
+    Args:
+        site: the app's own origin and the origins that it trusts.
+        project_id: names the refresh cookies of this project. Without it, no pair counts.
+    """
+
+    _use: ClassVar[str] = SOURCE_USE
+
+    NAMES = ("hexclave-access", "stack-access")
+
+    def __init__(self, site: Site, project_id: str | None) -> None:
+        self._site = site
+        self._project_id = project_id
+
+    def read(self, scope: Scope) -> Credential | None:
+        """Return the access token of the SDK's cookies, or None if the browser has no session of this project.
+
+        Raises:
+            AuthError: `credentials_malformed`, `credentials_too_large` or `cross_site_request`.
+        """
+        for name in self.NAMES:
+            value = cookie(scope, name)
+            if not value or (pair := _read_pair(value)) is None:
+                continue
+            refresh_token, access_token = pair
+            if self._project_id and refresh_token == _newest_refresh_token(scope, self._project_id):
+                self._site.check(scope)
+                return Credential(access_token, f"cookie:{name}", ambient=True)
+        return None
+
+
+def _read_pair(value: str) -> tuple[str, str] | None:
+    """Return refresh and access token of the SDK's cookie, or None if it holds no access token."""
+    if len(value) > MAX_SIZE:
+        raise AuthError("credentials_too_large", reason="the SDK's cookie")
+    pair = read_json(unquote(value).encode("utf-8", "replace"))
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise AuthError("credentials_malformed", reason="the SDK's cookie is not a pair")
+    refresh_token, access_token = pair
+    if not access_token:
+        return None
+    if not isinstance(access_token, str) or not access_token.isascii():
+        raise AuthError("credentials_malformed", reason="the SDK's cookie holds no token")
+    return (refresh_token, access_token) if isinstance(refresh_token, str) else None
+
+
+def _newest_refresh_token(scope: Scope, project_id: str) -> str | None:
+    """Return the refresh token that the SDK would use, or None if the browser holds none of this project.
+
+    A `hexclave-` cookie beats all others, however old it is; then a plain cookie of older SDKs; then the newest
+    `stack-` cookie with a date (contract/drift.md §3).
+    """
+    found = _newest_dated(scope, f"hexclave-refresh-{project_id}--")
+    if found is None:
+        found = cookie(scope, f"stack-refresh-{project_id}") or cookie(scope, "stack-refresh")
+        found = unquote(found) if found else _newest_dated(scope, f"stack-refresh-{project_id}--")
+    return found
+
+
+def _newest_dated(scope: Scope, prefix: str) -> str | None:
+    names = (prefix.encode(), b"__Host-" + prefix.encode())
+    newest, found = -math.inf, None
+    for name, value in _read_cookies(scope):
+        dated = _read_dated(value) if name.startswith(names) else None
+        if dated is not None and (found is None or dated[1] > newest):
+            found, newest = dated
+    return found
+
+
+def _read_dated(value: bytes) -> tuple[str, float] | None:
+    """Return refresh token and date of a refresh cookie, or None if it is unreadable: the SDK skips it as well."""
+    try:
+        fields = json.loads(unquote(value.strip(b' "').decode("latin-1")))
+    except (ValueError, RecursionError):
+        return None
+    token = fields.get("refresh_token") if isinstance(fields, dict) else None
+    if not token or not isinstance(token, str):
+        return None
+    date = fields.get("updated_at_millis")
+    return token, date if isinstance(date, int | float) else -math.inf

@@ -1,17 +1,16 @@
 """Step 1, pure: an ASGI scope in, a `Credential` or None out. Nothing is verified here.
 
 Explicit beats ambient: headers come first, cookies after them, and the first source that is present decides.
-What is present but unreadable is refused, and never falls through to the next source.
+If it cannot be read, the request is rejected: it never falls through to the next source.
 """
 
 import base64
 import binascii
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.startup.guards import Guarded
@@ -19,16 +18,11 @@ from fastapi_stackauth.startup.guards import Guarded
 MAX_SIZE = 16 * 1024
 """Bytes that a header or cookie with a credential may have."""
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110 §9.2.1)."""
-
-_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
-
 Scope = MutableMapping[str, Any]
 """An ASGI connection scope."""
 
 
-_SOURCE_USE = "`StackAuth(sources=[{name}(...)])`, and `user: CurrentUser` in the endpoint"
+SOURCE_USE = "`StackAuth(sources=[{name}(...)])`, and `user: CurrentUser` in the endpoint"
 
 
 @dataclass(slots=True)  # made for each request, and a frozen one takes three times as long to make
@@ -38,9 +32,8 @@ class Credential(Guarded):
     Attributes:
         token: the raw token.
         source: where it came from, such as ``authorization`` or ``cookie:stack-access``.
-        ambient: whether the browser attaches it by itself, as it does with cookies, so that other sites
-            can make it travel.
-        refresh_token: the session's refresh token, where the source is a session that can renew its access token.
+        ambient: whether browsers attach it by themselves, as they do with cookies, so that other sites can send it.
+        refresh_token: the session's refresh token, if the source is a session that can refresh its access token.
     """
 
     _use: ClassVar[str] = "`user: CurrentUser` for the caller, or `token: AccessToken` for their verified token"
@@ -52,7 +45,7 @@ class Credential(Guarded):
 
 
 class CredentialSource(Protocol):
-    """A place where an access token may be found. Write your own for places of your own.
+    """A place where an access token may be. Write your own for other places.
 
     Example:
         A browser cannot set headers on a WebSocket, but it can offer sub-protocols::
@@ -68,7 +61,7 @@ class CredentialSource(Protocol):
     """
 
     def read(self, scope: Scope) -> Credential | None:
-        """The credential of this connection, or None where there is none.
+        """Return the credential of this connection, or None.
 
         Raises:
             AuthError: `credentials_malformed` or `credentials_too_large`.
@@ -98,10 +91,10 @@ def check_sources(sources: object) -> tuple[CredentialSource, ...]:
 
 
 def read_credential(scope: Scope, sources: Iterable[CredentialSource]) -> Credential | None:
-    """The credential of the first source that has one.
+    """Return the credential of the first source that has one.
 
     Raises:
-        AuthError: where the first source that is present cannot be read, or two headers disagree.
+        AuthError: the first source that is present cannot be read, or two headers disagree.
     """
     for source in sources:
         if (credential := source.read(scope)) is not None:
@@ -119,10 +112,10 @@ class HeaderCredentials(Guarded):
     headers and the bundle of a signed-out SDK count as absent. The same token twice is one credential.
     """
 
-    _use: ClassVar[str] = _SOURCE_USE
+    _use: ClassVar[str] = SOURCE_USE
 
     def read(self, scope: Scope) -> Credential | None:
-        """The token of this connection's headers, if any."""
+        """Return the token of this connection's headers, if any."""
         found: Credential | None = None
         for name, value in scope["headers"]:
             if name not in _PARSERS:
@@ -184,8 +177,8 @@ def _base64(text: str) -> bytes:
 
 
 def _bundle_token(raw: bytes) -> str | None:
-    """The access token of an SDK bundle; None where the SDK says that nobody is signed in."""
-    bundle = _json(raw)
+    """Return the access token of an SDK bundle, or None if no user is signed in there."""
+    bundle = read_json(raw)
     if not isinstance(bundle, dict):
         raise AuthError("credentials_malformed", reason="the bundle is not a JSON object")
     token = bundle.get("accessToken")
@@ -196,178 +189,34 @@ def _bundle_token(raw: bytes) -> str | None:
     return token
 
 
-def _json(raw: bytes) -> object:
+def read_json(raw: bytes) -> object:
+    """Return the JSON value of a credential.
+
+    Raises:
+        AuthError: `credentials_malformed`.
+    """
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         raise AuthError("credentials_malformed", reason="not JSON") from None
 
 
-# --- cookies and query -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Site:
-    """The app's own public origin, and the other origins whose pages may use its cookies (design decision 11)."""
-
-    app_url: str
-    trusted_origins: tuple[str, ...] = ()
-
-    def check(self, scope: Scope) -> None:
-        """Refuse what another site makes the browser send.
-
-        Safe methods pass. Browsers send no Sec-Fetch-Site on WebSockets nor over plain http; the Origin decides there.
-
-        Raises:
-            AuthError: `cross_site_request`.
-        """
-        if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
-            return
-        origin, fetch_site = _header(scope, b"origin"), _header(scope, b"sec-fetch-site")
-        named = origin is not None and origin != "null"  # sandboxed pages of any site share the origin "null"
-        if named and origin in self.trusted_origins:
-            return
-        if fetch_site in ("same-origin", "none"):
-            return
-        if fetch_site is None and named and origin == self.app_url:
-            return
-        raise self._error(origin, fetch_site)
-
-    def _error(self, origin: str | None, fetch_site: str | None) -> AuthError:
-        """Return the error, which says to the caller whether the Origin was missing, and to the log what it was."""
-        seen = "no Origin" if origin is None else f"Origin {origin[:_LONGEST_ORIGIN]}"
-        allowed = ", ".join((self.app_url, *self.trusted_origins))
-        reason = f"{seen}, Sec-Fetch-Site {(fetch_site or 'absent')[:_LONGEST_ORIGIN]}; allowed: {allowed}"
-        details = {"origin": "missing" if origin is None else "not_trusted"}
-        return AuthError("cross_site_request", reason=reason, details=details)
-
-
-class SdkCookies(Guarded):
-    """The JavaScript SDK's cookies: a JSON pair of refresh and access token, and the refresh token of this project.
-
-    The pair counts only if its refresh token is the one of the project's newest refresh cookie, as in the SDK itself.
-    Otherwise the pair belongs to a session that the SDK has ended, or to another project on this host.
-
-    Opt-in (`sdk_cookies=True`), and only for requests of the app's own site.
-
-    Args:
-        site: the app's own origin and the origins that it trusts.
-        project_id: names the refresh cookies of this project. Without it, no pair counts.
-    """
-
-    _use: ClassVar[str] = _SOURCE_USE
-
-    NAMES = ("hexclave-access", "stack-access")
-
-    def __init__(self, site: Site, project_id: str | None) -> None:
-        self._site = site
-        self._project_id = project_id
-
-    def read(self, scope: Scope) -> Credential | None:
-        """Return the access token of the SDK's cookies, or None if the browser has no session of this project.
-
-        Raises:
-            AuthError: `credentials_malformed`, `credentials_too_large` or `cross_site_request`.
-        """
-        for name in self.NAMES:
-            value = cookie(scope, name)
-            if not value or (pair := _pair(value)) is None:
-                continue
-            refresh_token, access_token = pair
-            if self._project_id and refresh_token == _newest_refresh_token(scope, self._project_id):
-                self._site.check(scope)
-                return Credential(access_token, f"cookie:{name}", ambient=True)
-        return None
-
-
-class SessionCookies(Guarded):
-    """The app's own cookie session: an access and a refresh cookie. One without the other is no session.
-
-    Only requests of the app's own site may use it where they change something.
-    """
-
-    _use: ClassVar[str] = _SOURCE_USE
-
-    def __init__(self, site: Site, access_name: str, refresh_name: str) -> None:
-        self._site = site
-        self._access_name = access_name
-        self._refresh_name = refresh_name
-
-    def read(self, scope: Scope) -> Credential | None:
-        """The session of this connection's cookies, if any."""
-        access, refresh = cookie(scope, self._access_name), cookie(scope, self._refresh_name)
-        if not access or not refresh:
-            return None
-        self._site.check(scope)
-        if not (access.isascii() and refresh.isascii()):
-            raise AuthError("credentials_malformed", reason="a session cookie that is not ASCII")
-        return Credential(access, f"cookie:{self._access_name}", ambient=True, refresh_token=refresh)
-
-
-def _pair(value: str) -> tuple[str, str] | None:
-    """Return refresh and access token of the SDK's cookie, or None if it holds no access token."""
-    if len(value) > MAX_SIZE:
-        raise AuthError("credentials_too_large", reason="the SDK's cookie")
-    pair = _json(unquote(value).encode("utf-8", "replace"))
-    if not isinstance(pair, list) or len(pair) != 2:
-        raise AuthError("credentials_malformed", reason="the SDK's cookie is not a pair")
-    refresh_token, access_token = pair
-    if not access_token:
-        return None
-    if not isinstance(access_token, str) or not access_token.isascii():
-        raise AuthError("credentials_malformed", reason="the SDK's cookie holds no token")
-    return (refresh_token, access_token) if isinstance(refresh_token, str) else None
-
-
-def _newest_refresh_token(scope: Scope, project_id: str) -> str | None:
-    """Return the refresh token that the SDK would use, or None if the browser holds none of this project.
-
-    A `hexclave-` cookie beats all others, however old it is; then a plain cookie of older SDKs; then the newest
-    `stack-` cookie with a date (contract/drift.md §3).
-    """
-    found = _newest_dated(scope, f"hexclave-refresh-{project_id}--")
-    if found is None:
-        found = cookie(scope, f"stack-refresh-{project_id}") or cookie(scope, "stack-refresh")
-        found = unquote(found) if found else _newest_dated(scope, f"stack-refresh-{project_id}--")
-    return found
-
-
-def _newest_dated(scope: Scope, prefix: str) -> str | None:
-    names = (prefix.encode(), b"__Host-" + prefix.encode())
-    newest, found = -math.inf, None
-    for name, value in _cookies(scope):
-        dated = _dated(value) if name.startswith(names) else None
-        if dated is not None and (found is None or dated[1] > newest):
-            found, newest = dated
-    return found
-
-
-def _dated(value: bytes) -> tuple[str, float] | None:
-    """Return refresh token and date of a refresh cookie, or None if it is unreadable: the SDK skips it as well."""
-    try:
-        fields = json.loads(unquote(value.strip(b' "').decode("latin-1")))
-    except (ValueError, RecursionError):
-        return None
-    token = fields.get("refresh_token") if isinstance(fields, dict) else None
-    if not token or not isinstance(token, str):
-        return None
-    date = fields.get("updated_at_millis")
-    return token, date if isinstance(date, int | float) else -math.inf
+# --- query ----------------------------------------------------------------------------------------------
 
 
 class QueryToken(Guarded):
-    """A token in the query string. Leaks into histories and logs of other systems: for links that nothing else can do.
+    """A token in the query string, for links that cannot carry it otherwise: it leaks into histories and other logs.
 
     The library's log filter keeps the value out of uvicorn's access log.
     """
 
-    _use: ClassVar[str] = _SOURCE_USE
+    _use: ClassVar[str] = SOURCE_USE
 
     def __init__(self, parameter: str = "access_token") -> None:
         self.parameter = parameter
 
     def read(self, scope: Scope) -> Credential | None:
-        """The token of the query parameter, if any."""
+        """Return the token of the query parameter, if any."""
         query = scope.get("query_string", b"")
         if self.parameter.encode() not in query:
             return None
@@ -380,30 +229,3 @@ class QueryToken(Guarded):
         if not token.isascii():
             raise AuthError("credentials_malformed", reason="not ASCII")
         return Credential(token, f"query:{self.parameter}") if token else None
-
-
-def cookie(scope: Scope, name: str) -> str | None:
-    """The value of the first cookie of this name (RFC 6265 §5.4); no other cookie is looked at."""
-    wanted = name.encode("ascii")
-    for key, value in _cookies(scope):
-        if key == wanted:
-            return value.strip(b' "').decode("latin-1")
-    return None
-
-
-def cookie_names(scope: Scope, prefix: str) -> list[str]:
-    """The names of the cookies that begin like this, oldest first, as browsers send them (RFC 6265 §5.4)."""
-    wanted = prefix.encode("ascii")
-    return [key.decode("latin-1") for key, _ in _cookies(scope) if key.startswith(wanted)]
-
-
-def _cookies(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            for part in value.split(b";"):
-                key, _, content = part.partition(b"=")
-                yield key.strip(), content
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

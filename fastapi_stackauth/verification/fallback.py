@@ -1,7 +1,7 @@
-"""When keys are out of reach, the auth server is asked about the token itself, through `GET /users/me` (decision 6).
+"""If the keys cannot be fetched, `GET /users/me` tells whose a token is (design decision 6).
 
-It stands in for the signature check and for nothing else. One call for each token at a time, its answer kept for a
-moment, and never more than a fixed number at once: what does not fit is 503, so an outage cannot become a flood.
+That replaces the signature check alone. One call for each token at a time, its outcome cached for a moment, and never
+more than a fixed number at once: any other request gets 503, so an outage cannot become a flood.
 """
 
 import time
@@ -18,83 +18,82 @@ from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.runtime.events import FALLBACK_ASKED, Events
 from fastapi_stackauth.verification.rejections import require_rejection
 
-_REMEMBERED = 1_000
+_SIZE = 1_000
 
 
 class Fallback:
-    """Asks the auth server whose token this is.
+    """Asks the auth server whose a token is.
 
     Args:
-        whose: from an access token to the id of the user it belongs to, as the auth server says.
+        fetch_user_id: returns the id of the user whom the auth server knows by an access token.
         concurrency: how many calls may be under way at once.
-        ttl: seconds an answer is remembered.
+        ttl: seconds for which an outcome is cached.
         clock: a monotonic clock, in seconds.
-        events: where questions are counted and told.
+        events: count and log the calls.
     """
 
     def __init__(
         self,
-        whose: Callable[[str], Awaitable[str]],
+        fetch_user_id: Callable[[str], Awaitable[str]],
         *,
         concurrency: int,
         ttl: float,
         clock: Callable[[], float] = time.monotonic,
         events: Events | None = None,
     ) -> None:
-        self._whose = whose
+        self._fetch_user_id = fetch_user_id
         self._ttl = ttl
         self._clock = clock
         self._events = events or Events()
-        self._answers: Cache[bytes, str | AuthError] = Cache(clock, size=_REMEMBERED, concurrency=concurrency)
+        self._outcomes: Cache[bytes, str | AuthError] = Cache(clock, size=_SIZE, concurrency=concurrency)
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
-        """Return where the auth server knows the token as this subject's.
+        """Return if the auth server knows the token as this subject's.
 
         Args:
             token: the raw token.
-            digest: its SHA-256, under which the answer is remembered.
+            digest: its SHA-256, the key of the cache.
             subject: the `sub` claim.
-            retry_after: seconds to tell the caller, should the server not be able to say.
+            retry_after: seconds after which the caller may try again if the auth server cannot say.
 
         Raises:
-            AuthError: the server does not accept the token, or it belongs to another user.
-            AuthServerMisconfigured: the server does not accept this app.
-            VerificationUnavailable: the server cannot be asked.
+            AuthError: the auth server rejects the token, or it belongs to another user.
+            AuthServerMisconfigured: the auth server rejects this app.
+            VerificationUnavailable: the auth server cannot say.
         """
-        known = self._answers.get(digest)
-        answer = known.value if known else await self._ask(token, digest, retry_after)
-        if isinstance(answer, AuthError):
-            raise AuthError(answer.code, reason=answer.reason)
-        if answer != subject:
+        known = self._outcomes.get(digest)
+        outcome = known.value if known else await self._ask(token, digest, retry_after)
+        if isinstance(outcome, AuthError):
+            raise AuthError(outcome.code, reason=outcome.reason)
+        if outcome != subject:
             raise AuthError("token_signature_invalid", reason="the auth server names another user")
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
-        await self._answers.aclose()
+        await self._outcomes.aclose()
 
     async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:
-        if not self._answers.has_room(digest):
+        if not self._outcomes.has_room(digest):
             self._events.emit(FALLBACK_ASKED, outcome="full")
             raise VerificationUnavailable(retry_after=retry_after)
         try:
-            return await self._answers.fetch(digest, lambda: self._call(token))
+            return await self._outcomes.fetch(digest, lambda: self._load(token))
         except AuthServerUnavailable as error:
             raise VerificationUnavailable(retry_after=max(retry_after, error.retry_after)) from None
 
-    async def _call(self, token: str) -> Entry[str | AuthError]:
-        begun, outcome = self._clock(), "unavailable"
+    async def _load(self, token: str) -> Entry[str | AuthError]:
+        begun, label = self._clock(), "unavailable"
+        outcome: str | AuthError
         try:
-            answer = await self._answered(token)
-            outcome = "refused" if isinstance(answer, AuthError) else "accepted"
+            try:
+                outcome = await self._fetch_user_id(token)
+                label = "accepted"
+            except AuthServerError as error:
+                outcome = require_rejection(error, self._events, "token")
+                label = "refused"
         except AuthServerMisconfigured:
-            outcome = "misconfigured"
+            label = "misconfigured"
             raise
         finally:
-            self._events.emit(FALLBACK_ASKED, outcome=outcome, duration=self._clock() - begun)
-        return Entry(answer, self._clock() + self._ttl)
-
-    async def _answered(self, token: str) -> str | AuthError:
-        try:
-            return await self._whose(token)
-        except AuthServerError as error:
-            return require_rejection(error, self._events, "token")
+            self._events.emit(FALLBACK_ASKED, outcome=label, duration=self._clock() - begun)
+        return Entry(outcome, self._clock() + self._ttl)

@@ -1,7 +1,7 @@
-"""Whether a session still exists, and when it began, asked of the auth server.
+"""Whether a session still exists, and when it began: only the auth server's list of sessions tells.
 
-A token stays genuine until it expires, whatever became of its session, and is made anew without anybody signing in
-(contract/tokens.md §1 and §3); the list of sessions alone tells.
+A token stays genuine until it expires even if its session has ended, and a refresh takes no sign-in (contract/tokens.md
+§1 and §3).
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from fastapi_stackauth.runtime.events import Events
 from fastapi_stackauth.runtime.loops import NextFlight
 from fastapi_stackauth.verification.rejections import require_rejection
 
-_REMEMBERED = 10_000
+_SIZE = 10_000
 
 
 class LiveSessions:
-    """Asks for the sessions of a user, once for all who ask at a time.
+    """Fetches the sessions of users; callers who ask at the same time share a call.
 
     Args:
-        sessions: from an access token to the sessions that its user has now, by id, with the time each began.
+        sessions: returns the sessions that the user of an access token has now: their ids, and when each began.
         clock: unix time in seconds.
-        events: where it is told that it could not be asked.
+        events: count and log failures.
     """
 
     def __init__(
@@ -39,33 +39,35 @@ class LiveSessions:
         self._clock = clock
         self._events = events or Events()
         self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
-        self._began: Cache[str, float] = Cache(clock, size=_REMEMBERED)
+        self._began: Cache[str, float] = Cache(clock, size=_SIZE)
 
     async def check(self, token: str, user: User) -> None:
-        """Return where the user's session is in the auth server's list now.
+        """Return if the auth server lists the user's session now.
 
         Raises:
-            AuthError: 401 `session_revoked`, or what the auth server holds against the token.
+            AuthError: 401 `session_revoked`, or the auth server rejects the token.
             VerificationUnavailable: the auth server cannot be asked.
-            AuthServerMisconfigured: the auth server refuses this app.
+            AuthServerMisconfigured: the auth server rejects this app.
         """
-        await self._ask(token, user)
+        await self._fetch_start(token, user)
 
     async def check_recent(self, token: str, user: User, within: timedelta) -> None:
-        """Return where the user's session began no longer than this ago. When it began never changes, so it is kept.
+        """Return if the user's session began no longer than this ago. That never changes, so it is cached.
 
         Raises:
-            AuthError: 401 `reauthentication_required` (RFC 9470), `session_revoked`, or what the auth server holds
-                against the token.
-            VerificationUnavailable, AuthServerMisconfigured: as `check` does.
+            AuthError: 401 `reauthentication_required` (RFC 9470), or as `check`.
+            VerificationUnavailable, AuthServerMisconfigured: as `check`.
         """
         known = self._began.get(user.session_id or "")
-        began = known.value if known else await self._ask(token, user)
+        began = known.value if known else await self._fetch_start(token, user)
         if self._clock() - began > within.total_seconds():
             raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
 
-    async def _ask(self, token: str, user: User) -> float:
-        """When the user's session began, in unix seconds."""
+    async def aclose(self) -> None:
+        """Cancel the calls under way in the running loop."""
+        await self._flight.aclose()
+
+    async def _fetch_start(self, token: str, user: User) -> float:
         digest = hashlib.sha256(token.encode()).digest()
         try:
             sessions = await self._flight.run(digest, lambda: self._sessions(token))
@@ -76,7 +78,3 @@ class LiveSessions:
         began = sessions[user.session_id].timestamp()
         self._began.put(user.session_id, began, math.inf)
         return began
-
-    async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
-        await self._flight.aclose()

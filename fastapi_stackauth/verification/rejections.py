@@ -16,6 +16,7 @@ from fastapi_stackauth.errors import (
     RedirectUrlNotAllowed,
     RequestInvalid,
     SchemaError,
+    SessionGone,
     StackAuthError,
     TeamNotFound,
     UnexpectedAnswer,
@@ -107,13 +108,20 @@ def is_key_unknown(rejection: AuthError) -> bool:
     return rejection.code in ("token_key_unknown", "token_signature_invalid")
 
 
-def judge_fresh_token(rejection: AuthError) -> AuthError | VerificationUnavailable | None:
-    """Return what the rejection of a just refreshed token means for its session, or None if the session has ended.
+def judge_refresh(failure: AuthError | AuthServerError) -> StackAuthError | None:
+    """Return the error for a session that could not be refreshed, or None if the session has ended.
 
-    A wrong clock here, or a key that this worker may not fetch yet, says nothing against the session.
+    An outage, a wrong clock here, or a key that this worker may not fetch yet says nothing against the session.
+
+    Args:
+        failure: the auth server's, or the rejection of the token that it has just given.
     """
-    if rejection.code in ("token_expired", "token_not_yet_valid"):
+    if isinstance(failure, AuthServerError):
+        if isinstance(failure, SessionGone):
+            return None
+        return failure if isinstance(failure, AuthServerMisconfigured) else to_unavailable(failure, 5.0)
+    if failure.code in ("token_expired", "token_not_yet_valid"):
         return ClockSkew(retry_after=30.0)
-    if rejection.code == "token_key_unknown":
+    if failure.code == "token_key_unknown":
         return VerificationUnavailable(retry_after=5.0)
-    return None if rejection.code in ("session_revoked", "user_gone") else rejection
+    return None if failure.code in ("session_revoked", "user_gone") else failure

@@ -1,7 +1,7 @@
-"""Step 2 as a whole: a raw token in, a `User` or a refusal out (design decisions 1 to 7).
+"""Step 2 as a whole: a raw token in, a `User` or an `AuthError` out (design decisions 1 to 7).
 
-A token that was verified before costs a hash and two look-ups. Only what never changes is remembered with it;
-whatever may refuse a user later is asked on every request. A refusal is logged with its reason, never with the token.
+A token that was verified before costs a hash and two look-ups. The cache holds only what never changes; what may reject
+a user later is checked on every request. The log shows why a token was rejected, and never the token.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
-from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import (
@@ -29,7 +28,7 @@ from fastapi_stackauth.runtime.events import (
 )
 from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.claims import Binding, UnverifiedToken, check_claims, parse_token
+from fastapi_stackauth.verification.claims import Binding, check_claims, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
@@ -84,15 +83,19 @@ class VerifierStats:
         )
 
 
+class TokenEndsSoon(Exception):
+    """A token does not last as long as the caller of `verify` needs; nothing else of it was checked."""
+
+
 class Verifier:
-    """Tells whose a token is.
+    """Verifies access tokens.
 
     Args:
         settings: the project, its issuers, leeway and limits.
-        client: asks the auth server for keys and, where they are out of reach, about the token.
+        client: fetches keys and, if they cannot be fetched, asks the auth server about tokens.
         clock: unix time in seconds.
         monotonic: a monotonic clock in seconds.
-        revocations: sessions and users whose tokens are refused; a list of its own by default.
+        revocations: sessions and users whose tokens are rejected; a list of its own by default.
     """
 
     def __init__(
@@ -113,13 +116,13 @@ class Verifier:
         self._cache: Cache[bytes, _Verified] = Cache(clock, size=settings.token_cache_size)
         self._events = client.events
         self._hits = self._events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
-        self._checked = self._events.tally(TOKEN_VERIFIED, cache="miss", source="keys")
-        self._binding: Binding | None = None
+        self._misses = self._events.tally(TOKEN_VERIFIED, cache="miss", source="keys")
+        self._binding = _bind(settings) if settings.project_id else None
         self.keys = KeyStore(
             lambda: client.keys.fetch(timeout=settings.jwks_timeout), settings, monotonic, self._events
         )
         self.fallback = Fallback(
-            self._whose,
+            self._fetch_user_id,
             concurrency=settings.fallback_concurrency,
             ttl=settings.fallback_ttl,
             clock=monotonic,
@@ -134,44 +137,49 @@ class Verifier:
     def __len__(self) -> int:
         return len(self._cache)
 
-    async def verify(self, token: str) -> User:
-        """The user of a token.
+    async def verify(self, token: str, *, min_left: float | None = None) -> User:
+        """Return the user of a token.
+
+        Args:
+            token: the raw token.
+            min_left: seconds for which a token that is not cached must last, as it says itself.
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
+            TokenEndsSoon: the token does not last `min_left` seconds.
             VerificationUnavailable: neither keys nor fallback are in reach.
-            AuthServerMisconfigured: the auth server refuses this app.
+            AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no project id is set.
         """
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()  # as `_digest`, without a call
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         try:
             known = self._cache.get(digest)
             if known is not None and self.keys.is_current(known.value.key):
                 self._hits.add()
                 user = known.value.user
             else:
-                user = await self._check(token, digest)
+                user = await self._check(token, digest, min_left)
             if self.revocations.shared:  # as `revocations.check` does, whose coroutine would cost on every request
                 await self.revocations.follow()
             self.revocations.check_here(user)
-        except AuthError as refusal:
-            self._events.emit(TOKEN_REFUSED, code=refusal.code, reason=refusal.reason)
+        except AuthError as rejection:
+            self._events.emit(TOKEN_REFUSED, code=rejection.code, reason=rejection.reason)
             raise
         else:
             return user
 
     async def identify(self, token: str) -> User:
-        """The user of a genuine token, be it revoked: for ending its session, never for letting anybody in.
+        """Return the user even if the session is revoked. Use this only to end a session, never to authorize a request.
 
         Raises:
             As `verify` does.
         """
-        digest = _digest(token)
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._cache.get(digest)
-        return known.value.user if known else await self._check(token, digest)
+        return known.value.user if known else await self._check(token, digest, None)
 
     def seconds_left(self, user: User) -> float:
-        """Seconds until this user's token is refused for its age; infinite for a user that no token made."""
+        """Return the seconds until this user's token is rejected for its age; infinite if no token made the user."""
         exp = user.claims.get("exp")
         return math.inf if exp is None else exp + self._settings.leeway - self._clock()
 
@@ -179,7 +187,7 @@ class Verifier:
         """Fetch the keys now.
 
         Raises:
-            VerificationUnavailable: they cannot be fetched; its message says where and why, and so does its cause.
+            VerificationUnavailable: that failed; its message says where and why, and so does its cause.
             ConfigurationError: no project id is set.
         """
         try:
@@ -195,46 +203,37 @@ class Verifier:
             raise VerificationUnavailable(message, retry_after=unavailable.retry_after) from cause
 
     async def aclose(self) -> None:
-        """Cancel what is under way in the running loop."""
+        """Cancel the calls under way in the running loop."""
         await self.keys.aclose()
         await self.fallback.aclose()
 
-    # --- form, signature, binding, time ---
-
-    async def _check(self, token: str, digest: bytes) -> User:
+    async def _check(self, token: str, digest: bytes, min_left: float | None) -> User:
+        """Check form, signature, binding and time, in this order."""
         unverified = parse_token(token)
+        claims = unverified.claims
+        if min_left is not None and isinstance(exp := claims.get("exp"), int) and exp - self._clock() <= min_left:
+            raise TokenEndsSoon
         try:
-            key = await self.keys.find(unverified.key_id)
+            key, retry_after = await self.keys.find(unverified.key_id), 0.0
         except KeysUnavailable as unavailable:
-            return await self._ask_server(token, digest, unverified, unavailable.retry_after)
-        if not key.verify(unverified.signing_input, unverified.signature):
+            key, retry_after = None, unavailable.retry_after
+        if key is not None and not key.verify(unverified.signing_input, unverified.signature):
             raise AuthError("token_signature_invalid", reason=f"kid {unverified.key_id!r}")
-        user = User.from_claims(unverified.claims, self._kind_of(unverified))
-        until = unverified.claims["exp"] + self._settings.leeway
-        self._cache.put(digest, _Verified(user, key), until)
-        self._checked.add()
+        binding, leeway = self._binding or _bind(self._settings), self._settings.leeway
+        kind = check_claims(claims, binding, self._clock(), leeway)
+        if key is None:
+            await self.fallback.confirm(token, digest, claims["sub"], retry_after)
+            self._events.emit(TOKEN_VERIFIED, cache="miss", source="fallback")
+            return User.from_claims(claims, kind)
+        user = User.from_claims(claims, kind)
+        self._cache.put(digest, _Verified(user, key), claims["exp"] + leeway)
+        self._misses.add()
         return user
 
-    async def _ask_server(self, token: str, digest: bytes, unverified: UnverifiedToken, retry_after: float) -> User:
-        kind = self._kind_of(unverified)
-        await self.fallback.confirm(token, digest, unverified.claims["sub"], retry_after)
-        self._events.emit(TOKEN_VERIFIED, cache="miss", source="fallback")
-        return User.from_claims(unverified.claims, kind)
-
-    def _kind_of(self, unverified: UnverifiedToken) -> TokenKind:
-        binding = self._binding or self._bind()
-        return check_claims(unverified.claims, binding, self._clock(), self._settings.leeway)
-
-    def _bind(self) -> Binding:
-        settings = self._settings
-        project_id = settings.require_project_id()
-        self._binding = Binding(project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
-        return self._binding
-
-    async def _whose(self, token: str) -> str:
-        profile = await self._client.as_user(token).users.me(attempts=1)
-        return profile.id
+    async def _fetch_user_id(self, token: str) -> str:
+        return (await self._client.as_user(token).users.me(attempts=1)).id
 
 
-def _digest(token: str) -> bytes:
-    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _bind(settings: Settings) -> Binding:
+    project_id = settings.require_project_id()
+    return Binding(project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)

@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from fastapi_stackauth import CurrentUser, OptionalUser, StackAuth
-from fastapi_stackauth.sessions.credentials import HeaderCredentials, QueryToken, SdkCookies, Site
+from fastapi_stackauth.sessions.cookies import SdkCookies, Site
+from fastapi_stackauth.sessions.credentials import HeaderCredentials, QueryToken
 from tests.support.asgi import bearer, call, connect
 from tests.support.forge import NOW, PROJECT, Signer, b64, claims, segment
 from tests.support.world import World

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastapi_stackauth import AuthError, CurrentUser, HeaderCredentials, OptionalUser, QueryToken, SdkCookies, Site
-from fastapi_stackauth.sessions.credentials import SessionCookies, read_credential
+from fastapi_stackauth.sessions.cookies import SessionCookies
+from fastapi_stackauth.sessions.credentials import read_credential
 from tests.fuzz.strategies import HEADERS, SIGNER
 from tests.support.asgi import RawAnswer, call, connect
 from tests.support.forge import PROJECT

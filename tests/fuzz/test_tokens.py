@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth import AuthError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.keys import key_set as published
-from fastapi_stackauth.runtime.jws import read_as_written, read_strictly
+from fastapi_stackauth.verification.claims import read_as_written, read_strictly
 from tests.fuzz.strategies import CLAIMS, JSON, SIGNER, TOKENS
 from tests.support.forge import AUDIENCES, ISSUERS, NOW, PROJECT, b64, claims, key_set, segment
 from tests.support.world import World

@@ -199,4 +199,4 @@ async def test_without_fallback_keys_out_of_reach_are_503(signer: Signer):
 async def test_the_answers_kept_are_bounded(down: World, signer: Signer):
     for number in range(1_100):
         await down.verify(signer.token(jti=number))
-    assert len(down.verifier.fallback._answers) == 1_000
+    assert len(down.verifier.fallback._outcomes) == 1_000

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_stackauth import AuthError, StackAuth, TokenKind, User
-from fastapi_stackauth.runtime.jws import decode_segment, read_as_written
+from fastapi_stackauth.verification.claims import decode_segment, read_as_written
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import ABSENT, PROJECT, Signer
 from tests.support.rows import rows

@@ -7,11 +7,9 @@ from fastapi import Path
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
     AuthError,
     AuthServerUnavailable,
     KnownApiError,
-    SessionGone,
     UnexpectedAnswer,
 )
 from fastapi_stackauth.models import Session
@@ -20,9 +18,7 @@ from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import SESSIONS
 from fastapi_stackauth.routers.plumbing.inputs import RefreshToken, RequestBody, Uuid
 from fastapi_stackauth.routers.plumbing.transport import RefreshedToken, require_lifetime
-from fastapi_stackauth.runtime.events import SESSION_ENDED
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.cookie_sessions import renewal
 
 routes = Routes("session")
 
@@ -64,8 +60,7 @@ async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> 
     Returns:
         The new access token.
     """
-    with renewal(context.services.events, "body"):
-        token = await context.services.client.refresh(body.refresh_token.get_secret_value())
+    token = await context.services.sessions.tokens.refresh(body.refresh_token.get_secret_value(), "body")
     return RefreshedToken(access_token=token.access_token, expires_in=require_lifetime(token))
 
 
@@ -92,30 +87,12 @@ async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
         The session has ended.
     """
     services = context.services
-    ended = await _end_session(services, body.refresh_token.get_secret_value())
+    ended = await services.sessions.tokens.end(body.refresh_token.get_secret_value())
     resolution = await resolve(context.request, services)
     user, credential = resolution.user, resolution.credential
     if user and credential and not credential.ambient and user.session_id != ended:
         await services.revocations.revoke_sessions([user.session_id] if user.session_id else [])
         await services.client.as_user(credential.token).sessions.sign_out()
-
-
-async def _end_session(services: Services, refresh_token: str) -> str | None:
-    """End the session of a refresh token; return its id, or None if it had ended before."""
-    try:
-        # The access token at hand may have expired or be another session's; a fresh one is surely this session's.
-        fresh = await services.client.refresh(refresh_token)
-    except SessionGone:
-        return None
-    session_id = fresh.session_id
-    await services.revocations.revoke_sessions([session_id] if session_id else [])
-    try:
-        await services.client.as_user(fresh.access_token).sessions.sign_out()
-    except AccessTokenRefused:  # the signing keys were rotated in between
-        fresh = await services.client.refresh(refresh_token)
-        await services.client.as_user(fresh.access_token).sessions.sign_out()
-    services.events.emit(SESSION_ENDED, reason="signed_out")
-    return session_id
 
 
 # --- the list ---

@@ -26,7 +26,7 @@ from fastapi_stackauth.routers.plumbing.forms import FormRedirects, convert_to_j
 from fastapi_stackauth.routers.plumbing.pages import error_page
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import context_of
-from fastapi_stackauth.sessions.credentials import SAFE_METHODS
+from fastapi_stackauth.sessions.cookies import SAFE_METHODS
 from fastapi_stackauth.startup.configuration import Needs, declared_needs
 from fastapi_stackauth.verification.rejections import to_route_error
 

@@ -21,7 +21,7 @@ from fastapi_stackauth.routers.plumbing.declaration import ByDelivery, Delivery
 from fastapi_stackauth.runtime.storage import seal
 from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import cookies_of
-from fastapi_stackauth.sessions.credentials import cookie, cookie_names
+from fastapi_stackauth.sessions.cookies import cookie, cookie_names
 
 MFA_FLOW = "mfa"
 MFA_SECONDS = 900
