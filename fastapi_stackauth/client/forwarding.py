@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_WITH_PORT = re.compile(r"\[([^]]*:[^]]*)](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
+_WITH_PORT = re.compile(r"\[([^]:]*:[^]]*)](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
 """`[2001:db8::1]:443`, `[2001:db8::1]` or `192.0.2.1:443`, as some proxies write a hop."""
 _HOST_BITS = 64
 """Bits of an IPv6 address that its owner chooses freely: a subscriber gets a /64 or more (RFC 6177)."""
