@@ -112,7 +112,7 @@ def test_a_wrong_source_of_credentials_raises(sources: Any):
 def test_what_no_header_can_carry_raises(options: dict[str, Any]):
     (setting,) = options
     with pytest.raises(
-        ConfigurationError, match=f"{setting} holds a character.*Copy STACK_{setting.upper()}"
+        ConfigurationError, match=f"{setting} contains a character.*Copy STACK_{setting.upper()}"
     ) as caught:
         StackAuth(**options)
     assert "hunter2" not in str(caught.value)

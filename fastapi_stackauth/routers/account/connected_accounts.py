@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from fastapi_stackauth.errors import KnownApiError, OAuthConnectionError, UnexpectedAnswer
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.methods.oauth_parts import Provider, Scope
 from fastapi_stackauth.routers.plumbing.context import UserClient
@@ -15,11 +14,7 @@ routes = Routes("connected accounts")
 
 @routes.get("/connected-accounts", "List your accounts at providers", example=CONNECTED_ACCOUNTS)
 async def connected_accounts_list(client: UserClient) -> list[ConnectedAccount]:
-    """List the accounts at providers that the app may use for the user. `POST /oauth/{provider}/link` adds one.
-
-    Returns:
-        The accounts.
-    """
+    """List the accounts at providers that the app may use for the user. `POST /oauth/{provider}/link` adds one."""
     return list(await client.connected_accounts.list())
 
 
@@ -40,11 +35,11 @@ class ProviderTokenRequest(RequestBody):
     "/connected-accounts/{provider}/access-token",
     "Get a provider's access token",
     errors=(
-        OAuthConnectionError("OAUTH_CONNECTION_NOT_CONNECTED_TO_USER"),
-        OAuthConnectionError("OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE"),
-        OAuthConnectionError("OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
-        KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-        UnexpectedAnswer(400),
+        "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER",
+        "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE",
+        "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
+        "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
+        400,
     ),
     example=PROVIDER_TOKEN,
 )
@@ -53,9 +48,6 @@ async def connected_accounts_token(provider: Provider, body: ProviderTokenReques
 
     If its scope is too small (`OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE`), link the account again with the missing
     `scope`.
-
-    Returns:
-        The token.
     """
     return await client.connected_accounts.access_token(
         provider, provider_account_id=body.provider_account_id, scope=body.scope

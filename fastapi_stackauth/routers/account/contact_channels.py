@@ -6,7 +6,7 @@ from fastapi import Path, Response
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
-from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError
 from fastapi_stackauth.models import ContactChannel, ContactChannelCreate, ContactChannelUpdate
 from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, Routes
@@ -19,7 +19,7 @@ routes = Routes("contact channels")
 
 ChannelId = Annotated[Uuid, Path(description="The address's id, as in the list.")]
 
-_REFUSED = UnexpectedAnswer(400)
+_REFUSED = 400
 _TAKEN = KnownApiError.of(
     "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
 )
@@ -27,11 +27,7 @@ _TAKEN = KnownApiError.of(
 
 @routes.get("/contact-channels", "List your addresses", example=CHANNELS)
 async def contact_channels_list(client: UserClient) -> list[ContactChannel]:
-    """List the signed-in user's addresses, oldest first.
-
-    Returns:
-        The addresses.
-    """
+    """List the signed-in user's addresses, oldest first."""
     return list(await client.contact_channels.list())
 
 
@@ -46,11 +42,7 @@ class AddressRequest(RequestBody):
 
 @routes.post("/contact-channels", "Add an address", errors=(_TAKEN, _REFUSED), example=CHANNEL, status_code=201)
 async def contact_channels_add(body: AddressRequest, client: UserClient) -> ContactChannel:
-    """Add an address. It is unverified; `/contact-channels/{channel_id}/send-verification` sends an email to it.
-
-    Returns:
-        The address is added.
-    """
+    """Add an address. It is unverified; `/contact-channels/{channel_id}/send-verification` sends an email to it."""
     return await client.contact_channels.create(
         ContactChannelCreate(value=body.value, used_for_auth=body.used_for_auth)
     )
@@ -58,11 +50,7 @@ async def contact_channels_add(body: AddressRequest, client: UserClient) -> Cont
 
 @routes.delete("/contact-channels/{channel_id}", "Remove an address", errors=(_REFUSED,))
 async def contact_channels_remove(channel_id: ChannelId, client: UserClient) -> None:
-    """Remove an address. It can no longer be used to sign in.
-
-    Returns:
-        The address is removed.
-    """
+    """Remove an address. It can no longer be used to sign in."""
     await client.contact_channels.delete(channel_id)
 
 
@@ -76,9 +64,6 @@ async def contact_channels_make_primary(channel_id: ChannelId, client: UserClien
     """Make an address the account's primary one, instead of the one before.
 
     Access tokens have the new address once they are refreshed (`/session/refresh`).
-
-    Returns:
-        The address.
     """
     return await client.contact_channels.update(channel_id, ContactChannelUpdate(is_primary=True))
 
@@ -86,7 +71,7 @@ async def contact_channels_make_primary(channel_id: ChannelId, client: UserClien
 @routes.post(
     "/contact-channels/{channel_id}/send-verification",
     "Have an address verified",
-    errors=(KnownApiError.of("EMAIL_ALREADY_VERIFIED"), UnexpectedAnswer(404)),
+    errors=("EMAIL_ALREADY_VERIFIED", 404),
     attempt="send_verification",
 )
 @needs("project_id", "app_url", unless_page="verify_email")
@@ -122,9 +107,6 @@ async def verify_email(body: VerifyEmailRequest, context: Context) -> Response |
 
     Access tokens say so once they are refreshed (`/session/refresh`). The page's button posts here too; its response is
     a page.
-
-    Returns:
-        The address is verified.
     """
     code = body.code.get_secret_value()
     await context.count_account(code)

@@ -6,7 +6,7 @@ from fastapi import Depends
 from pydantic import Field
 
 from fastapi_stackauth.dependencies import LoadProfile
-from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer, UserGone
+from fastapi_stackauth.errors import UserGone
 from fastapi_stackauth.http.bodies import PICTURE
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.plumbing.context import ANY_USER, Context, SignedInUser, UserClient
@@ -21,11 +21,7 @@ Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANY_USER))]
 
 @routes.get("/me", "Get your account", example=ACCOUNT)
 async def me(account: Account) -> CurrentUserProfile:
-    """Get the signed-in user's account, as the auth server knows it now. Anonymous and restricted users have one too.
-
-    Returns:
-        The account.
-    """
+    """Get the account of the signed-in user, as the auth server knows it now; anonymous users have one too."""
     return account
 
 
@@ -52,28 +48,16 @@ class AccountUpdateRequest(RequestBody):
 
 
 @routes.patch(
-    "/me",
-    "Change your account",
-    errors=(KnownApiError.of("TEAM_MEMBERSHIP_NOT_FOUND"), UnexpectedAnswer(400)),
-    example=ACCOUNT,
-    max_body=PICTURE,
+    "/me", "Change your account", errors=("TEAM_MEMBERSHIP_NOT_FOUND", 400), example=ACCOUNT, max_body=PICTURE
 )
 async def me_change(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
-    """Change your account. Access tokens have the changes once they are refreshed (`/session/refresh`).
-
-    Returns:
-        The account as it is now.
-    """
+    """Change your account. Access tokens have the changes once they are refreshed (`/session/refresh`)."""
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 
 
-@routes.delete("/me", "Delete your account", errors=(UnexpectedAnswer(400),))
+@routes.delete("/me", "Delete your account", errors=(400,))
 async def me_delete(context: Context, user: SignedInUser, client: UserClient) -> None:
-    """Delete your account, if the project allows it. This cannot be undone.
-
-    Returns:
-        The account is deleted.
-    """
+    """Delete your account, if the project allows it. This cannot be undone."""
     try:
         await client.users.delete_me()
     except UserGone:  # perhaps at our first attempt, whose response was lost

@@ -1,6 +1,5 @@
 """Anonymous users: visitors before they sign up."""
 
-from fastapi_stackauth.errors import KnownApiError
 from fastapi_stackauth.routers.plumbing.context import Context, account_key
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.transport import SignInResult
@@ -9,10 +8,7 @@ routes = Routes("anonymous")
 
 
 @routes.sign_in(
-    "/anonymous/sign-up",
-    "Continue as a guest",
-    errors=(KnownApiError.of("ANONYMOUS_ACCOUNTS_NOT_ENABLED"),),
-    second_factor=False,
+    "/anonymous/sign-up", "Continue as a guest", errors=("ANONYMOUS_ACCOUNTS_NOT_ENABLED",), second_factor=False
 )
 async def anonymous_sign_up(context: Context) -> SignInResult:
     """Create an anonymous user and sign in as them.

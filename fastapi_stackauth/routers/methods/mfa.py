@@ -33,7 +33,7 @@ EXAMPLE_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - an example
 
 _RECENT_USER = Require(allow_anonymous=True, signed_in_within=RECENT)
 _TOO_LONG_AGO = AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())})
-_WRONG = KnownApiError.of("INVALID_TOTP_CODE")
+_WRONG = "INVALID_TOTP_CODE"
 
 
 def _check_base32(value: SecretStr) -> SecretStr:
@@ -158,7 +158,7 @@ class TokenMfaConfirmRequest(MfaCodeRequest):
     "/mfa/confirm",
     "Enable two-factor authentication",
     errors=(_TOO_LONG_AGO, _WRONG),
-    cookie_errors=(KnownApiError.of("VERIFICATION_CODE_EXPIRED"),),
+    cookie_errors=("VERIFICATION_CODE_EXPIRED",),
     attempt="mfa_confirm",
 )
 async def mfa_confirm(
@@ -167,11 +167,7 @@ async def mfa_confirm(
     user: SignedInUser,
     client: UserClient,
 ) -> None:
-    """Enable two-factor authentication, with a first code that is right. Every sign-in asks for one from then on.
-
-    Returns:
-        It is enabled.
-    """
+    """Enable two-factor authentication, with a first code that is right. Every sign-in asks for one from then on."""
     await context.count_account(user.id)
     secret = context.transport.recall(ENROLMENT_FLOW, body).get("secret")
     if not secret:
@@ -188,11 +184,7 @@ async def mfa_confirm(
 
 @routes.post("/mfa/disable", "Disable two-factor authentication", errors=(_TOO_LONG_AGO,))
 async def mfa_disable(client: UserClient, _: Annotated[User, Depends(_RECENT_USER)]) -> None:
-    """Disable two-factor authentication. The sign-in must be fresh: 401 `reauthentication_required` after ten minutes.
-
-    Returns:
-        It is disabled.
-    """
+    """Disable two-factor authentication. The sign-in must be fresh: else 401 `reauthentication_required`."""
     await client.users.update_me(CurrentUserUpdate(totp_secret_base64=None))
 
 

@@ -169,18 +169,18 @@ Given = Annotated[str, Query(max_length=2000, include_in_schema=False)]
     "OAuth callback",
     errors=(
         RequestError("oauth_flow_invalid"),
-        KnownApiError.of("OAUTH_PROVIDER_ACCESS_DENIED"),
-        KnownApiError.of("OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
-        KnownApiError.of("OUTER_OAUTH_TIMEOUT"),
-        KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
+        "OAUTH_PROVIDER_ACCESS_DENIED",
+        "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE",
+        "OUTER_OAUTH_TIMEOUT",
+        "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
         KnownApiError.of(
             "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
         ),
-        KnownApiError.of("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"),
-        KnownApiError.of("SIGN_UP_NOT_ENABLED"),
-        KnownApiError.of("SIGN_UP_REJECTED"),
-        KnownApiError.of("INVALID_AUTHORIZATION_CODE"),
-        UnexpectedAnswer(400),
+        "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER",
+        "SIGN_UP_NOT_ENABLED",
+        "SIGN_UP_REJECTED",
+        "INVALID_AUTHORIZATION_CODE",
+        400,
     ),
     only="cookie",
 )

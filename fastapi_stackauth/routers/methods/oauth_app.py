@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import KnownApiError, RequestInvalid, UnexpectedAnswer
+from fastapi_stackauth.errors import RequestInvalid
 from fastapi_stackauth.routers.methods.oauth_parts import (
     START_ERRORS,
     Location,
@@ -119,10 +119,7 @@ class OAuthFinishRequest(RequestBody):
 
 
 @routes.sign_in(
-    "/oauth/finish",
-    "Finish a sign-in at a provider",
-    errors=(KnownApiError.of("INVALID_AUTHORIZATION_CODE"), UnexpectedAnswer(400)),
-    only="body",
+    "/oauth/finish", "Finish a sign-in at a provider", errors=("INVALID_AUTHORIZATION_CODE", 400), only="body"
 )
 async def oauth_finish(body: OAuthFinishRequest, context: Context) -> SignInResult:
     """Trade the code that came back for tokens. It works once, within five minutes."""

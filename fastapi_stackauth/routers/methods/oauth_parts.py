@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
+from fastapi_stackauth.errors import UnexpectedAnswer
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 
@@ -28,11 +28,11 @@ Scope = Annotated[
     ),
 ]
 START_ERRORS = (
-    KnownApiError.of("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED"),
-    KnownApiError.of("OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS"),
-    KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
-    KnownApiError.of("BOT_CHALLENGE_FAILED"),
-    UnexpectedAnswer(400),
+    "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
+    "OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
+    "BOT_CHALLENGE_REQUIRED",
+    "BOT_CHALLENGE_FAILED",
+    400,
 )
 """What the beginning of a flow can answer."""
 

@@ -21,7 +21,6 @@ from fastapi_stackauth.errors import (
     RequestInvalid,
     SecondFactorRequired,
     StackAuthError,
-    UnexpectedAnswer,
 )
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, account_key
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, ByDelivery, Routes
@@ -49,9 +48,9 @@ _EXAMPLE_NONCE = "1bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg280"
 _SIGN_IN_ERRORS = (
     *VERIFICATION_CODE_ERRORS,
     KnownApiError.of("USER_EMAIL_ALREADY_EXISTS", details={"would_work_if_email_was_verified": True}),
-    KnownApiError.of("SIGN_UP_NOT_ENABLED"),
-    KnownApiError.of("SIGN_UP_REJECTED"),
-    KnownApiError.of("BOT_CHALLENGE_FAILED"),
+    "SIGN_UP_NOT_ENABLED",
+    "SIGN_UP_REJECTED",
+    "BOT_CHALLENGE_FAILED",
 )
 _PAGE_ERRORS = {403: "A second factor is needed, or the account is refused.", 404: "The code is wrong."}
 
@@ -98,11 +97,7 @@ class TokenCodeSent(CodeSent):
 @routes.post(
     "/otp/send",
     "Send a code by email",
-    errors=(
-        UnexpectedAnswer(403),
-        KnownApiError.of("BOT_CHALLENGE_REQUIRED"),
-        KnownApiError.of("BOT_CHALLENGE_FAILED"),
-    ),
+    errors=(403, "BOT_CHALLENGE_REQUIRED", "BOT_CHALLENGE_FAILED"),
     attempt="otp_send",
 )
 @needs("project_id", "app_url", unless_page="magic_link")
@@ -215,11 +210,7 @@ async def otp_sign_in(body: OtpCode, context: Context) -> SignInResult:
 
 @routes.post("/otp/check", "Check a code", errors=VERIFICATION_CODE_ERRORS, attempt="otp_check")
 async def otp_check(body: OtpCode, context: Context) -> None:
-    """Check whether a code signs in, without using it. This is one of the code's 20 attempts.
-
-    Returns:
-        The code is valid.
-    """
+    """Check whether a code signs in, without using it. This is one of the code's 20 attempts."""
     code = _complete(body.code, context.transport.recall(FLOW, body).get("nonce", ""))
     await context.count_account(code[TYPED:])
     await context.client.otp.check_code(code=code)

@@ -17,7 +17,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import KnownApiError, RequestInvalid, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, RequestInvalid
 from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered, SignIn
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient, account_key
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, ByDelivery, Routes
@@ -33,7 +33,7 @@ CHALLENGE_SECONDS = 120
 """How long the browser keeps a challenge's code: longer than the auth server, so that it says what is too late."""
 MAX_CREDENTIAL = 32_768
 
-_OFF = KnownApiError.of("PASSKEY_AUTHENTICATION_NOT_ENABLED")
+_OFF = "PASSKEY_AUTHENTICATION_NOT_ENABLED"
 _EXAMPLE_OPTIONS = {"challenge": "dGhlIGNoYWxsZW5nZQ", "rpId": "app.example.com", "timeout": 60000}
 _EXAMPLE_CREDENTIAL = {
     "id": "Y3JlZGVudGlhbA",
@@ -110,7 +110,7 @@ async def passkey_options(context: Context) -> OptionsResult:
 @routes.sign_in(
     "/passkey/sign-in",
     "Sign in with a passkey",
-    errors=(*VERIFICATION_CODE_ERRORS, KnownApiError.of("PASSKEY_AUTHENTICATION_FAILED"), _OFF),
+    errors=(*VERIFICATION_CODE_ERRORS, "PASSKEY_AUTHENTICATION_FAILED", _OFF),
 )
 async def passkey_sign_in(body: Credential, context: Context) -> SignInResult:
     """Sign in with what the authenticator made of the options.
@@ -148,26 +148,18 @@ async def passkey_register_options(context: Context, client: UserClient) -> Opti
 @routes.post(
     "/passkey/register",
     "Register a passkey",
-    errors=(*VERIFICATION_CODE_ERRORS, KnownApiError.of("PASSKEY_REGISTRATION_FAILED"), _OFF),
+    errors=(*VERIFICATION_CODE_ERRORS, "PASSKEY_REGISTRATION_FAILED", _OFF),
     example=PASSKEY,
 )
 async def passkey_register(body: Credential, context: Context, client: UserClient) -> PasskeyRegistered:
-    """Register the passkey that the authenticator made. It replaces the one before: an account has one.
-
-    Returns:
-        The passkey is registered.
-    """
+    """Register the passkey that the authenticator made. It replaces the one before: an account has one."""
     code = _take_code(context, REGISTRATION_FLOW, body)
     return await client.passkey.register(code=code, credential=_check_credential(body.credential))
 
 
-@routes.delete("/passkey", "Delete the passkey", errors=(UnexpectedAnswer(400),))
+@routes.delete("/passkey", "Delete the passkey", errors=(400,))
 async def passkey_remove(client: UserClient) -> None:
-    """Delete the passkey of the signed-in user. The authenticator may still show it, but it signs in no more.
-
-    Returns:
-        The passkey is deleted.
-    """
+    """Delete the passkey of the signed-in user. The authenticator may still show it, but it signs in no more."""
     await client.users.update_me(CurrentUserUpdate(passkey_auth_enabled=False))
 
 

@@ -6,12 +6,7 @@ from fastapi import Path
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
-from fastapi_stackauth.errors import (
-    AuthError,
-    AuthServerUnavailable,
-    KnownApiError,
-    UnexpectedAnswer,
-)
+from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, UnexpectedAnswer
 from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import Routes
@@ -41,25 +36,13 @@ async def session_refresh(context: Context) -> None:
     """Refresh the access cookie now. The library refreshes it by itself shortly before it expires.
 
     Call it after facts of the account changed, such as a verified email address: the token has them only then.
-
-    Returns:
-        The cookie is new.
     """
     await context.services.sessions.renew(context.request)
 
 
-@routes.post(
-    "/session/refresh",
-    "Get a new access token",
-    errors=(KnownApiError.of("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"),),
-    only="body",
-)
+@routes.post("/session/refresh", "Get a new access token", errors=("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",), only="body")
 async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> RefreshedToken:
-    """Trade a refresh token for a new access token. The refresh token stays valid and is not given again.
-
-    Returns:
-        The new access token.
-    """
+    """Trade a refresh token for a new access token. The refresh token stays valid and is not given again."""
     token = await context.services.sessions.tokens.refresh(body.refresh_token.get_secret_value(), "body")
     return RefreshedToken(access_token=token.access_token, expires_in=require_lifetime(token))
 
@@ -69,9 +52,6 @@ async def sign_out(context: Context) -> None:
     """End the session and remove its cookies. It may be repeated, and works with an expired access token too.
 
     The response removes the cookies even if the auth server cannot be reached.
-
-    Returns:
-        The session has ended.
     """
     await context.services.sessions.end(context.request)
 
@@ -82,9 +62,6 @@ async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
 
     It may be repeated: a session that has ended before is no error. This app rejects the access tokens of the session
     from then on.
-
-    Returns:
-        The session has ended.
     """
     services = context.services
     ended = await services.sessions.tokens.end(body.refresh_token.get_secret_value())
@@ -100,38 +77,23 @@ async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
 
 @routes.get("/sessions", "List your sessions", example=SESSIONS)
 async def sessions_list(client: UserClient) -> list[Session]:
-    """List the signed-in user's sessions, newest first: one for each device or browser.
-
-    Returns:
-        The sessions.
-    """
+    """List the signed-in user's sessions, newest first: one for each device or browser."""
     return list(await client.sessions.list())
 
 
 @routes.delete("/sessions", "End all other sessions")
 async def sessions_end_others(context: Context, user: SignedInUser, client: UserClient) -> None:
-    """End all your sessions but the one in use. This app rejects their access tokens from then on.
-
-    Returns:
-        The sessions have ended.
-    """
+    """End all your sessions but the one in use. This app rejects their access tokens from then on."""
     for session in await client.sessions.list():
         if not session.is_current_session and session.id != user.session_id:
             await _end(context.services, client, session.id)
 
 
-@routes.delete(
-    "/sessions/{session_id}",
-    "End another session",
-    errors=(KnownApiError.of("CANNOT_DELETE_CURRENT_SESSION"), UnexpectedAnswer(404)),
-)
+@routes.delete("/sessions/{session_id}", "End another session", errors=("CANNOT_DELETE_CURRENT_SESSION", 404))
 async def sessions_end(session_id: SessionId, context: Context, client: UserClient) -> None:
     """End another of your sessions, on a device that was lost. The one in use ends with `/sign-out`.
 
     This app rejects the access tokens of the session from then on.
-
-    Returns:
-        The session has ended.
     """
     sessions = await client.sessions.list()
     own = next((session.id for session in sessions if session.id.lower() == session_id.lower()), None)

@@ -10,6 +10,7 @@ from fastapi_stackauth.errors import (
     AuthServerMisconfigured,
     AuthServerUnavailable,
     ClockSkew,
+    KnownApiError,
     RateLimited,
     RateLimitExceeded,
     RequestError,
@@ -22,7 +23,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.http.bodies import not_json
 from fastapi_stackauth.http.openapi import Schema, problem_answer
 from fastapi_stackauth.routers.plumbing.context import Mount
-from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, Routes
+from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, RouteError, Routes
 from fastapi_stackauth.routers.plumbing.forms import FORM_TYPES
 from fastapi_stackauth.routers.plumbing.route import AuthRoute
 from fastapi_stackauth.services import Stack
@@ -130,7 +131,8 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
 def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError]:
     """Return what a route can answer beside what every route can."""
     options, browser = declaration.options, delivery == "cookie"
-    errors = [*options.get("errors", ()), *(options.get("cookie_errors", ()) if browser else ())]
+    own = (*options.get("errors", ()), *(options.get("cookie_errors", ()) if browser else ()))
+    errors = [_to_error(error) for error in own]
     if declaration.second_factor:
         errors.append(SecondFactorRequired(None if browser else "attempt-code"))
     if declaration.method != "GET":
@@ -139,6 +141,12 @@ def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError
     if declaration.attempt:
         errors.append(RateLimitExceeded(30))
     return errors
+
+
+def _to_error(error: RouteError) -> StackAuthError:
+    if isinstance(error, int):
+        return UnexpectedAnswer(error)
+    return KnownApiError.of(error) if isinstance(error, str) else error
 
 
 def _document_form(endpoint: Any) -> Schema:  # noqa: ANN401 - a function with a signature of its own

@@ -20,8 +20,7 @@ from fastapi_stackauth.routers.plumbing.forms import is_page_form
 from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignedIn, Tokens
 from fastapi_stackauth.runtime.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.context import context_of
-from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
 ANY_USER = Require(allow_anonymous=True)
 """Every signed-in user, anonymous and restricted ones too: the auth server decides what they may do."""
@@ -52,24 +51,21 @@ class RouteContext:
         services: those of the stack that the router belongs to.
         mount: how the router was built.
         declaration: which route it is.
+
+    Attributes:
+        settings: the settings of the stack.
+        in_browser: whether tokens and flows travel in cookies.
+        transport: how they travel.
     """
 
     def __init__(self, request: Request, services: Services, mount: Mount, declaration: Declaration) -> None:
         self.request = request
         self.services = services
+        self.settings = services.settings
         self.mount = mount
         self.declaration = declaration
+        self.in_browser = mount.delivery == "cookie"
         self.transport = TRANSPORTS[mount.delivery](request, services)
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the stack."""
-        return self.services.settings
-
-    @property
-    def in_browser(self) -> bool:
-        """Whether tokens and flows travel in cookies."""
-        return self.mount.delivery == "cookie"
 
     @cached_property
     def is_page_form(self) -> bool:
@@ -171,7 +167,7 @@ class RouteContext:
 
 async def read_context(request: Request) -> RouteContext:
     """Return the context of the request, which its route has made."""
-    context: RouteContext = context_of(request.scope).route
+    context: RouteContext = request.scope[CONTEXT_KEY].route
     return context
 
 

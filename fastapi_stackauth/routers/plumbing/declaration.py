@@ -7,13 +7,14 @@ different models, the handler names them with `ByDelivery`, and its docstring ma
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, get_args
 
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from fastapi_stackauth.errors import KnownApiError, StackAuthError
+from fastapi_stackauth.errors import StackAuthError
 from fastapi_stackauth.http.bodies import MEDIUM, SMALL
 from fastapi_stackauth.routers.plumbing.examples import Example
 
@@ -30,13 +31,16 @@ PAGE_PATHS: Mapping[Page, str] = {
 }
 """The paths of the router's own pages."""
 
-VERIFICATION_CODE_ERRORS: tuple[StackAuthError, ...] = (
-    KnownApiError.of("VERIFICATION_CODE_NOT_FOUND"),
-    KnownApiError.of("VERIFICATION_CODE_EXPIRED"),
-    KnownApiError.of("VERIFICATION_CODE_ALREADY_USED"),
-    KnownApiError.of("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED"),
+VERIFICATION_CODE_ERRORS = (
+    "VERIFICATION_CODE_NOT_FOUND",
+    "VERIFICATION_CODE_EXPIRED",
+    "VERIFICATION_CODE_ALREADY_USED",
+    "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",
 )
 """What every operation that takes a one-time code can answer."""
+
+RouteError = StackAuthError | str | int
+"""An error of a route: one of this library; a code of the auth server; or the status of a 4xx of it without a code."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 _LABELS: Mapping[Delivery, str] = {"cookie": "Cookie delivery: ", "body": "Body delivery: "}
@@ -75,8 +79,8 @@ class RouteOptions(TypedDict, total=False):
         status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
     """
 
-    errors: tuple[StackAuthError, ...]
-    cookie_errors: tuple[StackAuthError, ...]
+    errors: tuple[RouteError, ...]
+    cookie_errors: tuple[RouteError, ...]
     attempt: str
     max_body: int
     example: Example
@@ -106,6 +110,7 @@ class Declaration:
         tag: the group of the route in OpenAPI; of a route that signs in, also the method that events name.
         summary: for OpenAPI.
         options: what else the decorator was given.
+        attempt: the action whose attempts are limited.
         signs_in: whether it delivers the tokens of a sign-in.
         second_factor: whether it may answer that a second factor must follow.
         page_errors: of a page, what else it can answer, by status; None if the route is no page.
@@ -117,21 +122,17 @@ class Declaration:
     tag: str
     summary: str
     options: RouteOptions
+    attempt: str | None = None
     signs_in: bool = False
     second_factor: bool = False
     page_errors: Mapping[int, str] | None = None
 
-    @property
-    def attempt(self) -> str | None:
-        """The action whose attempts are limited."""
-        return self.options.get("attempt")
-
-    @property
+    @cached_property
     def max_body(self) -> int:
         """The bytes that a body may have."""
         return self.options.get("max_body", SMALL if self.attempt else MEDIUM)
 
-    @property
+    @cached_property
     def takes_forms(self) -> bool:
         """Whether a form may come instead of JSON, whatever the delivery."""
         return self.options.get("form", False)
@@ -245,11 +246,9 @@ class Routes:
         **more: Any,  # noqa: ANN401 - see Declaration
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
-            own = options
-            if more.get("signs_in") and "attempt" not in options:
-                own = {**options, "attempt": handler.__name__}
+            attempt = options.get("attempt", handler.__name__ if more.get("signs_in") else None)
             self.declarations.append(
-                Declaration(cast("FunctionType", handler), method, path, self.tag, summary, own, **more)
+                Declaration(cast("FunctionType", handler), method, path, self.tag, summary, options, attempt, **more)
             )
             return handler
 

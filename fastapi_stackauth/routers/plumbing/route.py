@@ -11,12 +11,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from starlette.exceptions import HTTPException
 
-from fastapi_stackauth.errors import (
-    AuthServerError,
-    ConfigurationError,
-    RequestInvalid,
-    StackAuthError,
-)
+from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestInvalid, StackAuthError
 from fastapi_stackauth.http.bodies import MEDIUM, not_json, read_body, read_form
 from fastapi_stackauth.http.handlers import log_answer, refresh_rejected_session
 from fastapi_stackauth.http.installed import find_services
@@ -110,7 +105,7 @@ class AuthRoute(APIRoute):
         if context.in_browser:  # if tokens travel in bodies, another site has nothing to abuse
             services.sessions.site.check(context.request.scope)
         if declaration.attempt is not None:
-            await context.count_address()
+            await services.limiter.count(declaration.attempt, address=context.address)
         elif declaration.max_body > MEDIUM:
             await ANY_USER(context.request, SecurityScopes())
         request = await read_body(context.request, max(declaration.max_body, services.settings.max_body_size))
