@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
-from fastapi_stackauth.verification.claims import read_object, split_token
+from fastapi_stackauth.verification.claims import is_time, read_object, split_token
 
 
 class AccessToken(ApiModel):
@@ -50,7 +50,7 @@ class AccessToken(ApiModel):
         """
         claims = self.claims
         issued_at, expires_at = claims.get("iat"), claims.get("exp")
-        if not isinstance(issued_at, int) or not isinstance(expires_at, int):
+        if not is_time(issued_at) or not is_time(expires_at):
             return None
         return max(0, expires_at - issued_at)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from pydantic_core import from_json, to_json
 
@@ -122,7 +122,7 @@ def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> Checks:
     yield "issued_at", AuthError("token_not_yet_valid", reason="issued in the future") if early else None
     not_before = claims.get("nbf")
     error = None
-    if not_before is not None and not _is_time(not_before):
+    if not_before is not None and not is_time(not_before):
         error = _malformed("nbf is not a time in whole seconds")
     elif not_before is not None and not_before > now + leeway:
         error = AuthError("token_not_yet_valid")
@@ -147,11 +147,12 @@ def _missing_claims(claims: Mapping[str, Any]) -> AuthError | None:
         return AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
     if not isinstance(claims["sub"], str) or not claims["sub"]:
         return _malformed("sub is not a string")
-    wrong = next((name for name in ("exp", "iat") if not _is_time(claims[name])), None)
+    wrong = next((name for name in ("exp", "iat") if not is_time(claims[name])), None)
     return _malformed(f"{wrong} is not a time in whole seconds") if wrong else None
 
 
-def _is_time(value: object) -> bool:
+def is_time(value: object) -> TypeGuard[int]:
+    """Return whether a claim is a time in whole seconds that a float can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LATEST_TIME
 
 

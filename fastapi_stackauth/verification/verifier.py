@@ -28,7 +28,7 @@ from fastapi_stackauth.runtime.events import (
 )
 from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
-from fastapi_stackauth.verification.claims import Binding, check_claims, parse_token
+from fastapi_stackauth.verification.claims import Binding, check_claims, is_time, parse_token
 from fastapi_stackauth.verification.fallback import Fallback
 from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey
@@ -211,7 +211,7 @@ class Verifier:
         """Check form, signature, binding and time, in this order."""
         unverified = parse_token(token)
         claims = unverified.claims
-        if min_left is not None and isinstance(exp := claims.get("exp"), int) and exp - self._clock() <= min_left:
+        if min_left is not None and is_time(exp := claims.get("exp")) and exp - self._clock() <= min_left:
             raise TokenEndsSoon
         try:
             key, retry_after = await self.keys.find(unverified.key_id), 0.0
