@@ -107,7 +107,7 @@ class _Delivery:
     """
 
     request: ApiRequest
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     path: str
     start: float
     deadline: float
