@@ -48,9 +48,10 @@ class RequestContext(Generic[S, R]):
         resolution: the last one that was asked for.
         resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
         cookies: what the response sets; None until a cookie is queued.
+        passed_site: the site whose check the connection has passed.
     """
 
-    __slots__ = ("cookies", "resolution", "resolutions", "route", "services")
+    __slots__ = ("cookies", "passed_site", "resolution", "resolutions", "route", "services")
 
     def __init__(self) -> None:
         self.services: S | None = None
@@ -58,6 +59,7 @@ class RequestContext(Generic[S, R]):
         self.resolution: R | None = None
         self.resolutions: list[R] = []
         self.cookies: CookieQueue | None = None
+        self.passed_site: Any = None  # of another module of this rank
 
 
 def context_of(scope: Scope) -> RequestContext[Any, Any]:

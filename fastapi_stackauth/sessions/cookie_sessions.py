@@ -86,10 +86,6 @@ class Sessions:
             ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
-        self.write(connection, tokens)
-
-    def write(self, connection: HTTPConnection, tokens: TokenPair) -> None:
-        """Do what `start` does on a route that has rejected requests of other sites already."""
         self.warn_of_other_host(connection)
         policy, max_age = self.policy, self._settings.session_max_age
         access = policy.set(ACCESS, tokens.access_token, max_age)

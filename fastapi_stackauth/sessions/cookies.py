@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 from urllib.parse import unquote
 
 from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError, UnexpectedAnswer
+from fastapi_stackauth.sessions.context import context_of
 from fastapi_stackauth.sessions.credentials import MAX_SIZE, SOURCE_USE, Credential, Scope, read_json
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.guards import Guarded
@@ -120,6 +121,7 @@ class Site:
         """Reject what another site makes the browser send.
 
         Safe methods pass. Browsers send no Sec-Fetch-Site on WebSockets nor over plain http; the Origin decides there.
+        The connection's context remembers that it passed, so that several callers check a request once.
 
         Raises:
             AuthError: `cross_site_request`; it says to the caller whether the Origin was missing, and to the log what
@@ -127,6 +129,12 @@ class Site:
         """
         if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
             return
+        context = context_of(scope)
+        if context.passed_site != self:
+            self._check_headers(scope)
+            context.passed_site = self
+
+    def _check_headers(self, scope: Scope) -> None:
         origin, fetch_site = _header(scope, b"origin"), _header(scope, b"sec-fetch-site")
         named = origin is not None and origin != "null"  # sandboxed pages of any site share the origin "null"
         if named and origin in self.trusted_origins:

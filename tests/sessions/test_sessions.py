@@ -24,6 +24,7 @@ from fastapi_stackauth import (
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import SessionGone
 from fastapi_stackauth.models import TokenPair
+from tests.support.rows import rows
 
 ORIGIN = "http://localhost:8000"
 HTTPS = "https://app.example.com"
@@ -642,3 +643,29 @@ async def test_a_page_that_needs_a_user_sends_a_browser_to_the_sign_in_page(serv
             "the router's own routes are for scripts"
         )
     await stack.aclose()
+
+
+@rows("exp", ["1" + "0" * 400, "-1" + "0" * 400, "1e400", "true", '"soon"', "null", "[]"])
+async def test_no_expiry_in_an_access_cookie_breaks_the_refresh(page: httpx.AsyncClient, exp: str):
+    """Any client can write a cookie: an `exp` that no float holds means a refresh, and no 500."""
+    parts = ('{"alg":"ES256","kid":"k"}', f'{{"sub":"a","iat":1,"exp":{exp}}}', "0" * 64)
+    token = ".".join(urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
+    answer = await page.get("/me", headers={"cookie": f"{ACCESS}={token}; {REFRESH}=unknown"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
+
+
+async def test_an_own_route_that_starts_a_session_checks_the_origin(stack: StackAuth):
+    """`sessions.start` rejects other sites by itself: only a request that has passed the check is not checked again."""
+    app = make_app(stack)
+
+    @app.post("/own", include_in_schema=False)  # the library documents no 403 of a call in a handler
+    async def own(request: Request) -> str:
+        stack.sessions.start(request, TokenPair(access_token="a", refresh_token="b"))
+        return "started"
+
+    async with browser(app) as page:
+        foreign = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+        answer = await page.post("/own", headers=foreign)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site_request")
+        assert not set_cookies(answer)
+        assert set(set_cookies(await page.post("/own"))) == {ACCESS, REFRESH}

@@ -66,10 +66,8 @@ def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) ->
 
 def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount) -> None:
     delivery, endpoint = mount.delivery, declaration.bind(mount.delivery)
-    operation, owner = (
-        declaration.operation_id(delivery),
-        stack.services.settings.cookie_name,
-    )  # which tells stacks apart
+    operation = declaration.operation_id(delivery)
+    owner = stack.services.settings.cookie_name  # tells the stacks of an app apart
     # A class, because `include_router` may copy routes by it.
     bound = type("BoundRoute", (AuthRoute,), {"stack": stack, "mount": mount, "declaration": declaration})
     answer = {**_success(declaration, delivery), "route_class_override": bound}

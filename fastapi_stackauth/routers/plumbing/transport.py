@@ -142,8 +142,8 @@ class CookieTransport(Transport):
     delivery = "cookie"
 
     def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignedIn:
-        """Queue both cookies. The route has rejected requests of other sites."""
-        self.services.sessions.write(self.request, sign_in)
+        """Queue both cookies."""
+        self.services.sessions.start(self.request, sign_in)
         return SignedIn(user_id=sign_in.user_id, is_new_user=is_new_user)
 
     async def find_refresh_token(self, body: BaseModel) -> str | None:  # noqa: ARG002 - the cookie has it
@@ -167,9 +167,8 @@ class CookieTransport(Transport):
         value = cookie(self.request.scope, self.services.sessions.policy.name(flow)) or ""
         try:
             facts = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-            json.dumps(facts, ensure_ascii=False).encode(
-                "utf-8"
-            )  # half a surrogate pair can be neither hashed nor sent
+            # Half a surrogate pair can be neither hashed nor sent.
+            json.dumps(facts, ensure_ascii=False).encode("utf-8")
         except (binascii.Error, ValueError, RecursionError):
             return {}
         if not isinstance(facts, dict):
