@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import pytest
 from fastapi import FastAPI
@@ -29,7 +29,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._documented: dict[str, dict[str, set[tuple[int, str]]]] = {}
-        self._read: WeakSet[FastAPI] = WeakSet()
+        self._schemas: WeakKeyDictionary[FastAPI, dict[str, set[tuple[int, str]]]] = WeakKeyDictionary()
         self._module = ""
         self.missing: set[str] = set()
 
@@ -77,9 +77,10 @@ class Collector:
             return  # or what a later server answers, or what none would
         known = self._documented.setdefault(self._module, {})
         wanted = {(answer.status, code), (answer.status, _OWN_WORDS)}
-        if not wanted & known.get(name, set()) and app not in self._read:
-            self._read.add(app)
-            for other, answers in _documented(app).items():
+        if not wanted & known.get(name, set()):
+            if app not in self._schemas:
+                self._schemas[app] = _documented(app)
+            for other, answers in self._schemas[app].items():
                 known.setdefault(other, set()).update(answers)
         if name in known and not wanted & known[name]:
             self.missing.add(f"{name}: {answer.status} {code} (in {self._module})")
