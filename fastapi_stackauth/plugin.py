@@ -15,7 +15,6 @@ from fastapi_stackauth.http.handlers import stack_auth_error_handler
 from fastapi_stackauth.http.health import Health, check_health, missing_settings, readiness_router
 from fastapi_stackauth.http.installed import StackNotInstalled, check_app, installation_of, remember
 from fastapi_stackauth.http.openapi import enrich, install_openapi
-from fastapi_stackauth.options import Options
 from fastapi_stackauth.runtime.events import VARIABLES_AT_ODDS, Events
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
@@ -24,7 +23,7 @@ from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, QueryToken, check_sources
-from fastapi_stackauth.settings import Settings, variables_at_odds
+from fastapi_stackauth.settings import Options, Settings, variables_at_odds
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations

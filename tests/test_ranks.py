@@ -14,7 +14,7 @@ def test_no_file_of_the_package_imports_upward_and_each_has_a_rank():
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("kinds.py", "settings.py", "plugin.py", "verification/claims.py", "verification/jwks.py"):
+    for name in ("kinds.py", "settings/fields.py", "plugin.py", "verification/claims.py", "verification/jwks.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -24,10 +24,18 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "line", "fault"),
     [
-        ("settings.py", "from fastapi_stackauth.plugin import StackAuth", "settings.py (rank 1) imports plugin.py"),
-        ("settings.py", "import fastapi_stackauth.plugin", "settings.py (rank 1) imports plugin.py"),
-        ("kinds.py", "from . import settings", "kinds.py (rank 0) imports settings.py"),
-        ("kinds.py", "def f():\n    from .settings import Settings", "kinds.py (rank 0) imports settings.py"),
+        (
+            "settings/fields.py",
+            "from fastapi_stackauth.plugin import StackAuth",
+            "settings/fields.py (rank 1) imports plugin.py",
+        ),
+        ("settings/fields.py", "import fastapi_stackauth.plugin", "settings/fields.py (rank 1) imports plugin.py"),
+        ("kinds.py", "from .settings import fields", "kinds.py (rank 0) imports settings/fields.py"),
+        (
+            "kinds.py",
+            "def f():\n    from .settings.fields import Settings",
+            "kinds.py (rank 0) imports settings/fields.py",
+        ),
         ("verification/claims.py", "from .jwks import KeyStore", "verification/claims.py (rank 1) imports"),
         ("verification/claims.py", "from fastapi import Request", "imports fastapi.Request below the rank"),
         ("plugin.py", "from fastapi_stackauth.emulator import app", "plugin.py: imports the emulator"),
@@ -43,6 +51,6 @@ def test_an_import_upward_or_a_file_without_a_rank_is_named(tree: Path, path: st
 
 
 def test_imports_downward_and_within_a_folder_are_fine(tree: Path):
-    (tree / "plugin.py").write_text("from fastapi_stackauth.settings import Settings\nfrom . import kinds\n")
+    (tree / "plugin.py").write_text("from fastapi_stackauth.settings.fields import Settings\nfrom . import kinds\n")
     (tree / "verification/jwks.py").write_text("from .claims import bind\n")
     assert violations(tree) == []

@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
-from fastapi_stackauth.options import Options
 from fastapi_stackauth.settings import (
+    Options,
     environment_names,
     origin_of,
     secret_file_names,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import fastapi_stackauth
 from fastapi_stackauth import client, errors, models, testing
-from fastapi_stackauth.options import Options
+from fastapi_stackauth.settings import Options
 from tests.client.table import resource_classes
 from tests.docs.blocks import PAGES, blocks
 from tests.typing.check import CONSUMER, documented, is_unknown, project, run_mypy, run_pyright

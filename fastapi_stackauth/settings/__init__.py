@@ -1,0 +1,25 @@
+"""Every setting: its fields, its environment variables, and what is checked of its value."""
+
+from fastapi_stackauth.settings.environment import documented_name, environment_names, secret_file_names
+from fastapi_stackauth.settings.fields import (
+    COOKIE_NAME,
+    Settings,
+    variables_at_odds,
+    variables_in_use,
+    variables_unread,
+)
+from fastapi_stackauth.settings.options import Options
+from fastapi_stackauth.settings.values import origin_of
+
+__all__ = [
+    "COOKIE_NAME",
+    "Options",
+    "Settings",
+    "documented_name",
+    "environment_names",
+    "origin_of",
+    "secret_file_names",
+    "variables_at_odds",
+    "variables_in_use",
+    "variables_unread",
+]

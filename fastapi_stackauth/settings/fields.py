@@ -1,0 +1,347 @@
+"""`Settings`: every setting in one frozen value, and every URL, issuer and audience that follows from them.
+
+Reading the settings never fails because one is missing: it is named at first use (`require_project_id`), so that an app
+imports, and draws its OpenAPI schema, with an empty environment.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.kinds import AUDIENCE_SUFFIXES, ISSUER_PATHS, TokenKind
+from fastapi_stackauth.settings.environment import Environment, find_unread, read_all_variables
+from fastapi_stackauth.settings.options import Options
+from fastapi_stackauth.settings.values import (
+    AppUrl,
+    BaseUrl,
+    Destination,
+    Key,
+    Networks,
+    Origins,
+    Page,
+    ProjectId,
+    RedirectUrls,
+    RedisUrl,
+    WebhookSecrets,
+    origin_of,
+    signing_key,
+)
+
+COOKIE_NAME = "stackauth"
+_TWIN_HOSTS = {
+    f"api{stage}.{old}": f"api{stage}.{new}"
+    for stage in ("", ".dev", ".staging")
+    for old, new in (("stack-auth.com", "hexclave.com"), ("hexclave.com", "stack-auth.com"))
+}
+
+
+class Settings(BaseSettings):
+    """All settings. Each is a keyword argument of `StackAuth` and an environment variable.
+
+    A field ``app_url`` is read from ``HEXCLAVE_APP_URL`` or ``STACK_APP_URL``; ``base_url`` from ``HEXCLAVE_API_URL``
+    or ``STACK_API_URL``. Project id, publishable key and API URL are also read under their ``NEXT_PUBLIC_`` names.
+    ``HEXCLAVE_`` wins over ``STACK_``, and keyword arguments win over the environment.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    project_id: ProjectId = Field(default=None, description="The project's id, from the auth server's dashboard.")
+    publishable_client_key: Key = Field(
+        default=None, description="The `pck_` key. Optional unless the project requires it."
+    )
+    secret_server_key: Key = Field(
+        default=None, description="The `ssk_` key. Only needed for what the app does as the server."
+    )
+    branch_id: str = Field(default="main", description="The project's branch that tokens must belong to.")
+    base_url: BaseUrl = Field(
+        default="https://api.stack-auth.com", description="Where this app reaches the auth server, without `/api/v1`."
+    )
+    issuers: Origins = Field(
+        default=(),
+        description="More origins of the auth server that its tokens may name as issuer, such as the public one if "
+        "`base_url` is internal. Browsers that must go to the auth server are sent to the first one.",
+    )
+    app_url: AppUrl = Field(
+        default=None, description="The public origin of this app. Cookies, links in emails and the CSRF check need it."
+    )
+    cookie_name: str = Field(
+        default=COOKIE_NAME,
+        pattern=r"^[A-Za-z0-9_]{1,40}$",
+        description="The beginning of cookie names, and of the routes' operation ids if it is not the default. Each "
+        "further `StackAuth` of an app needs its own.",
+    )
+    cookie_domain: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="A domain whose hosts share the cookies. Without it, they belong to this app's host alone.",
+    )
+    insecure_cookies: bool = Field(
+        default=False,
+        description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari at home.",
+    )
+    session_max_age: int | None = Field(
+        default=31_536_000,
+        gt=0,
+        description="Seconds that a browser keeps a session; None: until the browser is closed.",
+    )
+    after_sign_in: Destination = Field(
+        default="/", description="Where a browser goes after a sign-in that named no place."
+    )
+    sign_in_url: Page = Field(
+        default=None,
+        description="Where browsers without a user are sent, with `return_to`, if they open a page that needs one. "
+        "Without it, they get 401.",
+    )
+    redirect_urls: RedirectUrls = Field(
+        default=(),
+        description="Where redirects may lead besides `app_url` and `trusted_origins`: origins, or full prefixes of "
+        "custom app schemes such as `myapp://auth/`.",
+    )
+    rate_limit_address: str | None = Field(
+        default="60/minute", description="Sign-in attempts for each client address; None for no limit."
+    )
+    rate_limit_account: str | None = Field(
+        default="10/minute", description="Sign-in attempts for each account; None for no limit."
+    )
+    max_body_size: int = Field(
+        default=0,
+        ge=0,
+        description="Raises the limit of every request body of the library's own routes to at least this many bytes. "
+        "Their limits are 16 KiB for routes that count attempts, 1.5 MiB for routes that take a picture, 4 MiB for "
+        "webhooks and 64 KiB for all others.",
+    )
+    redis_url: RedisUrl = Field(
+        default=None,
+        description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "
+        "revocations, API keys, webhooks and sign-in attempts. Without it, each worker is on its own.",
+    )
+    trusted_origins: Origins = Field(
+        default=(), description="Other origins whose pages may send this app's cookies with unsafe requests."
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses and networks of the proxies in front of this app. With them, the auth server learns the "
+        "end user's address.",
+    )
+    leeway: float = Field(default=5.0, ge=0, le=60, description="Seconds of clock difference that are tolerated.")
+    timeout: float = Field(default=10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
+    keepalive_expiry: float = Field(
+        default=4.0,
+        ge=0,
+        le=300,
+        description="Seconds after which an idle connection to the auth server is closed; 0 uses each for one call. "
+        "Keep it below the time after which the auth server, or a proxy before it, closes them: Node's is 5 seconds.",
+    )
+    optional_invalid: Literal["none", "error"] = Field(
+        default="none", description="What `optional_user` makes of an invalid token: None (`none`), or 401 (`error`)."
+    )
+    error_docs_url: str | None = Field(
+        default=None,
+        description="Where this app explains its errors, such as `https://docs.example.com/errors#`: the `type` of a "
+        "problem is this address and the code. A URN by default.",
+    )
+    error_format: Literal["problem", "detail"] = Field(
+        default="problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
+    )
+    sdk_cookies: bool = Field(default=False, description="Also read the JavaScript SDK's cookies. Needs `app_url`.")
+    token_cache_size: int = Field(default=10_000, ge=0, description="How many verified tokens are cached.")
+    jwks: dict[str, Any] | Path | None = Field(
+        default=None, description="A key set, or a file that holds one. The library then never fetches keys."
+    )
+    jwks_max_age: float = Field(
+        default=3600.0, ge=60, le=86_400, description="Seconds after which keys are fetched again, at the latest."
+    )
+    jwks_cooldown: float = Field(
+        default=30.0, ge=1, description="Seconds between two fetches that unknown keys or failures may cause."
+    )
+    jwks_stale_limit: float = Field(
+        default=86_400.0, ge=0, description="Seconds that fetched keys stay in use while the key server is down."
+    )
+    jwks_timeout: float = Field(default=5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
+    authorization_ttl: float = Field(
+        default=10.0, ge=0, le=300, description="Seconds that permissions and teams are cached."
+    )
+    unknown_team: Literal["permission_missing", "not_found"] = Field(
+        default="permission_missing",
+        description="The error for users who are not in a team: 403 as if a permission were missing, so that teams "
+        "cannot be probed, or 404.",
+    )
+    api_key_ttl: float = Field(
+        default=10.0,
+        ge=0,
+        le=300,
+        description="Seconds that the owner of an API key is cached, and that there is none.",
+    )
+    api_key_concurrency: int = Field(
+        default=8, ge=1, description="How many API keys are checked at the auth server at once."
+    )
+    revocation_ttl: float = Field(
+        default=3600.0, ge=900, description="Seconds that a revoked session or user is kept; longer than tokens live."
+    )
+    revocation_outage: Literal["serve", "refuse"] = Field(
+        default="serve",
+        description="With `redis_url`, while Redis is out of reach: go on with the revocations that are known "
+        "(`serve`), or answer 503 (`refuse`).",
+    )
+    webhook_secrets: WebhookSecrets = Field(
+        default=(), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
+    )
+    fallback_concurrency: int = Field(
+        default=8, ge=0, description="How many tokens are checked at `/users/me` at once while keys are out of reach."
+    )
+    fallback_ttl: float = Field(
+        default=10.0, ge=0, le=60, description="Seconds that a response of `/users/me` to a token is cached."
+    )
+
+    if TYPE_CHECKING:  # without its plugin, a checker takes the types of the fields for those of the arguments
+
+        def __init__(self, **options: Unpack[Options]) -> None: ...
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the keyword arguments first, then the environment under all its names, with the files it names."""
+        return init_settings, Environment(settings_cls)
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> Self:
+        if self.sdk_cookies and not self.app_url:
+            raise ValueError("sdk_cookies needs app_url, to tell this site's requests from others'")
+        if self.insecure_cookies and not (self.app_url_is_loopback and urlsplit(self.app_url or "").scheme == "http"):
+            raise ValueError("insecure_cookies is for an http app_url on loopback alone")
+        return self
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> Self:
+        """Make the settings from keyword arguments and the environment.
+
+        Raises:
+            ConfigurationError: it names each setting that is wrong and why, never its value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            faults = "; ".join(
+                _describe_fault(".".join(map(str, fault["loc"])), fault["msg"])
+                for fault in error.errors(include_input=False, include_url=False, include_context=False)
+            )
+            raise ConfigurationError(f"Wrong settings. {faults}.") from None
+
+    def require_project_id(self) -> str:
+        """Return the project's id.
+
+        Raises:
+            ConfigurationError: it is not set.
+        """
+        if not self.project_id:
+            raise ConfigurationError(
+                "project_id is not set: pass StackAuth(project_id=...), or set STACK_PROJECT_ID or "
+                "HEXCLAVE_PROJECT_ID.",
+                setting="project_id",
+            )
+        return self.project_id
+
+    def require_app_url(self, purpose: str) -> str:
+        """Return the app's public origin.
+
+        Raises:
+            ConfigurationError: it is not set; the message names what needs it.
+        """
+        if not self.app_url:
+            raise ConfigurationError(
+                f"app_url is not set, and {purpose} need it: pass StackAuth(app_url=...) or set STACK_APP_URL.",
+                setting="app_url",
+            )
+        return self.app_url
+
+    def require_webhook_keys(self) -> tuple[bytes, ...]:
+        """Return the keys that webhook messages are signed with.
+
+        Raises:
+            ConfigurationError: no secret is set.
+        """
+        if not self.webhook_secrets:
+            raise ConfigurationError(
+                "webhook_secrets is not set: pass StackAuth(webhook_secrets=[...]) or set STACK_WEBHOOK_SECRETS.",
+                setting="webhook_secrets",
+            )
+        return tuple(signing_key(secret.get_secret_value()) for secret in self.webhook_secrets)
+
+    @property
+    def cookies_possible(self) -> bool:
+        """Whether browsers keep this app's cookies: its public origin is https, or loopback."""
+        return bool(self.app_url) and (urlsplit(self.app_url or "").scheme == "https" or self.app_url_is_loopback)
+
+    @property
+    def app_url_is_loopback(self) -> bool:
+        """Whether the app's public origin is this very machine."""
+        host = urlsplit(self.app_url or "").hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
+
+    @property
+    def browser_url(self) -> str:
+        """Where browsers reach the auth server: `base_url` may be a name that only this app's network knows."""
+        return self.issuers[0] if self.issuers else self.base_url
+
+    @property
+    def user_access_type(self) -> Literal["client", "server"]:
+        """The access type of a signed-in user's own requests: ``server`` only if there is no other key."""
+        return "server" if self.secret_server_key and not self.publishable_client_key else "client"
+
+    @cached_property
+    def issuer_kinds(self) -> Mapping[str, TokenKind]:
+        """Every issuer that a token may name, with the kind of token it stands for (contract/tokens.md §1).
+
+        The issuer is built from the server's origin; a project serves tokens under its old and its new host.
+
+        Raises:
+            ConfigurationError: the project id is not set.
+        """
+        project = quote(self.require_project_id(), safe="")
+        origins = {origin_of(self.base_url), *self.issuers}
+        origins |= {twin for origin in origins if (twin := _find_twin(origin))}
+        return {origin + path + project: kind for origin in origins for kind, path in ISSUER_PATHS.items()}
+
+    @cached_property
+    def audience_kinds(self) -> Mapping[str, TokenKind]:
+        """Every audience that a token may name, with the kind of token it stands for (contract/tokens.md §1)."""
+        project = self.require_project_id()
+        return {project + suffix: kind for kind, suffix in AUDIENCE_SUFFIXES.items()}
+
+
+def variables_in_use() -> dict[str, tuple[str, ...]]:
+    """Return the environment variables that are set, by field, the one that counts first. Never their values."""
+    return {field: tuple(values) for field in Settings.model_fields if (values := read_all_variables(field))}
+
+
+def variables_at_odds() -> dict[str, tuple[str, ...]]:
+    """Return those fields of `variables_in_use` whose variables hold different values."""
+    values = {field: read_all_variables(field) for field in Settings.model_fields}
+    return {field: tuple(found) for field, found in values.items() if len(set(found.values())) > 1}
+
+
+def variables_unread() -> tuple[str, ...]:
+    """Return the environment variables that begin as those of this library do, but that it does not read."""
+    return find_unread(Settings.model_fields)
+
+
+def _describe_fault(setting: str, message: str) -> str:
+    """Join a setting and what is wrong with it: our own sentences go on from the name, pydantic's follow a colon."""
+    own = message.removeprefix("Value error, ")
+    return f"{setting} {own}".strip() if own != message else f"{setting}: {message}"
+
+
+def _find_twin(origin: str) -> str | None:
+    host = urlsplit(origin).netloc
+    return origin.replace(host, _TWIN_HOSTS[host]) if host in _TWIN_HOSTS else None
