@@ -18,7 +18,7 @@ from fastapi_stackauth.errors import (
     WebhookRefused,
 )
 from fastapi_stackauth.http.bodies import WEBHOOK, not_json, read_body
-from fastapi_stackauth.http.openapi import problem_answer
+from fastapi_stackauth.http.responses import problem_answer
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.models.webhooks import (
     EVENT_TYPES,

@@ -36,7 +36,7 @@ from fastapi_stackauth.client.resources.password import PasswordApi
 from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
-from fastapi_stackauth.http.openapi import problem_answer
+from fastapi_stackauth.http.responses import problem_answer
 from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
 from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED

@@ -21,7 +21,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.http.bodies import not_json
-from fastapi_stackauth.http.openapi import Schema, problem_answer
+from fastapi_stackauth.http.responses import Schema, problem_answer
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, RouteError, Routes
 from fastapi_stackauth.routers.plumbing.forms import FORM_TYPES

@@ -1,0 +1,162 @@
+"""Responses for OpenAPI: the schema of a problem document, one response for each status, each written once."""
+
+import json
+from itertools import count
+from typing import Any
+
+from fastapi_stackauth.errors import StackAuthError
+from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
+
+Schema = dict[str, Any]
+
+PROBLEM_NAME = "StackAuthProblem"
+"""Distinct on purpose: an app may well have a `Problem` of its own."""
+
+DETAIL_SCHEMA: Schema = {
+    "title": PROBLEM_NAME,
+    "description": "An error, in FastAPI's own shape.",
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        }
+    },
+}
+
+PROBLEM_SCHEMA: Schema = {
+    "title": PROBLEM_NAME,
+    "description": "An error (RFC 9457). `code` is stable and made for programs; the texts are for people.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "What kind of problem this is; with the setting `error_docs_url` the address of its page.",
+            "examples": ["urn:fastapi-stackauth:error:token_expired"],
+        },
+        "title": {"type": "string", "description": "The HTTP status in words.", "examples": ["Unauthorized"]},
+        "status": {"type": "integer", "description": "The HTTP status.", "examples": [401]},
+        "detail": {
+            "type": "string",
+            "description": "One sentence for people.",
+            "examples": ["The access token has expired."],
+        },
+        "code": {"type": "string", "description": "A stable name for programs.", "examples": ["token_expired"]},
+        "instance": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "This very occurrence: the app's log names it too.",
+            "examples": ["urn:uuid:0d9f6f7a-5f0e-4f53-9a43-3f3f2b1f6d5e"],
+        },
+        "details": {
+            "type": "object",
+            "description": "Facts about this problem, where its code has any.",
+            "additionalProperties": True,
+            "examples": [{"permission_id": "posts:delete"}],
+        },
+    },
+}
+
+_DESCRIPTIONS = {
+    400: "The request does not have the expected form.",
+    401: "No credential, or one that is not accepted.",
+    403: "Signed in, but not allowed to do this.",
+    404: "There is no such thing.",
+    409: "What is stored about the user is not of the form that this app expects.",
+    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    503: "The sign-in cannot be checked, or the auth server cannot be reached, right now.",
+}
+
+
+def problem_answer(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
+    """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
+    examples = {error.code: {"summary": error.message, "value": problem(error)} for error in errors}
+    own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
+    if details := _details_of(list(examples.values())):
+        own["details"] = details
+    reference: Schema = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
+    content: Schema = {"schema": {"allOf": [reference, {"type": "object", "properties": own}]}, "examples": examples}
+    return {"description": description, "content": {PROBLEM_MEDIA_TYPE: content}}
+
+
+def _details_of(examples: list[Schema]) -> Schema | None:
+    """The form of `details` in an answer, where one of its codes has any."""
+    names = sorted({name for example in examples for name in example["value"].get("details", {})})
+    if not names:
+        return None
+    return {"type": "object", "properties": {name: DETAIL_SCHEMAS.get(name, {}) for name in names}}
+
+
+def add_codes(answer: Schema, more: Schema) -> None:
+    """Add the codes of a response to another one of ours; one that the app wrote itself stays as it is."""
+    content = answer.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
+    parts = content.get("schema", {}).get("allOf", ())
+    if len(parts) != 2 or "code" not in parts[1].get("properties", {}):
+        return
+    content["examples"] = {**more["content"][PROBLEM_MEDIA_TYPE]["examples"], **content["examples"]}
+    parts[1]["properties"]["code"]["enum"] = sorted(content["examples"])
+    if details := _details_of(list(content["examples"].values())):
+        parts[1]["properties"]["details"] = details
+
+
+class SharedResponses:
+    """Error responses and their examples, each once in `components`: every route of an app refers to the same few.
+
+    Args:
+        components: the `components` of the schema, which this fills.
+    """
+
+    def __init__(self, components: Schema) -> None:
+        self._components = components
+        self._made: dict[str, Schema] = {}
+        self._seen: dict[int, tuple[Schema, Schema]] = {}
+        self._references: dict[str, Schema] = {}
+
+    def make(self, errors: list[StackAuthError]) -> Schema:
+        """Return the response for these errors of one status: the same object for the same errors."""
+        key = repr([(error.code, vars(error)) for error in errors])
+        if key not in self._made:
+            self._made[key] = problem_answer(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
+        return self._made[key]
+
+    def take_from(self, operation: Schema) -> None:
+        """Replace the error responses of an operation that are this library's by references."""
+        responses = operation.get("responses", {})
+        for status, response in responses.items():
+            if id(response) not in self._seen:  # kept with its id, which could belong to another object otherwise
+                self._seen[id(response)] = (response, self._refer(status, response))
+            responses[status] = dict(self._seen[id(response)][1])
+
+    def _refer(self, status: str, response: Schema) -> Schema:
+        contents = response.get("content", {})
+        if not any(map(_is_own, contents.values())):
+            return response
+        shared = {kind: self._with_references(content) for kind, content in contents.items()}
+        return self._share("responses", f"StackAuth{status}", {**response, "content": shared})
+
+    def _with_references(self, content: Schema) -> Schema:
+        if not _is_own(content) or "examples" not in content:
+            return content
+        examples = content["examples"].items()
+        shared = {name: self._share("examples", f"StackAuth.{name}", example) for name, example in examples}
+        return {**content, "examples": shared}
+
+    def _share(self, section: str, name: str, value: Schema) -> Schema:
+        key = f"{section} {name} {json.dumps(value, sort_keys=True)}"
+        if key not in self._references:
+            taken = self._components.setdefault(section, {})
+            names = (name if number == 1 else f"{name}.{number}" for number in count(1))
+            free = next(each for each in names if each not in taken)
+            taken[free] = value
+            self._references[key] = {"$ref": f"#/components/{section}/{free}"}
+        return self._references[key]
+
+
+def _is_own(content: Schema) -> bool:
+    """Return whether the content of a response is a problem document of this library."""
+    schema = content.get("schema", {})
+    return {"$ref": f"#/components/schemas/{PROBLEM_NAME}"} in (schema, *schema.get("allOf", ()))
