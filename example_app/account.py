@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from example_app.auth import READ_REPORTS, Anybody, Caller, Offered
 from example_app.pages import Page
-from fastapi_stackauth import Enrolment, totp_enrolment
+from fastapi_stackauth import TotpEnrollment, totp_enrollment
 
 router = APIRouter(prefix="/account", include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -29,7 +29,7 @@ async def account(page: Page, user: Anybody, caller: Caller, offered: Offered) -
 
 
 @router.get("/two-factor")
-async def two_factor(page: Page, enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> HTMLResponse:
+async def two_factor(page: Page, enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse:
     return page("two_factor.html", enrolment=enrolment, qr=qr_code(enrolment.uri))
 
 

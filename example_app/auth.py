@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from fastapi_stackauth import (
     IdentifyUser,
-    Methods,
     Require,
     RequireAccessToken,
     RequireTeam,
     SessionWatch,
+    SignInMethods,
     StackAuth,
     StackAuthClient,
     Team,
@@ -36,7 +36,7 @@ MaybeAnybody = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True)
 TeamOfMember = Annotated[Team, Depends(RequireTeam("team_id"))]
 MayDeleteNotes = Annotated[User, Depends(Require(team_permission=DELETE_NOTES, team="team_id"))]
 Admin = Annotated[User, Depends(Require(permission=READ_REPORTS))]
-Offered = Annotated[Methods, Depends(sign_in_methods)]
+Offered = Annotated[SignInMethods, Depends(sign_in_methods)]
 
 # A WebSocket ends when its token does, or the session is revoked; it is looked at every ten seconds.
 Watch = Annotated[SessionWatch, Depends(WatchSession(every=10, require=anybody))]

@@ -50,15 +50,15 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.errors.problems import problem
+from fastapi_stackauth.errors.problems import problem_document
 from fastapi_stackauth.http.handlers import error_response, stack_auth_error_handler
-from fastapi_stackauth.http.health import Health
+from fastapi_stackauth.http.health import HealthReport
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.plugin import StackAuth
-from fastapi_stackauth.runtime.events import Event, Events
+from fastapi_stackauth.runtime.events import AuthEvent, AuthEvents
 from fastapi_stackauth.runtime.late import loaded_late as _loaded_late
-from fastapi_stackauth.sessions.cookies import SdkCookies, Site
+from fastapi_stackauth.sessions.cookies import OriginPolicy, SdkCookies
 from fastapi_stackauth.sessions.credentials import Credential, CredentialSource, HeaderCredentials, QueryToken
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.guards import guard_alias as _guard_alias
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         UserEvent,
         WebhookEvent,
     )
-    from fastapi_stackauth.routers import Enrolment, Methods, sign_in_methods, totp_enrolment
+    from fastapi_stackauth.routers import SignInMethods, TotpEnrollment, sign_in_methods, totp_enrollment
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
@@ -114,6 +114,8 @@ __all__ = [
     "ApiKeyTeam",
     "ApiKeyUser",
     "AuthError",
+    "AuthEvent",
+    "AuthEvents",
     "AuthServerError",
     "AuthServerMisconfigured",
     "AuthServerUnavailable",
@@ -124,16 +126,13 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
-    "Enrolment",
-    "Event",
-    "Events",
     "HeaderCredentials",
-    "Health",
+    "HealthReport",
     "IdentifyUser",
     "KnownApiError",
     "LoadProfile",
-    "Methods",
     "OptionalUser",
+    "OriginPolicy",
     "Profile",
     "ProjectPermissionEvent",
     "QueryToken",
@@ -146,7 +145,7 @@ __all__ = [
     "SessionCheck",
     "SessionWatch",
     "Settings",
-    "Site",
+    "SignInMethods",
     "StackAuth",
     "StackAuthClient",
     "StackAuthError",
@@ -156,6 +155,7 @@ __all__ = [
     "TeamMembershipEvent",
     "TeamPermissionEvent",
     "TokenKind",
+    "TotpEnrollment",
     "User",
     "UserDeletedEvent",
     "UserEvent",
@@ -172,10 +172,10 @@ __all__ = [
     "current_user",
     "error_response",
     "optional_user",
-    "problem",
+    "problem_document",
     "sign_in_methods",
     "stack_auth_error_handler",
-    "totp_enrolment",
+    "totp_enrollment",
 ]
 
 if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not

@@ -12,10 +12,10 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
-from fastapi_stackauth.http.health import Health, check_health, missing_settings, readiness_router
-from fastapi_stackauth.http.installed import StackNotInstalled, check_app, installation_of, remember
+from fastapi_stackauth.http.health import HealthReport, check_health, missing_settings, readiness_router
+from fastapi_stackauth.http.installed import StackNotInstalled, check_app, find_installation, remember
 from fastapi_stackauth.http.openapi import enrich, install_openapi
-from fastapi_stackauth.runtime.events import VARIABLES_AT_ODDS, Events
+from fastapi_stackauth.runtime.events import VARIABLES_CONFLICT, AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.services import Services, Stack
@@ -23,7 +23,7 @@ from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, QueryToken, check_sources
-from fastapi_stackauth.settings import Options, Settings, variables_at_odds
+from fastapi_stackauth.settings import Options, Settings, variables_conflict
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations
@@ -70,7 +70,7 @@ class StackAuth(Stack):
         self._own_sources = None if sources is None else check_sources(sources)
         self._given = frozenset(options)
         settings = Settings.load(options)
-        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=Events())
+        client = StackAuthClient(settings, http_client=http_client, transport=transport, events=AuthEvents())
         self.services = Services.compose(client, settings, clock, self._own_sources)
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class StackAuth(Stack):
         return self.services.sessions
 
     @property
-    def events(self) -> Events:
+    def events(self) -> AuthEvents:
         """Hooks and counts of what happens."""
         return self.services.events
 
@@ -143,7 +143,7 @@ class StackAuth(Stack):
         check_app(app)
         if app.middleware_stack is not None:
             raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
-        known = installation_of(app).stacks
+        known = find_installation(app).stacks
         self._check_cookie_name(known)
         remember(app, self, default=default)
         if StackAuthError not in app.exception_handlers:
@@ -187,7 +187,7 @@ class StackAuth(Stack):
 
         self.has_router = True
         for app in self.apps:
-            self._check_cookie_name(installation_of(app).stacks)
+            self._check_cookie_name(find_installation(app).stacks)
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def webhooks(self, path: str) -> "WebhookRouter":
@@ -201,7 +201,7 @@ class StackAuth(Stack):
         return WebhookRouter(self, path)
 
     def readiness(self, path: str) -> APIRouter:
-        """A router with a readiness route at this path, for `app.include_router`: 200 with a `Health`, or 503."""
+        """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""
         return readiness_router(self, path)
 
     def missing_settings(self) -> Mapping[str, tuple[str, ...]]:
@@ -211,7 +211,7 @@ class StackAuth(Stack):
         """
         return missing_settings(self)
 
-    async def health(self) -> Health:
+    async def health(self) -> HealthReport:
         """How authentication is doing in this worker: keys, fallback, Redis, and which settings are missing."""
         return await check_health(self)
 
@@ -229,7 +229,7 @@ class StackAuth(Stack):
         await self.services.aclose()
 
     @contextmanager
-    def reconfigured(
+    def reconfigure(
         self,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -263,9 +263,9 @@ class StackAuth(Stack):
 
     def _warn_of_variables(self) -> None:
         """Log each setting that comes from the environment under two names with different values."""
-        for field, names in variables_at_odds().items():
+        for field, names in variables_conflict().items():
             if field not in self._given:
-                self.events.emit(VARIABLES_AT_ODDS, used=names[0], ignored=" ".join(names[1:]))
+                self.events.emit(VARIABLES_CONFLICT, used=names[0], ignored=" ".join(names[1:]))
 
     def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
         settings = self.settings
@@ -302,7 +302,7 @@ def _add_cookie_middleware(app: FastAPI) -> None:
 
 def _report_missing(app: FastAPI) -> None:
     """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
-    installation = installation_of(app)
+    installation = find_installation(app)
     for stack in installation.stacks:
         report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
     for route in app.routes:

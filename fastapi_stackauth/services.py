@@ -12,11 +12,11 @@ from fastapi_stackauth.access.api_keys import ApiKeys
 from fastapi_stackauth.access.permissions import Authorization
 from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.runtime.events import Events
+from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, Sessions
-from fastapi_stackauth.sessions.cookies import CookiePolicy, SdkCookies, SessionCookies, Site
+from fastapi_stackauth.sessions.cookies import CookiePolicy, OriginPolicy, SdkCookies, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCredentials
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.live import LiveSessions
@@ -46,7 +46,7 @@ class Services:
     """
 
     settings: Settings
-    events: Events
+    events: AuthEvents
     clock: Callable[[], float]
     client: StackAuthClient
     sources: Sequence[CredentialSource]
@@ -114,7 +114,7 @@ class Stack:
     """Base of `StackAuth`, as far as dependencies and routers know it. Compared by identity.
 
     Attributes:
-        services: its parts; `StackAuth.reconfigured` replaces them, so read them for each request.
+        services: its parts; `StackAuth.reconfigure` replaces them, so read them for each request.
         apps: the apps that it is installed on.
         has_router: whether it has made a router.
     """
@@ -126,7 +126,7 @@ class Stack:
         self.has_router = False
 
 
-def _storage(settings: Settings, clock: Callable[[], float], events: Events) -> Storage:
+def _storage(settings: Settings, clock: Callable[[], float], events: AuthEvents) -> Storage:
     if settings.redis_url is None:
         return MemoryStorage(clock)
     return RedisStorage(settings.redis_url.get_secret_value(), f"stackauth:{settings.project_id}:", clock, events)
@@ -136,6 +136,6 @@ def _default_sources(settings: Settings) -> tuple[CredentialSource, ...]:
     headers = HeaderCredentials()
     if not settings.app_url or not settings.cookies_possible:
         return (headers,)
-    site, policy = Site(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
+    site, policy = OriginPolicy(settings.app_url, settings.trusted_origins), CookiePolicy.of(settings)
     session = SessionCookies(site, policy.name(ACCESS), policy.name(REFRESH))
     return (headers, session, SdkCookies(site, settings.project_id)) if settings.sdk_cookies else (headers, session)

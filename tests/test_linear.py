@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 import fastapi_stackauth
-from fastapi_stackauth import AuthError, HeaderCredentials, QueryToken, SdkCookies, Site, StackAuthError
+from fastapi_stackauth import AuthError, HeaderCredentials, OriginPolicy, QueryToken, SdkCookies, StackAuthError
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.routers.methods.mfa import SECRET_LENGTH
@@ -180,7 +180,7 @@ def test_the_matcher_finds_what_re_finds(data: st.DataObject):
 
 # --- what is no pattern ---
 
-SITE = Site("https://app.example.com")
+SITE = OriginPolicy("https://app.example.com")
 COOKIE_SOURCES = (SessionCookies(SITE, "access", "refresh"), SdkCookies(SITE, "p"))
 
 

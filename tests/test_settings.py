@@ -11,8 +11,8 @@ from fastapi_stackauth import ConfigurationError, Settings, StackAuth, TokenKind
 from fastapi_stackauth.settings import (
     Options,
     environment_names,
-    origin_of,
     secret_file_names,
+    to_origin,
     variables_in_use,
     variables_unread,
 )
@@ -157,7 +157,7 @@ def test_two_brands_with_different_values_are_one_warning_at_the_start(
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old_secret")
     monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY", "ssk_new_secret")
     [warning] = at_start(caplog)
-    assert warning == ("variables_at_odds used=HEXCLAVE_SECRET_SERVER_KEY ignored=STACK_SECRET_SERVER_KEY")
+    assert warning == ("variables_conflict used=HEXCLAVE_SECRET_SERVER_KEY ignored=STACK_SECRET_SERVER_KEY")
 
 
 def test_nothing_is_warned_of_that_changes_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
@@ -279,7 +279,7 @@ def test_a_persons_requests_are_made_as_the_server_only_where_no_other_key_is_co
     ],
 )
 def test_an_origin_is_written_as_browsers_write_it(url: str, origin: str):
-    assert origin_of(url) == origin
+    assert to_origin(url) == origin
 
 
 def test_every_setting_is_a_typed_keyword_argument_of_the_plugin():
@@ -298,7 +298,7 @@ def test_a_file_of_one_brand_and_a_value_of_the_other_are_compared_too(
     monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old")
     assert at_start(caplog) == [
-        "variables_at_odds used=HEXCLAVE_SECRET_SERVER_KEY_FILE ignored=STACK_SECRET_SERVER_KEY"
+        "variables_conflict used=HEXCLAVE_SECRET_SERVER_KEY_FILE ignored=STACK_SECRET_SERVER_KEY"
     ]
     caplog.clear()
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_new")

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import AuthError, ConfigurationError, CurrentUser, Require, StackAuth, User, error_response
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import AUTH_CODES, SessionGone
+from fastapi_stackauth.errors import AUTH_CODES, SessionEnded
 from fastapi_stackauth.verification.keys import read_key_set
 from tests.support.fixtures import signer
 from tests.support.forge import Signer, b64, key_set
@@ -107,7 +107,7 @@ async def test_a_session_lives_a_year_from_the_sign_in_used_or_not(server: Emula
         await client.refresh(each.refresh_token)
     server.clock.advance(11)
     for each in (used, unused):
-        with pytest.raises(SessionGone, match="REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"):
+        with pytest.raises(SessionEnded, match="REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"):
             await client.refresh(each.refresh_token)
     await client.aclose()
 
@@ -134,6 +134,6 @@ async def test_administrators_end_a_session_and_live_checks_hear_of_it(server: E
         (session,) = await stack.client.as_user(ada.access_token).sessions.list()
         await stack.client.as_server().sessions.revoke(session.id, ada.user_id)
         assert (await client.get("/me", headers=headers)).json()["code"] == "session_revoked"
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await stack.client.refresh(ada.refresh_token)
     await stack.aclose()

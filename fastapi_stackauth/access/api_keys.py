@@ -23,7 +23,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import ServerUser, Team, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
-from fastapi_stackauth.runtime.events import API_KEY_REFUSED, API_KEY_VERIFIED
+from fastapi_stackauth.runtime.events import API_KEY_REJECTED, API_KEY_VERIFIED
 from fastapi_stackauth.runtime.storage import Storage, seal
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.rejections import require_rejection
@@ -106,7 +106,7 @@ class ApiKeys:
         return owner
 
     def _refused(self, kind: OwnerKind, reason: str) -> AuthError:
-        self._client.events.emit(API_KEY_REFUSED, owner=kind, reason=reason)
+        self._client.events.emit(API_KEY_REJECTED, owner=kind, reason=reason)
         return AuthError("api_key_invalid", reason=reason)
 
     async def _ask(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:

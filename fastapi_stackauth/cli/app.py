@@ -26,7 +26,7 @@ OK, FAILED, USAGE, UNSURE = 0, 1, 2, 3
 """Exit codes."""
 
 _AFTER_REPORT: dict[Severity, int] = {"ok": OK, "note": OK, "warning": UNSURE, "error": FAILED}
-_AFTER_VERDICT = {"accepted": OK, "refused": FAILED, "undecided": UNSURE}
+_AFTER_VERDICT = {"accepted": OK, "rejected": FAILED, "undecided": UNSURE}
 _MOST_INPUT = 1_000_000  # characters
 _WANTS_REPORT = f"{__name__}.wants_report"
 _USAGE_ERRORS: Any = typer.BadParameter.__base__  # of the click that this typer brings or needs

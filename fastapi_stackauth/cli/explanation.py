@@ -16,7 +16,7 @@ from fastapi_stackauth.cli.report import printable
 from fastapi_stackauth.errors import AUTH_CODES, AuthError
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.sessions.credentials import HeaderCredentials
-from fastapi_stackauth.settings import origin_of
+from fastapi_stackauth.settings import to_origin
 from fastapi_stackauth.verification.claims import (
     TIME_CHECKS,
     Binding,
@@ -30,7 +30,7 @@ from fastapi_stackauth.verification.claims import (
 from fastapi_stackauth.verification.keys import KeySet
 
 Status = Literal["pass", "fail", "not_checked"]
-Verdict = Literal["accepted", "refused", "undecided"]
+Verdict = Literal["accepted", "rejected", "undecided"]
 
 _HEADER_LINE = re.compile(
     r"(authorization|x-stack-access-token|x-hexclave-access-token|x-stack-auth)\s*:\s*", re.IGNORECASE
@@ -132,13 +132,13 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
     try:
         token = _read_token(text)
     except AuthError as error:
-        return Explanation(verdict="refused", code=error.code, checks=(_failed("credential", error),))
+        return Explanation(verdict="rejected", code=error.code, checks=(_failed("credential", error),))
     checks = _Checks()
     header, claims = checks.run(token, frame)
     code = next((check.code for check in checks.done if check.status == "fail"), None)
     complete = all(check.status == "pass" for check in checks.done)
     return Explanation(
-        verdict="refused" if code else "accepted" if complete else "undecided",
+        verdict="rejected" if code else "accepted" if complete else "undecided",
         code=code,
         kind=frame.binding.issuers.get(claims["iss"]) if frame.binding and checks.has_passed("kind") else None,
         checks=tuple(checks.done),
@@ -297,12 +297,12 @@ def _expected(name: str, claims: Mapping[str, Any], wanted: str, allowed: Collec
 
 
 def _origins(binding: Binding) -> list[str]:
-    return sorted({origin_of(issuer) for issuer in binding.issuers})
+    return sorted({to_origin(issuer) for issuer in binding.issuers})
 
 
 def _is_same_server(claims: Mapping[str, Any], binding: Binding) -> bool:
     try:
-        return origin_of(claims["iss"]) in _origins(binding)
+        return to_origin(claims["iss"]) in _origins(binding)
     except (ValueError, TypeError, AttributeError, KeyError):
         return False
 

@@ -17,7 +17,7 @@ Cause = Literal[
 
 
 @dataclass(frozen=True)
-class NoAnswer:
+class NoResponse:
     """Why there was no answer; `detail` says more about it.
 
     Causes that do not explain themselves: `name`: it does not resolve; `broken`: the connection ended, or what came was
@@ -29,7 +29,7 @@ class NoAnswer:
     detail: str = ""
 
 
-Outcome = ApiResponse | NoAnswer
+Outcome = ApiResponse | NoResponse
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Facts:
     skew: float | None = None
     names_itself: str | None = None
     by_proxy: bool = False
-    redis: NoAnswer | Literal["connected"] | None = None
+    redis: NoResponse | Literal["connected"] | None = None
     token: Explanation | None = None
 
 

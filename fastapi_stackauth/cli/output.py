@@ -18,7 +18,7 @@ from fastapi_stackauth.cli.report import SEVERITIES, Finding, Report, Severity, 
 _WIDEST = 100
 _FINDING_STYLES: dict[Severity, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 _MARKS = {"pass": ("pass", "green"), "fail": ("FAIL", "bold red"), "not_checked": ("not checked", "yellow")}
-_VERDICTS = {"accepted": "bold green", "refused": "bold red", "undecided": "bold yellow"}
+_VERDICTS = {"accepted": "bold green", "rejected": "bold red", "undecided": "bold yellow"}
 _MARK, _NAME = 9, 17
 _CHECKED = 13
 
@@ -100,6 +100,6 @@ _KINDS = {
 def _verdict(told: Explanation) -> str:
     return {
         "accepted": f"Accepted: {_KINDS.get(told.kind or '', '')}",
-        "refused": f"Refused: {told.code}.",
+        "rejected": f"Rejected: {told.code}.",
         "undecided": "Undecided: nothing failed, but not everything was checked.",
     }[told.verdict]

@@ -24,14 +24,14 @@ import httpx
 from pydantic import SecretStr
 
 from fastapi_stackauth.cli.explanation import Frame, explain
-from fastapi_stackauth.cli.facts import Cause, Facts, NoAnswer, Outcome, project_of
+from fastapi_stackauth.cli.facts import Cause, Facts, NoResponse, Outcome, project_of
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.caller import AccessType, Caller, build_headers, is_sendable
 from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.runtime.storage import redis_pool, require_redis
-from fastapi_stackauth.settings import Settings, origin_of, variables_at_odds, variables_unread
+from fastapi_stackauth.settings import Settings, to_origin, variables_conflict, variables_unread
 from fastapi_stackauth.verification.claims import Binding
 from fastapi_stackauth.verification.keys import KeySet, read_key_set
 
@@ -43,15 +43,15 @@ _CALLBACK = "/auth/oauth/callback/"
 _REDIS_SECONDS = 3.0
 
 
-def open_client(seconds: float) -> httpx.AsyncClient | NoAnswer:
+def open_client(seconds: float) -> httpx.AsyncClient | NoResponse:
     """Return an HTTP client, or why the environment allows none."""
     limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is no finding
     try:
         return httpx.AsyncClient(timeout=seconds, follow_redirects=False, limits=limits)
     except OSError:
-        return NoAnswer("authorities")
+        return NoResponse("authorities")
     except (ValueError, httpx.InvalidURL, ImportError):
-        return NoAnswer("proxy")
+        return NoResponse("proxy")
 
 
 def _uses_proxy(url: str) -> bool:
@@ -73,28 +73,28 @@ async def ask(
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _LARGEST:
-                    return NoAnswer("broken", "the answer is too large")
+                    return NoResponse("broken", "the answer is too large")
             return ApiResponse.from_http(response.status_code, response.headers, body)
     except Exception as failure:  # noqa: BLE001 - the law above; what fails under load has many types
-        return no_answer(failure)
+        return no_response(failure)
 
 
-def no_answer(failure: BaseException) -> NoAnswer:
+def no_response(failure: BaseException) -> NoResponse:
     """Return why there is no answer, from an exception and its causes."""
     if isinstance(failure, httpx.ProtocolError):  # what came is no HTTP, whatever raised that
         return _BROKEN
     causes = list(_causes(failure))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer("tls", cause.verify_message)
+            return NoResponse("tls", cause.verify_message)
         if isinstance(cause, ssl.SSLError):
             plain = cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-            return NoAnswer("plain_http" if plain else "tls", (cause.reason or "").replace("_", " ").lower())
+            return NoResponse("plain_http" if plain else "tls", (cause.reason or "").replace("_", " ").lower())
     found = (cause for cause, types in _CAUSES for one in causes if isinstance(one, types))
-    return NoAnswer(next(found, "broken"))
+    return NoResponse(next(found, "broken"))
 
 
-_BROKEN = NoAnswer("broken")
+_BROKEN = NoResponse("broken")
 _CAUSES: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     ("name", (socket.gaierror, UnicodeError, httpx.InvalidURL)),
     ("refused", (ConnectionRefusedError,)),
@@ -123,13 +123,13 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
         settings,
         client=_BROKEN,
         by_proxy=_uses_proxy(settings.base_url),
-        at_odds=variables_at_odds(),
+        at_odds=variables_conflict(),
         unread=variables_unread(),
         redis=await _redis(settings.redis_url),
         fixed_keys=_fixed_keys(settings.jwks),
     )
     opened = open_client(settings.timeout)
-    if isinstance(opened, NoAnswer):
+    if isinstance(opened, NoResponse):
         facts.client = opened
     else:
         async with opened as http:
@@ -142,7 +142,7 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
 async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float]) -> None:
     settings, began = facts.settings, clock()
     facts.client = await asking.current(Caller())
-    if isinstance(facts.client, NoAnswer):
+    if isinstance(facts.client, NoResponse):
         return
     facts.skew = skew_of(facts.client, began, clock())
     if not settings.project_id:
@@ -165,7 +165,7 @@ class _Asking:
         access: AccessType = "server" if caller.as_server else "client"
         headers = build_headers(caller, _CURRENT, self.settings, access, None) if self.settings.project_id else {}
         sendable = all(is_sendable(value) for name, value in headers.items() if name != _NAMES_US)
-        return await self._get("/projects/current", headers) if sendable else NoAnswer("unsent")
+        return await self._get("/projects/current", headers) if sendable else NoResponse("unsent")
 
     async def keys(self) -> tuple[Outcome, tuple[str, ...]]:
         """Ask for the key set; return it, and which flags the server accepted."""
@@ -175,7 +175,7 @@ class _Asking:
         for flags in _FLAG_SETS:
             query = "&".join(f"include_{flag}=true" for flag in flags)
             outcome = await self._get(f"{path}?{query}" if query else path, seconds=patience)
-            if isinstance(outcome, NoAnswer) or outcome.known_error != "SCHEMA_ERROR":
+            if isinstance(outcome, NoResponse) or outcome.known_error != "SCHEMA_ERROR":
                 break
         return outcome, flags
 
@@ -210,7 +210,7 @@ async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | N
         async with StackAuthClient(settings) as client:
             flow = await client.oauth.authorize(
                 providers[0].id,
-                redirect_uri=f"{settings.app_url or origin_of(settings.base_url)}/",
+                redirect_uri=f"{settings.app_url or to_origin(settings.base_url)}/",
                 state=secrets.token_urlsafe(),
                 code_challenge=challenge,
             )
@@ -218,7 +218,7 @@ async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | N
         return None
     try:
         back = parse_qs(urlsplit(flow.location).query).get("redirect_uri", [""])[0]
-        return origin_of(back) if _CALLBACK in back else None
+        return to_origin(back) if _CALLBACK in back else None
     except ValueError:
         return None
 
@@ -254,13 +254,13 @@ def _key_set(outcome: Outcome | None) -> KeySet | None:
         return None
 
 
-async def _redis(url: SecretStr | None) -> NoAnswer | Literal["connected"] | None:
+async def _redis(url: SecretStr | None) -> NoResponse | Literal["connected"] | None:
     if url is None:
         return None
     try:
         require_redis()
     except ConfigurationError:
-        return NoAnswer("extra")
+        return NoResponse("extra")
     from redis.asyncio import Redis  # noqa: PLC0415 - an extra
     from redis.exceptions import AuthenticationError, ResponseError  # noqa: PLC0415
 
@@ -268,9 +268,9 @@ async def _redis(url: SecretStr | None) -> NoAnswer | Literal["connected"] | Non
         async with asyncio.timeout(_REDIS_SECONDS), Redis.from_pool(redis_pool(url.get_secret_value())) as redis:
             await redis.ping()
     except (AuthenticationError, ResponseError):
-        return NoAnswer("login")
+        return NoResponse("login")
     except Exception as failure:  # noqa: BLE001 - the law above
-        return no_answer(failure)
+        return no_response(failure)
     return "connected"
 
 
@@ -290,7 +290,7 @@ async def fetch_keys(settings: Settings) -> tuple[KeySet | None, str]:
     if isinstance(outcome, httpx.AsyncClient):
         async with outcome as http:
             outcome, _ = await _Asking(http, settings).keys()
-    if isinstance(outcome, NoAnswer):
+    if isinstance(outcome, NoResponse):
         why = "they did not arrive in time" if outcome.cause == "timeout" else outcome.cause
         return None, f"no keys from {settings.base_url}: {why}"
     keys = _key_set(outcome)

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from fastapi_stackauth.cli.facts import Facts, NoAnswer, Outcome, project_of
+from fastapi_stackauth.cli.facts import Facts, NoResponse, Outcome, project_of
 from fastapi_stackauth.cli.report import Finding, error, note, ok, plain, warning
 from fastapi_stackauth.cli.settings_checks import is_inner, is_loopback
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.models.account import ProjectConfig
-from fastapi_stackauth.settings import origin_of
+from fastapi_stackauth.settings import to_origin
 from fastapi_stackauth.verification.keys import read_key_set
 
 _SAME_TIME = 2.0  # seconds: servers write the Date header ahead, once a second
@@ -28,7 +28,7 @@ def is_auth_server(outcome: Outcome) -> bool:
 def reached(facts: Facts) -> Iterator[Finding]:
     """Check whether the auth server answers, and is one."""
     url, outcome = facts.settings.base_url, facts.client
-    if isinstance(outcome, NoAnswer):
+    if isinstance(outcome, NoResponse):
         yield from _not_reached(facts, outcome)
     elif 300 <= outcome.status < 400:
         target = plain(outcome.headers.get("location", "another address"))
@@ -47,7 +47,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
         yield ok("server_reached", f"The auth server answers at {url}.")
 
 
-def _not_reached(facts: Facts, outcome: NoAnswer) -> Iterator[Finding]:
+def _not_reached(facts: Facts, outcome: NoResponse) -> Iterator[Finding]:
     if outcome.cause != "unsent":  # else the setting has its own finding
         url = facts.settings.base_url
         detail = f" ({plain(outcome.detail)})" if outcome.detail else ""
@@ -135,7 +135,7 @@ def _project(facts: Facts) -> Iterator[Finding]:
         yield error("branch_unknown", message, "Leave STACK_BRANCH_ID out: it is main.")
     elif code == "INVALID_PUBLISHABLE_CLIENT_KEY":
         advice = "Copy STACK_PUBLISHABLE_CLIENT_KEY from this project's dashboard, or leave it out."
-        yield error("publishable_key_refused", f"{_KEY_REFUSED.format('publishable')}", advice)
+        yield error("publishable_key_rejected", f"{_KEY_REFUSED.format('publishable')}", advice)
     elif code in _PUBLISHABLE_KEY_CODES:
         message, advice = "The project demands a publishable key, and none is set", "Set STACK_PUBLISHABLE_CLIENT_KEY."
         if settings.secret_server_key:
@@ -169,14 +169,14 @@ def _secret_key(facts: Facts) -> Iterator[Finding]:
         else:
             message = "No secret key is set; only what the app does in its own name needs one."
             yield note("secret_key_missing", message)
-    elif isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
+    elif isinstance(outcome, NoResponse) and outcome.cause == "timeout":
         message = "The secret key could not be checked: the server did not answer that in time."
         yield warning("secret_key_unchecked", message, "Run doctor again when the server is less busy.")
     elif isinstance(outcome, ApiResponse) and outcome.status == 200:
         yield ok("secret_key_taken", "The server takes the secret key.")
     elif isinstance(outcome, ApiResponse) and outcome.known_error == "INVALID_SECRET_SERVER_KEY":
         advice = "Copy STACK_SECRET_SERVER_KEY from this project's dashboard."
-        yield error("secret_key_refused", _KEY_REFUSED.format("secret"), advice)
+        yield error("secret_key_rejected", _KEY_REFUSED.format("secret"), advice)
     elif isinstance(outcome, ApiResponse) and outcome.known_error not in _NO_PROJECT:
         yield _refuses(outcome, "with its secret key")
 
@@ -185,7 +185,7 @@ def _signing_keys(facts: Facts) -> Iterator[Finding]:
     outcome = facts.keys
     if outcome is None or (isinstance(outcome, ApiResponse) and outcome.status == 404 and _config(facts) is None):
         return  # there is no such project, which `project` says
-    if isinstance(outcome, NoAnswer) and outcome.cause == "timeout":
+    if isinstance(outcome, NoResponse) and outcome.cause == "timeout":
         yield _keys_slow(facts, f"did not arrive within {facts.keys_seconds:.1f} s")
         return
     try:
@@ -236,7 +236,7 @@ def _issuers(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if _config(facts) is None:
         return
-    accepted = " and ".join(sorted(origins := {origin_of(issuer) for issuer in settings.issuer_kinds}))
+    accepted = " and ".join(sorted(origins := {to_origin(issuer) for issuer in settings.issuer_kinds}))
     own = facts.names_itself
     if own and own not in origins:
         message = f"The server calls itself {plain(own)} and names that in its tokens; this app accepts {accepted}."
@@ -317,7 +317,7 @@ def redis(facts: Facts) -> Iterator[Finding]:
         "tls": (f"the TLS connection to {where} failed", "Renew its certificate, or use redis:// without TLS."),
     }
     cause, advice = causes.get(facts.redis.cause, (f"{where} broke the connection off", "Check STACK_REDIS_URL."))
-    refuses = facts.settings.revocation_outage == "refuse"
+    refuses = facts.settings.revocation_outage == "error"
     outage = "no request is served" if refuses else "workers do not hear of each other"
     yield error("redis_unusable", f"Redis is set, and {cause}: {outage}.", advice)
 

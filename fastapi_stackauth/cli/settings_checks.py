@@ -21,7 +21,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 def _variables(facts: Facts) -> Iterator[Finding]:
     for names in facts.at_odds.values():
         message = f"{' and '.join(names)} hold different values; {names[0]} counts."
-        yield warning("variables_at_odds", message, f"Keep one of them: unset {', '.join(names[1:])}.")
+        yield warning("variables_conflict", message, f"Keep one of them: unset {', '.join(names[1:])}.")
     known = [name for field in Settings.model_fields for name in environment_names(field)]
     for name in facts.unread:
         prefix, _, field = name.lower().partition("_")

@@ -8,7 +8,7 @@ from fastapi_stackauth.client.caller import AccessType, Caller, access_type, bui
 from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.client.transport import Transport
-from fastapi_stackauth.errors import AccessTokenRefused, AuthServerError, UnexpectedAnswer
+from fastapi_stackauth.errors import AccessTokenRejected, AuthServerError, UnexpectedResponse
 from fastapi_stackauth.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,7 +34,7 @@ class ApiCaller:
         """Return the access token of the user this client is bound to; that of a session is refreshed in time.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerError: the refresh failed for another reason.
         """
         source = self._caller.token_source
@@ -59,7 +59,7 @@ class ApiCaller:
         try:
             return model.model_validate_json(response.body, extra="ignore" if narrows else None)
         except ValidationError:
-            raise UnexpectedAnswer(operation=request.operation, request_id=response.request_id) from None
+            raise UnexpectedResponse(operation=request.operation, request_id=response.request_id) from None
 
     async def send_with_auth(self, request: ApiRequest, access: AccessType | None) -> ApiResponse:
         """Send a request with the caller's headers; without them if `access` is None.
@@ -73,7 +73,7 @@ class ApiCaller:
         headers = build_headers(self._caller, request, self.settings, access, token)
         try:
             return await self._transport.send_before_deadline(request, headers)
-        except AccessTokenRefused as error:
+        except AccessTokenRejected as error:
             source = self._caller.token_source
             if error.code != "ACCESS_TOKEN_EXPIRED" or token is None or source is None:
                 raise

@@ -82,7 +82,7 @@ def build_headers(
 
     Raises:
         ConfigurationError: no project id is configured.
-        AccessTokenRefused, SessionGone: a token that no header can carry, and that is therefore not valid.
+        AccessTokenRejected, SessionEnded: a token that no header can carry, and that is therefore not valid.
     """
     key = settings.secret_server_key if access == "server" else settings.publishable_client_key
     headers = {

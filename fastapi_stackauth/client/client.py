@@ -33,7 +33,7 @@ from fastapi_stackauth.client.tokens import Listener, TokenSource
 from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.models import AccessToken, TokenPair
-from fastapi_stackauth.runtime.events import Events
+from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.settings import Settings
 
@@ -126,7 +126,7 @@ class StackAuthClient(ApiCaller):
         *,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
     ) -> None:
         """Create a client.
 
@@ -134,14 +134,14 @@ class StackAuthClient(ApiCaller):
             settings: the auth server's address and the project's keys.
             http_client: your own pool, which you close yourself; it belongs to one event loop.
             transport: your own httpx transport for the pools that this client opens and closes.
-            events: counts and reports the requests; a new `Events` by default.
+            events: counts and reports the requests; a new `AuthEvents` by default.
 
         Raises:
             ConfigurationError: a key or an id contains a character that no header can carry.
         """
         check_sendable(settings)
         install_redaction(("client_secret",))  # httpx logs URLs, and OAuth's hold keys and tokens
-        self.events = events or Events()
+        self.events = events or AuthEvents()
         pools = Transport(
             settings.base_url,
             settings.timeout,
@@ -220,7 +220,7 @@ class StackAuthClient(ApiCaller):
         """Return a new access token for a refresh token; short for `sessions.refresh`.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerError: any other failure.
         """
         return await self.sessions.refresh(refresh_token)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.errors import UnexpectedResponse
 from fastapi_stackauth.models import ApiModel
 
 T = TypeVar("T", bound=ApiModel)
@@ -58,7 +58,7 @@ class Listing(Generic[T]):
         """Return page after page.
 
         Raises:
-            UnexpectedAnswer: the server's cursors lead in a circle.
+            UnexpectedResponse: the server's cursors lead in a circle.
             AuthServerError: a page cannot be read.
         """
         seen = {cursor}
@@ -68,7 +68,7 @@ class Listing(Generic[T]):
             if (cursor := page.next_cursor) is None:
                 return
             if cursor in seen:
-                raise UnexpectedAnswer(message="The auth server's pages lead in a circle.")
+                raise UnexpectedResponse(message="The auth server's pages lead in a circle.")
             seen.add(cursor)
 
     async def __aiter__(self) -> AsyncIterator[T]:

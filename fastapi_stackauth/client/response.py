@@ -15,11 +15,11 @@ from fastapi_stackauth.errors import (
     MISCONFIGURATION_CODES,
     AuthServerError,
     AuthServerMisconfigured,
+    AuthServerRateLimited,
     AuthServerUnavailable,
     KnownApiError,
-    OAuthRefused,
-    RateLimited,
-    UnexpectedAnswer,
+    OAuthTokenError,
+    UnexpectedResponse,
 )
 
 LONGEST_PAUSE = 3600.0
@@ -133,16 +133,16 @@ def error_from_response(response: ApiResponse, operation: str) -> AuthServerErro
     status, pause = response.status, response.retry_after
     origin = _Origin(operation=operation, request_id=response.request_id)
     if status == 429:
-        return RateLimited(retry_after=1.0 if pause is None else pause, answer_status=429, **origin)
+        return AuthServerRateLimited(retry_after=1.0 if pause is None else pause, response_status=429, **origin)
     if status >= 400 and (code := response.known_error):
         return _known_error(code, response, origin)
     if status >= 500:
-        return AuthServerUnavailable(retry_after=5.0 if pause is None else pause, answer_status=status, **origin)
+        return AuthServerUnavailable(retry_after=5.0 if pause is None else pause, response_status=status, **origin)
     if status < 400 or response.is_page:
-        return UnexpectedAnswer(**origin)
+        return UnexpectedResponse(**origin)
     if code := response.oauth_error:
-        return OAuthRefused(code, status, **origin)
-    return UnexpectedAnswer(status, **origin)
+        return OAuthTokenError(code, status, **origin)
+    return UnexpectedResponse(status, **origin)
 
 
 def _known_error(code: str, response: ApiResponse, origin: _Origin) -> AuthServerError:

@@ -70,7 +70,7 @@ class TokenSource:
         """Return an access token that lives for more than 20 seconds.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerError: the refresh failed for another reason.
         """
         token, now = self.tokens.access_token, self._clock()
@@ -85,7 +85,7 @@ class TokenSource:
         """Return another access token than this one, which the auth server rejected or which is about to expire.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerError: the refresh failed for another reason.
         """
         if self.tokens.access_token != access_token:

@@ -21,14 +21,14 @@ from fastapi_stackauth.client.request import ApiRequest, encode_path
 from fastapi_stackauth.client.response import ApiResponse, error_from_response
 from fastapi_stackauth.errors import (
     AuthServerError,
+    AuthServerRateLimited,
     AuthServerTimeout,
     AuthServerUnavailable,
     AuthServerUnreachable,
     ConfigurationError,
-    RateLimited,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
-from fastapi_stackauth.runtime.events import AUTH_SERVER_CALL, Events
+from fastapi_stackauth.runtime.events import AUTH_SERVER_CALL, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop
 
 MAX_BODY = 16 * 1024 * 1024
@@ -93,9 +93,9 @@ class _Failure:
         error = self.error
         if self.is_final:
             return False
-        if not self.is_sent or isinstance(error, RateLimited):
+        if not self.is_sent or isinstance(error, AuthServerRateLimited):
             return True
-        may_pass = isinstance(error, AuthServerUnavailable) and error.answer_status in (None, 502, 503, 504)
+        may_pass = isinstance(error, AuthServerUnavailable) and error.response_status in (None, 502, 503, 504)
         return request.repeatable and may_pass
 
 
@@ -148,7 +148,7 @@ class Transport:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
         keepalive_expiry: float = KEEPALIVE_EXPIRY,
     ) -> None:
         self._root = f"{base_url}/api/v1"
@@ -158,7 +158,7 @@ class Transport:
         self._sleep = sleep
         self._jitter = jitter
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._pools: PerLoop[httpx.AsyncClient] = PerLoop(partial(self._open, keepalive_expiry))
         self._fresh: PerLoop[httpx.AsyncClient] = PerLoop(partial(self._open, 0.0))
         self._dated: tuple[float, float] | None = None
@@ -289,7 +289,7 @@ async def _read(response: httpx.Response, request: ApiRequest) -> bytes:
     async for chunk in response.aiter_bytes():
         size += len(chunk)
         if size > MAX_BODY:
-            raise UnexpectedAnswer(message="The auth server's answer is too large.", operation=request.operation)
+            raise UnexpectedResponse(message="The auth server's answer is too large.", operation=request.operation)
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -307,7 +307,7 @@ def _failure(error: httpx.RequestError, delivery: _Delivery) -> _Failure:
     if isinstance(error, httpx.TimeoutException):
         return _Failure(delivery.timeout_error())
     if isinstance(error, httpx.DecodingError):
-        return _Failure(UnexpectedAnswer(operation=operation), is_final=True)
+        return _Failure(UnexpectedResponse(operation=operation), is_final=True)
     unknown = progress.may_have_arrived and not request.repeatable
     broken = AuthServerUnreachable(_BROKE_OFF if unknown else None, outcome_unknown=unknown, operation=operation)
     return _Failure(broken, is_sent=progress.may_have_arrived, is_stale=progress.is_reused and not unknown)

@@ -12,7 +12,7 @@ from fastapi_stackauth.dependencies.team_source import check_source, document_so
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestError
 from fastapi_stackauth.http.installed import Resolution
-from fastapi_stackauth.http.schemes import Documented, Secured
+from fastapi_stackauth.http.schemes import Documentation, Secured
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.verification.rejections import find_rejection
 
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 _OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("auth_server_unavailable", {}),
     ("auth_server_rate_limited", {}),
-    ("auth_server_unexpected_answer", {}),
+    ("auth_server_unexpected_response", {}),
 )
 """The errors of asking the auth server for an account."""
 
@@ -52,7 +52,7 @@ class LoadProfile(Secured, Generic[M]):
 
     Raises:
         RequestError: 409, if the stored metadata does not fit the model.
-        AuthError: as `require` does; 401 `user_gone` if the account was deleted.
+        AuthError: as `require` does; 401 `user_deleted` if the account was deleted.
         AuthServerError: if the account cannot be read.
     """
 
@@ -77,9 +77,9 @@ class LoadProfile(Secured, Generic[M]):
                 "Write LoadProfile(Preferences), and LoadProfile(require=Require(...)) for what the user must be."
             )
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the requirements, and that the account may be out of reach."""
-        own = self.require.documented()
+        own = self.require.describe()
         refusals = (*own.refusals, *_OUT_OF_REACH)
         if self.metadata is not None:
             refusals = (*refusals, ("profile_metadata_invalid", {}))
@@ -117,9 +117,9 @@ class RequireAccessToken(Secured):
         super().__post_init__()
         self.require.reject_api_keys()
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the requirements."""
-        return self.require.documented()
+        return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
         """Return the token, for FastAPI to pass to the endpoint."""
@@ -159,13 +159,13 @@ class RequireTeam(Secured):
         check_require(self, self.require)
         super().__post_init__()
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI."""
-        own = self.require.documented()
+        own = self.require.describe()
         refusals = (*own.refusals, ("permission_missing", {}), ("team_not_found", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
         parameters = own.parameters + document_source(self.team)
-        return Documented(refusals, sentences, parameters, api_key=own.api_key)
+        return Documentation(refusals, sentences, parameters, api_key=own.api_key)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """Return the team, for FastAPI to pass to the endpoint."""

@@ -9,10 +9,10 @@ from starlette.requests import HTTPConnection
 from fastapi_stackauth.access.api_keys import looks_like_a_key
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution, find_services
-from fastapi_stackauth.http.schemes import Documented, Secured
+from fastapi_stackauth.http.schemes import Documentation, Secured
 from fastapi_stackauth.models import Team
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.sessions.context import get_context
 
 HEADER = "x-api-key"
 _TOKEN_HEADERS = ("x-stack-access-token", "x-hexclave-access-token", "x-stack-auth")
@@ -69,15 +69,15 @@ class RequireTeamApiKey(Secured):
 
     stack: Stack | None = field(default=None, repr=False)
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI."""
-        return Documented((("api_key_invalid", {}),), ("For the API key of a team.",), api_key_only=True)
+        return Documentation((("api_key_invalid", {}),), ("For the API key of a team.",), api_key_only=True)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """Return the team, for FastAPI to pass to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
-        context_of(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        get_context(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
         team = await services.api_keys.team(require_api_key(connection))
         await services.revocations.follow()  # what other workers report as out of date counts here too
         return team

@@ -14,9 +14,9 @@ from starlette.websockets import WebSocket
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import RequestContext, Resolution
 from fastapi_stackauth.models import User
-from fastapi_stackauth.runtime.events import CREDENTIALS_REFUSED
+from fastapi_stackauth.runtime.events import CREDENTIALS_REJECTED
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.context import CONTEXT_KEY, context_of
+from fastapi_stackauth.sessions.context import CONTEXT_KEY, get_context
 from fastapi_stackauth.sessions.credentials import Credential, read_credential
 
 _CONNECTIONS = (HTTPConnection, Request, WebSocket)
@@ -38,7 +38,7 @@ async def resolve(
             rejected.
     """
     scope = connection.scope
-    context: RequestContext = scope.get(CONTEXT_KEY) or context_of(scope)
+    context: RequestContext = scope.get(CONTEXT_KEY) or get_context(scope)
     for resolution in context.resolutions:
         if resolution.services is services and not resolution.by_api_key:
             break
@@ -57,7 +57,7 @@ async def resolve(
         except AuthError as error:
             resolution.error = error
             if credential is None and override is None:  # it is unreadable; the verifier logs what it rejects
-                services.events.emit(CREDENTIALS_REFUSED, code=error.code, reason=error.reason)
+                services.events.emit(CREDENTIALS_REJECTED, code=error.code, reason=error.reason)
         context.resolutions.append(resolution)
     context.resolution = resolution
     scope.setdefault("state", {})["credential"] = resolution.credential
@@ -68,11 +68,11 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
     """Return who is calling with an API key.
 
     Raises:
-        AuthError: 401 `api_key_invalid`, or `user_gone`.
+        AuthError: 401 `api_key_invalid`, or `user_deleted`.
         VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: the key can be neither accepted nor
             rejected.
     """
-    context: RequestContext = context_of(connection.scope)
+    context: RequestContext = get_context(connection.scope)
     connection.scope.setdefault("state", {})["credential"] = None
     for resolution in context.resolutions:
         if resolution.services is services and resolution.by_api_key:

@@ -27,7 +27,7 @@ class RequirementFields:
     verified_email: bool = False
     mfa: bool = False
     live: bool = False
-    signed_in_within: timedelta | None = None
+    max_age: timedelta | None = None
     permission: str | None = None
     team_permission: str | None = None
     team_member: str | None = None
@@ -47,14 +47,14 @@ class RequirementFields:
         for source in (self.team, self.team_member):
             if source is not None:
                 check_source(source)
-        age: object = self.signed_in_within
+        age: object = self.max_age
         if age is not None and not (isinstance(age, timedelta) and age > timedelta(0)):
             raise ConfigurationError(
-                f"signed_in_within must be a timedelta longer than zero; got {age!r}. "
-                "Write Require(signed_in_within=timedelta(minutes=10))."
+                f"max_age must be a timedelta longer than zero; got {age!r}. "
+                "Write Require(max_age=timedelta(minutes=10))."
             )
         if self.allow_api_key and (self.live or age is not None):
-            raise ConfigurationError("allow_api_key goes with neither live nor signed_in_within: keys have no session.")
+            raise ConfigurationError("allow_api_key goes with neither live nor max_age: keys have no session.")
         if (self.team_permission is None) != (self.team is None):
             raise ConfigurationError(
                 'team_permission and team go together: Require(team_permission="posts:delete", team="team_id").'
@@ -101,7 +101,7 @@ def _find_email_error(user: User) -> AuthError | None:
 
 
 def _find_mfa_error(user: User) -> AuthError | None:
-    return None if user.mfa_required else AuthError("mfa_enrolment_required")
+    return None if user.mfa_required else AuthError("mfa_enrollment_required")
 
 
 async def _check_live(_: RequirementFields, context: RequirementContext, token: str | None) -> None:
@@ -110,8 +110,8 @@ async def _check_live(_: RequirementFields, context: RequirementContext, token: 
 
 
 async def _check_recent(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
-    if token is not None and fields.signed_in_within is not None:
-        await context.resolution.services.live_sessions.check_recent(token, context.user, fields.signed_in_within)
+    if token is not None and fields.max_age is not None:
+        await context.resolution.services.live_sessions.check_recent(token, context.user, fields.max_age)
 
 
 async def _check_permission(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
@@ -137,7 +137,7 @@ async def _check_team_member(fields: RequirementFields, context: RequirementCont
 
 
 def _document_age(fields: RequirementFields) -> RequirementDoc:
-    seconds = int(fields.signed_in_within.total_seconds()) if fields.signed_in_within else 0
+    seconds = int(fields.max_age.total_seconds()) if fields.max_age else 0
     sentence = f"The sign-in must be younger than {seconds} seconds."
     return RequirementDoc("reauthentication_required", sentence, {"max_age": seconds})
 
@@ -153,14 +153,14 @@ def _document_team_permission(fields: RequirementFields) -> RequirementDoc:
 
 
 _EMAIL_DOC = RequirementDoc("email_not_verified", "The email address must be verified.")
-_MFA_DOC = RequirementDoc("mfa_enrolment_required", "Two-factor authentication must be enabled.")
+_MFA_DOC = RequirementDoc("mfa_enrollment_required", "Two-factor authentication must be enabled.")
 _LIVE_DOC = RequirementDoc("session_revoked", "The session must still exist.")
 
 REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("verified_email", lambda _: _EMAIL_DOC, find_error=_find_email_error),
     Requirement("mfa", lambda _: _MFA_DOC, find_error=_find_mfa_error),
     Requirement("live", lambda _: _LIVE_DOC, check=_check_live),
-    Requirement("signed_in_within", _document_age, check=_check_recent),
+    Requirement("max_age", _document_age, check=_check_recent),
     Requirement("permission", _document_permission, check=_check_permission, lasting=True),
     Requirement("team_permission", _document_team_permission, check=_check_team_permission, lasting=True),
     Requirement(

@@ -17,12 +17,12 @@ from fastapi_stackauth.dependencies.identity import resolve, resolve_api_key
 from fastapi_stackauth.dependencies.requirements import REQUIREMENTS, Requirement, RequirementContext, RequirementFields
 from fastapi_stackauth.dependencies.team_source import document_source
 from fastapi_stackauth.errors import AuthError, ConfigurationError
-from fastapi_stackauth.http.installed import Resolution, find_services, installation_of, owner_of
-from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documented, Secured
+from fastapi_stackauth.http.installed import Resolution, find_installation, find_owner, find_services
+from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documentation, Secured
 from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import User
 from fastapi_stackauth.services import Services, Stack
-from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.sessions.context import get_context
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,9 +50,9 @@ class _UserDependency(Secured):
             return resolve_api_key(connection, services, key)
         return resolve(connection, services, override)
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the kinds of users that it rejects."""
-        return Documented(refusals=self._document_kinds())
+        return Documentation(refusals=self._document_kinds())
 
     def _document_kinds(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         if self.allow_anonymous:
@@ -81,9 +81,9 @@ class Require(RequirementFields, _UserDependency):
 
     Attributes:
         verified_email: the token must say that the primary email address is verified; else 403 `email_not_verified`.
-        signed_in_within: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
+        max_age: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
             RFC 9470's challenge. Refreshed tokens do not count. One call for each session, whose result is kept.
-        mfa: the user must have enabled two-factor authentication; else 403 `mfa_enrolment_required`.
+        mfa: the user must have enabled two-factor authentication; else 403 `mfa_enrollment_required`.
         permission: the user must have this permission in the project; else 403 `permission_missing`, which names it.
         team_permission: the user must have this permission in the team that `team` names; else the same.
         team_member: the user must be in the team that this names; else the same.
@@ -117,13 +117,13 @@ class Require(RequirementFields, _UserDependency):
         self.check_fields()
         super().__post_init__()
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: a code for each requirement, and the permissions by name."""
         docs = [requirement.document(self) for requirement in self._requirements]
         refusals = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
         if self.team_permission or self.team_member:
             refusals = (*refusals, ("team_not_found", {}))
-        return Documented(
+        return Documentation(
             refusals,
             tuple(doc.sentence for doc in docs),
             document_source(self.team) + document_source(self.team_member),
@@ -190,9 +190,9 @@ class IdentifyUser(_UserDependency):
 
     base_name = OPTIONAL_SCHEME_NAME
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return that it adds nothing: it gives None instead of rejecting a kind of user."""
-        return Documented()
+        return Documentation()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
         """Return the user or None, for FastAPI to pass to the endpoint."""
@@ -223,15 +223,15 @@ class RequireUserApiKey(_UserDependency):
 
     _use: ClassVar[str] = "`user: ApiKeyUser`, or `user: Annotated[User, Depends({name}(...))]`"
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI."""
-        return Documented(self._document_kinds(), ("For the API key of a user.",), api_key_only=True)
+        return Documentation(self._document_kinds(), ("For the API key of a user.",), api_key_only=True)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """Return the user, for FastAPI to pass to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
-        context_of(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        get_context(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
         user = (await resolve_api_key(connection, services, require_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is rejected
         if error := self._find_kind_error(user):
@@ -243,9 +243,9 @@ class RequireUserApiKey(_UserDependency):
 def _find_override(connection: HTTPConnection, services: Services) -> Any:  # noqa: ANN401 - any callable
     """Return what the app's tests put in place of `current_user`: everything derived from it follows."""
     app = connection.scope["app"]
-    stack = owner_of(app, services)
+    stack = find_owner(app, services)
     override = app.dependency_overrides.get(Require(stack=stack))
-    if override is None and installation_of(app).default is stack:
+    if override is None and find_installation(app).default is stack:
         override = app.dependency_overrides.get(current_user)
     return override
 
@@ -279,7 +279,7 @@ async def resolve_with_user(
         AuthError: as `require` does; 401 if the request has no credential that was verified.
     """
     user = await require(connection, scopes)
-    resolution: Resolution | None = context_of(connection.scope).resolution
+    resolution: Resolution | None = get_context(connection.scope).resolution
     if resolution is None or resolution.user is not user:  # a subclass returned a user of its own
         resolution = await require.resolution(connection, scopes)
         if resolution.user is None:

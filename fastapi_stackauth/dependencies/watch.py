@@ -18,9 +18,9 @@ from fastapi_stackauth.dependencies.requirements import RequirementContext
 from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
-from fastapi_stackauth.http.schemes import Documented, Secured
+from fastapi_stackauth.http.schemes import Documentation, Secured
 from fastapi_stackauth.models import User
-from fastapi_stackauth.runtime.events import SESSION_CHECK_FAILED, code_of
+from fastapi_stackauth.runtime.events import SESSION_CHECK_FAILED, get_error_code
 from fastapi_stackauth.sessions.credentials import Credential
 from fastapi_stackauth.startup.guards import Guarded
 
@@ -81,9 +81,9 @@ class WatchSession(Secured):
                 f"WatchSession(every=...) takes a positive number of seconds, or None; got {every!r}."
             )
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the requirements."""
-        return self.require.documented()
+        return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
         """Return the watch, for FastAPI to pass to the endpoint; it begins when it is entered or iterated."""
@@ -151,7 +151,7 @@ class SessionWatch(Guarded):
                 if isinstance(iterator, AsyncGenerator):
                     await iterator.aclose()
 
-    async def renew(self, token: str) -> User:
+    async def refresh(self, token: str) -> User:
         """Go on with a newer token of the same user, which the client sends before the old one expires.
 
         Raises:
@@ -239,4 +239,4 @@ class SessionWatch(Guarded):
             context = RequirementContext(self._connection, self._resolution, self.user)
             await self._watched.require.check(context, again=True)
         except AuthServerError as error:
-            self._events.emit(SESSION_CHECK_FAILED, code=code_of(error), detail=str(error))
+            self._events.emit(SESSION_CHECK_FAILED, code=get_error_code(error), detail=str(error))

@@ -200,10 +200,10 @@ async def dispatch(server: "Server", operation: Operation, request: Request) -> 
         answer = await operation.handler(Call(server, request, asker, path, query, fields))
     except (KnownError, PlainError, OAuthError) as refusal:
         return refused(refusal)
-    return answer if isinstance(answer, Response) else json_answer(answer, operation.status)
+    return answer if isinstance(answer, Response) else json_response(answer, operation.status)
 
 
-def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:  # noqa: ANN401
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:  # noqa: ANN401
     """Return a JSON answer."""
     return JSONResponse(body, status, {"content-type": "application/json; charset=utf-8", **(headers or {})})
 
@@ -211,7 +211,7 @@ def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None 
 def refused(refusal: KnownError | PlainError | OAuthError) -> Response:
     """Return the answer that a refusal becomes."""
     if isinstance(refusal, KnownError):
-        return json_answer(refusal.body(), refusal.status, {"x-stack-known-error": refusal.code})
+        return json_response(refusal.body(), refusal.status, {"x-stack-known-error": refusal.code})
     if isinstance(refusal, OAuthError):
-        return json_answer({"error": refusal.error, "error_description": refusal.description}, refusal.status)
+        return json_response({"error": refusal.error, "error_description": refusal.description}, refusal.status)
     return PlainTextResponse(refusal.text, refusal.status)

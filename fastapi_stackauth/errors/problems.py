@@ -10,16 +10,16 @@ from fastapi_stackauth.errors.tree import AuthServerUnavailable, RateLimitExceed
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:fastapi-stackauth:error:"
 
-_FAULT = {
-    "where": {"type": "string", "description": "The place.", "examples": ["body.email"]},
-    "what": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
+_FIELD_ERROR = {
+    "location": {"type": "string", "description": "The place.", "examples": ["body.email"]},
+    "message": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
 }
 DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
     "attempt": {"type": "string", "description": "Goes with the code from the authenticator app; a secret."},
-    "faults": {
+    "errors": {
         "type": "array",
         "description": "Each place that is wrong, and why.",
-        "items": {"type": "object", "required": ["where", "what"], "properties": _FAULT},
+        "items": {"type": "object", "required": ["location", "message"], "properties": _FIELD_ERROR},
     },
     "fields": {"type": "array", "description": "Where stored metadata do not fit.", "items": {"type": "string"}},
     "max_age": {"type": "integer", "description": "Seconds that the sign-in may lie back."},
@@ -42,7 +42,9 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
 """The members of `details`, by name."""
 
 
-def problem(error: StackAuthError, *, instance: str | None = None, docs_url: str | None = None) -> dict[str, Any]:
+def problem_document(
+    error: StackAuthError, *, instance: str | None = None, docs_url: str | None = None
+) -> dict[str, Any]:
     """Return the problem document of an error (RFC 9457 §3), with a stable `code` beside the standard members.
 
     Args:
@@ -64,7 +66,7 @@ def problem(error: StackAuthError, *, instance: str | None = None, docs_url: str
     return document
 
 
-def headers_of(error: StackAuthError) -> dict[str, str]:
+def get_error_headers(error: StackAuthError) -> dict[str, str]:
     """The headers of an error: WWW-Authenticate for 401 (RFC 6750 §3), Retry-After for 503 (RFC 9110 §10.2.3)."""
     headers = {"cache-control": "no-store"}
     if error.status_code == HTTPStatus.UNAUTHORIZED:

@@ -6,10 +6,26 @@ from typing import Any, NamedTuple, Unpack
 from fastapi_stackauth.errors.tree import AuthServerError, Exchange
 
 __all__ = [
-    "MISCONFIGURATION_CODES", "SERVER_CODES", "AccessTokenRefused", "ApiKeyNotValid", "EmailAlreadyExists",
-    "EmailPasswordMismatch", "KnownApiError", "MethodNotEnabled", "MfaRequired", "OAuthConnectionError",
-    "PasskeyFailed", "PermissionMissing", "RedirectUrlNotAllowed", "SchemaError", "SessionGone", "SignUpNotEnabled",
-    "TeamNotFound", "UserGone", "UserNotFound", "VerificationCodeError",
+    "MISCONFIGURATION_CODES",
+    "SERVER_CODES",
+    "AccessTokenRejected",
+    "ApiKeyNotValid",
+    "EmailAlreadyExists",
+    "EmailPasswordMismatch",
+    "KnownApiError",
+    "MethodNotEnabled",
+    "MfaRequired",
+    "OAuthConnectionError",
+    "PasskeyFailed",
+    "PermissionMissing",
+    "RedirectUrlNotAllowed",
+    "SchemaError",
+    "SessionEnded",
+    "SignInRequired",
+    "SignUpNotEnabled",
+    "TeamNotFound",
+    "UserNotFound",
+    "VerificationCodeError",
 ]  # fmt: skip
 
 _TYPES: Mapping[str, type] = {"maxLength": int, "min_length": int, "would_work_if_email_was_verified": bool}
@@ -106,15 +122,15 @@ class PasskeyFailed(KnownApiError):
     """The server rejects the passkey, at registration or at sign-in."""
 
 
-class SessionGone(KnownApiError):
+class SessionEnded(KnownApiError):
     """The refresh token is unknown, revoked or expired: the session is over."""
 
 
-class AccessTokenRefused(KnownApiError):
+class AccessTokenRejected(KnownApiError):
     """The server rejects the access token of the call."""
 
 
-class UserGone(KnownApiError):
+class SignInRequired(KnownApiError):
     """The call needs a signed-in user, and there is none: no token, or its user was deleted."""
 
 
@@ -177,11 +193,12 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("INVALID_TOTP_CODE", Code(400, "This code is wrong; try the next one your app shows.")),
     ("PASSKEY_AUTHENTICATION_FAILED PASSKEY_REGISTRATION_FAILED PASSKEY_WEBAUTHN_ERROR",
      Code(400, "This passkey was not accepted.", PasskeyFailed)),
-    ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", Code(401, "This session has ended; sign in again.", SessionGone)),
+    ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", Code(401, "This session has ended; sign in again.", SessionEnded)),
     ("CANNOT_DELETE_CURRENT_SESSION", Code(400, "This is the session in use: sign out instead.")),
     ("ACCESS_TOKEN_EXPIRED UNPARSABLE_ACCESS_TOKEN INVALID_PROJECT_FOR_ACCESS_TOKEN",
-     Code(401, "The auth server does not accept this access token.", AccessTokenRefused)),
-    ("CANNOT_GET_OWN_USER_WITHOUT_USER USER_AUTHENTICATION_REQUIRED", Code(401, "No user is signed in.", UserGone)),
+     Code(401, "The auth server does not accept this access token.", AccessTokenRejected)),
+    ("CANNOT_GET_OWN_USER_WITHOUT_USER USER_AUTHENTICATION_REQUIRED",
+     Code(401, "No user is signed in.", SignInRequired)),
     ("USER_NOT_FOUND USER_ID_DOES_NOT_EXIST", Code(404, "There is no such user.", UserNotFound)),
     ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED", Code(401, "Guests may not do this: sign up first.")),
     ("RESTRICTED_USER_NOT_ALLOWED TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED",

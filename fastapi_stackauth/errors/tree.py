@@ -10,10 +10,26 @@ from typing import Any, ClassVar, TypedDict, Unpack
 from uuid import uuid4
 
 __all__ = [
-    "AUTH_CODES", "AuthError", "AuthServerError", "AuthServerMisconfigured", "AuthServerTimeout",
-    "AuthServerUnavailable", "AuthServerUnreachable", "ClockSkew", "ConfigurationError", "MisuseError",
-    "OAuthRefused", "RateLimitExceeded", "RateLimited", "RequestError", "RequestInvalid", "SecondFactorRequired",
-    "StackAuthError", "UnexpectedAnswer", "VerificationUnavailable", "WebhookRefused",
+    "AUTH_CODES",
+    "AuthError",
+    "AuthServerError",
+    "AuthServerMisconfigured",
+    "AuthServerRateLimited",
+    "AuthServerTimeout",
+    "AuthServerUnavailable",
+    "AuthServerUnreachable",
+    "ClockSkew",
+    "ConfigurationError",
+    "MisuseError",
+    "OAuthTokenError",
+    "RateLimitExceeded",
+    "RequestError",
+    "RequestInvalid",
+    "SecondFactorRequired",
+    "StackAuthError",
+    "UnexpectedResponse",
+    "VerificationUnavailable",
+    "WebhookInvalid",
 ]  # fmt: skip
 
 
@@ -86,7 +102,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "token_kind_mismatch": (401, "Issuer, audience and claims of the access token contradict each other."),
     "token_expired": (401, "The access token has expired."),
     "token_not_yet_valid": (401, "The access token is not valid yet."),
-    "user_gone": (401, "The user of this access token no longer exists."),
+    "user_deleted": (401, "The user of this access token no longer exists."),
     "session_revoked": (401, "The session of this access token has ended."),
     "reauthentication_required": (401, "Sign in again to do this."),
     # a known user who may not
@@ -94,7 +110,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "restricted_not_allowed": (403, "This account is restricted for now."),
     "email_not_verified": (403, "Verify your e-mail address first."),
     "cross_site_request": (403, "This request came from another site."),
-    "mfa_enrolment_required": (403, "Switch a second factor on first."),
+    "mfa_enrollment_required": (403, "Switch a second factor on first."),
     "permission_missing": (403, "A permission is missing for this."),
     "team_not_found": (404, "There is no such team."),
     # a machine with a key
@@ -144,15 +160,15 @@ class AuthError(RequestError):
 class RequestInvalid(RequestError):
     """The request does not have the form that this library's route expects: 422, or 400 if it cannot be parsed.
 
-    `faults` are pairs of a place such as ``body.email`` and a sentence; never what was sent.
+    `errors` are pairs of a location such as ``body.email`` and a sentence; they never repeat what was sent.
     """
 
     def __init__(
-        self, faults: tuple[tuple[str, str], ...] = (), status_code: int = 422, *, reason: str | None = None
+        self, errors: tuple[tuple[str, str], ...] = (), status_code: int = 422, *, reason: str | None = None
     ) -> None:
-        details = {"faults": [{"where": where, "what": what} for where, what in faults]} if faults else {}
-        super().__init__("request_invalid", reason=reason, details=details)
-        self.faults, self.status_code = faults, status_code
+        pairs = [{"location": location, "message": message} for location, message in errors]
+        super().__init__("request_invalid", reason=reason, details={"errors": pairs} if pairs else {})
+        self.errors, self.status_code = errors, status_code
 
 
 class SecondFactorRequired(RequestError):
@@ -174,7 +190,7 @@ class RateLimitExceeded(RequestError):
         self.retry_after = retry_after
 
 
-class WebhookRefused(RequestError):
+class WebhookInvalid(RequestError):
     """The headers or the signature of a webhook message are wrong, or it is too old; `reason` is for the log alone."""
 
     def __init__(self, reason: str) -> None:
@@ -209,20 +225,20 @@ class AuthServerError(StackAuthError):
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 
 
-class UnexpectedAnswer(AuthServerError):
+class UnexpectedResponse(AuthServerError):
     """The response has none of the server's codes (a plain-text 4xx), or it cannot be read (502)."""
 
-    code = "auth_server_unexpected_answer"
+    code = "auth_server_unexpected_response"
     message = "The auth server gave an unexpected answer."
 
     def __init__(self, status_code: int = 502, message: str | None = None, **exchange: Unpack[Exchange]) -> None:
         self.status_code = status_code
         if 400 <= status_code < 500:
-            self.code, self.message = "auth_server_refused", "The auth server refused this."
+            self.code, self.message = "auth_server_rejected", "The auth server refused this."
         super().__init__(message, **exchange)
 
 
-class OAuthRefused(UnexpectedAnswer):
+class OAuthTokenError(UnexpectedResponse):
     """OAuth's token endpoint gave an error of its own, such as ``invalid_request``: `oauth_error` (RFC 6749 §5.2)."""
 
     def __init__(self, oauth_error: str, status_code: int = 400, **exchange: Unpack[Exchange]) -> None:
@@ -242,7 +258,7 @@ class AuthServerUnavailable(AuthServerError):
 
     Attributes:
         retry_after: seconds after which the caller may try again.
-        answer_status: the HTTP status of the server's response; None if there was none.
+        response_status: the HTTP status of the server's response; None if there was none.
         outcome_unknown: whether the auth server may have executed the call: it was sent, no response arrived, and
             sending it again could execute it twice. Check before you repeat it.
     """
@@ -256,12 +272,12 @@ class AuthServerUnavailable(AuthServerError):
         message: str | None = None,
         *,
         retry_after: float = 5.0,
-        answer_status: int | None = None,
+        response_status: int | None = None,
         outcome_unknown: bool = False,
         **exchange: Unpack[Exchange],
     ) -> None:
         self.retry_after = retry_after
-        self.answer_status = answer_status
+        self.response_status = response_status
         self.outcome_unknown = outcome_unknown
         super().__init__(message, **exchange)
 
@@ -276,7 +292,7 @@ class AuthServerTimeout(AuthServerUnavailable):
     message = "The auth server did not answer in time."
 
 
-class RateLimited(AuthServerUnavailable):
+class AuthServerRateLimited(AuthServerUnavailable):
     """The auth server responded with 429, retries included."""
 
     code = "auth_server_rate_limited"

@@ -19,11 +19,11 @@ from fastapi_stackauth.errors import (
     StackAuthError,
     VerificationUnavailable,
 )
-from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, headers_of, problem
-from fastapi_stackauth.http.installed import answering_services, installation_of, owner_of
-from fastapi_stackauth.runtime.events import ERROR_ANSWERED, Events, code_of
+from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, get_error_headers, problem_document
+from fastapi_stackauth.http.installed import answering_services, find_installation, find_owner
+from fastapi_stackauth.runtime.events import ERROR_RETURNED, AuthEvents, get_error_code
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.sessions.context import get_context
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.verification.rejections import is_refreshable
@@ -41,9 +41,9 @@ def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: s
         docs_url: where errors are explained; the problem's `type` is its code at the end of that.
     """
     if shape == "detail":
-        return JSONResponse({"detail": error.message}, error.status_code, headers_of(error))
-    document = problem(error, instance=error.instance, docs_url=docs_url)
-    return JSONResponse(document, error.status_code, headers_of(error), media_type=PROBLEM_MEDIA_TYPE)
+        return JSONResponse({"detail": error.message}, error.status_code, get_error_headers(error))
+    document = problem_document(error, instance=error.instance, docs_url=docs_url)
+    return JSONResponse(document, error.status_code, get_error_headers(error), media_type=PROBLEM_MEDIA_TYPE)
 
 
 async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -61,12 +61,12 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
     error = await refresh_rejected_session(connection, error)
     services = answering_services(connection)
     if services is None:
-        log_answer(error, Events())
+        log_error_response(error, AuthEvents())
         response = error_response(error)
     else:
         if isinstance(error, ConfigurationError):
             _report_setting(connection, services, error)
-        log_answer(error, services.events)
+        log_error_response(error, services.events)
         if sign_in_page := _sign_in_page(connection, error, services.settings):
             return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
         settings = services.settings
@@ -82,7 +82,7 @@ async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthE
     The token expired meanwhile, or its key was rotated away. The session goes on: the response is a 503 that also sets
     a fresh cookie if it can. A 401 would make a front end sign its user out.
     """
-    resolution = context_of(connection.scope).resolution
+    resolution = get_context(connection.scope).resolution
     if not is_refreshable(error) or resolution is None or resolution.credential is None:
         return error
     if resolution.credential.refresh_token is None:
@@ -100,8 +100,8 @@ async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthE
 def _report_setting(connection: HTTPConnection, services: Services, error: ConfigurationError) -> None:
     """Report a missing setting that was not reported at the start: a mounted app's lifespan never runs."""
     app = connection.scope["app"]
-    if (stack := owner_of(app, services)) is not None:
-        missing = find_missing(app, stack, default=installation_of(app).default is stack)
+    if (stack := find_owner(app, services)) is not None:
+        missing = find_missing(app, stack, default=find_installation(app).default is stack)
         report_missing(services.events, [setting for setting in missing if setting.name == error.setting])
 
 
@@ -115,7 +115,7 @@ def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: S
     if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
-    if not page or context_of(connection.scope).services is not None:
+    if not page or get_context(connection.scope).services is not None:
         return None
     # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
@@ -133,7 +133,7 @@ async def _refuse_websocket(websocket: WebSocket, response: Response) -> Respons
     return None
 
 
-def log_answer(error: StackAuthError, events: Events) -> None:
+def log_error_response(error: StackAuthError, events: AuthEvents) -> None:
     """Tell what is being answered: at ERROR what the operator must mend, at WARNING outages, at INFO refusals."""
     failed = error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     level = logging.WARNING if failed else logging.INFO
@@ -141,12 +141,12 @@ def log_answer(error: StackAuthError, events: Events) -> None:
         level = logging.ERROR
     if isinstance(error, ConfigurationError):
         level = logging.ERROR if events.is_first(str(error)) else logging.DEBUG
-    code = code_of(error)
+    code = get_error_code(error)
     detail = str(error) if failed else error.code if error.code != code else None
     if isinstance(error, AuthError) and code == "cross_site_request":  # an Origin is no secret, and says what to trust
         detail = error.reason
     if isinstance(error, RequestInvalid) and error.reason:
         detail, level = error.reason, logging.WARNING
     events.emit(
-        ERROR_ANSWERED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
+        ERROR_RETURNED, level=level, status=error.status_code, code=code, detail=detail, instance=error.instance
     )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.errors import VerificationUnavailable
-from fastapi_stackauth.http.installed import installation_of
+from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.startup.configuration import find_missing, needs
@@ -18,7 +18,7 @@ from fastapi_stackauth.verification.revocation import LinkState
 Status = Literal["ok", "degraded", "down"]
 
 
-class Health(BaseModel):
+class HealthReport(BaseModel):
     """How authentication is doing in this worker. It names no address, and nothing secret."""
 
     model_config = ConfigDict(frozen=True)
@@ -54,7 +54,7 @@ class Health(BaseModel):
         description="Settings that are not set although routes of this app need them: those routes answer 500.",
         examples=[["app_url"]],
     )
-    revocations_untold: int = Field(
+    revocations_unpublished: int = Field(
         default=0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
     )
 
@@ -63,12 +63,12 @@ def missing_settings(stack: Stack) -> dict[str, tuple[str, ...]]:
     """Return the settings that are not set though routes need them, each with those routes of the stack's apps."""
     found: dict[str, tuple[str, ...]] = {}
     for app in stack.apps:
-        for missing in find_missing(app, stack, default=installation_of(app).default is stack):
+        for missing in find_missing(app, stack, default=find_installation(app).default is stack):
             found[missing.name] = (*found.get(missing.name, ()), *missing.routes)
     return found
 
 
-async def check_health(stack: Stack) -> Health:
+async def check_health(stack: Stack) -> HealthReport:
     """Return how authentication is doing. Without keys it tries to fetch them, so a new worker becomes ready."""
     services = stack.services
     keys, project = services.verifier.keys, services.settings.project_id
@@ -89,7 +89,7 @@ async def check_health(stack: Stack) -> Health:
         status = "degraded"
     if state == "none" or not linked or not project:
         status = "down"
-    return Health(
+    return HealthReport(
         status=status,
         keys=state,
         keys_age_seconds=keys.age_seconds,
@@ -97,7 +97,7 @@ async def check_health(stack: Stack) -> Health:
         fallback_in_use=state == "none" and services.settings.fallback_concurrency > 0,
         redis=link,
         missing_settings=missing,
-        revocations_untold=services.revocations.untold,
+        revocations_unpublished=services.revocations.untold,
     )
 
 
@@ -107,7 +107,7 @@ def readiness_router(stack: Stack, path: str) -> APIRouter:
     router = APIRouter()
 
     @needs("project_id", stack=stack)
-    async def ready(response: Response) -> Health:
+    async def ready(response: Response) -> HealthReport:
         """Whether this worker can tell who is calling: 200 where it can, be it `degraded`, else 503."""
         response.headers["cache-control"] = "no-store"
         health = await check_health(stack)
@@ -123,6 +123,6 @@ def readiness_router(stack: Stack, path: str) -> APIRouter:
         summary="Whether authentication is ready",
         response_description="Ready.",
         tags=["health"],
-        responses={503: {"model": Health, "description": "Not ready."}},
+        responses={503: {"model": HealthReport, "description": "Not ready."}},
     )
     return router

@@ -69,7 +69,7 @@ class Installation:
 _NOTHING = Installation()
 
 
-def installation_of(app: Starlette) -> Installation:
+def find_installation(app: Starlette) -> Installation:
     """Return what is installed on an app."""
     installation: Installation = vars(app).get(_APP_KEY, _NOTHING)
     return installation
@@ -81,7 +81,7 @@ def remember(app: Starlette, stack: Stack, *, default: bool) -> None:
     Raises:
         ConfigurationError: the app has another default.
     """
-    known = installation_of(app)
+    known = find_installation(app)
     if default and known.default not in (None, stack):
         raise ConfigurationError(
             "This app has a default StackAuth already: install further ones with install(app, default=False) "
@@ -140,10 +140,10 @@ def answering_services(connection: HTTPConnection) -> Services | None:
         return known.services
     if known is not None and known.resolution is not None:
         return known.resolution.services
-    default = installation_of(connection.scope["app"]).default
+    default = find_installation(connection.scope["app"]).default
     return None if default is None else default.services
 
 
-def owner_of(app: Starlette, services: Services) -> Stack | None:
+def find_owner(app: Starlette, services: Services) -> Stack | None:
     """Return the stack of an app that has these services now."""
-    return next((stack for stack in installation_of(app).stacks if stack.services is services), None)
+    return next((stack for stack in find_installation(app).stacks if stack.services is services), None)

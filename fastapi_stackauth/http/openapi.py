@@ -15,13 +15,13 @@ from fastapi_stackauth.errors import (
     AUTH_CODES,
     AuthError,
     AuthServerMisconfigured,
+    AuthServerRateLimited,
     AuthServerUnavailable,
     ClockSkew,
-    RateLimited,
     RequestError,
     RequestInvalid,
     StackAuthError,
-    UnexpectedAnswer,
+    UnexpectedResponse,
     VerificationUnavailable,
 )
 from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE
@@ -43,15 +43,15 @@ from fastapi_stackauth.http.schemes import (
     PASSWORD_NAME,
     SCHEME_NAME,
     TOKEN_OPERATION,
-    Documented,
+    Documentation,
     cookie_scheme,
-    documented_by,
+    find_documentation,
     password_scheme,
 )
 from fastapi_stackauth.startup.misuse import check_routes
 
-_CROSS_SITE = Documented((("cross_site_request", {"origin": "not_trusted"}),))
-_API_KEY = Documented((("api_key_invalid", {}),))
+_CROSS_SITE = Documentation((("cross_site_request", {"origin": "not_trusted"}),))
+_API_KEY = Documentation((("api_key_invalid", {}),))
 _SAFE = ("get", "head", "options", "trace")
 
 UNAUTHENTICATED = tuple(
@@ -72,8 +72,8 @@ _FAILURES: Mapping[str, StackAuthError] = {
     for error in (
         RequestError("profile_metadata_invalid", details={"fields": ["plan"]}),
         AuthServerUnavailable(),
-        RateLimited(),
-        UnexpectedAnswer(),
+        AuthServerRateLimited(),
+        UnexpectedResponse(),
     )
 }
 """What a dependency may answer beside refusals."""
@@ -176,12 +176,12 @@ def _our_names(operation: Schema) -> set[str]:
     return {name for alternative in operation.get("security", ()) for name in alternative if _is_ours(name)}
 
 
-def _facts(components: Schema) -> Mapping[str, Documented]:
+def _facts(components: Schema) -> Mapping[str, Documentation]:
     """Return what each of our dependencies adds to its routes, by the name of its scheme."""
-    return {name: documented_by(name) for name in components.get("securitySchemes", {}) if _is_ours(name)}
+    return {name: find_documentation(name) for name in components.get("securitySchemes", {}) if _is_ours(name)}
 
 
-def _document(operation: Schema, facts: list[Documented], shared: SharedResponses, *, hidden_teams: bool) -> None:
+def _document(operation: Schema, facts: list[Documentation], shared: SharedResponses, *, hidden_teams: bool) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
     if any(fact.api_key or fact.api_key_only for fact in facts):
         facts = [*facts, _API_KEY]
@@ -208,7 +208,7 @@ def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
     return AuthError(code, details=details) if code in AUTH_CODES else _FAILURES[code]
 
 
-def _add_parameters(operation: Schema, facts: list[Documented]) -> list[str]:
+def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
     """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
     read = [parameter for fact in facts for parameter in fact.parameters]
     named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
@@ -232,7 +232,7 @@ def _as_details(operation: Schema) -> None:
             answer["content"]["application/json"] = ours
 
 
-def _alternatives(security: list[Schema], facts: list[Documented], ways: list[str]) -> list[Schema]:
+def _alternatives(security: list[Schema], facts: list[Documentation], ways: list[str]) -> list[Schema]:
     """A token in each of the ways, an API key where that does, and nothing where every dependency is optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
@@ -251,6 +251,6 @@ def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
         return
     scheme = schemes[ours[0]]
     rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
-    keys = any(fact.api_key or fact.api_key_only for fact in map(documented_by, ours))
+    keys = any(fact.api_key or fact.api_key_only for fact in map(find_documentation, ours))
     own = {SCHEME_NAME: scheme, **ways, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {})}
     components["securitySchemes"] = {**own, **rest}

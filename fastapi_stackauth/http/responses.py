@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from fastapi_stackauth.errors import StackAuthError
-from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem
+from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, PROBLEM_MEDIA_TYPE, problem_document
 
 Schema = dict[str, Any]
 
@@ -72,9 +72,9 @@ _DESCRIPTIONS = {
 }
 
 
-def problem_answer(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
+def problem_response(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
     """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
-    examples = {error.code: {"summary": error.message, "value": problem(error)} for error in errors}
+    examples = {error.code: {"summary": error.message, "value": problem_document(error)} for error in errors}
     own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
     if details := _details_of(list(examples.values())):
         own["details"] = details
@@ -120,7 +120,7 @@ class SharedResponses:
         """Return the response for these errors of one status: the same object for the same errors."""
         key = repr([(error.code, vars(error)) for error in errors])
         if key not in self._made:
-            self._made[key] = problem_answer(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
+            self._made[key] = problem_response(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
         return self._made[key]
 
     def take_from(self, operation: Schema) -> None:

@@ -63,7 +63,7 @@ def password_scheme(token_url: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Documented:
+class Documentation:
     """What a dependency adds to the routes that use it.
 
     Attributes:
@@ -122,14 +122,14 @@ class Secured(Guarded, SecurityBase):
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._state() == other._state()
 
-    def documented(self) -> Documented:
+    def describe(self) -> Documentation:
         """What a route that uses this says in OpenAPI beyond what all protected routes say."""
-        return Documented()
+        return Documentation()
 
     @property
     def scheme_name(self) -> str:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
         """A name of its own if its routes say more than all protected routes do; `openapi.py` replaces it."""
-        return self.base_name if self.documented() == Documented() else f"{self.base_name}.{self._number}"
+        return self.base_name if self.describe() == Documentation() else f"{self.base_name}.{self._number}"
 
     def _state(self) -> dict[str, object]:
         """Return everything that the instance keeps, except what it computes from that."""
@@ -145,10 +145,10 @@ _DEPENDENCIES: WeakValueDictionary[str, Secured] = WeakValueDictionary()
 is constructed."""
 
 
-def documented_by(scheme_name: str) -> Documented:
+def find_documentation(scheme_name: str) -> Documentation:
     """Return what the dependency with this scheme name adds to its routes."""
     dependency = _DEPENDENCIES.get(scheme_name)
-    return Documented() if dependency is None else dependency.documented()
+    return Documentation() if dependency is None else dependency.describe()
 
 
 def unwrap_dependency(call: Any) -> Any:  # noqa: ANN401 - whatever stands in `Depends(...)`

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from starlette.datastructures import Headers
 
-from fastapi_stackauth.errors import WebhookRefused
+from fastapi_stackauth.errors import WebhookInvalid
 
 WINDOW_SECONDS = 300
 """How old, or how far ahead of the clock, a message may be."""
@@ -39,16 +39,16 @@ class Envelope:
         """The envelope of a request, from ``svix-*`` headers, or from ``webhook-*`` where those are missing.
 
         Raises:
-            WebhookRefused: a header is missing, doubled or of another form.
+            WebhookInvalid: a header is missing, doubled or of another form.
         """
         prefix = next((prefix for prefix in _PREFIXES if f"{prefix}-id" in headers), None)
         if prefix is None:
-            raise WebhookRefused("no svix-id and no webhook-id header")
+            raise WebhookInvalid("no svix-id and no webhook-id header")
         message_id, timestamp, signature = (
             _one(headers, f"{prefix}-{name}") for name in ("id", "timestamp", "signature")
         )
         if not _ID.fullmatch(message_id) or not _SECONDS.fullmatch(timestamp):
-            raise WebhookRefused("a header of another form")
+            raise WebhookInvalid("a header of another form")
         versioned = (each.partition(",") for each in signature.split(" ")[:_MAX_SIGNATURES])
         signatures = tuple(value.encode() for version, _, value in versioned if version == "v1" and value)
         return cls(message_id, timestamp, signatures)
@@ -62,27 +62,27 @@ class Envelope:
         """Return where the message was sent just now.
 
         Raises:
-            WebhookRefused: it is older than the window, or further ahead of the clock.
+            WebhookInvalid: it is older than the window, or further ahead of the clock.
         """
         if abs(now - int(self.timestamp)) > WINDOW_SECONDS:
-            raise WebhookRefused("sent too long ago, or the clocks disagree")
+            raise WebhookInvalid("sent too long ago, or the clocks disagree")
 
     def check_signature(self, body: bytes, keys: Sequence[bytes]) -> bytes:
         """The key that signed this very body, id and time.
 
         Raises:
-            WebhookRefused: none did.
+            WebhookInvalid: none did.
         """
         signed = f"{self.message_id}.{self.timestamp}.".encode() + body
         for key in keys:
             expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
             if any(hmac.compare_digest(expected, signature) for signature in self.signatures):
                 return key
-        raise WebhookRefused("no signature fits")
+        raise WebhookInvalid("no signature fits")
 
 
 def _one(headers: Headers, name: str) -> str:
     values = headers.getlist(name)
     if len(values) != 1:
-        raise WebhookRefused(f"{name} is missing or doubled")
+        raise WebhookInvalid(f"{name} is missing or doubled")
     return values[0]

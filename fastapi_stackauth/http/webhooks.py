@@ -15,10 +15,10 @@ from fastapi_stackauth.errors import (
     ConfigurationError,
     RequestError,
     RequestInvalid,
-    WebhookRefused,
+    WebhookInvalid,
 )
 from fastapi_stackauth.http.bodies import WEBHOOK, not_json, read_body
-from fastapi_stackauth.http.responses import problem_answer
+from fastapi_stackauth.http.responses import problem_response
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.models.webhooks import (
     EVENT_TYPES,
@@ -32,7 +32,12 @@ from fastapi_stackauth.models.webhooks import (
     WebhookEvent,
     read_event,
 )
-from fastapi_stackauth.runtime.events import WEBHOOK_FAILED, WEBHOOK_HANDLED, WEBHOOK_NOT_SHARED, WEBHOOK_REFUSED
+from fastapi_stackauth.runtime.events import (
+    WEBHOOK_FAILED,
+    WEBHOOK_HANDLED,
+    WEBHOOK_REJECTED,
+    WEBHOOK_STORAGE_UNAVAILABLE,
+)
 from fastapi_stackauth.runtime.storage import MemoryStorage, Storage, StorageUnavailable
 from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.startup.configuration import needs
@@ -81,12 +86,12 @@ class WebhookRouter(APIRouter):
             ),
             tags=["webhooks"],
             responses={
-                400: problem_answer("Not from the auth server, old, or not JSON.", (WebhookRefused(""), not_json())),
-                409: problem_answer("Being handled right now: try again.", (RequestError("webhook_in_progress"),)),
-                413: problem_answer(
+                400: problem_response("Not from the auth server, old, or not JSON.", (WebhookInvalid(""), not_json())),
+                409: problem_response("Being handled right now: try again.", (RequestError("webhook_in_progress"),)),
+                413: problem_response(
                     "Too large.", (RequestError("request_too_large", details={"max_body_size": WEBHOOK}),)
                 ),
-                422: problem_answer("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
+                422: problem_response("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
             },
             openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
         )
@@ -120,7 +125,7 @@ class _Receiver:
         """Take one message.
 
         Raises:
-            WebhookRefused, RequestInvalid, RequestError.
+            WebhookInvalid, RequestInvalid, RequestError.
             ConfigurationError: no secret is set.
         """
         keys = self._stack.services.settings.require_webhook_keys()
@@ -129,8 +134,8 @@ class _Receiver:
             envelope.check_age(self._stack.services.clock())
             body = await (await read_body(request, self._max_body)).body()
             key = envelope.check_signature(body, keys)
-        except WebhookRefused as refusal:
-            self._stack.services.events.emit(WEBHOOK_REFUSED, reason=refusal.reason)
+        except WebhookInvalid as refusal:
+            self._stack.services.events.emit(WEBHOOK_REJECTED, reason=refusal.reason)
             raise
         event = _event(body, envelope)
         # The same message goes to each endpoint, and each has a path or a secret of its own.
@@ -166,7 +171,7 @@ class _Receiver:
             try:
                 claimed = await storage.add(claim, _HANDLING_SECONDS)
             except StorageUnavailable:
-                self._stack.services.events.emit(WEBHOOK_NOT_SHARED)
+                self._stack.services.events.emit(WEBHOOK_STORAGE_UNAVAILABLE)
                 return True
             if not claimed:
                 return await self._claimed_before(storage, claim)

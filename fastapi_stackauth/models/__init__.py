@@ -21,7 +21,7 @@ from fastapi_stackauth.models.contact_channels import (
     ServerContactChannelCreate,
     ServerContactChannelUpdate,
 )
-from fastapi_stackauth.models.passkeys import PasskeyChallenge, PasskeyRegistered
+from fastapi_stackauth.models.passkeys import PasskeyChallenge, PasskeyRegistration
 from fastapi_stackauth.models.permissions import ProjectPermission, TeamPermission
 from fastapi_stackauth.models.server_user import (
     NewOAuthAccount,
@@ -109,7 +109,7 @@ __all__ = [
     "OAuthRefresh",
     "OAuthTokens",
     "PasskeyChallenge",
-    "PasskeyRegistered",
+    "PasskeyRegistration",
     "Project",
     "ProjectConfig",
     "ProjectGrant",

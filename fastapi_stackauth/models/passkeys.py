@@ -14,7 +14,7 @@ class PasskeyChallenge(ApiModel):
     code: str = Field(repr=False)
 
 
-class PasskeyRegistered(ApiModel):
+class PasskeyRegistration(ApiModel):
     """A passkey that was registered; it replaces the one before."""
 
     user_handle: str = Field(description="The credential's id.", examples=["q1w2e3r4t5y6u7i8"])

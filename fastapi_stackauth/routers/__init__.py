@@ -1,8 +1,17 @@
 """The sign-in routes that an app mounts: one file for each method, handlers at module level."""
 
-from fastapi_stackauth.routers.methods.mfa import Enrolment, totp_enrolment
-from fastapi_stackauth.routers.methods.overview import Methods, sign_in_methods
+from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
+from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page
 from fastapi_stackauth.routers.router import Method, build_router
 
-__all__ = ["Delivery", "Enrolment", "Method", "Methods", "Page", "build_router", "sign_in_methods", "totp_enrolment"]
+__all__ = [
+    "Delivery",
+    "Method",
+    "Page",
+    "SignInMethods",
+    "TotpEnrollment",
+    "build_router",
+    "sign_in_methods",
+    "totp_enrollment",
+]

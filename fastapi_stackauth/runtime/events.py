@@ -53,23 +53,23 @@ class Kind:
 
 # --- who is calling ---
 TOKEN_VERIFIED = Kind("token_verified", "verifier", labels=("cache", "source"))
-TOKEN_REFUSED = Kind("token_refused", "verifier", (INFO,), labels=("code",), fields=("reason",))
-CREDENTIALS_REFUSED = Kind("credentials_refused", "identity", (INFO,), labels=("code",), fields=("reason",))
+TOKEN_REJECTED = Kind("token_rejected", "verifier", (INFO,), labels=("code",), fields=("reason",))
+CREDENTIALS_REJECTED = Kind("credentials_rejected", "identity", (INFO,), labels=("code",), fields=("reason",))
 API_KEY_VERIFIED = Kind("api_key_verified", "api_keys", labels=("cache", "owner"))
-API_KEY_REFUSED = Kind("api_key_refused", "api_keys", (INFO,), labels=("owner",), fields=("reason",))
+API_KEY_REJECTED = Kind("api_key_rejected", "api_keys", (INFO,), labels=("owner",), fields=("reason",))
 CLOCK_SKEW = Kind("clock_skew", "sessions", (ERROR,), fields=("seconds",))
-ERROR_ANSWERED = Kind(
-    "error_answered", "", (INFO, DEBUG, WARNING, ERROR), labels=("status", "code"), fields=("detail", "instance")
+ERROR_RETURNED = Kind(
+    "error_returned", "", (INFO, DEBUG, WARNING, ERROR), labels=("status", "code"), fields=("detail", "instance")
 )
 
 # --- sessions and signing in ---
 SIGN_IN_SUCCEEDED = Kind("sign_in_succeeded", "routers", (INFO,), labels=("method", "new_user"))
 SIGN_IN_FAILED = Kind("sign_in_failed", "routers", (INFO,), labels=("method", "code"))
-SECOND_FACTOR_ASKED = Kind("second_factor_asked", "routers", (INFO,), labels=("method",))
+MFA_REQUESTED = Kind("mfa_requested", "routers", (INFO,), labels=("method",))
 RATE_LIMITED = Kind("rate_limited", "limits", (INFO,), labels=("action", "by"), fields=("retry_after",))
-MAIL_NOT_SENT = Kind("mail_not_sent", "routers", (INFO, ERROR), labels=("code",), fields=("detail",))
-SESSION_RENEWED = Kind("session_renewed", "sessions", (DEBUG,), labels=("delivery",))
-SESSION_RENEWAL_FAILED = Kind("session_renewal_failed", "sessions", (WARNING,), labels=("delivery", "code"))
+EMAIL_NOT_SENT = Kind("email_not_sent", "routers", (INFO, ERROR), labels=("code",), fields=("detail",))
+SESSION_REFRESHED = Kind("session_refreshed", "sessions", (DEBUG,), labels=("delivery",))
+SESSION_REFRESH_FAILED = Kind("session_refresh_failed", "sessions", (WARNING,), labels=("delivery", "code"))
 SESSION_ENDED = Kind("session_ended", "sessions", (INFO,), labels=("reason",))
 SESSION_END_FAILED = Kind("session_end_failed", "sessions", (WARNING,), labels=("code",), fields=("detail",))
 SESSION_CHECK_FAILED = Kind("session_check_failed", "watch", (WARNING,), labels=("code",), fields=("detail",))
@@ -81,28 +81,28 @@ AUTH_SERVER_CALL = Kind(
 KEYS_FETCHED = Kind("keys_fetched", "keys", (INFO,), fields=("duration", "keys"))
 KEYS_SERVED_STALE = Kind("keys_served_stale", "keys")
 KEYS_FETCH_FAILED = Kind("keys_fetch_failed", "keys", (WARNING,), labels=("reason",), fields=("duration", "detail"))
-FALLBACK_ASKED = Kind("fallback_asked", "fallback", (DEBUG,), labels=("outcome",), fields=("duration",))
-QUESTION_FAILED = Kind(
-    "question_failed", "fallback", (WARNING, ERROR), labels=("about", "code"), fields=("detail",)
+FALLBACK_CALLED = Kind("fallback_called", "fallback", (DEBUG,), labels=("outcome",), fields=("duration",))
+LOOKUP_FAILED = Kind(
+    "lookup_failed", "fallback", (WARNING, ERROR), labels=("about", "code"), fields=("detail",)
 )  # a question about a caller that the auth server left open
 HEALTH_WITHOUT_KEYS = Kind("health_without_keys", "health", (INFO,))
 WEBHOOK_HANDLED = Kind("webhook_handled", "webhooks", (INFO,), labels=("type",))
 WEBHOOK_FAILED = Kind("webhook_failed", "webhooks", (WARNING,), labels=("type",))
-WEBHOOK_REFUSED = Kind("webhook_refused", "webhooks", (WARNING,), fields=("reason",))
-WEBHOOK_NOT_SHARED = Kind("webhook_not_shared", "webhooks", (WARNING,))
+WEBHOOK_REJECTED = Kind("webhook_rejected", "webhooks", (WARNING,), fields=("reason",))
+WEBHOOK_STORAGE_UNAVAILABLE = Kind("webhook_storage_unavailable", "webhooks", (WARNING,))
 
 # --- the other workers ---
-REVOCATION_ADDED = Kind("revocation_added", "revocation", (INFO,), labels=("of",))
-REVOCATIONS_TOLD = Kind("revocations_told", "revocation", (INFO,), fields=("attempts",))
-REVOCATIONS_UNTOLD = Kind("revocations_untold", "revocation", (WARNING,), fields=("count",))
-REVOCATIONS_LINKED = Kind("revocations_linked", "revocation", (INFO,))
-REVOCATIONS_LINK_LOST = Kind("revocations_link_lost", "revocation", (WARNING,))
-REVOCATIONS_LINK_FAILED = Kind("revocations_link_failed", "revocation", (DEBUG, ERROR), labels=("reason",))
+REVOCATION_ADDED = Kind("revocation_added", "revocation", (INFO,), labels=("kind",))
+REVOCATIONS_PUBLISHED = Kind("revocations_published", "revocation", (INFO,), fields=("attempts",))
+REVOCATIONS_UNPUBLISHED = Kind("revocations_unpublished", "revocation", (WARNING,), fields=("count",))
+REVOCATIONS_CONNECTED = Kind("revocations_connected", "revocation", (INFO,))
+REVOCATIONS_DISCONNECTED = Kind("revocations_disconnected", "revocation", (WARNING,))
+REVOCATIONS_CONNECT_FAILED = Kind("revocations_connect_failed", "revocation", (DEBUG, ERROR), labels=("reason",))
 STORAGE_UNAVAILABLE = Kind("storage_unavailable", "storage", (WARNING,), labels=("operation", "reason"))
 RATE_LIMITS_LOCAL = Kind("rate_limits_local", "limits", (WARNING,), labels=("reason",))
 
 # --- the set-up ---
-VARIABLES_AT_ODDS = Kind("variables_at_odds", "settings", (WARNING,), fields=("used", "ignored"))
+VARIABLES_CONFLICT = Kind("variables_conflict", "settings", (WARNING,), fields=("used", "ignored"))
 COOKIES_ON_OTHER_HOST = Kind("cookies_on_other_host", "sessions", (WARNING,), fields=("seen", "app_url", "advice"))
 SETTING_MISSING = Kind(
     "setting_missing", "settings", (ERROR,), labels=("setting",), fields=("variable", "routes", "advice")
@@ -116,7 +116,7 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in tuple(globals().values(
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AuthEvent:
     """Something that happened.
 
     Attributes:
@@ -140,8 +140,8 @@ class Event:
         return " ".join([self.name, *(f"{name}={_shown(value)}" for name, value in self.fields.items())])
 
 
-Hook = TypeVar("Hook", bound=Callable[[Event], object])
-Hooks = list[Callable[[Event], object]]
+Hook = TypeVar("Hook", bound=Callable[[AuthEvent], object])
+Hooks = list[Callable[[AuthEvent], object]]
 
 
 class Tally:
@@ -152,7 +152,7 @@ class Tally:
 
     __slots__ = ("_hooks", "_notify", "count", "event")
 
-    def __init__(self, event: Event, hooks: Hooks, notify: Callable[[Event], None]) -> None:
+    def __init__(self, event: AuthEvent, hooks: Hooks, notify: Callable[[AuthEvent], None]) -> None:
         self.event = event
         self._hooks = hooks
         self._notify = notify
@@ -165,14 +165,14 @@ class Tally:
             self._notify(self.event)
 
 
-class Events:
+class AuthEvents:
     """What happens in one `StackAuth`: counted since its start, logged, and passed to its hooks.
 
     It may be used from several event loops and threads at once, and loses no count.
 
     Example:
-        >>> @stack.events.on("token_refused", "rate_limited")
-        ... def alarm(event: Event) -> None:
+        >>> @stack.events.on("token_rejected", "rate_limited")
+        ... def alarm(event: AuthEvent) -> None:
         ...     print(event.name, event.labels)
     """
 
@@ -208,7 +208,7 @@ class Events:
 
         return register
 
-    def off(self, hook: Callable[[Event], object]) -> None:
+    def off(self, hook: Callable[[AuthEvent], object]) -> None:
         """Remove a hook."""
         for hooks in self._hooks.values():
             while hook in hooks:
@@ -223,7 +223,9 @@ class Events:
 
     # --- for the library ---
 
-    def emit(self, kind: Kind, *, level: int | None = None, exc_info: Exception | None = None, **fields: Value) -> None:
+    def emit(
+        self, kind: Kind, /, *, level: int | None = None, exc_info: Exception | None = None, **fields: Value
+    ) -> None:
         """Count, log and pass on one occurrence.
 
         Args:
@@ -238,7 +240,7 @@ class Events:
         if kind.levels:
             _log(kind, fields, level or kind.levels[0], exc_info)
         if self._hooks[kind.name]:
-            self._notify(Event(kind.name, tally.event.labels, MappingProxyType(_present(fields))))
+            self._notify(AuthEvent(kind.name, tally.event.labels, MappingProxyType(_present(fields))))
 
     def is_first(self, what: str) -> bool:
         """Return whether this is asked for the first time, so that what repeats with each request is logged once.
@@ -264,10 +266,10 @@ class Events:
                 values = ("other",) * len(values)
             if values not in series:
                 labels = MappingProxyType(dict(zip(kind.labels, values, strict=True)))
-                series[values] = Tally(Event(kind.name, labels, labels), self._hooks[kind.name], self._notify)
+                series[values] = Tally(AuthEvent(kind.name, labels, labels), self._hooks[kind.name], self._notify)
             return series[values]
 
-    def _notify(self, event: Event) -> None:
+    def _notify(self, event: AuthEvent) -> None:
         for hook in tuple(self._hooks[event.name]):
             try:
                 hook(event)
@@ -278,7 +280,7 @@ class Events:
                     _log(EVENT_HOOK_FAILED, {"hook": name}, ERROR, error)
 
 
-def code_of(error: StackAuthError) -> str:
+def get_error_code(error: StackAuthError) -> str:
     """Return an error's code as a label. Codes of the auth server that this library does not know are `unknown`.
 
     A redirect from a provider may carry any code that its sender makes up.

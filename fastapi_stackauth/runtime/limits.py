@@ -21,7 +21,7 @@ from limits.errors import StorageError
 
 from fastapi_stackauth.client.forwarding import counted_address
 from fastapi_stackauth.errors import ConfigurationError, RateLimitExceeded
-from fastapi_stackauth.runtime.events import RATE_LIMITED, RATE_LIMITS_LOCAL, Events
+from fastapi_stackauth.runtime.events import RATE_LIMITED, RATE_LIMITS_LOCAL, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop
 from fastapi_stackauth.runtime.storage import redis_pool, require_redis
 from fastapi_stackauth.settings import Settings
@@ -48,8 +48,8 @@ class AttemptLimiter:
         ConfigurationError: a limit cannot be parsed, or `redis_url` is set and the `redis` extra is not installed.
     """
 
-    def __init__(self, settings: Settings, events: Events | None = None) -> None:
-        self._events = events or Events()
+    def __init__(self, settings: Settings, events: AuthEvents | None = None) -> None:
+        self._events = events or AuthEvents()
         parsed = {by: _parse_limit(settings, f"rate_limit_{by}") for by in ("address", "account")}
         self._limits = {by: limit for by, limit in parsed.items() if limit}
         # One for each, so that a flood of addresses evicts no account, and a flood of accounts no address.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.runtime.cache import Cache
-from fastapi_stackauth.runtime.events import STORAGE_UNAVAILABLE, Events
+from fastapi_stackauth.runtime.events import STORAGE_UNAVAILABLE, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop
 from fastapi_stackauth.settings import Settings
 
@@ -150,7 +150,7 @@ class RedisStorage(Storage):
     shared = True
 
     def __init__(
-        self, url: str, prefix: str, clock: Callable[[], float] = time.time, events: Events | None = None
+        self, url: str, prefix: str, clock: Callable[[], float] = time.time, events: AuthEvents | None = None
     ) -> None:
         require_redis()
         try:
@@ -162,7 +162,7 @@ class RedisStorage(Storage):
             ) from None
         self._prefix = prefix
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
 
     async def get(self, key: str) -> str | None:

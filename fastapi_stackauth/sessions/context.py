@@ -48,10 +48,10 @@ class RequestContext(Generic[S, R]):
         resolution: the last one that was asked for.
         resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
         cookies: what the response sets; None until a cookie is queued.
-        passed_site: the site whose check the connection has passed.
+        checked_origin_policy: the site whose check the connection has passed.
     """
 
-    __slots__ = ("cookies", "passed_site", "resolution", "resolutions", "route", "services")
+    __slots__ = ("checked_origin_policy", "cookies", "resolution", "resolutions", "route", "services")
 
     def __init__(self) -> None:
         self.services: S | None = None
@@ -59,10 +59,10 @@ class RequestContext(Generic[S, R]):
         self.resolution: R | None = None
         self.resolutions: list[R] = []
         self.cookies: CookieQueue | None = None
-        self.passed_site: Any = None  # of another module of this rank
+        self.checked_origin_policy: Any = None  # of another module of this rank
 
 
-def context_of(scope: Scope) -> RequestContext[Any, Any]:
+def get_context(scope: Scope) -> RequestContext[Any, Any]:
     """Return the context of a connection."""
     context: RequestContext[Any, Any] | None = scope.get(CONTEXT_KEY)
     if context is None:
@@ -70,9 +70,9 @@ def context_of(scope: Scope) -> RequestContext[Any, Any]:
     return context
 
 
-def cookies_of(scope: Scope) -> CookieQueue:
+def get_cookies(scope: Scope) -> CookieQueue:
     """Return the cookie queue of a connection."""
-    context = context_of(scope)
+    context = get_context(scope)
     if context.cookies is None:
         context.cookies = CookieQueue()
     return context.cookies
@@ -92,7 +92,7 @@ class CookieMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        context = context_of(scope)
+        context = get_context(scope)
 
         async def send_with_cookies(message: Message) -> None:
             if context.cookies is not None and message["type"] in _STARTS:

@@ -14,7 +14,7 @@ from fastapi_stackauth.errors import (
     AuthError,
     AuthServerError,
     ClockSkew,
-    SessionGone,
+    SessionEnded,
     StackAuthError,
     VerificationUnavailable,
 )
@@ -24,13 +24,13 @@ from fastapi_stackauth.runtime.events import (
     COOKIES_ON_OTHER_HOST,
     SESSION_END_FAILED,
     SESSION_ENDED,
-    code_of,
+    get_error_code,
 )
-from fastapi_stackauth.sessions.context import cookies_of
-from fastapi_stackauth.sessions.cookies import CookiePolicy, Site, cookie
+from fastapi_stackauth.sessions.context import get_cookies
+from fastapi_stackauth.sessions.cookies import CookiePolicy, OriginPolicy, cookie
 from fastapi_stackauth.sessions.credentials import Credential
 from fastapi_stackauth.sessions.tokens import SessionTokens
-from fastapi_stackauth.settings import Settings, origin_of
+from fastapi_stackauth.settings import Settings, to_origin
 from fastapi_stackauth.verification.rejections import judge_refresh
 from fastapi_stackauth.verification.verifier import TokenEndsSoon, Verifier
 
@@ -71,9 +71,9 @@ class Sessions:
         return CookiePolicy.of(self._settings)
 
     @cached_property
-    def site(self) -> Site:
+    def site(self) -> OriginPolicy:
         """Whose requests may use the cookies."""
-        return Site(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
+        return OriginPolicy(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
 
     # --- for routers and for an app's own form handlers ---
 
@@ -82,7 +82,7 @@ class Sessions:
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            RequestError, UnexpectedAnswer: a token does not fit into a cookie, or is none.
+            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is none.
             ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
@@ -90,7 +90,7 @@ class Sessions:
         policy, max_age = self.policy, self._settings.session_max_age
         access = policy.set(ACCESS, tokens.access_token, max_age)
         refresh = policy.set(REFRESH, tokens.refresh_token, max_age)
-        queue = cookies_of(connection.scope)
+        queue = get_cookies(connection.scope)
         queue.set(policy.name(ACCESS), access)
         queue.set(policy.name(REFRESH), refresh)
 
@@ -121,15 +121,15 @@ class Sessions:
             if refresh_token:
                 await self.tokens.end(refresh_token, delivery="cookie")
         except AuthServerError as error:
-            self._client.events.emit(SESSION_END_FAILED, code=code_of(error), detail=str(error))
+            self._client.events.emit(SESSION_END_FAILED, code=get_error_code(error), detail=str(error))
 
     def forget(self, connection: HTTPConnection) -> None:
         """Remove the cookies from the browser, and do no more."""
-        policy, queue = self.policy, cookies_of(connection.scope)
+        policy, queue = self.policy, get_cookies(connection.scope)
         for purpose in (ACCESS, REFRESH):
             queue.set(policy.name(purpose), policy.remove(purpose))
 
-    async def renew(self, connection: HTTPConnection) -> None:
+    async def refresh(self, connection: HTTPConnection) -> None:
         """Refresh the access cookie now, so that it shows what has changed about the user.
 
         Raises:
@@ -154,7 +154,7 @@ class Sessions:
             AuthServerMisconfigured: the auth server rejects this app.
             AuthError: 401, the new token is rejected for another reason.
         """
-        cookies_of(connection.scope).private = True
+        get_cookies(connection.scope).private = True
         if user := await self._verify(credential.token, REFRESH_BEFORE):
             return credential, user
         try:
@@ -195,7 +195,7 @@ class Sessions:
             raise AuthError("authentication_required")
         try:
             self._set_access(connection, await self.tokens.replace(refresh_token, rejected))
-        except SessionGone:
+        except SessionEnded:
             self.forget(connection)
             raise AuthError("authentication_required") from None
 
@@ -216,7 +216,7 @@ class Sessions:
 
     def _set_access(self, connection: HTTPConnection, token: str) -> None:
         header = self.policy.set(ACCESS, token, self._settings.session_max_age)
-        cookies_of(connection.scope).set(self.policy.name(ACCESS), header)
+        get_cookies(connection.scope).set(self.policy.name(ACCESS), header)
 
     async def _revoke_session(self, token: str) -> None:
         """Reject from now on all tokens of the session of this one, if it is a genuine token."""
@@ -235,7 +235,7 @@ def _other_origin(connection: HTTPConnection, app_url: str) -> str | None:
     if origin and connection.headers.get("sec-fetch-site") == "same-origin":
         return origin
     try:
-        seen = origin_of(f"{app_url.partition(':')[0]}://{connection.headers.get('host', '')}")
+        seen = to_origin(f"{app_url.partition(':')[0]}://{connection.headers.get('host', '')}")
     except ValueError:
         return None
     return None if seen == app_url else seen

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 from urllib.parse import unquote
 
-from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError, UnexpectedAnswer
-from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError, UnexpectedResponse
+from fastapi_stackauth.sessions.context import get_context
 from fastapi_stackauth.sessions.credentials import MAX_SIZE, SOURCE_USE, Credential, Scope, read_json
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.guards import Guarded
@@ -68,11 +68,11 @@ class CookiePolicy:
         """Return a `Set-Cookie` value; `max_age` is in seconds, or None until the browser ends.
 
         Raises:
-            UnexpectedAnswer: no cookie can hold the value, which the auth server gave.
+            UnexpectedResponse: no cookie can hold the value, which the auth server gave.
             RequestError: 500 `session_too_large`, browsers would not keep it.
         """
         if not _VALUE.fullmatch(value):
-            raise UnexpectedAnswer
+            raise UnexpectedResponse
         lifetime = "" if max_age is None else f"; Max-Age={max_age}"
         header = f"{self.prefix}{purpose}={value}{lifetime}{self.attributes}".encode("ascii")
         if len(header) > MAX_COOKIE:
@@ -111,7 +111,7 @@ def _read_cookies(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
 
 
 @dataclass(frozen=True)
-class Site:
+class OriginPolicy:
     """The app's own public origin, and the other origins whose pages may use its cookies (design decision 11)."""
 
     app_url: str
@@ -129,10 +129,10 @@ class Site:
         """
         if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
             return
-        context = context_of(scope)
-        if context.passed_site != self:
+        context = get_context(scope)
+        if context.checked_origin_policy != self:
             self._check_headers(scope)
-            context.passed_site = self
+            context.checked_origin_policy = self
 
     def _check_headers(self, scope: Scope) -> None:
         origin, fetch_site = _header(scope, b"origin"), _header(scope, b"sec-fetch-site")
@@ -162,7 +162,7 @@ class SessionCookies(Guarded):
 
     _use: ClassVar[str] = SOURCE_USE
 
-    def __init__(self, site: Site, access_name: str, refresh_name: str) -> None:
+    def __init__(self, site: OriginPolicy, access_name: str, refresh_name: str) -> None:
         self._site = site
         self._access_name = access_name
         self._refresh_name = refresh_name
@@ -195,7 +195,7 @@ class SdkCookies(Guarded):
 
     NAMES = ("hexclave-access", "stack-access")
 
-    def __init__(self, site: Site, project_id: str | None) -> None:
+    def __init__(self, site: OriginPolicy, project_id: str | None) -> None:
         self._site = site
         self._project_id = project_id
 

@@ -6,7 +6,7 @@ What they might read differently is refused as a whole.
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from fastapi_stackauth.settings import Settings, origin_of
+from fastapi_stackauth.settings import Settings, to_origin
 
 MAX_ADDRESS = 2_000
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -38,7 +38,7 @@ def is_loopback(address: str) -> bool:
     if len(address) > MAX_ADDRESS or not _plain(address):
         return False
     try:
-        parts, origin = urlsplit(address), origin_of(address)
+        parts, origin = urlsplit(address), to_origin(address)
     except ValueError:
         return False
     return parts.hostname in _LOOPBACK and origin.startswith("http://") and "@" not in parts.netloc
@@ -54,11 +54,11 @@ def _named(address: str, settings: Settings) -> bool:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https"):
             return any(_is_app_scheme(prefix) and address.startswith(prefix) for prefix in settings.redirect_urls)
-        origin = origin_of(address)
+        origin = to_origin(address)
     except ValueError:
         return False
     named = {settings.app_url, *settings.trusted_origins}
-    named |= {origin_of(url) for url in settings.redirect_urls if not _is_app_scheme(url)}
+    named |= {to_origin(url) for url in settings.redirect_urls if not _is_app_scheme(url)}
     return "@" not in parts.netloc and origin in named and address.startswith(f"{parts.scheme}://")
 
 

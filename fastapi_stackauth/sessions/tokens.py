@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.tokens import IssuedToken
-from fastapi_stackauth.errors import AccessTokenRefused, AuthError, AuthServerError, SessionGone
+from fastapi_stackauth.errors import AccessTokenRejected, AuthError, AuthServerError, SessionEnded
 from fastapi_stackauth.models import AccessToken, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
-from fastapi_stackauth.runtime.events import SESSION_ENDED, SESSION_RENEWAL_FAILED, SESSION_RENEWED, code_of
+from fastapi_stackauth.runtime.events import SESSION_ENDED, SESSION_REFRESH_FAILED, SESSION_REFRESHED, get_error_code
 from fastapi_stackauth.verification.rejections import is_key_unknown
 from fastapi_stackauth.verification.verifier import Verifier
 
@@ -52,20 +52,20 @@ class SessionTokens:
             delivery: `cookie` or `body`, for the events that count how it went; None emits none.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerError: any other failure.
         """
         events = self._client.events
         try:
             token = await self._client.refresh(refresh_token)
         except AuthServerError as error:
-            if delivery and isinstance(error, SessionGone):
-                events.emit(SESSION_ENDED, reason="gone")
+            if delivery and isinstance(error, SessionEnded):
+                events.emit(SESSION_ENDED, reason="not_found")
             elif delivery:
-                events.emit(SESSION_RENEWAL_FAILED, delivery=delivery, code=code_of(error))
+                events.emit(SESSION_REFRESH_FAILED, delivery=delivery, code=get_error_code(error))
             raise
         if delivery:
-            events.emit(SESSION_RENEWED, delivery=delivery)
+            events.emit(SESSION_REFRESHED, delivery=delivery)
         return token
 
     async def verify(self, refresh_token: str) -> tuple[str, User]:
@@ -75,7 +75,7 @@ class SessionTokens:
         since then, a new token replaces it; otherwise another token would fare no better.
 
         Raises:
-            SessionGone, AuthServerError: as `refresh`.
+            SessionEnded, AuthServerError: as `refresh`.
             AuthError: the verifier rejects the new token.
         """
         refreshed = await self._get(refresh_token, "cookie")
@@ -94,7 +94,7 @@ class SessionTokens:
         Without a rejected token, every cached one is replaced.
 
         Raises:
-            SessionGone, AuthServerError: as `refresh`.
+            SessionEnded, AuthServerError: as `refresh`.
         """
         digest = _digest(refresh_token)
         cached = self._cache.get(digest)
@@ -118,10 +118,10 @@ class SessionTokens:
             await self._verifier.revocations.revoke_sessions([session_id] if session_id else [])
             try:
                 await self._client.as_user(token).sessions.sign_out()
-            except AccessTokenRefused:  # the signing keys were rotated in between
+            except AccessTokenRejected:  # the signing keys were rotated in between
                 another = await self.replace(refresh_token, token, delivery)
                 await self._client.as_user(another).sessions.sign_out()
-        except SessionGone:
+        except SessionEnded:
             return None
         finally:
             self._cache.pop(digest)

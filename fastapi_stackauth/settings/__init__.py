@@ -4,12 +4,12 @@ from fastapi_stackauth.settings.environment import documented_name, environment_
 from fastapi_stackauth.settings.fields import (
     COOKIE_NAME,
     Settings,
-    variables_at_odds,
+    variables_conflict,
     variables_in_use,
     variables_unread,
 )
 from fastapi_stackauth.settings.options import Options
-from fastapi_stackauth.settings.values import origin_of
+from fastapi_stackauth.settings.values import to_origin
 
 __all__ = [
     "COOKIE_NAME",
@@ -17,9 +17,9 @@ __all__ = [
     "Settings",
     "documented_name",
     "environment_names",
-    "origin_of",
     "secret_file_names",
-    "variables_at_odds",
+    "to_origin",
+    "variables_conflict",
     "variables_in_use",
     "variables_unread",
 ]

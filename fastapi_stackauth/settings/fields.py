@@ -29,8 +29,8 @@ from fastapi_stackauth.settings.values import (
     RedirectUrls,
     RedisUrl,
     WebhookSecrets,
-    origin_of,
     signing_key,
+    to_origin,
 )
 
 COOKIE_NAME = "stackauth"
@@ -184,10 +184,10 @@ class Settings(BaseSettings):
     revocation_ttl: float = Field(
         default=3600.0, ge=900, description="Seconds that a revoked session or user is kept; longer than tokens live."
     )
-    revocation_outage: Literal["serve", "refuse"] = Field(
+    revocation_outage: Literal["serve", "error"] = Field(
         default="serve",
         description="With `redis_url`, while Redis is out of reach: go on with the revocations that are known "
-        "(`serve`), or answer 503 (`refuse`).",
+        "(`serve`), or answer 503 (`error`).",
     )
     webhook_secrets: WebhookSecrets = Field(
         default=(), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
@@ -309,7 +309,7 @@ class Settings(BaseSettings):
             ConfigurationError: the project id is not set.
         """
         project = quote(self.require_project_id(), safe="")
-        origins = {origin_of(self.base_url), *self.issuers}
+        origins = {to_origin(self.base_url), *self.issuers}
         origins |= {twin for origin in origins if (twin := _find_twin(origin))}
         return {origin + path + project: kind for origin in origins for kind, path in ISSUER_PATHS.items()}
 
@@ -325,7 +325,7 @@ def variables_in_use() -> dict[str, tuple[str, ...]]:
     return {field: tuple(values) for field in Settings.model_fields if (values := read_all_variables(field))}
 
 
-def variables_at_odds() -> dict[str, tuple[str, ...]]:
+def variables_conflict() -> dict[str, tuple[str, ...]]:
     """Return those fields of `variables_in_use` whose variables hold different values."""
     values = {field: read_all_variables(field) for field in Settings.model_fields}
     return {field: tuple(found) for field, found in values.items() if len(set(found.values())) > 1}

@@ -48,7 +48,7 @@ class Options(TypedDict, total=False):
     api_key_ttl: float
     api_key_concurrency: int
     revocation_ttl: float
-    revocation_outage: Literal["serve", "refuse"]
+    revocation_outage: Literal["serve", "error"]
     webhook_secrets: Sequence[str | SecretStr]
     fallback_concurrency: int
     fallback_ttl: float

@@ -17,7 +17,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BARE_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
 
 
-def origin_of(url: str) -> str:
+def to_origin(url: str) -> str:
     """Return scheme, host and port of a URL without default ports, as browsers write origins (RFC 6454 §6.2).
 
     Raises:
@@ -73,7 +73,7 @@ def _check_scheme(value: str, advice: str) -> None:
 
 def _clean_base_url(value: str) -> str:
     _check_scheme(value, f"Set {documented_name('base_url')} to the address of the auth server")
-    origin_of(value)
+    to_origin(value)
     if "@" in urlsplit(value).netloc:
         raise ValueError("must not hold a user name or password: addresses are logged and shown")
     return value.rstrip("/").removesuffix("/api/v1").rstrip("/")
@@ -85,7 +85,7 @@ def _clean_app_url(value: str | None) -> str | None:
     advice = f"Set {documented_name('app_url')} to the public origin of this app"
     _check_scheme(value, advice)
     try:
-        origin = origin_of(value)
+        origin = to_origin(value)
     except ValueError:
         raise ValueError(f'must be an http or https origin, such as "https://app.example.com". {advice}') from None
     parts = urlsplit(value)
@@ -99,7 +99,7 @@ def _check_destination(value: str | None) -> str | None:
     if not value or (value.startswith("/") and not value.startswith("//")):
         return value
     try:
-        origin_of(value)
+        to_origin(value)
     except ValueError:
         raise ValueError('must be a path such as "/notes", or a whole http or https address') from None
     return value
@@ -108,7 +108,7 @@ def _check_destination(value: str | None) -> str | None:
 def _check_redirect_urls(value: tuple[str, ...]) -> tuple[str, ...]:
     for address in value:
         if address.startswith(("http://", "https://")):
-            origin_of(address)
+            to_origin(address)
         elif not _SCHEME.match(address) or _BARE_HOST.fullmatch(address):
             raise ValueError(
                 'must be origins such as "https://app.example.com", or prefixes of app schemes such as '
@@ -151,7 +151,7 @@ AppUrl = Annotated[str | None, AfterValidator(_clean_app_url)]
 Destination = Annotated[str, AfterValidator(_check_destination)]
 Page = Annotated[str | None, AfterValidator(_check_destination)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_check_redis_url)]
-Origins = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(lambda value: tuple(map(origin_of, value)))]
+Origins = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(lambda value: tuple(map(to_origin, value)))]
 RedirectUrls = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(_check_redirect_urls)]
 Networks = Annotated[
     tuple[str, ...],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 
 from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
-from fastapi_stackauth.runtime.events import SETTING_MISSING, Events
+from fastapi_stackauth.runtime.events import SETTING_MISSING, AuthEvents
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
@@ -88,7 +88,7 @@ def find_missing(app: FastAPI, stack: Stack, *, default: bool) -> tuple[MissingS
     return tuple(MissingSetting(name, tuple(found)) for name, found in routes.items() if found)
 
 
-def report_missing(events: Events, missing: Iterable[MissingSetting]) -> None:
+def report_missing(events: AuthEvents, missing: Iterable[MissingSetting]) -> None:
     """Log one ERROR line for each missing setting, unless it was reported before."""
     for setting in missing:
         if events.is_first(f"missing {setting.name}"):
@@ -135,7 +135,7 @@ def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
 def _needs_of(function: object) -> Needs | None:
     if not isinstance(function, Secured):
         return declared_needs(function)
-    documented = function.documented()
+    documented = function.describe()
     with_key = documented.api_key or documented.api_key_only
     return Needs(frozenset({"project_id", *(("secret_server_key",) if with_key else ())}), stack=_stack_of(function))
 

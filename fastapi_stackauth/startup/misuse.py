@@ -97,7 +97,7 @@ def _route_faults(route: DeclaredRoute, whole_paths: bool) -> Iterator[str]:
             yield from _path_faults(dependant, route)
 
 
-def dependencies_of(route: DeclaredRoute) -> Iterator[object]:
+def list_dependencies(route: DeclaredRoute) -> Iterator[object]:
     """Iterate over the callables that FastAPI calls for a route, except its endpoint."""
     nodes = _dependants(route.dependant)
     next(nodes, None)
@@ -143,7 +143,7 @@ def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
     call: Any = unwrap_dependency(dependant.call)
     if not isinstance(call, Secured):
         return
-    for place, name in call.documented().parameters:
+    for place, name in call.describe().parameters:
         if place == "path" and name not in route.path_parameters:
             yield (
                 f"{_name_of(call)} reads the team's id from the path parameter {name!r}, which is not in this path. "

@@ -11,10 +11,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.http.installed import installation_of
+from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.sessions.context import CookieMiddleware
-from fastapi_stackauth.settings import Settings, origin_of
+from fastapi_stackauth.settings import Settings, to_origin
 from fastapi_stackauth.testing.clients import NO_SITE, Clients, SyncClients
 from fastapi_stackauth.testing.clock import Clock
 from fastapi_stackauth.testing.mail import Outbox
@@ -92,7 +92,7 @@ class Kit:
         emulator = self._server.for_project(stack.settings.project_id or self._server.project_id)
         options = overrides(stack.settings, emulator)
         transport = httpx.ASGITransport(emulator.app)
-        self._blocks.enter_context(stack.reconfigured(transport=transport, clock=emulator.clock.now, **options))
+        self._blocks.enter_context(stack.reconfigure(transport=transport, clock=emulator.clock.now, **options))
         _trust(emulator, stack.settings)
         self._projects[id(stack)] = emulator.project_id
         self._stacks.append(stack)
@@ -140,7 +140,7 @@ def _trust(emulator: "Emulator", settings: Settings) -> None:
     """Name the app's addresses in its project, as one does in the dashboard: links and redirects may lead there."""
     domains = list(emulator.project.config["domains"])
     wanted = [settings.app_url, *settings.trusted_origins, *settings.redirect_urls]
-    origins = [origin_of(address) for address in wanted if address and address.startswith(("http://", "https://"))]
+    origins = [to_origin(address) for address in wanted if address and address.startswith(("http://", "https://"))]
     new = dict.fromkeys(origin for origin in origins if all(origin != domain["domain"] for domain in domains))
     emulator.configure(domains=[*domains, *({"domain": origin} for origin in new)])
 
@@ -149,7 +149,7 @@ def _trust(emulator: "Emulator", settings: Settings) -> None:
 def _writing_cookies(app: Starlette) -> Iterator[None]:
     """While the block runs, the app has the middleware that `install` left out where it knew of no `app_url`."""
     factory: Any = CookieMiddleware
-    wanted = any(stack.services.settings.cookies_possible for stack in installation_of(app).stacks)
+    wanted = any(stack.services.settings.cookies_possible for stack in find_installation(app).stacks)
     if not wanted or any(middleware.cls is factory for middleware in app.user_middleware):
         yield
         return

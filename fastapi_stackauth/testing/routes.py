@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 
 from fastapi_stackauth.dependencies import IdentifyUser
 from fastapi_stackauth.http.schemes import Secured
-from fastapi_stackauth.startup.misuse import dependencies_of
+from fastapi_stackauth.startup.misuse import list_dependencies
 from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
 
 
@@ -29,7 +29,7 @@ def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:
 def _is_open(route: DeclaredRoute, optional: bool) -> bool:
     if _module(route.endpoint).partition(".")[0] == "fastapi_stackauth":
         return False
-    guards = [call for call in dependencies_of(route) if isinstance(call, Secured)]
+    guards = [call for call in list_dependencies(route) if isinstance(call, Secured)]
     return all(optional and isinstance(guard, IdentifyUser) for guard in guards)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from starlette.applications import Starlette
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.http.installed import installation_of
+from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.plugin import StackAuth
 
 
@@ -17,7 +17,7 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
     """
     found: dict[int, StackAuth] = {}
     for each in apps_under(app):
-        installation = installation_of(each)
+        installation = find_installation(each)
         for stack in sorted(installation.stacks, key=lambda stack: stack is not installation.default):
             if isinstance(stack, StackAuth):
                 found.setdefault(id(stack), stack)

@@ -175,7 +175,7 @@ class TokenFactory:
         with ExitStack() as blocks:
             for stack in stacks_under(app):
                 blocks.enter_context(
-                    stack.reconfigured(
+                    stack.reconfigure(
                         transport=_NoServer(),
                         clock=self.clock,
                         project_id=self.project_id,

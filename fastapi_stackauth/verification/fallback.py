@@ -15,7 +15,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.runtime.cache import Cache, Entry
-from fastapi_stackauth.runtime.events import FALLBACK_ASKED, Events
+from fastapi_stackauth.runtime.events import FALLBACK_CALLED, AuthEvents
 from fastapi_stackauth.verification.rejections import require_rejection
 
 _SIZE = 1_000
@@ -39,12 +39,12 @@ class Fallback:
         concurrency: int,
         ttl: float,
         clock: Callable[[], float] = time.monotonic,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
     ) -> None:
         self._fetch_user_id = fetch_user_id
         self._ttl = ttl
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._outcomes: Cache[bytes, str | AuthError] = Cache(clock, size=_SIZE, concurrency=concurrency)
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
@@ -74,7 +74,7 @@ class Fallback:
 
     async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:
         if not self._outcomes.has_room(digest):
-            self._events.emit(FALLBACK_ASKED, outcome="full")
+            self._events.emit(FALLBACK_CALLED, outcome="full")
             raise VerificationUnavailable(retry_after=retry_after)
         try:
             return await self._outcomes.fetch(digest, lambda: self._load(token))
@@ -90,10 +90,10 @@ class Fallback:
                 label = "accepted"
             except AuthServerError as error:
                 outcome = require_rejection(error, self._events, "token")
-                label = "refused"
+                label = "rejected"
         except AuthServerMisconfigured:
             label = "misconfigured"
             raise
         finally:
-            self._events.emit(FALLBACK_ASKED, outcome=label, duration=self._clock() - begun)
+            self._events.emit(FALLBACK_CALLED, outcome=label, duration=self._clock() - begun)
         return Entry(outcome, self._clock() + self._ttl)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from fastapi_stackauth.client.resources.keys import FetchedKeys
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
-from fastapi_stackauth.runtime.events import KEYS_FETCH_FAILED, KEYS_FETCHED, KEYS_SERVED_STALE, Events
+from fastapi_stackauth.runtime.events import KEYS_FETCH_FAILED, KEYS_FETCHED, KEYS_SERVED_STALE, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set
@@ -59,12 +59,12 @@ class KeyStore:
         fetch: Callable[[], Awaitable[FetchedKeys]],
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
     ) -> None:
         self._fetch = fetch
         self._settings = settings
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._keys: KeySet = {}
         self._flight: SingleFlight[bool] = SingleFlight()
         self._cooldown: PerLoop[_Cooldown] = PerLoop(_Cooldown)
@@ -129,7 +129,7 @@ class KeyStore:
         """
         if math.isinf(self._fetched_at) and self._fetched_at > 0:
             return
-        if not await self._flight.run("keys", self._renew):
+        if not await self._flight.run("keys", self._refresh):
             raise KeysUnavailable(self._retry_at - self._clock()) from self.last_failure
 
     async def aclose(self) -> None:
@@ -149,7 +149,7 @@ class KeyStore:
             return True
         expired = now >= self._expires_at
         if now >= self._retry_at and (self.failing or not expired):
-            self._flight.start("keys", self._renew)
+            self._flight.start("keys", self._refresh)
         if expired and not self.failing:
             return False
         usable = self._usable()
@@ -160,7 +160,7 @@ class KeyStore:
     async def _keep_fresh(self) -> None:
         if self._settled():
             return
-        renewal = self._flight.start("keys", self._renew)
+        renewal = self._flight.start("keys", self._refresh)
         await asyncio.wait([renewal], timeout=_PATIENCE)
         if self._clock() >= self._expires_at:
             self._served_stale.add()
@@ -170,7 +170,7 @@ class KeyStore:
             joined = self._flight.running("keys")
             if not joined and not self._may_fetch():
                 break
-            await self._flight.run("keys", self._renew)
+            await self._flight.run("keys", self._refresh)
             if self._usable() and (key := self._keys.get(key_id)):
                 if not joined:
                     self._cooldown.get().until = -math.inf  # a true rotation; the next one need not wait
@@ -189,7 +189,7 @@ class KeyStore:
         cooldown.until = now + self._settings.jwks_cooldown
         return True
 
-    async def _renew(self) -> bool:
+    async def _refresh(self) -> bool:
         begun = self._clock()
         try:
             fetched = await self._fetch()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
-from fastapi_stackauth.runtime.events import Events
+from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.loops import NextFlight
 from fastapi_stackauth.verification.rejections import require_rejection
 
@@ -33,11 +33,11 @@ class LiveSessions:
         self,
         sessions: Callable[[str], Awaitable[Mapping[str, datetime]]],
         clock: Callable[[], float] = time.time,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
     ) -> None:
         self._sessions = sessions
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
         self._began: Cache[str, float] = Cache(clock, size=_SIZE)
 

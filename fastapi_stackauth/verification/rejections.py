@@ -6,7 +6,7 @@
 import logging
 
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
+    AccessTokenRejected,
     AuthError,
     AuthServerError,
     AuthServerMisconfigured,
@@ -16,15 +16,15 @@ from fastapi_stackauth.errors import (
     RedirectUrlNotAllowed,
     RequestInvalid,
     SchemaError,
-    SessionGone,
+    SessionEnded,
+    SignInRequired,
     StackAuthError,
     TeamNotFound,
-    UnexpectedAnswer,
-    UserGone,
+    UnexpectedResponse,
     UserNotFound,
     VerificationUnavailable,
 )
-from fastapi_stackauth.runtime.events import QUESTION_FAILED, Events, code_of
+from fastapi_stackauth.runtime.events import LOOKUP_FAILED, AuthEvents, get_error_code
 
 _TOKEN_CODES = {
     "ACCESS_TOKEN_EXPIRED": "token_expired",
@@ -37,14 +37,14 @@ _TOKEN_CODES = {
 
 def find_rejection(error: StackAuthError) -> AuthError | None:
     """Return what an error says against the caller's token, or None if it says nothing about it."""
-    if isinstance(error, AccessTokenRefused):
+    if isinstance(error, AccessTokenRejected):
         return AuthError(_TOKEN_CODES[error.code], reason="the auth server says so")
-    if isinstance(error, UserGone | UserNotFound):
-        return AuthError("user_gone")
+    if isinstance(error, SignInRequired | UserNotFound):
+        return AuthError("user_deleted")
     return None
 
 
-def require_rejection(error: AuthServerError, events: Events, about: str) -> AuthError:
+def require_rejection(error: AuthServerError, events: AuthEvents, about: str) -> AuthError:
     """Return what an error says against the caller's token.
 
     Args:
@@ -60,7 +60,7 @@ def require_rejection(error: AuthServerError, events: Events, about: str) -> Aut
         return rejection
     misconfigured = isinstance(error, AuthServerMisconfigured)
     level = logging.ERROR if misconfigured else None
-    events.emit(QUESTION_FAILED, level=level, about=about, code=code_of(error), detail=str(error))
+    events.emit(LOOKUP_FAILED, level=level, about=about, code=get_error_code(error), detail=str(error))
     if misconfigured:
         raise error
     raise to_unavailable(error, 1.0) from None
@@ -76,12 +76,12 @@ def to_own_user_error(error: AuthServerError) -> AuthServerError:
     """Return what "no such user" means if it is about the user who asks."""
     if not isinstance(error, UserNotFound):
         return error
-    return UserGone(error.code, error.status_code, operation=error.operation, request_id=error.request_id)
+    return SignInRequired(error.code, error.status_code, operation=error.operation, request_id=error.request_id)
 
 
 def is_absent(error: AuthServerError) -> bool:
     """Return whether an error says that there is no such team or member; an id of the wrong form means the same."""
-    if isinstance(error, UnexpectedAnswer):
+    if isinstance(error, UnexpectedResponse):
         return error.status_code in (400, 403, 404)
     return isinstance(error, TeamNotFound | SchemaError | PermissionMissing | UserNotFound)
 
@@ -117,11 +117,11 @@ def judge_refresh(failure: AuthError | AuthServerError) -> StackAuthError | None
         failure: the auth server's, or the rejection of the token that it has just given.
     """
     if isinstance(failure, AuthServerError):
-        if isinstance(failure, SessionGone):
+        if isinstance(failure, SessionEnded):
             return None
         return failure if isinstance(failure, AuthServerMisconfigured) else to_unavailable(failure, 5.0)
     if failure.code in ("token_expired", "token_not_yet_valid"):
         return ClockSkew(retry_after=30.0)
     if failure.code == "token_key_unknown":
         return VerificationUnavailable(retry_after=5.0)
-    return None if failure.code in ("session_revoked", "user_gone") else failure
+    return None if failure.code in ("session_revoked", "user_deleted") else failure

@@ -18,12 +18,12 @@ from fastapi_stackauth.errors import AuthError, VerificationUnavailable
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.events import (
     REVOCATION_ADDED,
-    REVOCATIONS_LINK_FAILED,
-    REVOCATIONS_LINK_LOST,
-    REVOCATIONS_LINKED,
-    REVOCATIONS_TOLD,
-    REVOCATIONS_UNTOLD,
-    Events,
+    REVOCATIONS_CONNECT_FAILED,
+    REVOCATIONS_CONNECTED,
+    REVOCATIONS_DISCONNECTED,
+    REVOCATIONS_PUBLISHED,
+    REVOCATIONS_UNPUBLISHED,
+    AuthEvents,
 )
 from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
 from fastapi_stackauth.runtime.storage import Storage, StorageUnavailable
@@ -73,16 +73,16 @@ class Revocations:
         settings: Settings,
         storage: Storage,
         clock: Callable[[], float] = time.time,
-        events: Events | None = None,
+        events: AuthEvents | None = None,
     ) -> None:
         self._ttl = settings.revocation_ttl
-        self._strict = settings.revocation_outage == "refuse"
+        self._strict = settings.revocation_outage == "error"
         self._storage = storage
         self.shared = storage.shared
         self._clock = clock
-        self._events = events or Events()
+        self._events = events or AuthEvents()
         self._until: dict[str, float] = {}
-        self._untold: dict[str, float] = {}
+        self._unpublished: dict[str, float] = {}
         self._added = 0
         self._waking: dict[str, list[Callable[[AuthError], object]]] = {}
         self.on_forget: Callable[[str, str], None] = lambda _user_id, _team_id: None
@@ -105,13 +105,13 @@ class Revocations:
     @property
     def untold(self) -> int:
         """How many revocations of this worker the others have not been told of yet."""
-        return len(self._untold)
+        return len(self._unpublished)
 
     async def check(self, user: User) -> None:
         """Refuse the user of a revoked session, or a revoked user, by what all workers know.
 
         Raises:
-            AuthError: 401 `session_revoked` or `user_gone`.
+            AuthError: 401 `session_revoked` or `user_deleted`.
             VerificationUnavailable: the link to the other workers is lost and the settings say to refuse then.
         """
         if self.shared:
@@ -122,7 +122,7 @@ class Revocations:
         """Refuse the user of a revoked session, or a revoked user, by what this worker knows: two look-ups, no more.
 
         Raises:
-            AuthError: 401 `session_revoked` or `user_gone`.
+            AuthError: 401 `session_revoked` or `user_deleted`.
         """
         if self._until:
             for fact in (_session(user.session_id), _user(user.id)):
@@ -179,11 +179,11 @@ class Revocations:
     async def aclose(self) -> None:
         """End the running loop's link to the other workers; what they could not be told is tried once more."""
         await self._telling.aclose()
-        if self._untold:
+        if self._unpublished:
             try:
                 await self._tell()
             except StorageUnavailable:
-                self._events.emit(REVOCATIONS_UNTOLD, count=len(self._untold))
+                self._events.emit(REVOCATIONS_UNPUBLISHED, count=len(self._unpublished))
         follower = self._followers.pop()
         while follower is not None and follower.task is not None and not follower.task.done():
             follower.task.cancel()  # once is not enough: the client library may take it for its own time-out
@@ -216,7 +216,7 @@ class Revocations:
 
     async def _revoke(self, facts: list[str]) -> None:
         for fact in facts:
-            self._events.emit(REVOCATION_ADDED, of="session" if fact.startswith("s:") else "user")
+            self._events.emit(REVOCATION_ADDED, kind="session" if fact.startswith("s:") else "user")
         await self._add(facts, self._ttl)
 
     async def _add(self, facts: list[str], seconds: float) -> None:
@@ -227,31 +227,31 @@ class Revocations:
         self._learn(news)
         if not self._storage.shared:
             return
-        self._untold.update(news)
+        self._unpublished.update(news)
         await asyncio.wait([self._telling.start(NAME, self._keep_telling)], timeout=_TELL_SECONDS)
 
     # --- the other workers ---
 
     async def _tell(self) -> None:
-        news = dict(self._untold)
+        news = dict(self._unpublished)
         await self._storage.publish(NAME, news, self._ttl)
         for fact, until in news.items():
-            if self._untold.get(fact) == until:
-                del self._untold[fact]
+            if self._unpublished.get(fact) == until:
+                del self._unpublished[fact]
 
     async def _keep_telling(self) -> None:
         """Try until the others are told, however long that takes."""
         attempt = 0
-        while self._untold:
+        while self._unpublished:
             try:
                 await self._tell()
             except StorageUnavailable:
                 if attempt == 0:
-                    self._events.emit(REVOCATIONS_UNTOLD, count=len(self._untold))
+                    self._events.emit(REVOCATIONS_UNPUBLISHED, count=len(self._unpublished))
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
         if attempt:
-            self._events.emit(REVOCATIONS_TOLD, attempts=attempt)
+            self._events.emit(REVOCATIONS_PUBLISHED, attempts=attempt)
 
     async def _follow(self, follower: _Follower) -> None:
         attempt, compare_at = 0, 0.0
@@ -269,10 +269,10 @@ class Revocations:
                             if await self._storage.count(NAME) < len(self._live()):
                                 self._give_back(set())
             except StorageUnavailable as error:
-                self._events.emit(REVOCATIONS_LINK_FAILED, reason=type(error.__cause__).__name__)
+                self._events.emit(REVOCATIONS_CONNECT_FAILED, reason=type(error.__cause__).__name__)
             except Exception as error:  # noqa: BLE001 - whatever it is, the link must be tried again
                 reason = type(error).__name__
-                self._events.emit(REVOCATIONS_LINK_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
+                self._events.emit(REVOCATIONS_CONNECT_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
             self._linked(follower, connected=False)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
@@ -281,7 +281,7 @@ class Revocations:
         """Tell again what Redis has forgotten: restarted, emptied, or out of room."""
         lacking = {fact: until for fact, until in self._live().items() if fact not in known}
         if lacking:
-            self._untold.update(lacking)
+            self._unpublished.update(lacking)
             self._telling.start(NAME, self._keep_telling)
 
     def _live(self) -> dict[str, float]:
@@ -291,7 +291,7 @@ class Revocations:
     def _linked(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():
             follower.connected = connected
-            self._events.emit(REVOCATIONS_LINKED if connected else REVOCATIONS_LINK_LOST)
+            self._events.emit(REVOCATIONS_CONNECTED if connected else REVOCATIONS_DISCONNECTED)
         follower.tried.set()
 
 
@@ -304,7 +304,7 @@ def _user(user_id: str) -> str:
 
 
 def _refusal(fact: str) -> AuthError:
-    return AuthError("session_revoked" if fact.startswith("s:") else "user_gone")
+    return AuthError("session_revoked" if fact.startswith("s:") else "user_deleted")
 
 
 def _pause(attempt: int) -> float:

@@ -17,13 +17,13 @@ from fastapi_stackauth.errors import AuthError, VerificationUnavailable
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import (
-    FALLBACK_ASKED,
+    FALLBACK_CALLED,
     KEYS_FETCH_FAILED,
     KEYS_FETCHED,
     KEYS_SERVED_STALE,
-    TOKEN_REFUSED,
+    TOKEN_REJECTED,
     TOKEN_VERIFIED,
-    Events,
+    AuthEvents,
     Kind,
 )
 from fastapi_stackauth.runtime.storage import MemoryStorage
@@ -63,19 +63,19 @@ class VerifierStats:
     stale_serves: int
 
     @classmethod
-    def from_events(cls, events: Events) -> "VerifierStats":
+    def from_events(cls, events: AuthEvents) -> "VerifierStats":
         """Return the counts as they are now."""
         counts = [(name, dict(labels), count) for (name, labels), count in events.counts().items()]
 
         def total(kind: Kind, **wanted: str) -> int:
             return sum(n for name, labels, n in counts if name == kind.name and wanted.items() <= labels.items())
 
-        refusals = {labels["code"]: n for name, labels, n in counts if name == TOKEN_REFUSED.name}
+        refusals = {labels["code"]: n for name, labels, n in counts if name == TOKEN_REJECTED.name}
         failed = total(KEYS_FETCH_FAILED)
         return cls(
             hits=total(TOKEN_VERIFIED, cache="hit"),
             misses=total(TOKEN_VERIFIED, cache="miss") + sum(refusals.values()),
-            fallbacks=total(FALLBACK_ASKED) - total(FALLBACK_ASKED, outcome="full"),
+            fallbacks=total(FALLBACK_CALLED) - total(FALLBACK_CALLED, outcome="full"),
             refusals=refusals,
             fetches=total(KEYS_FETCHED) + failed,
             failed_fetches=failed,
@@ -163,7 +163,7 @@ class Verifier:
                 await self.revocations.follow()
             self.revocations.check_here(user)
         except AuthError as rejection:
-            self._events.emit(TOKEN_REFUSED, code=rejection.code, reason=rejection.reason)
+            self._events.emit(TOKEN_REJECTED, code=rejection.code, reason=rejection.reason)
             raise
         else:
             return user

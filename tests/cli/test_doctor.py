@@ -105,7 +105,7 @@ async def test_keys_of_another_project(server: Emulator):
         environment[name] = other.environment()[name]
     other.close()
     codes = await found({**environment, **APP})
-    assert {"publishable_key_refused", "secret_key_refused"} <= set(codes)
+    assert {"publishable_key_rejected", "secret_key_rejected"} <= set(codes)
     assert set(codes.values()) == {"error"}
 
 
@@ -381,7 +381,7 @@ async def test_an_empty_environment(server: Emulator):
 @rows(
     ("changes", "codes"),
     [
-        ({"HEXCLAVE_PROJECT_ID": OTHER}, {"variables_at_odds": "warning", "project_unknown": "error"}),
+        ({"HEXCLAVE_PROJECT_ID": OTHER}, {"variables_conflict": "warning", "project_unknown": "error"}),
         ({"STACK_BASE_URL": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_PROJEKT_ID": "x"}, {"variable_unknown": "warning"}),
         ({"STACK_OF_PANCAKES": "x"}, {}),

@@ -38,7 +38,7 @@ async def both(token: str, jwks: dict[str, Any], now: float, **options: Any) -> 
 
 
 def agreed(code: str | None, told: Explanation) -> bool:
-    return told.code == code and told.verdict == ("accepted" if code is None else "refused")
+    return told.code == code and told.verdict == ("accepted" if code is None else "rejected")
 
 
 @rows("jwks", ["jwks", "jwks_default", "jwks_restricted"])
@@ -188,7 +188,7 @@ def test_its_json_has_the_documented_form(signer: Signer, keys: str):
     result = run(signer.token("restricted", exp=NOW - 60), "--keys", keys, *AT, "--json")
     assert result.exit_code == 1
     told = Explanation.model_validate_json(result.output)
-    assert (told.verdict, told.code, told.kind) == ("refused", "token_expired", "restricted")
+    assert (told.verdict, told.code, told.kind) == ("rejected", "token_expired", "restricted")
     failed = next(check for check in told.checks if check.status == "fail")
     assert (failed.name, failed.code) == ("expiry", "token_expired")
     assert failed.advice

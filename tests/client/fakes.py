@@ -83,14 +83,14 @@ class FakeTime:
         self.now += seconds
 
 
-def json_answer(body: object, status: int = 200, **headers: str) -> Response:
+def json_response(body: object, status: int = 200, **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(json.dumps(body), status, named, "application/json")
 
 
 def known_error(code: str, status: int = 400, details: Mapping[str, object] | None = None) -> Response:
     body = {"code": code, "details": details, "error": "words"} if details else {"code": code, "error": "words"}
-    return json_answer(body, status, x_stack_known_error=code, x_stack_request_id="req-1")
+    return json_response(body, status, x_stack_known_error=code, x_stack_request_id="req-1")
 
 
 def text_answer(text: str, status: int, **headers: str) -> Response:

@@ -6,15 +6,15 @@ from fastapi_stackauth.client.response import LONGEST_PAUSE, ApiResponse, error_
 from fastapi_stackauth.errors import (
     AuthServerError,
     AuthServerMisconfigured,
+    AuthServerRateLimited,
     AuthServerUnavailable,
     EmailPasswordMismatch,
     KnownApiError,
     MfaRequired,
-    OAuthRefused,
-    RateLimited,
-    SessionGone,
-    UnexpectedAnswer,
-    UserGone,
+    OAuthTokenError,
+    SessionEnded,
+    SignInRequired,
+    UnexpectedResponse,
 )
 from tests.support.rows import rows
 
@@ -53,7 +53,7 @@ def test_a_code_in_the_body_alone_is_read():
 
 def test_the_status_that_is_meant_wins_over_the_one_that_was_sent():
     found = error(200, "words", x_stack_actual_status="403")
-    assert isinstance(found, UnexpectedAnswer)
+    assert isinstance(found, UnexpectedResponse)
     assert found.status_code == 403
 
 
@@ -77,7 +77,7 @@ def test_details_of_an_unforeseen_type_are_none(details: str):
 
 @rows("code", ["lower", "HAS BLANK", "X" * 200, "LINE\nBREAK", "<B>"])
 def test_what_cannot_be_a_code_is_none(code: str):
-    assert isinstance(error(400, "words", x_stack_known_error=code), UnexpectedAnswer)
+    assert isinstance(error(400, "words", x_stack_known_error=code), UnexpectedResponse)
 
 
 def test_the_server_refusing_our_own_keys_is_a_misconfiguration():
@@ -88,14 +88,14 @@ def test_the_server_refusing_our_own_keys_is_a_misconfiguration():
 
 def test_a_refusal_in_plain_text_keeps_its_status_and_not_its_text():
     found = error(404, "Session not found.")
-    assert isinstance(found, UnexpectedAnswer)
+    assert isinstance(found, UnexpectedResponse)
     assert found.status_code == 404
     assert "Session" not in str(found)
 
 
 def test_oauth_s_own_errors_keep_their_code_and_not_their_description():
     found = error(400, '{"error": "invalid_grant", "error_description": "words"}')
-    assert isinstance(found, OAuthRefused)
+    assert isinstance(found, OAuthTokenError)
     assert (found.oauth_error, found.status_code) == ("invalid_grant", 400)
     assert "words" not in str(found)
 
@@ -104,13 +104,13 @@ def test_oauth_s_own_errors_keep_their_code_and_not_their_description():
 def test_a_server_failure_is_unavailable_whatever_its_body(body: str):
     found = error(502, body)
     assert isinstance(found, AuthServerUnavailable)
-    assert (found.status_code, found.answer_status) == (503, 502)
+    assert (found.status_code, found.response_status) == (503, 502)
 
 
 @rows("status", [301, 302, 303, 307, 308, 304])
 def test_a_redirect_is_an_unexpected_answer(status: int):
     found = error(status, location="https://elsewhere.example/")
-    assert isinstance(found, UnexpectedAnswer)
+    assert isinstance(found, UnexpectedResponse)
     assert found.status_code == 502
 
 
@@ -130,24 +130,24 @@ def test_a_redirect_is_an_unexpected_answer(status: int):
 def test_a_429_says_after_how_many_seconds(headers: dict[str, str], seconds: float):
     """Both forms of RFC 9110 §10.2.3; a second where the server does not say, and never a number beyond reason."""
     found = error_from_response(ApiResponse.from_http(429, headers, b"slow down"), OPERATION)
-    assert isinstance(found, RateLimited)
+    assert isinstance(found, AuthServerRateLimited)
     assert found.retry_after == seconds
 
 
 def test_a_429_is_a_pause_even_with_a_code():
-    assert isinstance(error(429, "{}", x_stack_known_error="BRAND_NEW"), RateLimited)
+    assert isinstance(error(429, "{}", x_stack_known_error="BRAND_NEW"), AuthServerRateLimited)
 
 
 @pytest.mark.parametrize("code", ["CANNOT_GET_OWN_USER_WITHOUT_USER", "USER_AUTHENTICATION_REQUIRED"])
 def test_the_codes_for_no_user_are_one_error(code: str):
-    assert isinstance(error(400, f'{{"code": "{code}"}}'), UserGone)
+    assert isinstance(error(400, f'{{"code": "{code}"}}'), SignInRequired)
 
 
 def test_a_schema_that_lacks_the_user_is_that_error_too():
     """Some operations have no code for it, and say it by the field's path alone (corrections.md A8)."""
     body = '{"code": "SCHEMA_ERROR", "details": {"message": "...\\n  - auth.user must be defined"}}'
     found = error(400, body)
-    assert isinstance(found, UserGone)
+    assert isinstance(found, SignInRequired)
     assert found.status_code == 401
 
 
@@ -212,12 +212,12 @@ def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: 
 def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
     """A 401 of a gateway's page must sign nobody out."""
     found = error_from_response(ApiResponse.from_http(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
-    assert isinstance(found, UnexpectedAnswer)
-    assert (found.status_code, found.code) == (502, "auth_server_unexpected_answer")
+    assert isinstance(found, UnexpectedResponse)
+    assert (found.status_code, found.code) == (502, "auth_server_unexpected_response")
 
 
 def test_a_code_counts_whatever_the_body_is():
     headers = {"content-type": "text/html", "x-stack-known-error": "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"}
     assert isinstance(
-        error_from_response(ApiResponse.from_http(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionGone
+        error_from_response(ApiResponse.from_http(401, headers, b"<h1>Sorry</h1>"), OPERATION), SessionEnded
     )

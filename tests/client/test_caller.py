@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
+    AccessTokenRejected,
     ConfigurationError,
-    SessionGone,
-    UnexpectedAnswer,
+    SessionEnded,
+    UnexpectedResponse,
 )
 from fastapi_stackauth.models import ApiModel, ApiRequestBody, CurrentUserUpdate
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_answer
+from .fakes import Asked, FakeServer, client_of, json_response
 from .table import PERSONS, SERVER_WRITES, SERVERS, contract, success
 
 SECRET_ONLY: dict[str, Any] = {"secret_server_key": "ssk_1"}
@@ -49,11 +49,11 @@ def answering_all(**answers: object) -> FakeServer:
 
     def answer(asked: Asked) -> Any:
         if asked.operation == "GET /api/v1/auth/sessions":
-            return json_answer({"items": [{"id": "s", "user_id": "u", "created_at": 1}]})
+            return json_response({"items": [{"id": "s", "user_id": "u", "created_at": 1}]})
         if asked.operation == "GET /api/v1/projects/current":
             project = success("GET /projects/current")
-            return json_answer({**project, "config": {**project["config"], "client_user_deletion_enabled": True}})
-        return json_answer(answers["last"])
+            return json_response({**project, "config": {**project["config"], "client_user_deletion_enabled": True}})
+        return json_response(answers["last"])
 
     return FakeServer(answer=answer)
 
@@ -80,7 +80,7 @@ async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_ch
 @rows("name", SERVERS)
 @rows("keys", [SECRET_ONLY, BOTH])
 async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[str, Any]):
-    server = FakeServer([json_answer({})])
+    server = FakeServer([json_response({})])
     for client in (client_of(server, **keys), client_of(server, **keys).as_user("a.b.c")):
         with pytest.raises(ConfigurationError, match="as_server"):
             await SERVERS[name](client)
@@ -89,7 +89,7 @@ async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[s
 
 @rows("name", SERVER_WRITES)
 async def test_fields_that_only_a_server_may_write_take_as_server(name: str):
-    server = FakeServer([json_answer({})])
+    server = FakeServer([json_response({})])
     with pytest.raises(ConfigurationError, match="as_server"):
         await SERVER_WRITES[name](client_of(server, **SECRET_ONLY).as_user("a.b.c"))
     assert server.asked == []
@@ -113,7 +113,7 @@ async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read(
     team = {"id": "t", "display_name": "T", "server_metadata": {"plan": 1}, "created_at_millis": 5}
     body = {**body, "server_metadata": {"notes": "secret"}, "selected_team": team, "added_later": "secret"}
     assert set(body) >= SERVER_ONLY_OF_USERS
-    server = FakeServer([json_answer(body)])
+    server = FakeServer([json_response(body)])
     profile = await client_of(server, **SECRET_ONLY).as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-access-type"] == "server"
     shown = profile.to_json()
@@ -124,7 +124,7 @@ async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read(
 
 async def test_as_client_fields_that_later_servers_add_are_kept():
     body = {**success("GET /users/me", "client"), "added_later": {"a": 1}}
-    profile = await client_of(FakeServer([json_answer(body)]), **BOTH).as_user("a.b.c").users.me()
+    profile = await client_of(FakeServer([json_response(body)]), **BOTH).as_user("a.b.c").users.me()
     assert profile.to_json() == body
 
 
@@ -132,7 +132,7 @@ async def test_with_a_secret_key_alone_somebody_else_s_session_cannot_be_revoked
     """With server access the server does not compare owners (contract/endpoints.json, notes)."""
     server = answering_all(last={"success": True})
     client = client_of(server, **SECRET_ONLY).as_user("a.b.c")
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         await client.sessions.revoke("somebody-else-s")
     assert caught.value.status_code == 404
     assert [asked.method for asked in server.asked] == ["GET"]
@@ -143,8 +143,8 @@ async def test_with_a_secret_key_alone_somebody_else_s_session_cannot_be_revoked
 async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_project_forbids_it():
     project = success("GET /projects/current")
     project = {**project, "config": {**project["config"], "client_user_deletion_enabled": False}}
-    server = FakeServer([json_answer(project)])
-    with pytest.raises(UnexpectedAnswer) as caught:
+    server = FakeServer([json_response(project)])
+    with pytest.raises(UnexpectedResponse) as caught:
         await client_of(server, **SECRET_ONLY).as_user("a.b.c").users.delete_me()
     assert caught.value.status_code == 400
     assert [asked.method for asked in server.asked] == ["GET"]
@@ -165,20 +165,20 @@ async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_
     ],
 )
 async def test_with_a_secret_key_alone_other_people_s_things_are_asked_for_as_client(act: Any):
-    server = FakeServer([json_answer({"items": [], "success": True})])
+    server = FakeServer([json_response({"items": [], "success": True})])
     await act(client_of(server, **SECRET_ONLY).as_user("a.b.c"))
     assert server.last.headers["x-stack-access-type"] == "client"
     assert "x-stack-secret-server-key" not in server.last.headers
 
 
 async def test_a_person_s_view_of_a_server_s_client_is_a_person_s():
-    server = FakeServer([json_answer(success("GET /users/me"))])
+    server = FakeServer([json_response(success("GET /users/me"))])
     await client_of(server, **BOTH).as_server().as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-access-type"] == "client"
 
 
 async def test_a_server_s_view_of_a_person_s_client_holds_no_token():
-    server = FakeServer([json_answer(success("GET /users/{user_id}"))])
+    server = FakeServer([json_response(success("GET /users/{user_id}"))])
     await client_of(server, **BOTH).as_user("a.b.c").as_server().users.get("u")
     assert "x-stack-access-token" not in server.last.headers
 
@@ -189,7 +189,7 @@ def test_as_server_without_a_secret_key_names_the_setting():
 
 
 async def test_views_leave_the_client_as_it_was():
-    server = FakeServer([json_answer(success("GET /projects/current"))])
+    server = FakeServer([json_response(success("GET /projects/current"))])
     client = client_of(server, **BOTH)
     client.as_user("a.b.c")
     client.as_server()
@@ -199,14 +199,14 @@ async def test_views_leave_the_client_as_it_was():
 
 
 async def test_guests_and_restricted_users_are_let_through_to_the_library_s_own_gate():
-    server = FakeServer([json_answer(success("GET /users/me"))])
+    server = FakeServer([json_response(success("GET /users/me"))])
     await client_of(server).as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-allow-anonymous-user"] == "true"
 
 
 @pytest.mark.parametrize(("branch", "header"), [("main", None), ("preview", "preview")])
 async def test_another_branch_is_named(branch: str, header: str | None):
-    server = FakeServer([json_answer(success("GET /projects/current"))])
+    server = FakeServer([json_response(success("GET /projects/current"))])
     await client_of(server, branch_id=branch).project.current()
     assert server.last.headers.get("x-stack-branch-id") == header
 
@@ -221,16 +221,16 @@ BROKEN = ["line\r\nx-injected: 1", "blank here", "naïve", "", "\x00", "\ud800"]
 
 @rows("token", [token for token in BROKEN if token])
 async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(token: str):
-    server = FakeServer([json_answer({})])
-    with pytest.raises(AccessTokenRefused):
+    server = FakeServer([json_response({})])
+    with pytest.raises(AccessTokenRejected):
         await client_of(server).as_user(token).users.me()
     assert server.asked == []
 
 
 @rows("token", BROKEN)
 async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token: str):
-    server = FakeServer([json_answer({})])
-    with pytest.raises(SessionGone) as caught:
+    server = FakeServer([json_response({})])
+    with pytest.raises(SessionEnded) as caught:
         await client_of(server).refresh(token)
     assert server.asked == []
     assert not token or token not in str(caught.value)

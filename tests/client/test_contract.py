@@ -21,12 +21,12 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import emulator
 from fastapi_stackauth.emulator.serving import bind, served
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
+    AccessTokenRejected,
     EmailAlreadyExists,
     EmailPasswordMismatch,
     KnownApiError,
-    SessionGone,
-    UserGone,
+    SessionEnded,
+    SignInRequired,
     UserNotFound,
 )
 from fastapi_stackauth.models import CurrentUserUpdate, ServerUserCreate, SignIn, TeamCreate, TeamUpdate, TokenPair
@@ -97,7 +97,7 @@ async def test_sign_up_sign_in_refresh_and_sign_out(scene: Scene):
     assert [session.is_current_session for session in await user.sessions.list()].count(True) == 1
     await user.sessions.sign_out()
     await user.sessions.sign_out()
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await scene.client.refresh(signed_in.refresh_token)
 
 
@@ -119,9 +119,9 @@ async def test_refusals_are_typed(scene: Scene):
         await scene.client.password.sign_in(email=email, password="wrong-horse-battery")
     with pytest.raises(KnownApiError, match=r"^PASSWORD_TOO_SHORT"):
         await scene.client.password.sign_up(email=address(), password="short")
-    with pytest.raises(AccessTokenRefused):
+    with pytest.raises(AccessTokenRejected):
         await scene.client.as_user("a.b.c").users.me()
-    with pytest.raises(UserGone):
+    with pytest.raises(SignInRequired):
         await scene.client.users.me()
 
 
@@ -142,7 +142,7 @@ async def test_a_session_that_is_revoked_is_gone(scene: Scene):
     user = scene.client.as_user(second.access_token)
     (other,) = [session for session in await user.sessions.list() if not session.is_current_session]
     await user.sessions.revoke(other.id)
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await scene.client.refresh(first.refresh_token)
 
 

@@ -12,16 +12,16 @@ import pytest
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
+    AccessTokenRejected,
     AuthServerMisconfigured,
     EmailAlreadyExists,
     EmailPasswordMismatch,
     KnownApiError,
     MfaRequired,
     PasskeyFailed,
-    SessionGone,
-    UnexpectedAnswer,
-    UserGone,
+    SessionEnded,
+    SignInRequired,
+    UnexpectedResponse,
     UserNotFound,
 )
 from fastapi_stackauth.models import (
@@ -70,7 +70,7 @@ async def test_sign_up_sign_in_refresh_and_sign_out(client: StackAuthClient):
     assert [session.is_current_session for session in await user.sessions.list()].count(True) == 1
     await user.sessions.sign_out()
     await user.sessions.sign_out()
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await client.refresh(signed_in.refresh_token)
 
 
@@ -83,9 +83,9 @@ async def test_refusals_are_typed(client: StackAuthClient):
     with pytest.raises(KnownApiError, match=r"^PASSWORD_TOO_SHORT") as caught:
         await client.password.sign_up(email="bob@example.com", password="short")
     assert caught.value.details["min_length"] == 8
-    with pytest.raises(AccessTokenRefused):
+    with pytest.raises(AccessTokenRejected):
         await client.as_user("a.b.c").users.me()
-    with pytest.raises(UserGone):
+    with pytest.raises(SignInRequired):
         await client.users.me()
 
 
@@ -118,7 +118,7 @@ async def test_with_a_secret_key_alone_nobody_revokes_another_s_session(emulator
     first = await ada(client)
     second = await client.password.sign_up(email="bob@example.com", password=PASSWORD)
     (session,) = await client.as_user(second.access_token).sessions.list()
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(UnexpectedResponse):
         await client.as_user(first.access_token).sessions.revoke(session.id)
     await client.refresh(second.refresh_token)
 
@@ -153,7 +153,7 @@ async def test_a_forgotten_password(emulator: Emulator, client: StackAuthClient)
     code = emulator.mails(to="ada@example.com", kind="password_reset")[0]["code"]
     await client.password.check_reset_code(code=code)
     await client.password.reset(code=code, password="Another-Horse-8")
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await client.refresh(signed_up.refresh_token)
     await client.password.sign_in(email="ada@example.com", password="Another-Horse-8")
 
@@ -225,9 +225,9 @@ async def test_users_as_server(client: StackAuthClient):
     await server.users.delete(one.id)
     with pytest.raises(UserNotFound):
         await server.users.get(one.id)
-    with pytest.raises(UserGone):
+    with pytest.raises(SignInRequired):
         await client.as_user(pair.access_token).users.me()
-    with pytest.raises(UserGone):
+    with pytest.raises(SignInRequired):
         await client.as_user(pair.access_token).password.set(password=PASSWORD)
     await client.as_user(pair.access_token).sessions.sign_out()
 

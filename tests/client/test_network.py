@@ -25,11 +25,11 @@ from fastapi_stackauth.errors import (
     AuthServerUnreachable,
     ConfigurationError,
     SchemaError,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from fastapi_stackauth.models import ApiModel
 
-from .fakes import FakeServer, client_of, json_answer, settings
+from .fakes import FakeServer, client_of, json_response, settings
 from .wire import HEAD, listening
 
 READ, ONCE = ApiRequest("GET", "/x"), ApiRequest("GET", "/x", attempts=1)
@@ -67,7 +67,7 @@ async def test_an_environment_that_allows_no_calls_is_a_configuration_error(
 
 async def test_a_large_answer_arrives_whole():
     text = "x" * (2 * 1024 * 1024)
-    server = FakeServer([json_answer({"id": "p", "display_name": text, "config": {}})])
+    server = FakeServer([json_response({"id": "p", "display_name": text, "config": {}})])
     assert (await client_of(server).project.current()).display_name == text
 
 
@@ -85,13 +85,13 @@ async def test_an_answer_beyond_the_limit_is_refused_unread():
             return httpx.Response(200, stream=stream)
 
     stream = Endless()
-    with pytest.raises(UnexpectedAnswer, match="too large"):
+    with pytest.raises(UnexpectedResponse, match="too large"):
         await Transport("http://auth.test", 10, transport=Flood()).send_before_deadline(READ, {})
     assert stream.sent <= MAX_BODY + 2 * 1024 * 1024
 
 
 async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_other():
-    server = FakeServer([json_answer({}, set_cookie="who=ada; Path=/")])
+    server = FakeServer([json_response({}, set_cookie="who=ada; Path=/")])
     client = client_of(server)
     for token in ("a.b.c", "d.e.f"):
         await client.as_user(token).request("GET", "/x", model=ApiModel)
@@ -100,7 +100,7 @@ async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_othe
 
 
 async def test_a_cookie_in_the_jar_of_an_own_client_travels_with_no_other_caller_either():
-    server = FakeServer([json_answer({}, set_cookie="who=ada; Path=/")])
+    server = FakeServer([json_response({}, set_cookie="who=ada; Path=/")])
     for headers, sent in (({}, None), ({"cookie": "gateway=1"}, "gateway=1")):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server), headers=headers) as own:
             client = StackAuthClient(settings(), http_client=own)
@@ -125,7 +125,7 @@ async def test_a_redirect_is_not_followed():
         async with listening(lead) as address:
             own = httpx.AsyncClient(follow_redirects=True)
             for http in (Transport(address, 5), Transport(address, 5, client=own)):
-                with pytest.raises(UnexpectedAnswer):
+                with pytest.raises(UnexpectedResponse):
                     await http.send_before_deadline(READ, {})
                 await http.aclose()
             await own.aclose()
@@ -148,7 +148,7 @@ async def test_an_answer_that_breaks_off_is_unreachable():
 async def test_a_success_that_cannot_be_read_is_an_unexpected_answer(body: bytes):
     from starlette.responses import Response
 
-    with pytest.raises(UnexpectedAnswer) as caught:
+    with pytest.raises(UnexpectedResponse) as caught:
         await client_of(FakeServer([Response(body, 200)])).project.current()
     assert caught.value.status_code == 502
     assert "wifi" not in f"{caught.value}{caught.value!r}"
@@ -162,7 +162,7 @@ async def test_a_body_that_cannot_be_unpacked_is_an_unexpected_answer():
 
     async with listening(lie) as address:
         http = Transport(address, 5)
-        with pytest.raises(UnexpectedAnswer):
+        with pytest.raises(UnexpectedResponse):
             await http.send_before_deadline(READ, {})
         await http.aclose()
 
@@ -290,7 +290,7 @@ async def test_an_own_client_stays_open():
 
 
 def test_one_client_serves_many_event_loops():
-    server = FakeServer([json_answer({"id": "p", "display_name": "P", "config": {}})])
+    server = FakeServer([json_response({"id": "p", "display_name": "P", "config": {}})])
     client = client_of(server)
     for _ in range(3):
         asyncio.run(client.project.current())

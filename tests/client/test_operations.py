@@ -7,7 +7,7 @@ from typing import Any
 from fastapi_stackauth.client.resources.base import Resource
 from tests.support.rows import rows
 
-from .fakes import FakeServer, client_of, json_answer
+from .fakes import FakeServer, client_of, json_response
 from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, resource_classes, success
 
 KEYS: dict[str, Any] = {"publishable_client_key": "pck_1", "secret_server_key": "ssk_1"}
@@ -45,7 +45,7 @@ def whose(name: str) -> str:
 
 
 async def sent(name: str, act: Act, **settings: Any):
-    server = FakeServer([json_answer(success(name, whose(name)))])
+    server = FakeServer([json_response(success(name, whose(name)))])
     client = client_of(server, **{**KEYS, **settings})
     bound = client.as_server() if name in SERVERS else client.as_user("a.b.c")
     await act(bound)
@@ -105,7 +105,7 @@ async def test_each_call_says_as_whom_it_is_made(name: str):
 
 @rows("name", [*PERSONS, *SERVER_WRITES])
 async def test_the_app_in_its_own_name_reaches_what_persons_reach(name: str):
-    server = FakeServer([json_answer(success(name, "server"))])
+    server = FakeServer([json_response(success(name, "server"))])
     await {**PERSONS, **SERVER_WRITES}[name](client_of(server, **KEYS).as_server())
     if contract()[name]["access_types"] != ["none"]:
         assert server.last.headers["x-stack-access-type"] == "server"
@@ -114,7 +114,7 @@ async def test_the_app_in_its_own_name_reaches_what_persons_reach(name: str):
 async def test_what_has_no_method_is_one_request_away():
     from fastapi_stackauth.models import ApiModel
 
-    server = FakeServer([json_answer({"items": [{"enabled": True}], "is_paginated": False})])
+    server = FakeServer([json_response({"items": [{"enabled": True}], "is_paginated": False})])
     answer = (
         await client_of(server, **KEYS)
         .as_user("a.b.c")

@@ -6,16 +6,16 @@ import pytest
 
 from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.errors import (
-    AccessTokenRefused,
+    AccessTokenRejected,
     AuthServerError,
     AuthServerUnavailable,
     PasskeyFailed,
-    SessionGone,
-    UserGone,
+    SessionEnded,
+    SignInRequired,
 )
 from tests.support.rows import rows
 
-from .fakes import FakeServer, client_of, json_answer, known_error, text_answer
+from .fakes import FakeServer, client_of, json_response, known_error, text_answer
 from .table import PERSONS
 
 CRASH = "Internal Server Error"
@@ -29,7 +29,7 @@ async def sign_out(*answers) -> FakeServer:
 
 
 async def test_a_second_sign_out_succeeds_though_the_server_crashes():
-    server = await sign_out(text_answer(CRASH, 500), json_answer({"items": [], "is_paginated": False}))
+    server = await sign_out(text_answer(CRASH, 500), json_response({"items": [], "is_paginated": False}))
     assert [asked.operation for asked in server.asked] == [
         "DELETE /api/v1/auth/sessions/current", "GET /api/v1/auth/sessions",
     ]  # fmt: skip
@@ -41,7 +41,7 @@ async def test_a_sign_out_as_a_deleted_user_succeeds():
 
 async def test_a_sign_out_that_really_failed_is_an_error():
     with pytest.raises(AuthServerUnavailable):
-        await sign_out(text_answer(CRASH, 500), json_answer({"items": [CURRENT], "is_paginated": False}))
+        await sign_out(text_answer(CRASH, 500), json_response({"items": [CURRENT], "is_paginated": False}))
 
 
 async def test_a_sign_out_that_never_got_an_answer_is_an_error():
@@ -82,7 +82,7 @@ NO_USER = {
 
 @rows("shape", NO_USER)
 async def test_every_way_to_say_that_there_is_no_user_is_one_error(shape: str):
-    with pytest.raises(UserGone) as caught:
+    with pytest.raises(SignInRequired) as caught:
         await client_of(FakeServer([NO_USER[shape]])).as_user("a.b.c").users.me()
     assert caught.value.operation == "GET /users/me"
 
@@ -92,8 +92,8 @@ UNSENDABLE = ["ä", "\u20ac", "a\r\nx-evil: 1", "a b", "a\x00", "\ud800", "\x7f"
 
 @rows("token", UNSENDABLE)
 async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token: str):
-    server = FakeServer([json_answer({"id": "u"})])
-    with pytest.raises(AccessTokenRefused) as caught:
+    server = FakeServer([json_response({"id": "u"})])
+    with pytest.raises(AccessTokenRejected) as caught:
         await client_of(server).as_user(token).users.me()
     assert caught.value.status_code == 401
     assert server.asked == []
@@ -101,8 +101,8 @@ async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token:
 
 @rows("token", [*UNSENDABLE, ""])
 async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: str):
-    server = FakeServer([json_answer({"access_token": "a.b.c"})])
-    with pytest.raises(SessionGone):
+    server = FakeServer([json_response({"access_token": "a.b.c"})])
+    with pytest.raises(SessionEnded):
         await client_of(server).refresh(token)
     assert server.asked == []
 
@@ -132,8 +132,8 @@ PLANTED = "pl4nt3d"
         text_answer(f"<html>{PLANTED}", 502),
         text_answer(PLANTED, 429),
         text_answer(PLANTED, 302, location=f"https://x.example/?code={PLANTED}"),
-        json_answer({"error": "invalid_grant", "error_description": PLANTED}, 400),
-        json_answer({"unreadable": PLANTED}),
+        json_response({"error": "invalid_grant", "error_description": PLANTED}, 400),
+        json_response({"unreadable": PLANTED}),
     ],
     ids=["known", "mfa", "keys", "text", "html", "limit", "redirect", "oauth", "unreadable"],
 )

@@ -24,14 +24,14 @@ from fastapi_stackauth.errors import (
     AuthServerMisconfigured,
     AuthServerUnavailable,
     KnownApiError,
-    OAuthRefused,
-    UnexpectedAnswer,
-    UserGone,
+    OAuthTokenError,
+    SignInRequired,
+    UnexpectedResponse,
 )
 from fastapi_stackauth.models import ApiModel
 from tests.support.rows import rows
 
-from .fakes import FakeServer, json_answer, settings
+from .fakes import FakeServer, json_response, settings
 from .table import API, DATA, PERSONS, SERVERS, Act
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "contract" / "recordings"
@@ -73,7 +73,7 @@ def act_of(exchange: dict[str, Any]) -> Act | None:
 
 async def read_by_client(exchange: dict[str, Any], act: Act) -> BaseModel:
     """The model that the operation's method read a recorded answer into."""
-    server = FakeServer([json_answer(exchange["response"]["body"], exchange["response"]["status"])])
+    server = FakeServer([json_response(exchange["response"]["body"], exchange["response"]["status"])])
     keys = {"publishable_client_key": "pck_1", "secret_server_key": "ssk_1"}
     client = Witness(settings(**keys), transport=httpx.ASGITransport(server))
     client.read = []
@@ -122,19 +122,19 @@ def check_error(exchange: dict[str, Any]) -> None:
     if code in MISCONFIGURATION_CODES:
         assert isinstance(error, AuthServerMisconfigured), name
         assert code in error.message
-    elif code is not None and not isinstance(error, UserGone):
+    elif code is not None and not isinstance(error, SignInRequired):
         assert isinstance(error, KnownApiError), name
         assert (error.code, error.status_code, error.details) == (code, answer.status, body.get("details", {})), name
     elif code is not None:
         assert code in ("SCHEMA_ERROR", "CANNOT_GET_OWN_USER_WITHOUT_USER", "USER_AUTHENTICATION_REQUIRED"), name
     elif answer.status >= 500:
         assert isinstance(error, AuthServerUnavailable), name
-        assert error.answer_status == answer.status
+        assert error.response_status == answer.status
     elif isinstance(body, dict):
-        assert isinstance(error, OAuthRefused), name
+        assert isinstance(error, OAuthTokenError), name
         assert (error.oauth_error, error.status_code) == (body["error"], answer.status)
     else:
-        assert isinstance(error, UnexpectedAnswer), name
+        assert isinstance(error, UnexpectedResponse), name
         page = answer.headers.get("content-type", "").startswith("text/html")
         assert error.status_code == (502 if page else answer.status), name
 
@@ -154,7 +154,7 @@ async def test_every_answer_to_a_deleted_user_s_token_is_one_error_but_sign_out_
         if named(exchange) == "DELETE /auth/sessions/current":
             await act(client)
         else:
-            with pytest.raises(UserGone):
+            with pytest.raises(SignInRequired):
                 await act(client)
         seen.add(named(exchange))
     assert {"GET /users/me", "PATCH /users/me", "POST /auth/password/set", "DELETE /auth/sessions/current"} <= seen
@@ -168,7 +168,7 @@ def client_answering(exchange: dict[str, Any]) -> Client:
 
     def answer(asked: Any) -> Response:
         if asked.operation == f"GET {API}/auth/sessions":
-            return json_answer(gone, 400)
+            return json_response(gone, 400)
         return Response(recorded.body, recorded.status, headers)
 
     return StackAuthClient(settings(), transport=httpx.ASGITransport(FakeServer(answer=answer))).as_user("a.b.c")

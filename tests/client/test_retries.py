@@ -8,14 +8,14 @@ from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.errors import (
     AuthServerError,
+    AuthServerRateLimited,
     AuthServerTimeout,
     AuthServerUnavailable,
     AuthServerUnreachable,
     KnownApiError,
-    RateLimited,
 )
 
-from .fakes import FakeServer, FakeTime, client_of, http_of, json_answer, known_error, text_answer
+from .fakes import FakeServer, FakeTime, client_of, http_of, json_response, known_error, text_answer
 
 READ, WRITE = ApiRequest("GET", "/users/me"), ApiRequest("POST", "/teams", json={})
 
@@ -30,20 +30,20 @@ async def outcome(call: ApiRequest, *answers: Response, timeout: float = 10.0) -
 
 @pytest.mark.parametrize("call", [READ, WRITE])
 async def test_a_429_is_repeated_for_every_call(call: ApiRequest):
-    server, _, answer = await outcome(call, text_answer("", 429), json_answer({}))
+    server, _, answer = await outcome(call, text_answer("", 429), json_response({}))
     assert len(server.asked) == 2
     assert not isinstance(answer, Exception)
 
 
 async def test_retry_after_is_waited_for():
-    _, time, _ = await outcome(WRITE, text_answer("", 429, retry_after="4"), json_answer({}))
+    _, time, _ = await outcome(WRITE, text_answer("", 429, retry_after="4"), json_response({}))
     assert time.pauses == [4.0]
 
 
 async def test_without_retry_after_pauses_grow_up_to_a_cap():
     _, time, error = await outcome(ApiRequest("GET", "/x", attempts=7), text_answer("", 429), timeout=1000)
     assert time.pauses == [0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
-    assert isinstance(error, RateLimited)
+    assert isinstance(error, AuthServerRateLimited)
 
 
 async def test_pauses_are_spread_at_random():
@@ -60,7 +60,7 @@ async def test_pauses_are_spread_at_random():
 async def test_a_pause_that_would_outlast_the_deadline_is_not_begun():
     """The caller hears of the server's limit at once, and for how long, instead of a timeout later."""
     server, time, error = await outcome(READ, text_answer("", 429, retry_after="60"))
-    assert isinstance(error, RateLimited)
+    assert isinstance(error, AuthServerRateLimited)
     assert error.retry_after == 60
     assert (len(server.asked), time.pauses) == (1, [])
 
@@ -69,28 +69,28 @@ async def test_all_attempts_together_end_at_the_deadline():
     server, time, error = await outcome(
         ApiRequest("GET", "/x", attempts=100, timeout=5.0), text_answer("", 429, retry_after="2"), timeout=1000
     )
-    assert isinstance(error, RateLimited)
+    assert isinstance(error, AuthServerRateLimited)
     assert time.pauses == [2.0, 2.0]
     assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 async def test_a_failure_that_may_pass_is_repeated_where_that_does_no_harm(status: int):
-    reads, _, _ = await outcome(READ, text_answer("", status), json_answer({}))
-    writes, _, error = await outcome(WRITE, text_answer("", status), json_answer({}))
+    reads, _, _ = await outcome(READ, text_answer("", status), json_response({}))
+    writes, _, error = await outcome(WRITE, text_answer("", status), json_response({}))
     assert (len(reads.asked), len(writes.asked)) == (2, 1)
     assert isinstance(error, AuthServerUnavailable)
 
 
 async def test_a_crash_of_the_server_is_not_repeated():
-    server, _, error = await outcome(READ, text_answer("", 500), json_answer({}))
+    server, _, error = await outcome(READ, text_answer("", 500), json_response({}))
     assert len(server.asked) == 1
     assert isinstance(error, AuthServerUnavailable)
-    assert error.answer_status == 500
+    assert error.response_status == 500
 
 
 async def test_a_refusal_is_not_repeated():
-    server, _, error = await outcome(READ, known_error("USER_NOT_FOUND", 404), json_answer({}))
+    server, _, error = await outcome(READ, known_error("USER_NOT_FOUND", 404), json_response({}))
     assert len(server.asked) == 1
     assert isinstance(error, KnownApiError)
 
@@ -160,12 +160,12 @@ async def test_a_failed_network_is_a_typed_error_that_names_the_operation_alone(
     assert caught.value.operation == "GET /users/{user_id}"
     assert "ssk_secret" not in f"{caught.value} {caught.value!r}"
     assert caught.value.__context__ is None  # and so none of httpx's, which holds the request with its headers
-    assert caught.value.answer_status is None
+    assert caught.value.response_status is None
 
 
 async def test_refreshing_is_repeated_though_it_is_a_post():
     """The refresh token is not rotated (tokens.md §3)."""
-    server = FakeServer([text_answer("", 503), json_answer({"access_token": "a.b.c"})])
+    server = FakeServer([text_answer("", 503), json_response({"access_token": "a.b.c"})])
     assert (await client_of(server).refresh("r")).access_token == "a.b.c"
-    server = FakeServer([text_answer("", 503), json_answer({"access_token": "a.b.c"})])
+    server = FakeServer([text_answer("", 503), json_response({"access_token": "a.b.c"})])
     assert (await client_of(server).oauth.refresh("r")).access_token == "a.b.c"

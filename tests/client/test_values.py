@@ -12,7 +12,13 @@ from pydantic import ValidationError
 
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.request import ApiRequest, encode_path
-from fastapi_stackauth.errors import AuthServerUnavailable, PasskeyFailed, SchemaError, UnexpectedAnswer, UserGone
+from fastapi_stackauth.errors import (
+    AuthServerUnavailable,
+    PasskeyFailed,
+    SchemaError,
+    SignInRequired,
+    UnexpectedResponse,
+)
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiModel,
@@ -25,7 +31,7 @@ from fastapi_stackauth.models import (
 )
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_answer, known_error, settings, text_answer
+from .fakes import Asked, FakeServer, client_of, json_response, known_error, settings, text_answer
 from .table import PERSONS, success
 
 # --- times ---
@@ -104,7 +110,7 @@ def test_no_id_can_change_the_path(first: str, second: str):
 
 @rows("nasty", ["..", ".", "", "\ud800"])
 async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty: str):
-    server = FakeServer([json_answer({})])
+    server = FakeServer([json_response({})])
     with pytest.raises(SchemaError) as caught:
         await client_of(server).as_user("a.b.c").teams.delete(nasty)
     assert caught.value.status_code == 400
@@ -113,13 +119,13 @@ async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty
 
 @rows("nasty", ["../users", "a/b", "a?b=c", "a#b", "%2e%2e", "%2F", "a\r\nb", "ä\u2028", "a;b", "a\\b"])
 async def test_nasty_ids_arrive_as_one_segment(nasty: str):
-    server = FakeServer([json_answer({"success": True})])
+    server = FakeServer([json_response({"success": True})])
     await client_of(server).as_user("a.b.c").teams.delete(nasty)
     assert server.last.raw_path == f"/api/v1/teams/{quote(nasty, safe='')}"
 
 
 async def test_no_session_s_id_turns_revoking_into_signing_out():
-    server = FakeServer([json_answer({"success": True})])
+    server = FakeServer([json_response({"success": True})])
     with pytest.raises(SchemaError):
         await client_of(server).as_user("a.b.c").sessions.revoke("current")
     assert server.asked == []
@@ -162,7 +168,7 @@ def test_a_contact_channel_s_new_value_brings_its_type():
 
 
 async def test_a_bot_challenge_travels_beside_the_other_fields():
-    server = FakeServer([json_answer({"nonce": "n"})])
+    server = FakeServer([json_response({"nonce": "n"})])
     challenge = BotChallenge(bot_challenge_token="t", bot_challenge_phase="visible")
     await client_of(server).otp.send_sign_in_code(email="a@b.c", callback_url="http://x", bot_challenge=challenge)
     assert server.last.json["bot_challenge_token"] == "t"
@@ -199,7 +205,7 @@ def users(*pages: list[str]) -> FakeServer:
         index = cursors.index(asked.query.get("cursor", cursors[0]))
         following = cursors[index + 1] if index + 1 < len(cursors) else None
         items = [{**USER, "id": name} for name in pages[index]]
-        return json_answer({"items": items, "is_paginated": True, "pagination": {"next_cursor": following}})
+        return json_response({"items": items, "is_paginated": True, "pagination": {"next_cursor": following}})
 
     return FakeServer(answer=answer)
 
@@ -230,19 +236,19 @@ async def test_no_page_is_fetched_before_it_is_read():
 
 
 async def test_an_older_server_s_list_without_pagination_is_one_page():
-    server = FakeServer([json_answer({"items": [USER]})])
+    server = FakeServer([json_response({"items": [USER]})])
     assert len([user async for user in listing(server)]) == 1
 
 
 async def test_pages_that_lead_in_a_circle_end():
-    server = FakeServer([json_answer({"items": [USER], "pagination": {"next_cursor": "a"}})])
-    with pytest.raises(UnexpectedAnswer, match="circle"):
+    server = FakeServer([json_response({"items": [USER], "pagination": {"next_cursor": "a"}})])
+    with pytest.raises(UnexpectedResponse, match="circle"):
         _ = [user async for user in listing(server)]
     assert len(server.asked) == 2
 
 
 async def test_only_guests_brings_the_flag_that_the_server_demands_with_it():
-    server = FakeServer([json_answer({"items": []})])
+    server = FakeServer([json_response({"items": []})])
     client = client_of(server, secret_server_key="ssk_1").as_server()
     await client.users.list(only_anonymous=True).page()
     assert (server.last.query["include_anonymous"], server.last.query["only_anonymous"]) == ("true", "true")
@@ -273,7 +279,7 @@ def test_a_forwarded_address_counts_as_far_as_trusted_proxies_vouch_for_it(
 
 
 async def test_the_address_is_forwarded_only_where_proxies_are_named():
-    server = FakeServer([json_answer(success("GET /projects/current"))])
+    server = FakeServer([json_response(success("GET /projects/current"))])
     await client_of(server).for_address("203.0.113.9", "6.6.6.6").project.current()
     assert "x-forwarded-for" not in server.last.headers
     trusting = client_of(server, trusted_proxies="10.0.0.0/8, 192.0.2.1")
@@ -308,7 +314,7 @@ async def test_a_server_that_is_down_is_no_failed_passkey(name: str):
 
 
 async def test_a_user_who_is_gone_while_they_delete_themselves_is_gone():
-    with pytest.raises(UserGone):
+    with pytest.raises(SignInRequired):
         await client_of(FakeServer([known_error("USER_NOT_FOUND", 404)])).as_user("a.b.c").users.delete_me()
 
 
@@ -320,7 +326,7 @@ async def test_a_lifetime_that_crashes_the_server_is_not_sent():
 
 @pytest.mark.parametrize(("held", "answer"), [([], False), ([{"id": "p", "user_id": "u", "team_id": "t"}], True)])
 async def test_checking_a_permission_looks_into_those_that_contain_it(held: list[object], answer: bool):
-    server = FakeServer([json_answer({"items": held})])
+    server = FakeServer([json_response({"items": held})])
     client = client_of(server).as_user("a.b.c")
     assert await client.team_permissions.check("p", team_id="t") is answer
     assert server.last.query == {"team_id": "t", "user_id": "me", "permission_id": "p", "recursive": "true"}
@@ -328,7 +334,7 @@ async def test_checking_a_permission_looks_into_those_that_contain_it(held: list
 
 
 async def test_an_invitation_list_is_by_team_or_by_user_as_the_server_demands():
-    server = FakeServer([json_answer({"items": []})])
+    server = FakeServer([json_response({"items": []})])
     client = client_of(server).as_user("a.b.c")
     await client.team_invitations.list_for_user()
     assert server.last.query == {"user_id": "me"}

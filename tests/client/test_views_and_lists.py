@@ -8,10 +8,10 @@ import pytest
 from starlette.responses import Response
 
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedAnswer
+from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedResponse
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_answer
+from .fakes import Asked, FakeServer, client_of, json_response
 
 PROJECT = {"id": "p", "display_name": "P", "config": {}}
 PROXIES = ("10.0.0.0/8", "2001:db8::1")
@@ -47,19 +47,19 @@ PROXIES = ("10.0.0.0/8", "2001:db8::1")
 async def test_the_end_user_s_address_is_the_last_one_that_no_trusted_proxy_has(
     peer: str | None, forwarded_for: str | None, told: str | None
 ):
-    server = FakeServer([json_answer(PROJECT)])
+    server = FakeServer([json_response(PROJECT)])
     await client_of(server, trusted_proxies=PROXIES).for_address(peer, forwarded_for).project.current()
     assert server.last.headers.get("x-forwarded-for") == told
 
 
 async def test_without_trusted_proxies_the_auth_server_is_told_no_address():
-    server = FakeServer([json_answer(PROJECT)])
+    server = FakeServer([json_response(PROJECT)])
     await client_of(server).for_address("203.0.113.9", "203.0.113.8").project.current()
     assert "x-forwarded-for" not in server.last.headers
 
 
 async def test_the_address_stays_with_views_of_a_view():
-    server = FakeServer([json_answer({"id": "u"})])
+    server = FakeServer([json_response({"id": "u"})])
     view = client_of(server, trusted_proxies=PROXIES, secret_server_key="ssk_1").for_address("203.0.113.9")
     for each in (view.as_user("a.b.c"), view.as_server()):
         await each.users.me()
@@ -67,7 +67,7 @@ async def test_the_address_stays_with_views_of_a_view():
 
 
 async def test_a_view_leaves_the_client_it_was_made_from_as_it_was():
-    server = FakeServer([json_answer(PROJECT)])
+    server = FakeServer([json_response(PROJECT)])
     client = client_of(server, publishable_client_key="pck_1", secret_server_key="ssk_1")
     client.as_server()
     client.as_user("a.b.c")
@@ -77,7 +77,7 @@ async def test_a_view_leaves_the_client_it_was_made_from_as_it_was():
 
 
 async def test_another_user_takes_the_place_of_the_one_before():
-    server = FakeServer([json_answer({"id": "u"})])
+    server = FakeServer([json_response({"id": "u"})])
     await client_of(server).as_user("a.b.c").as_user("d.e.f").users.me()
     assert server.last.headers["x-stack-access-token"] == "d.e.f"
 
@@ -97,7 +97,7 @@ ITEM |= {"last_active_at_millis": 0, "user": {"id": "u"}, "value": "ada@example.
 
 def page(ids: list[str], next_cursor: str | None, **fields: object) -> Response:
     items = [{**ITEM, **fields, "id": each} for each in ids]
-    return json_answer({"items": items, "is_paginated": True, "pagination": {"next_cursor": next_cursor}})
+    return json_response({"items": items, "is_paginated": True, "pagination": {"next_cursor": next_cursor}})
 
 
 def app(*answers) -> tuple[FakeServer, StackAuthClient]:
@@ -169,7 +169,7 @@ async def test_a_list_that_a_server_begins_to_page_is_read_to_its_end(read: Any,
 async def test_a_list_without_an_end_ends_in_an_error():
     numbers = itertools.count()
     server = FakeServer(answer=lambda _: page([], str(next(numbers))))
-    with pytest.raises(UnexpectedAnswer, match="too many pages"):
+    with pytest.raises(UnexpectedResponse, match="too many pages"):
         await client_of(server).as_user("a.b.c").teams.list()
 
 
@@ -185,33 +185,33 @@ async def test_a_limit_that_the_newest_server_rejects_is_named_before_anything_i
 
 async def test_pages_that_lead_in_a_circle_end_in_an_error():
     _, client = app(page(["a"], "x"), page(["b"], "y"), page(["a"], "x"))
-    with pytest.raises(UnexpectedAnswer, match="circle"):
+    with pytest.raises(UnexpectedResponse, match="circle"):
         async for _user in client.users.list():
             pass
 
 
 async def test_a_list_of_a_server_that_knows_no_pages_is_one_page():
-    _, client = app(json_answer({"items": [{"id": "a"}]}))
+    _, client = app(json_response({"items": [{"id": "a"}]}))
     assert [user.id async for user in client.users.list()] == ["a"]
 
 
 @pytest.mark.parametrize(("items", "has"), [([{"id": "p", "user_id": "u", "team_id": "t"}], True), ([], False)])
 async def test_a_permission_is_checked_by_reading_the_list(items: list[object], has: bool):
-    server, client = app(json_answer({"items": items, "is_paginated": False}))
+    server, client = app(json_response({"items": items, "is_paginated": False}))
     assert await client.team_permissions.check("p", team_id="t", user_id="u") is has
     assert server.last.query["recursive"] == "true"
     assert await client.project_permissions.check("p", user_id="u") is has
 
 
 async def test_the_invitations_of_a_user_are_asked_for_by_user():
-    server, client = app(json_answer({"items": [], "is_paginated": False}))
+    server, client = app(json_response({"items": [], "is_paginated": False}))
     assert await client.team_invitations.list_for_user("u") == ()
     assert server.last.query == {"user_id": "u"}
 
 
 @rows("odd", ["a/../b", "a?b=c", "a#b", "ä", "%2e%2e", "a\r\nb"])
 async def test_an_id_never_leaves_its_segment_of_the_path(odd: str):
-    server, client = app(json_answer({"id": "u"}))
+    server, client = app(json_response({"id": "u"}))
     await client.users.get(odd)
     assert server.last.raw_path.count("/") == 4
     assert server.last.query == {}
@@ -219,7 +219,7 @@ async def test_an_id_never_leaves_its_segment_of_the_path(odd: str):
 
 @rows("odd", ["", ".", "..", "\ud800"])
 async def test_an_id_that_no_path_can_hold_is_refused_unsent(odd: str):
-    server, client = app(json_answer({"id": "u"}))
+    server, client = app(json_response({"id": "u"}))
     with pytest.raises(SchemaError):
         await client.users.get(odd)
     assert server.asked == []

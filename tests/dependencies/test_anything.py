@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from fastapi_stackauth import CurrentUser, OptionalUser, StackAuth
-from fastapi_stackauth.sessions.cookies import SdkCookies, Site
+from fastapi_stackauth.sessions.cookies import OriginPolicy, SdkCookies
 from fastapi_stackauth.sessions.credentials import HeaderCredentials, QueryToken
 from tests.support.asgi import bearer, call, connect
 from tests.support.forge import NOW, PROJECT, Signer, b64, claims, segment
@@ -19,7 +19,7 @@ SIGNER = Signer()
 
 def everything_on(keys: str = "ok") -> tuple[World, FastAPI]:
     """An app with every source there is, protected and optional endpoints, and a WebSocket."""
-    sources = [HeaderCredentials(), SdkCookies(Site(APP_URL), PROJECT), QueryToken()]
+    sources = [HeaderCredentials(), SdkCookies(OriginPolicy(APP_URL), PROJECT), QueryToken()]
     world = World.make(SIGNER, sources=sources, jwks_cooldown=1)
     world.server.keys, world.server.me = keys, "unparsable"
     app = world.app()
@@ -81,7 +81,7 @@ async def test_no_part_of_a_token_reaches_a_log_a_header_or_a_body(
     written += repr([answer.messages for answer in answers]) + repr(world.stack) + repr(world.verifier.stats)
     assert [part for part in token.split(".") if len(part) > 40 and part in written] == []
     if keys == "ok" and code.startswith("token_"):
-        assert f"token_refused code={code}" in written
+        assert f"token_rejected code={code}" in written
 
 
 async def test_a_refused_credential_is_logged_with_its_reason_and_without_itself(caplog: pytest.LogCaptureFixture):

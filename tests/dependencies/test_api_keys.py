@@ -247,7 +247,7 @@ async def test_a_wrong_secret_key_is_the_apps_fault_and_a_missing_one_is_named(s
     await none.stack.aclose()
 
 
-@pytest.mark.parametrize("demand", [{"live": True}, {"signed_in_within": timedelta(minutes=5)}])
+@pytest.mark.parametrize("demand", [{"live": True}, {"max_age": timedelta(minutes=5)}])
 def test_what_needs_a_session_is_refused_at_construction(demand: dict[str, Any]):
     with pytest.raises(ConfigurationError, match="session"):
         Require(allow_api_key=True, **demand)

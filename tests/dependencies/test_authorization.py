@@ -268,7 +268,7 @@ async def test_the_team_is_given_as_its_members_may_read_it(company: Company):
 
 async def test_the_second_factor_is_demanded_by_what_the_token_says(company: Company):
     protect(company.app, Require(mfa=True), "/safe")
-    assert await company.answer(company.member, "/safe") == "403 mfa_enrolment_required"
+    assert await company.answer(company.member, "/safe") == "403 mfa_enrollment_required"
     secret = {"totp_secret": "QUJDREVGR0hJSktMTU5PUFFSU1Q=", "requires_totp_mfa": 1}
     company.server.store.users.update(company.member.user_id, secret)
     fresh = await company.stack.client.refresh(company.member.refresh_token)
@@ -352,7 +352,7 @@ def test_openapi_names_the_permission_and_its_own_code():
     assert operation["security"] == [{"StackAuth": []}, {"StackAuthHeader": []}]
     examples = operation["responses"]["403"]["content"]["application/problem+json"]["examples"]
     assert examples["permission_missing"]["value"]["details"] == {"permission_id": "posts:read"}
-    assert "mfa_enrolment_required" in examples
+    assert "mfa_enrollment_required" in examples
     plain_examples = schema["paths"]["/plain"]["get"]["responses"]["403"]["content"]["application/problem+json"]
     assert "permission_missing" not in plain_examples["examples"]
     assert list(schema["components"]["securitySchemes"]) == ["StackAuth", "StackAuthHeader"]

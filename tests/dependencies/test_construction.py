@@ -36,9 +36,9 @@ def test_what_rests_on_a_user_takes_a_require_alone(make: Callable[..., Any], re
 
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
-    (Require, {"signed_in_within": timedelta(0)}, "longer than zero"),
-    (Require, {"signed_in_within": timedelta(-1)}, "longer than zero"),
-    (Require, {"signed_in_within": 300}, "must be a timedelta.*got 300"),
+    (Require, {"max_age": timedelta(0)}, "longer than zero"),
+    (Require, {"max_age": timedelta(-1)}, "longer than zero"),
+    (Require, {"max_age": 300}, "must be a timedelta.*got 300"),
     (Require, {"permission": ["a", "b"]}, "no id of a permission"),
     (Require, {"team_member": True}, "names no place"),
     (RequireTeam, {"team": Require()}, "names no place"),
@@ -51,7 +51,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("make", "arguments", "text"), WRONG)
 def test_a_wrong_argument_says_what_to_do(make: Any, arguments: dict[str, Any], text: str):
-    """A zero `signed_in_within` required nothing; the others were a 500 or an error about the library's insides."""
+    """A zero `max_age` required nothing; the others were a 500 or an error about the library's insides."""
     with pytest.raises(ConfigurationError, match=text):
         make(**arguments)
 

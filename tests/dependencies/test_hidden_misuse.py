@@ -202,7 +202,7 @@ async def test_a_wrapped_dependency_is_known(app: FastAPI):
     wrappers: list[Any] = [functools.partial(current_user), current_user.__call__]
     for number, wrapped in enumerate(wrappers):
         app.get(f"/{number}", dependencies=[Depends(wrapped)])(lambda: None)
-    app.get("/open", dependencies=[Depends(current_user.documented)])(lambda: None)
+    app.get("/open", dependencies=[Depends(current_user.describe)])(lambda: None)
     assert [route for route in unguarded_routes(app) if route[5:] in ("0", "1", "open")] == ["GET /open"]
     app.get("/bad", dependencies=[Depends(functools.partial(Require(team_member="team_id")))])(lambda: None)
     with pytest.raises(ConfigurationError, match="'team_id'"):

@@ -50,21 +50,22 @@ GUARDS = {
     "HeaderCredentials", "IdentifyUser", "LoadProfile", "OptionalUser", "QueryToken", "Require", "RequireAccessToken",
     "RequireTeam", "RequireTeamApiKey", "RequireUserApiKey", "SdkCookies", "SessionWatch", "WatchSession",
     "access_token", "api_key_team", "api_key_user", "current_profile", "current_team", "current_user", "optional_user",
-    "sign_in_methods", "totp_enrolment",
+    "sign_in_methods", "totp_enrollment",
 }  # fmt: skip
 """Dependencies, their classes and aliases, and what only a dependency gives: each use works, or raises."""
 
 MODELS = {
-    "CurrentUserProfile", "Enrolment", "Methods", "Profile", "ProjectPermissionEvent", "Team", "TeamDeletedEvent",
-    "TeamEvent", "TeamMembershipEvent", "TeamPermissionEvent", "User", "UserDeletedEvent", "UserEvent", "WebhookEvent",
+    "CurrentUserProfile", "Profile", "ProjectPermissionEvent", "SignInMethods", "Team", "TeamDeletedEvent",
+    "TotpEnrollment", "TeamEvent", "TeamMembershipEvent", "TeamPermissionEvent", "User", "UserDeletedEvent", "UserEvent", "WebhookEvent",
 }  # fmt: skip
 """What the library vouches for: the app does not start if FastAPI would read one from a request."""
 
 OTHERS = {
     "AuthError", "AuthServerError", "AuthServerMisconfigured", "AuthServerUnavailable", "ConfigurationError",
-    "CredentialSource", "Event", "Events", "Health", "KnownApiError", "SessionCheck", "Settings", "Site", "StackAuth",
+    "CredentialSource", "AuthEvent", "AuthEvents", "HealthReport", "KnownApiError", "OriginPolicy", "SessionCheck",
+    "Settings", "StackAuth",
     "StackAuthClient", "StackAuthError", "TokenKind", "VerificationUnavailable", "WebhookRouter", "__version__",
-    "error_response", "problem", "stack_auth_error_handler",
+    "error_response", "problem_document", "stack_auth_error_handler",
 }  # fmt: skip
 """Plain data, errors and functions: none of them looks like a guard, and none works as a dependency."""
 
@@ -217,9 +218,9 @@ async def test_a_bare_dependency_in_a_list_raises_with_what_to_write(app: FastAP
 
 def test_pythons_own_tools_read_guarded_classes():
     assert "Require(...)" in pydoc.render_doc(Require)
-    assert dict(inspect.getmembers(current_user))["documented"] == current_user.documented
-    assert dict(inspect.getmembers(Require))["documented"] is Require.documented
-    assert mock.create_autospec(Require).documented
+    assert dict(inspect.getmembers(current_user))["describe"] == current_user.describe
+    assert dict(inspect.getmembers(Require))["describe"] is Require.describe
+    assert mock.create_autospec(Require).describe
     with pytest.raises(TypeError):
         _ = inspect.signature(Require).parameters
     assert list(inspect.signature(current_user).parameters) == ["connection", "scopes"]

@@ -150,7 +150,7 @@ async def test_live_refuses_a_revoked_session_whose_token_is_still_good(world: W
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
-        ("gone", "401 user_gone"),
+        ("gone", "401 user_deleted"),
         ("expired", "401 token_expired"),
         ("503", "503 verification_unavailable"),
         ("text", "503 verification_unavailable"),
@@ -278,7 +278,7 @@ async def test_a_user_who_is_gone_has_no_profile(world: World, app: FastAPI, sig
     @app.get("/profile")
     async def profile(own: CurrentProfile) -> None: ...
 
-    assert await answer_of(app, bearer(signer.token()), path="/profile") == "401 user_gone"
+    assert await answer_of(app, bearer(signer.token()), path="/profile") == "401 user_deleted"
 
 
 async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer):
@@ -296,7 +296,7 @@ async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer
 
 
 async def test_a_sign_in_must_be_recent_where_that_is_demanded(world: World, app: FastAPI, signer: Signer):
-    protect(app, Require(signed_in_within=timedelta(minutes=10)))
+    protect(app, Require(max_age=timedelta(minutes=10)))
     world.server.began = world.clock.now - 600
     assert await answer_of(app, bearer(signer.token())) == SUBJECT
     world.clock.now += 1
@@ -312,14 +312,14 @@ async def test_a_sign_in_must_be_recent_where_that_is_demanded(world: World, app
 
 
 async def test_a_session_that_is_not_listed_is_not_recent(world: World, app: FastAPI, signer: Signer):
-    protect(app, Require(signed_in_within=timedelta(days=1)))
+    protect(app, Require(max_age=timedelta(days=1)))
     world.server.sessions = []
     assert await answer_of(app, bearer(signer.token())) == "401 session_revoked"
 
 
 async def test_a_recent_and_a_live_session_are_asked_for_at_once(world: World, app: FastAPI, signer: Signer):
     world.server.began = NOW
-    protect(app, Require(live=True, signed_in_within=timedelta(minutes=10)))
+    protect(app, Require(live=True, max_age=timedelta(minutes=10)))
     assert await answer_of(app, bearer(signer.token())) == SUBJECT
     assert world.server.count("/sessions") == 1
 
@@ -327,6 +327,6 @@ async def test_a_recent_and_a_live_session_are_asked_for_at_once(world: World, a
 async def test_whether_a_sign_in_is_recent_cannot_be_said_while_the_server_is_down(
     world: World, app: FastAPI, signer: Signer
 ):
-    protect(app, Require(signed_in_within=timedelta(minutes=10)))
+    protect(app, Require(max_age=timedelta(minutes=10)))
     world.server.me = "503"
     assert await answer_of(app, bearer(signer.token())) == "503 verification_unavailable"

@@ -122,7 +122,7 @@ async def test_whoever_learns_of_a_revocation_ends_it_at_once(app: FastAPI, sign
     with pytest.raises(AuthError) as caught:
         async with watch:
             await asyncio.Event().wait()
-    watch.end(AuthError("user_gone"))
+    watch.end(AuthError("user_deleted"))
     assert caught.value.code == "session_revoked"
     assert watch.ended is caught.value
     with pytest.raises(AuthError):
@@ -161,7 +161,7 @@ async def test_nothing_goes_on_watching_afterwards(app: FastAPI, signer: Signer)
 async def test_a_newer_token_of_the_same_user_keeps_it_alive(world: World, app: FastAPI, signer: Signer):
     async with await watch_of(app, signer.token()) as watch:
         world.clock.now = NOW + LIFETIME
-        await watch.renew(signer.token(iat=NOW + LIFETIME, exp=NOW + 2 * LIFETIME))
+        await watch.refresh(signer.token(iat=NOW + LIFETIME, exp=NOW + 2 * LIFETIME))
         world.clock.now = NOW + LIFETIME + 60
         before = world.server.count("/sessions")
         await until(lambda: world.server.count("/sessions") > before + 2)
@@ -180,7 +180,7 @@ async def test_no_other_token_renews_it(app: FastAPI, signer: Signer, changes: d
     watch = await watch_of(app, signer.token())
     user = watch.user
     with pytest.raises(AuthError) as caught:
-        await watch.renew(signer.token(**changes))
+        await watch.refresh(signer.token(**changes))
     assert caught.value.code == code
     assert watch.user is user
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import RateLimitExceeded
-from fastapi_stackauth.runtime.events import TOKEN_REFUSED
+from fastapi_stackauth.runtime.events import TOKEN_REJECTED
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.test_guides import ADA, serving
 
@@ -87,7 +87,7 @@ async def test_prometheus_reads_counters_and_durations(recipe: Any):
 async def test_a_prometheus_counter_in_a_hook_counts_the_same(recipe: Any):
     names = recipe("refused = Counter(")
     for _ in range(2):
-        names["stack"].events.emit(TOKEN_REFUSED, code="token_expired")
+        names["stack"].events.emit(TOKEN_REJECTED, code="token_expired")
     assert names["registry"].get_sample_value("stackauth_token_refused_total", {"code": "token_expired"}) == 2
 
 
@@ -136,18 +136,18 @@ async def test_the_formatter_writes_events_as_json_and_other_lines_as_ever(
     formatter = recipe("class JsonLines")["JsonLines"]()
     names = recipe("def refusals")
     caplog.set_level(logging.INFO)
-    names["stack"].events.emit(TOKEN_REFUSED, code="token_expired", reason='an "exp" of\nlong ago')
+    names["stack"].events.emit(TOKEN_REJECTED, code="token_expired", reason='an "exp" of\nlong ago')
     logging.getLogger("app").info("hello %s", "Ada")
     event, line = [json.loads(formatter.format(record)) for record in caplog.records[-2:]]
     reason = 'an "exp" of\nlong ago'
-    assert event == {"level": "INFO", "event": "token_refused", "code": "token_expired", "reason": reason}
+    assert event == {"level": "INFO", "event": "token_rejected", "code": "token_expired", "reason": reason}
     assert line == {"level": "INFO", "logger": "app", "message": "hello Ada"}
     assert names["refusals"]() == {"token_expired": 1}
 
 
 async def test_a_hook_hears_what_is_suspicious(recipe: Any, capsys: pytest.CaptureFixture[str]):
     names = recipe("def suspicious")
-    names["stack"].events.emit(TOKEN_REFUSED, code="token_expired")
+    names["stack"].events.emit(TOKEN_REJECTED, code="token_expired")
     for _ in range(70):
         with suppress(RateLimitExceeded):
             await names["stack"].limiter.count("sign_in", address="192.0.2.1")

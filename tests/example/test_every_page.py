@@ -12,7 +12,7 @@ from playwright.async_api import ViewportSize, expect
 
 from example_app.pages import templates
 from example_app.samples import TEAM_ID
-from fastapi_stackauth import Methods
+from fastapi_stackauth import SignInMethods
 from tests.example.visitors import Demo, Visitor
 from tests.example.walk import STOPS, Stop, reach
 
@@ -209,7 +209,7 @@ async def test_a_mistake_of_the_app_is_a_page_with_the_security_headers(
 
 @pytest.mark.parametrize("page", ["sign_in.html", "sign_up.html"])
 async def test_without_any_provider_one_can_still_begin_as_a_guest(page: str):
-    offered = Methods(
+    offered = SignInMethods(
         project_name="Notes", sign_up=True, password=True, otp=False, passkey=False, oauth_providers=(),
         account_deletion=False,
     )  # fmt: skip

@@ -7,7 +7,15 @@ from fastapi import FastAPI, WebSocket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastapi_stackauth import AuthError, CurrentUser, HeaderCredentials, OptionalUser, QueryToken, SdkCookies, Site
+from fastapi_stackauth import (
+    AuthError,
+    CurrentUser,
+    HeaderCredentials,
+    OptionalUser,
+    OriginPolicy,
+    QueryToken,
+    SdkCookies,
+)
 from fastapi_stackauth.sessions.cookies import SessionCookies
 from fastapi_stackauth.sessions.credentials import read_credential
 from tests.fuzz.strategies import HEADERS, SIGNER
@@ -16,7 +24,7 @@ from tests.support.forge import PROJECT
 from tests.support.world import World
 
 APP_URL = "https://app.example.com"
-SITE = Site(APP_URL, ("https://admin.example.com",))
+SITE = OriginPolicy(APP_URL, ("https://admin.example.com",))
 SOURCES = (
     HeaderCredentials(),
     SessionCookies(SITE, "stackauth-access", "stackauth-refresh"),

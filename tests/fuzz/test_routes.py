@@ -227,7 +227,7 @@ def test_no_token_of_the_auth_server_writes_into_a_header(member: str, token: st
     house().server.answer = (200, [], written(signed_in))
     body = {"email": "ada@example.com", "password": "correct horse"}
     answer = house().call("POST", "/auth/password/sign-in", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")
     assert "set-cookie" not in answer.headers
 
 
@@ -235,4 +235,4 @@ def test_no_token_of_the_auth_server_writes_into_a_header(member: str, token: st
 def test_an_address_that_is_none_is_an_unexpected_answer(location: str):
     house().server.answer = (200, [], written({"location": location}))
     answer = house().call("GET", "/auth/oauth/github/authorize")
-    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+    assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from openapi_spec_validator import validate
 
-from fastapi_stackauth import Health, StackAuth
+from fastapi_stackauth import HealthReport, StackAuth
 from fastapi_stackauth.emulator import Emulator
 from tests.dependencies.test_authorization import Counting
 
@@ -45,7 +45,7 @@ async def watched(server: Emulator) -> AsyncIterator[Watched]:
 async def test_a_new_worker_fetches_its_keys_and_is_ready(watched: Watched):
     answer = await watched.ready()
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    health = Health.model_validate(answer.json())
+    health = HealthReport.model_validate(answer.json())
     assert (health.status, health.keys, health.redis, health.last_error) == ("ok", "fresh", "memory", None)
     assert health.keys_age_seconds is not None
     assert health.keys_age_seconds >= 0
@@ -59,7 +59,7 @@ async def test_without_keys_it_is_not_ready_and_does_not_hammer_the_server(watch
     for _ in range(3):
         answer = await watched.ready()
         assert answer.status_code == 503
-    health = Health.model_validate(answer.json())
+    health = HealthReport.model_validate(answer.json())
     assert (health.status, health.keys, health.keys_age_seconds) == ("down", "none", None)
     assert (health.last_error, health.fallback_in_use) == ("auth_server_unavailable", True)
     assert watched.stack.verifier.stats.fetches == 1

@@ -24,7 +24,7 @@ from fastapi_stackauth import (
 )
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import SERVER_CODES, AuthError, KnownApiError
-from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, problem
+from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, problem_document
 from fastapi_stackauth.http.openapi import enrich
 from tests.apps import make_app
 from tests.support.openapi import inlined
@@ -172,7 +172,7 @@ def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_des
         "me", "me_change", "me_delete", "contact_channels_list", "contact_channels_add", "contact_channels_remove",
         "contact_channels_make_primary", "contact_channels_send_verification", "verify_email_page", "verify_email",
         "oauth_start", "oauth_link", "oauth_finish", "passkey_options", "passkey_sign_in", "passkey_register_options",
-        "passkey_register", "passkey_remove", "mfa_sign_in", "mfa_enrol", "mfa_confirm", "mfa_disable",
+        "passkey_register", "passkey_remove", "mfa_sign_in", "mfa_enroll", "mfa_confirm", "mfa_disable",
         "connected_accounts_list", "connected_accounts_token", "password_grant",
     }  # fmt: skip
 
@@ -406,7 +406,7 @@ def test_why_a_user_is_restricted_is_told_alike_whoever_says_it():
     """The auth server nests the reason in an object; the schema promises a text."""
     said = KnownApiError.of("RESTRICTED_USER_NOT_ALLOWED", 403, {"restricted_reason": {"type": "email_not_verified"}})
     own = AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"})
-    assert problem(said)["details"] == problem(own)["details"]
+    assert problem_document(said)["details"] == problem_document(own)["details"]
 
 
 async def test_an_answer_that_the_schema_lacks_is_noticed(pytestconfig: pytest.Config):

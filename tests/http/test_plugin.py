@@ -139,7 +139,7 @@ async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_b
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
         client.headers["authorization"] = f"Bearer {token}"
-        with stack.reconfigured(
+        with stack.reconfigure(
             project_id=server.project_id, base_url=server.url, transport=httpx.ASGITransport(server.app)
         ):
             assert stack.settings.app_url == "https://notes.example"
@@ -147,7 +147,7 @@ async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_b
             await stack.aclose()
         assert vars(stack) == before
         assert (await client.get("/me")).status_code != 200
-    with pytest.raises(ConfigurationError, match="leeway"), stack.reconfigured(leeway=-1):
+    with pytest.raises(ConfigurationError, match="leeway"), stack.reconfigure(leeway=-1):
         pass
     assert vars(stack) == before
 
@@ -155,5 +155,5 @@ async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_b
 def test_settings_that_are_not_named_do_not_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
     stack = StackAuth(project_id="one")
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_of_the_environment")
-    with stack.reconfigured(project_id="two"):
+    with stack.reconfigure(project_id="two"):
         assert (stack.settings.project_id, stack.settings.secret_server_key) == ("two", None)

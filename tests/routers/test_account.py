@@ -9,7 +9,7 @@ import pytest
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
-from fastapi_stackauth.errors import SessionGone
+from fastapi_stackauth.errors import SessionEnded
 from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import ACCESS, EMAIL, PASSWORD, REFRESH, House, Person, assert_problem, new_stack
 
@@ -40,7 +40,7 @@ async def test_whose_account_was_deleted_is_signed_out_and_never_a_server_error(
 ):
     user_id = await person.sign_up()
     house.server.store.users.delete(user_id)
-    assert_problem(await person.call(method, path, body), 401, "user_gone")
+    assert_problem(await person.call(method, path, body), 401, "user_deleted")
 
 
 # --- the account ---
@@ -71,7 +71,7 @@ async def test_exactly_four_fields_of_the_account_can_be_changed(person: Person)
         ({"client_metadata": float("nan")}, 422, "request_invalid"),
         ({"selected_team_id": "no uuid"}, 422, "request_invalid"),
         ({"selected_team_id": NOBODYS}, 404, "TEAM_MEMBERSHIP_NOT_FOUND"),
-        ({"profile_image_url": "https://example.com/a.png"}, 400, "auth_server_refused"),
+        ({"profile_image_url": "https://example.com/a.png"}, 400, "auth_server_rejected"),
     ],
 )
 async def test_a_change_that_is_not_possible_is_refused_by_code(
@@ -96,7 +96,7 @@ async def keeps_the_account(house: House, delivery: Delivery) -> None:
     house.server.configure(client_user_deletion_enabled=False)
     async with house.person(delivery) as owner:
         await owner.sign_up()
-        assert_problem(await owner.call("DELETE", "/me"), 400, "auth_server_refused")
+        assert_problem(await owner.call("DELETE", "/me"), 400, "auth_server_rejected")
         assert (await owner.call("GET", "/me")).status_code == 200
 
 
@@ -121,7 +121,7 @@ async def test_sessions_are_listed_and_others_ended_one_by_one(house: House, per
         assert (await person.call("DELETE", f"/sessions/{other}")).status_code == 204
         ended = await elsewhere.post("/session/refresh", {"refresh_token": elsewhere.refresh_token})
         assert_problem(ended, 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
-    assert_problem(await person.call("DELETE", f"/sessions/{other}"), 404, "auth_server_refused")
+    assert_problem(await person.call("DELETE", f"/sessions/{other}"), 404, "auth_server_rejected")
     assert_problem(await person.call("DELETE", f"/sessions/{current}"), 400, "CANNOT_DELETE_CURRENT_SESSION")
 
 
@@ -148,7 +148,7 @@ async def test_nobody_ends_anybody_elses_session(house: House, person: Person):
     async with house.person("body") as other:
         await other.sign_up("eve@example.com")
         (session,) = (await other.call("GET", "/sessions")).json()
-        assert_problem(await person.call("DELETE", f"/sessions/{session['id']}"), 404, "auth_server_refused")
+        assert_problem(await person.call("DELETE", f"/sessions/{session['id']}"), 404, "auth_server_rejected")
         assert len((await other.call("GET", "/sessions")).json()) == 1
 
 
@@ -182,7 +182,7 @@ async def test_an_address_that_cannot_be_added_is_refused_by_code(house: House, 
     taken = await person.post("/contact-channels", {"value": "eve@example.com", "used_for_auth": True})
     assert_problem(taken, 409, "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE")
     assert "eve" not in taken.text
-    assert_problem(await person.post("/contact-channels", {"value": EMAIL}), 400, "auth_server_refused")
+    assert_problem(await person.post("/contact-channels", {"value": EMAIL}), 400, "auth_server_rejected")
     assert_problem(await person.post("/contact-channels", {"value": "no address"}), 422, "request_invalid")
     assert_problem(
         await person.post("/contact-channels", {"value": "x@example.org", "is_verified": True}), 422, "request_invalid"
@@ -192,9 +192,9 @@ async def test_an_address_that_cannot_be_added_is_refused_by_code(house: House, 
 async def test_an_address_that_others_began_to_use_cannot_be_made_primary_for_signing_in(house: House, person: Person):
     await person.sign_up()
     unknown = f"/contact-channels/{NOBODYS}"
-    assert_problem(await person.post(f"{unknown}/make-primary"), 400, "auth_server_refused")
-    assert_problem(await person.call("DELETE", unknown), 400, "auth_server_refused")
-    assert_problem(await person.post(f"{unknown}/send-verification"), 404, "auth_server_refused")
+    assert_problem(await person.post(f"{unknown}/make-primary"), 400, "auth_server_rejected")
+    assert_problem(await person.call("DELETE", unknown), 400, "auth_server_rejected")
+    assert_problem(await person.post(f"{unknown}/send-verification"), 404, "auth_server_rejected")
     assert_problem(await person.post("/contact-channels/no-uuid/make-primary"), 422, "request_invalid")
 
 
@@ -241,7 +241,7 @@ async def test_a_code_for_an_address_that_is_gone_verifies_nothing(house: House,
     await person.post(f"/contact-channels/{channel['id']}/send-verification")
     await person.call("DELETE", f"/contact-channels/{channel['id']}")
     code = house.mail("email_verification", "new@example.org")["code"]
-    assert_problem(await person.post("/verify-email", {"code": code}), 400, "auth_server_refused")
+    assert_problem(await person.post("/verify-email", {"code": code}), 400, "auth_server_rejected")
 
 
 async def test_a_refreshed_session_knows_of_the_verified_address(house: House, browser: Person):
@@ -336,6 +336,6 @@ async def test_signing_out_ends_the_session_though_keys_are_rotated_meanwhile(se
         refresh_token = person.refresh_token
         answer = await person.post("/sign-out", {"refresh_token": refresh_token} if delivery == "body" else None)
         assert answer.status_code == 204
-        with pytest.raises(SessionGone):
+        with pytest.raises(SessionEnded):
             await stack.client.refresh(refresh_token)
     await stack.aclose()

@@ -85,7 +85,7 @@ async def test_a_fault_names_the_field_and_nothing_within_it(phone: Person, path
     method = "PATCH" if path == "/me" else "POST"
     answer = await phone.call(method, path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 422
-    assert [fault["where"] for fault in answer.json()["details"]["faults"]] == [where]
+    assert [error["location"] for error in answer.json()["details"]["errors"]] == [where]
     assert "marker" not in answer.text
 
 

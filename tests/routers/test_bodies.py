@@ -275,7 +275,7 @@ async def test_a_file_is_rejected_and_nothing_is_put_aside(
         assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
         return
     document = assert_problem(answer, 400, "request_invalid")
-    assert document["details"]["faults"] == [{"where": "body", "what": "Must be a form without files"}]
+    assert document["details"]["errors"] == [{"location": "body", "message": "Must be a form without files"}]
 
 
 async def test_a_form_has_few_fields(browser: Person):
@@ -310,7 +310,7 @@ async def test_metadata_of_very_many_values_are_rejected(phone: Person, value: A
     await phone.sign_up()
     document = assert_problem(await phone.call("PATCH", "/me", {"client_metadata": value}), 422, "request_invalid")
     what = f"Value error, must have at most {MOST_VALUES} values"
-    assert document["details"]["faults"] == [{"where": "body.client_metadata", "what": what}]
+    assert document["details"]["errors"] == [{"location": "body.client_metadata", "message": what}]
 
 
 async def test_metadata_of_many_values_are_taken(phone: Person):

@@ -74,9 +74,9 @@ SERVERS_OWN = {
 }
 
 EVERYWHERE = {
-    "CANNOT_GET_OWN_USER_WITHOUT_USER": "401 user_gone: the token's user was deleted",
-    "USER_NOT_FOUND": "401 user_gone",
-    "USER_ID_DOES_NOT_EXIST": "401 user_gone",
+    "CANNOT_GET_OWN_USER_WITHOUT_USER": "401 user_deleted: the token's user was deleted",
+    "USER_NOT_FOUND": "401 user_deleted",
+    "USER_ID_DOES_NOT_EXIST": "401 user_deleted",
     "MULTI_FACTOR_AUTHENTICATION_REQUIRED": "403 mfa_required",
     "REDIRECT_URL_NOT_WHITELISTED": "logged, or 502 auth_server_misconfigured: no caller chooses the address",
     "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": "the client asks for guests to be let in",

@@ -9,7 +9,7 @@ import pyotp
 import pytest
 from fastapi import Depends
 
-from fastapi_stackauth import Enrolment, totp_enrolment
+from fastapi_stackauth import TotpEnrollment, totp_enrollment
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, PASSWORD, House, Person, assert_problem
 
 FORM = "?on_success=/notes&on_error=/sign-in?return_to=%2Fnotes"
@@ -62,7 +62,7 @@ async def test_a_form_of_a_session_whose_key_was_rotated_away_may_be_sent_again(
 
 async def test_a_second_factor_is_asked_for_where_errors_are_told(house: House, browser: Person):
     await browser.sign_up()
-    enrolled = (await browser.post("/mfa/enrol")).json()["secret"]
+    enrolled = (await browser.post("/mfa/enroll")).json()["secret"]
     assert (await browser.post("/mfa/confirm", {"code": pyotp.TOTP(enrolled).now()})).status_code == 204
     await submit(browser, "/sign-out")
     answer = await submit(browser, "/password/sign-in", CREDENTIALS)
@@ -174,7 +174,7 @@ async def test_a_page_of_the_apps_own_shows_what_an_authenticator_needs(house: H
     own = House(house.server, house.stack)
 
     @own.app.get("/two-factor")
-    async def page(enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> str:
+    async def page(enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> str:
         return enrolment.uri
 
     async with own.person("cookie") as browser:

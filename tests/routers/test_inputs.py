@@ -118,7 +118,7 @@ async def test_a_wrong_email_address_is_named_and_never_sent(
     sent.clear()
     for value in wrong:
         problem = assert_problem(await member.post(path, {**more, field: value}), 422, "request_invalid")
-        assert [fault["where"] for fault in problem["details"]["faults"]] == [f"body.{field}"]
+        assert [error["location"] for error in problem["details"]["errors"]] == [f"body.{field}"]
         assert value == "" or value not in str(problem)
     assert sent == []
 
@@ -154,7 +154,7 @@ async def test_what_the_auth_server_would_find_wrong_is_named_and_never_sent(
 ):
     sent.clear()
     problem = assert_problem(await member.call(method, path, body or None), 422, "request_invalid")
-    assert [fault["where"] for fault in problem["details"]["faults"]] == [where]
+    assert [error["location"] for error in problem["details"]["errors"]] == [where]
     assert sent == []
 
 
@@ -177,4 +177,4 @@ async def test_a_rule_that_is_not_known_here_never_shows_as_schema_error(
 async def test_a_body_that_is_not_json_has_one_status(person: Person, path: str, content_type: str, content: bytes):
     answer = await person.call("POST", path, content=content, headers={"content-type": content_type})
     problem = assert_problem(answer, 400, "request_invalid")
-    assert problem["details"] == {"faults": [{"where": "body", "what": "Must be JSON"}]}
+    assert problem["details"] == {"errors": [{"location": "body", "message": "Must be JSON"}]}

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from fastapi_stackauth import Event
+from fastapi_stackauth import AuthEvent
 from fastapi_stackauth.routers import Delivery
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
@@ -77,7 +77,7 @@ async def all_flows(house: House, person: Person) -> list[str]:
     mail = house.mail("sign_in")
     await person.sign_in_at("/otp/sign-in", person.code_body(mail["otp"]))
     note(mail["code"], mail["otp"], mail["code"][6:])
-    secret = (await person.post("/mfa/enrol")).json()["secret"]
+    secret = (await person.post("/mfa/enroll")).json()["secret"]
     confirmation = {"code": pyotp.TOTP(secret).now()}
     await person.post("/mfa/confirm", {**confirmation, **({"secret": secret} if person.delivery == "body" else {})})
     note(secret)
@@ -148,7 +148,7 @@ async def test_no_token_code_password_or_key_is_ever_logged(
     caplog.set_level(logging.INFO, "httpcore")  # at DEBUG it writes all headers, this client's cookies too
     caplog.set_level(logging.DEBUG)  # last: it sets what caplog itself lets through
     place = keyed_house if keyed else house
-    heard: list[Event] = []
+    heard: list[AuthEvent] = []
     place.stack.events.on()(heard.append)
     async with at_a_real_server(place.app, delivery) as person:
         secrets = await all_flows(place, person)

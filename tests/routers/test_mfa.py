@@ -240,7 +240,7 @@ async def test_guesses_after_a_mailed_code_count_with_those_after_a_password(ser
 
 async def enrol(person: Person) -> tuple[str, dict[str, str]]:
     """Begin; the secret, and what goes back with the first code."""
-    answer = await person.post("/mfa/enrol")
+    answer = await person.post("/mfa/enroll")
     assert answer.status_code == 200, answer.text
     secret = answer.json()["secret"]
     return secret, {"secret": secret} if person.delivery == "body" else {}
@@ -260,7 +260,7 @@ async def test_a_first_code_switches_it_on_and_the_next_sign_in_asks_for_one(hou
 
 async def test_the_address_for_the_qr_code_names_project_and_account(house: House, person: Person):
     await person.sign_up()
-    answer = (await person.post("/mfa/enrol")).json()
+    answer = (await person.post("/mfa/enroll")).json()
     parts = urlsplit(answer["uri"])
     query = parse_qs(parts.query)
     assert (parts.scheme, parts.netloc) == ("otpauth", "totp")
@@ -272,7 +272,7 @@ async def test_the_address_for_the_qr_code_names_project_and_account(house: Hous
 
 async def test_the_browser_keeps_the_pending_secret_where_no_script_reads_it(browser: Person):
     await browser.sign_up()
-    answer = await browser.post("/mfa/enrol")
+    answer = await browser.post("/mfa/enroll")
     (cookie,) = answer.headers.get_list("set-cookie")
     assert cookie.startswith("stackauth-totp=")
     assert "HttpOnly" in cookie
@@ -358,7 +358,7 @@ async def test_a_second_secret_needs_a_fresh_sign_in_like_switching_it_off(house
     assert_problem(refused, 401, "reauthentication_required")
 
 
-@pytest.mark.parametrize("path", ["/mfa/enrol", "/mfa/disable"])
+@pytest.mark.parametrize("path", ["/mfa/enroll", "/mfa/disable"])
 async def test_only_who_is_signed_in_switches_anything(person: Person, path: str):
     assert_problem(await person.post(path), 401, "authentication_required")
 

@@ -121,7 +121,7 @@ async def test_an_address_that_was_taken_meanwhile_is_told_to_who_proved_it(hous
 
 async def test_a_project_without_codes_says_so(house: House, person: Person):
     house.server.configure(magic_link_enabled=False)
-    assert_problem(await person.post("/otp/send", {"email": EMAIL}), 403, "auth_server_refused")
+    assert_problem(await person.post("/otp/send", {"email": EMAIL}), 403, "auth_server_rejected")
 
 
 async def test_what_is_no_address_is_refused(person: Person):

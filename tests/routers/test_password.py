@@ -203,7 +203,7 @@ async def test_an_account_without_a_password_gets_its_first_and_only_once(house:
     assert_problem(update, 400, "USER_DOES_NOT_HAVE_PASSWORD")
     assert_problem(await person.post("/password/set", {"password": "seven c"}), 400, "PASSWORD_TOO_SHORT")
     assert (await person.post("/password/set", {"password": NEW})).status_code == 204
-    assert_problem(await person.post("/password/set", {"password": NEW}), 400, "auth_server_refused")
+    assert_problem(await person.post("/password/set", {"password": NEW}), 400, "auth_server_rejected")
     await person.sign_in(password=NEW)
 
 

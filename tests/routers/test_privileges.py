@@ -120,7 +120,7 @@ async def test_a_secret_key_lets_nobody_touch_what_is_somebody_elses(
         (before,) = (await ada.call("GET", listed)).json()
         answer = await eve.call(method, path.format(id=before["id"]))
         assert answer.status_code in (400, 403, 404)
-        assert_problem(answer, answer.status_code, "auth_server_refused")
+        assert_problem(answer, answer.status_code, "auth_server_rejected")
         (after,) = (await ada.call("GET", listed)).json()
         assert after["id"] == before["id"]
 

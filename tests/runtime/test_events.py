@@ -19,10 +19,10 @@ from fastapi import Depends, FastAPI, Request
 
 from fastapi_stackauth import (
     AuthError,
+    AuthEvent,
+    AuthEvents,
     AuthServerUnavailable,
     ConfigurationError,
-    Event,
-    Events,
     RequireTeamApiKey,
     RequireUserApiKey,
     StackAuth,
@@ -36,10 +36,10 @@ from fastapi_stackauth.client.resources.password import PasswordApi
 from fastapi_stackauth.client.transport import Transport
 from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
-from fastapi_stackauth.http.responses import problem_answer
+from fastapi_stackauth.http.responses import problem_response
 from fastapi_stackauth.models import ApiKeyCreate, SignIn, TeamCreate
 from fastapi_stackauth.routers import Delivery
-from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REFUSED, TOKEN_VERIFIED
+from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REJECTED, TOKEN_VERIFIED
 from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
@@ -62,7 +62,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 NO_REDIS = "redis://127.0.0.1:1/0"
 
 
-def counted(events: Events, name: str, **labels: str) -> int:
+def counted(events: AuthEvents, name: str, **labels: str) -> int:
     """How often an event happened, with these labels at least."""
     found = events.counts().items()
     return sum(count for (each, its), count in found if each == name and labels.items() <= dict(its).items())
@@ -120,7 +120,7 @@ def test_the_docs_list_every_event_as_it_is():
 
 # --- what makes each of them happen ---
 
-Scene = Callable[[World, Signer], Awaitable[StackAuth | Events]]
+Scene = Callable[[World, Signer], Awaitable[StackAuth | AuthEvents]]
 SCENES: dict[tuple[str, ...], Scene] = {}
 
 
@@ -162,28 +162,28 @@ async def a_good_token(world: World, signer: Signer) -> StackAuth:
     return world.stack
 
 
-@scene("token_refused", "error_answered")
+@scene("token_rejected", "error_returned")
 async def a_bad_token(world: World, stranger: Signer) -> StackAuth:
     answer = await call(world.app(), "/me", [bearer("no-token")])
     assert answer.status == 401
-    assert counted(world.stack.events, "token_refused", code="token_malformed") == 1
-    assert counted(world.stack.events, "error_answered", code="token_malformed", status="401") == 1
+    assert counted(world.stack.events, "token_rejected", code="token_malformed") == 1
+    assert counted(world.stack.events, "error_returned", code="token_malformed", status="401") == 1
     return world.stack
 
 
-@scene("credentials_refused")
+@scene("credentials_rejected")
 async def two_tokens(world: World, signer: Signer) -> StackAuth:
     headers = [bearer(signer.token()), (b"x-stack-access-token", signer.token(email="x").encode())]
     assert (await call(world.app(), "/me", headers)).status == 401
-    assert counted(world.stack.events, "credentials_refused", code="credentials_conflict") == 1
+    assert counted(world.stack.events, "credentials_rejected", code="credentials_conflict") == 1
     return world.stack
 
 
-@scene("keys_fetch_failed", "fallback_asked")
+@scene("keys_fetch_failed", "fallback_called")
 async def keys_out_of_reach(world: World, signer: Signer) -> StackAuth:
     world.server.keys = "503"
     await world.verify(signer.token())
-    assert counted(world.stack.events, "fallback_asked", outcome="accepted") == 1
+    assert counted(world.stack.events, "fallback_called", outcome="accepted") == 1
     assert counted(world.stack.events, "token_verified", cache="miss", source="fallback") == 1
     assert counted(world.stack.events, "keys_fetch_failed", reason="auth_server_unavailable") == 1
     return world.stack
@@ -200,18 +200,18 @@ async def keys_past_their_time(world: World, signer: Signer) -> StackAuth:
     return world.stack
 
 
-@scene("question_failed")
+@scene("lookup_failed")
 async def everything_out_of_reach(world: World, signer: Signer) -> StackAuth:
     world.server.keys = world.server.me = "503"
     assert (await call(world.app(), "/me", [bearer(signer.token())])).status == 503
     events = world.stack.events
-    assert counted(events, "fallback_asked", outcome="unavailable") == 1
-    assert counted(events, "question_failed", about="token") == 1
-    assert counted(events, "error_answered", status="503", code="verification_unavailable") == 1
+    assert counted(events, "fallback_called", outcome="unavailable") == 1
+    assert counted(events, "lookup_failed", about="token") == 1
+    assert counted(events, "error_returned", status="503", code="verification_unavailable") == 1
     return world.stack
 
 
-@scene("api_key_verified", "api_key_refused")
+@scene("api_key_verified", "api_key_rejected")
 async def api_keys(_world: World, _signer: Signer) -> StackAuth:
     async with emulator() as server:
         stack = new_stack(server, secret_server_key=server.secret_server_key)
@@ -225,11 +225,11 @@ async def api_keys(_world: World, _signer: Signer) -> StackAuth:
                 await stack.services.api_keys.user(wrong)
     assert counted(stack.events, "api_key_verified", owner="user", cache="miss") == 1
     assert counted(stack.events, "api_key_verified", owner="user", cache="hit") == 1
-    assert counted(stack.events, "api_key_refused", owner="user") == 2
+    assert counted(stack.events, "api_key_rejected", owner="user") == 2
     return stack
 
 
-@scene("sign_in_succeeded", "sign_in_failed", "session_renewed", "session_ended")
+@scene("sign_in_succeeded", "sign_in_failed", "session_refreshed", "session_ended")
 async def signing_in_and_out(_world: World, _signer: Signer) -> StackAuth:
     async def act(house: House, person: Person) -> None:
         await person.sign_up()
@@ -244,9 +244,9 @@ async def signing_in_and_out(_world: World, _signer: Signer) -> StackAuth:
     assert counted(stack.events, "sign_in_succeeded", method="password", new_user="true") == 1
     assert counted(stack.events, "sign_in_succeeded", method="password", new_user="false") == 1
     assert counted(stack.events, "sign_in_failed", method="password", code="EMAIL_PASSWORD_MISMATCH") == 1
-    assert counted(stack.events, "session_renewed", delivery="body") == 1
+    assert counted(stack.events, "session_refreshed", delivery="body") == 1
     assert counted(stack.events, "session_ended", reason="signed_out") == 1
-    assert counted(stack.events, "session_ended", reason="gone") == 1
+    assert counted(stack.events, "session_ended", reason="not_found") == 1
     return stack
 
 
@@ -263,7 +263,7 @@ async def test_a_sign_in_that_cannot_be_delivered_has_not_succeeded(
     monkeypatch.setattr(PasswordApi, "sign_in", odd)  # the emulator gives no such token
     async with house.person(delivery) as person:
         answer = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
-        assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_answer")
+        assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")
     assert not counted(stack.events, "sign_in_succeeded", method="password", new_user="false")
     await stack.aclose()
 
@@ -277,11 +277,11 @@ async def a_clock_that_is_ahead(_world: World, _signer: Signer) -> StackAuth:
 
     stack = await in_the_house(act, delivery="cookie", clock=lambda: time.time() + 3600)
     assert counted(stack.events, "clock_skew") == 1, "twice a minute is enough"
-    assert counted(stack.events, "session_renewed", delivery="cookie") == 1
+    assert counted(stack.events, "session_refreshed", delivery="cookie") == 1
     return stack
 
 
-@scene("second_factor_asked")
+@scene("mfa_requested")
 async def a_second_factor(_world: World, _signer: Signer) -> StackAuth:
     async def act(house: House, person: Person) -> None:
         await enrolled(house, person)
@@ -291,7 +291,7 @@ async def a_second_factor(_world: World, _signer: Signer) -> StackAuth:
         await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
 
     stack = await in_the_house(act)
-    assert counted(stack.events, "second_factor_asked", method="password") == 1
+    assert counted(stack.events, "mfa_requested", method="password") == 1
     assert counted(stack.events, "sign_in_failed", method="password") == 0
     assert counted(stack.events, "sign_in_failed", method="mfa", code="INVALID_TOTP_CODE") == 1
     assert counted(stack.events, "sign_in_succeeded", method="mfa") == 1
@@ -310,7 +310,7 @@ async def too_many_attempts(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
-@scene("mail_not_sent")
+@scene("email_not_sent")
 async def a_link_that_is_not_trusted(_world: World, _signer: Signer) -> StackAuth:
     async def act(house: House, person: Person) -> None:
         house.server.configure(allow_localhost=False)
@@ -319,7 +319,7 @@ async def a_link_that_is_not_trusted(_world: World, _signer: Signer) -> StackAut
     return await in_the_house(act)
 
 
-@scene("session_renewal_failed", "session_end_failed")
+@scene("session_refresh_failed", "session_end_failed")
 async def signing_out_of_a_server_that_is_down(_world: World, _signer: Signer) -> StackAuth:
     async def act(house: House, person: Person) -> None:
         await person.sign_up()
@@ -327,7 +327,7 @@ async def signing_out_of_a_server_that_is_down(_world: World, _signer: Signer) -
         assert (await person.post("/sign-out")).status_code == 204
 
     stack = await in_the_house(act, delivery="cookie")
-    assert counted(stack.events, "session_renewal_failed", delivery="cookie", code="auth_server_unavailable") == 1
+    assert counted(stack.events, "session_refresh_failed", delivery="cookie", code="auth_server_unavailable") == 1
     assert counted(stack.events, "auth_server_call", status="500") == 1
     return stack
 
@@ -338,7 +338,7 @@ async def a_watch_that_cannot_ask(world: World, signer: Signer) -> StackAuth:
     world.server.me = "503"
     async with watch:
         await until(lambda: counted(world.stack.events, "session_check_failed"))
-    assert counted(world.stack.events, "question_failed", about="session") >= 1
+    assert counted(world.stack.events, "lookup_failed", about="session") >= 1
     return world.stack
 
 
@@ -349,7 +349,7 @@ async def a_health_check_without_keys(world: World, _signer: Signer) -> StackAut
     return world.stack
 
 
-@scene("webhook_handled", "webhook_refused", "webhook_failed")
+@scene("webhook_handled", "webhook_rejected", "webhook_failed")
 async def webhooks(_world: World, _signer: Signer) -> StackAuth:
     receiver = Receiver()
     await receiver.deliver(JOINED)
@@ -366,7 +366,7 @@ async def webhooks(_world: World, _signer: Signer) -> StackAuth:
     return receiver.stack
 
 
-@scene("webhook_not_shared", "storage_unavailable")
+@scene("webhook_storage_unavailable", "storage_unavailable")
 async def a_webhook_without_redis(_world: World, _signer: Signer) -> StackAuth:
     receiver = Receiver(redis_url=NO_REDIS)
     assert (await receiver.deliver({"type": "moon.landed", "data": {}})).status_code == 204
@@ -381,7 +381,7 @@ async def limits_without_redis(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
-@scene("variables_at_odds")
+@scene("variables_conflict")
 async def two_brands(_world: World, _signer: Signer) -> StackAuth:
     app, stack = FastAPI(), StackAuth(project_id="p")
     stack.install(app)
@@ -432,10 +432,10 @@ class Workers(MemoryStorage):
         await asyncio.Event().wait()
 
 
-@scene("revocation_added", "revocations_untold", "revocations_told", "revocations_linked", "revocations_link_lost",
-       "revocations_link_failed")  # fmt: skip
-async def other_workers(_world: World, _signer: Signer) -> Events:
-    events = Events()
+@scene("revocation_added", "revocations_unpublished", "revocations_published", "revocations_connected",
+       "revocations_disconnected", "revocations_connect_failed")  # fmt: skip
+async def other_workers(_world: World, _signer: Signer) -> AuthEvents:
+    events = AuthEvents()
     storage = Workers(StorageUnavailable())
     revocations = Revocations(Settings.load({"project_id": "p"}), storage, events=events)
     await revocations.follow()
@@ -443,19 +443,19 @@ async def other_workers(_world: World, _signer: Signer) -> Events:
     await revocations.revoke_sessions(["s", "t"])
 
     async def settled() -> bool:
-        return bool(counted(events, "revocations_told") and counted(events, "revocations_linked"))
+        return bool(counted(events, "revocations_published") and counted(events, "revocations_connected"))
 
     await eventually(settled)
     await revocations.aclose()
-    assert counted(events, "revocation_added", of="user") == 1
-    assert counted(events, "revocation_added", of="session") == 2
+    assert counted(events, "revocation_added", kind="user") == 1
+    assert counted(events, "revocation_added", kind="session") == 2
     return events
 
 
 @scene("event_hook_failed")
 async def a_hook_that_fails(world: World, signer: Signer) -> StackAuth:
-    @world.stack.events.on("token_refused")
-    def broken(event: Event) -> None:
+    @world.stack.events.on("token_rejected")
+    def broken(event: AuthEvent) -> None:
         raise LookupError
 
     for _ in range(3):
@@ -470,7 +470,7 @@ async def test_each_event_happens_and_is_logged_as_the_docs_say(
 ):
     caplog.set_level(logging.DEBUG, "fastapi_stackauth")
     outcome = await SCENES[names](world, signer)
-    events = outcome if isinstance(outcome, Events) else outcome.events
+    events = outcome if isinstance(outcome, AuthEvents) else outcome.events
     if isinstance(outcome, StackAuth):
         await outcome.aclose()
     for name in names:
@@ -492,12 +492,12 @@ def test_each_event_is_made_to_happen_above():
 
 
 async def test_a_link_that_breaks_for_no_outage_is_an_error_with_its_traceback(caplog: pytest.LogCaptureFixture):
-    events = Events()
+    events = AuthEvents()
     revocations = Revocations(Settings.load({"project_id": "p"}), Workers(LookupError("odd")), events=events)
     await revocations.follow()
     await revocations.aclose()
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "revocations_link_failed reason=LookupError"
+    assert record.getMessage() == "revocations_connect_failed reason=LookupError"
     assert record.exc_info is not None
 
 
@@ -552,7 +552,7 @@ async def test_what_a_provider_refuses_is_a_failed_sign_in_and_codes_that_caller
 
 async def test_a_call_tells_its_operation_its_last_status_its_seconds_and_its_retries(server: Emulator):
     stack = new_stack(server)
-    heard: list[Event] = []
+    heard: list[AuthEvent] = []
     stack.events.on("auth_server_call")(heard.append)
     await fault(server, path="/api/v1/projects/current", status=503, times=1)
     await stack.client.project.current()
@@ -565,7 +565,7 @@ async def test_a_call_tells_its_operation_its_last_status_its_seconds_and_its_re
 
 
 async def test_a_call_that_is_never_answered_has_no_status():
-    events, network, heard = Events(), Counting(), list[Event]()
+    events, network, heard = AuthEvents(), Counting(), list[AuthEvent]()
     events.on("auth_server_call")(heard.append)
     network.cut = True
     http = Transport("http://auth.test", 3600, transport=network, sleep=lambda _: asyncio.sleep(0), events=events)
@@ -580,14 +580,14 @@ async def test_a_call_that_is_never_answered_has_no_status():
 async def test_paths_that_an_app_puts_together_tell_no_event_whom_they_name(
     name: str, caplog: pytest.LogCaptureFixture
 ):
-    network, heard = Counting(), list[Event]()
+    network, heard = Counting(), list[AuthEvent]()
     network.cut = True
     stack = StackAuth(project_id="p", publishable_client_key="pck_x", transport=network, timeout=0.1)
     stack.events.on()(heard.append)
     app = FastAPI()
     stack.install(app)
 
-    @app.get("/somebody", responses={503: problem_answer("Out of reach.", (AuthServerUnavailable(),))})
+    @app.get("/somebody", responses={503: problem_response("Out of reach.", (AuthServerUnavailable(),))})
     async def somebody() -> None:
         await stack.client.request("GET", f"/users/{name}/teams", model=TeamCreate)
 
@@ -618,7 +618,7 @@ async def test_a_client_of_its_own_has_events_of_its_own(server: Emulator):
 
 
 def test_no_count_is_lost_between_threads():
-    events = Events()
+    events = AuthEvents()
     tally = events.tally(TOKEN_VERIFIED, cache="hit", source="keys")
 
     def work() -> None:
@@ -650,25 +650,25 @@ def test_a_stack_counts_for_all_its_event_loops(signer: Signer):
 
 def test_the_number_of_series_is_bounded_and_the_log_still_tells_the_truth(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
-    events = Events()
-    heard: list[Event] = []
+    events = AuthEvents()
+    heard: list[AuthEvent] = []
     events.on()(heard.append)
     for number in range(MOST_SERIES + 20):
-        events.emit(TOKEN_REFUSED, code=f"code-{number}")
+        events.emit(TOKEN_REJECTED, code=f"code-{number}")
     assert len(events.counts()) == MOST_SERIES + 1
-    assert counted(events, "token_refused", code="other") == 20
+    assert counted(events, "token_rejected", code="other") == 20
     assert heard[-1].labels == {"code": "other"}
-    assert caplog.records[-1].getMessage() == f"token_refused code=code-{MOST_SERIES + 19}"
+    assert caplog.records[-1].getMessage() == f"token_rejected code=code-{MOST_SERIES + 19}"
 
 
 def test_a_snapshot_does_not_change_and_changes_nothing():
-    events = Events()
-    events.emit(TOKEN_REFUSED, code="token_expired")
+    events = AuthEvents()
+    events.emit(TOKEN_REJECTED, code="token_expired")
     snapshot = events.counts()
-    events.emit(TOKEN_REFUSED, code="token_expired")
-    assert snapshot == {("token_refused", (("code", "token_expired"),)): 1}
+    events.emit(TOKEN_REJECTED, code="token_expired")
+    assert snapshot == {("token_rejected", (("code", "token_expired"),)): 1}
     snapshot.clear()
-    assert counted(events, "token_refused") == 2
+    assert counted(events, "token_rejected") == 2
 
 
 # --- two stacks ---
@@ -691,17 +691,17 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
 
     for path in ("/robots", "/machines"):
         assert (await call(app, path, [])).status == 401
-    assert counted(one.stack.events, "error_answered") == 0
-    assert counted(other.stack.events, "error_answered", code="authentication_required") == 2
+    assert counted(one.stack.events, "error_returned") == 0
+    assert counted(other.stack.events, "error_returned", code="authentication_required") == 2
     await call(app, "/other", [bearer("no-token")])
-    assert counted(one.stack.events, "error_answered") == counted(one.stack.events, "token_refused") == 0
-    assert counted(other.stack.events, "error_answered", code="token_malformed") == 1
+    assert counted(one.stack.events, "error_returned") == counted(one.stack.events, "token_rejected") == 0
+    assert counted(other.stack.events, "error_returned", code="token_malformed") == 1
     other.server.keys = other.server.me = "503"
     assert (await call(app, "/other", [bearer(signer.token())])).status == 503
-    assert counted(other.stack.events, "error_answered", status="503") == 1
+    assert counted(other.stack.events, "error_returned", status="503") == 1
     await call(app, "/me", [bearer("no-token")])
-    assert counted(one.stack.events, "error_answered", code="token_malformed") == 1
-    assert counted(other.stack.events, "error_answered") == 4
+    assert counted(one.stack.events, "error_returned", code="token_malformed") == 1
+    assert counted(other.stack.events, "error_returned") == 4
 
 
 # --- hooks ---
@@ -709,23 +709,23 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
 
 async def test_a_hook_hears_what_it_asked_for_until_it_is_taken_off(world: World):
     events, heard, everything = world.stack.events, [], []
-    hook = events.on("token_refused", "token_refused")(lambda event: heard.append(event.name))
+    hook = events.on("token_rejected", "token_rejected")(lambda event: heard.append(event.name))
     events.on()(lambda event: everything.append(event.name))
     await call(world.app(), "/me", [bearer("no-token")])
-    assert heard == ["token_refused"]
-    assert everything == ["token_refused", "error_answered"]
+    assert heard == ["token_rejected"]
+    assert everything == ["token_rejected", "error_returned"]
     events.off(hook)
     await call(world.app(), "/me", [bearer("no-token")])
-    assert heard == ["token_refused"]
+    assert heard == ["token_rejected"]
 
 
 async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other_hooks(
     world: World, signer: Signer, caplog: pytest.LogCaptureFixture
 ):
-    heard: list[Event] = []
+    heard: list[AuthEvent] = []
 
     @world.stack.events.on()
-    def broken(event: Event) -> None:
+    def broken(event: AuthEvent) -> None:
         raise LookupError("of the hook")
 
     world.stack.events.on()(heard.append)
@@ -741,31 +741,31 @@ async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other
 
 def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
     with pytest.raises(ConfigurationError, match="token_refuesd"):
-        Events().on("token_refuesd")
+        AuthEvents().on("token_refuesd")
     with pytest.raises(ConfigurationError, match=r"@events\.on\(\)"):
-        Events().on(print)  # type: ignore[arg-type]
+        AuthEvents().on(print)  # type: ignore[arg-type]
 
-    async def hook(event: Event) -> None: ...
+    async def hook(event: AuthEvent) -> None: ...
 
     class Hook:
-        async def __call__(self, event: Event) -> None: ...
+        async def __call__(self, event: AuthEvent) -> None: ...
 
     for each in (hook, Hook()):
         with pytest.raises(ConfigurationError, match="plain function"):
-            Events().on()(each)
+            AuthEvents().on()(each)
 
 
 def test_an_event_cannot_be_changed_by_who_hears_it():
-    heard: list[Event] = []
-    events = Events()
+    heard: list[AuthEvent] = []
+    events = AuthEvents()
     events.on()(heard.append)
-    events.emit(TOKEN_REFUSED, code="token_expired", reason="exp")
+    events.emit(TOKEN_REJECTED, code="token_expired", reason="exp")
     [event] = heard
     with pytest.raises(TypeError):
         event.fields["code"] = "x"  # type: ignore[index]
     with pytest.raises(AttributeError):
         event.name = "x"  # type: ignore[misc]
-    assert (str(event), event.duration) == ("token_refused code=token_expired reason=exp", 0)
+    assert (str(event), event.duration) == ("token_rejected code=token_expired reason=exp", 0)
 
 
 async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
@@ -778,7 +778,7 @@ async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
         raise AssertionError("not on this way")
 
     for name in ("emit", "_notify", "_tally"):
-        monkeypatch.setattr(Events, name, made)
+        monkeypatch.setattr(AuthEvents, name, made)
     await world.verify(token)
     assert counted(world.stack.events, "token_verified", cache="hit") == 1
 
@@ -789,19 +789,19 @@ async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
 @pytest.mark.parametrize("written", ['a "word"\nINFO forged', "a b=c", "\x1b[31m", "\u202e", "", "100%s"])
 def test_whatever_a_field_holds_a_line_stays_a_line(written: str, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
-    Events().emit(TOKEN_REFUSED, code="token_malformed", reason=written)
+    AuthEvents().emit(TOKEN_REJECTED, code="token_malformed", reason=written)
     message = caplog.records[-1].getMessage()
     assert message.isprintable()
     assert message.isascii()
-    assert message.startswith("token_refused code=token_malformed reason=")
+    assert message.startswith("token_rejected code=token_malformed reason=")
     assert json.loads(message.partition("reason=")[2]) == written
 
 
 def test_numbers_and_truths_are_written_short_and_what_is_missing_is_left_out(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
-    Events().emit(replace(TOKEN_REFUSED, labels=()), seconds=0.12345678, count=3, new=True, nothing=None)
+    AuthEvents().emit(replace(TOKEN_REJECTED, labels=()), seconds=0.12345678, count=3, new=True, nothing=None)
     record = caplog.records[-1]
-    assert record.getMessage() == "token_refused seconds=0.123457 count=3 new=true"
+    assert record.getMessage() == "token_rejected seconds=0.123457 count=3 new=true"
     assert record.stack_fields == {"seconds": 0.12345678, "count": 3, "new": True}  # type: ignore[attr-defined]
 
 
@@ -828,4 +828,4 @@ def test_a_mounted_app_and_an_error_without_a_stack_still_log(caplog: pytest.Log
             return (await client.get("/")).status_code
 
     assert asyncio.run(ask()) == 403
-    assert "error_answered status=403 code=permission_missing" in caplog.text
+    assert "error_returned status=403 code=permission_missing" in caplog.text

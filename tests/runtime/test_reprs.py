@@ -23,7 +23,7 @@ SECRET = re.compile(
 PLAIN = {
     "Check.code", "Explanation.code", "Finding.code", "Problem.code", "Refusal.code",  # they name an error
     "*.country_code", "*.region_code", "*.token_type", "*.has_password", "Settings.token_cache_size",
-    "Methods.password", "Methods.otp", "Documented.api_key", "Require.allow_api_key",  # a yes or no
+    "SignInMethods.password", "SignInMethods.otp", "Documentation.api_key", "Require.allow_api_key",  # a yes or no
     "RequirementFields.allow_api_key",
     "ByDelivery.cookie", "Declaration.attempt",  # a model of a body, and the name of an action that is limited
     "Facts.token",  # an explanation, which shows no token itself
@@ -76,7 +76,7 @@ def test_the_walk_meets_the_classes_that_hold_secrets():
     assert {
         "Credential.token", "Flow.state", "Flow.verifier", "OAuthStartRequest.state", "MagicLinkForm.code",
         "Location.location", "SignIn.access_token", "SignIn.refresh_token",
-        "Settings.secret_server_key", "Enrolment.secret",
+        "Settings.secret_server_key", "TotpEnrollment.secret",
     } <= met  # fmt: skip
 
 

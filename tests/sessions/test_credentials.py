@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastapi_stackauth import AuthError, Credential, HeaderCredentials, QueryToken, SdkCookies, Site
+from fastapi_stackauth import AuthError, Credential, HeaderCredentials, OriginPolicy, QueryToken, SdkCookies
 from fastapi_stackauth.sessions.credentials import MAX_SIZE, read_credential
 from tests.support.forge import PROJECT
 from tests.support.rows import rows
 
 APP = "https://app.example.com"
 TRUSTED = "https://admin.example.com"
-SOURCES = (HeaderCredentials(), SdkCookies(Site(APP, (TRUSTED,)), PROJECT), QueryToken())
+SOURCES = (HeaderCredentials(), SdkCookies(OriginPolicy(APP, (TRUSTED,)), PROJECT), QueryToken())
 Header = tuple[bytes, bytes]
 
 
@@ -34,7 +34,7 @@ def token_of(*headers: Header, **changes: Any) -> str | None:
     return credential.token if credential else None
 
 
-def code_of(*headers: Header, **changes: Any) -> str:
+def get_error_code(*headers: Header, **changes: Any) -> str:
     with pytest.raises(AuthError) as caught:
         read(*headers, **changes)
     return caught.value.code
@@ -146,15 +146,15 @@ def test_what_is_foreign_empty_or_signed_out_is_absent(header: Header):
     ],
 )
 def test_what_cannot_be_read_is_refused_and_never_falls_through(header: Header):
-    assert code_of(header) == "credentials_malformed"
-    assert code_of(header, COOKIE) == "credentials_malformed"
-    assert code_of(header, STACK) == code_of(STACK, header) == "credentials_malformed"
+    assert get_error_code(header) == "credentials_malformed"
+    assert get_error_code(header, COOKIE) == "credentials_malformed"
+    assert get_error_code(header, STACK) == get_error_code(STACK, header) == "credentials_malformed"
 
 
 @rows("name", [b"authorization", b"x-stack-access-token", b"x-hexclave-access-token", b"x-stack-auth"])
 def test_a_header_over_16_kib_is_too_large(name: bytes):
     prefix = b"Bearer " if name == b"authorization" else b""
-    assert code_of((name, prefix + b"x" * (MAX_SIZE + 1))) == "credentials_too_large"
+    assert get_error_code((name, prefix + b"x" * (MAX_SIZE + 1))) == "credentials_too_large"
 
 
 def test_a_header_of_16_kib_is_read():
@@ -177,7 +177,7 @@ def test_two_headers_with_the_same_token_are_one_credential(pair: tuple[Header, 
     ],
 )
 def test_two_headers_with_different_tokens_are_a_conflict(first: Header, second: Header):
-    assert code_of(first, second) == code_of(second, first) == "credentials_conflict"
+    assert get_error_code(first, second) == get_error_code(second, first) == "credentials_conflict"
 
 
 @rows("header", [BEARER, STACK, HEXCLAVE, LEGACY])
@@ -270,11 +270,11 @@ def test_any_refresh_cookies_give_the_token_or_none(cookies: list[tuple[str, str
     [b"tok", b"%ff", b"{}", b"[]", b'["a"]', b'["r","a","x"]', b'["r",7]', b'["r","\xe4"]', b"[" * 10_000, b"%5B%22"],
 )
 def test_a_broken_cookie_is_refused(value: bytes):
-    assert code_of((b"cookie", b"stack-access=" + value)) == "credentials_malformed"
+    assert get_error_code((b"cookie", b"stack-access=" + value)) == "credentials_malformed"
 
 
 def test_a_cookie_over_16_kib_is_too_large():
-    assert code_of((b"cookie", b"stack-access=" + b"x" * (MAX_SIZE + 1))) == "credentials_too_large"
+    assert get_error_code((b"cookie", b"stack-access=" + b"x" * (MAX_SIZE + 1))) == "credentials_too_large"
 
 
 ORIGINS: Sequence[str | None] = (
@@ -317,7 +317,7 @@ def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
     if allowed(origin, fetch_site):
         assert token_of(*headers, **changes) == "from-cookie"
     else:
-        assert code_of(*headers, **changes) == "cross_site_request"
+        assert get_error_code(*headers, **changes) == "cross_site_request"
 
 
 @rows("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
@@ -336,7 +336,7 @@ def test_the_cross_site_rule_is_for_cookies_alone():
 
 def test_an_origin_of_null_is_never_trusted_even_when_it_is_listed():
     with pytest.raises(AuthError):
-        Site("null", ("null",)).check(scope((b"origin", b"null"), method="POST"))
+        OriginPolicy("null", ("null",)).check(scope((b"origin", b"null"), method="POST"))
 
 
 # --- query and sources of one's own ----------------------------------------------------------------------
@@ -369,7 +369,7 @@ def test_a_token_in_the_query_is_read_where_the_app_asked_for_it(query: bytes, t
     ],
 )
 def test_a_query_that_cannot_be_read_is_refused(query: bytes, code: str):
-    assert code_of(query=query) == code
+    assert get_error_code(query=query) == code
 
 
 class SubprotocolToken:

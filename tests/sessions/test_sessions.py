@@ -22,7 +22,7 @@ from fastapi_stackauth import (
     current_profile,
 )
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import SessionGone
+from fastapi_stackauth.errors import SessionEnded
 from fastapi_stackauth.models import TokenPair
 from tests.support.rows import rows
 
@@ -363,7 +363,7 @@ async def test_a_token_that_the_auth_server_refuses_for_its_key_is_renewed_by_th
     assert set(set_cookies(answer)) == {ACCESS}
     late = await page.get("/auth/me", headers=old)
     assert set_cookies(late) == set_cookies(answer), "who still holds the old token is given the same new one"
-    assert stack.events.counts()[("session_renewed", (("delivery", "cookie"),))] == 1
+    assert stack.events.counts()[("session_refreshed", (("delivery", "cookie"),))] == 1
     assert (await page.get("/auth/me")).json()["id"] == user_id
 
 
@@ -396,7 +396,7 @@ async def test_a_fresh_token_whose_key_is_not_known_yet_signs_nobody_out(
     for path in ("/me", "/hello") * 3:
         answer = await page.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "verification_unavailable")
-    renewals = stack.events.counts()[("session_renewed", (("delivery", "cookie"),))]
+    renewals = stack.events.counts()[("session_refreshed", (("delivery", "cookie"),))]
     assert renewals == 1, "another token would fare no better"
     await stack.warm_up()
     assert (await page.get("/me")).json() == user_id
@@ -424,7 +424,7 @@ async def test_a_session_that_was_renewed_here_survives_the_rotation_of_signing_
     assert [answer.json() for answer in answers] == [user_id] * 5
     server.store.projects.rotate_keys()
     assert (await page.post("/auth/sign-out")).status_code == 204
-    with pytest.raises(SessionGone):
+    with pytest.raises(SessionEnded):
         await stack.client.refresh(refresh_token)
 
 

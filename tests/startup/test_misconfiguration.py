@@ -27,7 +27,7 @@ from fastapi_stackauth import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.errors import AuthServerUnreachable, UnexpectedAnswer
+from fastapi_stackauth.errors import AuthServerUnreachable, UnexpectedResponse
 from tests.support.asgi import call
 from tests.support.rows import rows
 
@@ -228,7 +228,7 @@ async def test_warm_up_with_a_wrong_project_id_says_so(server: Emulator):
     stack = StackAuth(project_id="00000000-0000-4000-8000-000000000000", base_url=server.url, timeout=5)
     with pytest.raises(VerificationUnavailable, match=r"00000000-0000-4000.*does not know.*STACK_PROJECT_ID") as caught:
         await stack.warm_up()
-    assert isinstance(caught.value.__cause__, UnexpectedAnswer)
+    assert isinstance(caught.value.__cause__, UnexpectedResponse)
     await stack.aclose()
 
 

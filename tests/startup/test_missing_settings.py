@@ -19,7 +19,7 @@ from fastapi_stackauth import (
     api_key_user,
 )
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.routers import Enrolment, totp_enrolment
+from fastapi_stackauth.routers import TotpEnrollment, totp_enrollment
 from fastapi_stackauth.startup.configuration import MissingSetting, report_missing
 from tests.routers.operations import operations
 
@@ -76,7 +76,7 @@ def add_own_routes(app: FastAPI) -> None:  # noqa: C901 - one small route after 
     async def token(token: Annotated[Any, Depends(RequireAccessToken(require=Require(mfa=True)))]) -> None: ...
 
     @app.get("/two-factor")
-    async def two_factor(enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> None: ...
+    async def two_factor(enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> None: ...
 
     @app.websocket("/live")
     async def live(websocket: WebSocket, user: CurrentUser) -> None: ...
@@ -200,7 +200,7 @@ async def test_a_request_that_needs_it_is_a_problem_and_logged_once(
             assert f"STACK_{setting.upper()}" in problem["detail"]
     assert [record.stack_fields["setting"] for record in lines(caplog)] == [setting]
     assert path in lines(caplog)[0].stack_fields["routes"]
-    assert len(lines(caplog, "error_answered")) == 1
+    assert len(lines(caplog, "error_returned")) == 1
 
 
 async def test_a_guarded_route_without_project_id_lets_nobody_in(caplog: pytest.LogCaptureFixture):

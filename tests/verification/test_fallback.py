@@ -19,7 +19,7 @@ def down(world: World) -> World:
     return world
 
 
-async def code_of(world: World, token: str) -> str:
+async def get_error_code(world: World, token: str) -> str:
     with pytest.raises(AuthError) as caught:
         await world.verify(token)
     assert caught.value.status_code == 401
@@ -43,7 +43,7 @@ async def test_a_token_that_the_server_knows_is_accepted_as_if_keys_had_verified
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        ("gone", "user_gone"),
+        ("gone", "user_deleted"),
         ("expired", "token_expired"),
         ("unparsable", "token_signature_invalid"),
         ("project", "token_project_mismatch"),
@@ -51,7 +51,7 @@ async def test_a_token_that_the_server_knows_is_accepted_as_if_keys_had_verified
 )
 async def test_what_the_server_holds_against_a_token_is_401(down: World, signer: Signer, answer: str, code: str):
     down.server.me = answer
-    assert await code_of(down, signer.token()) == code
+    assert await get_error_code(down, signer.token()) == code
 
 
 async def test_nothing_is_made_of_a_token_that_nobody_has_confirmed(
@@ -61,13 +61,13 @@ async def test_nothing_is_made_of_a_token_that_nobody_has_confirmed(
     made: list[Any] = []
     monkeypatch.setattr(User, "from_claims", lambda claims, _kind: made.append(claims))
     down.server.me = "unparsable"
-    assert await code_of(down, signer.token()) == "token_signature_invalid"
+    assert await get_error_code(down, signer.token()) == "token_signature_invalid"
     assert not made
 
 
 async def test_the_account_must_be_the_tokens_subject(down: World, signer: Signer):
     down.server.subject = "somebody-else"
-    assert await code_of(down, signer.token()) == "token_signature_invalid"
+    assert await get_error_code(down, signer.token()) == "token_signature_invalid"
 
 
 @pytest.mark.parametrize("answer", ["keys", "unknown-project"])
@@ -110,7 +110,7 @@ async def test_refusals_are_kept_for_a_moment_too(down: World, signer: Signer):
     down.server.me = "unparsable"
     token = signer.token()
     for _ in range(3):
-        assert await code_of(down, token) == "token_signature_invalid"
+        assert await get_error_code(down, token) == "token_signature_invalid"
     assert down.server.count("/users/me") == 1
 
 
@@ -119,21 +119,21 @@ async def test_a_kept_answer_does_not_outlive_the_token(down: World, signer: Sig
     down.clock.now = claims_of()["exp"]
     await down.verify(token)
     down.clock.advance(5)
-    assert await code_of(down, token) == "token_expired"
+    assert await get_error_code(down, token) == "token_expired"
 
 
 async def test_a_bad_signature_never_reaches_the_fallback(world: World, stranger: Signer):
     await world.stack.warm_up()
     world.server.keys = "503"
     world.advance(3_601)
-    assert await code_of(world, stranger.token(iat=1, exp=2_000_000_000)) == "token_signature_invalid"
+    assert await get_error_code(world, stranger.token(iat=1, exp=2_000_000_000)) == "token_signature_invalid"
     assert world.server.count("/users/me") == 0
 
 
 async def test_an_unknown_key_is_asked_about_only_while_the_last_fetch_failed(world: World, stranger: Signer):
     await world.stack.warm_up()
     token = stranger.token(header={"kid": "key-9"})
-    assert await code_of(world, token) == "token_key_unknown"
+    assert await get_error_code(world, token) == "token_key_unknown"
     world.server.keys = "503"
     world.advance(30)
     assert (await world.verify(token)).id == SUBJECT  # the fake server says yes to anybody

@@ -169,7 +169,7 @@ async def test_all_tokens_of_a_deleted_account_are_refused(server: Emulator, del
         await ada.sign_up()
         await phone.sign_in()
         assert (await ada.call("DELETE", "/me")).status_code == 204
-        assert await me(app, phone.access_token) == (401, "user_gone")
+        assert await me(app, phone.access_token) == (401, "user_deleted")
 
 
 async def test_a_browser_whose_session_was_revoked_elsewhere_is_signed_out(server: Emulator):
@@ -242,7 +242,7 @@ async def test_an_account_whose_deletion_was_not_confirmed_is_refused_all_the_sa
         await ada.sign_up()
         await phone.sign_in()
         await ada.call("DELETE", "/me")
-        assert await me(app, phone.access_token) == (401, "user_gone")
+        assert await me(app, phone.access_token) == (401, "user_deleted")
 
 
 async def test_a_password_whose_change_was_not_confirmed_refuses_the_other_sessions(server: Emulator):
@@ -275,7 +275,7 @@ async def test_signing_out_with_two_sessions_refuses_both_whatever_fails(server:
 async def test_a_strict_app_without_redis_still_lists_who_signs_out(
     server: Emulator, redis_server: RedisServer, delivery: Any
 ):
-    options = {"redis_url": redis_server.url, "revocation_outage": "refuse"}
+    options = {"redis_url": redis_server.url, "revocation_outage": "error"}
     async with house(server, **options) as app, app.person(delivery) as ada:
         await ada.sign_up()
         token = ada.access_token
@@ -358,7 +358,7 @@ async def test_a_session_and_a_user_of_the_same_id_are_told_apart():
     await revocations.check(User(id="y"))
     with pytest.raises(AuthError) as refusal:
         await revocations.check(User(id="x"))
-    assert refusal.value.code == "user_gone"
+    assert refusal.value.code == "user_deleted"
 
 
 @rows("strange", ["", "a b", "a\nb", "ü", "a:b", "x" * 101])
@@ -495,7 +495,7 @@ async def _redis(server: RedisServer, *command: str) -> str:
 
 
 async def test_without_redis_a_strict_app_refuses_everybody_and_recovers(server: Emulator, redis_server: RedisServer):
-    strict = {"revocation_outage": "refuse"}
+    strict = {"revocation_outage": "error"}
     async with workers(server, redis_server, **strict) as (one, two), one.person("body") as ada:
         await ada.sign_up()
         assert (await me(two, ada.access_token))[0] == 200
@@ -577,7 +577,7 @@ async def test_what_could_not_be_told_is_tried_once_more_at_the_end(redis_server
 
 
 async def test_a_strict_app_says_so_by_the_same_error_as_ever(redis_server: RedisServer):
-    stack = StackAuth(project_id="p", redis_url=redis_server.url, revocation_outage="refuse")
+    stack = StackAuth(project_id="p", redis_url=redis_server.url, revocation_outage="error")
     redis_server.kill()
     with pytest.raises(VerificationUnavailable):
         await stack.revocations.check(User(id="u"))

@@ -22,7 +22,8 @@ _TEAM, _TEAM_ONE = "/team-api-keys", "/team-api-keys/{api_key_id}"
 class UserApiKeysApi(Resource):
     """API keys of the user this client is bound to; as server, of any user.
 
-    All methods raise UnexpectedAnswer (400) if the project has no such keys, and UserGone if no user is signed in.
+    All methods raise UnexpectedResponse (400) if the project has no such keys, and SignInRequired if no user is signed
+    in.
     """
 
     async def list(self, user_id: str = ME) -> tuple[UserApiKey, ...]:
@@ -66,7 +67,8 @@ class UserApiKeysApi(Resource):
 class TeamApiKeysApi(Resource):
     """API keys of teams, for members with the permission `$manage_api_keys`; as server, of any team.
 
-    All methods raise UnexpectedAnswer (400) if the project has no such keys, and UserGone if no user is signed in.
+    All methods raise UnexpectedResponse (400) if the project has no such keys, and SignInRequired if no user is signed
+    in.
     """
 
     async def list(self, team_id: str) -> tuple[TeamApiKey, ...]:

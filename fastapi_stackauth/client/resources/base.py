@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from fastapi_stackauth.client.api_caller import ApiCaller
 from fastapi_stackauth.client.paging import Listing, Page
 from fastapi_stackauth.client.request import ApiRequest, Rights
-from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.errors import UnexpectedResponse
 from fastapi_stackauth.models import ApiModel
 
 M = TypeVar("M", bound=BaseModel)
@@ -50,7 +50,7 @@ class Resource:
             pages += 1
             if pages == MAX_PAGES and page.next_cursor is not None:
                 message = "The auth server's list has too many pages."
-                raise UnexpectedAnswer(message=message, operation=request.operation)
+                raise UnexpectedResponse(message=message, operation=request.operation)
         return tuple(items)
 
 

@@ -17,8 +17,8 @@ class ConnectedAccountsApi(Resource):
         """List a user's connected accounts.
 
         Raises:
-            UserGone, UserNotFound.
-            UnexpectedAnswer: 403, another user's accounts.
+            SignInRequired, UserNotFound.
+            UnexpectedResponse: 403, another user's accounts.
         """
         return await self._list(
             ApiRequest("GET", _USER, (user_id,), rights=rights_over(user_id)), Page[ConnectedAccount]
@@ -38,7 +38,7 @@ class ConnectedAccountsApi(Resource):
         Raises:
             OAuthConnectionError: the account is not connected, or not for this scope.
             MethodNotEnabled: the project has no such provider.
-            UserGone.
+            SignInRequired.
         """
         ids = (user_id, provider_id) if provider_account_id is None else (user_id, provider_id, provider_account_id)
         template = _TOKEN if provider_account_id is None else _ACCOUNT_TOKEN

@@ -13,7 +13,7 @@ _ONE = "/contact-channels/{user_id}/{contact_channel_id}"
 class ContactChannelsApi(Resource):
     """Email addresses of the user this client is bound to, and their verification; as server, of any user.
 
-    Methods raise UserGone, and UnexpectedAnswer with status 403 if the address belongs to another user.
+    Methods raise SignInRequired, and UnexpectedResponse with status 403 if the address belongs to another user.
     """
 
     async def list(
@@ -29,7 +29,7 @@ class ContactChannelsApi(Resource):
 
         Raises:
             EmailAlreadyExists: another user signs in with it.
-            UserGone, UnexpectedAnswer (400, the user has this address already).
+            SignInRequired, UnexpectedResponse (400, the user has this address already).
         """
         body = {"user_id": user_id, **channel.to_json()}
         rights = "server" if channel.server_only else rights_over(user_id)
@@ -39,7 +39,7 @@ class ContactChannelsApi(Resource):
         """Return one address.
 
         Raises:
-            UserGone, UnexpectedAnswer (404, there is no such address).
+            SignInRequired, UnexpectedResponse (404, there is no such address).
         """
         request = ApiRequest("GET", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         return await self._client.fetch(request, ContactChannel)
@@ -49,7 +49,7 @@ class ContactChannelsApi(Resource):
 
         Raises:
             EmailAlreadyExists: another user signs in with it.
-            UserGone, UnexpectedAnswer (400, there is no such address).
+            SignInRequired, UnexpectedResponse (400, there is no such address).
         """
         ids = (user_id, contact_channel_id)
         request = ApiRequest("PATCH", _ONE, ids, json=change, rights=rights_over(user_id))
@@ -59,7 +59,7 @@ class ContactChannelsApi(Resource):
         """Remove an address.
 
         Raises:
-            UserGone, UnexpectedAnswer (400, there is no such address).
+            SignInRequired, UnexpectedResponse (400, there is no such address).
         """
         request = ApiRequest("DELETE", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         await self._client.fetch(request, Done)
@@ -73,8 +73,8 @@ class ContactChannelsApi(Resource):
             user_id: the user's id.
 
         Raises:
-            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, UserGone.
-            UnexpectedAnswer: 404, there is no such address; 400, another user's.
+            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, SignInRequired.
+            UnexpectedResponse: 404, there is no such address; 400, another user's.
         """
         request = ApiRequest(
             "POST",
@@ -90,7 +90,7 @@ class ContactChannelsApi(Resource):
         """Send the email that verifies the primary address; an older way that the server calls deprecated.
 
         Raises:
-            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, UserGone.
+            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, SignInRequired.
             KnownApiError: `EMAIL_IS_NOT_PRIMARY_EMAIL`.
         """
         await self._post(f"{_ALL}/send-verification-code", Done, email=email, callback_url=callback_url)
@@ -99,7 +99,7 @@ class ContactChannelsApi(Resource):
         """Verify an address with the code from the email.
 
         Raises:
-            VerificationCodeError, UnexpectedAnswer: 400, the address no longer exists.
+            VerificationCodeError, UnexpectedResponse: 400, the address no longer exists.
         """
         await self._post(f"{_ALL}/verify", Done, code=code)
 

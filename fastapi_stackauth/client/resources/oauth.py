@@ -110,7 +110,7 @@ class OAuthApi(Resource):
 
         Raises:
             `INVALID_AUTHORIZATION_CODE`, MfaRequired, AuthServerMisconfigured.
-            OAuthRefused: an error code of OAuth itself.
+            OAuthTokenError: an error code of OAuth itself.
         """
         body = {
             "grant_type": "authorization_code",
@@ -125,7 +125,7 @@ class OAuthApi(Resource):
         """Return a new access token by way of OAuth. `sessions.refresh` does the same and needs no publishable key.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
             AuthServerMisconfigured: the project requires a publishable key, and none is configured.
         """
         body = {"grant_type": "refresh_token", **self._client_credentials(), "refresh_token": refresh_token}
@@ -160,8 +160,8 @@ class OAuthApi(Resource):
             after_callback_redirect_url: comes back with the tokens.
 
         Raises:
-            UserGone, RedirectUrlNotAllowed, AuthServerMisconfigured.
-            UnexpectedAnswer: 400 or 401, the two tokens do not belong to the same session.
+            SignInRequired, RedirectUrlNotAllowed, AuthServerMisconfigured.
+            UnexpectedResponse: 400 or 401, the two tokens do not belong to the same session.
         """
         body = build_query(
             redirect_uri=redirect_uri,

@@ -12,7 +12,8 @@ _ONE = "/oauth-providers/{user_id}/{provider_id}"
 class OAuthProvidersApi(Resource):
     """What accounts at OAuth providers may be used for: those of the user this client is bound to; as server, of any.
 
-    Methods raise UserGone, UserNotFound, and UnexpectedAnswer: 403, another user's account; 404, no such account.
+    Methods raise SignInRequired, UserNotFound, and UnexpectedResponse: 403 for another user's account, 404 if there is
+    no such account.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[OAuthProvider, ...]:
@@ -26,7 +27,7 @@ class OAuthProvidersApi(Resource):
         Raises:
             UserNotFound.
             OAuthConnectionError: another user signs in with it.
-            UnexpectedAnswer: 404, the project has no such provider; 400, the user has the account already.
+            UnexpectedResponse: 404, the project has no such provider; 400, the user has the account already.
         """
         request = ApiRequest("POST", _ALL, json=account, rights="server")
         return await self._client.fetch(request, ServerOAuthProvider)
@@ -41,7 +42,7 @@ class OAuthProvidersApi(Resource):
 
         Raises:
             OAuthConnectionError: sign-in with it cannot be enabled again.
-            UnexpectedAnswer: also 400, the server rejects a value.
+            UnexpectedResponse: also 400, the server rejects a value.
         """
         request = ApiRequest("PATCH", _ONE, (user_id, provider_id), json=change, rights=rights_over(user_id))
         return await self._client.fetch(request, OAuthProvider)

@@ -31,7 +31,7 @@ class OtpApi(Resource):
         Raises:
             EmailAlreadyExists, SignUpNotEnabled, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`,
             `BOT_CHALLENGE_FAILED`.
-            UnexpectedAnswer: 403, the project has not enabled this method.
+            UnexpectedResponse: 403, the project has not enabled this method.
         """
         challenge = bot_challenge.to_json() if bot_challenge else {}
         path = "/auth/otp/send-sign-in-code"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.resources.base import Resource
 from fastapi_stackauth.errors import AuthServerError, AuthServerUnavailable, PasskeyFailed
-from fastapi_stackauth.models import PasskeyChallenge, PasskeyRegistered, SignIn
+from fastapi_stackauth.models import PasskeyChallenge, PasskeyRegistration, SignIn
 
 
 class PasskeyApi(Resource):
@@ -21,7 +21,7 @@ class PasskeyApi(Resource):
         """Begin to register a passkey for the user this client is bound to."""
         return await self._post("/auth/passkey/initiate-passkey-registration", PasskeyChallenge)
 
-    async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistered:
+    async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistration:
         """Finish a registration.
 
         Args:
@@ -34,7 +34,7 @@ class PasskeyApi(Resource):
         """
         body = {"code": code, "credential": dict(credential)}
         request = ApiRequest("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
-        return await self._client.fetch(request, PasskeyRegistered)
+        return await self._client.fetch(request, PasskeyRegistration)
 
     async def initiate_authentication(self) -> PasskeyChallenge:
         """Begin a sign-in by passkey."""
@@ -65,6 +65,6 @@ def _sign_in_failed(error: AuthServerError) -> AuthServerError:
 
 
 def _passkey_failed(error: AuthServerError, code: str) -> AuthServerError:
-    if not isinstance(error, AuthServerUnavailable) or error.answer_status != 500:
+    if not isinstance(error, AuthServerUnavailable) or error.response_status != 500:
         return error
     return PasskeyFailed(code, 400, operation=error.operation, request_id=error.request_id)

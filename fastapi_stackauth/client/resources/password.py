@@ -53,8 +53,8 @@ class PasswordApi(Resource):
         """Set a first password for the user this client is bound to.
 
         Raises:
-            UserGone.
-            UnexpectedAnswer: 400, the account has a password already.
+            SignInRequired.
+            UnexpectedResponse: 400, the account has a password already.
         """
         await self._post("/auth/password/set", Done, password=password)
 
@@ -67,7 +67,7 @@ class PasswordApi(Resource):
             refresh_token: of the session that stays signed in.
 
         Raises:
-            `PASSWORD_CONFIRMATION_MISMATCH`, `USER_DOES_NOT_HAVE_PASSWORD`, UserGone.
+            `PASSWORD_CONFIRMATION_MISMATCH`, `USER_DOES_NOT_HAVE_PASSWORD`, SignInRequired.
         """
         body = {"old_password": old_password, "new_password": new_password}
         request = ApiRequest("POST", "/auth/password/update", json=body, rights="any", refresh_token=refresh_token)

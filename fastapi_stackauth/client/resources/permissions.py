@@ -31,9 +31,9 @@ class TeamPermissionsApi(Resource):
             recursive: include permissions that others contain.
 
         Raises:
-            UserGone.
+            SignInRequired.
             SchemaError: no permission can have this id.
-            UnexpectedAnswer: 403, another user's permissions.
+            UnexpectedResponse: 403, another user's permissions.
         """
         params = build_query(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
         request = ApiRequest("GET", _TEAM, params=params, rights=rights_over(user_id))
@@ -79,9 +79,9 @@ class ProjectPermissionsApi(Resource):
             recursive: include permissions that others contain.
 
         Raises:
-            UserGone.
+            SignInRequired.
             SchemaError: no permission can have this id.
-            UnexpectedAnswer: 403, another user's permissions.
+            UnexpectedResponse: 403, another user's permissions.
         """
         params = build_query(user_id=user_id, permission_id=permission_id, recursive=recursive)
         request = ApiRequest("GET", _PROJECT, params=params, rights=rights_over(user_id))

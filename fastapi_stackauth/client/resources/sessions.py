@@ -5,7 +5,13 @@ from datetime import timedelta
 from fastapi_stackauth.client.paging import Page
 from fastapi_stackauth.client.request import ApiRequest
 from fastapi_stackauth.client.resources.base import ME, Done, Resource, rights_over
-from fastapi_stackauth.errors import AuthServerUnavailable, KnownApiError, SessionGone, UnexpectedAnswer, UserGone
+from fastapi_stackauth.errors import (
+    AuthServerUnavailable,
+    KnownApiError,
+    SessionEnded,
+    SignInRequired,
+    UnexpectedResponse,
+)
 from fastapi_stackauth.models import AccessToken, Session, TokenPair
 
 _CURRENT = "/auth/sessions/current"
@@ -21,7 +27,7 @@ class SessionsApi(Resource):
         The access token that this client may be bound to is not sent: the server would reject an expired one first.
 
         Raises:
-            SessionGone: the session has ended.
+            SessionEnded: the session has ended.
         """
         request = ApiRequest(
             "POST",
@@ -44,24 +50,24 @@ class SessionsApi(Resource):
         """
         try:
             await self._client.fetch(ApiRequest("DELETE", _CURRENT, rights="any"), Done)
-        except SessionGone:
+        except SessionEnded:
             return
         except AuthServerUnavailable as error:
-            if error.answer_status != 500 or not await self._has_ended():
+            if error.response_status != 500 or not await self._has_ended():
                 raise
 
     async def _has_ended(self) -> bool:
         """Whether the current session has ended. The server answers 500 to another sign-out (corrections.md A1)."""
         try:
             return not any(session.is_current_session for session in await self.list())
-        except UserGone:
+        except SignInRequired:
             return True
 
     async def list(self, user_id: str = ME) -> tuple[Session, ...]:
         """List a user's sessions, newest first. Expired ones may be among them, impersonations are not.
 
         Raises:
-            UserGone, UnexpectedAnswer (403, another user's sessions).
+            SignInRequired, UnexpectedResponse (403, another user's sessions).
         """
         request = ApiRequest("GET", "/auth/sessions", params={"user_id": user_id}, rights=rights_over(user_id))
         return await self._list(request, Page[Session])
@@ -71,13 +77,13 @@ class SessionsApi(Resource):
 
         Raises:
             `CANNOT_DELETE_CURRENT_SESSION`: it is the session in use: sign out instead.
-            UserGone, UnexpectedAnswer (404, there is no such session).
+            SignInRequired, UnexpectedResponse (404, there is no such session).
         """
         if session_id == "current":  # that path is the sign-out's
             raise KnownApiError.of("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
         if self._client.uses_secret_key_for_users and all(each.id != session_id for each in await self.list()):
             # With server access the server does not check whose session it is.
-            raise UnexpectedAnswer(404, operation=f"DELETE {_ONE}")
+            raise UnexpectedResponse(404, operation=f"DELETE {_ONE}")
         rights = rights_over(user_id)
         request = ApiRequest("DELETE", _ONE, (session_id,), params={"user_id": user_id}, rights=rights)
         await self._client.fetch(request, Done)
@@ -93,7 +99,7 @@ class SessionsApi(Resource):
             is_impersonation: mark it as a session of another person who acts for the user.
 
         Raises:
-            UserGone, UserNotFound: there is no such user.
+            SignInRequired, UserNotFound: there is no such user.
             ValueError: the lifetime is not positive; the server would answer 500.
         """
         body: dict[str, object] = {"user_id": user_id, "is_impersonation": is_impersonation}

@@ -23,8 +23,8 @@ class Accepted(ApiModel):
 class TeamInvitationsApi(Resource):
     """Invitations to teams.
 
-    Methods raise UserGone and TeamNotFound, VerificationCodeError for a code that is not valid, and for a restricted
-    user `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
+    Methods raise SignInRequired and TeamNotFound, VerificationCodeError for a code that is not valid, and for a
+    restricted user `RESTRICTED_USER_NOT_ALLOWED` or `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
     """
 
     async def send(self, team_id: str, *, email: str, callback_url: str) -> SentInvitation:
@@ -59,7 +59,7 @@ class TeamInvitationsApi(Resource):
 
         Raises:
             PermissionMissing.
-            AuthServerUnavailable: with `answer_status` 500, there is no such invitation (corrections.md B).
+            AuthServerUnavailable: with `response_status` 500, there is no such invitation (corrections.md B).
         """
         await self._client.fetch(ApiRequest("DELETE", _ONE, (invitation_id,), params={"team_id": team_id}), Done)
 

@@ -12,8 +12,8 @@ _PROFILE = "/team-member-profiles/{team_id}/{user_id}"
 class TeamMembersApi(Resource):
     """The members of a team, and the profiles they have there.
 
-    Methods raise UserGone, UserNotFound, PermissionMissing, and TeamNotFound if the user is not a member or there is no
-    such team.
+    Methods raise SignInRequired, UserNotFound, PermissionMissing, and TeamNotFound if the user is not a member or there
+    is no such team.
     """
 
     async def add(self, team_id: str, user_id: str) -> TeamMembership:
@@ -34,7 +34,7 @@ class TeamMembersApi(Resource):
 
         Raises:
             PermissionMissing: `$read_members`.
-            UnexpectedAnswer.
+            UnexpectedResponse.
         """
         params = build_query(team_id=team_id, user_id=user_id)
         return await self._list(ApiRequest("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
@@ -47,7 +47,7 @@ class TeamMembersApi(Resource):
         """Change one's own profile in a team.
 
         Raises:
-            TeamNotFound, UserGone, UnexpectedAnswer (403, another member's profile).
+            TeamNotFound, SignInRequired, UnexpectedResponse (403, another member's profile).
         """
         request = ApiRequest("PATCH", _PROFILE, (team_id, user_id), json=change)
         return await self._client.fetch(request, TeamMemberProfile)

@@ -15,14 +15,14 @@ _ONE = "/teams/{team_id}"
 class TeamsApi(Resource):
     """Teams of the user this client is bound to; as server, all teams.
 
-    Methods raise UserGone, and TeamNotFound if there is no such team or the user is not a member.
+    Methods raise SignInRequired, and TeamNotFound if there is no such team or the user is not a member.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[Team, ...]:
         """List a user's teams, oldest first; with None, as server, all teams.
 
         Raises:
-            UserGone, UnexpectedAnswer (403, another user's teams).
+            SignInRequired, UnexpectedResponse (403, another user's teams).
         """
         return await self._list(ApiRequest("GET", _ALL, params=build_query(user_id=user_id)), Page[Team])
 
@@ -30,9 +30,9 @@ class TeamsApi(Resource):
         """Create a team; the user this client is bound to becomes its first member.
 
         Raises:
-            UserGone.
+            SignInRequired.
             UserNotFound: the creator does not exist.
-            UnexpectedAnswer: 400 or 403, the project does not let its users create teams, or rejects a value.
+            UnexpectedResponse: 400 or 403, the project does not let its users create teams, or rejects a value.
         """
         return await self._client.fetch(ApiRequest("POST", _ALL, json=team), Team)
 
@@ -45,7 +45,7 @@ class TeamsApi(Resource):
 
         Raises:
             PermissionMissing: `$update_team`.
-            UnexpectedAnswer: 400, the server rejects a value.
+            UnexpectedResponse: 400, the server rejects a value.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (team_id,), json=change), Team)
 

@@ -3,7 +3,7 @@
 from fastapi_stackauth.client.paging import Listing, Page
 from fastapi_stackauth.client.request import MAX_ATTEMPTS, ApiRequest
 from fastapi_stackauth.client.resources.base import Done, Resource, build_query
-from fastapi_stackauth.errors import KnownApiError, UnexpectedAnswer
+from fastapi_stackauth.errors import KnownApiError, UnexpectedResponse
 from fastapi_stackauth.models import (
     CurrentUserProfile,
     CurrentUserUpdate,
@@ -28,8 +28,8 @@ class UsersApi(Resource):
         """Return the current account of the user this client is bound to.
 
         Raises:
-            UserGone: no user is signed in, or the account was deleted.
-            AccessTokenRefused: the server does not accept the access token.
+            SignInRequired: no user is signed in, or the account was deleted.
+            AccessTokenRejected: the server does not accept the access token.
         """
         request = ApiRequest("GET", _ME, attempts=attempts, rights="any", translate=to_own_user_error)
         return await self._client.fetch(request, CurrentUserProfile)
@@ -38,8 +38,8 @@ class UsersApi(Resource):
         """Change the account of the user this client is bound to.
 
         Raises:
-            UserGone, EmailAlreadyExists, TeamNotFound, SchemaError.
-            UnexpectedAnswer: 400, a value that the server rejects without a code, such as an unreadable image.
+            SignInRequired, EmailAlreadyExists, TeamNotFound, SchemaError.
+            UnexpectedResponse: 400, a value that the server rejects without a code, such as an unreadable image.
         """
         request = ApiRequest("PATCH", _ME, json=change, rights="any", translate=to_own_user_error)
         return await self._client.fetch(request, CurrentUserProfile)
@@ -48,13 +48,13 @@ class UsersApi(Resource):
         """Delete the account of the user this client is bound to, if the project lets its users do so.
 
         Raises:
-            UserGone, UnexpectedAnswer (400, the project does not let its users do so).
+            SignInRequired, UnexpectedResponse (400, the project does not let its users do so).
         """
         if self._client.uses_secret_key_for_users:
             # With server access the server does not check this setting of the project.
             project = await self._client.fetch(ApiRequest("GET", "/projects/current", rights="any"), Project)
             if not project.config.client_user_deletion_enabled:
-                raise UnexpectedAnswer(400, operation=f"DELETE {_ME}")
+                raise UnexpectedResponse(400, operation=f"DELETE {_ME}")
         await self._client.fetch(ApiRequest("DELETE", _ME, rights="any", translate=to_own_user_error), Done)
 
     # --- as server ---
@@ -115,7 +115,7 @@ class UsersApi(Resource):
         """Create a user, as server, even if the project allows no sign-up.
 
         Raises:
-            EmailAlreadyExists, SchemaError, UnexpectedAnswer.
+            EmailAlreadyExists, SchemaError, UnexpectedResponse.
         """
         return await self._client.fetch(ApiRequest("POST", "/users", json=user, rights="server"), ServerUser)
 
@@ -123,7 +123,7 @@ class UsersApi(Resource):
         """Change a user, as server.
 
         Raises:
-            UserNotFound, EmailAlreadyExists, TeamNotFound, SchemaError, UnexpectedAnswer.
+            UserNotFound, EmailAlreadyExists, TeamNotFound, SchemaError, UnexpectedResponse.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (user_id,), json=change, rights="server"), ServerUser)
 

@@ -9,7 +9,7 @@ from fastapi_stackauth.emulator.operations.users_me import own
 from fastapi_stackauth.emulator.profiles import existing
 from fastapi_stackauth.emulator.schema import Text, UserId
 from fastapi_stackauth.emulator.store.database import Row
-from fastapi_stackauth.emulator.wire import Call, json_answer, operation
+from fastapi_stackauth.emulator.wire import Call, json_response, operation
 
 BODY = {"scope": Text(required=False)}
 USER = {"user_id": UserId()}
@@ -86,4 +86,4 @@ async def own_token(call: Call) -> dict[str, str] | Response:
     try:
         return provider_token(call, own(call)["id"], call.path["provider_id"], None)
     except KnownError as refusal:
-        return json_answer(refusal.body(), refusal.status)
+        return json_response(refusal.body(), refusal.status)

@@ -13,7 +13,7 @@ from fastapi_stackauth.emulator.server import Server
 from fastapi_stackauth.emulator.server_profile import ServerProfile
 from fastapi_stackauth.emulator.store.oauth import FLOW_MILLIS
 from fastapi_stackauth.emulator.store.projects import Project
-from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_response, operation
 
 OPTIONAL = Text(required=False)
 RESPONSE_MODE = Text(choices=("json", "redirect"), required=False)
@@ -110,7 +110,7 @@ async def authorize(call: Call) -> Response:
     state = server.store.oauth.start(project.id, flow)
     location = provider_url(server, provider, state, flow["provider_scope"])
     if as_json:
-        return json_answer({"location": location})
+        return json_response({"location": location})
     answer = RedirectResponse(location, 307)
     answer.headers.append("set-cookie", browser_cookie(server, state))
     return answer

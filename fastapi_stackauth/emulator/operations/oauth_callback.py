@@ -13,7 +13,7 @@ from fastapi_stackauth.emulator.errors import KnownError, PlainError
 from fastapi_stackauth.emulator.operations.oauth_authorize import COOKIE
 from fastapi_stackauth.emulator.schema import Text
 from fastapi_stackauth.emulator.store.database import Row
-from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation, refused
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_response, operation, refused
 
 OPTIONAL = Text(required=False)
 FIELDS = {"state": OPTIONAL, "code": OPTIONAL, "error": OPTIONAL}
@@ -120,7 +120,7 @@ def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Res
     data = {**{name: flow[name] for name in kept}, "is_new_user": is_new}
     code = call.server.store.oauth.issue_code(user, data)
     location = with_query(flow["redirect_uri"], {"code": code, "state": flow["state"]})
-    return json_answer({}, 303, {"location": quote(location, safe=ADDRESS_CHARACTERS)})
+    return json_response({}, 303, {"location": quote(location, safe=ADDRESS_CHARACTERS)})
 
 
 def error_answer(call: Call, flow: dict[str, Any], refusal: KnownError) -> Response:

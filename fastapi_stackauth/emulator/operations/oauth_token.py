@@ -14,7 +14,7 @@ from fastapi_stackauth.emulator.operations.sessions import refreshed
 from fastapi_stackauth.emulator.schema import Text
 from fastapi_stackauth.emulator.store.database import Row
 from fastapi_stackauth.emulator.store.projects import Project
-from fastapi_stackauth.emulator.wire import ANYBODY, Call, json_answer, operation
+from fastapi_stackauth.emulator.wire import ANYBODY, Call, json_response, operation
 
 OPTIONAL = Text(required=False)
 BODY = {
@@ -35,7 +35,7 @@ async def token(call: Call) -> Response:
     """An access token for a code or a refresh token, as form or JSON."""
     call = replace(call, asker=Asker(project=client(call)))
     answer = by_refresh_token(call) if call.body["grant_type"] == "refresh_token" else by_code(call)
-    return json_answer(answer, headers=HEADERS)
+    return json_response(answer, headers=HEADERS)
 
 
 def client(call: Call) -> Project:

@@ -44,7 +44,7 @@ def challenge_code(call: Call, kind: str, user_id: str | None) -> tuple[str, str
     return challenge, code
 
 
-def origin_of(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
+def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
     """Return the origin that an authenticator's answer names, with its host; refuse one that is not trusted.
 
     Raises:
@@ -106,7 +106,7 @@ async def register(call: Call) -> dict[str, Any]:
 def registered(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
     """Return what a registration answer proves."""
     try:
-        origin, host = origin_of(call, credential)
+        origin, host = to_origin(call, credential)
         return webauthn.verify_registration_response(
             credential=credential,
             expected_challenge=base64url_to_bytes(challenge),
@@ -151,7 +151,7 @@ async def sign_in(call: Call) -> dict[str, Any]:
 def new_count(call: Call, response: Any, challenge: str, passkey: Row) -> int:  # noqa: ANN401 - JSON from outside
     """Return the authenticator's counter after its answer has proved right."""
     try:
-        origin, host = origin_of(call, response)
+        origin, host = to_origin(call, response)
         verified = webauthn.verify_authentication_response(
             credential=response,
             expected_challenge=base64url_to_bytes(challenge),

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from fastapi_stackauth.emulator import keys, views
 from fastapi_stackauth.emulator.errors import PlainError
 from fastapi_stackauth.emulator.schema import TRUE_FALSE, Text
-from fastapi_stackauth.emulator.wire import NOBODY, Call, json_answer, operation
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_response, operation
 
 FLAGS = {"include_restricted": TRUE_FALSE, "include_anonymous": TRUE_FALSE}
 
@@ -35,4 +35,4 @@ async def key_set(call: Call) -> Response:
     restricted = anonymous or call.query.get("include_restricted") == "true"
     kinds = ["normal", *(["restricted"] if restricted else []), *(["anonymous"] if anonymous else [])]
     found = keys.key_set(projects.server_secret(), call.path["project_id"], kinds)
-    return json_answer({"keys": found}, headers={"cache-control": "public, max-age=3600"})
+    return json_response({"keys": found}, headers={"cache-control": "public, max-age=3600"})

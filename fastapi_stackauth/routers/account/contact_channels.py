@@ -31,7 +31,7 @@ async def contact_channels_list(client: UserClient) -> list[ContactChannel]:
     return list(await client.contact_channels.list())
 
 
-class AddressRequest(RequestBody):
+class ContactChannelAddRequest(RequestBody):
     """An address to add."""
 
     value: Email
@@ -41,7 +41,7 @@ class AddressRequest(RequestBody):
 
 
 @routes.post("/contact-channels", "Add an address", errors=(_TAKEN, _REFUSED), example=CHANNEL, status_code=201)
-async def contact_channels_add(body: AddressRequest, client: UserClient) -> ContactChannel:
+async def contact_channels_add(body: ContactChannelAddRequest, client: UserClient) -> ContactChannel:
     """Add an address. It is unverified; `/contact-channels/{channel_id}/send-verification` sends an email to it."""
     return await client.contact_channels.create(
         ContactChannelCreate(value=body.value, used_for_auth=body.used_for_auth)

@@ -6,7 +6,7 @@ from fastapi import Depends
 from pydantic import Field
 
 from fastapi_stackauth.dependencies import LoadProfile
-from fastapi_stackauth.errors import UserGone
+from fastapi_stackauth.errors import SignInRequired
 from fastapi_stackauth.http.bodies import PICTURE
 from fastapi_stackauth.models import CurrentUserProfile, CurrentUserUpdate
 from fastapi_stackauth.routers.plumbing.context import ANY_USER, Context, SignedInUser, UserClient
@@ -60,7 +60,7 @@ async def me_delete(context: Context, user: SignedInUser, client: UserClient) ->
     """Delete your account, if the project allows it. This cannot be undone."""
     try:
         await client.users.delete_me()
-    except UserGone:  # perhaps at our first attempt, whose response was lost
+    except SignInRequired:  # perhaps at our first attempt, whose response was lost
         await context.services.revocations.revoke_user(user.id)
         raise
     await context.services.revocations.revoke_user(user.id)

@@ -31,7 +31,7 @@ RECENT = timedelta(minutes=10)
 SECRET_LENGTH = 32  # base32 characters: 160 bits, as RFC 4226 §4 recommends
 EXAMPLE_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - an example
 
-_RECENT_USER = Require(allow_anonymous=True, signed_in_within=RECENT)
+_RECENT_USER = Require(allow_anonymous=True, max_age=RECENT)
 _TOO_LONG_AGO = AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())})
 _WRONG = "INVALID_TOTP_CODE"
 
@@ -87,12 +87,12 @@ async def _sign_in(client: StackAuthClient, attempt: str, code: SecretStr) -> Si
 # --- enabling and disabling it ---
 
 
-class Enrolment(TrustedModel, BaseModel):
+class TotpEnrollment(TrustedModel, BaseModel):
     """What an authenticator app needs. Nothing is enabled until a first code is right."""
 
     model_config = ConfigDict(frozen=True)
 
-    _use: ClassVar[str] = "`{name}: Annotated[Enrolment, Depends(totp_enrolment)]`"
+    _use: ClassVar[str] = "`{name}: Annotated[TotpEnrollment, Depends(totp_enrollment)]`"
 
     secret: str = Field(repr=False, description="The secret in base32, for typing it in.", examples=[EXAMPLE_SECRET])
     uri: str = Field(
@@ -102,8 +102,8 @@ class Enrolment(TrustedModel, BaseModel):
     )
 
 
-@routes.post("/mfa/enrol", "Begin to enable two-factor authentication")
-async def mfa_enrol(context: Context, user: SignedInUser) -> Enrolment:
+@routes.post("/mfa/enroll", "Begin to enable two-factor authentication")
+async def mfa_enroll(context: Context, user: SignedInUser) -> TotpEnrollment:
     """Begin to enable two-factor authentication: show the address as a QR code, and ask for a code (`/mfa/confirm`).
 
     Cookie delivery: This browser keeps the secret until then, in an HttpOnly cookie, for 15 minutes.
@@ -113,34 +113,34 @@ async def mfa_enrol(context: Context, user: SignedInUser) -> Enrolment:
     Returns:
         What the authenticator app needs.
     """
-    return await _enrol(context.transport, user, pyotp.random_base32(SECRET_LENGTH))
+    return await _enroll(context.transport, user, pyotp.random_base32(SECRET_LENGTH))
 
 
 @needs("project_id", "app_url")
-async def totp_enrolment(
+async def totp_enrollment(
     request: Request, services: Annotated[Services, Depends(route_services)], user: SignedInUser
-) -> Enrolment:
+) -> TotpEnrollment:
     """Return what an authenticator app needs, for a page of the app's own; `POST /mfa/confirm` takes the code.
 
-    It is what `POST /mfa/enrol` of the cookie router gives. A page that is shown again, after a wrong code, shows the
+    It is what `POST /mfa/enroll` of the cookie router gives. A page that is shown again, after a wrong code, shows the
     same secret. Needs `app_url`.
 
     Example:
         >>> @app.get("/two-factor")
-        ... async def page(enrolment: Annotated[Enrolment, Depends(totp_enrolment)]) -> HTMLResponse: ...
+        ... async def page(enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse: ...
     """
     transport = CookieTransport(request, services)
     secret = transport.recall(ENROLMENT_FLOW).get("secret", "")
     if not re.fullmatch(rf"[A-Z2-7]{{{SECRET_LENGTH}}}", secret):
         secret = pyotp.random_base32(SECRET_LENGTH)
-    return await _enrol(transport, user, secret)
+    return await _enroll(transport, user, secret)
 
 
-async def _enrol(transport: Transport, user: User, secret: str) -> Enrolment:
+async def _enroll(transport: Transport, user: User, secret: str) -> TotpEnrollment:
     issuer = (await transport.services.project.get()).display_name
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email or user.display_name or user.id, issuer_name=issuer)
     transport.remember(ENROLMENT_FLOW, {"secret": secret}, ENROLMENT_SECONDS)
-    return Enrolment(secret=secret, uri=uri)
+    return TotpEnrollment(secret=secret, uri=uri)
 
 
 class TokenMfaConfirmRequest(MfaCodeRequest):
@@ -149,7 +149,7 @@ class TokenMfaConfirmRequest(MfaCodeRequest):
     secret: Annotated[SecretStr, AfterValidator(_check_base32)] = Field(
         min_length=SECRET_LENGTH,
         max_length=SECRET_LENGTH,
-        description="The secret that `/mfa/enrol` gave.",
+        description="The secret that `/mfa/enroll` gave.",
         examples=[EXAMPLE_SECRET],
     )
 

@@ -26,9 +26,9 @@ from fastapi_stackauth.errors import (
     SchemaError,
     SecondFactorRequired,
     StackAuthError,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
-from fastapi_stackauth.http.handlers import log_answer
+from fastapi_stackauth.http.handlers import log_error_response
 from fastapi_stackauth.http.openapi import UNAUTHENTICATED
 from fastapi_stackauth.models import BotChallenge
 from fastapi_stackauth.routers.methods.oauth_parts import (
@@ -43,9 +43,9 @@ from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, Si
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody, read_challenge
 from fastapi_stackauth.routers.plumbing.pages import onward_page
-from fastapi_stackauth.runtime.events import SIGN_IN_FAILED, code_of
+from fastapi_stackauth.runtime.events import SIGN_IN_FAILED, get_error_code
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, with_query
-from fastapi_stackauth.settings import origin_of
+from fastapi_stackauth.settings import to_origin
 from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.verification.rejections import to_route_error
 
@@ -240,7 +240,7 @@ async def _begin(
     """Begin a flow and keep it in the browser; return where to send the browser.
 
     Raises:
-        UnexpectedAnswer: the auth server returned something that is not a web address.
+        UnexpectedResponse: the auth server returned something that is not a web address.
     """
     flow = Flow(secrets.token_urlsafe(32), secrets.token_urlsafe(48), provider, kind, return_to or "")
     query: _Query = {
@@ -258,9 +258,9 @@ async def _begin(
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
         location = client.oauth.authorize_url(provider, **query)
     try:
-        origin_of(location)
+        to_origin(location)
     except ValueError:
-        raise UnexpectedAnswer from None
+        raise UnexpectedResponse from None
     transport = context.transport
     for left in transport.list_flows(FLOW)[: -OPEN_FLOWS + 1]:
         transport.forget(left)
@@ -287,7 +287,7 @@ def _read_error(code: str, begun: Flow, context: RouteContext) -> StackAuthError
     """Return the error that came back instead of a code. Its code is the auth server's; nothing else is repeated."""
     error = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else RequestError("oauth_flow_invalid")
     if begun.kind != "link":
-        context.services.events.emit(SIGN_IN_FAILED, method=routes.tag, code=code_of(error))
+        context.services.events.emit(SIGN_IN_FAILED, method=routes.tag, code=get_error_code(error))
     return error
 
 
@@ -300,7 +300,7 @@ def _redirect_error(error: StackAuthError, return_to: str | None, context: Route
     if isinstance(error, ConfigurationError) or not return_to:
         raise error
     shown = to_route_error(error)
-    log_answer(shown, context.services.events)
+    log_error_response(shown, context.services.events)
     return RedirectResponse(with_query(return_to, error=shown.code), 303)
 
 

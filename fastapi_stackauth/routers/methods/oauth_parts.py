@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.errors import UnexpectedResponse
 from fastapi_stackauth.models import SignIn
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 
@@ -58,11 +58,11 @@ async def exchange_code(context: RouteContext, code: str, redirect_uri: str, cod
     """Trade the code of a flow for tokens. The access token says who signed in.
 
     Raises:
-        UnexpectedAnswer: it is not a token.
+        UnexpectedResponse: it is not a token.
     """
     tokens = await context.client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
     if not (claims := tokens.claims):
-        raise UnexpectedAnswer
+        raise UnexpectedResponse
     return SignIn(
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token,

@@ -34,7 +34,7 @@ from fastapi_stackauth.routers.plumbing.inputs import (
     RequestBody,
 )
 from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin, form_page, message_page
-from fastapi_stackauth.routers.plumbing.transport import SignedIn, SignInResult, Tokens
+from fastapi_stackauth.routers.plumbing.transport import SignInResponse, SignInResult, Tokens
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.startup.configuration import needs
 
@@ -76,7 +76,7 @@ class OtpSendRequest(TokenOtpSendRequest):
     )
 
 
-class CodeSent(BaseModel):
+class OtpSendResponse(BaseModel):
     """The email is on its way, if this address may sign in or up."""
 
     model_config = ConfigDict(frozen=True)
@@ -86,7 +86,7 @@ class CodeSent(BaseModel):
     )
 
 
-class TokenCodeSent(CodeSent):
+class TokenOtpSendResponse(OtpSendResponse):
     """The same, with what goes with the code."""
 
     nonce: str = Field(
@@ -103,7 +103,7 @@ class TokenCodeSent(CodeSent):
 @needs("project_id", "app_url", unless_page="magic_link")
 async def otp_send(
     body: Annotated[TokenOtpSendRequest, ByDelivery(cookie=OtpSendRequest, body=TokenOtpSendRequest)], context: Context
-) -> Annotated[CodeSent, ByDelivery(cookie=CodeSent, body=TokenCodeSent)]:
+) -> Annotated[OtpSendResponse, ByDelivery(cookie=OtpSendResponse, body=TokenOtpSendResponse)]:
     """Send a code and a link to an address.
 
     Cookie delivery: Ask for the six characters then; the browser keeps what goes with them. The link in the email signs
@@ -130,11 +130,11 @@ async def otp_send(
     storage = context.services.storage
     await storage.set(_account_storage_key(sent.nonce), account_key("email", body.email), CODE_SECONDS)
     if not context.in_browser:
-        return TokenCodeSent(nonce=sent.nonce)
+        return TokenOtpSendResponse(nonce=sent.nonce)
     if "magic_link" not in context.mount.pages:  # for the router's own page, and for unsent emails as well
         await storage.set(_address_storage_key(sent.nonce), _mask(body.email), CODE_SECONDS)
     context.transport.remember(FLOW, {**facts, "nonce": sent.nonce}, CODE_SECONDS)
-    return CodeSent()
+    return OtpSendResponse()
 
 
 def _account_storage_key(nonce: str) -> str:
@@ -216,7 +216,7 @@ async def otp_check(body: OtpCode, context: Context) -> None:
     await context.client.otp.check_code(code=code)
 
 
-async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignedIn | Tokens:
+async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignInResponse | Tokens:
     """Sign in with a whole code. The anonymous user who calls is upgraded only if `nonce` belongs to the code."""
     await context.count_account(code[TYPED:])
     client = await context.find_client(upgrade=_is_requested_here(code, nonce))

@@ -14,12 +14,12 @@ from fastapi_stackauth.startup.configuration import needs
 routes = Routes("methods")
 
 
-class Methods(TrustedModel, BaseModel):
+class SignInMethods(TrustedModel, BaseModel):
     """What the project has enabled. The app chooses which of these methods its router offers."""
 
     model_config = ConfigDict(frozen=True)
 
-    _use: ClassVar[str] = "`{name}: Annotated[Methods, Depends(sign_in_methods)]`"
+    _use: ClassVar[str] = "`{name}: Annotated[SignInMethods, Depends(sign_in_methods)]`"
 
     project_name: str = Field(description="The name of the project.", examples=["Notes"])
     sign_up: bool = Field(description="Whether new accounts can be created.", examples=[True])
@@ -36,7 +36,7 @@ class Methods(TrustedModel, BaseModel):
 # Public as a dependency too, for pages that draw themselves from it on the server.
 @routes.get("/methods", "List the sign-in methods", operation="methods")
 @needs("project_id")
-async def sign_in_methods(services: Annotated[Services, Depends(route_services)]) -> Methods:
+async def sign_in_methods(services: Annotated[Services, Depends(route_services)]) -> SignInMethods:
     """Return how users can sign in, as the project is set up; at most a minute old. Anonymous users need no setting.
 
     Returns:
@@ -44,7 +44,7 @@ async def sign_in_methods(services: Annotated[Services, Depends(route_services)]
     """
     project = await services.project.get()
     config = project.config
-    return Methods(
+    return SignInMethods(
         project_name=project.display_name,
         sign_up=config.sign_up_enabled,
         password=config.credential_enabled,

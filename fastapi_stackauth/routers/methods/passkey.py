@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import KnownApiError, RequestInvalid
-from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistered, SignIn
+from fastapi_stackauth.models import CurrentUserUpdate, PasskeyChallenge, PasskeyRegistration, SignIn
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient, account_key
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, ByDelivery, Routes
 from fastapi_stackauth.routers.plumbing.examples import PASSKEY
@@ -151,7 +151,7 @@ async def passkey_register_options(context: Context, client: UserClient) -> Opti
     errors=(*VERIFICATION_CODE_ERRORS, "PASSKEY_REGISTRATION_FAILED", _OFF),
     example=PASSKEY,
 )
-async def passkey_register(body: Credential, context: Context, client: UserClient) -> PasskeyRegistered:
+async def passkey_register(body: Credential, context: Context, client: UserClient) -> PasskeyRegistration:
     """Register the passkey that the authenticator made. It replaces the one before: an account has one."""
     code = _take_code(context, REGISTRATION_FLOW, body)
     return await client.passkey.register(code=code, credential=_check_credential(body.credential))

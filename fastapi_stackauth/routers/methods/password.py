@@ -30,7 +30,7 @@ from fastapi_stackauth.routers.plumbing.inputs import (
     RequestBody,
 )
 from fastapi_stackauth.routers.plumbing.pages import RESET_FIELDS, form_page, message_page
-from fastapi_stackauth.routers.plumbing.transport import SignedIn, SignInResult, Tokens
+from fastapi_stackauth.routers.plumbing.transport import SignInResponse, SignInResult, Tokens
 from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("password")
@@ -125,7 +125,7 @@ async def password_grant(body: Annotated[PasswordGrant, Form()], context: Contex
     return await _sign_in(context, body.username, body.password)
 
 
-async def _sign_in(context: RouteContext, email: str, password: SecretStr) -> SignedIn | Tokens:
+async def _sign_in(context: RouteContext, email: str, password: SecretStr) -> SignInResponse | Tokens:
     await context.count_account(email)
     call = context.client.password.sign_in(email=email, password=password.get_secret_value())
     return await context.sign_in(call, account_key("email", email))

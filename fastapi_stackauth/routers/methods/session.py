@@ -6,13 +6,13 @@ from fastapi import Path
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
-from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, UnexpectedAnswer
+from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, UnexpectedResponse
 from fastapi_stackauth.models import Session
 from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import SESSIONS
 from fastapi_stackauth.routers.plumbing.inputs import RefreshToken, RequestBody, Uuid
-from fastapi_stackauth.routers.plumbing.transport import RefreshedToken, require_lifetime
+from fastapi_stackauth.routers.plumbing.transport import AccessTokenResponse, require_lifetime
 from fastapi_stackauth.services import Services
 
 routes = Routes("session")
@@ -37,14 +37,14 @@ async def session_refresh(context: Context) -> None:
 
     Call it after facts of the account changed, such as a verified email address: the token has them only then.
     """
-    await context.services.sessions.renew(context.request)
+    await context.services.sessions.refresh(context.request)
 
 
 @routes.post("/session/refresh", "Get a new access token", errors=("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",), only="body")
-async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> RefreshedToken:
+async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> AccessTokenResponse:
     """Trade a refresh token for a new access token. The refresh token stays valid and is not given again."""
     token = await context.services.sessions.tokens.refresh(body.refresh_token.get_secret_value(), "body")
-    return RefreshedToken(access_token=token.access_token, expires_in=require_lifetime(token))
+    return AccessTokenResponse(access_token=token.access_token, expires_in=require_lifetime(token))
 
 
 @routes.post("/sign-out", "Sign out", only="cookie")
@@ -107,7 +107,7 @@ async def _end(services: Services, client: StackAuthClient, session_id: str) -> 
     """End one of a user's listed sessions, and revoke it. If the response is lost, the session may have ended."""
     try:
         await client.sessions.revoke(session_id)
-    except UnexpectedAnswer as error:
+    except UnexpectedResponse as error:
         if error.status_code != 404:  # it has ended meanwhile, perhaps at our first attempt
             raise
     except AuthServerUnavailable:

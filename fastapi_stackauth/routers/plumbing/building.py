@@ -8,20 +8,20 @@ from fastapi.responses import HTMLResponse
 from fastapi_stackauth.errors import (
     AuthError,
     AuthServerMisconfigured,
+    AuthServerRateLimited,
     AuthServerUnavailable,
     ClockSkew,
     KnownApiError,
-    RateLimited,
     RateLimitExceeded,
     RequestError,
     RequestInvalid,
     SecondFactorRequired,
     StackAuthError,
-    UnexpectedAnswer,
+    UnexpectedResponse,
     VerificationUnavailable,
 )
 from fastapi_stackauth.http.bodies import not_json
-from fastapi_stackauth.http.responses import Schema, problem_answer
+from fastapi_stackauth.http.responses import Schema, problem_response
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, RouteError, Routes
 from fastapi_stackauth.routers.plumbing.forms import FORM_TYPES
@@ -37,9 +37,9 @@ _CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
 _EVERYWHERE: tuple[StackAuthError, ...] = (
     RequestInvalid((("body.email", "Field required"),)),
     AuthServerMisconfigured(),
-    UnexpectedAnswer(),
+    UnexpectedResponse(),
     AuthServerUnavailable(),
-    RateLimited(),
+    AuthServerRateLimited(),
     VerificationUnavailable(),
     ClockSkew(),
 )
@@ -113,7 +113,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
     for error in (*_errors(declaration, delivery), *_EVERYWHERE):
         by_status.setdefault(error.status_code, []).append(error)
     responses: dict[int | str, Schema] = {
-        status: problem_answer(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
+        status: problem_response(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
     }
     content: Schema = {}
     if "example" in declaration.options:
@@ -143,7 +143,7 @@ def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError
 
 def _to_error(error: RouteError) -> StackAuthError:
     if isinstance(error, int):
-        return UnexpectedAnswer(error)
+        return UnexpectedResponse(error)
     return KnownApiError.of(error) if isinstance(error, str) else error
 
 

@@ -17,8 +17,8 @@ from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired, StackAut
 from fastapi_stackauth.models import SignIn, User
 from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery, Page
 from fastapi_stackauth.routers.plumbing.forms import is_page_form
-from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignedIn, Tokens
-from fastapi_stackauth.runtime.events import SECOND_FACTOR_ASKED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, code_of
+from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignInResponse, Tokens
+from fastapi_stackauth.runtime.events import MFA_REQUESTED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, get_error_code
 from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
@@ -113,7 +113,9 @@ class RouteContext:
                 return self.client.as_user(resolution.credential.token)
         return self.client
 
-    async def sign_in(self, call: Awaitable[SignIn], account: str, *, is_new_user: bool = False) -> SignedIn | Tokens:
+    async def sign_in(
+        self, call: Awaitable[SignIn], account: str, *, is_new_user: bool = False
+    ) -> SignInResponse | Tokens:
         """Await a sign-in and deliver its tokens; if it needs a second factor, keep the attempt.
 
         Args:
@@ -128,10 +130,10 @@ class RouteContext:
         try:
             result = await call
         except MfaRequired as error:
-            events.emit(SECOND_FACTOR_ASKED, method=method)
+            events.emit(MFA_REQUESTED, method=method)
             raise SecondFactorRequired(await self.transport.keep_attempt(error.attempt_code, account)) from None
         except StackAuthError as error:
-            events.emit(SIGN_IN_FAILED, method=method, code=code_of(error))
+            events.emit(SIGN_IN_FAILED, method=method, code=get_error_code(error))
             raise
         new = is_new_user if result.is_new_user is None else result.is_new_user
         delivered = self.transport.deliver(result, is_new_user=new)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastapi_stackauth.errors import EmailAlreadyExists, RedirectUrlNotAllowed, SignUpNotEnabled
-from fastapi_stackauth.runtime.events import MAIL_NOT_SENT, Events, code_of
+from fastapi_stackauth.runtime.events import EMAIL_NOT_SENT, AuthEvents, get_error_code
 
 
 @contextmanager
-def hiding_accounts(events: Events) -> Iterator[None]:
+def hiding_accounts(events: AuthEvents) -> Iterator[None]:
     """Keep back what sending an email says about accounts: the caller has not proved that the address is theirs.
 
     An untrusted link address is a fault of the set-up, but some servers find it for known addresses alone: it is logged
@@ -18,12 +18,12 @@ def hiding_accounts(events: Events) -> Iterator[None]:
     try:
         yield
     except (SignUpNotEnabled, EmailAlreadyExists) as error:
-        events.emit(MAIL_NOT_SENT, code=code_of(error))
+        events.emit(EMAIL_NOT_SENT, code=get_error_code(error))
     except RedirectUrlNotAllowed as error:
         log_untrusted_link(error, events)
 
 
-def log_untrusted_link(error: RedirectUrlNotAllowed, events: Events) -> None:
+def log_untrusted_link(error: RedirectUrlNotAllowed, events: AuthEvents) -> None:
     """Log for the operator why an email was not sent."""
     detail = f"{error.message} Links follow app_url, or `pages`."
-    events.emit(MAIL_NOT_SENT, level=logging.ERROR, code=code_of(error), detail=detail)
+    events.emit(EMAIL_NOT_SENT, level=logging.ERROR, code=get_error_code(error), detail=detail)

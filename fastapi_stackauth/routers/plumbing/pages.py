@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 from fastapi.responses import HTMLResponse
 
 from fastapi_stackauth.errors import StackAuthError, VerificationCodeError
-from fastapi_stackauth.errors.problems import headers_of
-from fastapi_stackauth.settings import Settings, origin_of
+from fastapi_stackauth.errors.problems import get_error_headers
+from fastapi_stackauth.settings import Settings, to_origin
 
 _STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
@@ -107,7 +107,7 @@ def find_foreign_origin(address: str, settings: Settings) -> str | None:
         return None
     if parts.scheme not in ("http", "https"):
         return f"{parts.scheme}:"
-    origin = origin_of(address)
+    origin = to_origin(address)
     return None if origin == settings.app_url else origin
 
 
@@ -129,7 +129,7 @@ def onward_page(address: str) -> HTMLResponse:
 def error_page(error: StackAuthError) -> HTMLResponse:
     """What a browser is shown of an error: its sentence, which is a constant."""
     hint = "" if isinstance(error, VerificationCodeError) else " Go back and try again."
-    headers = {name: value for name, value in headers_of(error).items() if name != "cache-control"}
+    headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
     return message_page("That did not work", f"{error.message}{hint}", status_code=error.status_code, headers=headers)
 
 

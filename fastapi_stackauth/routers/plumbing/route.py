@@ -13,14 +13,14 @@ from starlette.exceptions import HTTPException
 
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestInvalid, StackAuthError
 from fastapi_stackauth.http.bodies import MEDIUM, not_json, read_body, read_form
-from fastapi_stackauth.http.handlers import log_answer, refresh_rejected_session
+from fastapi_stackauth.http.handlers import log_error_response, refresh_rejected_session
 from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.routers.plumbing.context import ANY_USER, Mount, RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration
 from fastapi_stackauth.routers.plumbing.forms import FormRedirects, convert_to_json, has_form, read_redirects
 from fastapi_stackauth.routers.plumbing.pages import error_page
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.sessions.context import context_of
+from fastapi_stackauth.sessions.context import get_context
 from fastapi_stackauth.sessions.cookies import SAFE_METHODS
 from fastapi_stackauth.startup.configuration import Needs, declared_needs
 from fastapi_stackauth.verification.rejections import to_route_error
@@ -53,7 +53,7 @@ class AuthRoute(APIRoute):
     async def _respond(self, handle: Handle, request: Request) -> Response:
         services = find_services(request, self.stack)
         context = RouteContext(request, services, self.mount, self.declaration)
-        shared = context_of(request.scope)
+        shared = get_context(request.scope)
         shared.services, shared.route = services, context
         redirects = read_redirects(request, services.settings) if context.in_browser else None
         try:
@@ -67,7 +67,7 @@ class AuthRoute(APIRoute):
             if isinstance(error, ConfigurationError) or not (redirects or reads_page):
                 raise
             shown = await refresh_rejected_session(request, error)
-            log_answer(shown, services.events)
+            log_error_response(shown, services.events)
             response = redirects.after(shown) if redirects else error_page(shown)
         response.headers.setdefault("cache-control", "no-store")
         return response

@@ -15,12 +15,12 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from fastapi_stackauth.dependencies import resolve
-from fastapi_stackauth.errors import UnexpectedAnswer
+from fastapi_stackauth.errors import UnexpectedResponse
 from fastapi_stackauth.models import AccessToken, SignIn
 from fastapi_stackauth.routers.plumbing.declaration import ByDelivery, Delivery
 from fastapi_stackauth.runtime.storage import seal
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.context import cookies_of
+from fastapi_stackauth.sessions.context import get_cookies
 from fastapi_stackauth.sessions.cookies import cookie, cookie_names
 
 MFA_FLOW = "mfa"
@@ -31,7 +31,7 @@ _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
 
 
-class SignedIn(BaseModel):
+class SignInResponse(BaseModel):
     """Who signed in. The tokens travel in cookies that scripts cannot read."""
 
     model_config = ConfigDict(frozen=True)
@@ -40,7 +40,7 @@ class SignedIn(BaseModel):
     is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
 
 
-class RefreshedToken(BaseModel):
+class AccessTokenResponse(BaseModel):
     """A new access token. The refresh token stays as it was."""
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +50,7 @@ class RefreshedToken(BaseModel):
     token_type: Literal["Bearer"] = Field(default="Bearer", description="How the access token is sent (RFC 6750).")
 
 
-class Tokens(RefreshedToken):
+class Tokens(AccessTokenResponse):
     """The tokens of a sign-in."""
 
     refresh_token: str = Field(
@@ -62,7 +62,7 @@ class Tokens(RefreshedToken):
     is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
 
 
-SignInResult = Annotated[SignedIn | Tokens, ByDelivery(cookie=SignedIn, body=Tokens)]
+SignInResult = Annotated[SignInResponse | Tokens, ByDelivery(cookie=SignInResponse, body=Tokens)]
 """What a route that signs in returns."""
 
 
@@ -80,11 +80,11 @@ class Transport:
         self.request = request
         self.services = services
 
-    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignedIn | Tokens:
+    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignInResponse | Tokens:
         """Deliver the tokens of a sign-in.
 
         Raises:
-            RequestError, UnexpectedAnswer: a token does not fit into a cookie, or is not a token.
+            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is not a token.
         """
         return Tokens(
             access_token=sign_in.access_token,
@@ -141,10 +141,10 @@ class CookieTransport(Transport):
 
     delivery = "cookie"
 
-    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignedIn:
+    def deliver(self, sign_in: SignIn, *, is_new_user: bool) -> SignInResponse:
         """Queue both cookies."""
         self.services.sessions.start(self.request, sign_in)
-        return SignedIn(user_id=sign_in.user_id, is_new_user=is_new_user)
+        return SignInResponse(user_id=sign_in.user_id, is_new_user=is_new_user)
 
     async def find_refresh_token(self, body: BaseModel) -> str | None:  # noqa: ARG002 - the cookie has it
         """Return that of the session which authenticated the request."""
@@ -160,7 +160,7 @@ class CookieTransport(Transport):
         policy = self.services.sessions.policy
         self.services.sessions.warn_of_other_host(self.request)
         value = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).rstrip(b"=").decode()
-        cookies_of(self.request.scope).set(policy.name(flow), policy.set(flow, value, max_age))
+        get_cookies(self.request.scope).set(policy.name(flow), policy.set(flow, value, max_age))
 
     def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - the cookie has them
         """Read the flow's cookie; one that cannot be read has no facts."""
@@ -178,7 +178,7 @@ class CookieTransport(Transport):
     def forget(self, flow: str) -> None:
         """Remove the flow's cookie."""
         policy = self.services.sessions.policy
-        cookies_of(self.request.scope).set(policy.name(flow), policy.remove(flow))
+        get_cookies(self.request.scope).set(policy.name(flow), policy.remove(flow))
 
     def list_flows(self, prefix: str) -> list[str]:
         """Read the names of the cookies."""
@@ -220,10 +220,10 @@ def require_lifetime(token: AccessToken) -> int:
     This host's clock has no part in it: it may be wrong (contract/tokens.md §3).
 
     Raises:
-        UnexpectedAnswer: it is not a token.
+        UnexpectedResponse: it is not a token.
     """
     if token.lifetime is None:
-        raise UnexpectedAnswer
+        raise UnexpectedResponse
     return token.lifetime
 
 

@@ -17,7 +17,7 @@ StackAuth(projectid="...")  # type: ignore[call-arg]  # pyright: ignore[reportCa
 StackAuth(error_format="xml")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 StackAuth().router(delivery="header")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 StackAuth().router(methods="passwort")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-Require(signed_in_within=600)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Require(max_age=600)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Require(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

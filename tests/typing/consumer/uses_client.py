@@ -5,7 +5,7 @@ from typing import assert_type
 
 import httpx
 
-from fastapi_stackauth import Events, Settings, StackAuthClient
+from fastapi_stackauth import AuthEvents, Settings, StackAuthClient
 from fastapi_stackauth.client import Listing, Page
 from fastapi_stackauth.models import (
     AccessToken,
@@ -29,7 +29,7 @@ from fastapi_stackauth.models import (
     OAuthRefresh,
     OAuthTokens,
     PasskeyChallenge,
-    PasskeyRegistered,
+    PasskeyRegistration,
     Project,
     ProjectPermission,
     ProviderToken,
@@ -58,7 +58,7 @@ client = StackAuthClient(
     Settings(project_id="p-1", secret_server_key="ssk_..."),
     http_client=httpx.AsyncClient(),
     transport=None,
-    events=Events(),
+    events=AuthEvents(),
 )
 CHALLENGE = BotChallenge(bot_challenge_token="...")
 BACK = "https://app.example.com/back"
@@ -147,7 +147,7 @@ async def as_a_user(token: str) -> None:
     await user.password.set(password="...")
     await user.password.update(old_password="...", new_password="...", refresh_token="...")
     assert_type(await user.passkey.initiate_registration(), PasskeyChallenge)
-    assert_type(await user.passkey.register(code="...", credential={"id": "..."}), PasskeyRegistered)
+    assert_type(await user.passkey.register(code="...", credential={"id": "..."}), PasskeyRegistration)
     assert_type(await user.contact_channels.list(), tuple[ContactChannel, ...])
     created = await user.contact_channels.create(ContactChannelCreate(value="a@example.com", used_for_auth=False))
     assert_type(created, ContactChannel)

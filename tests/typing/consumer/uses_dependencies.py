@@ -18,10 +18,8 @@ from fastapi_stackauth import (
     CurrentTeam,
     CurrentUser,
     CurrentUserProfile,
-    Enrolment,
     IdentifyUser,
     LoadProfile,
-    Methods,
     OptionalUser,
     Profile,
     Require,
@@ -31,9 +29,11 @@ from fastapi_stackauth import (
     RequireUserApiKey,
     SessionCheck,
     SessionWatch,
+    SignInMethods,
     StackAuth,
     Team,
     TokenKind,
+    TotpEnrollment,
     User,
     WatchSession,
     access_token,
@@ -44,7 +44,7 @@ from fastapi_stackauth import (
     current_user,
     optional_user,
     sign_in_methods,
-    totp_enrolment,
+    totp_enrollment,
 )
 
 stack = StackAuth()
@@ -52,7 +52,7 @@ app = FastAPI()
 stack.install(app)
 
 Deleter = Annotated[User, Depends(Require(team_permission="posts:delete", team="team_id"))]
-Fresh = Annotated[User, Depends(Require(signed_in_within=timedelta(minutes=10), mfa=True, live=True))]
+Fresh = Annotated[User, Depends(Require(max_age=timedelta(minutes=10), mfa=True, live=True))]
 Anyone = Annotated[User, Depends(Require(allow_anonymous=True, allow_restricted=True, allow_api_key=True))]
 Guest = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True, allow_restricted=True))]
 Selected = Annotated[Team, Depends(RequireTeam("selected", require=Require(verified_email=True)))]
@@ -115,7 +115,8 @@ async def profile(fresh: CurrentProfile, mine: MyProfile, token: AccessToken, sa
 
 @app.get("/pages")
 async def pages(
-    methods: Annotated[Methods, Depends(sign_in_methods)], enrolment: Annotated[Enrolment, Depends(totp_enrolment)]
+    methods: Annotated[SignInMethods, Depends(sign_in_methods)],
+    enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)],
 ) -> str:
     assert_type(methods.oauth_providers, tuple[str, ...])
     assert_type(methods.password, bool)
@@ -136,7 +137,7 @@ async def feed(websocket: WebSocket, watch: Watched) -> None:
     async with watch:
         assert_type(watch.user, User)
         async for text in websocket.iter_text():
-            assert_type(await watch.renew(text), User)
+            assert_type(await watch.refresh(text), User)
     watch.end()
 
 
@@ -173,7 +174,7 @@ async def called_directly(connection: HTTPConnection, scopes: SecurityScopes) ->
 
 LoadProfile(require=Require(mfa=True))
 Profile[Preferences](id="ada", client_metadata=Preferences(theme="dark"))
-Methods(
+SignInMethods(
     project_name="Demo",
     sign_up=True,
     password=True,
@@ -182,4 +183,4 @@ Methods(
     oauth_providers=("github",),
     account_deletion=True,
 )
-Enrolment(secret="...", uri="otpauth://...")
+TotpEnrollment(secret="...", uri="otpauth://...")

@@ -16,21 +16,21 @@ from fastapi_stackauth import (
     StackAuthError,
     VerificationUnavailable,
     error_response,
-    problem,
+    problem_document,
     stack_auth_error_handler,
 )
 from fastapi_stackauth.errors import (
+    AuthServerRateLimited,
     ClockSkew,
     EmailPasswordMismatch,
     MfaRequired,
-    OAuthRefused,
-    RateLimited,
+    OAuthTokenError,
     RateLimitExceeded,
     RequestError,
     RequestInvalid,
     SecondFactorRequired,
-    UnexpectedAnswer,
-    WebhookRefused,
+    UnexpectedResponse,
+    WebhookInvalid,
 )
 
 app = FastAPI()
@@ -38,8 +38,10 @@ app = FastAPI()
 
 @app.exception_handler(AuthError)
 async def refused(request: Request, error: AuthError) -> JSONResponse:
-    assert_type(problem(error, instance="urn:uuid:1", docs_url="https://docs.example.com/errors#"), dict[str, Any])
-    return JSONResponse({"error": problem(error)}, error.status_code)
+    assert_type(
+        problem_document(error, instance="urn:uuid:1", docs_url="https://docs.example.com/errors#"), dict[str, Any]
+    )
+    return JSONResponse({"error": problem_document(error)}, error.status_code)
 
 
 async def handle(connection: HTTPConnection, error: StackAuthError) -> None:
@@ -71,11 +73,11 @@ MADE: list[StackAuthError] = [
     KnownApiError.of("EMAIL_PASSWORD_MISMATCH", 400, {}),
     RequestInvalid((("body.email", "Missing"),)),
     RequestError("request_too_large", reason="...", details={"max_body_size": 65_536}),
-    WebhookRefused("signature"),
+    WebhookInvalid("signature"),
     SecondFactorRequired("attempt"),
-    OAuthRefused("invalid_request"),
+    OAuthTokenError("invalid_request"),
     RateLimitExceeded(5),
-    UnexpectedAnswer(message="..."),
-    RateLimited("..."),
+    UnexpectedResponse(message="..."),
+    AuthServerRateLimited("..."),
 ]
 SKEW: type[VerificationUnavailable] = ClockSkew

@@ -37,7 +37,7 @@ from fastapi_stackauth.models import (
     OAuthRefresh,
     OAuthTokens,
     PasskeyChallenge,
-    PasskeyRegistered,
+    PasskeyRegistration,
     Project,
     ProjectConfig,
     ProjectGrant,
@@ -329,7 +329,7 @@ ContactChannelUpdate(value="ada@example.com", type="email", used_for_auth=True, 
 ServerContactChannelCreate(value="ada@example.com", type="email", used_for_auth=True, is_primary=None, is_verified=True)
 ServerContactChannelUpdate(value="ada@example.com", type="email", used_for_auth=True, is_primary=True, is_verified=True)
 PasskeyChallenge(options_json={"challenge": "..."}, code="...")
-PasskeyRegistered(user_handle="...")
+PasskeyRegistration(user_handle="...")
 ApiKeyCreate(description="robot", expires_at_millis=NOW, is_public=None)
 ApiKeyUpdate(description="robot", revoked=True)
 UserApiKey(

@@ -11,17 +11,17 @@ from pydantic import SecretStr
 from starlette.types import Scope
 
 from fastapi_stackauth import (
+    AuthEvent,
+    AuthEvents,
     Credential,
     CredentialSource,
-    Event,
-    Events,
     HeaderCredentials,
-    Health,
+    HealthReport,
+    OriginPolicy,
     ProjectPermissionEvent,
     QueryToken,
     SdkCookies,
     Settings,
-    Site,
     StackAuth,
     StackAuthClient,
     TeamDeletedEvent,
@@ -52,7 +52,7 @@ class OfferedToken:
 
 
 PROJECT_ID = "11111111-1111-4111-8111-111111111111"
-SITE = Site("https://app.example.com", ("https://www.example.com",))
+SITE = OriginPolicy("https://app.example.com", ("https://www.example.com",))
 SOURCES: list[CredentialSource] = [HeaderCredentials(), QueryToken(), QueryToken("token"), SdkCookies(SITE, PROJECT_ID)]
 StackAuth()
 Settings()
@@ -86,7 +86,7 @@ stack = StackAuth(
     max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
-    error_format="problem",
+    error_format="problem_document",
     sdk_cookies=True,
     token_cache_size=10_000,
     jwks=Path("keys.json"),
@@ -130,7 +130,7 @@ SETTINGS = Settings(
     max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
-    error_format="problem",
+    error_format="problem_document",
     sdk_cookies=True,
     token_cache_size=10_000,
     jwks={"keys": []},
@@ -172,21 +172,21 @@ assert_type(stack.client, StackAuthClient)
 
 
 async def running() -> None:
-    assert_type(await stack.health(), Health)
+    assert_type(await stack.health(), HealthReport)
     await stack.warm_up()
     await stack.aclose()
-    with stack.reconfigured(transport=httpx.ASGITransport(app), clock=lambda: 0.0, leeway=1):
+    with stack.reconfigure(transport=httpx.ASGITransport(app), clock=lambda: 0.0, leeway=1):
         pass
 
 
-Health(
+HealthReport(
     status="ok",
     keys="fresh",
     keys_age_seconds=1.5,
     last_error=None,
     fallback_in_use=False,
     redis="memory",
-    revocations_untold=0,
+    revocations_unpublished=0,
     missing_settings=(),
 )
 
@@ -198,18 +198,18 @@ async def begin(request: Request, tokens: TokenPair) -> RedirectResponse:
     return RedirectResponse("/", 303)
 
 
-events = Events()
+events = AuthEvents()
 
 
 @events.on("sign_in_failed", "rate_limited")
-def suspicious(event: Event) -> None:
+def suspicious(event: AuthEvent) -> None:
     print(event.name, event.labels["code"], event.fields.get("path"), event.duration)
 
 
 events.off(suspicious)
-assert_type(stack.events, Events)
+assert_type(stack.events, AuthEvents)
 assert_type(stack.events.counts(), dict[tuple[str, tuple[tuple[str, str], ...]], int])
-Event("token_refused", {"code": "token_expired"}, {"count": 1})
+AuthEvent("token_rejected", {"code": "token_expired"}, {"count": 1})
 
 webhooks = stack.webhooks("/webhooks/stack-auth")
 assert_type(webhooks, WebhookRouter)
