@@ -56,7 +56,8 @@ GUARDS = {
 
 MODELS = {
     "CurrentUserProfile", "Profile", "ProjectPermissionEvent", "SignInMethods", "Team", "TeamDeletedEvent",
-    "TotpEnrollment", "TeamEvent", "TeamMembershipEvent", "TeamPermissionEvent", "User", "UserDeletedEvent", "UserEvent", "WebhookEvent",
+    "TotpEnrollment", "TeamEvent",
+    "TeamMembershipEvent", "TeamPermissionEvent", "User", "UserDeletedEvent", "UserEvent", "WebhookEvent",
 }  # fmt: skip
 """What the library vouches for: the app does not start if FastAPI would read one from a request."""
 

@@ -169,11 +169,11 @@ def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_des
         "methods", "password_sign_up", "password_sign_in", "password_forgot", "password_reset_page", "password_reset",
         "password_reset_check", "password_set", "password_update", "otp_send", "otp_sign_in", "otp_check", "magic_link",
         "anonymous_sign_up", "session_refresh", "sign_out", "sessions_list", "sessions_end", "sessions_end_others",
-        "me", "me_change", "me_delete", "contact_channels_list", "contact_channels_add", "contact_channels_remove",
+        "me", "me_update", "me_delete", "contact_channels_list", "contact_channels_add", "contact_channels_delete",
         "contact_channels_make_primary", "contact_channels_send_verification", "verify_email_page", "verify_email",
         "oauth_start", "oauth_link", "oauth_finish", "passkey_options", "passkey_sign_in", "passkey_register_options",
-        "passkey_register", "passkey_remove", "mfa_sign_in", "mfa_enroll", "mfa_confirm", "mfa_disable",
-        "connected_accounts_list", "connected_accounts_token", "password_grant",
+        "passkey_register", "passkey_delete", "mfa_sign_in", "mfa_enroll", "mfa_confirm", "mfa_disable",
+        "connected_accounts_list", "connected_accounts_get_token", "password_grant",
     }  # fmt: skip
 
 

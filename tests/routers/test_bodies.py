@@ -35,7 +35,7 @@ def unsafe(house: House, delivery: str) -> list[Route]:
 
 
 def max_body(route: Route) -> int:
-    if route.operation_id.endswith("me_change"):
+    if route.operation_id.endswith("me_update"):
         return 1536 * KIB
     return 16 * KIB if "rate_limit_exceeded" in route.codes or route.page else 64 * KIB
 

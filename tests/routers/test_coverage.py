@@ -34,11 +34,11 @@ ROUTES = {
     "DELETE /auth/sessions/current": "sign_out",
     "POST /auth/sessions/current/refresh": "session_refresh",
     "GET /users/me": "me",
-    "PATCH /users/me": "me_change",
+    "PATCH /users/me": "me_update",
     "DELETE /users/me": "me_delete",
     "GET /contact-channels": "contact_channels_list",
     "POST /contact-channels": "contact_channels_add",
-    f"DELETE {CHANNEL}": "contact_channels_remove",
+    f"DELETE {CHANNEL}": "contact_channels_delete",
     f"PATCH {CHANNEL}": "contact_channels_make_primary",
     f"POST {CHANNEL}/send-verification-code": "contact_channels_send_verification",
     "POST /contact-channels/verify": "verify_email",
@@ -49,8 +49,10 @@ ROUTES = {
     "POST /auth/passkey/initiate-passkey-registration": "passkey_register_options",
     "POST /auth/passkey/register": "passkey_register",
     "GET /connected-accounts/{user_id}": "connected_accounts_list",
-    "POST /connected-accounts/{user_id}/{provider_id}/access-token": "connected_accounts_token",
-    "POST /connected-accounts/{user_id}/{provider_id}/{provider_account_id}/access-token": "connected_accounts_token",
+    "POST /connected-accounts/{user_id}/{provider_id}/access-token": "connected_accounts_get_token",
+    "POST /connected-accounts/{user_id}/{provider_id}/{provider_account_id}/access-token": (
+        "connected_accounts_get_token"
+    ),
 }
 FLOWS = {
     "GET /auth/oauth/authorize/{provider_id}": {"cookie": "oauth_authorize", "body": "oauth_start"},
@@ -88,7 +90,7 @@ EVERYWHERE = {
 BY_ROUTE = {
     "otp_send": {"USER_EMAIL_ALREADY_EXISTS", "SIGN_UP_NOT_ENABLED"},  # they would tell who has an account
     "sign_out": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # it has ended: that is what was asked for
-    "me_change": {"USER_EMAIL_ALREADY_EXISTS"},  # the address is changed at the contact channels
+    "me_update": {"USER_EMAIL_ALREADY_EXISTS"},  # the address is changed at the contact channels
     "session_refresh": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # a browser's session: 401 by our own code
 }
 
@@ -160,7 +162,7 @@ def test_both_routers_in_one_app_have_names_of_their_own_and_a_valid_schema(app:
     names = [operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))
     cookie, body = (set(routes_of(app, delivery)) for delivery in ("cookie", "body"))
-    assert cookie - body == {"magic_link_button", "oauth_authorize", "oauth_callback"}
+    assert cookie - body == {"magic_link_confirm", "oauth_authorize", "oauth_callback"}
     assert body - cookie == {"oauth_start", "oauth_finish", "password_grant"}
 
 

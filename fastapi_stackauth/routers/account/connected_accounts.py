@@ -43,7 +43,9 @@ class ProviderTokenRequest(RequestBody):
     ),
     example=PROVIDER_TOKEN,
 )
-async def connected_accounts_token(provider: Provider, body: ProviderTokenRequest, client: UserClient) -> ProviderToken:
+async def connected_accounts_get_token(
+    provider: Provider, body: ProviderTokenRequest, client: UserClient
+) -> ProviderToken:
     """Get the provider's own access token, to call the provider for the user.
 
     If its scope is too small (`OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE`), link the account again with the missing

@@ -49,7 +49,7 @@ async def contact_channels_add(body: ContactChannelAddRequest, client: UserClien
 
 
 @routes.delete("/contact-channels/{channel_id}", "Remove an address", errors=(_REFUSED,))
-async def contact_channels_remove(channel_id: ChannelId, client: UserClient) -> None:
+async def contact_channels_delete(channel_id: ChannelId, client: UserClient) -> None:
     """Remove an address. It can no longer be used to sign in."""
     await client.contact_channels.delete(channel_id)
 

@@ -50,7 +50,7 @@ class AccountUpdateRequest(RequestBody):
 @routes.patch(
     "/me", "Change your account", errors=("TEAM_MEMBERSHIP_NOT_FOUND", 400), example=ACCOUNT, max_body=PICTURE
 )
-async def me_change(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
+async def me_update(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
     """Change your account. Access tokens have the changes once they are refreshed (`/session/refresh`)."""
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 

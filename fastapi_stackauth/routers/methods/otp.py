@@ -300,7 +300,7 @@ class MagicLinkForm(RequestBody):
     attempt="otp_sign_in",
     only="cookie",
 )
-async def magic_link_button(body: Annotated[MagicLinkForm, Form()], context: Context) -> RedirectResponse:
+async def magic_link_confirm(body: Annotated[MagicLinkForm, Form()], context: Context) -> RedirectResponse:
     """Sign in by the button of the page, and send the browser on."""
     return await _sign_in_and_redirect(context, body.code)
 

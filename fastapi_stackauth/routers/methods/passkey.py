@@ -158,7 +158,7 @@ async def passkey_register(body: Credential, context: Context, client: UserClien
 
 
 @routes.delete("/passkey", "Delete the passkey", errors=(400,))
-async def passkey_remove(client: UserClient) -> None:
+async def passkey_delete(client: UserClient) -> None:
     """Delete the passkey of the signed-in user. The authenticator may still show it, but it signs in no more."""
     await client.users.update_me(CurrentUserUpdate(passkey_auth_enabled=False))
 
