@@ -89,7 +89,7 @@ class Explanation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     verdict: Verdict = Field(
-        description="`accepted`; `refused`; `undecided`: nothing failed, but not everything could be checked."
+        description="`accepted`; `rejected`; `undecided`: nothing failed, but not everything could be checked."
     )
     code: str | None = Field(
         default=None, description="The code that an app answers: that of the first check that failed."
