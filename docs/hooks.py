@@ -1,4 +1,4 @@
-"""Extend mkdocs: anchors for error codes, a settings table from the model, no links out of the site, whole tables."""
+"""Extend mkdocs: anchors for error codes, tables from the models, no links out of the site, whole tables."""
 
 import logging
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
+import fastapi_stackauth
 from fastapi_stackauth import Settings
 from fastapi_stackauth.settings import documented_name
 
@@ -24,6 +25,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return with_anchors(markdown)
     if page.file.src_path == "reference/settings.md":
         return markdown.replace("{{ settings }}", settings_table())
+    markdown = re.sub(r"\{\{ fields (\w+) \}\}", lambda match: fields_table(match[1]), markdown)
     return without_links_out(markdown, PurePosixPath(page.file.src_path).parent)
 
 
@@ -66,6 +68,16 @@ def with_anchors(markdown: str) -> str:
         re.sub(r"`([a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+)`", anchored, line) if line.startswith("| `") else line
         for line in markdown.splitlines()
     )
+
+
+def fields_table(name: str) -> str:
+    """Return a table of the fields of a public model, from the model itself."""
+    model = getattr(fastapi_stackauth, name)
+    rows = (
+        f'| <span id="fastapi_stackauth.{name}.{field}"></span>`{field}` | {info.description} |'
+        for field, info in model.model_fields.items()
+    )
+    return "\n".join(["| field | |", "|---|---|", *rows])
 
 
 def settings_table() -> str:

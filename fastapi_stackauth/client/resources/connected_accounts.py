@@ -17,7 +17,8 @@ class ConnectedAccountsApi(Resource):
         """List a user's connected accounts.
 
         Raises:
-            SignInRequired, UserNotFound.
+            SignInRequired: no user is signed in.
+            UserNotFound: there is no such user.
             UnexpectedResponse: 403, another user's accounts.
         """
         return await self._list(
@@ -38,7 +39,7 @@ class ConnectedAccountsApi(Resource):
         Raises:
             OAuthConnectionError: the account is not connected, or not for this scope.
             MethodNotEnabled: the project has no such provider.
-            SignInRequired.
+            SignInRequired: no user is signed in.
         """
         ids = (user_id, provider_id) if provider_account_id is None else (user_id, provider_id, provider_account_id)
         template = _TOKEN if provider_account_id is None else _ACCOUNT_TOKEN

@@ -29,7 +29,8 @@ class ContactChannelsApi(Resource):
 
         Raises:
             EmailAlreadyExists: another user signs in with it.
-            SignInRequired, UnexpectedResponse (400, the user has this address already).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 400, the user has this address already.
         """
         body = {"user_id": user_id, **channel.to_json()}
         rights = "server" if channel.server_only else rights_over(user_id)
@@ -39,7 +40,8 @@ class ContactChannelsApi(Resource):
         """Return one address.
 
         Raises:
-            SignInRequired, UnexpectedResponse (404, there is no such address).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 404, there is no such address.
         """
         request = ApiRequest("GET", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         return await self._client.fetch(request, ContactChannel)
@@ -49,7 +51,8 @@ class ContactChannelsApi(Resource):
 
         Raises:
             EmailAlreadyExists: another user signs in with it.
-            SignInRequired, UnexpectedResponse (400, there is no such address).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 400, there is no such address.
         """
         ids = (user_id, contact_channel_id)
         request = ApiRequest("PATCH", _ONE, ids, json=change, rights=rights_over(user_id))
@@ -59,7 +62,8 @@ class ContactChannelsApi(Resource):
         """Remove an address.
 
         Raises:
-            SignInRequired, UnexpectedResponse (400, there is no such address).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 400, there is no such address.
         """
         request = ApiRequest("DELETE", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         await self._client.fetch(request, Done)
@@ -73,8 +77,10 @@ class ContactChannelsApi(Resource):
             user_id: the user's id.
 
         Raises:
-            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, SignInRequired.
+            RedirectUrlNotAllowed: the project does not trust the URL.
+            SignInRequired: no user is signed in.
             UnexpectedResponse: 404, there is no such address; 400, another user's.
+            KnownApiError: `EMAIL_ALREADY_VERIFIED`.
         """
         request = ApiRequest(
             "POST",
@@ -90,8 +96,9 @@ class ContactChannelsApi(Resource):
         """Send the email that verifies the primary address; an older way that the server calls deprecated.
 
         Raises:
-            `EMAIL_ALREADY_VERIFIED`, RedirectUrlNotAllowed, SignInRequired.
-            KnownApiError: `EMAIL_IS_NOT_PRIMARY_EMAIL`.
+            RedirectUrlNotAllowed: the project does not trust the URL.
+            SignInRequired: no user is signed in.
+            KnownApiError: `EMAIL_ALREADY_VERIFIED`, `EMAIL_IS_NOT_PRIMARY_EMAIL`.
         """
         await self._post(f"{_ALL}/send-verification-code", Done, email=email, callback_url=callback_url)
 
@@ -99,7 +106,8 @@ class ContactChannelsApi(Resource):
         """Verify an address with the code from the email.
 
         Raises:
-            VerificationCodeError, UnexpectedResponse: 400, the address no longer exists.
+            VerificationCodeError: the code is wrong, expired, used or was tried too often.
+            UnexpectedResponse: 400, the address no longer exists.
         """
         await self._post(f"{_ALL}/verify", Done, code=code)
 
@@ -107,6 +115,6 @@ class ContactChannelsApi(Resource):
         """Check a verification code without using it; counts as an attempt.
 
         Raises:
-            VerificationCodeError.
+            VerificationCodeError: the code is wrong, expired, used or was tried too often.
         """
         await self._post(f"{_ALL}/verify/check-code", Done, code=code)

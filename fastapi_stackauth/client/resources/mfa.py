@@ -15,7 +15,7 @@ class MfaApi(Resource):
             totp: the six digits that the authenticator app shows now.
 
         Raises:
-            `INVALID_TOTP_CODE`: the digits are wrong; the same attempt may be repeated.
+            KnownApiError: `INVALID_TOTP_CODE`, the digits are wrong; the same attempt may be repeated.
             VerificationCodeError: the attempt is unknown, expired, finished or was repeated too often.
         """
         return await self._post("/auth/mfa/sign-in", SignIn, type="totp", totp=totp, code=attempt_code)

@@ -45,7 +45,9 @@ class OAuthApi(Resource):
 
         Raises:
             MethodNotEnabled: the project has no such provider, or has disabled it.
-            OAuthConnectionError, `BOT_CHALLENGE_REQUIRED`, `BOT_CHALLENGE_FAILED`, AuthServerMisconfigured.
+            OAuthConnectionError: the account at the provider cannot do this.
+            AuthServerMisconfigured: the server rejects the app's keys.
+            KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         query = self._build_query(
             redirect_uri=redirect_uri,
@@ -109,8 +111,10 @@ class OAuthApi(Resource):
             code_verifier: the value whose S256 hash was passed to `authorize`.
 
         Raises:
-            `INVALID_AUTHORIZATION_CODE`, MfaRequired, AuthServerMisconfigured.
+            MfaRequired: the sign-in needs a TOTP code to finish.
+            AuthServerMisconfigured: the server rejects the app's keys.
             OAuthTokenError: an error code of OAuth itself.
+            KnownApiError: `INVALID_AUTHORIZATION_CODE`.
         """
         body = {
             "grant_type": "authorization_code",
@@ -136,8 +140,10 @@ class OAuthApi(Resource):
         """Sign in with the identity token that Apple gave a native app.
 
         Raises:
-            MethodNotEnabled, EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`.
-            KnownApiError: `INVALID_APPLE_CREDENTIALS`, `APPLE_BUNDLE_ID_NOT_CONFIGURED`.
+            MethodNotEnabled: the project has not enabled this method.
+            EmailAlreadyExists: another account has this email address.
+            SignUpNotEnabled: the project takes no new accounts.
+            KnownApiError: `SIGN_UP_REJECTED`, `INVALID_APPLE_CREDENTIALS`, `APPLE_BUNDLE_ID_NOT_CONFIGURED`.
         """
         return await self._post("/auth/oauth/callback/apple/native", SignIn, id_token=id_token)
 
@@ -160,7 +166,9 @@ class OAuthApi(Resource):
             after_callback_redirect_url: comes back with the tokens.
 
         Raises:
-            SignInRequired, RedirectUrlNotAllowed, AuthServerMisconfigured.
+            SignInRequired: no user is signed in.
+            RedirectUrlNotAllowed: the project does not trust the URL.
+            AuthServerMisconfigured: the server rejects the app's keys.
             UnexpectedResponse: 400 or 401, the two tokens do not belong to the same session.
         """
         body = build_query(

@@ -25,7 +25,7 @@ class OAuthProvidersApi(Resource):
         """Add an account to a user, as server.
 
         Raises:
-            UserNotFound.
+            UserNotFound: there is no such user.
             OAuthConnectionError: another user signs in with it.
             UnexpectedResponse: 404, the project has no such provider; 400, the user has the account already.
         """

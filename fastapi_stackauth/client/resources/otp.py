@@ -29,9 +29,11 @@ class OtpApi(Resource):
             bot_challenge: the result of a browser's bot challenge, if the server asks for one.
 
         Raises:
-            EmailAlreadyExists, SignUpNotEnabled, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`,
-            `BOT_CHALLENGE_FAILED`.
+            EmailAlreadyExists: another account has this email address.
+            SignUpNotEnabled: the project takes no new accounts.
+            RedirectUrlNotAllowed: the project does not trust the URL.
             UnexpectedResponse: 403, the project has not enabled this method.
+            KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         challenge = bot_challenge.to_json() if bot_challenge else {}
         path = "/auth/otp/send-sign-in-code"
@@ -44,7 +46,10 @@ class OtpApi(Resource):
             code: the six characters from the email and the nonce, or the link's own code: 45 characters.
 
         Raises:
-            EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, MfaRequired.
+            EmailAlreadyExists: another account has this email address.
+            SignUpNotEnabled: the project takes no new accounts.
+            MfaRequired: the sign-in needs a TOTP code to finish.
+            KnownApiError: `SIGN_UP_REJECTED`.
         """
         return await self._post("/auth/otp/sign-in", SignIn, code=code)
 

@@ -30,7 +30,7 @@ class PasskeyApi(Resource):
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError.
+            VerificationCodeError: the code is wrong, expired, used or was tried too often.
         """
         body = {"code": code, "credential": dict(credential)}
         request = ApiRequest("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
@@ -49,7 +49,8 @@ class PasskeyApi(Resource):
 
         Raises:
             PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError, MfaRequired.
+            VerificationCodeError: the code is wrong, expired, used or was tried too often.
+            MfaRequired: the sign-in needs a TOTP code to finish.
         """
         body = {"code": code, "authentication_response": dict(authentication_response)}
         request = ApiRequest("POST", "/auth/passkey/sign-in", json=body, rights="any", translate=_sign_in_failed)

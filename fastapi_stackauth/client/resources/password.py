@@ -29,8 +29,11 @@ class PasswordApi(Resource):
             bot_challenge: the result of a browser's bot challenge, if the server asks for one.
 
         Raises:
-            EmailAlreadyExists, SignUpNotEnabled, `SIGN_UP_REJECTED`, RedirectUrlNotAllowed, `BOT_CHALLENGE_REQUIRED`,
-            `BOT_CHALLENGE_FAILED`, MfaRequired.
+            EmailAlreadyExists: another account has this email address.
+            SignUpNotEnabled: the project takes no new accounts.
+            RedirectUrlNotAllowed: the project does not trust the URL.
+            MfaRequired: the sign-in needs a TOTP code to finish.
+            KnownApiError: `SIGN_UP_REJECTED`, `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         return await self._post(
             "/auth/password/sign-up",
@@ -45,7 +48,8 @@ class PasswordApi(Resource):
         """Sign in to an account.
 
         Raises:
-            EmailPasswordMismatch, MfaRequired.
+            EmailPasswordMismatch: the email address or the password is wrong.
+            MfaRequired: the sign-in needs a TOTP code to finish.
         """
         return await self._post("/auth/password/sign-in", SignIn, email=email, password=password)
 
@@ -53,7 +57,7 @@ class PasswordApi(Resource):
         """Set a first password for the user this client is bound to.
 
         Raises:
-            SignInRequired.
+            SignInRequired: no user is signed in.
             UnexpectedResponse: 400, the account has a password already.
         """
         await self._post("/auth/password/set", Done, password=password)
@@ -67,7 +71,8 @@ class PasswordApi(Resource):
             refresh_token: of the session that stays signed in.
 
         Raises:
-            `PASSWORD_CONFIRMATION_MISMATCH`, `USER_DOES_NOT_HAVE_PASSWORD`, SignInRequired.
+            SignInRequired: no user is signed in.
+            KnownApiError: `PASSWORD_CONFIRMATION_MISMATCH` or `USER_DOES_NOT_HAVE_PASSWORD`.
         """
         body = {"old_password": old_password, "new_password": new_password}
         request = ApiRequest("POST", "/auth/password/update", json=body, rights="any", refresh_token=refresh_token)
@@ -81,7 +86,7 @@ class PasswordApi(Resource):
             callback_url: where the link in the email leads; on a domain that the project trusts.
 
         Raises:
-            RedirectUrlNotAllowed.
+            RedirectUrlNotAllowed: the project does not trust the URL.
         """
         await self._post("/auth/password/send-reset-code", Done, email=email, callback_url=callback_url)
 

@@ -31,7 +31,7 @@ class TeamPermissionsApi(Resource):
             recursive: include permissions that others contain.
 
         Raises:
-            SignInRequired.
+            SignInRequired: no user is signed in.
             SchemaError: no permission can have this id.
             UnexpectedResponse: 403, another user's permissions.
         """
@@ -47,7 +47,8 @@ class TeamPermissionsApi(Resource):
         """Grant a permission to a member, as server.
 
         Raises:
-            TeamNotFound, UserNotFound.
+            TeamNotFound: there is no such team, or the user is not in it.
+            UserNotFound: there is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
         """
         request = ApiRequest("POST", _TEAM_ONE, (team_id, user_id, permission_id), json={}, rights="server")
@@ -58,7 +59,7 @@ class TeamPermissionsApi(Resource):
 
         Raises:
             PermissionMissing: the member has no such permission.
-            TeamNotFound.
+            TeamNotFound: there is no such team, or the user is not in it.
         """
         await self._client.fetch(
             ApiRequest("DELETE", _TEAM_ONE, (team_id, user_id, permission_id), rights="server"), Done
@@ -79,7 +80,7 @@ class ProjectPermissionsApi(Resource):
             recursive: include permissions that others contain.
 
         Raises:
-            SignInRequired.
+            SignInRequired: no user is signed in.
             SchemaError: no permission can have this id.
             UnexpectedResponse: 403, another user's permissions.
         """
@@ -95,7 +96,7 @@ class ProjectPermissionsApi(Resource):
         """Grant a permission to a user, as server.
 
         Raises:
-            UserNotFound.
+            UserNotFound: there is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
         """
         request = ApiRequest("POST", _PROJECT_ONE, (user_id, permission_id), json={}, rights="server")
@@ -105,7 +106,7 @@ class ProjectPermissionsApi(Resource):
         """Revoke a user's permission, as server.
 
         Raises:
-            UserNotFound.
+            UserNotFound: there is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`.
         """
         await self._client.fetch(ApiRequest("DELETE", _PROJECT_ONE, (user_id, permission_id), rights="server"), Done)

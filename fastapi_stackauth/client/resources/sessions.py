@@ -67,7 +67,8 @@ class SessionsApi(Resource):
         """List a user's sessions, newest first. Expired ones may be among them, impersonations are not.
 
         Raises:
-            SignInRequired, UnexpectedResponse (403, another user's sessions).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 403, another user's sessions.
         """
         request = ApiRequest("GET", "/auth/sessions", params={"user_id": user_id}, rights=rights_over(user_id))
         return await self._list(request, Page[Session])
@@ -76,8 +77,9 @@ class SessionsApi(Resource):
         """End a session by its id. Its access token stays valid until it expires.
 
         Raises:
-            `CANNOT_DELETE_CURRENT_SESSION`: it is the session in use: sign out instead.
-            SignInRequired, UnexpectedResponse (404, there is no such session).
+            KnownApiError: `CANNOT_DELETE_CURRENT_SESSION`, it is the session in use: sign out instead.
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 404, there is no such session.
         """
         if session_id == "current":  # that path is the sign-out's
             raise KnownApiError.of("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
@@ -99,7 +101,7 @@ class SessionsApi(Resource):
             is_impersonation: mark it as a session of another person who acts for the user.
 
         Raises:
-            SignInRequired, UserNotFound: there is no such user.
+            UserNotFound: there is no such user.
             ValueError: the lifetime is not positive; the server would answer 500.
         """
         body: dict[str, object] = {"user_id": user_id, "is_impersonation": is_impersonation}

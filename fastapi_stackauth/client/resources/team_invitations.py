@@ -37,7 +37,7 @@ class TeamInvitationsApi(Resource):
 
         Raises:
             PermissionMissing: `$invite_members`.
-            RedirectUrlNotAllowed.
+            RedirectUrlNotAllowed: the project does not trust the URL.
         """
         body = {"team_id": team_id, "email": email, "callback_url": callback_url}
         return await self._client.fetch(ApiRequest("POST", f"{_ALL}/send-code", json=body), SentInvitation)
@@ -58,7 +58,7 @@ class TeamInvitationsApi(Resource):
         """Revoke an invitation.
 
         Raises:
-            PermissionMissing.
+            PermissionMissing: the caller does not have the permission.
             AuthServerUnavailable: with `response_status` 500, there is no such invitation (corrections.md B).
         """
         await self._client.fetch(ApiRequest("DELETE", _ONE, (invitation_id,), params={"team_id": team_id}), Done)
@@ -79,7 +79,7 @@ class TeamInvitationsApi(Resource):
         """Join the team by an invitation from `list_for_user`.
 
         Raises:
-            `VERIFICATION_CODE_NOT_FOUND`: there is no such invitation to an address of the user.
+            KnownApiError: `VERIFICATION_CODE_NOT_FOUND`, there is no such invitation to an address of the user.
         """
         path, params = f"{_ONE}/accept", {"user_id": user_id}
         await self._client.fetch(ApiRequest("POST", path, (invitation_id,), params=params, json={}), Accepted)

@@ -20,7 +20,9 @@ class TeamMembersApi(Resource):
         """Make a user a member, as server.
 
         Raises:
-            UserNotFound, TeamNotFound, `TEAM_MEMBERSHIP_ALREADY_EXISTS`.
+            UserNotFound: there is no such user.
+            TeamNotFound: there is no such team, or the user is not in it.
+            KnownApiError: `TEAM_MEMBERSHIP_ALREADY_EXISTS`.
         """
         request = ApiRequest("POST", _MEMBERSHIP, (team_id, user_id), json={}, rights="server")
         return await self._client.fetch(request, TeamMembership)
@@ -34,7 +36,7 @@ class TeamMembersApi(Resource):
 
         Raises:
             PermissionMissing: `$read_members`.
-            UnexpectedResponse.
+            UnexpectedResponse: the server rejects a value.
         """
         params = build_query(team_id=team_id, user_id=user_id)
         return await self._list(ApiRequest("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
@@ -47,7 +49,9 @@ class TeamMembersApi(Resource):
         """Change one's own profile in a team.
 
         Raises:
-            TeamNotFound, SignInRequired, UnexpectedResponse (403, another member's profile).
+            TeamNotFound: there is no such team, or the user is not in it.
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 403, another member's profile.
         """
         request = ApiRequest("PATCH", _PROFILE, (team_id, user_id), json=change)
         return await self._client.fetch(request, TeamMemberProfile)

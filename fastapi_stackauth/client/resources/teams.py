@@ -22,7 +22,8 @@ class TeamsApi(Resource):
         """List a user's teams, oldest first; with None, as server, all teams.
 
         Raises:
-            SignInRequired, UnexpectedResponse (403, another user's teams).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 403, another user's teams.
         """
         return await self._list(ApiRequest("GET", _ALL, params=build_query(user_id=user_id)), Page[Team])
 
@@ -30,7 +31,7 @@ class TeamsApi(Resource):
         """Create a team; the user this client is bound to becomes its first member.
 
         Raises:
-            SignInRequired.
+            SignInRequired: no user is signed in.
             UserNotFound: the creator does not exist.
             UnexpectedResponse: 400 or 403, the project does not let its users create teams, or rejects a value.
         """

@@ -38,7 +38,10 @@ class UsersApi(Resource):
         """Change the account of the user this client is bound to.
 
         Raises:
-            SignInRequired, EmailAlreadyExists, TeamNotFound, SchemaError.
+            SignInRequired: no user is signed in.
+            EmailAlreadyExists: another account has this email address.
+            TeamNotFound: there is no such team, or the user is not in it.
+            SchemaError: a value does not have the expected form.
             UnexpectedResponse: 400, a value that the server rejects without a code, such as an unreadable image.
         """
         request = ApiRequest("PATCH", _ME, json=change, rights="any", translate=to_own_user_error)
@@ -48,7 +51,8 @@ class UsersApi(Resource):
         """Delete the account of the user this client is bound to, if the project lets its users do so.
 
         Raises:
-            SignInRequired, UnexpectedResponse (400, the project does not let its users do so).
+            SignInRequired: no user is signed in.
+            UnexpectedResponse: 400, the project does not let its users do so.
         """
         if self._client.uses_secret_key_for_users:
             # With server access the server does not check this setting of the project.
@@ -115,7 +119,9 @@ class UsersApi(Resource):
         """Create a user, as server, even if the project allows no sign-up.
 
         Raises:
-            EmailAlreadyExists, SchemaError, UnexpectedResponse.
+            EmailAlreadyExists: another account has this email address.
+            SchemaError: a value does not have the expected form.
+            UnexpectedResponse: the server rejects a value.
         """
         return await self._client.fetch(ApiRequest("POST", "/users", json=user, rights="server"), ServerUser)
 
@@ -123,7 +129,11 @@ class UsersApi(Resource):
         """Change a user, as server.
 
         Raises:
-            UserNotFound, EmailAlreadyExists, TeamNotFound, SchemaError, UnexpectedResponse.
+            UserNotFound: there is no such user.
+            EmailAlreadyExists: another account has this email address.
+            TeamNotFound: there is no such team, or the user is not in it.
+            SchemaError: a value does not have the expected form.
+            UnexpectedResponse: the server rejects a value.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (user_id,), json=change, rights="server"), ServerUser)
 
