@@ -1,8 +1,10 @@
-"""`make test` needs programs that no Python package brings: a Chromium for browser tests, and the servers of
-docker-compose.yml that tests start by hand: Redis, PostgreSQL and nginx.
+"""Install the programs that `make test` needs and no Python package brings.
+
+These are a Chromium for the browser tests, and the servers of docker-compose.yml that tests start by hand: Redis,
+PostgreSQL and nginx.
 
 On Debian and Ubuntu, as root, all come from the distribution's packages. Elsewhere Playwright's own installer brings
-Chromium; the servers are left to whoever runs the tests, and the tests that need them say so when they skip.
+Chromium. The servers are left to the user; the tests that need them say so when they skip.
 """
 
 import os

@@ -38,7 +38,10 @@ def issue(
     """Return tokens of a new session.
 
     Args:
-        user_id: whose; a new user of `kind` when None. Their own kind decides then.
+        server: the server that signs.
+        project: the project of the user.
+        user_id: the user; None creates a user of `kind`.
+        kind: `normal`, `restricted` or `anonymous`; ignored for a user who exists.
         expires_in: seconds until the access token expires; negative for one that has expired.
         claims: claims to write over the real ones (issuer and audience follow the kind).
 

@@ -109,6 +109,8 @@ def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[s
     """Fill a project; users whose address signs in already are left as they are.
 
     Args:
+        server: the server of the project.
+        project: the project to fill.
         seed: what `read_seed` returned.
         hashes: what `password_hashes` returned for it.
 

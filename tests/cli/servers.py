@@ -150,7 +150,6 @@ def always(status: int, *headers: tuple[bytes, bytes]) -> ASGIApp:
 @asynccontextmanager
 async def raw(reply: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A port that answers with these bytes and hangs up; None: it keeps silent. Its number."""
-
     over = asyncio.Event()
     handlers: set[asyncio.Task[Any]] = set()
 

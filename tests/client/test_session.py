@@ -259,7 +259,7 @@ async def test_a_failed_sign_out_is_never_called_a_success(first: Response, list
 
 
 async def test_the_log_of_an_authorization_shows_neither_key_nor_token(caplog: pytest.LogCaptureFixture):
-    """httpx logs whole URLs, and OAuth's are full of them."""
+    """The log of httpx holds whole URLs, and OAuth's are full of them."""
     caplog.set_level("DEBUG")
     server = FakeServer([json_response({"location": "https://provider.example/"})])
     client = client_of(server, publishable_client_key="pck_hidden").as_user("tok-hidden")

@@ -146,7 +146,7 @@ def test_the_docs_and_the_consumer_import_from_public_packages_alone():
 
 
 def test_no_field_has_a_positional_default():
-    """pydantic reads one, and so does its mypy plugin; other checkers then think that the field is required."""
+    """Only pydantic reads one, and so does its mypy plugin; other checkers then think that the field is required."""
     makers = {"Field", "Query", "Header", "Cookie", "Body", "Form", "File"}
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"

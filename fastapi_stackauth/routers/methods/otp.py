@@ -1,5 +1,7 @@
-"""Codes and links in emails: the email shows six characters, which make the code together with a nonce that only the
-asking browser or app has. The link holds the whole code (contract/tokens.md §7).
+"""Codes and links in emails.
+
+The email shows six characters. Together with a nonce, which only the browser or app that asked has, they make the
+code. The link holds the whole code (contract/tokens.md §7).
 
 Law: only a code that this browser or app asked for, which the nonce proves, upgrades its anonymous user. Whoever sends
 a link of their own to a user must not get the account that the user has used so far.
