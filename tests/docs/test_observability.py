@@ -63,7 +63,7 @@ def prometheus(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 async def test_prometheus_reads_counters_and_durations(recipe: Any):
-    names = recipe("class AuthEvents")
+    names = recipe("class EventCollector")
     async with serving(names["app"]) as client:
         await what_people_do(names["app"], client)
         answer = await client.get("/metrics")
@@ -77,18 +77,18 @@ async def test_prometheus_reads_counters_and_durations(recipe: Any):
     assert value("sign_in_failed_total", method="password", code="EMAIL_PASSWORD_MISMATCH") == 2
     assert value("token_verified_total", cache="miss", source="keys") == 1
     assert value("token_verified_total", cache="hit", source="keys") == 2
-    assert value("token_refused_total", code="token_malformed") == 1
-    assert value("error_answered_total", code="token_malformed", status="401") == 1
+    assert value("token_rejected_total", code="token_malformed") == 1
+    assert value("error_returned_total", code="token_malformed", status="401") == 1
     assert value("auth_server_call_total", operation=OPERATION, status="400") == 2
     assert value("call_seconds_count", operation=OPERATION, status="400") == 2
     assert value("call_seconds_sum", operation=OPERATION, status="400") > 0
 
 
 async def test_a_prometheus_counter_in_a_hook_counts_the_same(recipe: Any):
-    names = recipe("refused = Counter(")
+    names = recipe("rejected = Counter(")
     for _ in range(2):
         names["stack"].events.emit(TOKEN_REJECTED, code="token_expired")
-    assert names["registry"].get_sample_value("stackauth_token_refused_total", {"code": "token_expired"}) == 2
+    assert names["registry"].get_sample_value("stackauth_token_rejected_total", {"code": "token_expired"}) == 2
 
 
 async def test_opentelemetry_gets_counters_durations_spans_and_the_instance_of_an_error(
@@ -134,7 +134,7 @@ async def test_the_formatter_writes_events_as_json_and_other_lines_as_ever(
     recipe: Any, caplog: pytest.LogCaptureFixture
 ):
     formatter = recipe("class JsonLines")["JsonLines"]()
-    names = recipe("def refusals")
+    names = recipe("def rejections")
     caplog.set_level(logging.INFO)
     names["stack"].events.emit(TOKEN_REJECTED, code="token_expired", reason='an "exp" of\nlong ago')
     logging.getLogger("app").info("hello %s", "Ada")
@@ -142,7 +142,7 @@ async def test_the_formatter_writes_events_as_json_and_other_lines_as_ever(
     reason = 'an "exp" of\nlong ago'
     assert event == {"level": "INFO", "event": "token_rejected", "code": "token_expired", "reason": reason}
     assert line == {"level": "INFO", "logger": "app", "message": "hello Ada"}
-    assert names["refusals"]() == {"token_expired": 1}
+    assert names["rejections"]() == {"token_expired": 1}
 
 
 async def test_a_hook_hears_what_is_suspicious(recipe: Any, capsys: pytest.CaptureFixture[str]):
