@@ -7,7 +7,7 @@ FROM python:3.13.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv --without-pip /venv
-COPY pyproject.toml constraints.txt README.md LICENSE pytest_fastapi_stackauth.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE hatch_build.py pytest_fastapi_stackauth.py ./
 COPY fastapi_stackauth ./fastapi_stackauth
 RUN pip --python /venv/bin/python install --constraint constraints.txt '.[emulator,redis]' --group example
 COPY example_app ./example_app

@@ -5,6 +5,7 @@ The wheel is built from the sdist, so both are tried. One environment has the pa
 
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,13 +92,21 @@ def environment(folder: Path, *requirements: str) -> Path:
     return python
 
 
+def read_install_line() -> str:
+    """Return what the README tells `pip install` to install."""
+    (requirement,) = re.findall(
+        r"^pip install '(fastapi-stackauth\[.*\])'$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    return str(requirement)
+
+
 def main() -> None:
     """Build, look inside, install, try."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel = build(folder)
         check_contents(wheel)
-        bare = environment(folder / "bare", str(wheel))
+        bare = environment(folder / "bare", read_install_line().replace("fastapi-stackauth", str(wheel)))
         run(bare, "-c", BARE, cwd=folder)
         full = environment(folder / "full", f"{wheel}{EXTRAS}", "--group", f"{ROOT / 'pyproject.toml'}:test")
         work = folder / "work"

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from fastapi_stackauth import errors
 from fastapi_stackauth.testing import emulated, signed_in
+from hatch_build import make_absolute
 from tests.support.rows import rows
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,18 @@ def test_links_to_files_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
     broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert broken == []
+
+
+def test_the_readmes_links_work_on_an_index_page():
+    """Once the repository has an address, the package is built with absolute links: images raw, others as pages."""
+    page = "![a](docs/a.png) [b](docs/b.md#c) [d](https://example.com) [e](#f) [![g](h.svg)](i.md)"
+    address = "https://git.example.com/stack"
+    assert make_absolute(page, f"{address}/") == (
+        f"![a]({address}/raw/HEAD/docs/a.png) [b]({address}/blob/HEAD/docs/b.md#c) [d](https://example.com) [e](#f) "
+        f"[![g]({address}/raw/HEAD/h.svg)]({address}/blob/HEAD/i.md)"
+    )
+    made = make_absolute((ROOT / "README.md").read_text("utf-8"), address)
+    assert re.findall(r"\]\((?!https?:|#)[^)]*\)", made) == []
 
 
 def test_the_readmes_commands_exist_in_the_makefile():
