@@ -478,4 +478,4 @@ def test_the_files_that_a_build_needs_are_copied():
     copied = {Path(name).name for _, sources, _ in copies("build") for name in sources}
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     project, wheel = settings["project"], settings["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert copied >= {project["readme"], *project["license-files"], *wheel["only-include"]}
+    assert copied >= {"README.md", "hatch_build.py", *project["license-files"], *wheel["only-include"]}
