@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         UserEvent,
         WebhookEvent,
     )
-    from fastapi_stackauth.routers import SignInMethods, TotpEnrollment, sign_in_methods, totp_enrollment
+    from fastapi_stackauth.routers import Grants, SignInMethods, TotpEnrollment, sign_in_methods, totp_enrollment
 
 CurrentUser = Annotated[User, Depends(current_user)]
 """The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
@@ -126,6 +126,7 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
+    "Grants",
     "HeaderCredentials",
     "HealthReport",
     "IdentifyUser",

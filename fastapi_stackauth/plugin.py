@@ -31,7 +31,7 @@ from fastapi_stackauth.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from fastapi_stackauth.http.webhooks import WebhookRouter
-    from fastapi_stackauth.routers import Delivery, Method, Page
+    from fastapi_stackauth.routers import Delivery, Grants, Method, Page, TeamPage
 
 
 class StackAuth(Stack):
@@ -185,10 +185,38 @@ class StackAuth(Stack):
         """
         from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - who only verifies tokens need not load them
 
-        self.has_router = True
-        for app in self.apps:
-            self._check_cookie_name(find_installation(app).stacks)
+        self._add_router()
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
+
+    def teams_router(
+        self,
+        *,
+        delivery: "Delivery" = "cookie",
+        pages: "Mapping[TeamPage, str] | None" = None,
+        create: Require | None = None,
+        manage_permissions: "Grants | None" = None,
+    ) -> APIRouter:
+        """The routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
+
+        What users ask is done with their own rights; only granting permissions uses the secret key.
+
+        Args:
+            delivery: as for `router`; ``cookie`` routes take cookie sessions and forms.
+            pages: the app's own page that links of invitations open, as a path or a whole address:
+                ``team_invitation``. It gets the code as ``?code=``.
+            create: what a user must meet to create a team, beside the project's own setting.
+            manage_permissions: lets members grant and revoke these permissions; needs a secret key. Without it there
+                are no such routes.
+
+        Raises:
+            ConfigurationError: for a delivery or page that does not exist, or a wrong `create` or `manage_permissions`.
+        """
+        from fastapi_stackauth.routers import build_teams_router  # noqa: PLC0415 - as above
+
+        self._add_router()
+        return build_teams_router(
+            self, delivery=delivery, pages=pages, create=create, manage_permissions=manage_permissions
+        )
 
     def webhooks(self, path: str) -> "WebhookRouter":
         """A router that takes the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
@@ -273,6 +301,11 @@ class StackAuth(Stack):
         cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None
         hidden_teams = settings.unknown_team == "permission_missing"
         return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
+
+    def _add_router(self) -> None:
+        self.has_router = True
+        for app in self.apps:
+            self._check_cookie_name(find_installation(app).stacks)
 
     def _check_cookie_name(self, others: Iterable[Stack]) -> None:
         """Reject a second stack whose cookies or operation ids would be those of another one of the same app.

@@ -79,9 +79,10 @@ class Authorization:
         return team
 
     def forget(self, *, user_id: str | None = None, team_id: str | None = None) -> None:
-        """Drop what is cached about a user, a team, or a user in a team."""
+        """Drop what is cached about a user, a team, or a user in a team; the auth server ignores the case of ids."""
+        user, team = (user_id and user_id.lower(), team_id and team_id.lower())
         self._answers.forget(
-            lambda question, _: user_id in (None, question.user_id) and team_id in (None, question.team_id)
+            lambda question, _: user in (None, question.user_id.lower()) and team in (None, question.team_id.lower())
         )
 
     async def aclose(self) -> None:

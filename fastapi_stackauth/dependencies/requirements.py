@@ -17,7 +17,7 @@ from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.models import User
 
-_PERMISSION_ID = re.compile(r"\$?[a-z0-9_:]{1,200}")  # contract/endpoints.json, `permission_id`
+PERMISSION_ID = re.compile(r"\$?[a-z0-9_:]{1,200}")  # contract/endpoints.json, `permission_id`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class RequirementFields:
         """
         for name in ("permission", "team_permission"):
             wanted = getattr(self, name)
-            if wanted is not None and not (isinstance(wanted, str) and _PERMISSION_ID.fullmatch(wanted)):
+            if wanted is not None and not (isinstance(wanted, str) and PERMISSION_ID.fullmatch(wanted)):
                 raise ConfigurationError(f"{name}={wanted!r} is no id of a permission: small letters, digits, : and _.")
         for source in (self.team, self.team_member):
             if source is not None:

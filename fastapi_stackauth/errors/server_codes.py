@@ -204,8 +204,12 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("RESTRICTED_USER_NOT_ALLOWED TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED",
      Code(403, "This account is restricted for now.", public_details=("restricted_reason",))),
     ("EMAIL_ALREADY_VERIFIED", Code(409, "This e-mail address has been verified already.")),
-    ("TEAM_PERMISSION_REQUIRED PROJECT_PERMISSION_REQUIRED TEAM_PERMISSION_NOT_FOUND",
+    ("TEAM_PERMISSION_REQUIRED PROJECT_PERMISSION_REQUIRED",
      Code(403, "A permission is missing for this.", PermissionMissing, ("permission_id", "team_id"))),
+    ("TEAM_PERMISSION_NOT_FOUND",
+     Code(404, "The member was not granted this permission.", PermissionMissing, ("permission_id", "team_id"))),
+    ("PERMISSION_NOT_FOUND WRONG_PERMISSION_SCOPE",
+     Code(404, "There is no such permission.", public_details=("permission_id",))),
     ("TEAM_NOT_FOUND TEAM_MEMBERSHIP_NOT_FOUND", Code(404, "There is no such team.", TeamNotFound)),
     ("TEAM_MEMBERSHIP_ALREADY_EXISTS", Code(409, "This user is a member of the team already.")),
     (("OAUTH_CONNECTION_NOT_CONNECTED_TO_USER OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE "

@@ -112,6 +112,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "cross_site_request": (403, "This request came from another site."),
     "mfa_enrollment_required": (403, "Switch a second factor on first."),
     "permission_missing": (403, "A permission is missing for this."),
+    "last_permission_holder": (403, "This is the last member of the team with this permission."),
     "team_not_found": (404, "There is no such team."),
     # a machine with a key
     "api_key_invalid": (401, "This API key is not accepted."),

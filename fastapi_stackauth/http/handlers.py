@@ -67,7 +67,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
         if isinstance(error, ConfigurationError):
             _report_setting(connection, services, error)
         log_error_response(error, services.events)
-        if sign_in_page := _sign_in_page(connection, error, services.settings):
+        is_router = get_context(connection.scope).services is not None
+        if not is_router and (sign_in_page := find_sign_in_page(connection, error, services.settings)):
             return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
         settings = services.settings
         response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
@@ -110,12 +111,12 @@ def _is_open_websocket(connection: HTTPConnection) -> bool:
     return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
 
 
-def _sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
-    """Where a browser that opens a page without being signed in is sent, if the settings say so."""
+def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
+    """Return where a browser that opens a page without being signed in is sent, if the settings say so."""
     if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
-    if not page or get_context(connection.scope).services is not None:
+    if not page:
         return None
     # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")

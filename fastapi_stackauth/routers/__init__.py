@@ -2,16 +2,21 @@
 
 from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
 from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
-from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page
+from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
 from fastapi_stackauth.routers.router import Method, build_router
+from fastapi_stackauth.routers.teams.grants import Grants
+from fastapi_stackauth.routers.teams.router import build_teams_router
 
 __all__ = [
     "Delivery",
+    "Grants",
     "Method",
     "Page",
     "SignInMethods",
+    "TeamPage",
     "TotpEnrollment",
     "build_router",
+    "build_teams_router",
     "sign_in_methods",
     "totp_enrollment",
 ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from fastapi import APIRouter
 
@@ -53,9 +53,8 @@ def build_router(
             are no text, or an `app_url` under which browsers keep no cookies.
     """
     chosen = list(_METHODS) if methods is None else _read_methods(methods)
-    _check("delivery", [delivery], get_args(Delivery))
     _check("methods", chosen, get_args(Method))
-    _check("pages", pages or (), get_args(Page))
+    check_mount(stack, delivery, pages or {}, get_args(Page))
     if oauth_scopes is not None and not isinstance(oauth_scopes, Mapping):
         raise ConfigurationError(
             f"oauth_scopes must be a mapping from provider to scopes; got {type(oauth_scopes).__name__}. "
@@ -63,14 +62,25 @@ def build_router(
         )
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
         raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
-    _check_pages(pages or {})
-    if delivery == "cookie" and stack.services.settings.app_url:
-        CookiePolicy.of(stack.services.settings)
     router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))
     sign_in_routes = [routes for method in dict.fromkeys(chosen) for routes in _METHODS[method]]
     for routes in (overview.routes, *sign_in_routes, *_ALWAYS):
         add_routes(router, routes, stack, mount)
     return router
+
+
+def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], known_pages: Iterable[str]) -> None:
+    """Check what all routers are built with.
+
+    Raises:
+        ConfigurationError: for a delivery or page that does not exist, a page that is no address, or an `app_url` under
+            which browsers keep no cookies.
+    """
+    _check("delivery", [delivery], get_args(Delivery))
+    _check("pages", pages, known_pages)
+    _check_pages(pages)
+    if delivery == "cookie" and stack.services.settings.app_url:
+        CookiePolicy.of(stack.services.settings)
 
 
 def _read_methods(methods: Iterable[Method]) -> list[Method]:
@@ -88,7 +98,7 @@ def _read_methods(methods: Iterable[Method]) -> list[Method]:
     return list(methods)
 
 
-def _check_pages(pages: Mapping[Page, str]) -> None:
+def _check_pages(pages: Mapping[Any, str]) -> None:
     """Reject a page to which no link could lead.
 
     Raises:

@@ -92,6 +92,8 @@ def to_route_error(error: StackAuthError) -> StackAuthError:
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
     if isinstance(error, SchemaError):  # a rule that is unknown here: the log shows it, so that the checks can get it
         return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
+    if isinstance(error, PermissionMissing) and error.code != "TEAM_PERMISSION_NOT_FOUND":
+        return AuthError("permission_missing", details=error.public_details)  # a 401 would sign the user out
     return find_rejection(error) or error
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse
 
 from fastapi_stackauth.errors import (
@@ -70,7 +70,9 @@ def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount
     owner = stack.services.settings.cookie_name  # tells the stacks of an app apart
     # A class, because `include_router` may copy routes by it.
     bound = type("BoundRoute", (AuthRoute,), {"stack": stack, "mount": mount, "declaration": declaration})
-    answer = {**_success(declaration, delivery), "route_class_override": bound}
+    requirement = mount.requirements.get(declaration.options.get("requirement", ""))
+    dependencies = [] if requirement is None else [Depends(requirement)]
+    answer = {**_success(declaration, delivery), "route_class_override": bound, "dependencies": dependencies}
     if declaration.method in METHODS_WITHOUT_FORMS and delivery == "cookie":
         path = f"{declaration.path}/{declaration.method.lower()}"
         router.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False, **answer)
@@ -108,7 +110,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
         pages: dict[int | str, Schema] = {
             status: {"description": text, "content": _PAGE} for status, text in sorted(texts.items())
         }
-        return {**pages, 303: {"description": "Signed in, and sent on."}} if result.redirects else pages
+        return {**pages, 303: {"description": "The browser is redirected."}} if result.redirects else pages
     by_status: dict[int, list[StackAuthError]] = {}
     for error in (*_errors(declaration, delivery), *_EVERYWHERE):
         by_status.setdefault(error.status_code, []).append(error)

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from pydantic import SecretStr
@@ -15,9 +15,10 @@ from fastapi_stackauth.dependencies import Require, resolve
 from fastapi_stackauth.dependencies.account import RequireAccessToken
 from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.models import SignIn, User
-from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery, Page
+from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery
 from fastapi_stackauth.routers.plumbing.forms import is_page_form
 from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignInResponse, Tokens
+from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.runtime.events import MFA_REQUESTED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, get_error_code
 from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
@@ -36,11 +37,15 @@ class Mount:
         delivery: how its tokens travel.
         pages: addresses of the app's own pages, instead of those of the router.
         oauth_scopes: by provider, the scopes to ask for beside those of a plain sign-in.
+        requirements: what the app requires of the callers of some routes (see `RouteOptions`).
+        grants: which team permissions members may grant.
     """
 
     delivery: Delivery
-    pages: Mapping[Page, str]
-    oauth_scopes: Mapping[str, str]
+    pages: Mapping[Any, str]
+    oauth_scopes: Mapping[str, str] = field(default_factory=dict)
+    requirements: Mapping[str, Require] = field(default_factory=dict)
+    grants: Grants | None = None
 
 
 class RouteContext:
@@ -155,7 +160,7 @@ class RouteContext:
         prefix: str = self.request.scope["path"].removesuffix(own)
         return self.settings.require_app_url("links in emails") + prefix + path
 
-    def page_url(self, page: Page) -> str:
+    def page_url(self, page: str) -> str:
         """Return where the link in an email leads: to the app's own page if it has one, else to a route of this router.
 
         Raises:

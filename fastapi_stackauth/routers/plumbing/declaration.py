@@ -22,14 +22,17 @@ Delivery = Literal["cookie", "body"]
 """How tokens travel: in HttpOnly cookies, out of reach of scripts, or in request and response bodies."""
 
 Page = Literal["password_reset", "verify_email", "magic_link"]
-"""The pages that links in emails open."""
+"""The pages that links in emails of the sign-in router open."""
+TeamPage = Literal["team_invitation"]
+"""The page that links in emails of the teams router open."""
 
-PAGE_PATHS: Mapping[Page, str] = {
+PAGE_PATHS: Mapping[str, str] = {
     "password_reset": "/password/reset",
     "verify_email": "/verify-email",
     "magic_link": "/magic-link/callback",
+    "team_invitation": "/invitations/accept",
 }
-"""The paths of the router's own pages."""
+"""The paths of the routers' own pages."""
 
 VERIFICATION_CODE_ERRORS = (
     "VERIFICATION_CODE_NOT_FOUND",
@@ -77,6 +80,7 @@ class RouteOptions(TypedDict, total=False):
         hidden: whether OpenAPI leaves the route out.
         operation: the operation's id, if it is not the handler's name.
         status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
+        requirement: the key in `Mount.requirements` of what the app requires of the caller of this route.
     """
 
     errors: tuple[RouteError, ...]
@@ -89,6 +93,7 @@ class RouteOptions(TypedDict, total=False):
     hidden: bool
     operation: str
     status_code: int
+    requirement: str
 
 
 @dataclass(frozen=True)

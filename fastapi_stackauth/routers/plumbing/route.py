@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestInvalid, StackAuthError
 from fastapi_stackauth.http.bodies import MEDIUM, not_json, read_body, read_form
-from fastapi_stackauth.http.handlers import log_error_response, refresh_rejected_session
+from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
 from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.routers.plumbing.context import ANY_USER, Mount, RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration
@@ -68,7 +68,12 @@ class AuthRoute(APIRoute):
                 raise
             shown = await refresh_rejected_session(request, error)
             log_error_response(shown, services.events)
-            response = redirects.after(shown) if redirects else error_page(shown)
+            if redirects:
+                response = redirects.after(shown)
+            elif sign_in_page := find_sign_in_page(request, shown, services.settings):
+                response = RedirectResponse(sign_in_page, 303)
+            else:
+                response = error_page(shown)
         response.headers.setdefault("cache-control", "no-store")
         return response
 

@@ -1,0 +1,1 @@
+"""Teams: members, profiles, permissions and invitations."""

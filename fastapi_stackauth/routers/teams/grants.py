@@ -1,0 +1,44 @@
+"""`Grants`: who may grant which permissions in a team."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from fastapi_stackauth.dependencies.requirements import PERMISSION_ID
+from fastapi_stackauth.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grants:
+    """Which team permissions members may grant and revoke, and the permission that they need for it.
+
+    The auth server lets only servers grant permissions, so these routes act with the secret key. Before each change
+    they ask the auth server whether the caller has `by` and the permission itself in this team, and whether the other
+    user is a member.
+
+    Attributes:
+        by: the permission that a member needs in the team to grant others. Its last holder cannot lose it here.
+        grantable: the permissions that can be granted and revoked. A member can only grant one that they have.
+
+    Example:
+        >>> Grants(by="team_admin", grantable={"notes:delete"})
+        Grants(by='team_admin', grantable=frozenset({'notes:delete'}))
+
+    Raises:
+        ConfigurationError: one of them is no id of a permission, or nothing is grantable.
+    """
+
+    by: str
+    grantable: Collection[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.grantable, str) or not self.grantable:
+            raise ConfigurationError(
+                f"grantable must be a set of permission ids; got {self.grantable!r}. "
+                'Write Grants(by="team_admin", grantable={"notes:delete"}).'
+            )
+        for permission in (self.by, *self.grantable):
+            if not isinstance(permission, str) or not PERMISSION_ID.fullmatch(permission):
+                raise ConfigurationError(
+                    f"Grants: {permission!r} is no id of a permission. Use small letters, digits, : and _ only."
+                )
+        object.__setattr__(self, "grantable", frozenset(self.grantable))

@@ -1,0 +1,171 @@
+"""Granting and revoking permissions in a team: mounted only with `Grants`, and the only team routes that act as server.
+
+Law: all checks ask the auth server anew and come before the change; a check that fails is 403 or 404, and nothing
+changes. The caller has a live session of a full user; they have `Grants.by` and the permission in this very team; the
+permission is grantable; the other user is a member; `Grants.by` is never taken from its last holder.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, Path
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.dependencies import Require
+from fastapi_stackauth.errors import AuthError, KnownApiError, PermissionMissing, UserNotFound, VerificationUnavailable
+from fastapi_stackauth.models import TeamPermission, User
+from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
+from fastapi_stackauth.routers.plumbing.declaration import Routes
+from fastapi_stackauth.routers.teams.grants import Grants
+from fastapi_stackauth.routers.teams.shared import (
+    NOT_IN_TEAM,
+    TEAM_ID,
+    USER_ID,
+    MemberId,
+    TeamId,
+    changing,
+    needs_permission,
+    permission_missing,
+)
+from fastapi_stackauth.runtime.storage import StorageUnavailable
+from fastapi_stackauth.startup.configuration import needs
+
+routes = Routes("team permissions")
+
+GrantingUser = Annotated[User, Depends(Require(live=True))]
+PermissionId = Annotated[str, Path(pattern=r"^\$?[a-z0-9_:]{1,200}$", description="The permission's id.")]
+
+_PATH = "/teams/{team_id}/members/{user_id}/permissions/{permission_id}"
+_NOT_HELD = KnownApiError.of("TEAM_PERMISSION_NOT_FOUND", 404, {"permission_id": "notes:delete", "team_id": TEAM_ID})
+_ERRORS = (NOT_IN_TEAM, needs_permission("team_admin"))
+_LOCK_SECONDS = 60.0
+
+
+@routes.post(
+    _PATH,
+    "Grant a member a permission",
+    errors=(*_ERRORS, "PERMISSION_NOT_FOUND", "WRONG_PERMISSION_SCOPE"),
+    example={"id": "notes:delete", "user_id": USER_ID, "team_id": TEAM_ID},
+    status_code=201,
+)
+@needs("project_id", "secret_server_key")
+async def team_permissions_grant(
+    team_id: TeamId,
+    user_id: MemberId,
+    permission_id: PermissionId,
+    context: Context,
+    user: GrantingUser,
+    client: UserClient,
+) -> TeamPermission:
+    """Grant a member of a team a permission that you have there yourself. Granting it again changes nothing.
+
+    Which permissions can be granted, and which permission you need for it, the app decides.
+    """
+    server = await _authorize(context, user, client, team_id, user_id, permission_id)
+    async with changing(context, team_id=team_id, user_id=user_id):
+        return await server.team_permissions.grant(permission_id, team_id=team_id, user_id=user_id)
+
+
+@routes.delete(
+    _PATH,
+    "Revoke a member's permission",
+    errors=(*_ERRORS, _NOT_HELD, AuthError("last_permission_holder")),
+)
+@needs("project_id", "secret_server_key")
+async def team_permissions_revoke(
+    team_id: TeamId,
+    user_id: MemberId,
+    permission_id: PermissionId,
+    context: Context,
+    user: GrantingUser,
+    client: UserClient,
+) -> None:
+    """Revoke a permission that was granted to a member of a team. A member may keep it by one that contains it.
+
+    You need the same permissions as to grant it.
+    """
+    async with _one_at_a_time(context, team_id):
+        server = await _authorize(context, user, client, team_id, user_id, permission_id)
+        await _check_other_holders(server, _grants(context).by, team_id, user_id, permission_id)
+        async with changing(context, team_id=team_id, user_id=user_id):
+            try:
+                await server.team_permissions.revoke(permission_id, team_id=team_id, user_id=user_id)
+            except PermissionMissing:
+                details = {"permission_id": permission_id, "team_id": team_id}
+                raise KnownApiError.of("TEAM_PERMISSION_NOT_FOUND", 404, details) from None
+
+
+def _grants(context: RouteContext) -> Grants:
+    grants = context.mount.grants
+    assert grants is not None  # noqa: S101 - these routes are mounted only with them
+    return grants
+
+
+async def _authorize(
+    context: RouteContext, user: User, client: StackAuthClient, team_id: str, user_id: str, permission_id: str
+) -> StackAuthClient:
+    """Check that a user may grant or revoke a permission of a member; return the client that may do it.
+
+    Raises:
+        AuthError: 403, the user may not.
+        TeamNotFound: 404, the other user is not a member.
+    """
+    grants = _grants(context)
+    if permission_id not in grants.grantable:
+        raise permission_missing(permission_id, team_id)
+    account = await client.users.me()  # the token may be minutes old
+    if account.is_anonymous:
+        raise AuthError("anonymous_not_allowed")
+    if account.is_restricted:
+        raise AuthError("restricted_not_allowed", details={"restricted_reason": user.restricted_reason})
+    granted = await client.team_permissions.list(team_id=team_id, recursive=True)
+    held = {each.id for each in granted if each.team_id == team_id and each.user_id == user.id}
+    for permission in (grants.by, permission_id):
+        if permission not in held:
+            raise permission_missing(permission, team_id)
+    server = context.client.as_server()
+    try:
+        await server.team_members.get(team_id, user_id)
+    except UserNotFound:  # not the user who calls: they stay signed in
+        raise KnownApiError.of(NOT_IN_TEAM) from None
+    return server
+
+
+async def _check_other_holders(
+    server: StackAuthClient, by: str, team_id: str, user_id: str, permission_id: str
+) -> None:
+    """Reject a change that might take `by` from its last holder.
+
+    The last holder keeps it for certain only if it was granted directly, and it is not what is revoked: only an admin
+    may read which permissions contain it.
+
+    Raises:
+        AuthError: 403 `last_permission_holder`.
+    """
+    holders = await server.team_permissions.list(team_id=team_id, user_id=None, permission_id=by, recursive=True)
+    if any(each.user_id != user_id and each.team_id == team_id for each in holders):
+        return
+    granted = await server.team_permissions.list(team_id=team_id, user_id=user_id)
+    if permission_id == by or by not in {each.id for each in granted}:
+        raise AuthError("last_permission_holder")
+
+
+@asynccontextmanager
+async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[None]:
+    """Let one caller at a time revoke in a team: otherwise the last two holders could revoke each other's at once.
+
+    Raises:
+        VerificationUnavailable: another revocation is under way, or Redis is unavailable; trying again helps.
+    """
+    storage, claim = context.services.storage, f"team-grants:{team_id}"
+    try:
+        claimed = await storage.add(claim, _LOCK_SECONDS)
+    except StorageUnavailable:
+        claimed = False
+    if not claimed:
+        raise VerificationUnavailable(retry_after=1.0)
+    try:
+        yield
+    finally:
+        await storage.remove(claim)

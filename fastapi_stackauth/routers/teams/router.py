@@ -1,0 +1,50 @@
+"""Puts the chosen team routes on one router."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from fastapi import APIRouter
+
+from fastapi_stackauth.dependencies import Require
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.routers.plumbing.building import add_routes
+from fastapi_stackauth.routers.plumbing.context import Mount
+from fastapi_stackauth.routers.plumbing.declaration import Delivery, TeamPage
+from fastapi_stackauth.routers.router import check_mount
+from fastapi_stackauth.routers.teams import invitations, members, permissions, teams
+from fastapi_stackauth.routers.teams.grants import Grants
+from fastapi_stackauth.services import Stack
+
+
+def build_teams_router(
+    stack: Stack,
+    *,
+    delivery: Delivery,
+    pages: Mapping[TeamPage, str] | None = None,
+    create: Require | None = None,
+    manage_permissions: Grants | None = None,
+) -> APIRouter:
+    """A router with the team routes of one stack, for `app.include_router`.
+
+    Raises:
+        ConfigurationError: for a delivery or page that does not exist, an `app_url` under which browsers keep no
+            cookies, `create` that is no `Require` or allows API keys, or `manage_permissions` that is no `Grants`.
+    """
+    check_mount(stack, delivery, pages or {}, get_args(TeamPage))
+    if create is not None and not isinstance(create, Require):
+        raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")
+    if manage_permissions is not None and not isinstance(manage_permissions, Grants):
+        raise ConfigurationError(
+            f"manage_permissions must be Grants; got {manage_permissions!r}. "
+            'Write manage_permissions=Grants(by="team_admin", grantable={"notes:delete"}).'
+        )
+    requirements = {}
+    if create is not None:
+        create.reject_api_keys()
+        requirements["create_team"] = create
+    router = APIRouter()
+    mount = Mount(delivery, dict(pages or {}), requirements=requirements, grants=manage_permissions)
+    optional = () if manage_permissions is None else (permissions.routes,)
+    for routes in (teams.routes, members.routes, *optional, invitations.routes):
+        add_routes(router, routes, stack, mount)
+    return router

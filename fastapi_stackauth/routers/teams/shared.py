@@ -1,0 +1,51 @@
+"""What the team routes share: ids in paths, errors, and what every worker forgets after a change."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, Path
+from pydantic import AfterValidator
+
+from fastapi_stackauth.dependencies import Require
+from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, TeamNotFound
+from fastapi_stackauth.models import User
+from fastapi_stackauth.routers.plumbing.context import RouteContext
+from fastapi_stackauth.routers.plumbing.inputs import Uuid
+
+TEAM_ID = "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"
+USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
+
+# The auth server ignores the case of ids, and caches here do not.
+TeamId = Annotated[Uuid, AfterValidator(str.lower), Path(description="The team's id.")]
+MemberId = Annotated[Uuid, AfterValidator(str.lower), Path(description="The member's user id.")]
+
+FullUser = Annotated[User, Depends(Require())]
+"""A user who is neither anonymous nor restricted."""
+
+NOT_IN_TEAM = "TEAM_MEMBERSHIP_NOT_FOUND"
+"""There is no such team, or the user is not in it; the auth server does not say which."""
+
+
+def permission_missing(permission_id: str, team_id: str) -> AuthError:
+    """Return the error for a member without a permission."""
+    return AuthError("permission_missing", details={"permission_id": permission_id, "team_id": team_id})
+
+
+def needs_permission(permission_id: str) -> AuthError:
+    """Return the error of a route whose caller needs a permission, for OpenAPI."""
+    return permission_missing(permission_id, TEAM_ID)
+
+
+@asynccontextmanager
+async def changing(context: RouteContext, *, team_id: str, user_id: str = "") -> AsyncIterator[None]:
+    """Around a change of a team, or of a user in a team: every worker forgets what it has cached of them.
+
+    They also forget it if the outcome is unknown, or if the first of two attempts may have succeeded.
+    """
+    try:
+        yield
+    except (AuthServerUnavailable, TeamNotFound):
+        await context.services.revocations.forget(user_id=user_id, team_id=team_id)
+        raise
+    await context.services.revocations.forget(user_id=user_id, team_id=team_id)
