@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from fastapi_stackauth import StackAuth
+from fastapi_stackauth import Grants, StackAuth
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.routers import Delivery
 
 ORIGIN = "http://localhost:8000"
 PREFIXES: dict[str, str] = {"cookie": "/auth", "body": "/api/auth"}
+GRANTS = Grants(by="team_admin", grantable={"team_admin", "notes:delete", "notes:pin"})
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 ACCESS, REFRESH, OTP = "stackauth-access", "stackauth-refresh", "stackauth-otp"
 
@@ -108,6 +109,9 @@ class House:
         stack.install(self.app)
         self.app.include_router(stack.router(**router), prefix=PREFIXES["cookie"])
         self.app.include_router(stack.router(delivery="body", **router), prefix=PREFIXES["body"])
+        for delivery, prefix in PREFIXES.items():
+            teams = stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
+            self.app.include_router(teams, prefix=prefix)
 
     @asynccontextmanager
     async def person(self, delivery: Delivery) -> AsyncIterator[Person]:

@@ -12,6 +12,7 @@ NOTHING = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 VALUES: dict[str, Any] = {
     "email": "new@example.com",
     "value": "new@example.org",
+    "display_name": "Red team",
     "password": PASSWORD,
     "old_password": PASSWORD,
     "new_password": PASSWORD,
@@ -53,7 +54,8 @@ class Route:
     @property
     def concrete(self) -> str:
         """The path with ids that fit but belong to nothing."""
-        values = {"{session_id}": NOTHING, "{channel_id}": NOTHING, "{provider}": "github", "{flow}": "f" * 43}
+        values = {"{provider}": "github", "{flow}": "f" * 43, "{permission_id}": "notes:delete"}
+        values |= {f"{{{name}_id}}": NOTHING for name in ("session", "channel", "team", "user", "invitation")}
         path = self.path
         for name, value in values.items():
             path = path.replace(name, value)

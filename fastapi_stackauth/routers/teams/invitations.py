@@ -188,7 +188,7 @@ class InvitationCodeRequest(RequestBody):
     "Get the team of an invitation",
     errors=_CODE_ERRORS,
     example=_INVITED_TO,
-    attempt="invitations_accept",
+    attempt="invitations_details",
 )
 async def invitations_details(
     body: InvitationCodeRequest, context: Context, _: FullUser, client: UserClient
