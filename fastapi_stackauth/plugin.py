@@ -12,7 +12,13 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
-from fastapi_stackauth.http.health import HealthReport, check_health, missing_settings, readiness_router
+from fastapi_stackauth.http.health import (
+    HealthReport,
+    check_health,
+    missing_settings,
+    readiness_router,
+    report_missing_settings,
+)
 from fastapi_stackauth.http.installed import StackNotInstalled, check_app, find_installation, remember
 from fastapi_stackauth.http.openapi import enrich, install_openapi
 from fastapi_stackauth.runtime.events import VARIABLES_CONFLICT, AuthEvents
@@ -24,7 +30,6 @@ from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, QueryToken, check_sources
 from fastapi_stackauth.settings import Options, Settings, variables_conflict
-from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
@@ -333,16 +338,6 @@ def _add_cookie_middleware(app: FastAPI) -> None:
         app.add_middleware(factory)
 
 
-def _report_missing(app: FastAPI) -> None:
-    """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
-    installation = find_installation(app)
-    for stack in installation.stacks:
-        report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
-    for route in app.routes:
-        if isinstance(mounted := getattr(route, "app", None), FastAPI):
-            _report_missing(mounted)
-
-
 def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
     inner = app.router.lifespan_context
 
@@ -350,7 +345,7 @@ def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
     async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
         stack._warn_of_variables()  # noqa: SLF001 - the app's start is the stack's
         async with inner(scope_app) as state:
-            _report_missing(app)
+            report_missing_settings(app)
             try:
                 yield state
             finally:

@@ -3,14 +3,14 @@
 import re
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.errors import VerificationUnavailable
 from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.startup.configuration import find_missing, needs
+from fastapi_stackauth.startup.configuration import find_missing, needs, report_missing
 from fastapi_stackauth.startup.routes import check_path
 from fastapi_stackauth.verification.jwks import KeyState
 from fastapi_stackauth.verification.revocation import LinkState
@@ -66,6 +66,16 @@ def missing_settings(stack: Stack) -> dict[str, tuple[str, ...]]:
         for missing in find_missing(app, stack, default=find_installation(app).default is stack):
             found[missing.name] = (*found.get(missing.name, ()), *missing.routes)
     return found
+
+
+def report_missing_settings(app: FastAPI) -> None:
+    """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
+    installation = find_installation(app)
+    for stack in installation.stacks:
+        report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
+    for route in app.routes:
+        if isinstance(mounted := getattr(route, "app", None), FastAPI):
+            report_missing_settings(mounted)
 
 
 async def check_health(stack: Stack) -> HealthReport:

@@ -158,6 +158,7 @@ async def test_each_client_address_is_limited(server: Emulator, delivery: Delive
             path = f"/teams/{company.red}/invitations"
             assert (await company.boss.call("POST", path, {"email": NEW})).status_code == 201
             assert_problem(await company.member.call("POST", path, {}), 429, "rate_limit_exceeded")
+            await stack.aclose()
     await stack.aclose()
 
 
@@ -254,6 +255,7 @@ async def test_a_signed_out_visitor_signs_in_first(office: Company):
             assert page.status_code == 303
             there = f"/sign-in?return_to=%2Fauth%2Finvitations%2Faccept%3Fcode%3D{code}"
             assert page.headers["location"].lower() == there.lower()
+            await office.house.stack.aclose()
 
 
 async def test_another_site_cannot_make_a_browser_join(office: Company):

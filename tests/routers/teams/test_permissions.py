@@ -201,4 +201,5 @@ async def test_without_a_secret_key_the_routes_are_closed(server: Emulator, deli
         with stack.reconfigure(secret_server_key=None, clock=server.clock.now):
             answer = await company.boss.call("POST", path(company.red, company.member))
             assert answer.status_code == 500
+            await stack.aclose()
     await stack.aclose()
