@@ -203,15 +203,11 @@ class StackAuth(Stack):
     ) -> APIRouter:
         """The routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
 
-        What users ask is done with their own rights; only granting permissions uses the secret key.
-
         Args:
-            delivery: as for `router`; ``cookie`` routes take cookie sessions and forms.
-            pages: the app's own page that links of invitations open, as a path or a whole address:
-                ``team_invitation``. It gets the code as ``?code=``.
+            delivery: as for `router`.
+            pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
             create: what a user must meet to create a team, beside the project's own setting.
-            manage_permissions: lets members grant and revoke these permissions; needs a secret key. Without it there
-                are no such routes.
+            manage_permissions: lets members grant and revoke these permissions; needs a secret key.
 
         Raises:
             ConfigurationError: for a delivery or page that does not exist, or a wrong `create` or `manage_permissions`.

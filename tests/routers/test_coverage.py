@@ -9,12 +9,14 @@ from fastapi import FastAPI
 from openapi_spec_validator import validate
 
 from fastapi_stackauth import ConfigurationError, StackAuth
-from tests.routers.callers import PREFIXES
+from tests.routers.callers import GRANTS, PREFIXES
 from tests.routers.operations import Route, operations
 from tests.support.openapi import inlined
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
 AREAS = {"contact-channels", "connected-accounts"}
+TEAM_AREAS = {"teams", "team-memberships", "team-member-profiles", "team-permissions", "team-invitations"}
+MEMBER = "{team_id}/{user_id}"
 CHANNEL = "/contact-channels/{user_id}/{contact_channel_id}"
 
 ROUTES = {
@@ -53,6 +55,24 @@ ROUTES = {
     "POST /connected-accounts/{user_id}/{provider_id}/{provider_account_id}/access-token": (
         "connected_accounts_get_token"
     ),
+    "GET /teams": "teams_list",
+    "POST /teams": "teams_create",
+    "GET /teams/{team_id}": "teams_get",
+    "PATCH /teams/{team_id}": "teams_update",
+    "DELETE /teams/{team_id}": "teams_delete",
+    f"DELETE /team-memberships/{MEMBER}": "team_members_remove",
+    "GET /team-member-profiles": "team_members_list",
+    f"GET /team-member-profiles/{MEMBER}": "team_profile_get",
+    f"PATCH /team-member-profiles/{MEMBER}": "team_profile_update",
+    "GET /team-permissions": "team_permissions_list",
+    f"POST /team-permissions/{MEMBER}/{{permission_id}}": "team_permissions_grant",
+    f"DELETE /team-permissions/{MEMBER}/{{permission_id}}": "team_permissions_revoke",
+    "POST /team-invitations/send-code": "team_invitations_send",
+    "GET /team-invitations": "team_invitations_list",
+    "DELETE /team-invitations/{id}": "team_invitations_revoke",
+    "POST /team-invitations/accept": "invitations_accept",
+    "POST /team-invitations/accept/details": "invitations_details",
+    "POST /team-invitations/{id}/accept": "invitations_accept_by_id",
 }
 FLOWS = {
     "GET /auth/oauth/authorize/{provider_id}": {"cookie": "oauth_authorize", "body": "oauth_start"},
@@ -63,6 +83,8 @@ WITHOUT_ROUTE = {
     f"GET {CHANNEL}": "the list has all that one would show",
     "POST /contact-channels/send-verification-code": "the auth server calls it deprecated; there is another way",
     "POST /contact-channels/verify/check-code": "verifying takes nothing but the code: just verify",
+    f"POST /team-memberships/{MEMBER}": "only servers add members: users are invited",
+    "POST /team-invitations/accept/check-code": "`/invitations/details` checks the code, too",
     "POST /auth/cli": "a command-line app signs in by the auth server's own pages",
     "POST /auth/cli/poll": "the same",
     "POST /auth/cli/complete": "the same",
@@ -84,6 +106,10 @@ EVERYWHERE = {
     "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": "the client asks for guests to be let in",
     "RESTRICTED_USER_NOT_ALLOWED": "the client asks for restricted users to be let in",
     "ACCESS_TOKEN_EXPIRED": "401 token_expired, found here already",
+    "TEAM_PERMISSION_REQUIRED": "403 permission_missing",
+    "TEAM_NOT_FOUND": "404 TEAM_MEMBERSHIP_NOT_FOUND: clients are told no more",
+    "USER_AUTHENTICATION_REQUIRED": "401 user_deleted",
+    "ITEM_QUANTITY_INSUFFICIENT_AMOUNT": "the vendor's own project alone limits the members of teams",
     "SCHEMA_ERROR": "422 request_invalid: what the auth server would find wrong is rejected before it is sent",
 }
 """Codes of the auth server that no route shows, and what becomes of them."""
@@ -96,13 +122,13 @@ BY_ROUTE = {
 
 
 def everybodys() -> list[dict[str, Any]]:
-    """The operations of these families that a client may ask for."""
+    """The operations of these families that a client may ask for; of teams, those for servers as well."""
     return [
         operation
         for operation in CONTRACT
-        if "client" in operation["access_types"]
+        if ("client" in operation["access_types"] or operation["area"] in TEAM_AREAS)
         and (
-            operation["area"] in AREAS
+            operation["area"] in AREAS | TEAM_AREAS
             or operation["area"].startswith("auth/")
             or operation["path"].endswith(("/users/me", "/projects/current"))
         )
@@ -118,8 +144,10 @@ def app() -> FastAPI:
     stack = StackAuth(app_url="https://app.example.com")
     app = FastAPI()
     stack.install(app)
-    app.include_router(stack.router(), prefix=PREFIXES["cookie"])
-    app.include_router(stack.router(delivery="body"), prefix=PREFIXES["body"])
+    for delivery, prefix in PREFIXES.items():
+        app.include_router(stack.router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
+        teams = stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
+        app.include_router(teams, prefix=prefix)
     return app
 
 

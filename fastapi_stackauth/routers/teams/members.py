@@ -15,6 +15,7 @@ from fastapi_stackauth.routers.teams.shared import (
     USER_ID,
     MemberId,
     TeamId,
+    changed_fields,
     changing,
     needs_permission,
 )
@@ -76,9 +77,11 @@ async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberRes
 
 
 class TeamProfileUpdateRequest(RequestBody):
-    """What to change; what is absent stays as it is."""
+    """What to change; what is absent stays as it is. Null clears the picture, but never the name."""
 
-    display_name: str = Field(default="", max_length=256, description="Your name there.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(
+        default=None, max_length=256, description="Your name there.", examples=["Ada Lovelace"]
+    )
     profile_image_url: Picture = None
 
 
@@ -93,7 +96,7 @@ async def team_profile_update(
     team_id: TeamId, body: TeamProfileUpdateRequest, client: UserClient
 ) -> TeamMemberResponse:
     """Change how you appear in a team. Your account stays as it is."""
-    change = TeamMemberProfileUpdate(**body.model_dump(exclude_unset=True))
+    change = TeamMemberProfileUpdate(**changed_fields(body))
     return _as_members_see(await client.team_members.update(team_id, change))
 
 

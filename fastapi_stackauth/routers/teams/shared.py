@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path
 from pydantic import AfterValidator
@@ -11,7 +11,7 @@ from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, TeamNotFound
 from fastapi_stackauth.models import User
 from fastapi_stackauth.routers.plumbing.context import RouteContext
-from fastapi_stackauth.routers.plumbing.inputs import Uuid
+from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
 
 TEAM_ID = "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"
 USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
@@ -35,6 +35,12 @@ def permission_missing(permission_id: str, team_id: str) -> AuthError:
 def needs_permission(permission_id: str) -> AuthError:
     """Return the error of a route whose caller needs a permission, for OpenAPI."""
     return permission_missing(permission_id, TEAM_ID)
+
+
+def changed_fields(body: RequestBody) -> dict[str, Any]:
+    """Return the fields that a body sets. A name that is null, such as an empty field of a form, changes nothing."""
+    fields = body.model_dump(exclude_unset=True)
+    return {name: value for name, value in fields.items() if name != "display_name" or value is not None}
 
 
 @asynccontextmanager

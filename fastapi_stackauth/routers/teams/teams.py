@@ -11,7 +11,14 @@ from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, Us
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.inputs import Json, RequestBody, Url
 from fastapi_stackauth.routers.plumbing.lists import ListResponse, list_example
-from fastapi_stackauth.routers.teams.shared import NOT_IN_TEAM, TEAM_ID, TeamId, changing, needs_permission
+from fastapi_stackauth.routers.teams.shared import (
+    NOT_IN_TEAM,
+    TEAM_ID,
+    TeamId,
+    changed_fields,
+    changing,
+    needs_permission,
+)
 
 routes = Routes("teams")
 
@@ -110,9 +117,9 @@ async def teams_get(team_id: TeamId, client: UserClient) -> TeamResponse:
 
 
 class TeamUpdateRequest(RequestBody):
-    """What to change; what is absent stays as it is, and null clears the picture or the metadata."""
+    """What to change; what is absent stays as it is. Null clears the picture or the metadata, but never the name."""
 
-    display_name: TeamName = ""
+    display_name: TeamName | None = None
     profile_image_url: Picture = None
     client_metadata: Metadata = None
 
@@ -127,7 +134,7 @@ class TeamUpdateRequest(RequestBody):
 async def teams_update(team_id: TeamId, body: TeamUpdateRequest, context: Context, client: UserClient) -> TeamResponse:
     """Change a team. This needs the permission `$update_team` in it."""
     async with changing(context, team_id=team_id):
-        change = TeamUpdate(**body.model_dump(exclude_unset=True))
+        change = TeamUpdate(**changed_fields(body))
         return _as_members_see(await client.teams.update(team_id, change))
 
 
