@@ -119,7 +119,7 @@ async def teams_get(team_id: TeamId, client: UserClient) -> TeamResponse:
 class TeamUpdateRequest(RequestBody):
     """What to change; what is absent stays as it is. Null clears the picture or the metadata, but never the name."""
 
-    display_name: TeamName | None = None
+    display_name: TeamName | None = Field(default=None, examples=["Red team"])
     profile_image_url: Picture = None
     client_metadata: Metadata = None
 

@@ -47,7 +47,8 @@ class Company:
     members: dict[str, Member] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Member:
-        return self.__dict__["members"][name]
+        members: dict[str, Member] = self.__dict__["members"]
+        return members[name]
 
     async def hire(self, name: str, team: str | None = None, *permissions: str, **fields: Any) -> Member:
         """Return a new user who is signed in, perhaps in a team."""

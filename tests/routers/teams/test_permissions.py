@@ -83,7 +83,7 @@ async def test_who_may_not_grant_gets_403_and_nothing_changes(
 @rows("target", ["rival", "outsider", UNKNOWN])
 async def test_only_members_of_the_team_get_permissions(company: Company, target: str):
     """A user who is elsewhere, or nowhere, is 404; the caller stays signed in."""
-    member: Member | str = company.members.get(target, target)  # type: ignore[arg-type]
+    member: Member | str = company.members.get(target, target)
     for method in ("POST", "DELETE"):
         answer = await company.boss.call(method, path(company.red, member))
         assert_problem(answer, 404, "TEAM_MEMBERSHIP_NOT_FOUND")
