@@ -15,11 +15,13 @@ from fastapi_stackauth import (
     AuthEvents,
     Credential,
     CredentialSource,
+    Grants,
     HeaderCredentials,
     HealthReport,
     OriginPolicy,
     ProjectPermissionEvent,
     QueryToken,
+    Require,
     SdkCookies,
     Settings,
     StackAuth,
@@ -86,7 +88,7 @@ stack = StackAuth(
     max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
-    error_format="problem_document",
+    error_format="problem",
     sdk_cookies=True,
     token_cache_size=10_000,
     jwks=Path("keys.json"),
@@ -130,7 +132,7 @@ SETTINGS = Settings(
     max_body_size=65_536,
     optional_invalid="none",
     error_docs_url=None,
-    error_format="problem_document",
+    error_format="problem",
     sdk_cookies=True,
     token_cache_size=10_000,
     jwks={"keys": []},
@@ -157,6 +159,16 @@ app = FastAPI()
 stack.install(app)
 stack.install(FastAPI(), default=False)
 assert_type(stack.router(), APIRouter)
+assert_type(stack.teams_router(), APIRouter)
+app.include_router(
+    stack.teams_router(
+        delivery="body",
+        pages={"team_invitation": "/welcome"},
+        create=Require(verified_email=True),
+        manage_permissions=Grants(by="team_admin", grantable={"notes:delete"}),
+    ),
+    prefix="/auth",
+)
 app.include_router(
     stack.router(
         delivery="body",
