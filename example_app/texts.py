@@ -22,6 +22,7 @@ NOTICES = {
     "sent": "The mail is on its way.",
     "sessions": "The session has ended.",
     "signed-out": "You are signed out.",
+    "team": "The team is there.",
     "verified": "Your address is verified. Thank you.",
 }
 SENTENCES = {
@@ -42,7 +43,6 @@ SENTENCES = {
     "reauthentication_required": "For this the sign-in must be fresh. Sign in again, then come back.",
     "request_invalid": "Something is missing or has the wrong form.",
     "restricted_not_allowed": "Verify your e-mail address first: there is a link in the mail that we sent.",
-    "team_form": "A team's name has between 1 and 100 characters.",
     "verification_unavailable": "Signing in does not work at the moment. Try again soon.",
 }
 HEADINGS = {

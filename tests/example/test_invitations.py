@@ -1,4 +1,4 @@
-"""Invitations are emails to addresses that a user chooses: the example limits them for each sender and recipient."""
+"""Invitations are emails to addresses that a user chooses: they are limited for each sender and recipient."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,17 +21,19 @@ def demo() -> Iterator[Demo]:
 
 
 class Host:
-    """A user with a team, who invites from a program."""
+    """A user with a verified address and a team, who invites from a program."""
 
-    def __init__(self, browser: httpx.Client) -> None:
+    def __init__(self, demo: Demo, browser: httpx.Client) -> None:
         self.browser = browser
-        body = {"email": new_address(), "password": PASSWORD}
-        self.browser.post("/auth/password/sign-up", json=body).raise_for_status()
-        self.team = self.browser.post("/teams", data={"name": "Spammers"}).headers["location"]
+        body = {"email": demo.new_person(verified=True), "password": PASSWORD}
+        self.browser.post("/auth/password/sign-in", json=body).raise_for_status()
+        team = self.browser.post("/auth/teams", json={"display_name": "Spammers"}).json()
+        self.team = f"/teams/{team['id']}"
 
     def invite(self, email: str) -> str:
         """Return what the page says then."""
-        answer = self.browser.post(f"{self.team}/invitations", data={"email": email})
+        form = {"on_success": f"{self.team}?done=invited", "on_error": self.team}
+        answer = self.browser.post(f"/auth{self.team}/invitations", params=form, data={"email": email})
         assert answer.status_code == 303, answer.text
         return answer.headers["location"].removeprefix(f"{self.team}?")
 
@@ -39,7 +41,7 @@ class Host:
 @pytest.fixture
 def new_host(demo: Demo) -> Iterator[Callable[[], Host]]:
     with ExitStack() as browsers:
-        yield lambda: Host(browsers.enter_context(httpx.Client(base_url=demo.app, headers={"origin": demo.app})))
+        yield lambda: Host(demo, browsers.enter_context(httpx.Client(base_url=demo.app, headers={"origin": demo.app})))
 
 
 def emails(demo: Demo, to: str) -> int:

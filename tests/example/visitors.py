@@ -61,11 +61,14 @@ class Demo:
         answer = httpx.get(f"{self.auth_server}/emulator/outbox.json", params={"to": to, "kind": kind})
         return dict(answer.json()["items"][0])
 
-    def new_person(self) -> str:
-        """The address of somebody who has just signed up, from a program."""
+    def new_person(self, *, verified: bool = False) -> str:
+        """The address of somebody who has just signed up, from a program; perhaps they have verified it."""
         email = new_address()
         body = {"email": email, "password": PASSWORD}
         httpx.post(f"{self.app}/api/auth/password/sign-up", json=body).raise_for_status()
+        if verified:
+            code = self.mail(email, "email_verification")["code"]
+            httpx.post(f"{self.app}/api/auth/verify-email", json={"code": code}).raise_for_status()
         return email
 
 

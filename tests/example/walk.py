@@ -39,7 +39,7 @@ async def _with_error(visitor: Visitor, demo: Demo) -> None:
 async def _invitation(visitor: Visitor, demo: Demo) -> None:
     async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
         await grace.post("/auth/password/sign-in", json={"email": "grace@example.com", "password": PASSWORD})
-        await grace.post(f"/teams/{TEAM_ID}/invitations", data={"email": (email := new_address())})
+        await grace.post(f"/auth/teams/{TEAM_ID}/invitations", json={"email": (email := new_address())})
     await visitor.open(demo.mail(email, "team_invitation")["link"])
 
 
