@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import AuthServerUnavailable, KnownApiError, RequestInvalid
+from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, KnownApiError, RequestInvalid
 from fastapi_stackauth.models import InvitedTo, TeamInvitation, User
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, Routes
@@ -203,7 +203,7 @@ async def invitations_details(
 @routes.post(
     "/invitations/accept",
     "Accept an invitation by its code",
-    errors=_CODE_ERRORS,
+    errors=(*_CODE_ERRORS, AuthError("authentication_required")),  # here, so that it can be a page, too
     example=_INVITED_TO,
     attempt="invitations_accept",
     form=True,
