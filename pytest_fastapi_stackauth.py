@@ -48,7 +48,7 @@ def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iter
     from fastapi_stackauth.testing import emulated  # noqa: PLC0415 - see above
 
     _stack_emulator.reset()
-    with emulated(*([] if stack_app is None else [stack_app]), emulator=_stack_emulator) as kit:
+    with emulate(*([] if stack_app is None else [stack_app]), emulator=_stack_emulator) as kit:
         yield kit
 
 

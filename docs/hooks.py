@@ -57,7 +57,7 @@ def with_anchors(markdown: str) -> str:
     """The error catalogue, each code where it stands in a table first being the target of `#code`."""
     seen: set[str] = set()
 
-    def anchored(match: re.Match[str]) -> str:
+    def add_anchor(match: re.Match[str]) -> str:
         code = match[1]
         if code in seen:
             return match[0]
@@ -65,7 +65,7 @@ def with_anchors(markdown: str) -> str:
         return f'<span id="{code}"></span>`{code}`'
 
     return "\n".join(
-        re.sub(r"`([a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+)`", anchored, line) if line.startswith("| `") else line
+        re.sub(r"`([a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+)`", add_anchor, line) if line.startswith("| `") else line
         for line in markdown.splitlines()
     )
 

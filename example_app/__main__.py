@@ -41,7 +41,7 @@ def listener(name: str, default: int) -> tuple[int, socket]:
         sys.exit(f"demo: {error}. Choose another one: {name}={port + 1000} make demo")
 
 
-def embedded(app_port: int) -> tuple[str, Served]:
+def start_emulator(app_port: int) -> tuple[str, Served]:
     """An auth server with sample people, and its address; the environment says what the app must know of it."""
     port, emulator_socket = listener("EMULATOR_PORT", 8102)
     webhooks = f"http://localhost:{app_port}/webhooks/stack-auth"
@@ -58,7 +58,7 @@ def embedded(app_port: int) -> tuple[str, Served]:
 def main() -> None:
     """Bind the ports, start what is needed, say where it is."""
     app_port, app_socket = listener("PORT", 8000)
-    auth_server = None if any(map(os.environ.get, PROJECT_IDS)) else embedded(app_port)
+    auth_server = None if any(map(os.environ.get, PROJECT_IDS)) else start_emulator(app_port)
     if not any(map(os.environ.get, APP_URLS)):
         # Over plain http, on loopback alone, Safari keeps no Secure cookies.
         os.environ.update(STACK_APP_URL=f"http://localhost:{app_port}", STACK_INSECURE_COOKIES="true")

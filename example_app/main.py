@@ -37,13 +37,13 @@ auth.install(app)
 secured = partial(SecurityHeaders, https=stack.settings.app_url)
 
 
-async def failed(request: Request, error: Exception) -> ASGIApp:
+async def handle_failure(request: Request, error: Exception) -> ASGIApp:
     """The answer to a mistake of this app's goes round the middleware, so it is given the headers here."""
     return secured(await pages.show_failure(request, error))
 
 
 app.add_middleware(secured)
-app.add_exception_handler(Exception, failed)  # type: ignore[arg-type]  # Starlette calls any answer that is an ASGI app
+app.add_exception_handler(Exception, handle_failure)  # type: ignore[arg-type]  # Starlette calls any answer that is an ASGI app
 app.add_exception_handler(RequestValidationError, pages.show_invalid)
 app.add_exception_handler(StackAuthError, pages.show_error)  # type: ignore[arg-type]  # Starlette types handlers of requests and of WebSockets apart
 app.add_exception_handler(HTTPException, pages.show_http_error)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Path, WebSocket, WebSocketDisconnect
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from example_app.auth import Anybody, Watch, webhooks
-from example_app.pages import Page, name_of, templates
+from example_app.pages import Page, display_name, templates
 from example_app.storage import LONGEST_NOTE, Notebook, notebooks
 from fastapi_stackauth import SessionWatch, User, UserDeletedEvent
 
@@ -26,7 +26,7 @@ async def mine(page: Page, user: Anybody) -> HTMLResponse:
 
 @router.post("/notes")
 async def write_mine(user: Anybody, text: Text = "") -> RedirectResponse:
-    return await written(Notebook(author_id=user.id), user, text, "/notes")
+    return await save_note(Notebook(author_id=user.id), user, text, "/notes")
 
 
 @router.post("/notes/{note_id}/delete")
@@ -46,12 +46,12 @@ async def forget(event: UserDeletedEvent) -> None:
     await notebooks.forget(event.data.id)
 
 
-async def written(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
+async def save_note(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
     """Write a note, and lead back to its page."""
     text = plain(text.replace("\r\n", "\n")).strip()
     if not 0 < len(text) <= LONGEST_NOTE:
         return RedirectResponse(f"{path}?error=note_form", 303)
-    await notebooks.write(notebook, text, author_id=author.id, author_name=plain(name_of(author)))
+    await notebooks.write(notebook, text, author_id=author.id, author_name=plain(display_name(author)))
     return RedirectResponse(path, 303)
 
 

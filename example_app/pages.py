@@ -38,14 +38,14 @@ def local(address: str | None, default: str = "/notes") -> str:
     return address if plain else default
 
 
-def name_of(user: User | None) -> str:
+def display_name(user: User | None) -> str:
     """What to call somebody."""
     if user is None:
         return ""
     return user.display_name or user.email or ("Guest" if user.is_anonymous else "Somebody")
 
 
-templates.env.globals.update(form_action=form_action, name_of=name_of)
+templates.env.globals.update(form_action=form_action, name_of=display_name)
 Render = Callable[..., HTMLResponse]
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, WebSocket
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from example_app.auth import DELETE_NOTES, Admin, Caller, MayDeleteNotes, TeamOfMember, WatchOfMember, stack
-from example_app.notes import NoteId, Text, show_live, written
+from example_app.notes import NoteId, Text, save_note, show_live
 from example_app.pages import Page
 from example_app.storage import Notebook, notebooks
 from example_app.texts import sentence
@@ -33,7 +33,7 @@ async def notes(page: Page, team: TeamOfMember, user: CurrentUser, caller: Calle
 
 @router.post("/teams/{team_id}/notes")
 async def write(team: TeamOfMember, user: CurrentUser, text: Text = "") -> RedirectResponse:
-    return await written(Notebook(team_id=team.id), user, text, f"/teams/{team.id}")
+    return await save_note(Notebook(team_id=team.id), user, text, f"/teams/{team.id}")
 
 
 @router.post("/teams/{team_id}/notes/{note_id}/delete")

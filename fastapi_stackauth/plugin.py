@@ -159,7 +159,7 @@ class StackAuth(Stack):
         if not known:
             install_check(app)
         self.apps.add(app)
-        install_openapi(app, self._enriched)
+        install_openapi(app, self._enrich_schema)
         if self.settings.cookies_possible:
             _add_cookie_middleware(app)
         _compose_lifespan(app, self)
@@ -268,7 +268,7 @@ class StackAuth(Stack):
         """While the block runs: other settings, and nothing remembered from before. For tests of an app as it stands.
 
         Routers, dependencies and webhook handlers made of this stack follow. What `install` settled stays: whether the
-        app has cookies at all, for one. `fastapi_stackauth.testing.emulated` points a whole app at an emulator with it.
+        app has cookies at all, for one. `fastapi_stackauth.testing.emulate` points a whole app at an emulator with it.
 
         Args:
             transport: an own httpx transport for calls of the auth server; an own `http_client` is not used meanwhile.
@@ -296,7 +296,7 @@ class StackAuth(Stack):
             if field not in self._given:
                 self.events.emit(VARIABLES_CONFLICT, used=names[0], ignored=" ".join(names[1:]))
 
-    def _enriched(self, schema: dict[str, Any]) -> dict[str, Any]:
+    def _enrich_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         settings = self.settings
         reads_cookies = any(isinstance(source, SessionCookies) for source in self.services.sources)
         cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None

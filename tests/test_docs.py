@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from fastapi_stackauth import errors
-from fastapi_stackauth.testing import emulated, signed_in
+from fastapi_stackauth.testing import emulate, signed_in
 from hatch_build import make_absolute
 from tests.support.rows import rows
 
@@ -27,7 +27,7 @@ async def test_the_readmes_integration_is_short_and_works_as_it_stands():
     exec(compile(block, "README.md", "exec"), namespace)
     app = namespace["app"]
     assert isinstance(app, FastAPI)
-    with emulated(app):
+    with emulate(app):
         async with signed_in(app) as client:
             credentials = {"email": "ada@example.com", "password": "correct horse"}
             tokens = (await client.post("/auth/password/sign-up", json=credentials)).json()

@@ -9,7 +9,7 @@ import pytest
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 from tests.support.inbucket import inbucket
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ async def test_with_all_options_nothing_is_skipped(env_file: Path, server: Emula
     listener = bind("127.0.0.1", 0)
     with env_file.open("a", encoding="utf-8") as file:
         file.write(f"TEST_MAIL_URL=http://127.0.0.1:{listener.getsockname()[1]}\nTEST_PROVIDER=github\n")
-    async with served([(inbucket(server.url), listener)]):
+    async with run_servers([(inbucket(server.url), listener)]):
         code, output = await run(env_file, CONTRACT)
     listener.close()
     assert code == 0, output

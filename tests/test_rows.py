@@ -9,7 +9,7 @@ from tests.support.rows import rows
 
 
 @pytest.fixture
-def shared() -> list[object]:
+def is_shared() -> list[object]:
     return []
 
 

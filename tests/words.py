@@ -45,7 +45,7 @@ _IRREGULAR = (
     "told|sent|kept|lent|made|found|begun|said|shown|known|given|taken|held|built|written|chosen|meant|left|gone|lost"
     "|heard|drawn"
 )
-_BAD_NAME = re.compile(rf"[a-z]+ed|{_IRREGULAR}|of_\w+|\w+_of")
+_BAD_NAME = re.compile(rf"(?!.*(?:feed|seed|succeed)$)[a-z]+ed|{_IRREGULAR}|of_\w+|\w+_of")
 
 
 class Allowed(NamedTuple):

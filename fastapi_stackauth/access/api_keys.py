@@ -96,16 +96,16 @@ class ApiKeys:
     async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
         self._client.as_server()  # says by name that the secret key is missing, whatever key was presented
         if len(key) > MAX_KEY or not looks_like_a_key(key):
-            raise self._refused(kind, "not of the form of a key")
+            raise self._reject(kind, "not of the form of a key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
         known = self._owners.get((kind, digest))
         owner = known.value if known else await self._ask(kind, key, digest)
         if owner is None:
-            raise self._refused(kind, "unknown, expired or revoked")
+            raise self._reject(kind, "unknown, expired or revoked")
         self._client.events.emit(API_KEY_VERIFIED, cache="hit" if known else "miss", owner=kind)
         return owner
 
-    def _refused(self, kind: OwnerKind, reason: str) -> AuthError:
+    def _reject(self, kind: OwnerKind, reason: str) -> AuthError:
         self._client.events.emit(API_KEY_REJECTED, owner=kind, reason=reason)
         return AuthError("api_key_invalid", reason=reason)
 
@@ -124,21 +124,21 @@ class ApiKeys:
     async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> tuple[str, float]:
         """Whose a key is, and until when that counts; from another worker, if one has asked."""
         shared = f"api-key:{kind}:{digest}"
-        if (known := self._unsealed(shared, await self._storage.get(shared))) is not None:
+        if (known := self._unseal(shared, await self._storage.get(shared))) is not None:
             return known
         until = self._clock() + self._settings.api_key_ttl
         owner_id = await self._check(kind, key)
-        await self._storage.set(shared, self._sealed(shared, owner_id, until), self._settings.api_key_ttl)
+        await self._storage.set(shared, self._seal(shared, owner_id, until), self._settings.api_key_ttl)
         return owner_id, until
 
-    def _sealed(self, name: str, owner_id: str, until: float) -> str:
+    def _seal(self, name: str, owner_id: str, until: float) -> str:
         """Return the value that the workers share.
 
         It ends with a MAC over name, owner and expiry: without the secret key, write access to Redis forges none.
         """
         return f"{owner_id} {until!r} {seal(self._settings, f'{name} {owner_id} {until!r}')}"
 
-    def _unsealed(self, name: str, value: str | None) -> tuple[str, float] | None:
+    def _unseal(self, name: str, value: str | None) -> tuple[str, float] | None:
         if value is None or value.count(" ") != 2:
             return None
         owner_id, until, given = value.split(" ")
@@ -163,13 +163,13 @@ class ApiKeys:
         client = self._client.as_server()
         try:
             if kind == "user":
-                return _user_of(await client.users.get(owner_id))
+                return _to_user(await client.users.get(owner_id))
             return (await client.teams.get(owner_id)).as_members_see()
         except (UserNotFound, TeamNotFound):
             return None
 
 
-def _user_of(user: ServerUser) -> User:
+def _to_user(user: ServerUser) -> User:
     kind = TokenKind.RESTRICTED if user.is_restricted else TokenKind.NORMAL
     return User(
         id=user.id,

@@ -182,7 +182,7 @@ def explain_command(
     now = _parse_time(at) if at else time.time()
     text = _read_stdin()
     found, why = _keys(settings, keys, offline=offline)
-    explanation = explain(text, probes.frame_of(settings, now, found, why), show_claims=show_claims)
+    explanation = explain(text, probes.build_frame(settings, now, found, why), show_claims=show_claims)
     printer = Printer()
     (printer.json if json else printer.explanation)(explanation)
     raise typer.Exit(_AFTER_VERDICT[explanation.verdict])

@@ -22,7 +22,7 @@ def diagnose(facts: Facts) -> Report:
 
 
 def _findings(facts: Facts) -> Iterator[Finding]:
-    for check in (*settings_checks.SETTINGS, server_checks.fixed_keys_readable, server_checks.reached):
+    for check in (*settings_checks.SETTINGS, server_checks.fixed_keys_readable, server_checks.check_reachability):
         yield from check(facts)
     if server_checks.is_auth_server(facts.client):
         for check in server_checks.SERVER:

@@ -132,7 +132,7 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
     try:
         token = _read_token(text)
     except AuthError as error:
-        return Explanation(verdict="rejected", code=error.code, checks=(_failed("credential", error),))
+        return Explanation(verdict="rejected", code=error.code, checks=(_fail_check("credential", error),))
     checks = _Checks()
     header, claims = checks.run(token, frame)
     code = next((check.code for check in checks.done if check.status == "fail"), None)
@@ -206,7 +206,7 @@ class _Checks:
     def _check_signature(self, token: str, key_id: object, signature: bytes, frame: Frame) -> None:
         keys, names = frame.keys, ("key", "signature")
         if keys is None:
-            self.done += (_unchecked(name, frame.no_keys) for name in names)
+            self.done += (_skip_check(name, frame.no_keys) for name in names)
             return
         reason = f"the key set has {', '.join(map(printable, sorted(keys)[:8]))}"
         error = None if key_id in keys else AuthError("token_key_unknown", reason=reason)
@@ -221,7 +221,7 @@ class _Checks:
         binding = known or _NO_PROJECT
         for name, error in check_binding(claims, binding):
             if known is None and name != "required_claims":  # the only one that needs no project
-                self.done.append(_unchecked(name, "no project id is set"))
+                self.done.append(_skip_check(name, "no project id is set"))
                 continue
             needs = ("payload", "required_claims", "issuer", "audience") if name == "kind" else ("payload",)
             self._add(name, error, _claims_detail(name, claims, binding), *needs)
@@ -243,21 +243,21 @@ class _Checks:
     def _add(self, name: str, error: AuthError | None, detail: str, *needs: str) -> None:
         missing = next((need for need in needs if not self.has_passed(need)), None)
         if missing:
-            self.done.append(_unchecked(name, f"needs {missing}"))
+            self.done.append(_skip_check(name, f"needs {missing}"))
         elif error:
-            self.done.append(_failed(name, error, detail))
+            self.done.append(_fail_check(name, error, detail))
         else:
             self.done.append(Check(name=name, status="pass", detail=detail))
 
 
-def _failed(name: str, error: AuthError, detail: str = "") -> Check:
+def _fail_check(name: str, error: AuthError, detail: str = "") -> Check:
     if error.reason and name not in _DETAIL_SHOWS_VALUE:
         detail = error.reason
     advice = _WHAT_TO_DO.get(error.code, "")
     return Check(name=name, status="fail", code=error.code, detail=detail or AUTH_CODES[error.code][1], advice=advice)
 
 
-def _unchecked(name: str, why: str) -> Check:
+def _skip_check(name: str, why: str) -> Check:
     return Check(name=name, status="not_checked", detail=why)
 
 
@@ -278,19 +278,21 @@ def _claims_detail(name: str, claims: Mapping[str, Any], binding: Binding) -> st
             return "sub, iss, aud, exp, iat, branch_id"
         case "issuer":
             where = " and ".join(_origins(binding))
-            return _expected("iss", claims, f"project {printable(binding.project_id)} at {where}", binding.issuers)
+            return _describe_expected(
+                "iss", claims, f"project {printable(binding.project_id)} at {where}", binding.issuers
+            )
         case "audience":
-            return _expected("aud", claims, printable(binding.project_id), binding.audiences)
+            return _describe_expected("aud", claims, printable(binding.project_id), binding.audiences)
         case "project":
-            return _expected("project_id", claims, printable(binding.project_id), (None, binding.project_id))
+            return _describe_expected("project_id", claims, printable(binding.project_id), (None, binding.project_id))
         case "branch":
             branch = {"branch_id": claims.get("branch_id", claims.get("branchId"))}
-            return _expected("branch_id", branch, printable(binding.branch_id), (None, binding.branch_id))
+            return _describe_expected("branch_id", branch, printable(binding.branch_id), (None, binding.branch_id))
         case _:
             return str(binding.issuers.get(issuer or "", ""))
 
 
-def _expected(name: str, claims: Mapping[str, Any], wanted: str, allowed: Collection[object]) -> str:
+def _describe_expected(name: str, claims: Mapping[str, Any], wanted: str, allowed: Collection[object]) -> str:
     value = claims.get(name)
     fits = value in allowed if isinstance(value, Hashable) else False
     return f"{name} {printable(value)}" + ("" if fits else f", not {wanted}")

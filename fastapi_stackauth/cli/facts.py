@@ -68,7 +68,7 @@ class Facts:
     token: Explanation | None = None
 
 
-def project_of(*outcomes: Outcome | None) -> Project | None:
+def find_project(*outcomes: Outcome | None) -> Project | None:
     """Return the project, from the first answer that holds one."""
     for outcome in outcomes:
         if isinstance(outcome, ApiResponse) and outcome.status == 200:

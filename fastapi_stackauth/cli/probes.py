@@ -24,7 +24,7 @@ import httpx
 from pydantic import SecretStr
 
 from fastapi_stackauth.cli.explanation import Frame, explain
-from fastapi_stackauth.cli.facts import Cause, Facts, NoResponse, Outcome, project_of
+from fastapi_stackauth.cli.facts import Cause, Facts, NoResponse, Outcome, find_project
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.caller import AccessType, Caller, build_headers, is_sendable
 from fastapi_stackauth.client.request import ApiRequest
@@ -135,7 +135,7 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
         async with opened as http:
             await _ask_server(facts, _Asking(http, settings), clock)
     if token is not None:
-        facts.token = explain(token, frame_of(settings, clock(), _key_set(facts.keys), "no keys could be fetched"))
+        facts.token = explain(token, build_frame(settings, clock(), _key_set(facts.keys), "no keys could be fetched"))
     return facts
 
 
@@ -144,7 +144,7 @@ async def _ask_server(facts: Facts, asking: "_Asking", clock: Callable[[], float
     facts.client = await asking.current(Caller())
     if isinstance(facts.client, NoResponse):
         return
-    facts.skew = skew_of(facts.client, began, clock())
+    facts.skew = measure_skew(facts.client, began, clock())
     if not settings.project_id:
         return
     if settings.secret_server_key:
@@ -184,7 +184,7 @@ class _Asking:
         return await ask(self.http, url, headers, seconds or self.settings.timeout)
 
 
-def skew_of(answer: ApiResponse, asked: float, answered: float) -> float | None:
+def measure_skew(answer: ApiResponse, asked: float, answered: float) -> float | None:
     """Seconds by which this machine's clock is behind the server's at least; below zero: ahead.
 
     The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
@@ -201,7 +201,7 @@ def skew_of(answer: ApiResponse, asked: float, answered: float) -> float | None:
 
 async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | None:
     """Return the server's own origin as it knows it: where a provider would send the browser back to."""
-    project = project_of(*answers)
+    project = find_project(*answers)
     providers = project.config.enabled_oauth_providers if project else ()
     if not providers:
         return None
@@ -274,7 +274,7 @@ async def _redis(url: SecretStr | None) -> NoResponse | Literal["connected"] | N
     return "connected"
 
 
-def frame_of(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
+def build_frame(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
     """Return what a token is held against: these settings, at this time, with these keys."""
     binding = None
     if settings.project_id:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from fastapi_stackauth.cli.facts import Facts, NoResponse, Outcome, project_of
+from fastapi_stackauth.cli.facts import Facts, NoResponse, Outcome, find_project
 from fastapi_stackauth.cli.report import Finding, error, note, ok, plain, warning
 from fastapi_stackauth.cli.settings_checks import is_inner, is_loopback
 from fastapi_stackauth.client.response import ApiResponse
@@ -21,11 +21,11 @@ _KEY_REFUSED = "The server does not take the {} key: it belongs to another proje
 def is_auth_server(outcome: Outcome) -> bool:
     """Return whether the auth server answered: it names each exchange, or uses its own codes."""
     return isinstance(outcome, ApiResponse) and bool(
-        outcome.request_id or outcome.known_error or (outcome.status == 200 and project_of(outcome))
+        outcome.request_id or outcome.known_error or (outcome.status == 200 and find_project(outcome))
     )
 
 
-def reached(facts: Facts) -> Iterator[Finding]:
+def check_reachability(facts: Facts) -> Iterator[Finding]:
     """Check whether the auth server answers, and is one."""
     url, outcome = facts.settings.base_url, facts.client
     if isinstance(outcome, NoResponse):
@@ -125,7 +125,7 @@ def _project(facts: Facts) -> Iterator[Finding]:
     if not settings.project_id or not isinstance(outcome, ApiResponse):
         return
     code = outcome.known_error
-    if outcome.status == 200 and (found := project_of(outcome)):
+    if outcome.status == 200 and (found := find_project(outcome)):
         yield ok("project_found", f"The project is {plain(found.display_name)}.")
     elif code in _NO_PROJECT:
         message = f"The server at {settings.base_url} has no project {plain(settings.project_id)}."
@@ -153,7 +153,7 @@ def _refuses(outcome: ApiResponse, who: str) -> Finding:
 
 
 def _config(facts: Facts) -> ProjectConfig | None:
-    found = project_of(facts.client, facts.server)
+    found = find_project(facts.client, facts.server)
     return found.config if found else None
 
 
@@ -247,7 +247,7 @@ def _issuers(facts: Facts) -> Iterator[Finding]:
         host = urlsplit(settings.base_url).hostname or ""
         advice = "Give a token to see: fastapi-stackauth doctor --token < token.txt"
         if is_inner(host) and not is_loopback(host) and not settings.issuers:
-            message = f"The server is reached under the inner name {host}; its tokens may name an outer one."
+            message = f"The server is check_reachability under the inner name {host}; its tokens may name an outer one."
             yield note("issuer_unknown", message, f"Set STACK_ISSUERS to the outer address. {advice}")
         else:
             message = f"Tokens may name {accepted} as issuer; what the server does name could not be seen."

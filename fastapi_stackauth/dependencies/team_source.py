@@ -52,12 +52,12 @@ def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
     if not separator:
         if source not in connection.path_params:
             raise ConfigurationError(f"team={source!r}: the path of this route has no parameter of this name.")
-        return _checked([str(connection.path_params[source])], f"path.{source}")
+        return _check_team_id([str(connection.path_params[source])], f"path.{source}")
     values = connection.query_params.getlist(name) if kind == "query" else connection.headers.getlist(name)
-    return _checked(values, f"{kind}.{name}")
+    return _check_team_id(values, f"{kind}.{name}")
 
 
-def _checked(values: list[str], where: str) -> str:
+def _check_team_id(values: list[str], where: str) -> str:
     if len(values) != 1:
         raise RequestInvalid(((where, "Missing" if not values else "Given more than once"),), status_code=400)
     (value,) = values

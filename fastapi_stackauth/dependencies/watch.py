@@ -139,7 +139,7 @@ class SessionWatch(Guarded):
         async with self._watching():
             try:
                 while True:
-                    async with self._limited():  # around this alone: what receives the items is not ours to cancel
+                    async with self._limit_time():  # around this alone: what receives the items is not ours to cancel
                         item = await anext(iterator)
                     yield item
             except StopAsyncIteration:
@@ -183,7 +183,7 @@ class SessionWatch(Guarded):
 
     @asynccontextmanager
     async def _watching_body(self) -> AsyncIterator[None]:
-        async with self._watching(), self._limited():
+        async with self._watching(), self._limit_time():
             yield
 
     @asynccontextmanager
@@ -205,7 +205,7 @@ class SessionWatch(Guarded):
         self._hearing.enter_context(self._verifier.revocations.waking(self.user, self._wake))
 
     @asynccontextmanager
-    async def _limited(self) -> AsyncIterator[None]:
+    async def _limit_time(self) -> AsyncIterator[None]:
         if refusal := self.ended:
             raise refusal
         limit = asyncio.timeout(None)

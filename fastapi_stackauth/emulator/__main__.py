@@ -16,7 +16,7 @@ from .clock import Chance
 from .emulator import DEFAULT_PORT, LOOPBACK, Emulator
 from .guard import is_loopback
 from .json_schema import seed_schema
-from .reading import parsed
+from .reading import parse_json
 from .server_profile import NEWEST, PROFILES
 from .serving import PortTaken, bind, serve
 
@@ -76,9 +76,9 @@ def choose_dashboard_token(options: argparse.Namespace) -> str | None:
     return given if given or is_loopback(options.host) else Chance().code()
 
 
-def started(options: argparse.Namespace, port: int) -> Emulator:
+def start_emulator(options: argparse.Namespace, port: int) -> Emulator:
     """Return the emulator that the options describe, filled with its seed."""
-    seed = parsed(options.seed.read_bytes()) if options.seed else {}
+    seed = parse_json(options.seed.read_bytes()) if options.seed else {}
     emulator = Emulator(
         options.public_url or f"http://localhost:{port}",
         project_id=options.project_id,
@@ -135,7 +135,7 @@ def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
     with contextlib.ExitStack() as stack:
         try:
             listener = stack.enter_context(bind(options.host, options.port))
-            emulator = stack.enter_context(contextlib.closing(started(options, listener.getsockname()[1])))
+            emulator = stack.enter_context(contextlib.closing(start_emulator(options, listener.getsockname()[1])))
             if options.env_file:
                 write_environment(options.env_file, emulator)
         except (PortTaken, ValueError, OSError, sqlite3.Error) as error:

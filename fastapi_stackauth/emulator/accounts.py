@@ -14,7 +14,7 @@ from .store.projects import Project
 from .wire import Call
 
 
-def normalized(email: str) -> str:
+def normalize(email: str) -> str:
     """Return an address as it is stored and looked up."""
     return email.strip().lower()
 
@@ -62,7 +62,7 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
     columns = {**apply_rules(call.project, email), **columns}
     try:
         with store.transaction():
-            known = upgraded(call, columns)
+            known = upgrade_anonymous(call, columns)
             user = known or store.users.create(call.project.id, columns)
             if email is not None:
                 set_primary_email(call.server, user, email, {"is_verified": verified, "used_for_auth": True})
@@ -73,7 +73,7 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
     return user
 
 
-def upgraded(call: Call, columns: Row) -> Row | None:
+def upgrade_anonymous(call: Call, columns: Row) -> Row | None:
     """Turn the signed-in anonymous user into a full one; None when nobody anonymous is signed in."""
     store = call.server.store
     user = call.user and store.users.get(call.project.id, call.user["id"])
@@ -110,7 +110,7 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
     owner = user["display_name"] or (primary and primary["value"])
     name = f"{owner}'s Team" if owner else NAMELESS
     if renamed:
-        for team in store.teams.of_user(project.id, user["id"]):
+        for team in store.teams.list_for_user(project.id, user["id"]):
             if team["display_name"] == NAMELESS:
                 store.teams.update(team["id"], {"display_name": name})
         return user

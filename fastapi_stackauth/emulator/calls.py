@@ -1,6 +1,6 @@
 """The latest calls of the API, to be looked at: what was asked and answered, without anything that signs in.
 
-Law: what is kept is masked before it is kept; what cannot be read as JSON or a form is kept by its size alone.
+Law: what is kept is mask before it is kept; what cannot be read as JSON or a form is kept by its size alone.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from .reading import parsed
+from .reading import parse_json
 
 KEPT = 200
 HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
@@ -71,7 +71,7 @@ def masked_body(body: bytes, content_type: str, *, answered: bool = False) -> st
         return size
     try:
         if kind == "application/json":
-            return json.dumps(masked(parsed(body), answered=answered), ensure_ascii=False, indent=1)
+            return json.dumps(mask(parse_json(body), answered=answered), ensure_ascii=False, indent=1)
         if kind == "application/x-www-form-urlencoded":
             return masked_query(body.decode())
     except ValueError:  # half a surrogate pair, too, which no page could show
@@ -82,7 +82,7 @@ def masked_body(body: bytes, content_type: str, *, answered: bool = False) -> st
 def masked_query(query: str) -> str:
     """Return a query string, or a form, as it may be shown."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    return "&".join(f"{masked_text(name)}={masked(value, is_secret_name(name))}" for name, value in pairs)
+    return "&".join(f"{masked_text(name)}={mask(value, is_secret_name(name))}" for name, value in pairs)
 
 
 def masked_path(path: str) -> str:
@@ -90,16 +90,16 @@ def masked_path(path: str) -> str:
     return "/".join(masked_text(segment) for segment in path.split("/"))
 
 
-def masked(value: Any, secret: bool = False, *, answered: bool = False) -> Any:  # noqa: ANN401 - JSON
+def mask(value: Any, secret: bool = False, *, answered: bool = False) -> Any:  # noqa: ANN401 - JSON
     """Return a JSON value with all that may be secret in it replaced: all that stands under a secret's name."""
     if isinstance(value, Mapping):
-        shown = {}
+        to_json = {}
         for name, item in value.items():
             hidden = secret or (is_secret_name(name) and not is_error_code(name, item, answered))
-            shown[masked_text(name)] = masked(item, hidden, answered=answered)
-        return shown
+            to_json[masked_text(name)] = mask(item, hidden, answered=answered)
+        return to_json
     if isinstance(value, list):
-        return [masked(item, secret, answered=answered) for item in value]
+        return [mask(item, secret, answered=answered) for item in value]
     if value is None or isinstance(value, bool) or value == "":
         return value
     if secret:

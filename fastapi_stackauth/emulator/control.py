@@ -18,7 +18,7 @@ from . import issuing
 from .clock import checked_advance
 from .faults import Fault
 from .passwords import on_a_thread
-from .reading import parsed
+from .reading import parse_json
 from .schema import Check, Flag, Number, Problems, Record, Text
 from .seeding import PERMISSION, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
@@ -226,8 +226,8 @@ def empty_outbox(order: Order) -> None:
 def message_view(message: Message) -> dict[str, Any]:
     """Return a webhook message as the list shows it."""
     attempts = [{"at": attempt.at, "status": attempt.status} for attempt in message.attempts]
-    shown = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
-    return {**shown, "attempts": attempts, "body": json.loads(message.body)}
+    to_json = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
+    return {**to_json, "attempts": attempts, "body": json.loads(message.body)}
 
 
 @control("GET", "/webhooks.json")
@@ -283,7 +283,7 @@ async def read_order(server: Server, default_project: str, fields: Mapping[str, 
     raw, problems = await request.body(), Problems(me=None)
     if raw and not request.headers.get("content-type", "").startswith("application/json"):
         raise ValueError("the body must be application/json")
-    body = Record(fields=fields).read(parsed(raw) if raw else {}, "body", problems)
+    body = Record(fields=fields).read(parse_json(raw) if raw else {}, "body", problems)
     if problems.found:
         raise ValueError("; ".join(problems.found))
     project_id = body.get("project_id") or request.query_params.get("project_id") or default_project

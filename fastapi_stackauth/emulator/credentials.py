@@ -1,6 +1,6 @@
 """Who asks: the x-stack headers, checked in the real server's order (contract/tokens.md section 5, step 4).
 
-Law: reads headers and the store, changes nothing. A key or token is compared, never shown.
+Law: reads headers and the store, changes nothing. A key or token is compared, never to_json.
 """
 
 import hmac
@@ -87,7 +87,7 @@ def token_claims(server: "Server", token: str) -> dict[str, Any]:
     if (claims.get("iss"), claims.get("aud")) != expected or not are_usable(claims):
         raise KnownError("UNPARSABLE_ACCESS_TOKEN")
     if claims["exp"] <= server.clock.now():
-        expired(claims)
+        raise_expired(claims)
     return claims
 
 
@@ -108,7 +108,7 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def expired(claims: dict[str, Any]) -> NoReturn:
+def raise_expired(claims: dict[str, Any]) -> NoReturn:
     """Say which token has expired, and when."""
     raise KnownError(
         "ACCESS_TOKEN_EXPIRED",

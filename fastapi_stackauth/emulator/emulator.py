@@ -19,7 +19,7 @@ from .issuing import issue
 from .seeding import add_team, add_user, join, password_hashes, plant, plant_permissions, read_seed
 from .server import Server
 from .server_profile import NEWEST, ServerProfile, find_profile
-from .serving import bind, served
+from .serving import bind, run_servers
 from .store import Store
 from .store.projects import FRIENDLY, Project
 from .tokens import LIFETIME_SECONDS
@@ -268,7 +268,7 @@ async def emulator(*, port: int = 0, **options: Any) -> AsyncIterator[Emulator]:
     options.setdefault("fast_hashes", options.get("data") is None)
     running = Emulator(**options)
     try:
-        async with served([(running.app, listener)]):
+        async with run_servers([(running.app, listener)]):
             yield running
     finally:
         listener.close()

@@ -74,7 +74,7 @@ def is_local_peer(scope: Scope, headers: Headers) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def host_of(header: str) -> str:
+def parse_host(header: str) -> str:
     """Return the name in a Host header, without its port."""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
@@ -101,7 +101,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, public_url: str, token: str | None = None) -> None:
         self._app, self._token = app, token
-        self._public_host = host_of(urlsplit(public_url).netloc)
+        self._public_host = parse_host(urlsplit(public_url).netloc)
         self._is_https = public_url.startswith("https:")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,12 +111,12 @@ class Guard:
             return
         app = self._early(scope, Headers(scope=scope)) or self._app
 
-        async def finished(message: Message) -> None:
+        async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
-        await app(scope, receive, finished)
+        await app(scope, receive, send_with_cookie)
 
     def _early(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the response that needs no page: to the link with the token, or a rejection."""
@@ -146,7 +146,7 @@ class Guard:
         if not self._has_token(headers):
             if not OPEN.fullmatch(scope["path"]) and not is_local_peer(scope, headers):
                 return STRANGER
-            host = host_of(headers.get("host", ""))
+            host = parse_host(headers.get("host", ""))
             if not is_loopback(host) and host != self._public_host:
                 return "This page answers on this machine's own names only."
         if scope["method"] in SAFE:

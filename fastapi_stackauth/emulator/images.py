@@ -47,7 +47,7 @@ def image_columns(server: Server, project: Project, body: Mapping[str, Any], fol
     if url is None or WEB_URL.match(url):
         return {"profile_image_url": url}
     content = read_data_url(url)
-    name = server.store.images.add(project.id, f"{server.chance.uuid()}.{format_of(content)}", content)
+    name = server.store.images.add(project.id, f"{server.chance.uuid()}.{detect_format(content)}", content)
     return {"profile_image_url": f"{server.public_url}{PATH}/{folder}/{name}"}
 
 
@@ -66,12 +66,12 @@ def read_data_url(url: str) -> bytes:
         content = base64.b64decode(match[1], validate=True) if match else b""
     except binascii.Error:
         content = b""
-    if format_of(content) is None:
+    if detect_format(content) is None:
         raise PlainError(400, "Invalid profile image URL")
     return content
 
 
-def format_of(content: bytes) -> str | None:
+def detect_format(content: bytes) -> str | None:
     """Return which image format some bytes begin like, or None."""
     return next((name for name, start in FORMATS.items() if start.match(content)), None)
 
@@ -83,6 +83,6 @@ def add_images(app: FastAPI, server: Server) -> None:
         content = server.store.images.get(request.path_params["name"])
         if content is None:
             return PlainTextResponse("There is no such image.", 404)
-        return Response(content, media_type=f"image/{format_of(content)}")
+        return Response(content, media_type=f"image/{detect_format(content)}")
 
     app.add_route(PATH + "/{folder}/{name}", image, methods=["GET"])

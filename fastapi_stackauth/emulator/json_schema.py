@@ -24,8 +24,8 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 def seed_schema() -> dict[str, Any]:
     """Return the JSON Schema of a seed file."""
-    schema = schema_of(SEED)
-    schema["properties"]["project"]["properties"]["config"] = schema_of(SETTINGS)
+    schema = to_schema(SEED)
+    schema["properties"]["project"]["properties"]["config"] = to_schema(SETTINGS)
     schema["properties"]["$schema"] = {"type": "string", "description": "For editors; passed over."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -35,7 +35,7 @@ def seed_schema() -> dict[str, Any]:
     }
 
 
-def schema_of(check: Check) -> dict[str, Any]:
+def to_schema(check: Check) -> dict[str, Any]:
     """Return the JSON Schema of a form."""
     schema = _plain(check)
     if check.nullable and schema:
@@ -53,7 +53,7 @@ def _plain(check: Check) -> dict[str, Any]:
         kind = "integer" if check.whole else "number"
         return {"type": kind, **{name: bound for name, bound in bounds.items() if bound is not None}}
     if isinstance(check, Items):
-        return {"type": "array", "items": schema_of(check.of)}
+        return {"type": "array", "items": to_schema(check.of)}
     if isinstance(check, Record):
         return _record(check)
     return {}
@@ -72,7 +72,7 @@ def _record(check: Record) -> dict[str, Any]:
     required = [name for name, inner in check.fields.items() if inner.required]
     return {
         "type": "object",
-        "properties": {name: schema_of(inner) for name, inner in check.fields.items()},
+        "properties": {name: to_schema(inner) for name, inner in check.fields.items()},
         **({"required": required} if required else {}),
         "additionalProperties": check.open,
     }

@@ -25,7 +25,7 @@ class Identity:
     scopes: list[str]
 
 
-def taken(email: str, *, would_work_if_verified: bool) -> KnownError:
+def email_taken_error(email: str, *, would_work_if_verified: bool) -> KnownError:
     """Return the refusal of an address that somebody else signs in with."""
     return KnownError(
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
@@ -35,7 +35,7 @@ def taken(email: str, *, would_work_if_verified: bool) -> KnownError:
     )
 
 
-def connected(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row, bool]:
+def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row, bool]:
     """Return the user whom an identity signs in, and whether they are new.
 
     Raises:
@@ -45,27 +45,27 @@ def connected(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row
     try:
         with store.transaction():
             if flow["type"] == "link":
-                user, account, is_new = *linked(call, identity, flow["user_id"]), False
+                user, account, is_new = *link_account(call, identity, flow["user_id"]), False
             else:
-                user, account, is_new = authenticated(call, identity)
+                user, account, is_new = authenticate_identity(call, identity)
             store.oauth.grant(account, identity.scopes)
     except sqlite3.IntegrityError:
         raise KnownError("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER") from None
     return user, is_new
 
 
-def links_of(call: Call, identity: Identity) -> list[Row]:
+def find_links(call: Call, identity: Identity) -> list[Row]:
     """Return the links that a provider's account has."""
     return call.server.store.oauth.same_account(call.project.id, identity.provider, identity.account_id)
 
 
-def linked(call: Call, identity: Identity, user_id: str) -> tuple[Row, Row]:
+def link_account(call: Call, identity: Identity, user_id: str) -> tuple[Row, Row]:
     """Link an identity to a signed-in user."""
     store = call.server.store
     user = store.users.get(call.project.id, user_id)
     if user is None:
         raise KnownError("USER_NOT_FOUND")
-    links = links_of(call, identity)
+    links = find_links(call, identity)
     if any(link["user_id"] != user["id"] for link in links):
         raise KnownError("OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER")
     return user, links[0] if links else new_link(call, user, identity)
@@ -81,14 +81,14 @@ def new_link(call: Call, user: Row, identity: Identity) -> Row:
     return store.oauth.link(user, {**fields, "allow_sign_in": int(not signs_in), "allow_connected_accounts": 1})
 
 
-def authenticated(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
+def authenticate_identity(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
     """Return the user of an identity: the one who has it, the one with its address, or a new one."""
     store = call.server.store
-    for link in links_of(call, identity):
+    for link in find_links(call, identity):
         user = store.users.get(call.project.id, link["user_id"])
         if link["allow_sign_in"] and user is not None:
             return user, link, False
-    user = merged(call, identity)
+    user = merge_account(call, identity)
     is_new = user is None
     if user is None:
         accounts.check_sign_up_open(call.project)
@@ -96,7 +96,7 @@ def authenticated(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
     return user, new_link(call, user, identity), is_new
 
 
-def merged(call: Call, identity: Identity) -> Row | None:
+def merge_account(call: Call, identity: Identity) -> Row | None:
     """Return the user who has the identity's address already, where the project merges the two."""
     if identity.email is None:
         return None
@@ -105,10 +105,10 @@ def merged(call: Call, identity: Identity) -> Row | None:
     if user is None or strategy == "allow_duplicates":
         return None
     if strategy == "raise_error":
-        raise taken(identity.email, would_work_if_verified=False)
+        raise email_taken_error(identity.email, would_work_if_verified=False)
     channel = store.channels.with_value(user["id"], identity.email)
     if channel is None or not channel["is_verified"] or not identity.email_verified:
-        raise taken(identity.email, would_work_if_verified=True)
+        raise email_taken_error(identity.email, would_work_if_verified=True)
     return user
 
 
@@ -116,7 +116,7 @@ def signed_up(call: Call, identity: Identity) -> Row:
     """Make a user of an identity; an address that signs in somebody else does not sign in this one too."""
     store, email = call.server.store, identity.email
     columns: Row = {**accounts.apply_rules(call.project, email), "display_name": identity.display_name}
-    known = accounts.upgraded(call, columns)
+    known = accounts.upgrade_anonymous(call, columns)
     user = known or store.users.create(call.project.id, columns)
     if email is not None:
         free = store.users.by_auth_email(call.project.id, email) is None

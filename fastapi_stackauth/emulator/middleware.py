@@ -81,12 +81,12 @@ class Record:
         self._headers = Headers(raw=[])
         self._bodies = {"asked": b"", "answered": b""}
 
-    def asked(self, message: Message) -> Message:
+    def record_request(self, message: Message) -> Message:
         """Look at a part of the request."""
         self._take("asked", message)
         return message
 
-    def answered(self, message: Message) -> None:
+    def record_response(self, message: Message) -> None:
         """Look at a part of the answer."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], Headers(raw=message.get("headers", []))
@@ -128,18 +128,18 @@ class ApiMiddleware:
         overrides = "x-stack-override-error-status" in Headers(scope=scope)
         record = Record(scope)
 
-        async def finished(message: Message) -> None:
-            record.answered(message)
+        async def send_with_headers(message: Message) -> None:
+            record.record_response(message)
             if message["type"] == "http.response.start":
                 self._finish(message, overrides=overrides)
             await send(message)
 
         async def read() -> Message:
-            return record.asked(await receive())
+            return record.record_request(await receive())
 
         app = await self._early(scope) or self._app
         try:
-            await app(scope, read, finished)
+            await app(scope, read, send_with_headers)
         finally:
             if scope["method"] != "OPTIONS":
                 self._server.calls.add(record.call(self._server.clock.now()))

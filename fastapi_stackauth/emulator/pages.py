@@ -13,13 +13,13 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from .accounts import normalized
+from .accounts import normalize
 from .bodies import read_at_most
 from .errors import PlainError
 from .operations.oauth_callback import with_query
 from .schema import EMAIL
 from .server import Server
-from .wire import refused
+from .wire import to_response
 
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 NAVIGATION = (
@@ -44,7 +44,7 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: 
 
 def is_identity(form: dict[str, str]) -> bool:
     """Return whether a form names somebody: by an address, or by an account id alone."""
-    email = normalized(form.get("email", ""))
+    email = normalize(form.get("email", ""))
     return bool(EMAIL.fullmatch(email)) if email else bool(form.get("account_id"))
 
 
@@ -95,7 +95,7 @@ class Pages:
         try:
             raw = await read_at_most(request, LONGEST_FORM)
         except PlainError as rejection:
-            return refused(rejection)
+            return to_response(rejection)
         form = dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
         flow = self._flow(request, form.get("state", ""))
         if flow is None:
@@ -106,13 +106,13 @@ class Pages:
         elif not is_identity(form):
             return page("provider.html", 400, provider=provider, hidden={"state": form["state"]})
         else:
-            answer["code"] = self._granted(flow, provider, form)
+            answer["code"] = self._grant(flow, provider, form)
         back = f"{self._server.public_url}/api/v1/auth/oauth/callback/{provider}"
         return RedirectResponse(with_query(back, answer), 303)
 
-    def _granted(self, flow: dict[str, Any], provider: str, form: dict[str, str]) -> str:
+    def _grant(self, flow: dict[str, Any], provider: str, form: dict[str, str]) -> str:
         """Return a provider's code for whoever was typed in."""
-        email = normalized(form.get("email", "")) or None
+        email = normalize(form.get("email", "")) or None
         scope = "openid email profile offline_access " + flow["data"]["provider_scope"]
         identity = {
             "provider": provider,

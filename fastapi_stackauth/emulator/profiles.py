@@ -62,7 +62,7 @@ PLAIN_COLUMNS = ("country_code",)
 RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_details")
 
 
-def unrestricted(body: dict[str, Any]) -> list[str]:
+def check_restriction(body: dict[str, Any]) -> list[str]:
     """Return what is wrong with a reason or details without the restriction they speak of."""
     if body.get("restricted_by_admin") is True:
         return []
@@ -90,7 +90,7 @@ def flag_without_email(body: dict[str, Any]) -> str | None:
 
 def check_restriction(call: Call) -> None:
     """Refuse a reason or details without the restriction they speak of."""
-    without = unrestricted(call.body)
+    without = check_restriction(call.body)
     if without:
         raise schema_error(call.request, [f"body.{sentence}" for sentence in without])
 
@@ -175,7 +175,7 @@ async def update(call: Call, user: Row) -> Row:
         with call.server.store.transaction():
             write(call, user, columns)
     except sqlite3.IntegrityError:
-        raise accounts.already_exists(accounts.normalized(call.body.get("primary_email") or "")) from None
+        raise accounts.already_exists(accounts.normalize(call.body.get("primary_email") or "")) from None
     return existing(call, user["id"])
 
 
@@ -230,7 +230,7 @@ def update_email(call: Call, user: Row) -> None:
     elif body["primary_email"] is None:
         channels.demote(user["id"])
     else:
-        email = accounts.normalized(body["primary_email"])
+        email = accounts.normalize(body["primary_email"])
         held = channels.with_value(user["id"], email)
         inherited = {
             "is_verified": bool(held and held["is_verified"]),
@@ -249,7 +249,7 @@ def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None
 
 def delete(call: Call, user: Row) -> None:
     """Remove a user, and tell of each team that they leave by that first."""
-    teams = [team["id"] for team in call.server.store.teams.of_user(call.project.id, user["id"])]
+    teams = [team["id"] for team in call.server.store.teams.list_for_user(call.project.id, user["id"])]
     call.server.store.users.delete(user["id"])
     for team_id in teams:
         call.tell("team_membership.deleted", {"team_id": team_id, "user_id": user["id"]})

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 
-def parsed(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
+def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
     """Return JSON (RFC 8259) that `check_writable` has passed.
 
     Raises:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import images, profiles
-from .accounts import normalized, set_primary_email
+from .accounts import normalize, set_primary_email
 from .passwords import SHORTEST, Passwords
 from .profiles import SERVER_CREATE, plain_columns
 from .reading import check_writable
@@ -87,7 +87,7 @@ def read_seed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from outside
 def complaints(user: dict[str, Any]) -> list[str]:
     """Return what the API would not let a server do when it makes this user; no value is repeated."""
     password, links = user.get("password"), [account["id"] for account in user.get("oauth_providers", [])]
-    found = [*profiles.unrestricted(user), profiles.contradiction(user), profiles.flag_without_email(user)]
+    found = [*profiles.check_restriction(user), profiles.contradiction(user), profiles.flag_without_email(user)]
     if password is not None and len(password) < SHORTEST:
         found.append(f"password must have at least {SHORTEST} characters")
     if len(set(links)) != len(links):
@@ -163,7 +163,7 @@ def plant_team(server: Server, project: Project, fields: Row) -> None:
     teams = server.store.teams
     if "id" in fields and teams.get(project.id, fields["id"]) is not None:
         return
-    names = {team["display_name"] for team in teams.of_project(project.id)}
+    names = {team["display_name"] for team in teams.list_for_project(project.id)}
     if "id" not in fields and fields["display_name"] in names:
         return
     team = add_team(server, project, fields)
@@ -183,7 +183,7 @@ def add_team(server: Server, project: Project, fields: Row) -> Row:
 
 def plant_member(server: Server, project: Project, team: Row, fields: Row) -> None:
     """Put a seeded member into their team; without permissions they may do what every member may."""
-    user = server.store.users.by_auth_email(project.id, normalized(fields["email"]))
+    user = server.store.users.by_auth_email(project.id, normalize(fields["email"]))
     if user is None:
         raise ValueError("a seeded team has a member whose e-mail address signs nobody in")
     join(server, project, team["id"], user["id"], fields.get("permissions", ["team_member"]))
@@ -209,14 +209,14 @@ def join(server: Server, project: Project, team_id: str, user_id: str, permissio
 
 def plant_user(server: Server, project: Project, fields: Row, hashed: str | None) -> None:
     """Write one seeded user; one whose address signs in already is left as they are."""
-    email = normalized(fields.get("primary_email") or "")
+    email = normalize(fields.get("primary_email") or "")
     if not email or server.store.users.by_auth_email(project.id, email) is None:
         add_user(server, project, fields, hashed)
 
 
 def add_user(server: Server, project: Project, fields: Row, hashed: str | None) -> Row:
     """Make a user."""
-    store, email = server.store, normalized(fields.get("primary_email") or "")
+    store, email = server.store, normalize(fields.get("primary_email") or "")
     secret = fields.get("totp_secret_base64")
     columns = {
         **plain_columns(fields), **images.image_columns(server, project, fields, "user-profile-images"),

@@ -88,7 +88,7 @@ def quiet_server(app: ASGIApp) -> QuietServer:
 
 
 @contextlib.asynccontextmanager
-async def served(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
+async def run_servers(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
     """Serve apps on their sockets while the block runs; then stop, and wait until all have stopped.
 
     Raises:
@@ -100,7 +100,7 @@ async def served(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
         for server, (_, listener) in zip(servers, pairs, strict=True)
     ]
     try:
-        await asyncio.wait_for(started(servers, tasks), STARTING_SECONDS)
+        await asyncio.wait_for(wait_until_started(servers, tasks), STARTING_SECONDS)
         yield servers
     finally:
         for server in servers:
@@ -108,7 +108,7 @@ async def served(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def started(servers: Sequence[QuietServer], tasks: Sequence[asyncio.Task[None]]) -> None:
+async def wait_until_started(servers: Sequence[QuietServer], tasks: Sequence[asyncio.Task[None]]) -> None:
     """Return when every server answers."""
     while not all(server.started for server in servers):
         if any(task.done() for task in tasks):
@@ -123,5 +123,5 @@ async def serve(pairs: Sequence[Served]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows has no handlers on its loop
             loop.add_signal_handler(number, stop.set)
-    async with served(pairs):
+    async with run_servers(pairs):
         await stop.wait()

@@ -26,7 +26,7 @@ def restricted_reason(project: Project, user: Row, primary: Row | None) -> dict[
     return None
 
 
-def kind_of(claims: dict[str, Any]) -> str:
+def find_kind(claims: dict[str, Any]) -> str:
     """Return the kind of user that claims speak of."""
     if claims.get("is_anonymous"):
         return "anonymous"
@@ -51,7 +51,7 @@ class Tokens:
 
     def binding(self, claims: dict[str, Any]) -> tuple[str, str]:
         """Return the issuer and audience that claims must have."""
-        kind, project_id = kind_of(claims), claims.get("project_id")
+        kind, project_id = find_kind(claims), claims.get("project_id")
         return f"{self.origin}/api/v1/{keys.ISSUERS[kind]}/{project_id}", f"{project_id}{keys.SUFFIXES[kind]}"
 
     def claims(self, project: Project, user: Row, session_id: str) -> dict[str, Any]:

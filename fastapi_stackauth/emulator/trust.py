@@ -20,7 +20,7 @@ MOBILE_SCHEMES = ("stack-auth-mobile-oauth-url", "hexclave-mobile-oauth-url")
 HOSTED_PAGES = (".built-with-hexclave.com", ".built-with-stack-auth.com")
 
 
-def port_of(parts: SplitResult) -> int | None:
+def parse_port(parts: SplitResult) -> int | None:
     """Return the port of an address, the scheme's own where none is written."""
     return parts.port or DEFAULT_PORTS.get(parts.scheme)
 
@@ -57,7 +57,7 @@ def matches(address: SplitResult, domain: str) -> bool:
     if trusted is None or trusted["scheme"].lower() != address.scheme:
         return False
     port = trusted["port"] or DEFAULT_PORTS.get(address.scheme)
-    if port != "*" and int(port or 0) != port_of(address):
+    if port != "*" and int(port or 0) != parse_port(address):
         return False
     return host_matches((address.hostname or "").lower(), trusted["host"].lower().strip("[]"))
 
@@ -75,7 +75,7 @@ def is_trusted(server: "Server", project: Project, address: str, *, mobile: bool
     """Return whether a project trusts an address; `mobile` lets the schemes of native apps through."""
     try:
         parts = urlsplit(address)
-        port_of(parts)
+        parse_port(parts)
     except ValueError:
         return False
     if mobile and parts.scheme in MOBILE_SCHEMES:

@@ -16,7 +16,7 @@ BODY = {"code": CODE}
 VALID = {"is_code_valid": True}
 
 
-def attempted(call: Call, kind: str) -> Row:
+def attempt_code(call: Call, kind: str) -> Row:
     """Return the code of the body, after all checks; nothing is used up.
 
     Raises:
@@ -41,6 +41,6 @@ def used_up(call: Call, row: Row) -> dict[str, Any]:
     return dict(row["data"])
 
 
-def consumed(call: Call, kind: str) -> dict[str, Any]:
+def consume_code(call: Call, kind: str) -> dict[str, Any]:
     """Check the code of the body and use it up; return what it carries."""
-    return used_up(call, attempted(call, kind))
+    return used_up(call, attempt_code(call, kind))

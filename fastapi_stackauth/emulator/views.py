@@ -44,7 +44,7 @@ def sign_in_fields(store: Store, user: Row) -> dict[str, Any]:
         "otp_auth_enabled": bool(user["otp_auth_enabled"]),
         "auth_with_email": has_password or bool(user["otp_auth_enabled"]),
         "requires_totp_mfa": bool(user["requires_totp_mfa"]),
-        "passkey_auth_enabled": store.passkeys.of_user(user["id"]) is not None,
+        "passkey_auth_enabled": store.passkeys.list_for_user(user["id"]) is not None,
         "oauth_providers": [
             {"id": account["provider"], "account_id": account["account_id"], "email": account["email"]}
             for account in store.oauth.accounts_as_written(user["id"])
@@ -91,7 +91,7 @@ def client_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
     """Return a user as they see themselves."""
     full = server_user(store, project, user)
     if full["selected_team"] is not None:
-        full["selected_team"] = client_team_of(full["selected_team"])
+        full["selected_team"] = to_client_team(full["selected_team"])
     return {name: value for name, value in full.items() if name not in SERVER_ONLY}
 
 
@@ -106,14 +106,14 @@ def server_team(team: Row) -> dict[str, Any]:
     }
 
 
-def client_team_of(team: dict[str, Any]) -> dict[str, Any]:
+def to_client_team(team: dict[str, Any]) -> dict[str, Any]:
     """Return what a client sees of a server's view."""
     return {name: value for name, value in team.items() if name not in ("created_at_millis", "server_metadata")}
 
 
 def client_team(team: Row) -> dict[str, Any]:
     """Return a team as its members see it."""
-    return client_team_of(server_team(team))
+    return to_client_team(server_team(team))
 
 
 def selected_team(store: Store, project: Project, user: Row) -> dict[str, Any] | None:
@@ -175,14 +175,14 @@ DEVELOPMENT_FIELDS: dict[str, Any] = {
 
 def development_project(row: Project) -> dict[str, Any]:
     """Return a project as the newest servers show it."""
-    shown = project(row)
+    to_json = project(row)
     config = {"allow_localhost": row.config["allow_localhost"], **dict.fromkeys(PROMOTIONS, False)}
-    return {**shown, **DEVELOPMENT_FIELDS, "config": {**shown["config"], **config}}
+    return {**to_json, **DEVELOPMENT_FIELDS, "config": {**to_json["config"], **config}}
 
 
 def project(row: Project) -> dict[str, Any]:
     """Return a project as its own apps see it."""
-    shown = (
+    to_json = (
         "sign_up_enabled", "credential_enabled", "magic_link_enabled", "passkey_enabled",
         "client_team_creation_enabled", "client_user_deletion_enabled", "allow_user_api_keys", "allow_team_api_keys",
     )  # fmt: skip
@@ -190,7 +190,7 @@ def project(row: Project) -> dict[str, Any]:
         "id": row.id,
         "display_name": row.display_name,
         "config": {
-            **{name: row.config[name] for name in shown},
+            **{name: row.config[name] for name in to_json},
             "enabled_oauth_providers": sorted(
                 ({"id": item["id"]} for item in row.config["oauth_providers"]), key=lambda item: item["id"]
             ),

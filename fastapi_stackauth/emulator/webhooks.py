@@ -39,7 +39,7 @@ class Attempt:
     status: int | None
 
     @property
-    def succeeded(self) -> bool:
+    def is_delivered(self) -> bool:
         """Whether the receiver took it."""
         return self.status is not None and 200 <= self.status < 300
 
@@ -61,7 +61,7 @@ class Message:
     @property
     def state(self) -> str:
         """Delivered, waiting for its next attempt, failed for good, or never sent for want of an address."""
-        if any(attempt.succeeded for attempt in self.attempts):
+        if any(attempt.is_delivered for attempt in self.attempts):
             return "delivered"
         if self.pending:
             return "waiting"
@@ -207,7 +207,7 @@ class Webhooks:
         except Exception as error:  # noqa: BLE001 - whatever it is, the message was not taken
             logger.debug("a webhook was not taken: %s", type(error).__name__)
         message.attempts.append(Attempt(at, status))
-        return message.attempts[-1].succeeded
+        return message.attempts[-1].is_delivered
 
     def _http(self) -> httpx.AsyncClient:
         """Return one client for all messages; the environment's proxies are not asked to reach this machine."""

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from .bodies import read_bytes
 from .credentials import Asker, identify
 from .errors import KnownError, OAuthError, PlainError
-from .reading import parsed
+from .reading import parse_json
 from .schema import MISSING, Check, Problems, Record
 from .server_profile import ServerProfile
 from .store.database import Row
@@ -144,7 +144,7 @@ async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: A
 def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
     """Return JSON, or refuse the body."""
     try:
-        return parsed(raw)
+        return parse_json(raw)
     except ValueError:
         raise KnownError("BODY_PARSING_ERROR", "The body is not valid JSON.") from None
 
@@ -199,7 +199,7 @@ async def dispatch(server: "Server", operation: Operation, request: Request) -> 
         path, query, fields = read_forms(operation, request, asker, body, server.profile)
         answer = await operation.handler(Call(server, request, asker, path, query, fields))
     except (KnownError, PlainError, OAuthError) as refusal:
-        return refused(refusal)
+        return to_response(refusal)
     return answer if isinstance(answer, Response) else json_response(answer, operation.status)
 
 
@@ -208,7 +208,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     return JSONResponse(body, status, {"content-type": "application/json; charset=utf-8", **(headers or {})})
 
 
-def refused(refusal: KnownError | PlainError | OAuthError) -> Response:
+def to_response(refusal: KnownError | PlainError | OAuthError) -> Response:
     """Return the answer that a refusal becomes."""
     if isinstance(refusal, KnownError):
         return json_response(refusal.body(), refusal.status, {"x-stack-known-error": refusal.code})

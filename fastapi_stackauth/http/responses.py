@@ -76,14 +76,14 @@ def problem_response(description: str, errors: tuple[StackAuthError, ...]) -> Sc
     """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
     examples = {error.code: {"summary": error.message, "value": problem_document(error)} for error in errors}
     own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
-    if details := _details_of(list(examples.values())):
+    if details := _merge_details(list(examples.values())):
         own["details"] = details
     reference: Schema = {"$ref": f"#/components/schemas/{PROBLEM_NAME}"}
     content: Schema = {"schema": {"allOf": [reference, {"type": "object", "properties": own}]}, "examples": examples}
     return {"description": description, "content": {PROBLEM_MEDIA_TYPE: content}}
 
 
-def _details_of(examples: list[Schema]) -> Schema | None:
+def _merge_details(examples: list[Schema]) -> Schema | None:
     """The form of `details` in an answer, where one of its codes has any."""
     names = sorted({name for example in examples for name in example["value"].get("details", {})})
     if not names:
@@ -99,7 +99,7 @@ def add_codes(answer: Schema, more: Schema) -> None:
         return
     content["examples"] = {**more["content"][PROBLEM_MEDIA_TYPE]["examples"], **content["examples"]}
     parts[1]["properties"]["code"]["enum"] = sorted(content["examples"])
-    if details := _details_of(list(content["examples"].values())):
+    if details := _merge_details(list(content["examples"].values())):
         parts[1]["properties"]["details"] = details
 
 

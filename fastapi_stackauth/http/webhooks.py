@@ -148,7 +148,7 @@ class _Receiver:
     async def _handle(self, event: WebhookEvent, claim: str) -> None:
         kind = event.type if event.type in EVENT_TYPES else "unknown"
         try:
-            await heed(self._stack.services, event)
+            await apply_event(self._stack.services, event)
             for types, handler in self.handlers:
                 if not types or event.type in types:
                     await _call(handler, event)
@@ -190,7 +190,7 @@ class _Receiver:
         return self._stack.services.storage
 
 
-async def heed(services: Services, event: WebhookEvent) -> None:
+async def apply_event(services: Services, event: WebhookEvent) -> None:
     """Do what an event means for this library: refuse the tokens of who is gone, forget what is out of date.
 
     Other workers hear of it where they share a Redis server.

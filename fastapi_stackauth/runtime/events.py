@@ -137,7 +137,7 @@ class AuthEvent:
 
     def __str__(self) -> str:
         """The event as its log line shows it."""
-        return " ".join([self.name, *(f"{name}={_shown(value)}" for name, value in self.fields.items())])
+        return " ".join([self.name, *(f"{name}={_format_value(value)}" for name, value in self.fields.items())])
 
 
 Hook = TypeVar("Hook", bound=Callable[[AuthEvent], object])
@@ -294,7 +294,7 @@ def _log(kind: Kind, fields: Mapping[str, Value], level: int, error: Exception |
         return
     present = _present(fields)
     line = " ".join([kind.name, *(f"{name}=%s" for name in present)])
-    values = [_shown(value) for value in present.values()]
+    values = [_format_value(value) for value in present.values()]
     extra = {"stack_event": kind.name, "stack_fields": present}
     kind.logger.log(level, line, *values, extra=extra, exc_info=error, stacklevel=3)
 
@@ -310,7 +310,7 @@ def _text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _shown(value: Value) -> str:
+def _format_value(value: Value) -> str:
     """A value as a log line shows it: quoted and escaped if it is more than a word, so that lines stay lines."""
     if isinstance(value, float):
         return f"{value:.6g}"

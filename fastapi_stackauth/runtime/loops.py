@@ -63,7 +63,7 @@ class SingleFlight(Generic[T]):
         tasks = self._tasks.get()
         if key not in tasks:
             tasks[key] = asyncio.create_task(_run(fetch))
-            tasks[key].add_done_callback(lambda task: self._finished(tasks, key, task))
+            tasks[key].add_done_callback(lambda task: self._forget_task(tasks, key, task))
         return tasks[key]
 
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
@@ -78,7 +78,7 @@ class SingleFlight(Generic[T]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @staticmethod
-    def _finished(tasks: dict[Hashable, asyncio.Task[T]], key: Hashable, task: asyncio.Task[T]) -> None:
+    def _forget_task(tasks: dict[Hashable, asyncio.Task[T]], key: Hashable, task: asyncio.Task[T]) -> None:
         tasks.pop(key, None)
         if not task.cancelled():
             task.exception()  # marks it as seen: every waiter may be gone by now

@@ -55,7 +55,7 @@ class Storage(Protocol):
     """
 
     @property
-    def shared(self) -> bool:
+    def is_shared(self) -> bool:
         """Whether other workers see what is stored."""
 
     async def get(self, key: str) -> str | None:
@@ -93,7 +93,7 @@ class MemoryStorage(Storage):
         clock: unix time in seconds.
     """
 
-    shared = False
+    is_shared = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -147,7 +147,7 @@ class RedisStorage(Storage):
         ConfigurationError: the `redis` extra is not installed, or the address cannot be parsed.
     """
 
-    shared = True
+    is_shared = True
 
     def __init__(
         self, url: str, prefix: str, clock: Callable[[], float] = time.time, events: AuthEvents | None = None

@@ -23,7 +23,7 @@ def allowed_redirect(address: str | None, settings: Settings) -> str | None:
         return None
     if address.startswith("/"):
         return None if address.startswith("//") else address
-    return address if _named(address, settings) else None
+    return address if _is_listed(address, settings) else None
 
 
 def with_query(address: str, **more: str) -> str:
@@ -49,7 +49,7 @@ def _plain(address: str) -> bool:
     return address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
 
 
-def _named(address: str, settings: Settings) -> bool:
+def _is_listed(address: str, settings: Settings) -> bool:
     try:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https"):

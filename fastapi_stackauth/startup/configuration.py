@@ -117,7 +117,7 @@ def _needed_settings(route: Any, stack: Stack, *, default: bool) -> set[str]:  #
     if of_router and unnamed:
         needed |= of_router()
     for function in _functions(route):
-        declared = _needs_of(function)
+        declared = _find_needs(function)
         if declared is not None and (declared.stack is stack or (declared.stack is None and unnamed)):
             needed |= declared.settings if not of_router or isinstance(function, Secured) else set()
     return needed
@@ -132,15 +132,15 @@ def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
         waiting += dependant.dependencies
 
 
-def _needs_of(function: object) -> Needs | None:
+def _find_needs(function: object) -> Needs | None:
     if not isinstance(function, Secured):
         return declared_needs(function)
     documented = function.describe()
     with_key = documented.api_key or documented.api_key_only
-    return Needs(frozenset({"project_id", *(("secret_server_key",) if with_key else ())}), stack=_stack_of(function))
+    return Needs(frozenset({"project_id", *(("secret_server_key",) if with_key else ())}), stack=_find_stack(function))
 
 
-def _stack_of(dependency: object) -> Any:  # noqa: ANN401 - a StackAuth, which is unknown here
+def _find_stack(dependency: object) -> Any:  # noqa: ANN401 - a StackAuth, which is unknown here
     """Return the stack that a dependency names, itself or through the one that it rests on."""
     own, inner = getattr(dependency, "stack", None), getattr(dependency, "require", None)
-    return own if own is not None or inner is None else _stack_of(inner)
+    return own if own is not None or inner is None else _find_stack(inner)

@@ -60,7 +60,7 @@ def install_check(app: FastAPI) -> None:
         try:
             check_routes(app)
         except MisuseError as error:
-            return _closed(stack, error)
+            return _close_app(stack, error)
         return stack
 
     @asynccontextmanager
@@ -74,15 +74,15 @@ def install_check(app: FastAPI) -> None:
     app.router.lifespan_context = checked_lifespan
 
 
-def _closed(app: ASGIApp, error: MisuseError) -> ASGIApp:
+def _close_app(app: ASGIApp, error: MisuseError) -> ASGIApp:
     """Return an app that raises on each connection. Its lifespan still runs: there, the error stops the server."""
 
-    async def closed(scope: Scope, receive: Receive, send: Send) -> None:
+    async def fail_request(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             raise error
         await app(scope, receive, send)
 
-    return closed
+    return fail_request
 
 
 # --- one route ---
@@ -123,7 +123,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
             )
         if scopes := [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]:
             yield (
-                f"Security(..., scopes={scopes}) reaches {_name_of(call)}, but tokens of Stack Auth have no scopes. "
+                f"Security(..., scopes={scopes}) reaches {_describe(call)}, but tokens of Stack Auth have no scopes. "
                 "Write Depends(...), and Require(permission=...) for what the user must be allowed to do."
             )
     elif model := _class_in(call, TrustedModel):
@@ -136,7 +136,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
             f"Write a dependency such as current_user inside Depends(...)."
         )
     elif get_origin(call) is not None and (inner := _dependency_in(call)):
-        yield f"Depends(...) wraps an alias that contains Depends({_name_of(inner)}) already. Write the alias alone."
+        yield f"Depends(...) wraps an alias that contains Depends({_describe(inner)}) already. Write the alias alone."
 
 
 def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
     for place, name in call.describe().parameters:
         if place == "path" and name not in route.path_parameters:
             yield (
-                f"{_name_of(call)} reads the team's id from the path parameter {name!r}, which is not in this path. "
+                f"{_describe(call)} reads the team's id from the path parameter {name!r}, which is not in this path. "
                 f'Add {{{name}}} to the path, or name another place for the id, such as team="query:{name}".'
             )
 
@@ -177,7 +177,7 @@ def _optional_faults(dependant: Dependant) -> Iterator[str]:
         model = _class_in(stated, TrustedModel)
         if parameter.name in optional and model:
             yield (
-                f"parameter `{parameter.name}` is a {model.__name__}, but {_name_of(optional[parameter.name])} gives "
+                f"parameter `{parameter.name}` is a {model.__name__}, but {_describe(optional[parameter.name])} gives "
                 f"None to callers who are not signed in. Write `{parameter.name}: OptionalUser`, or "
                 f"`{parameter.name}: CurrentUser` if callers must be signed in."
             )
@@ -188,10 +188,10 @@ def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> 
     if isinstance(default, TrustedModel):
         return f"has a {type(default).__name__} as its default value. Write {default.correct_use(parameter.name)}."
     if meant := _dependency_in(default):
-        return f"has {_name_of(meant)} as its default value, so FastAPI checks no caller. Write {_use_of(meant)}."
+        return f"has {_describe(meant)} as its default value, so FastAPI checks no caller. Write {_find_use(meant)}."
     parts = tuple(_parts(parameter.annotation, names))
     for meant in filter(None, map(_meant_by, parts)):
-        return f"has {_name_of(meant)} in its annotation, where FastAPI ignores it. Write {_use_of(meant)}."
+        return f"has {_describe(meant)} in its annotation, where FastAPI ignores it. Write {_find_use(meant)}."
     for reference in (part for part in parts if isinstance(part, ForwardRef)):
         return (
             f"has the annotation {reference.__forward_arg__!r}, which names nothing in its module, so FastAPI "
@@ -199,7 +199,7 @@ def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> 
         )
     for field, meant in _ignored_in(parts, names, set()):
         return (
-            f"contains {_name_of(meant)} in `{field}`, where FastAPI ignores it. If the class is a dependency, write "
+            f"contains {_describe(meant)} in `{field}`, where FastAPI ignores it. If the class is a dependency, write "
             f"`{parameter.name}: Annotated[{field.partition('.')[0]}, Depends()]`; else take the value beside it."
         )
     for model in filter(None, (_class_in(part, TrustedModel) for part in parts)):
@@ -341,11 +341,11 @@ def _class_in(value: object, base: type[T]) -> type[T] | None:
     return origin if isinstance(origin, type) and issubclass(origin, base) else None
 
 
-def _name_of(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
+def _describe(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
     return f"{type(value).__name__}(...)" if isinstance(value, Guarded) else str(value.__name__)
 
 
-def _use_of(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
+def _find_use(value: Any) -> str:  # noqa: ANN401 - an instance, a class or a function
     if isinstance(value, FunctionType):
         return f"`Annotated[..., Depends({value.__name__})]` as the annotation"
     model = _class_in(value, TrustedModel)

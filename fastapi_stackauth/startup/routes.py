@@ -69,11 +69,11 @@ def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
     for route in flatten_routes(routes if isinstance(routes, list | tuple) else ()):
         original = getattr(route, "original_route", route)
         if isinstance(original, Mount):
-            yield from _mounted(route.app, place, route.path, route.path)
+            yield from _iterate_mounted(route.app, place, route.path, route.path)
         elif isinstance(original, Host):
-            yield from _mounted(route.app, place, "", route.host)
+            yield from _iterate_mounted(route.app, place, "", route.host)
         else:
-            yield _declared(route, place, websocket=isinstance(original, WebSocketRoute))
+            yield _to_declared_route(route, place, websocket=isinstance(original, WebSocketRoute))
     yield from _frontends_at(app, place)
 
 
@@ -92,7 +92,7 @@ def _frontends_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
             )
 
 
-def _mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterator[DeclaredRoute]:
+def _iterate_mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterator[DeclaredRoute]:
     app = _app_behind_middleware(mounted)
     if any(app is outer for outer in place.apps):
         return
@@ -103,7 +103,7 @@ def _mounted(mounted: object, place: _Place, path: str, pattern: str) -> Iterato
         yield DeclaredRoute(("*",), inner.path + "/", frozenset(_PARAMETER.findall(inner.patterns)), app, None)
 
 
-def _declared(route: Any, place: _Place, *, websocket: bool) -> DeclaredRoute:  # noqa: ANN401 - or FastAPI's view of one
+def _to_declared_route(route: Any, place: _Place, *, websocket: bool) -> DeclaredRoute:  # noqa: ANN401 - or FastAPI's view of one
     path: str = getattr(route, "path", None) or ""
     methods = sorted(getattr(route, "methods", None) or ["WEBSOCKET" if websocket else "*"])
     return DeclaredRoute(

@@ -5,7 +5,7 @@ With pytest, a plugin that comes with the package gives all this as fixtures: `s
 
 from fastapi_stackauth.testing.clients import Clients, SyncClients, signed_in
 from fastapi_stackauth.testing.clock import Clock
-from fastapi_stackauth.testing.kit import Kit, emulated
+from fastapi_stackauth.testing.kit import Kit, emulate
 from fastapi_stackauth.testing.mail import Mail, Outbox
 from fastapi_stackauth.testing.overrides import override_user
 from fastapi_stackauth.testing.people import Person, Users
@@ -22,7 +22,7 @@ __all__ = [
     "SyncClients",
     "TokenFactory",
     "Users",
-    "emulated",
+    "emulate",
     "override_user",
     "signed_in",
     "unguarded_routes",

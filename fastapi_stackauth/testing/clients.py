@@ -156,7 +156,7 @@ class Clients:
         """
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
-        clothes = _merged(dress(stack or default_stack(chosen), user, by), options)
+        clothes = _merge_options(dress(stack or default_stack(chosen), user, by), options)
         return httpx.AsyncClient(**{"transport": AppTransport(lifespan), **clothes})
 
 
@@ -186,7 +186,7 @@ class SyncClients:
         """As `Clients` does."""
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
-        clothes = _merged(dress(stack or default_stack(chosen), user, by), options)
+        clothes = _merge_options(dress(stack or default_stack(chosen), user, by), options)
         return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **clothes})
 
     def _portal(self) -> BlockingPortal:
@@ -209,7 +209,7 @@ async def signed_in(
 
     Args:
         app: the app.
-        user: a `Person` of an app under `emulated`; a token, such as a `TokenFactory`'s; a `User`, who is then put in
+        user: a `Person` of an app under `emulate`; a token, such as a `TokenFactory`'s; a `User`, who is then put in
             place of whoever calls, as `override_user` does; nobody where None.
         by: whether the token travels in the `Authorization` header or in the app's session cookies.
         stack: whose cookies, in an app that has several; the default one's.
@@ -230,7 +230,7 @@ async def signed_in(
             yield client
 
 
-def _merged(clothes: Dress, options: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_options(clothes: Dress, options: Mapping[str, Any]) -> dict[str, Any]:
     more_headers, more_cookies = options.get("headers"), options.get("cookies")
     base_url = options.get("base_url", clothes.base_url)
     host = urlsplit(str(base_url)).hostname or ""

@@ -33,7 +33,7 @@ NO_APP = (
 
 
 class Kit:
-    """What a test works with while an app is `emulated`.
+    """What a test works with while an app is `emulate`.
 
     Attributes:
         emulator: the auth server; its default project is the app's.
@@ -50,10 +50,10 @@ class Kit:
         self._apps: list[FastAPI] = []
         self._projects: dict[int, str] = {}
         self._stacks: list[StackAuth] = []
-        self.client = Clients(self._chosen)
-        self.sync_client = SyncClients(self._chosen, blocks)
+        self.client = Clients(self._choose_app)
+        self.sync_client = SyncClients(self._choose_app, blocks)
         self.clock = Clock(emulator)
-        self._speak_of(emulator)
+        self._print_address(emulator)
 
     def add(self, app: FastAPI) -> None:
         """Let one more app talk to the emulator until the end of the block.
@@ -79,10 +79,10 @@ class Kit:
         if id(stack) not in self._projects:
             raise ConfigurationError("This StackAuth is not installed on an app under test.")
         view = copy(self)
-        view._speak_of(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
+        view._print_address(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
         return view
 
-    def _speak_of(self, emulator: "Emulator") -> None:
+    def _print_address(self, emulator: "Emulator") -> None:
         self.emulator = emulator
         self.user = Users(emulator, self._forget)
         self.outbox = Outbox(emulator)
@@ -97,9 +97,9 @@ class Kit:
         self._projects[id(stack)] = emulator.project_id
         self._stacks.append(stack)
         if len(self._stacks) == 1:
-            self._speak_of(self._server.for_project(emulator.project_id))  # which resets to what it is now
+            self._print_address(self._server.for_project(emulator.project_id))  # which resets to what it is now
 
-    def _chosen(self, app: FastAPI | None) -> FastAPI:
+    def _choose_app(self, app: FastAPI | None) -> FastAPI:
         if app is not None:
             self.add(app)
             return app
@@ -181,7 +181,7 @@ def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
 
 
 @contextmanager
-def emulated(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any) -> Iterator[Kit]:  # noqa: ANN401 - see Emulator
+def emulate(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any) -> Iterator[Kit]:  # noqa: ANN401 - see Emulator
     """While the block runs, these apps talk to an emulator in this process instead of their auth server.
 
     The apps stay as they are: every `StackAuth` installed on them, or on an app mounted in them, is pointed at the
@@ -197,7 +197,7 @@ def emulated(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any)
         ConfigurationError: an app has no `StackAuth`, or the extra `emulator` is not installed.
 
     Example:
-        >>> with emulated(app) as kit:
+        >>> with emulate(app) as kit:
         ...     ada = kit.user(team="Red", team_permissions=["posts:delete"])
         ...     assert kit.sync_client(ada).get("/me").json()["id"] == ada.id
     """

@@ -23,12 +23,12 @@ def override_user(app: FastAPI, user: User | None) -> Iterator[User | None]:
     """
     before = app.dependency_overrides.get(current_user)
 
-    def chosen() -> User:
+    def return_user() -> User:
         if user is None:
             raise AuthError("authentication_required")
         return user
 
-    app.dependency_overrides[current_user] = chosen
+    app.dependency_overrides[current_user] = return_user
     try:
         yield user
     finally:

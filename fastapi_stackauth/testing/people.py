@@ -163,7 +163,7 @@ class Users:
         Raises:
             ValueError: the name is not one.
         """
-        for team in self._emulator.store.teams.of_project(self._emulator.project_id):
+        for team in self._emulator.store.teams.list_for_project(self._emulator.project_id):
             if name in (team["display_name"], team["id"]):
                 return str(team["id"])
         return self._emulator.add_team(name, **({"id": name} if _is_uuid(name) else {}))

@@ -142,7 +142,7 @@ class TokenFactory:
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
         """Any claims, truly signed; `header` is written over the usual one."""
-        return self._signed({"alg": "ES256", "kid": self.key_id, **(header or {})}, claims, self._key)
+        return self._sign({"alg": "ES256", "kid": self.key_id, **(header or {})}, claims, self._key)
 
     def broken(self, fault: str, **claims: Any) -> str:  # noqa: ANN401 - JSON
         """A token with one fault of `FAULTS`; all else about it is good.
@@ -152,9 +152,9 @@ class TokenFactory:
         """
         makers: dict[str, Callable[[dict[str, Any]], str]] = {
             "signature": self._foreign,
-            "tampered": self._tampered,
+            "tampered": self._tamper,
             "unknown_key": lambda good: self.sign(good, {"kid": "nobody"}),
-            "unsigned": self._unsigned,
+            "unsigned": self._strip_signature,
             "hmac": self._hmac,
             "malformed": lambda good: self.sign(good) + "=",
         }
@@ -167,7 +167,7 @@ class TokenFactory:
     def trusted_by(self, app: FastAPI) -> Iterator[None]:
         """While the block runs, the app believes this factory, whatever its settings say, and calls no auth server.
 
-        What only an auth server knows, permissions above all, fails loudly: see `emulated` for tests of that.
+        What only an auth server knows, permissions above all, fails loudly: see `emulate` for tests of that.
 
         Raises:
             ConfigurationError: no `StackAuth` is installed on the app.
@@ -205,13 +205,13 @@ class TokenFactory:
         return {**good, **wrong[fault]}
 
     def _foreign(self, good: dict[str, Any]) -> str:
-        return self._signed({"alg": "ES256", "kid": self.key_id}, good, self._strangers)
+        return self._sign({"alg": "ES256", "kid": self.key_id}, good, self._strangers)
 
-    def _tampered(self, good: dict[str, Any]) -> str:
+    def _tamper(self, good: dict[str, Any]) -> str:
         header, _, signature = self.sign(good).split(".")
         return f"{header}.{_segment({**good, 'sub': str(uuid.uuid4())})}.{signature}"
 
-    def _unsigned(self, good: dict[str, Any]) -> str:
+    def _strip_signature(self, good: dict[str, Any]) -> str:
         return f"{_segment({'alg': 'none', 'kid': self.key_id})}.{_segment(good)}."
 
     def _hmac(self, good: dict[str, Any]) -> str:
@@ -222,7 +222,7 @@ class TokenFactory:
         return f"{signed}.{_encode(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
 
     @staticmethod
-    def _signed(header: Mapping[str, Any], claims: Mapping[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
+    def _sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
         signed = f"{_segment(header)}.{_segment(claims)}"
         r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
@@ -232,7 +232,7 @@ class _NoServer(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         raise RuntimeError(
             f"The app asked the auth server ({request.method} {request.url.path}), and a TokenFactory has none. "
-            "Use fastapi_stackauth.testing.emulated(app) for what a token alone does not tell."
+            "Use fastapi_stackauth.testing.emulate(app) for what a token alone does not tell."
         )
 
 

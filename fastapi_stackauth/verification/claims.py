@@ -63,7 +63,7 @@ def parse_token(token: str) -> UnverifiedToken:
         key_id, claims = _key_id(header), read_object(payload, "payload")
         return UnverifiedToken(key_id, claims, token[: token.rindex(".")].encode("ascii"), decode_segment(signature))
     except ValueError as error:
-        raise _malformed(str(error)) from None
+        raise _malformed_error(str(error)) from None
 
 
 @lru_cache(maxsize=64)  # all tokens of a key have the same header
@@ -77,10 +77,10 @@ def check_header(header: Mapping[str, Any]) -> Checks:
     """Check what a header must say and must not say."""
     yield "algorithm", None if header.get("alg") == ALGORITHM else AuthError("token_algorithm_not_allowed")
     extended = "crit" in header or "b64" in header
-    yield "extensions", _malformed("a critical extension in the header") if extended else None
+    yield "extensions", _malformed_error("a critical extension in the header") if extended else None
     key_id = header.get("kid")
     usable = isinstance(key_id, str) and 0 < len(key_id) <= _MAX_KEY_ID and key_id.isprintable()
-    yield "key_id", None if usable else _malformed("no usable kid")
+    yield "key_id", None if usable else _malformed_error("no usable kid")
 
 
 def check_claims(claims: Mapping[str, Any], binding: Binding, now: float, leeway: float) -> TokenKind:
@@ -123,7 +123,7 @@ def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> Checks:
     not_before = claims.get("nbf")
     error = None
     if not_before is not None and not is_time(not_before):
-        error = _malformed("nbf is not a time in whole seconds")
+        error = _malformed_error("nbf is not a time in whole seconds")
     elif not_before is not None and not_before > now + leeway:
         error = AuthError("token_not_yet_valid")
     yield "not_before", error
@@ -135,7 +135,7 @@ def _raise_first(checks: Iterable[tuple[str, AuthError | None]]) -> None:
             raise error
 
 
-def _malformed(reason: str) -> AuthError:
+def _malformed_error(reason: str) -> AuthError:
     return AuthError("token_malformed", reason=reason)
 
 
@@ -146,9 +146,9 @@ def _missing_claims(claims: Mapping[str, Any]) -> AuthError | None:
     if missing:
         return AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
     if not isinstance(claims["sub"], str) or not claims["sub"]:
-        return _malformed("sub is not a string")
+        return _malformed_error("sub is not a string")
     wrong = next((name for name in ("exp", "iat") if not is_time(claims[name])), None)
-    return _malformed(f"{wrong} is not a time in whole seconds") if wrong else None
+    return _malformed_error(f"{wrong} is not a time in whole seconds") if wrong else None
 
 
 def is_time(value: object) -> TypeGuard[int]:

@@ -76,7 +76,7 @@ class KeyStore:
         self._served_stale = self._events.tally(KEYS_SERVED_STALE)
         self.generation = 0
         if settings.jwks is not None:
-            self._keys = _seeded(settings.jwks)
+            self._keys = _read_fixed_keys(settings.jwks)
             self._fetched_at = self._expires_at = self.refresh_at = math.inf
 
     @property
@@ -104,7 +104,7 @@ class KeyStore:
 
     def is_current(self, key: VerificationKey) -> bool:
         """Whether what this key verified still stands: it is in the present set, and no newer one need be awaited."""
-        return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._settled())
+        return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._is_settled())
 
     async def find(self, key_id: str) -> VerificationKey:
         """The key of this id.
@@ -142,7 +142,7 @@ class KeyStore:
         limit = max(self._expires_at, self._fetched_at + self._settings.jwks_stale_limit)
         return self._clock() < limit
 
-    def _settled(self) -> bool:
+    def _is_settled(self) -> bool:
         """Whether the present set may serve at once; starts a renewal in the background where one is due."""
         now = self._clock()
         if now < self.refresh_at:
@@ -158,7 +158,7 @@ class KeyStore:
         return usable
 
     async def _keep_fresh(self) -> None:
-        if self._settled():
+        if self._is_settled():
             return
         renewal = self._flight.start("keys", self._refresh)
         await asyncio.wait([renewal], timeout=_PATIENCE)
@@ -217,7 +217,7 @@ class KeyStore:
         self._retry_at = -math.inf
 
 
-def _seeded(source: dict[str, Any] | Path) -> KeySet:
+def _read_fixed_keys(source: dict[str, Any] | Path) -> KeySet:
     try:
         document = json.loads(source.read_text("utf-8")) if isinstance(source, Path) else source
         return read_key_set(document)

@@ -78,7 +78,7 @@ class Revocations:
         self._ttl = settings.revocation_ttl
         self._strict = settings.revocation_outage == "error"
         self._storage = storage
-        self.shared = storage.shared
+        self.is_shared = storage.is_shared
         self._clock = clock
         self._events = events or AuthEvents()
         self._until: dict[str, float] = {}
@@ -95,7 +95,7 @@ class Revocations:
     @property
     def state(self) -> LinkState:
         """The running loop's link to the other workers: ``memory`` without Redis, ``idle`` before its first use."""
-        if not self._storage.shared:
+        if not self._storage.is_shared:
             return "memory"
         follower = self._followers.get()
         if follower.task is None:
@@ -114,7 +114,7 @@ class Revocations:
             AuthError: 401 `session_revoked` or `user_deleted`.
             VerificationUnavailable: the link to the other workers is lost and the settings say to refuse then.
         """
-        if self.shared:
+        if self.is_shared:
             await self.follow()
         self.check_here(user)
 
@@ -165,7 +165,7 @@ class Revocations:
             VerificationUnavailable: the link is lost and the settings say to refuse then.
         """
         follower = self._followers.get()
-        if follower.connected or not self._storage.shared:
+        if follower.connected or not self._storage.is_shared:
             return
         if follower.task is None:
             follower.task = asyncio.create_task(self._follow(follower))
@@ -200,14 +200,14 @@ class Revocations:
             new = not self._holds(fact)
             self._until[fact] = max(until, self._until.get(fact, 0.0))
             if new:
-                self._heed(fact)
+                self._apply(fact)
         self._added += len(news)
         if self._added >= max(_SWEEP_EVERY, len(self._until) // 2):
             self._added, now = 0, self._clock()
             for fact in [fact for fact, until in list(self._until.items()) if until <= now]:
                 self._until.pop(fact, None)
 
-    def _heed(self, fact: str) -> None:
+    def _apply(self, fact: str) -> None:
         if fact.startswith("f:"):
             _, user_id, team_id, *_ = (*fact.split(":"), "", "")
             self.on_forget(user_id, team_id)
@@ -225,7 +225,7 @@ class Revocations:
             return
         news = dict.fromkeys(facts, self._clock() + seconds)
         self._learn(news)
-        if not self._storage.shared:
+        if not self._storage.is_shared:
             return
         self._unpublished.update(news)
         await asyncio.wait([self._telling.start(NAME, self._keep_telling)], timeout=_TELL_SECONDS)
@@ -263,7 +263,7 @@ class Revocations:
                         if whole:
                             self._give_back(set(facts))
                             attempt, compare_at = 0, self._clock() + _COMPARE_SECONDS
-                            self._linked(follower, connected=True)
+                            self._on_link_change(follower, connected=True)
                         elif self._clock() >= compare_at:
                             compare_at = self._clock() + _COMPARE_SECONDS
                             if await self._storage.count(NAME) < len(self._live()):
@@ -273,7 +273,7 @@ class Revocations:
             except Exception as error:  # noqa: BLE001 - whatever it is, the link must be tried again
                 reason = type(error).__name__
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
-            self._linked(follower, connected=False)
+            self._on_link_change(follower, connected=False)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
 
@@ -288,7 +288,7 @@ class Revocations:
         now = self._clock()
         return {fact: until for fact, until in list(self._until.items()) if until > now}
 
-    def _linked(self, follower: _Follower, *, connected: bool) -> None:
+    def _on_link_change(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():
             follower.connected = connected
             self._events.emit(REVOCATIONS_CONNECTED if connected else REVOCATIONS_DISCONNECTED)

@@ -159,7 +159,7 @@ class Verifier:
                 user = known.value.user
             else:
                 user = await self._check(token, digest, min_left)
-            if self.revocations.shared:  # as `revocations.check` does, whose coroutine would cost on every request
+            if self.revocations.is_shared:  # as `revocations.check` does, whose coroutine would cost on every request
                 await self.revocations.follow()
             self.revocations.check_here(user)
         except AuthError as rejection:

@@ -117,7 +117,7 @@ async def test_every_page_is_readable_for_everybody(filled: Emulator, browser: B
     )
     page = await context.new_page()
     store, project_id = filled.store, filled.project_id
-    user, team = store.users.in_order(project_id)[0], store.teams.of_project(project_id)[0]
+    user, team = store.users.in_order(project_id)[0], store.teams.list_for_project(project_id)[0]
     paths = [path.format(user_id=user["id"], team_id=team["id"]) for path, _, _ in VIEWS]
     for path in [*paths, "/emulator/outbox", "/dashboard/users/unknown"]:
         await page.goto(path)

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from fastapi_stackauth import CurrentUser, StackAuth
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 FORM = '<form method="post" action="{}"><input type="hidden" name="{}" value="{}">{}<button>{}</button></form>'
@@ -56,7 +56,7 @@ async def page(server: Emulator, browser: Browser) -> AsyncIterator[Page]:
         insecure_cookies=True,
     )
     await stack.client.password.sign_up(email=EMAIL, password=PASSWORD)
-    async with served([(app_with_forms(stack), listener)]):
+    async with run_servers([(app_with_forms(stack), listener)]):
         context = await browser.new_context(base_url=address)
         yield await context.new_page()
         await context.close()

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Rout
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'"
 PAGE = """<!doctype html><html lang="en"><title>Passkeys</title>
@@ -50,7 +50,7 @@ async def app_on_localhost(server: Emulator) -> AsyncIterator[str]:
     async def script() -> HTMLResponse:
         return HTMLResponse(SCRIPT, media_type="text/javascript")
 
-    async with served([(app, listener)]):
+    async with run_servers([(app, listener)]):
         yield address
     await stack.aclose()
 

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from fastapi_stackauth import CurrentUser, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 ASSETS = Path(fastapi_offline.__file__).parent / "static"
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
@@ -41,7 +41,7 @@ async def api(server: Emulator) -> AsyncIterator[str]:
         return user
 
     await stack.client.password.sign_up(email=EMAIL, password=PASSWORD)
-    async with served([(app, listener)]):
+    async with run_servers([(app, listener)]):
         yield address
     await stack.aclose()
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from fastapi_stackauth.cli import probes
 from fastapi_stackauth.cli.app import app
-from fastapi_stackauth.cli.probes import skew_of
+from fastapi_stackauth.cli.probes import measure_skew
 from fastapi_stackauth.cli.report import Report
 from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.emulator import Emulator
@@ -137,7 +137,7 @@ async def test_a_clock_that_is_off(seconds: float, codes: dict[str, str]):
 )
 def test_the_difference_of_clocks_is_what_cannot_be_due_to_the_way(date: int | None, age: str, skew: float | None):
     headers = {"age": age} | ({"date": formatdate(date, usegmt=True)} if date else {"date": "noon"})
-    assert skew_of(ApiResponse(200, headers, b""), 1000.5, 1002.0) == skew
+    assert measure_skew(ApiResponse(200, headers, b""), 1000.5, 1002.0) == skew
 
 
 @rows(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from fastapi_stackauth import AuthError, StackAuth
 from fastapi_stackauth.cli.app import app
 from fastapi_stackauth.cli.explanation import Explanation, explain
-from fastapi_stackauth.cli.probes import frame_of, read_keys
+from fastapi_stackauth.cli.probes import build_frame, read_keys
 from fastapi_stackauth.verification.verifier import Verifier
 from tests.support.forge import ABSENT, BASE, KINDS, NOW, PROJECT, Signer, claims, key_set, segment
 from tests.support.rows import rows
@@ -29,7 +29,7 @@ CHECKS = [
 async def both(token: str, jwks: dict[str, Any], now: float, **options: Any) -> tuple[str | None, Explanation]:
     """The verifier's code, None where it accepts, and the explanation."""
     stack = StackAuth(jwks=jwks, **options)
-    told = explain(token, frame_of(stack.settings, now, read_keys(jwks)))
+    told = explain(token, build_frame(stack.settings, now, read_keys(jwks)))
     try:
         await Verifier(stack.settings, stack.client, clock=Clock(now)).verify(token)
     except AuthError as refusal:
@@ -94,15 +94,15 @@ async def test_it_agrees_with_the_verifier_on_mutated_tokens(signer: Signer):
 
 def test_without_keys_the_signature_is_not_checked_and_a_good_token_stays_undecided(signer: Signer):
     settings = StackAuth(project_id=PROJECT, base_url=BASE).settings
-    told = explain(signer.token(), frame_of(settings, NOW + 1, None, "offline"))
+    told = explain(signer.token(), build_frame(settings, NOW + 1, None, "offline"))
     assert told.verdict == "undecided"
     assert {check.name for check in told.checks if check.status == "not_checked"} == {"key", "signature"}
-    assert explain(signer.token(aud="x"), frame_of(settings, NOW, None)).code == "token_audience_not_allowed"
+    assert explain(signer.token(aud="x"), build_frame(settings, NOW, None)).code == "token_audience_not_allowed"
 
 
 def test_later_checks_are_run_although_an_earlier_one_failed(signer: Signer, stranger: Signer):
     settings = StackAuth(project_id=PROJECT, base_url=BASE).settings
-    told = explain(stranger.token(iss="x", exp=1), frame_of(settings, NOW, read_keys(key_set(signer))))
+    told = explain(stranger.token(iss="x", exp=1), build_frame(settings, NOW, read_keys(key_set(signer))))
     assert [c.name for c in told.checks if c.status == "fail"] == ["signature", "issuer", "expiry"]
     assert told.code == "token_signature_invalid"
     assert next(c for c in told.checks if c.name == "signature").detail == "it does not fit that key"

@@ -19,7 +19,7 @@ import pytest
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 from fastapi_stackauth.errors import (
     AccessTokenRejected,
     EmailAlreadyExists,
@@ -73,7 +73,7 @@ async def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     for name in [name for name in os.environ if name.startswith(("STACK_", "HEXCLAVE_"))]:
         monkeypatch.delenv(name)
     listener = bind("127.0.0.1", 0)
-    async with emulator() as server, served([(inbucket(server.url), listener)]):
+    async with emulator() as server, run_servers([(inbucket(server.url), listener)]):
         stack = StackAuth(
             project_id=server.project_id,
             base_url=server.url,

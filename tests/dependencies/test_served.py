@@ -37,7 +37,7 @@ class QuietServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def serve(app: FastAPI) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = QuietServer(uvicorn.Config(app, log_config=None, lifespan="on", ws="websockets-sansio"))
         task = asyncio.create_task(server.serve([listener]))
@@ -69,7 +69,7 @@ async def address(world: World) -> AsyncIterator[str]:
             async for text in websocket.iter_text():
                 await websocket.send_text(f"{watch.user.id} {text}")
 
-    async with served(app) as address:
+    async with serve(app) as address:
         yield address
 
 

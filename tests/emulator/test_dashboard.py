@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.emulator.calls import masked, masked_body, masked_path, masked_query
+from fastapi_stackauth.emulator.calls import mask, masked_body, masked_path, masked_query
 from fastapi_stackauth.emulator.dashboard.dashboard import ACTIONS, VIEWS, own_path
 from fastapi_stackauth.emulator.dashboard.settings import SWITCHES
 from fastapi_stackauth.emulator.faults import Fault
@@ -263,7 +263,7 @@ async def test_without_a_team_admin_new_users_have_teams_all_the_same(visitor: V
     visitor.server.configure(create_personal_team_on_sign_up=True)
     await visitor.submit("/dashboard/permissions/undefine", id="team_admin")
     await stack.client.password.sign_up(email="ada@example.com", password=PASSWORD)
-    [team] = visitor.server.store.teams.of_project(visitor.server.project_id)
+    [team] = visitor.server.store.teams.list_for_project(visitor.server.project_id)
     assert team["display_name"] == "ada@example.com's Team"
 
 
@@ -415,7 +415,7 @@ NAMES = ["password", "access_token", "refresh_token", "code", "otp", "secret", "
 )
 def test_whatever_is_named_like_a_secret_is_masked_however_deep(name: str, value: str):
     number = int(value) if value.isdigit() else value
-    shown = json.dumps(masked({"a": [{"b": {name: value}}, {name: [number]}, {name: {"v": [{"w": number}]}}]}))
+    shown = json.dumps(mask({"a": [{"b": {name: value}}, {name: [number]}, {name: {"v": [{"w": number}]}}]}))
     assert value not in shown
     assert value not in masked_query(f"x=1&{name}={value}")
     assert value not in masked_body(json.dumps({name: value}).encode(), "application/json; charset=utf-8")
@@ -432,14 +432,14 @@ def test_a_body_of_any_form_is_shown_or_counted(body: bytes, kind: str):
 
 def test_a_token_is_masked_whatever_its_name_and_error_codes_are_shown():
     token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
-    assert masked({"note": f"see {token}"}) == {"note": "…"}
-    assert masked({token: 1}) == {"…": 1}
+    assert mask({"note": f"see {token}"}) == {"note": "…"}
+    assert mask({token: 1}) == {"…": 1}
     assert masked_query(f"{token}=1") == "…=1"
     assert masked_path(f"/api/v1/{token}/x") == "/api/v1/…/x"
-    assert masked({"code": "SCHEMA_ERROR"}, answered=True) == {"code": "SCHEMA_ERROR"}
-    assert masked({"code": "SCHEMA_ERROR"}) == {"code": "…"}, "what was asked may be a code of any form"
-    assert masked({"code": "ABC123"}, answered=True) == {"code": "…"}
-    assert masked({"id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35", "ok": True}) == {
+    assert mask({"code": "SCHEMA_ERROR"}, answered=True) == {"code": "SCHEMA_ERROR"}
+    assert mask({"code": "SCHEMA_ERROR"}) == {"code": "…"}, "what was asked may be a code of any form"
+    assert mask({"code": "ABC123"}, answered=True) == {"code": "…"}
+    assert mask({"id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35", "ok": True}) == {
         "id": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35",
         "ok": True,
     }

@@ -58,7 +58,7 @@ def test_a_reset_leaves_an_emulator_as_it_was_made(emulator: Emulator) -> None:
     assert (emulator.project, emulator.store.permissions.definitions(emulator.project_id)) == before
     assert emulator.clock.offset == 0
     assert emulator.store.users.in_order(emulator.project_id) == []
-    assert emulator.store.teams.of_project(emulator.project_id) == []
+    assert emulator.store.teams.list_for_project(emulator.project_id) == []
     assert [project.id for project in emulator.store.projects.all()] == [emulator.project_id]
     assert token.split(".")[0] == emulator.issue_token()["access_token"].split(".")[0]  # the signing keys stay
 

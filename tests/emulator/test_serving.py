@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 
 async def test_a_request_in_progress_is_answered() -> None:
@@ -21,7 +21,7 @@ async def test_a_request_in_progress_is_answered() -> None:
 
     listener = bind("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
-        async with served([(app, listener)]):
+        async with run_servers([(app, listener)]):
             answer = asyncio.create_task(http.get("/"))
             await begun.wait()
         assert (await answer).status_code == 204

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from fastapi_stackauth import StackAuth, WebhookEvent
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import Emulator, emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 from fastapi_stackauth.emulator.webhooks import BACK_OFF
 from fastapi_stackauth.models import (
     CurrentUserUpdate,
@@ -77,7 +77,7 @@ async def scene() -> AsyncIterator[Scene]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/hooks"
     async with emulator(webhook_url=url) as server:
         scene = Scene(server, url)
-        async with served([(scene.app, listener)]):
+        async with run_servers([(scene.app, listener)]):
             yield scene
         await scene.stack.aclose()
         await scene.admin_stack.aclose()

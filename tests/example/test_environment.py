@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from example_app.__main__ import embedded
+from example_app.__main__ import start_emulator
 from fastapi_stackauth import Settings
 from tests.support.redis_server import free_port
 
@@ -19,7 +19,7 @@ def test_the_app_asks_the_embedded_server_whatever_is_set(
     value = str(tmp_path / "secret") if suffix else "http://other.example"
     port = free_port()
     monkeypatch.setattr(os, "environ", {"EMULATOR_PORT": str(port), name + suffix: value})
-    url, (_, listener) = embedded(8000)
+    url, (_, listener) = start_emulator(8000)
     listener.close()
     settings = Settings()
     assert settings.base_url == url == f"http://localhost:{port}"

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi_stackauth.emulator import emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 HERE = Path(__file__).resolve().parent
 MADE = HERE / "made"
@@ -35,7 +35,7 @@ async def example() -> AsyncIterator[str]:
         from example_app.main import app
 
         (MADE / "openapi.json").write_text(json.dumps(app.openapi()), "utf-8")
-        async with served([(app, listener)]):
+        async with run_servers([(app, listener)]):
             yield address
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from fastapi_stackauth.emulator import emulator
-from fastapi_stackauth.emulator.serving import bind, served
+from fastapi_stackauth.emulator.serving import bind, run_servers
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
@@ -50,7 +50,7 @@ async def main() -> int:
         assert isinstance(app, FastAPI)
         listener = bind("127.0.0.1", 0)
         address = f"http://localhost:{listener.getsockname()[1]}"
-        async with served([(app, listener)]):
+        async with run_servers([(app, listener)]):
             node = await asyncio.create_subprocess_exec("node", MADE.name, cwd=HERE, env={**os.environ, "API": address})
             return await node.wait()
 

@@ -32,7 +32,7 @@ class Shared:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Shared:
+def is_shared() -> Shared:
     return Shared()
 
 

@@ -413,7 +413,7 @@ async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
 class Workers(MemoryStorage):
     """What workers share, as far as these tests go: out of reach at first, or broken."""
 
-    shared = True
+    is_shared = True
     tellings = 0
 
     def __init__(self, failure: Exception | None = None) -> None:

@@ -42,7 +42,7 @@ class QuietServer(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI, implementation: str) -> AsyncIterator[str]:
+async def serve(app: FastAPI, implementation: str) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, log_level="trace", ws=implementation)
         server = QuietServer(config)
@@ -80,7 +80,7 @@ async def test_no_handshake_shows_a_secret_at_any_level(implementation: str, cap
         caplog.set_level(logging.INFO, name)  # the client's own lines, in the same process
     for name in ("", *LOGGERS):  # last: it sets what caplog itself lets through
         caplog.set_level(TRACE, name)
-    async with served(an_app(), implementation) as address:
+    async with serve(an_app(), implementation) as address:
         url = f"ws://{address}/ws?ticket={REFRESH}&code={REFRESH}"
         client = websockets.connect(url, additional_headers=HEADERS, subprotocols=["access_token", TOKEN])  # type: ignore[list-item]  # plain texts do
         async with client as socket_:

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 
 from fastapi_stackauth import ConfigurationError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.testing import Clients, Clock, Kit, SyncClients, Users, emulated, signed_in
+from fastapi_stackauth.testing import Clients, Clock, Kit, SyncClients, Users, emulate, signed_in
 from fastapi_stackauth.testing.clients import AppTransport
 from fastapi_stackauth.testing.lifespan import Lifespan
 from tests.testing.conftest import APP_URL, small_app
@@ -92,7 +92,7 @@ async def test_renewed_cookies_are_kept_in_place_of_the_old(
 async def test_cookies_work_for_every_kind_of_app_url(app_url: str, shared: Emulator):
     stack = StackAuth(project_id="cookies", app_url=app_url)
     app = small_app(stack)
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         browser = kit.client(kit.user(), by="cookie")
         kit.clock.advance(601)
         assert (await browser.get("/me")).status_code == 200
@@ -102,7 +102,7 @@ async def test_cookies_work_for_every_kind_of_app_url(app_url: str, shared: Emul
 
 def test_without_an_app_url_there_are_no_cookies(shared: Emulator):
     app = small_app(StackAuth(project_id="p"))
-    with emulated(app, emulator=shared) as kit, pytest.raises(ConfigurationError, match="STACK_APP_URL"):
+    with emulate(app, emulator=shared) as kit, pytest.raises(ConfigurationError, match="STACK_APP_URL"):
         kit.client(kit.user(), by="cookie")
 
 

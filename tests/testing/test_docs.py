@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.testing import emulated
+from fastapi_stackauth.testing import emulate
 from tests.docs.blocks import ROOT, blocks
 
 pytest_plugins = ["pytester"]

@@ -1,4 +1,4 @@
-"""`emulated`: an app as it stands talks to the emulator, and is as before afterwards."""
+"""`emulate`: an app as it stands talks to the emulator, and is as before afterwards."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from starlette.routing import Mount
 
 from fastapi_stackauth import ConfigurationError, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.testing import Kit, TokenFactory, emulated, override_user
+from fastapi_stackauth.testing import Kit, TokenFactory, emulate, override_user
 from tests.testing.conftest import APP_URL, small_app
 
 TEAM = "0f6f2d7e-54b3-4c07-8f5e-6d5f0f5b8a11"
@@ -18,7 +18,7 @@ TEAM = "0f6f2d7e-54b3-4c07-8f5e-6d5f0f5b8a11"
 
 def test_the_apps_own_settings_stay_and_come_back(app: FastAPI, stack: StackAuth, shared: Emulator):
     before = dict(vars(stack))
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         changed = stack.settings
         assert (changed.project_id, changed.app_url) == ("production", APP_URL)
         assert (changed.base_url, changed.issuers) == (shared.url, ())
@@ -27,19 +27,19 @@ def test_the_apps_own_settings_stay_and_come_back(app: FastAPI, stack: StackAuth
 
 
 def test_nothing_is_remembered_from_one_block_to_the_next(app: FastAPI, stack: StackAuth, shared: Emulator):
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         ada = kit.user(email="remembered@example.com")
         assert kit.sync_client(ada).get("/me").status_code == 200
         assert len(stack.verifier) == 1
     assert len(stack.verifier) == 0
-    with emulated(app) as kit:  # another emulator, with other keys
+    with emulate(app) as kit:  # another emulator, with other keys
         assert kit.sync_client(ada).get("/me").json()["code"] == "token_key_unknown"
 
 
 @pytest.mark.parametrize("have", [(), ("publishable_client_key",), ("secret_server_key",)])
 def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared: Emulator):
     stack = StackAuth(project_id="keys", **dict.fromkeys(have, "of-production"))  # type: ignore[arg-type]  # names of keys
-    with emulated(small_app(stack), emulator=shared) as kit:
+    with emulate(small_app(stack), emulator=shared) as kit:
         settings = stack.settings
         keys = {
             "publishable_client_key": settings.publishable_client_key,
@@ -53,7 +53,7 @@ def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared: Em
     app, stack = FastAPI(), StackAuth()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         browser = kit.sync_client()
         credentials = {"email": "bare@example.com", "password": "correct horse"}
         assert browser.post("/auth/password/sign-up", json=credentials).status_code == 200
@@ -73,7 +73,7 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emula
     async def for_partners(user: Annotated[User, Depends(partners.current_user)]) -> str:
         return user.id
 
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         ada = kit.user(email="several@example.com")
         zoe = kit.of(partners).user(email="several@example.com")
         ivy = kit.of(inner).user()
@@ -99,7 +99,7 @@ def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
     paths = ["/v1/x/me", "/v2/me", "/v3/x/me"]
     if len(outer.routes) == routes_before:  # FastAPI drops mounts of included routers in older versions: no such app
         paths.pop()
-    with emulated(outer, emulator=shared) as kit:
+    with emulate(outer, emulator=shared) as kit:
         for path, stack in zip(paths, stacks, strict=False):
             ada = kit.of(stack).user()
             assert kit.sync_client(ada).get(path).json()["id"] == ada.id
@@ -107,7 +107,7 @@ def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
 
 def test_one_kit_serves_several_apps(app: FastAPI, shared: Emulator):
     other = small_app(StackAuth())
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         kit.add(other)
         ada = kit.user(email="several-apps@example.com")
         assert kit.sync_client(ada, app=other).get("/me").json()["code"].startswith("token_")  # of another project
@@ -115,23 +115,23 @@ def test_one_kit_serves_several_apps(app: FastAPI, shared: Emulator):
 
 
 def test_an_app_without_a_stack_is_named_and_so_is_a_missing_app(shared: Emulator):
-    with pytest.raises(ConfigurationError, match="No StackAuth is installed"), emulated(FastAPI()):
+    with pytest.raises(ConfigurationError, match="No StackAuth is installed"), emulate(FastAPI()):
         pass
-    with emulated(emulator=shared) as kit, pytest.raises(ConfigurationError, match="override the fixture stack_app"):
+    with emulate(emulator=shared) as kit, pytest.raises(ConfigurationError, match="override the fixture stack_app"):
         kit.client()
 
 
 def test_people_of_several_blocks_on_one_emulator_do_not_get_in_each_others_way(app: FastAPI, shared: Emulator):
     people = []
     for _ in range(2):
-        with emulated(app, emulator=shared) as kit:
+        with emulate(app, emulator=shared) as kit:
             people.append(kit.user())
     assert people[0].email != people[1].email
 
 
 def test_blocks_nest(app: FastAPI, shared: Emulator):
     factory = TokenFactory()
-    with emulated(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared) as kit:
         ada = kit.user(email="nested@example.com")
         with factory.trusted_by(app):
             assert kit.sync_client(ada).get("/me").status_code == 401

@@ -8,7 +8,7 @@ import pytest
 
 from fastapi_stackauth import ConfigurationError
 from fastapi_stackauth.emulator import Emulator
-from fastapi_stackauth.testing import emulated
+from fastapi_stackauth.testing import emulate
 from fastapi_stackauth.testing.kit import new_emulator
 
 pytest_plugins = ["pytester"]

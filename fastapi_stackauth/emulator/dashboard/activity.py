@@ -20,8 +20,8 @@ async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
     }
     counts = {
         "users": len(server.store.users.in_order(project.id)),
-        "sessions": len(server.store.sessions.of_project(project.id)),
-        "teams": len(server.store.teams.of_project(project.id)),
+        "sessions": len(server.store.sessions.list_for_project(project.id)),
+        "teams": len(server.store.teams.list_for_project(project.id)),
         "mails": len(server.store.mails.find(project.id)),
         "webhooks": len(server.webhooks.messages(project.id)),
     }

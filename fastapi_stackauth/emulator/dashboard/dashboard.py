@@ -118,7 +118,7 @@ class Dashboard:
 
     def _does(self, do: Action) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            form = await form_of(request)
+            form = await read_form(request)
             try:
                 target, note, well = await do(self, form), "Done.", True
             except (Refused, ValueError) as refusal:
@@ -128,7 +128,7 @@ class Dashboard:
         return answer
 
     async def _sign_in_as(self, request: Request) -> Response:
-        form = await form_of(request)
+        form = await read_form(request)
         try:
             tokens = issuing.issue(self.server, self.project, user_id=segment(form, "user_id"))
         except ValueError as refusal:
@@ -184,7 +184,7 @@ class Dashboard:
         ]
 
 
-async def form_of(request: Request) -> Form:
+async def read_form(request: Request) -> Form:
     """Return a posted form; of fields that come several times the last, joined where they are boxes."""
     pairs = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
     form: dict[str, str] = {}

@@ -59,12 +59,12 @@ async def change_settings(dashboard: Dashboard, form: Form) -> str:
     if "oauth_account_merge_strategy" in form:
         changes["oauth_account_merge_strategy"] = form["oauth_account_merge_strategy"]
     if "sign_up_rules" in form:
-        changes["sign_up_rules"] = [rule_of(line) for line in form["sign_up_rules"].splitlines() if line.strip()]
+        changes["sign_up_rules"] = [parse_rule(line) for line in form["sign_up_rules"].splitlines() if line.strip()]
     dashboard.server.store.projects.configure(dashboard.project, changes)
     return "/dashboard/settings"
 
 
-def rule_of(line: str) -> dict[str, str]:
+def parse_rule(line: str) -> dict[str, str]:
     """Return the sign-up rule of a line such as `reject @example.com`."""
     does, _, contains = line.strip().partition(" ")
     return {"action": does, "contains": contains.strip()}
@@ -83,12 +83,12 @@ async def move_clock(dashboard: Dashboard, form: Form) -> str:
     if form.get("reset"):
         dashboard.server.clock.reset()
     else:
-        checked_advance(dashboard.server.clock, seconds := minutes_of(form.get("minutes", "")) * 60)
+        checked_advance(dashboard.server.clock, seconds := parse_minutes(form.get("minutes", "")) * 60)
         dashboard.server.clock.advance(seconds)
     return "/dashboard/settings"
 
 
-def minutes_of(text: str) -> int:
+def parse_minutes(text: str) -> int:
     """Return a whole number of minutes, no longer than a year.
 
     Raises:

@@ -15,7 +15,7 @@ from .dashboard import SHOWN, Dashboard, Form, Refused, action, segment, view
 async def teams(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
     """All teams."""
     store, project = dashboard.server.store, dashboard.project
-    rows = store.teams.of_project(project.id)[:SHOWN]
+    rows = store.teams.list_for_project(project.id)[:SHOWN]
     found = [{**row, "members": len(store.teams.members(project.id, row["id"]))} for row in rows]
     return {"teams": found, "people": dashboard.people(), "shown": SHOWN}
 

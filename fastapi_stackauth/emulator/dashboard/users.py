@@ -32,8 +32,8 @@ async def user_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
     granted = [row["permission_id"] for row in store.permissions.in_project(project.id) if row["user_id"] == user["id"]]
     return {
         "user": dashboard.person(user),
-        "sessions": dashboard.sessions(store.sessions.of_user(user["id"])),
-        "teams": store.teams.of_user(project.id, user["id"]),
+        "sessions": dashboard.sessions(store.sessions.list_for_user(user["id"])),
+        "teams": store.teams.list_for_user(project.id, user["id"]),
         "granted": sorted(granted),
         "grantable": [row["id"] for row in store.permissions.definitions(project.id, "project")],
     }
@@ -70,7 +70,7 @@ async def grant_in_project(dashboard: Dashboard, form: Form) -> str:
 async def sessions(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
     """All sessions."""
     return {
-        "sessions": dashboard.sessions(dashboard.server.store.sessions.of_project(dashboard.project.id)),
+        "sessions": dashboard.sessions(dashboard.server.store.sessions.list_for_project(dashboard.project.id)),
         "shown": SHOWN,
     }
 

@@ -19,7 +19,7 @@ LATEST = 8_640_000_000_000_000  # milliseconds: as far as JavaScript's calendar 
 KEY = re.compile(r"[\x21-\x7e]*")
 
 
-def shown(row: Row, value: str | None = None) -> dict[str, Any]:
+def to_json(row: Row, value: str | None = None) -> dict[str, Any]:
     """Return a key; the key itself only when it was just made."""
     times = {"expires_at_millis": row["expires_at"], "manually_revoked_at_millis": row["revoked_at"]}
     return {
@@ -55,7 +55,7 @@ def check_owner(call: Call, kind: Kind, owner_id: str | None) -> None:
         raise KnownError("API_KEY_NOT_FOUND")
 
 
-def found(call: Call, kind: Kind) -> Row:
+def find(call: Call, kind: Kind) -> Row:
     """Return the key that the path names, for who may handle it."""
     row = call.server.store.api_keys.get(call.project.id, call.path["api_key_id"])
     if row is None or row["kind"] != kind:  # the real server answers 500 to a key of the other kind
@@ -75,27 +75,27 @@ def register(kind: Kind) -> None:
         if owner_id is MISSING:
             raise schema_error(call.request, [f"{owner} must be defined"])
         check_owner(call, kind, owner_id)
-        rows = call.server.store.api_keys.of_owner(call.project.id, kind, owner_id.lower())
-        return {"items": [shown(row) for row in rows], "is_paginated": False}
+        rows = call.server.store.api_keys.list_for_owner(call.project.id, kind, owner_id.lower())
+        return {"items": [to_json(row) for row in rows], "is_paginated": False}
 
     @operation("GET", path + "/{api_key_id}", params=ONE, query={owner: LOOSE[kind]})
     async def read(call: Call) -> dict[str, Any]:
         check_enabled(call, kind)
-        return shown(found(call, kind))
+        return to_json(find(call, kind))
 
     @operation("PATCH", path + "/{api_key_id}", params=ONE, query={owner: LOOSE[kind]}, body=UPDATE)
     async def update(call: Call) -> dict[str, Any]:
         check_enabled(call, kind)
-        row = found(call, kind)
+        row = find(call, kind)
         changes: Row = {name: call.body[name] for name in ("description",) if name in call.body}
         if call.body.get("revoked") and row["revoked_at"] is None:
             changes["revoked_at"] = call.server.clock.millis()
-        return shown(call.server.store.api_keys.change(row, changes))
+        return to_json(call.server.store.api_keys.change(row, changes))
 
     @operation("POST", path + "/check", access=SERVER, body={"api_key": Text()})
     async def check(call: Call) -> dict[str, Any]:
         check_enabled(call, kind)
-        return shown(valid(call, kind))
+        return to_json(valid(call, kind))
 
 
 def register_creation(kind: Kind) -> None:
@@ -122,7 +122,7 @@ def register_creation(kind: Kind) -> None:
             made, value = call.server.store.api_keys.create(call.project.id, kind, call.body[owner].lower(), fields)
         except sqlite3.IntegrityError:  # the real server answers 500 to an unknown owner
             raise unknown_owner(kind, call.body[owner]) from None
-        return shown(made, value)
+        return to_json(made, value)
 
 
 def unknown_owner(kind: Kind, owner_id: str) -> KnownError:

@@ -18,7 +18,7 @@ ACCOUNT = {**PROVIDER, "provider_account_id": Text()}
 FOREIGN = "A client handles the connected accounts of its own user only."
 
 
-def connected(call: Call, user_id: str) -> list[Row]:
+def list_connected(call: Call, user_id: str) -> list[Row]:
     """Return a user's accounts that may be acted with."""
     return [row for row in call.server.store.oauth.accounts(user_id) if row["allow_connected_accounts"]]
 
@@ -31,7 +31,7 @@ async def list_accounts(call: Call) -> dict[str, Any]:
     existing(call, user_id)
     items = [
         {"user_id": user_id, "provider": row["provider"], "provider_account_id": row["account_id"]}
-        for row in connected(call, user_id)
+        for row in list_connected(call, user_id)
     ]
     return {"items": items, "is_paginated": False}
 
@@ -45,7 +45,7 @@ def provider_token(call: Call, user_id: str, provider: str, account_id: str | No
         raise KnownError("OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
     existing(call, user_id)
     wanted = set(call.body.get("scope", "").split())
-    rows = [row for row in connected(call, user_id) if row["provider"] == provider]
+    rows = [row for row in list_connected(call, user_id) if row["provider"] == provider]
     rows = [row for row in rows if account_id in (None, row["account_id"])]
     if not rows:
         raise KnownError("OAUTH_CONNECTION_NOT_CONNECTED_TO_USER")

@@ -35,7 +35,7 @@ FOREIGN = "A client handles the contact channels of its own user only."
 UNKNOWN = "There is no such contact channel."
 
 
-def taken(value: str | None) -> KnownError:
+def email_taken_error(value: str | None) -> KnownError:
     """Return the refusal of an address that somebody else signs in with."""
     return KnownError(
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
@@ -45,7 +45,7 @@ def taken(value: str | None) -> KnownError:
     )
 
 
-def found(call: Call, status: int) -> Row:
+def find(call: Call, status: int) -> Row:
     """Return the channel that the path names, or refuse."""
     call.only_own(call.path["user_id"], FOREIGN)
     channel = call.server.store.channels.get(call.project.id, call.path["contact_channel_id"])
@@ -59,7 +59,7 @@ async def list_channels(call: Call) -> dict[str, Any]:
     """The channels of a user, or for a server of everybody, oldest first."""
     user_id, channels = call.query.get("user_id"), call.server.store.channels
     call.only_own(user_id, FOREIGN)
-    rows = channels.of_project(call.project.id)
+    rows = channels.list_for_project(call.project.id)
     wanted = call.query.get("contact_channel_id", "").lower()
     rows = [row for row in rows if user_id in (None, row["user_id"]) and wanted in ("", row["id"])]
     return {"items": [views.channel(row) for row in rows], "is_paginated": False}
@@ -70,7 +70,7 @@ async def create(call: Call) -> dict[str, Any]:
     """Another address for a user."""
     body, store = call.body, call.server.store
     call.only_own(body["user_id"], FOREIGN)
-    value = accounts.normalized(body["value"])
+    value = accounts.normalize(body["value"])
     user = store.users.get(call.project.id, body["user_id"])
     if user is None:  # the real server answers 500
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=body["user_id"])
@@ -81,34 +81,34 @@ async def create(call: Call) -> dict[str, Any]:
                 raise PlainError(400, "The user has this contact channel already.")
             return views.channel(store.channels.create(user, value, flags))
     except sqlite3.IntegrityError:
-        raise taken(value) from None
+        raise email_taken_error(value) from None
 
 
 @operation("GET", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS)
 async def read(call: Call) -> dict[str, Any]:
     """One address."""
-    return views.channel(found(call, 404))
+    return views.channel(find(call, 404))
 
 
 @operation("PATCH", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS, body=UPDATE_BODY)
 async def update(call: Call) -> dict[str, Any]:
     """Change an address, or what it is used for; another value is unverified."""
-    channel, body = found(call, 400), call.body
+    channel, body = find(call, 400), call.body
     changes: Row = {name: int(body[name]) for name in ("used_for_auth", "is_primary", "is_verified") if name in body}
     if "value" in body:
-        changes["value"] = accounts.normalized(body["value"])
+        changes["value"] = accounts.normalize(body["value"])
         if changes["value"] != channel["value"]:
             changes.setdefault("is_verified", 0)
     try:
         return views.channel(call.server.store.channels.update(channel, changes))
     except sqlite3.IntegrityError:
-        raise taken(None) from None
+        raise email_taken_error(None) from None
 
 
 @operation("DELETE", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
     """Take an address away."""
-    call.server.store.channels.delete(found(call, 400)["id"])
+    call.server.store.channels.delete(find(call, 400)["id"])
     return {"success": True}
 
 
@@ -133,7 +133,7 @@ async def send_code(call: Call) -> dict[str, Any]:
     call.only_own(user_id, FOREIGN)
     if store.users.get(call.project.id, user_id) is None:
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=user_id)
-    return send(call, found(call, 404))
+    return send(call, find(call, 404))
 
 
 @operation("POST", "/contact-channels/send-verification-code", body=DEPRECATED_BODY)
@@ -141,7 +141,7 @@ async def send_code_to_primary(call: Call) -> dict[str, Any]:
     """Mail a link that confirms the signed-in user's primary address (the older way)."""
     if call.user is None:
         raise schema_error(call.request, ["auth.user must be defined"])
-    email = accounts.normalized(call.body["email"])
+    email = accounts.normalize(call.body["email"])
     primary = call.server.store.channels.primary(call.user["id"])
     if primary is None or primary["value"] != email:
         held = primary["value"] if primary else None
@@ -152,7 +152,7 @@ async def send_code_to_primary(call: Call) -> dict[str, Any]:
 @operation("POST", "/contact-channels/verify", body=verification.BODY)
 async def verify(call: Call) -> dict[str, Any]:
     """Confirm an address by its mailed code; nobody needs to be signed in."""
-    data, channels = verification.consumed(call, "email_verification"), call.server.store.channels
+    data, channels = verification.consume_code(call, "email_verification"), call.server.store.channels
     channel = channels.get(call.project.id, data["channel_id"])
     if channel is None or channel["value"] != data["email"]:
         raise PlainError(400, "The contact channel is gone, or has another value now.")
@@ -163,5 +163,5 @@ async def verify(call: Call) -> dict[str, Any]:
 @operation("POST", "/contact-channels/verify/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
     """Whether a code would work; it stays usable."""
-    verification.attempted(call, "email_verification")
+    verification.attempt_code(call, "email_verification")
     return verification.VALID

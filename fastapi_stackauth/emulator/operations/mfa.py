@@ -26,7 +26,7 @@ def is_right(clock: Clock, secret: str | None, totp: str) -> bool:
 @operation("POST", "/auth/mfa/sign-in", body={**verification.BODY, "type": Text(choices=("totp",)), "totp": Text()})
 async def sign_in(call: Call) -> dict[str, Any]:
     """A session for an attempt code and the one-time password; a wrong one leaves the code usable."""
-    row = verification.attempted(call, "mfa_attempt")
+    row = verification.attempt_code(call, "mfa_attempt")
     user = call.server.store.users.get(call.project.id, row["data"]["user_id"])
     if user is None or not is_right(call.server.clock, user["totp_secret"], call.body["totp"]):
         raise KnownError("INVALID_TOTP_CODE")

@@ -13,7 +13,7 @@ from fastapi_stackauth.emulator.errors import KnownError, PlainError
 from fastapi_stackauth.emulator.operations.oauth_authorize import COOKIE
 from fastapi_stackauth.emulator.schema import Text
 from fastapi_stackauth.emulator.store.database import Row
-from fastapi_stackauth.emulator.wire import NOBODY, Call, json_response, operation, refused
+from fastapi_stackauth.emulator.wire import NOBODY, Call, json_response, operation, to_response
 
 OPTIONAL = Text(required=False)
 FIELDS = {"state": OPTIONAL, "code": OPTIONAL, "error": OPTIONAL}
@@ -27,16 +27,16 @@ ADDRESS_CHARACTERS = ":/%#?=@[]!$&'()*+,;"
 @operation("GET", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True)
 async def callback(call: Call) -> Response:
     """A provider's answer in the query."""
-    return answered(call, call.query)
+    return to_redirect(call, call.query)
 
 
 @operation("POST", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True, body=FIELDS, open_body=True)
 async def posted_callback(call: Call) -> Response:
     """A provider's answer in a form."""
-    return answered(call, {**call.query, **call.body})
+    return to_redirect(call, {**call.query, **call.body})
 
 
-def answered(call: Call, fields: dict[str, Any]) -> Response:
+def to_redirect(call: Call, fields: dict[str, Any]) -> Response:
     """Answer a provider's answer."""
     state = fields.get("state", "")
     row = call.server.store.oauth.flow(state)
@@ -44,9 +44,9 @@ def answered(call: Call, fields: dict[str, Any]) -> Response:
         raise PlainError(400, "The OAuth state is unknown: start the sign-in again.")
     try:
         check_browser(call, row)
-        answer = ended(call, row, fields)
+        answer = end_flow(call, row, fields)
     except PlainError as error:
-        answer = refused(error)
+        answer = to_response(error)
     if row["data"]["needs_cookie"]:
         answer.headers.append("set-cookie", f"{COOKIE}{state}=; Path=/; Expires={EPOCH}")
     return answer
@@ -60,7 +60,7 @@ def check_browser(call: Call, row: Row) -> None:
         raise PlainError(400, "The OAuth state was used already: start the sign-in again.")
 
 
-def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
+def end_flow(call: Call, row: Row, fields: dict[str, Any]) -> Response:
     """End a flow: with a code for the app, or with its refusal; the flow cannot be used again."""
     store, flow = call.server.store, row["data"]
     project = store.projects.get(row["project_id"])
@@ -72,11 +72,11 @@ def ended(call: Call, row: Row, fields: dict[str, Any]) -> Response:
         identity = provider_identity(call, flow, fields)
         trust.check_redirect(call.server, call.project, flow["redirect_uri"], mobile=True)
         check_outer(flow)
-        user, is_new = linking.connected(call, identity, flow)
+        user, is_new = linking.connect_account(call, identity, flow)
     except KnownError as refusal:
         return error_answer(call, flow, refusal)
     except PlainError as refusal:
-        return refused(refusal)
+        return to_response(refusal)
     return success(call, flow, user, is_new=is_new)
 
 
@@ -135,7 +135,7 @@ def error_answer(call: Call, flow: dict[str, Any], refusal: KnownError) -> Respo
                 "details": json.dumps(refusal.details or {}),
             }
             return RedirectResponse(with_query(address, query), 307)
-    return refused(refusal)
+    return to_response(refusal)
 
 
 def with_query(address: str, extra: dict[str, str]) -> str:

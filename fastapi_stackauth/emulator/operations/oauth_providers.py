@@ -29,12 +29,12 @@ USED_FOR_SIGN_IN = "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN"
 FLAGS = ("allow_sign_in", "allow_connected_accounts")
 
 
-def shown(call: Call, row: Row) -> dict[str, Any]:
+def to_json(call: Call, row: Row) -> dict[str, Any]:
     """Return a link as this access type sees it."""
     return views.provider_link(row, for_client=call.is_client)
 
 
-def found(call: Call) -> Row:
+def find(call: Call) -> Row:
     """Return the link that the path names, or refuse."""
     user_id, link_id = call.path["user_id"], call.path["provider_id"].lower()
     call.only_own(user_id, FOREIGN)
@@ -52,8 +52,8 @@ async def list_links(call: Call) -> dict[str, Any]:
     call.only_own(user_id, FOREIGN)
     if user_id is not None:
         existing(call, user_id)
-    rows = oauth.of_project(call.project.id) if user_id is None else oauth.accounts(user_id)
-    return {"items": [shown(call, row) for row in rows], "is_paginated": False}
+    rows = oauth.list_for_project(call.project.id) if user_id is None else oauth.accounts(user_id)
+    return {"items": [to_json(call, row) for row in rows], "is_paginated": False}
 
 
 def check_free(call: Call, user_id: str, provider: str, link_id: str | None = None) -> None:
@@ -64,7 +64,7 @@ def check_free(call: Call, user_id: str, provider: str, link_id: str | None = No
     """
     body, oauth = call.body, call.server.store.oauth
     signs_in, account_id = body.get("allow_sign_in"), body.get("account_id")
-    others = [row for row in oauth.of_project(call.project.id) if row["id"] != link_id]
+    others = [row for row in oauth.list_for_project(call.project.id) if row["id"] != link_id]
     own = [row for row in others if row["user_id"] == user_id and row["provider"] == provider]
     if signs_in and any(row["allow_sign_in"] for row in own):
         raise PlainError(400, "The user signs in with another account of this provider already.")
@@ -90,7 +90,7 @@ async def create(call: Call) -> dict[str, Any]:
     try:
         with store.transaction():
             check_free(call, user["id"], fields["provider"])
-            return shown(call, store.oauth.link(user, fields))
+            return to_json(call, store.oauth.link(user, fields))
     except sqlite3.IntegrityError:
         raise KnownError(USED_FOR_SIGN_IN) from None
 
@@ -98,18 +98,18 @@ async def create(call: Call) -> dict[str, Any]:
 @operation("GET", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS)
 async def read(call: Call) -> dict[str, Any]:
     """One link."""
-    return shown(call, found(call))
+    return to_json(call, find(call))
 
 
 @operation("PATCH", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS, body=UPDATE)
 async def update(call: Call) -> dict[str, Any]:
     """Change a link."""
-    row, body = found(call), call.body
+    row, body = find(call), call.body
     check_free(call, row["user_id"], row["provider"], row["id"])
     changes: Row = {name: int(body[name]) for name in FLAGS if name in body}
     changes |= {name: body[name] for name in ("email", "account_id") if name in body}
     try:
-        return shown(call, call.server.store.oauth.update(row, changes))
+        return to_json(call, call.server.store.oauth.update(row, changes))
     except sqlite3.IntegrityError:
         raise KnownError(USED_FOR_SIGN_IN) from None
 
@@ -117,5 +117,5 @@ async def update(call: Call) -> dict[str, Any]:
 @operation("DELETE", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
     """Remove a link."""
-    call.server.store.oauth.unlink(found(call)["id"])
+    call.server.store.oauth.unlink(find(call)["id"])
     return {"success": True}

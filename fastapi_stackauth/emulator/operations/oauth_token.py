@@ -10,7 +10,7 @@ from starlette.responses import Response
 from fastapi_stackauth.emulator import accounts, credentials, keys
 from fastapi_stackauth.emulator.credentials import Asker
 from fastapi_stackauth.emulator.errors import KnownError, OAuthError, PlainError
-from fastapi_stackauth.emulator.operations.sessions import refreshed
+from fastapi_stackauth.emulator.operations.sessions import refresh_session
 from fastapi_stackauth.emulator.schema import Text
 from fastapi_stackauth.emulator.store.database import Row
 from fastapi_stackauth.emulator.store.projects import Project
@@ -57,7 +57,7 @@ def by_refresh_token(call: Call) -> dict[str, Any]:
     """Answer a refresh grant; the refresh token is neither changed nor repeated."""
     if "refresh_token" not in call.body:
         raise OAuthError("invalid_request", "refresh_token is missing.")
-    return answer(refreshed(call, call.body["refresh_token"]), None)
+    return answer(refresh_session(call, call.body["refresh_token"]), None)
 
 
 def answer(access_token: str, after_callback: str | None, **more: object) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def answer(access_token: str, after_callback: str | None, **more: object) -> dic
 
 def by_code(call: Call) -> dict[str, Any]:
     """Answer a code grant."""
-    row = redeemed(call)
+    row = redeem_code(call)
     user = call.server.store.users.get(call.project.id, row["user_id"])
     if user is None:
         raise KnownError("INVALID_AUTHORIZATION_CODE")
@@ -91,7 +91,7 @@ def by_code(call: Call) -> dict[str, Any]:
     )
 
 
-def redeemed(call: Call) -> Row:
+def redeem_code(call: Call) -> Row:
     """Return the code of the body, used up. A wrong verifier leaves it, a wrong redirect_uri burns it."""
     if "code" not in call.body:
         raise OAuthError("invalid_request", "code is missing.")

@@ -30,7 +30,7 @@ async def send_code(call: Call) -> dict[str, Any]:
     """Mail a code; the answer has all of it but the six characters that a person types."""
     if not call.project.config["magic_link_enabled"]:
         raise PlainError(403, "Sign-in by e-mail code is switched off in this project.")
-    store, email = call.server.store, accounts.normalized(call.body["email"])
+    store, email = call.server.store, accounts.normalize(call.body["email"])
     user = known_user(call, email)
     if user is None:
         accounts.check_bot_challenge(call.body)
@@ -46,7 +46,7 @@ async def send_code(call: Call) -> dict[str, Any]:
 @operation("POST", "/auth/otp/sign-in", body=verification.BODY)
 async def sign_in(call: Call) -> dict[str, Any]:
     """A session for a mailed code; a new address becomes a new user, or the anonymous one's."""
-    email = verification.consumed(call, "sign_in")["email"]
+    email = verification.consume_code(call, "sign_in")["email"]
     user = known_user(call, email)
     is_new = user is None
     if user is None:
@@ -57,5 +57,5 @@ async def sign_in(call: Call) -> dict[str, Any]:
 @operation("POST", "/auth/otp/sign-in/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
     """Whether a code would work; it stays usable."""
-    verification.attempted(call, "sign_in")
+    verification.attempt_code(call, "sign_in")
     return verification.VALID

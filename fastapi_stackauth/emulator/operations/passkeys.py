@@ -87,12 +87,12 @@ async def initiate_registration(call: Call) -> dict[str, Any]:
 async def register(call: Call) -> dict[str, Any]:
     """Keep the signed-in user's passkey, in place of the one before."""
     check_enabled(call.project)
-    data = verification.consumed(call, "passkey_registration")
+    data = verification.consume_code(call, "passkey_registration")
     if call.user is None:  # the real server answers 500, and has burnt the code too
         raise schema_error(call.request, ["auth.user must be defined"])
     if data["user_id"] != call.user["id"]:
         raise KnownError("PASSKEY_REGISTRATION_FAILED")
-    credential = registered(call, call.body["credential"], data["challenge"])
+    credential = verify_registration(call, call.body["credential"], data["challenge"])
     credential_id = bytes_to_base64url(credential.credential_id)
     try:
         call.server.store.passkeys.put(
@@ -103,7 +103,7 @@ async def register(call: Call) -> dict[str, Any]:
     return {"user_handle": credential_id}
 
 
-def registered(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
+def verify_registration(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
     """Return what a registration answer proves."""
     try:
         origin, host = to_origin(call, credential)
@@ -138,7 +138,7 @@ async def initiate_sign_in(call: Call) -> dict[str, Any]:
 async def sign_in(call: Call) -> dict[str, Any]:
     """A session for a passkey's answer to the challenge."""
     check_enabled(call.project)
-    data = verification.consumed(call, "passkey_sign_in")
+    data = verification.consume_code(call, "passkey_sign_in")
     store, response = call.server.store, call.body["authentication_response"]
     passkey = store.passkeys.by_credential(call.project.id, str(response.get("id")))
     user = passkey and store.users.get(call.project.id, passkey["user_id"])

@@ -33,7 +33,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
     passwords.check_length(password)
     accounts.check_bot_challenge(call.body)
     columns = {"password_hash": await call.server.passwords.hash(password)}
-    user = accounts.sign_up(call, accounts.normalized(call.body["email"]), columns, verified=False)
+    user = accounts.sign_up(call, accounts.normalize(call.body["email"]), columns, verified=False)
     channel = call.server.store.channels.primary(user["id"])
     if callback_url is not None and channel is not None:
         mailing.send_verification(call.server, call.project, channel, callback_url)
@@ -44,7 +44,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
 async def sign_in(call: Call) -> dict[str, Any]:
     """A session for an address and its password; what of the two is wrong is not said."""
     check_enabled(call.project)
-    email = accounts.normalized(call.body["email"])
+    email = accounts.normalize(call.body["email"])
     found = call.server.store.users.by_auth_email(call.project.id, email)
     if not await call.server.passwords.verify(call.body["password"], found["password_hash"] if found else None):
         raise KnownError("EMAIL_PASSWORD_MISMATCH")

@@ -14,7 +14,7 @@ PERHAPS = "maybe, only if user with e-mail exists"  # the contract's fixed value
 async def send_code(call: Call) -> dict[str, Any]:
     """Mail a reset link where the address signs somebody in; the answer is the same where it does not."""
     check_enabled(call.project)
-    email = accounts.normalized(call.body["email"])
+    email = accounts.normalize(call.body["email"])
     user = call.server.store.users.by_auth_email(call.project.id, email)
     if user is not None:
         trust.check_redirect(call.server, call.project, call.body["callback_url"])
@@ -26,7 +26,7 @@ async def send_code(call: Call) -> dict[str, Any]:
 @operation("POST", "/auth/password/reset", body={**verification.BODY, "password": PASSWORD})
 async def reset(call: Call) -> dict[str, Any]:
     """A new password for a mailed code; every session ends."""
-    user_id = verification.consumed(call, "password_reset")["user_id"]
+    user_id = verification.consume_code(call, "password_reset")["user_id"]
     check_enabled(call.project)
     passwords.check_length(call.body["password"])
     columns = {"password_hash": await call.server.passwords.hash(call.body["password"])}
@@ -42,5 +42,5 @@ async def reset(call: Call) -> dict[str, Any]:
 @operation("POST", "/auth/password/reset/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
     """Whether a code would work; it stays usable."""
-    verification.attempted(call, "password_reset")
+    verification.attempt_code(call, "password_reset")
     return verification.VALID

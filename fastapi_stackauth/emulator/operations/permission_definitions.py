@@ -21,7 +21,7 @@ UPDATE = {"id": Text(required=False), **REST}
 PARAMS = {"permission_id": Text()}
 
 
-def shown(row: Row) -> dict[str, Any]:
+def to_json(row: Row) -> dict[str, Any]:
     """Return a definition; one without a description says none."""
     description = {} if row["description"] is None else {"description": row["description"]}
     return {"id": row["id"], **description, "contained_permission_ids": sorted(row["contained"])}
@@ -55,7 +55,7 @@ def register(scope: str) -> None:
     @operation("GET", path, access=ADMIN)
     async def list_definitions(call: Call) -> dict[str, Any]:
         rows = call.server.store.permissions.definitions(call.project.id, scope)
-        return {"items": [shown(row) for row in rows], "is_paginated": False}
+        return {"items": [to_json(row) for row in rows], "is_paginated": False}
 
     @operation("POST", path, access=ADMIN, body=CREATE, status=201)
     async def define(call: Call) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def register(scope: str) -> None:
             call.server.store.permissions.define(call.project.id, scope, definition)
         except sqlite3.IntegrityError:
             raise KnownError("PERMISSION_ID_ALREADY_EXISTS", permission_id=call.body["id"]) from None
-        return shown(definition)
+        return to_json(definition)
 
     @operation("PATCH", path + "/{permission_id}", access=ADMIN, params=PARAMS, body=UPDATE)
     async def redefine(call: Call) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def register(scope: str) -> None:
             call.server.store.permissions.redefine(call.project.id, old["id"], definition)
         except sqlite3.IntegrityError:
             raise KnownError("PERMISSION_ID_ALREADY_EXISTS", permission_id=definition["id"]) from None
-        return shown(definition)
+        return to_json(definition)
 
     @operation("DELETE", path + "/{permission_id}", access=ADMIN, params=PARAMS)
     async def undefine(call: Call) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def asked_for(call: Call, granted: list[str]) -> list[str]:
     return sorted(name for name in granted if wanted in (None, name))
 
 
-def defined(call: Call, permission_id: str, scope: str) -> None:
+def require_definition(call: Call, permission_id: str, scope: str) -> None:
     """Refuse a permission that is not defined, or for something else."""
     definition = call.server.store.permissions.definition(call.project.id, permission_id)
     if definition is None or (permission_id in SYSTEM and scope == "project"):
@@ -80,7 +80,7 @@ async def grant_in_team(call: Call) -> dict[str, Any]:
     permission_id = checked_id(call, "params", call.path["permission_id"])
     user = profiles.existing(call, call.path["user_id"])
     held = membership.required_membership(call, call.path["team_id"], user["id"])
-    defined(call, permission_id, "team")
+    require_definition(call, permission_id, "team")
     call.server.store.permissions.grant_in_team(held["team_id"], user["id"], permission_id)
     granted = {"id": permission_id, "user_id": user["id"], "team_id": held["team_id"]}
     call.tell("team_permission.created", granted)
@@ -125,7 +125,7 @@ async def grant_in_project(call: Call) -> dict[str, Any]:
     """Grant a user a permission; once is enough."""
     permission_id = checked_id(call, "params", call.path["permission_id"])
     user = profiles.existing(call, call.path["user_id"])
-    defined(call, permission_id, "project")
+    require_definition(call, permission_id, "project")
     call.server.store.permissions.grant_in_project(user["id"], permission_id)
     call.tell("project_permission.created", {"id": permission_id, "user_id": user["id"]})
     return {"id": permission_id, "user_id": user["id"]}

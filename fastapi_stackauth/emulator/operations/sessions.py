@@ -17,10 +17,10 @@ async def refresh(call: Call) -> dict[str, Any]:
     token = call.header("refresh-token")
     if token is None:
         raise schema_error(call.request, ["headers.x-stack-refresh-token must be defined"])
-    return {"access_token": refreshed(call, token)}
+    return {"access_token": refresh_session(call, token)}
 
 
-def refreshed(call: Call, refresh_token: str) -> str:
+def refresh_session(call: Call, refresh_token: str) -> str:
     """Return an access token for a running session of this project."""
     store = call.server.store
     with store.transaction():
@@ -76,7 +76,7 @@ async def list_sessions(call: Call) -> dict[str, Any]:
     current = call.asker.claims["refresh_token_id"] if call.asker.claims else None
     rows = [
         row
-        for row in call.server.store.sessions.of_user(user_id)
+        for row in call.server.store.sessions.list_for_user(user_id)
         if row["project_id"] == call.project.id and (not row["is_impersonation"] or call.asker.access == "admin")
     ]
     return {"items": [views.session(row, current) for row in rows], "is_paginated": False}

@@ -31,7 +31,7 @@ async def send(call: Call) -> dict[str, Any]:
     return {"success": True, "id": data["id"]}
 
 
-def shown(call: Call, row: Row) -> dict[str, Any] | None:
+def to_json(call: Call, row: Row) -> dict[str, Any] | None:
     """Return an invitation; None where its team is gone."""
     data = row["data"]
     team = call.server.store.teams.get(call.project.id, data["team_id"])
@@ -46,7 +46,7 @@ def shown(call: Call, row: Row) -> dict[str, Any] | None:
 
 def verified_addresses(call: Call, user_id: str) -> set[str]:
     """Return the addresses that a user has proved to be theirs."""
-    return {row["value"] for row in call.server.store.channels.of_user(user_id) if row["is_verified"]}
+    return {row["value"] for row in call.server.store.channels.list_for_user(user_id) if row["is_verified"]}
 
 
 @operation("GET", "/team-invitations", query=LIST_QUERY)
@@ -65,7 +65,7 @@ async def list_invitations(call: Call) -> dict[str, Any]:
     else:
         team = listed_team(call, str(team_id))
         rows = [row for row in rows if row["data"]["team_id"] == team["id"]]
-    return {"items": [item for row in rows if (item := shown(call, row))], "is_paginated": False}
+    return {"items": [item for row in rows if (item := to_json(call, row))], "is_paginated": False}
 
 
 def check_own(call: Call, user_id: str) -> None:
@@ -83,7 +83,7 @@ def listed_team(call: Call, team_id: str) -> Row:
     return membership.existing_team(call, team_id)
 
 
-def found(call: Call, invitation_id: str) -> Row | None:
+def find(call: Call, invitation_id: str) -> Row | None:
     """Return an open invitation by its id."""
     rows = call.server.store.codes.open(call.project.id, KIND)
     return next((row for row in rows if row["data"]["id"] == invitation_id.lower()), None)
@@ -101,7 +101,7 @@ async def delete(call: Call) -> dict[str, Any]:
     if call.is_client:
         membership.required_permission(call, team_id, own_user(call), "$remove_members")
     membership.existing_team(call, team_id)
-    row = found(call, call.path["id"])
+    row = find(call, call.path["id"])
     if row is None:  # the real server answers 500
         raise KnownError("VERIFICATION_CODE_NOT_FOUND")
     call.server.store.codes.delete(row)
@@ -129,7 +129,7 @@ def joins(call: Call, data: dict[str, Any], user: Row) -> None:
 @operation("POST", "/team-invitations/accept", body=verification.BODY)
 async def accept(call: Call) -> dict[str, Any]:
     """Join the team with the code of the mail; it is used up whatever follows."""
-    data = verification.consumed(call, KIND)
+    data = verification.consume_code(call, KIND)
     joins(call, data, membership.required_user(call))
     return {}
 
@@ -137,7 +137,7 @@ async def accept(call: Call) -> dict[str, Any]:
 @operation("POST", "/team-invitations/accept/details", body=verification.BODY)
 async def details(call: Call) -> dict[str, Any]:
     """Which team a code invites into; it stays usable."""
-    row = verification.attempted(call, KIND)
+    row = verification.attempt_code(call, KIND)
     user = membership.required_user(call)
     reason = restricted_reason(call.project, user, call.server.store.channels.primary(user["id"]))
     if reason is not None:
@@ -149,7 +149,7 @@ async def details(call: Call) -> dict[str, Any]:
 @operation("POST", "/team-invitations/accept/check-code", body=verification.BODY)
 async def check(call: Call) -> dict[str, Any]:
     """Whether a code would work; it stays usable."""
-    verification.attempted(call, KIND)
+    verification.attempt_code(call, KIND)
     return verification.VALID
 
 
@@ -158,7 +158,7 @@ async def accept_by_id(call: Call) -> dict[str, Any]:
     """Join the team without the mail, for a user who verified the address that was invited."""
     user_id = call.query["user_id"]
     check_own(call, user_id)
-    user, row = profiles.existing(call, user_id), found(call, call.path["id"])
+    user, row = profiles.existing(call, user_id), find(call, call.path["id"])
     if row is None or row["data"]["email"] not in verified_addresses(call, user["id"]):
         raise KnownError("VERIFICATION_CODE_NOT_FOUND")
     joins(call, row["data"], user)

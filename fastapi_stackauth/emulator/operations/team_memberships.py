@@ -55,7 +55,7 @@ def own_user(call: Call) -> Row:
 # --- profiles ---
 
 
-def shown(call: Call, held: Row) -> dict[str, Any]:
+def to_json(call: Call, held: Row) -> dict[str, Any]:
     """Return a member as this access type sees them."""
     user = profiles.existing(call, held["user_id"])
     return views.team_member(call.server.store, call.project, held, user, for_client=call.is_client)
@@ -76,7 +76,7 @@ async def list_profiles(call: Call) -> dict[str, Any]:
     if team_id is not None:
         team_id = membership.existing_team(call, team_id)["id"]
     rows = call.server.store.teams.members(call.project.id, team_id)
-    found = [shown(call, row) for row in rows if user_id in (None, row["user_id"])]
+    found = [to_json(call, row) for row in rows if user_id in (None, row["user_id"])]
     return {"items": found, "is_paginated": False}
 
 
@@ -91,7 +91,7 @@ async def read_profile(call: Call) -> dict[str, Any]:
         else:
             membership.required_permission(call, team_id, asker, "$read_members")
     profiles.existing(call, user_id)
-    return shown(call, membership.required_membership(call, team_id, user_id))
+    return to_json(call, membership.required_membership(call, team_id, user_id))
 
 
 @operation("PATCH", "/team-member-profiles/{team_id}/{user_id}", params=PARAMS, body=PROFILE)
@@ -103,4 +103,4 @@ async def change_profile(call: Call) -> dict[str, Any]:
     held = membership.required_membership(call, team_id, user_id)
     image = images.image_columns(call.server, call.project, call.body, "team-member-profile-images")
     call.server.store.teams.change_profile(held, {**call.body, **image})
-    return shown(call, membership.required_membership(call, team_id, user_id))
+    return to_json(call, membership.required_membership(call, team_id, user_id))

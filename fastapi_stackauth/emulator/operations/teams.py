@@ -29,7 +29,7 @@ UPDATE_BODY = {
 FOREIGN = "A client lists the teams of its own user only."
 
 
-def shown(call: Call, team: Row) -> dict[str, Any]:
+def to_json(call: Call, team: Row) -> dict[str, Any]:
     """Return a team as this access type sees it."""
     return views.client_team(team) if call.is_client else views.server_team(team)
 
@@ -49,24 +49,24 @@ async def list_teams(call: Call) -> dict[str, Any]:
     """Teams, oldest first; a client sees its user's."""
     user_id, teams = call.query.get("user_id"), call.server.store.teams
     call.only_own(user_id, FOREIGN)
-    rows = teams.of_project(call.project.id) if user_id is None else teams.of_user(call.project.id, user_id)
-    return {"items": [shown(call, row) for row in rows], "is_paginated": False}
+    rows = teams.list_for_project(call.project.id) if user_id is None else teams.list_for_user(call.project.id, user_id)
+    return {"items": [to_json(call, row) for row in rows], "is_paginated": False}
 
 
 @operation("POST", "/teams", body=CREATE_BODY, query={"add_current_user": TRUE_FALSE}, status=201)
 async def create(call: Call) -> dict[str, Any]:
     """A new team; whoever makes it may do everything in it."""
-    fields, creator = columns(call), creator_of(call)
+    fields, creator = columns(call), find_creator(call)
     store = call.server.store
     with store.transaction():
         team = store.teams.create(call.project.id, fields)
         if creator is not None:
             membership.join(call, team, creator, "team_admin")
     call.tell("team.created", views.server_team(team))
-    return shown(call, team)
+    return to_json(call, team)
 
 
-def creator_of(call: Call) -> str | None:
+def find_creator(call: Call) -> str | None:
     """Return whose team it is to be, or refuse."""
     named, joins = call.body.get("creator_user_id"), call.query.get("add_current_user") == "true"
     if call.is_client:
@@ -90,7 +90,7 @@ async def read(call: Call) -> dict[str, Any]:
     """One team."""
     if call.is_client:
         membership.required_membership(call, call.path["team_id"], membership.required_user(call)["id"])
-    return shown(call, membership.existing_team(call, call.path["team_id"]))
+    return to_json(call, membership.existing_team(call, call.path["team_id"]))
 
 
 @operation("PATCH", "/teams/{team_id}", params=PARAMS, body=UPDATE_BODY)
@@ -102,7 +102,7 @@ async def update(call: Call) -> dict[str, Any]:
     call.server.store.teams.update(team["id"], fields)
     changed = membership.existing_team(call, team["id"])
     call.tell("team.updated", views.server_team(changed))
-    return shown(call, changed)
+    return to_json(call, changed)
 
 
 @operation("DELETE", "/teams/{team_id}", params=PARAMS)

@@ -32,7 +32,7 @@ def query_fields(profile: ServerProfile) -> dict[str, Check]:
     }
 
 
-def shown(call: Call, user: Row) -> dict[str, Any]:
+def to_json(call: Call, user: Row) -> dict[str, Any]:
     """Return a user as a server sees them."""
     return views.server_user(call.server.store, call.project, user)
 
@@ -65,16 +65,16 @@ async def create(call: Call) -> dict[str, Any]:
         columns["totp_secret"] = call.body["totp_secret_base64"]
     try:
         with call.server.store.transaction():
-            user = written(call, columns)
+            user = write_user(call, columns)
     except sqlite3.IntegrityError:
-        raise accounts.already_exists(accounts.normalized(call.body.get("primary_email") or "")) from None
-    made = shown(call, user)
+        raise accounts.already_exists(accounts.normalize(call.body.get("primary_email") or "")) from None
+    made = to_json(call, user)
     call.tell("user.created", made)
     accounts.with_own_team(call.server, call.project, user)  # after: the answer does not show it yet
     return made
 
 
-def written(call: Call, columns: Row) -> Row:
+def write_user(call: Call, columns: Row) -> Row:
     """Write a new user with their address and provider accounts, inside a transaction."""
     body, store = call.body, call.server.store
     user = store.users.create(call.project.id, columns)
@@ -83,7 +83,7 @@ def written(call: Call, columns: Row) -> Row:
             "is_verified": body.get("primary_email_verified", False),
             "used_for_auth": body.get("primary_email_auth_enabled", False),
         }
-        accounts.set_primary_email(call.server, user, accounts.normalized(body["primary_email"]), flags)
+        accounts.set_primary_email(call.server, user, accounts.normalize(body["primary_email"]), flags)
     for account in body.get("oauth_providers", []):
         fields = {"provider": account["id"], "account_id": account["account_id"], "email": account.get("email")}
         store.oauth.link(user, {**fields, "allow_sign_in": 1, "allow_connected_accounts": 1})
@@ -93,13 +93,13 @@ def written(call: Call, columns: Row) -> Row:
 @operation("GET", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields)
 async def read(call: Call) -> dict[str, Any]:
     """Any user."""
-    return shown(call, profiles.existing(call, call.path["user_id"]))
+    return to_json(call, profiles.existing(call, call.path["user_id"]))
 
 
 @operation("PATCH", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields, body=profiles.SERVER_UPDATE)
 async def update(call: Call) -> dict[str, Any]:
     """Change any user."""
-    changed = shown(call, await profiles.update(call, profiles.existing(call, call.path["user_id"])))
+    changed = to_json(call, await profiles.update(call, profiles.existing(call, call.path["user_id"])))
     call.tell("user.updated", changed)
     return changed
 
@@ -122,16 +122,16 @@ async def list_users(call: Call) -> dict[str, Any]:
     if "team_id" in query:
         members = {row["user_id"] for row in call.server.store.teams.members(call.project.id, query["team_id"].lower())}
         rows = [row for row in rows if row["id"] in members]
-    found = [row for row in rows if listed(call, row) and mentions(call, row) and not is_excluded(call, row)]
-    page, following = paged(call, found)
+    found = [row for row in rows if is_listed(call, row) and mentions(call, row) and not is_excluded(call, row)]
+    page, following = paginate(call, found)
     return {
-        "items": [shown(call, row) for row in page],
+        "items": [to_json(call, row) for row in page],
         "is_paginated": True,
         "pagination": {"next_cursor": following},
     }
 
 
-def listed(call: Call, user: Row) -> bool:
+def is_listed(call: Call, user: Row) -> bool:
     """Return whether a user of this kind was asked for."""
     anonymous, query = bool(user["is_anonymous"]), call.query
     if query.get("only_anonymous") == "true":
@@ -150,7 +150,7 @@ def mentions(call: Call, user: Row) -> bool:
         return True
     if UUID.fullmatch(text) and user["id"] == text:
         return True
-    values = [user["display_name"], *(row["value"] for row in call.server.store.channels.of_user(user["id"]))]
+    values = [user["display_name"], *(row["value"] for row in call.server.store.channels.list_for_user(user["id"]))]
     return any(contains(value.lower(), text) for value in values if value is not None)
 
 
@@ -164,7 +164,7 @@ def is_excluded(call: Call, user: Row) -> bool:
     return domain != "" and domain in {name.strip().removeprefix("@") for name in names}
 
 
-def paged(call: Call, rows: list[Row]) -> tuple[list[Row], str | None]:
+def paginate(call: Call, rows: list[Row]) -> tuple[list[Row], str | None]:
     """Return the page that the query asks for, and the cursor of the next one."""
     profile, cursor, limit = call.server.profile, call.query.get("cursor"), call.query.get("limit")
     ids = [row["id"] for row in rows]

@@ -15,7 +15,7 @@ def own(call: Call) -> Row:
     return call.user
 
 
-def shown(call: Call, user: Row) -> dict[str, Any]:
+def to_json(call: Call, user: Row) -> dict[str, Any]:
     """Return a user as this access type sees them."""
     view = views.client_user if call.is_client else views.server_user
     return view(call.server.store, call.project, user)
@@ -24,7 +24,7 @@ def shown(call: Call, user: Row) -> dict[str, Any]:
 @operation("GET", "/users/me")
 async def read(call: Call) -> dict[str, Any]:
     """The signed-in user."""
-    return shown(call, own(call))
+    return to_json(call, own(call))
 
 
 @operation("PATCH", "/users/me", body=profiles.UPDATE_BODY)
@@ -32,7 +32,7 @@ async def update(call: Call) -> dict[str, Any]:
     """Change the signed-in user."""
     user = await profiles.update(call, own(call))
     call.tell("user.updated", views.server_user(call.server.store, call.project, user))
-    return shown(call, user)
+    return to_json(call, user)
 
 
 @operation("DELETE", "/users/me")

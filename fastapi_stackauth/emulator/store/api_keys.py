@@ -56,7 +56,7 @@ class ApiKeys:
             "select * from api_keys where project_id = ? and secret = ?", project_id, digest(value)
         )
 
-    def of_owner(self, project_id: str, kind: Kind, owner_id: str) -> list[Row]:
+    def list_for_owner(self, project_id: str, kind: Kind, owner_id: str) -> list[Row]:
         """Return the keys of a user or a team, newest first."""
         return self._database.all(
             f"select * from api_keys where project_id = ? and {kind}_id = ? order by number desc",  # noqa: S608 - one of two words

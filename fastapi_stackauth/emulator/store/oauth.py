@@ -80,7 +80,7 @@ class OAuthTable:
         assert row is not None  # noqa: S101 - an aggregate always has a row
         return int(row["next"])
 
-    def of_project(self, project_id: str) -> list[Row]:
+    def list_for_project(self, project_id: str) -> list[Row]:
         """Return every linked account of a project, oldest first."""
         return self._database.all(
             "select * from oauth_accounts where project_id = ? order by created_at, rowid", project_id

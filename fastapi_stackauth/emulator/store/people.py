@@ -94,13 +94,13 @@ class Channels:
         """Return a user's channel by its value."""
         return self._database.one("select * from contact_channels where user_id = ? and value = ?", user_id, value)
 
-    def of_user(self, user_id: str) -> list[Row]:
+    def list_for_user(self, user_id: str) -> list[Row]:
         """Return a user's channels, oldest first."""
         return self._database.all(
             "select * from contact_channels where user_id = ? order by created_at, rowid", user_id
         )
 
-    def of_project(self, project_id: str) -> list[Row]:
+    def list_for_project(self, project_id: str) -> list[Row]:
         """Return every channel of a project, oldest first."""
         return self._database.all(
             "select * from contact_channels where project_id = ? order by created_at, rowid", project_id
@@ -150,7 +150,7 @@ class Passkeys:
             "select * from passkeys where project_id = ? and credential_id = ?", project_id, credential_id
         )
 
-    def of_user(self, user_id: str) -> Row | None:
+    def list_for_user(self, user_id: str) -> Row | None:
         """Return a user's passkey."""
         return self._database.one("select * from passkeys where user_id = ?", user_id)
 

@@ -97,7 +97,7 @@ class Project:
         return provider is not None and provider.get("type", "shared") == "shared"
 
 
-def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration after a look at its form.
 
     Raises:
@@ -177,7 +177,7 @@ class Projects:
         project = Project(
             id=project_id,
             display_name=given.get("display_name", "Emulator"),
-            config={**DEFAULTS, **checked(config)},
+            config={**DEFAULTS, **check_config(config)},
             publishable_client_key=given.get("publishable_client_key") or f"pck_{self._chance.code()}",
             secret_server_key=given.get("secret_server_key") or f"ssk_{self._chance.code()}",
             super_secret_admin_key=given.get("super_secret_admin_key") or f"sak_{self._chance.code()}",
@@ -204,7 +204,7 @@ class Projects:
 
     def configure(self, project: Project, changes: Mapping[str, Any]) -> Project:
         """Change some settings of a project."""
-        changed = replace(project, config={**project.config, **checked(changes)})
+        changed = replace(project, config={**project.config, **check_config(changes)})
         self._database.update("projects", project.id, {"config": json.dumps(changed.config)})
         return changed
 

@@ -40,13 +40,13 @@ class Sessions:
         """Return a session by its id, expired or not."""
         return self._database.one("select * from sessions where project_id = ? and id = ?", project_id, session_id)
 
-    def of_user(self, user_id: str) -> list[Row]:
+    def list_for_user(self, user_id: str) -> list[Row]:
         """Return a user's sessions, newest first."""
         return self._database.all(
             "select * from sessions where user_id = ? order by created_at desc, rowid desc", user_id
         )
 
-    def of_project(self, project_id: str) -> list[Row]:
+    def list_for_project(self, project_id: str) -> list[Row]:
         """Return the sessions of a project that have not expired, newest first."""
         return self._database.all(
             "select * from sessions where project_id = ? and expires_at > ? order by created_at desc, rowid desc",

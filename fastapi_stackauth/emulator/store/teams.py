@@ -31,11 +31,11 @@ class Teams:
         """Remove a team with its memberships, permissions and keys."""
         self._database.run("delete from teams where id = ?", team_id)
 
-    def of_project(self, project_id: str) -> list[Row]:
+    def list_for_project(self, project_id: str) -> list[Row]:
         """Return every team, oldest first."""
         return self._database.all("select * from teams where project_id = ? order by created_at, number", project_id)
 
-    def of_user(self, project_id: str, user_id: str) -> list[Row]:
+    def list_for_user(self, project_id: str, user_id: str) -> list[Row]:
         """Return the teams of a user, oldest first."""
         return self._database.all(
             "select t.* from teams t join memberships m on m.team_id = t.id"

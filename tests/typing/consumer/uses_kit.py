@@ -22,7 +22,7 @@ from fastapi_stackauth.testing import (
     SyncClients,
     TokenFactory,
     Users,
-    emulated,
+    emulate,
     override_user,
     signed_in,
 )
@@ -57,12 +57,12 @@ def test_fixtures(stack_user: Users, stack_sync_client: SyncClients, stack_outbo
 
 @pytest.fixture(scope="module")
 def kit() -> Iterator[Kit]:
-    with emulated(FastAPI()) as kit:
+    with emulate(FastAPI()) as kit:
         yield kit
 
 
 async def test_without_fixtures(app: FastAPI, stack_client: Clients, stack_emulator: Emulator) -> None:
-    with emulated(app, emulator=stack_emulator) as kit:
+    with emulate(app, emulator=stack_emulator) as kit:
         assert_type(kit, Kit)
         assert_type(kit.user, Users)
         async with stack_client(kit.user()) as client, signed_in(app, User(id="ada")) as other:
