@@ -45,7 +45,7 @@ def _stack_emulator(pytestconfig: pytest.Config) -> "Iterator[Emulator]":
 @pytest.fixture
 def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iterator[Kit]":
     """All of the below in one; while a test has it, the app under test talks to the emulator."""
-    from fastapi_stackauth.testing import emulated  # noqa: PLC0415 - see above
+    from fastapi_stackauth.testing import emulate  # noqa: PLC0415 - see above
 
     _stack_emulator.reset()
     with emulate(*([] if stack_app is None else [stack_app]), emulator=_stack_emulator) as kit:

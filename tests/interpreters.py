@@ -27,7 +27,7 @@ def works(python: Path, version: str) -> bool:
     return asked.stdout.strip() == version
 
 
-def found() -> dict[str, Path]:
+def find_interpreters() -> dict[str, Path]:
     """The first working interpreter of each version."""
     first = {
         version: next((path for path in candidates(version) if works(path, version)), None) for version in VERSIONS
@@ -36,7 +36,7 @@ def found() -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    interpreters = found()
+    interpreters = find_interpreters()
     for absent in [version for version in VERSIONS if version not in interpreters]:
         sys.stderr.write(f"Python {absent} is not on this machine: left out.\n")
     sys.stdout.write("".join(f"{path}\n" for path in interpreters.values()))

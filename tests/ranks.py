@@ -29,7 +29,7 @@ def _faults(root: Path, path: Path) -> Iterator[str]:
     if path.parts[0] == APART:
         yield from (f"{path}: the emulator imports {name}" for name in imports if _room(root, name, path))
         return
-    rank = rank_of(path.as_posix())
+    rank = find_rank(path.as_posix())
     if rank is None:
         yield f"{path}: has no rank"
         return
@@ -46,13 +46,13 @@ def _upward(path: Path, rank: int, target: Path) -> Iterator[str]:
         if not path.as_posix().startswith(MAY_IMPORT_EMULATOR):
             yield f"{path}: imports the emulator"
         return
-    target_rank = rank_of(target.as_posix())
+    target_rank = find_rank(target.as_posix())
     same_folder = len(path.parts) > 1 and path.parts[0] == target.parts[0]
     if target_rank is None or (target_rank >= rank and not (same_folder and target_rank == rank)):
         yield f"{path} (rank {rank}) imports {target} (rank {target_rank})"
 
 
-def rank_of(path: str) -> int | None:
+def find_rank(path: str) -> int | None:
     """The rank of a file: its own, or that of the folder at the top of its path."""
     return RANKS.get(path, RANKS.get(path.split("/", maxsplit=1)[0] + "/"))
 

@@ -21,7 +21,7 @@ import pytest
 
 from example_app import env, samples
 from fastapi_stackauth.settings import Settings, environment_names, secret_file_names
-from tests.support.compose import IMAGE, ROOT, TEXT, VARIABLE, aliases, document, filled, services
+from tests.support.compose import IMAGE, ROOT, TEXT, VARIABLE, aliases, document, fill_in, services
 from tests.support.rows import rows
 
 PROFILES = ("demo", "scale", "real")
@@ -305,14 +305,14 @@ def test_the_emulators_seed_is_that_of_make_demo():
 def test_make_env_gives_every_variable_that_is_used_and_no_other():
     used = {found["name"] for found in VARIABLE.finditer(TEXT)}
     assert used | {"COMPOSE_PROFILES"} == {name for name, _ in env.variables()}
-    assert "$" not in filled(TEXT, dict(env.variables()))
+    assert "$" not in fill_in(TEXT, dict(env.variables()))
 
 
 def test_a_missing_variable_stops_compose_with_a_hint():
     variables = dict(env.variables())
     del variables["NOTES_DATABASE_PASSWORD"]
     with pytest.raises(KeyError, match="NOTES_DATABASE_PASSWORD"):
-        filled(TEXT, variables)
+        fill_in(TEXT, variables)
     reasons = {found["default"] for found in VARIABLE.finditer(TEXT)}
     assert reasons == {"-", ":?write .env first - make env"}
 

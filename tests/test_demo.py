@@ -152,7 +152,7 @@ def test_an_app_runs_on_while_its_auth_server_restarts_with_fresh_keys(tmp_path:
     def sign_in() -> dict[str, str]:
         return dict(httpx.post(f"{app}/api/auth/password/sign-in", json=SIGN_UP).json())
 
-    def status_of(tokens: dict[str, str]) -> int:
+    def fetch_status(tokens: dict[str, str]) -> int:
         return httpx.get(f"{app}/api/me", headers={"authorization": f"Bearer {tokens['access_token']}"}).status_code
 
     with emulator_process(port, data) as (settings, first):
@@ -161,16 +161,16 @@ def test_an_app_runs_on_while_its_auth_server_restarts_with_fresh_keys(tmp_path:
         with process(*uvicorn, **settings, DATABASE_URL=database) as running:
             until_up(f"{app}/api/hello", running)
             old = dict(httpx.post(f"{app}/api/auth/password/sign-up", json=SIGN_UP).json())
-            assert status_of(old) == 200
+            assert fetch_status(old) == 200
             stop(first)
-            assert status_of(old) == 200, "a known key serves while the auth server is away"
+            assert fetch_status(old) == 200, "a known key serves while the auth server is away"
             assert httpx.post(f"{app}/api/auth/password/sign-in", json=SIGN_UP).status_code == 503
             with emulator_process(port, data, "--rotate-keys") as (again, _):
                 assert again == settings
                 new = sign_in()
                 assert new["user_id"] == old["user_id"]
-                assert status_of(new) == 200
-                assert status_of(old) == 401
+                assert fetch_status(new) == 200
+                assert fetch_status(old) == 401
                 body = {"refresh_token": new["refresh_token"]}
                 assert httpx.post(f"{app}/api/auth/sign-out", json=body).status_code == 204
                 assert httpx.post(f"{app}/api/auth/session/refresh", json=body).status_code == 401

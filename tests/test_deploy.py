@@ -107,11 +107,11 @@ def test_who_signs_out_at_one_worker_is_signed_out_at_all(scale: Deployment):
         )
         assert ended.status_code == 204
 
-        def refused(worker: str) -> bool:
+        def is_rejected(worker: str) -> bool:
             answer = client.get(scale.worker(worker) + PROTECTED, headers=bearer(mine))
             return (answer.status_code, answer.json().get("code")) == (401, "session_revoked")
 
-        eventually(lambda: all(map(refused, WORKERS)))
+        eventually(lambda: all(map(is_rejected, WORKERS)))
 
 
 def test_a_killed_worker_is_not_missed(scale: Deployment):
@@ -287,6 +287,6 @@ async def test_the_demo_serves_and_would_refuse_its_tokens_without_the_public_is
         assert "form-action 'self'" in policy, "a page, not the form, goes on to where browsers find the auth server"
         stack = StackAuth(project_id=environment["STACK_PROJECT_ID"], base_url=environment["STACK_API_URL"])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app(stack)), base_url="http://x") as inside:
-            refused = await inside.get("/me", headers=bearer(mine))
-        assert (refused.status_code, refused.json()["code"]) == (401, "token_issuer_not_allowed")
+            is_rejected = await inside.get("/me", headers=bearer(mine))
+        assert (is_rejected.status_code, is_rejected.json()["code"]) == (401, "token_issuer_not_allowed")
         await stack.aclose()

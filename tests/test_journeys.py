@@ -22,14 +22,14 @@ ORIGIN = "http://localhost:8000"
 CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
-def listed(heading: str) -> list[str]:
+def read_list(heading: str) -> list[str]:
     """Return the files of a numbered list of the design page."""
     section = DESIGN.read_text("utf-8").partition(f"### {heading}\n")[2].partition("\n#")[0]
     return re.findall(r"^\d+\. `([^`]+)`", section, re.MULTILINE)
 
 
 @contextmanager
-def entered() -> Iterator[list[str]]:
+def record_files() -> Iterator[list[str]]:
     """Note each file of the package in whose functions the block's calls enter, once, in order; not the emulator's."""
     files: list[str] = []
 
@@ -80,18 +80,18 @@ async def client(server: Emulator) -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_page_lists_the_files_of_a_bearer_request(client: httpx.AsyncClient, server: Emulator):
     """The token is new to this worker, so its signature is checked."""
     headers = {"authorization": f"Bearer {server.issue_token()['access_token']}"}
-    with entered() as files:
+    with record_files() as files:
         answer = await client.get("/me", headers=headers)
     assert answer.status_code == 200
-    assert listed("A bearer request") == files
+    assert read_list("A bearer request") == files
 
 
 async def test_the_page_lists_the_files_of_a_refreshing_session(client: httpx.AsyncClient, server: Emulator):
     """The access token of the cookies is near its end."""
     assert (await client.post("/auth/password/sign-up", json=CREDENTIALS)).status_code == 200
     server.clock.advance(595)
-    with entered() as files:
+    with record_files() as files:
         answer = await client.get("/me")
     assert answer.status_code == 200
     assert "set-cookie" in answer.headers
-    assert listed("A cookie session that refreshes") == files
+    assert read_list("A cookie session that refreshes") == files

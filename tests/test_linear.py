@@ -184,14 +184,14 @@ SITE = OriginPolicy("https://app.example.com")
 COOKIE_SOURCES = (SessionCookies(SITE, "access", "refresh"), SdkCookies(SITE, "p"))
 
 
-def scope_of(**headers: str) -> dict[str, Any]:
+def build_scope(**headers: str) -> dict[str, Any]:
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return {"type": "http", "method": "GET", "headers": pairs, "query_string": headers.get("query", "").encode()}
 
 
 def read(sources: Any, **headers: str) -> object:
     with suppress(AuthError):
-        return read_credential(scope_of(**headers), sources)
+        return read_credential(build_scope(**headers), sources)
     return None
 
 
@@ -213,15 +213,15 @@ PARSERS: dict[str, Callable[[int], object]] = {
     "a query of many tokens": lambda n: read((QueryToken(),), query="access_token=a&" * n),
     "hops of trusted proxies": lambda n: end_user_address("10.0.0.1", "10.0.0.1:80," * n, ["10.0.0.0/8"]),
     "hops that are no addresses": lambda n: end_user_address("10.0.0.1", "[[::]:" * n, ["10.0.0.0/8"]),
-    "a token of dots": lambda n: suppressed(parse_token, "." * n),
-    "a token of one segment": lambda n: suppressed(parse_token, "eyJ" * n),
-    "signatures of a webhook": lambda n: suppressed(
+    "a token of dots": lambda n: suppress_errors(parse_token, "." * n),
+    "a token of one segment": lambda n: suppress_errors(parse_token, "eyJ" * n),
+    "signatures of a webhook": lambda n: suppress_errors(
         Envelope.read, Headers({"svix-id": "m" * n, "svix-timestamp": "1" * n, "svix-signature": "v1,AAAA " * n})
     ),
 }
 
 
-def suppressed(parse: Callable[[Any], object], value: object) -> object:
+def suppress_errors(parse: Callable[[Any], object], value: object) -> object:
     with suppress(StackAuthError):
         return parse(value)
     return None

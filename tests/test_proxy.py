@@ -65,7 +65,7 @@ async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @contextlib.asynccontextmanager
-async def proxied(folder: Path, *script: Handler, alive: int = 3) -> AsyncIterator[Workers]:
+async def run_proxy(folder: Path, *script: Handler, alive: int = 3) -> AsyncIterator[Workers]:
     """Run nginx before so many workers; the ports of the others take no connections."""
     if sys.platform != "linux":
         pytest.skip("visitors of several addresses on loopback: Linux alone has 127.0.0.0/8 at hand")
@@ -126,7 +126,7 @@ def visitor(workers: Workers, address: str = VISITOR) -> httpx.AsyncClient:
 )
 async def test_only_what_comes_from_the_gateway_names_a_visitor(tmp_path: Path, peer: str, given: list[str], seen: str):
     """A port that Docker publishes reaches nginx from the gateway: without this all visitors are one address."""
-    async with proxied(tmp_path) as workers, visitor(workers, peer) as client:
+    async with run_proxy(tmp_path) as workers, visitor(workers, peer) as client:
         headers = [("x-forwarded-for", line) for line in given] + [("x-forwarded-proto", "https")]
         assert (await client.get("/", headers=headers)).status_code == 200
     ((_, headers_seen),) = workers.requests
@@ -140,7 +140,7 @@ async def test_only_what_comes_from_the_gateway_names_a_visitor(tmp_path: Path, 
 @pytest.mark.parametrize("fault", [hang, drop])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_get_that_meets_a_worker_in_trouble_is_answered_by_another(tmp_path: Path, method: str, fault: Handler):
-    async with proxied(tmp_path, fault, answer) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, fault, answer) as workers, visitor(workers) as client:
         assert (await client.request(method, "/notes?page=2")).status_code == 200
     assert [line for line, _ in workers.requests] == [f"{method} /notes?page=2"] * 2
 
@@ -148,7 +148,7 @@ async def test_a_get_that_meets_a_worker_in_trouble_is_answered_by_another(tmp_p
 @pytest.mark.parametrize(("fault", "status"), [(hang, 504), (drop, 502)])
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_a_post_that_a_worker_got_is_never_repeated(tmp_path: Path, method: str, fault: Handler, status: int):
-    async with proxied(tmp_path, fault, answer) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, fault, answer) as workers, visitor(workers) as client:
         sent = await client.request(method, "/notes", content=b"once")
     assert sent.status_code == status
     assert len(workers.requests) == 1
@@ -156,14 +156,14 @@ async def test_a_post_that_a_worker_got_is_never_repeated(tmp_path: Path, method
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "POST", "PATCH"])
 async def test_no_method_but_get_is_repeated_while_a_worker_may_still_be_at_it(tmp_path: Path, method: str):
-    async with proxied(tmp_path, hang, answer) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, hang, answer) as workers, visitor(workers) as client:
         assert (await client.request(method, "/notes")).status_code == 504
     assert len(workers.requests) == 1
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json, text/event-stream"])
 async def test_a_post_that_asks_for_events_is_never_repeated_either(tmp_path: Path, accept: str):
-    async with proxied(tmp_path, drop, answer) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, drop, answer) as workers, visitor(workers) as client:
         sent = await client.post("/mcp", headers={"accept": accept}, content=b"once")
     assert sent.status_code == 502
     assert len(workers.requests) == 1
@@ -172,20 +172,20 @@ async def test_a_post_that_asks_for_events_is_never_repeated_either(tmp_path: Pa
 @pytest.mark.parametrize("path", ["/auth/oauth/callback/a-flow?code=x", "/auth/magic-link/callback?code=x"])
 async def test_a_get_with_a_code_is_sent_once(tmp_path: Path, path: str):
     """The worker that hangs may have used the code up."""
-    async with proxied(tmp_path, hang, answer) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, hang, answer) as workers, visitor(workers) as client:
         assert (await client.get(path)).status_code == 504
     assert len(workers.requests) == 1
 
 
 async def test_two_workers_that_hang_are_enough(tmp_path: Path):
-    async with proxied(tmp_path, hang) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, hang) as workers, visitor(workers) as client:
         assert (await client.get("/")).status_code == 504
     assert len(workers.requests) == 2
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_what_could_not_be_sent_goes_to_another_worker_once(tmp_path: Path, method: str):
-    async with proxied(tmp_path, alive=2) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path, alive=2) as workers, visitor(workers) as client:
         for _ in range(6):
             assert (await client.request(method, "/notes")).status_code == 200
     assert len(workers.requests) == 6
@@ -206,7 +206,7 @@ async def test_an_event_stream_may_be_silent_and_arrives_as_it_is_sent(tmp_path:
         await drop(reader, writer)
 
     async with (
-        proxied(tmp_path, stream) as workers,
+        run_proxy(tmp_path, stream) as workers,
         visitor(workers) as client,
         client.stream("GET", "/events", headers={"accept": "text/event-stream"}) as events,
     ):
@@ -225,7 +225,7 @@ async def test_a_websocket_may_be_silent(tmp_path: Path):
         await writer.drain()
         await drop(reader, writer)
 
-    async with proxied(tmp_path, upgrade) as workers:
+    async with run_proxy(tmp_path, upgrade) as workers:
         reader, writer = await asyncio.open_connection("127.0.0.1", workers.proxy)
         writer.write(b"GET /live HTTP/1.1\r\nhost: x\r\nupgrade: WebSocket\r\nconnection: Upgrade\r\n\r\n")
         received = await reader.read(-1)
@@ -240,7 +240,7 @@ async def test_a_websocket_may_be_silent(tmp_path: Path):
 
 
 async def test_the_largest_body_of_the_routers_passes_and_more_than_two_mib_does_not(tmp_path: Path):
-    async with proxied(tmp_path) as workers, visitor(workers) as client:
+    async with run_proxy(tmp_path) as workers, visitor(workers) as client:
         assert (await client.post("/me/picture", content=b"x" * (3 << 19))).status_code == 200
         assert (await client.post("/me/picture", content=b"x" * ((2 << 20) + 1))).status_code == 413
     assert len(workers.requests) == 1

@@ -15,19 +15,19 @@ def is_shared() -> list[object]:
 
 @rows("number", [1, 2, 3])
 @rows(("letter", "word"), [("a", "apple"), pytest.param("b", "bear", id="the bear")])
-def test_rows_and_fixtures_reach_the_test(shared: list[object], number: int, letter: str, word: str):
+def test_rows_and_fixtures_reach_the_test(shared_server: list[object], number: int, letter: str, word: str):
     """Each combination comes once, and all rows have the same fixtures."""
-    assert (number, letter) not in shared
-    shared.append((number, letter))
+    assert (number, letter) not in shared_server
+    shared_server.append((number, letter))
     assert word.startswith(letter)
 
 
 @rows("number", range(3))
-async def test_rows_of_async_tests_are_awaited(shared: list[object], number: int):
+async def test_rows_of_async_tests_are_awaited(shared_server: list[object], number: int):
     """The rows run one after the other, on one event loop."""
     await asyncio.sleep(0)
-    shared.append(number)
-    assert shared == list(range(number + 1))
+    shared_server.append(number)
+    assert shared_server == list(range(number + 1))
 
 
 def test_every_failing_row_is_reported():

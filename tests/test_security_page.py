@@ -55,7 +55,7 @@ def bounds() -> dict[str, Version]:
     return {each.name: Version(next(iter(each.specifier)).version) for each in requirements}
 
 
-def pinned() -> dict[str, Version]:
+def read_pins() -> dict[str, Version]:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     return {name.lower(): Version(version) for name, _, version in (line.partition("==") for line in lines) if version}
 
@@ -67,11 +67,11 @@ def test_no_release_with_a_known_advisory_is_let_in(row: list[str]):
         assert name == "ecdsa"
         return
     lowest = bounds().get(name)
-    assert (lowest or pinned()[name]) >= Version(fixed)
+    assert (lowest or read_pins()[name]) >= Version(fixed)
     assert (lowest is None) == ("(by " in row[0])
 
 
-def test_every_dependency_is_spoken_of():
+def test_every_dependency_is_listed():
     listed = {row[0].split()[0].strip("`") for row in ADVISORIES} | set(re.findall(r"`([a-z0-9-]+)`", PAGE))
     assert set(bounds()) <= listed
 

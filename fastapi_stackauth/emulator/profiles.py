@@ -62,7 +62,7 @@ PLAIN_COLUMNS = ("country_code",)
 RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_details")
 
 
-def check_restriction(body: dict[str, Any]) -> list[str]:
+def find_restriction_errors(body: dict[str, Any]) -> list[str]:
     """Return what is wrong with a reason or details without the restriction they speak of."""
     if body.get("restricted_by_admin") is True:
         return []
@@ -90,7 +90,7 @@ def flag_without_email(body: dict[str, Any]) -> str | None:
 
 def check_restriction(call: Call) -> None:
     """Refuse a reason or details without the restriction they speak of."""
-    without = check_restriction(call.body)
+    without = find_restriction_errors(call.body)
     if without:
         raise schema_error(call.request, [f"body.{sentence}" for sentence in without])
 

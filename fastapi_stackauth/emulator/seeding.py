@@ -87,7 +87,7 @@ def read_seed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from outside
 def complaints(user: dict[str, Any]) -> list[str]:
     """Return what the API would not let a server do when it makes this user; no value is repeated."""
     password, links = user.get("password"), [account["id"] for account in user.get("oauth_providers", [])]
-    found = [*profiles.check_restriction(user), profiles.contradiction(user), profiles.flag_without_email(user)]
+    found = [*profiles.find_restriction_errors(user), profiles.contradiction(user), profiles.flag_without_email(user)]
     if password is not None and len(password) < SHORTEST:
         found.append(f"password must have at least {SHORTEST} characters")
     if len(set(links)) != len(links):

@@ -83,7 +83,7 @@ def bearer(token: str) -> Headers:
     return [(b"host", b"app.test"), (b"accept", b"*/*"), (b"authorization", b"Bearer " + token.encode())]
 
 
-def tampered(token: str) -> str:
+def tamper(token: str) -> str:
     """The token with its first signature bits changed."""
     signed, _, signature = token.rpartition(".")
     return f"{signed}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
@@ -113,7 +113,7 @@ def floor(signer: Signer, token: str) -> list[Contender]:
         return BODY
 
     @app.get("/bare")
-    async def guarded(user: Annotated[str, Depends(bare)]) -> Any:
+    async def guarded_route(user: Annotated[str, Depends(bare)]) -> Any:
         return BODY
 
     @app.websocket("/socket")
@@ -121,14 +121,14 @@ def floor(signer: Signer, token: str) -> list[Contender]:
         await websocket.accept()
 
     @app.get("/signature")
-    async def checked(user: Annotated[str, Depends(signature)]) -> Any:
+    async def checked_route(user: Annotated[str, Depends(signature)]) -> Any:
         return BODY
 
     @app.get("/reading")
     async def read(user: Annotated[Any, Depends(reading)]) -> Any:
         return BODY
 
-    refused = bearer(tampered(token))
+    refused = bearer(tamper(token))
     return [
         Contender("plain route", at(app, "/plain"), repeat(bearer(token)), by="floor"),
         Contender("plain WebSocket", at(app, "/socket"), repeat(bearer(token)), by="floor", websocket=True),
@@ -169,11 +169,11 @@ def _reading_too(signature: Callable[[Request], Awaitable[str]]) -> Callable[[Re
 def at(app: ASGIApp, path: str) -> ASGIApp:
     """The app, whose `/` is this path."""
 
-    async def moved(scope: Any, receive: Any, send: Any) -> None:
+    async def move_clock(scope: Any, receive: Any, send: Any) -> None:
         scope["path"] = path
         await app(scope, receive, send)
 
-    return moved
+    return move_clock
 
 
 # --- ours ------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def app_with(stack: StackAuth, dependency: Any) -> FastAPI:
     stack.install(app)
 
     @app.get("/")
-    async def guarded(user: Annotated[User | None, Depends(dependency)]) -> Any:
+    async def guarded_route(user: Annotated[User | None, Depends(dependency)]) -> Any:
         return BODY
 
     return app
@@ -199,7 +199,7 @@ def app_with(stack: StackAuth, dependency: Any) -> FastAPI:
 def ours(base_url: str, tokens: Tokens) -> list[Contender]:
     """This library, in the ways it is used."""
     token = next(tokens)
-    seen, refused = repeat(bearer(token)), bearer(tampered(token))
+    seen, refused = repeat(bearer(token)), bearer(tamper(token))
     stack, web = make_stack(base_url), make_stack(base_url, app_url=APP_URL)
     permitted = app_with(stack, Require(permission=PERMISSION))
     return [

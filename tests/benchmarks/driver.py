@@ -35,11 +35,11 @@ async def answer(contender: Contender, headers: Headers) -> Any:
     async def send(message: Any) -> None:
         messages.append(message)
 
-    await contender.app(scope_of(contender, headers), receiving(contender), send)
+    await contender.app(build_scope(contender, headers), receiving(contender), send)
     return messages[0].get("status", messages[0]["type"])
 
 
-def scope_of(contender: Contender, headers: Headers) -> dict[str, Any]:
+def build_scope(contender: Contender, headers: Headers) -> dict[str, Any]:
     """The connection, as a server would describe it."""
     socket = contender.websocket
     return {
@@ -73,7 +73,7 @@ async def _send(message: Any) -> None:
     """Take no notice."""
 
 
-async def rounds_of(
+async def measure_rounds(
     contenders: list[Contender], rounds: int, requests: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
     """Seconds of one request, by contender, for every round.
@@ -96,7 +96,7 @@ async def rounds_of(
 
 async def _turn(contender: Contender, requests: int, clock: Callable[[], float]) -> float:
     app, receive = contender.app, receiving(contender)
-    scopes = [scope_of(contender, headers) for headers in islice(contender.headers, requests)]
+    scopes = [build_scope(contender, headers) for headers in islice(contender.headers, requests)]
     await asyncio.sleep(0)
     started = clock()
     while scopes:

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from tests.benchmarks.contenders import Contender, Tokens, app_with, bearer, floor, make_stack
-from tests.benchmarks.driver import costs, rounds_of
+from tests.benchmarks.driver import costs, measure_rounds
 from tests.support.forge import BASE, Signer, key_set
 
 MANY = 100_000
@@ -68,7 +68,7 @@ def _resident() -> int:
 # --- how much is known -----------------------------------------------------------------------------------
 
 
-async def known(rounds: int, requests: int) -> dict[str, Any]:
+async def measure_known(rounds: int, requests: int) -> dict[str, Any]:
     """The cost of a token seen before, with few and with many users known and sessions revoked."""
     signer = Signer()
     tokens = Tokens(signer, BASE)
@@ -83,14 +83,14 @@ async def known(rounds: int, requests: int) -> dict[str, Any]:
             stack.verifier._cache.put(hashlib.sha256(str(number).encode()).digest(), entry.value, entry.until)
         await stack.revocations.revoke_sessions(f"{number:08}" for number in range(count))
         contenders.append(Contender(f"{count} known", app, repeat(bearer(token))))
-    results = {cost["name"]: cost for cost in costs(contenders, await rounds_of(contenders, rounds, requests))}
-    few, many = (results[f"{count} known"]["request_microseconds"] for count in (FEW, MANY))
+    results = {cost["name"]: cost for cost in costs(contenders, await measure_rounds(contenders, rounds, requests))}
+    few, many = (results[f"{count} measure_known"]["request_microseconds"] for count in (FEW, MANY))
     return {"few": FEW, "many": MANY, "few_microseconds": few, "many_microseconds": many, "ratio": many / few}
 
 
 def growth(rounds: int, requests: int) -> dict[str, Any]:
     """`known`, for a process of its own."""
-    return asyncio.run(known(rounds, requests))
+    return asyncio.run(measure_known(rounds, requests))
 
 
 # --- imports ---------------------------------------------------------------------------------------------

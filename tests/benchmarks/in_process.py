@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.auth_server import auth_server
 from tests.benchmarks.contenders import Tokens, floor, ours
-from tests.benchmarks.driver import costs, prove, rounds_of
+from tests.benchmarks.driver import costs, measure_rounds, prove
 from tests.benchmarks.peers import RsaTokens, peers
 from tests.support.forge import Signer
 
@@ -25,5 +25,5 @@ async def measure(rounds: int, requests: int) -> dict[str, Any]:
         contenders += peers(server.origin, tokens, rsa_tokens)
         for contender in contenders:
             await prove(contender)
-        times = await rounds_of(contenders, rounds, requests)
+        times = await measure_rounds(contenders, rounds, requests)
     return {"rounds": rounds, "requests": requests, "contenders": costs(contenders, times)}

@@ -20,7 +20,7 @@ from fastapi_clerk_auth import ClerkConfig, ClerkHTTPBearer
 from fastapi_plugin import Auth0FastAPI
 
 from tests.benchmarks.auth_server import ISSUER
-from tests.benchmarks.contenders import BODY, Contender, Headers, Tokens, bearer, tampered
+from tests.benchmarks.contenders import BODY, Contender, Headers, Tokens, bearer, tamper
 from tests.support.forge import PROJECT, b64, segment
 
 AUDIENCE = "benchmark-api"
@@ -65,20 +65,20 @@ class RsaTokens:
 
 def peers(origin: str, tokens: Tokens, rsa_tokens: RsaTokens) -> list[Contender]:
     """Every peer; one after the other uses the tokens."""
-    forged, note = tampered(next(tokens)), "RS256 only"
-    rs256: dict[str, Any] = {"headers": map(bearer, rsa_tokens), "refused": bearer(tampered(next(rsa_tokens)))}
+    forged, note = tamper(next(tokens)), "RS256 only"
+    rs256: dict[str, Any] = {"headers": map(bearer, rsa_tokens), "refused": bearer(tamper(next(rsa_tokens)))}
     es256: dict[str, Any] = {"headers": map(_sdk_header, tokens), "refused": _sdk_header(forged)}
     rs256["by"] = es256["by"] = "peers"
     return [
-        Contender(_named("fastapi-azure-auth"), _azure(origin), note=note, **rs256),
-        Contender(_named("auth0-fastapi-api"), _auth0(origin), note=note, **rs256),
-        Contender(_named("fastapi-clerk-auth"), _clerk(origin), note=note, **rs256),
-        Contender(f"documented snippet ({_named('PyJWT')})", _snippet(origin), **es256),
+        Contender(_name_with_version("fastapi-azure-auth"), _azure(origin), note=note, **rs256),
+        Contender(_name_with_version("auth0-fastapi-api"), _auth0(origin), note=note, **rs256),
+        Contender(_name_with_version("fastapi-clerk-auth"), _clerk(origin), note=note, **rs256),
+        Contender(f"documented snippet ({_name_with_version('PyJWT')})", _snippet(origin), **es256),
         Contender("a call to `/users/me`", _users_me(origin), headers=es256["headers"], by="peers"),
     ]
 
 
-def _named(package: str) -> str:
+def _name_with_version(package: str) -> str:
     return f"{package} {version(package)}"
 
 
@@ -90,7 +90,7 @@ def _app_with(dependency: Any) -> FastAPI:
     app = FastAPI()
 
     @app.get("/")
-    async def guarded(user: Annotated[Any, Depends(dependency)]) -> Any:
+    async def guarded_route(user: Annotated[Any, Depends(dependency)]) -> Any:
         return BODY
 
     return app
@@ -128,25 +128,25 @@ def _snippet(origin: str) -> FastAPI:
     """The way of the vendor's page on Python back ends: PyJWT's key client, made once, and `jwt.decode`."""
     keys = jwt.PyJWKClient(f"{origin}/api/v1/projects/{PROJECT}/.well-known/jwks.json")
 
-    async def verified(x_stack_access_token: Annotated[str, Header()]) -> dict[str, Any]:
+    async def verify_locally(x_stack_access_token: Annotated[str, Header()]) -> dict[str, Any]:
         try:
             key = keys.get_signing_key_from_jwt(x_stack_access_token)
             return dict(jwt.decode(x_stack_access_token, key.key, algorithms=["ES256"], audience=PROJECT))
         except jwt.InvalidTokenError:
             raise HTTPException(401) from None
 
-    return _app_with(verified)
+    return _app_with(verify_locally)
 
 
 def _users_me(origin: str) -> FastAPI:
     """The other way of that page: ask the auth server each time; here with a pool of connections, which is kinder."""
     client = httpx.AsyncClient(base_url=origin)
 
-    async def asked(x_stack_access_token: Annotated[str, Header()]) -> dict[str, Any]:
+    async def ask_server(x_stack_access_token: Annotated[str, Header()]) -> dict[str, Any]:
         headers = {"x-stack-access-type": "server", "x-stack-project-id": PROJECT, "x-stack-secret-server-key": "ssk"}
         answer = await client.get("/api/v1/users/me", headers={**headers, "x-stack-access-token": x_stack_access_token})
         if answer.status_code != 200:
             raise HTTPException(401)
         return dict(answer.json())
 
-    return _app_with(asked)
+    return _app_with(ask_server)

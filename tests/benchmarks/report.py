@@ -50,7 +50,7 @@ def table(results: dict[str, Any]) -> str:
     parts = [_where(results["machine"])]
     writers = {
         "in_process": _in_process,
-        "served": _served,
+        "served": _format_served,
         "instructions": _instructions,
         "memory": _memory,
         "growth": _growth,
@@ -68,7 +68,7 @@ def _where(where: dict[str, Any]) -> str:
     )
 
 
-def _shown(results: dict[str, Any]) -> list[dict[str, Any]]:
+def _chart_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
     hidden = (PLAIN, PLAIN_SOCKET)
     order = {"floor": 0, "ours": 1, "peers": 2}
     shown = [cost for cost in results["contenders"] if cost["name"] not in hidden]
@@ -89,7 +89,7 @@ def _in_process(results: dict[str, Any]) -> str:
     ]
     raw = next(cost["ratio"] for cost in results["contenders"] if cost["name"] == RAW)
     targets = {"token seen before": SEEN, "token never seen": raw + NEVER_SEEN_OVER_RAW}
-    for cost in _shown(results):
+    for cost in _chart_rows(results):
         target = targets.get(cost["name"])
         lines.append(
             f"| {_label(cost)} | {cost['ratio']:.2f} | {cost['ratio_low']:.2f} to {cost['ratio_high']:.2f} | "
@@ -106,7 +106,7 @@ def _met(met: bool) -> str:
     return "met" if met else "missed"
 
 
-def _served(results: dict[str, Any]) -> str:
+def _format_served(results: dict[str, Any]) -> str:
     lines = [
         "### Served over loopback\n",
         "| | plain route | bare dependency | protected | of the bare one's | target | p99, plain | p99, protected |",
@@ -180,5 +180,5 @@ def _imports(results: dict[str, Any]) -> str:
 def _chart(results: dict[str, Any]) -> str:
     where = results["machine"]
     subtitle = f"Times a bare dependency, logarithmic; less is better. {where['date']}, {where['cpu']}"
-    costs = [cost | {"name": _label(cost).replace("*", "")} for cost in _shown(results["in_process"])]
+    costs = [cost | {"name": _label(cost).replace("*", "")} for cost in _chart_rows(results["in_process"])]
     return chart.draw(costs, "What authentication adds to one request", subtitle)

@@ -55,7 +55,7 @@ def measure(rounds: int, seconds: int) -> dict[str, Any]:
 
 
 @contextmanager
-def app_of(server: Running, workers: int, **settings: str) -> Iterator[str]:
+def run_app(server: Running, workers: int, **settings: str) -> Iterator[str]:
     """The address of the app, served by this many workers while the block runs."""
     port = free_port()
     environment = {"STACK_PROJECT_ID": PROJECT, "STACK_API_URL": server.origin, "STACK_PUBLISHABLE_CLIENT_KEY": "pck"}
@@ -94,7 +94,7 @@ def wrk(url: str, tokens: Path, seconds: int, connections: int = CONNECTIONS, *o
 def _against_plain(server: Running, workers: int, tokens: Path, rounds: int, seconds: int) -> dict[str, Any]:
     """The best turn of each route: disturbances slow a turn, and at times one of two workers gets all requests."""
     turns: list[dict[str, dict[str, Any]]] = []
-    with app_of(server, workers) as url:
+    with run_app(server, workers) as url:
         for name in ROUTES:
             wrk(f"{url}/{name}", tokens, 1)
         turns += [{name: wrk(f"{url}/{name}", tokens, seconds) for name in ROUTES} for _ in range(rounds)]
@@ -108,7 +108,7 @@ def _against_plain(server: Running, workers: int, tokens: Path, rounds: int, sec
 
 def _distinct(server: Running, one: Path, many: Path, rounds: int, seconds: int) -> dict[str, Any]:
     """One worker: the same token again and again beside 10,000 in rotation, which is what the cache holds."""
-    with app_of(server, 1) as url:
+    with run_app(server, 1) as url:
         first = wrk(f"{url}/protected", many, 2 * seconds)  # most of them never seen before
         turns = [[wrk(f"{url}/protected", tokens, seconds) for tokens in (one, many)] for _ in range(rounds)]
     _all_well([first, *(turn for pair in turns for turn in pair)])
@@ -136,7 +136,7 @@ def _flapping(server: Running, folder: str, seconds: int) -> dict[str, Any]:
                 return
 
     flapping = threading.Thread(target=flap)
-    with app_of(server, 2, STACK_JWKS_COOLDOWN="1", STACK_TOKEN_CACHE_SIZE="1000") as url:
+    with run_app(server, 2, STACK_JWKS_COOLDOWN="1", STACK_TOKEN_CACHE_SIZE="1000") as url:
         flapping.start()
         time.sleep(FLAP_SECONDS / 2)
         try:

@@ -31,6 +31,6 @@ async def bare(user: Annotated[str, Depends(_bare)]) -> dict[str, str]:
 
 
 @app.get("/protected")
-async def protected(user: CurrentUser) -> dict[str, str]:
+async def protected_route(user: CurrentUser) -> dict[str, str]:
     """Who is signed in."""
     return {"answer": "yes"}

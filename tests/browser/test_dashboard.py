@@ -23,7 +23,7 @@ SEED = {
 
 
 @pytest.fixture
-async def filled() -> AsyncIterator[Emulator]:
+async def full_emulator() -> AsyncIterator[Emulator]:
     """A server with people, a team, a mail, sessions and webhooks."""
     async with emulator() as server:
         server.seed(SEED)
@@ -37,9 +37,9 @@ async def filled() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-async def page(filled: Emulator, browser: Browser) -> AsyncIterator[Page]:
+async def page(full_emulator: Emulator, browser: Browser) -> AsyncIterator[Page]:
     """A page without scripts of its own; the browser runs none either."""
-    context = await browser.new_context(base_url=filled.url, java_script_enabled=False)
+    context = await browser.new_context(base_url=full_emulator.url, java_script_enabled=False)
     yield await context.new_page()
     await context.close()
 
@@ -55,13 +55,13 @@ async def test_a_newcomer_makes_a_user_and_signs_in_as_them(page: Page):
     assert (await page.get_by_label("Access token").input_value()).startswith("eyJ")
 
 
-async def test_a_code_is_read_in_the_outbox(page: Page, filled: Emulator):
+async def test_a_code_is_read_in_the_outbox(page: Page, full_emulator: Emulator):
     await page.goto("/")
     await page.get_by_role("link", name="Outbox", exact=True).click()
-    await expect(page.locator(".otp").first).to_have_text(filled.mails("new@example.com")[0]["otp"])
+    await expect(page.locator(".otp").first).to_have_text(full_emulator.mails("new@example.com")[0]["otp"])
 
 
-async def test_keys_are_rotated(page: Page, filled: Emulator):
+async def test_keys_are_rotated(page: Page, full_emulator: Emulator):
     await page.goto("/dashboard/settings")
     before = await page.locator("text=Tokens are signed with >> code").text_content()
     await page.get_by_role("button", name="Rotate the keys").click()
@@ -76,13 +76,13 @@ async def test_a_session_is_revoked(page: Page):
     await expect(page.get_by_text("Nobody is signed in.")).to_be_visible()
 
 
-async def test_a_method_is_switched_off(page: Page, filled: Emulator):
+async def test_a_method_is_switched_off(page: Page, full_emulator: Emulator):
     await page.goto("/dashboard/settings")
     await page.get_by_label("Sign-in with a passkey").uncheck()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_label("Sign-in with a passkey")).not_to_be_checked()
-    assert not filled.project.config["passkey_enabled"]
-    assert filled.project.config["magic_link_enabled"]
+    assert not full_emulator.project.config["passkey_enabled"]
+    assert full_emulator.project.config["magic_link_enabled"]
 
 
 async def test_a_mistake_is_said_in_words(page: Page):
@@ -92,8 +92,8 @@ async def test_a_mistake_is_said_in_words(page: Page):
     await expect(page.get_by_role("status")).to_contain_text("Another user signs in")
 
 
-async def test_the_keyboard_alone_does(filled: Emulator, browser: Browser):
-    context = await browser.new_context(base_url=filled.url)
+async def test_the_keyboard_alone_does(full_emulator: Emulator, browser: Browser):
+    context = await browser.new_context(base_url=full_emulator.url)
     page = await context.new_page()
     await page.goto("/dashboard/users")
     await page.keyboard.press("Tab")
@@ -110,13 +110,13 @@ async def test_the_keyboard_alone_does(filled: Emulator, browser: Browser):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_readable_for_everybody(filled: Emulator, browser: Browser, scheme: Scheme):
+async def test_every_page_is_readable_for_everybody(full_emulator: Emulator, browser: Browser, scheme: Scheme):
     """The pages pass axe in light and dark mode, and fit the width of a phone."""
     context = await browser.new_context(
-        base_url=filled.url, color_scheme=scheme, viewport={"width": 360, "height": 740}, bypass_csp=True
+        base_url=full_emulator.url, color_scheme=scheme, viewport={"width": 360, "height": 740}, bypass_csp=True
     )
     page = await context.new_page()
-    store, project_id = filled.store, filled.project_id
+    store, project_id = full_emulator.store, full_emulator.project_id
     user, team = store.users.in_order(project_id)[0], store.teams.list_for_project(project_id)[0]
     paths = [path.format(user_id=user["id"], team_id=team["id"]) for path, _, _ in VIEWS]
     for path in [*paths, "/emulator/outbox", "/dashboard/users/unknown"]:
@@ -127,16 +127,16 @@ async def test_every_page_is_readable_for_everybody(filled: Emulator, browser: B
     await context.close()
 
 
-async def test_a_page_of_another_site_posts_in_vain(filled: Emulator, browser: Browser):
+async def test_a_page_of_another_site_posts_in_vain(full_emulator: Emulator, browser: Browser):
     """A form that posts itself, as an attacker's page would have it, in the browser of who runs the server."""
     context = await browser.new_context()
     page = await context.new_page()
-    form = f"<form method=post action='{filled.url}/dashboard/settings/rotate-keys'></form>"
+    form = f"<form method=post action='{full_emulator.url}/dashboard/settings/rotate-keys'></form>"
     body = f"<!doctype html><title>Evil</title>{form}<script>document.forms[0].submit()</script>"
     await page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=body))
-    secret = filled.store.projects.server_secret()
-    async with page.expect_response(f"{filled.url}/**") as refused:
+    secret = full_emulator.store.projects.server_secret()
+    async with page.expect_response(f"{full_emulator.url}/**") as refused:
         await page.goto("http://evil.example/")
     assert (await refused.value).status == 403
-    assert filled.store.projects.server_secret() == secret
+    assert full_emulator.store.projects.server_secret() == secret
     await context.close()

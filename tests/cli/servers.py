@@ -51,7 +51,7 @@ async def site(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def fronted(front: Front, **options: Any) -> AsyncIterator[dict[str, str]]:
+async def run_behind(front: Front, **options: Any) -> AsyncIterator[dict[str, str]]:
     """An emulator behind a front; the environment of an app that uses it."""
     listener = bind(HOST, 0)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -73,8 +73,8 @@ def with_clock(seconds: float) -> Front:
     """A server whose clock is so many seconds ahead of this machine's."""
 
     def front(app: ASGIApp) -> ASGIApp:
-        async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
-            async def dated(message: Message) -> None:
+        async def run_behind(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_dated(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     now = datetime.datetime.now(datetime.UTC).timestamp()
                     message["headers"] = [
@@ -83,9 +83,9 @@ def with_clock(seconds: float) -> Front:
                     ]
                 await send(message)
 
-            await app(scope, receive, dated)
+            await app(scope, receive, send_dated)
 
-        return fronted
+        return run_behind
 
     return front
 
@@ -94,14 +94,14 @@ def without_flags(*unknown: str) -> Front:
     """A server that refuses these flags in the query of its key set, as old ones do."""
 
     def front(app: ASGIApp) -> ASGIApp:
-        async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
+        async def run_behind(scope: Scope, receive: Receive, send: Send) -> None:
             query = parse_qs(scope.get("query_string", b"").decode())
             if scope["type"] == "http" and scope["path"].endswith("jwks.json") and set(query) & set(unknown):
                 await answer(send, 400, {"code": "SCHEMA_ERROR"}, [(b"x-stack-known-error", b"SCHEMA_ERROR")])
             else:
                 await app(scope, receive, send)
 
-        return fronted
+        return run_behind
 
     return front
 
@@ -109,25 +109,25 @@ def without_flags(*unknown: str) -> Front:
 def without_keys(app: ASGIApp) -> ASGIApp:
     """A server behind a proxy that does not let anybody at its key set."""
 
-    async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
+    async def run_behind(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].endswith("jwks.json"):
             await answer(send, 404, {"no": "such page"}, [])
         else:
             await app(scope, receive, send)
 
-    return fronted
+    return run_behind
 
 
 def with_slow(path: str, wait: Callable[[], Awaitable[object]]) -> Front:
     """A server that takes its time to answer requests for a path."""
 
     def front(app: ASGIApp) -> ASGIApp:
-        async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
+        async def run_behind(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and scope["path"].endswith(path):
                 await wait()
             await app(scope, receive, send)
 
-        return fronted
+        return run_behind
 
     return front
 
@@ -173,7 +173,7 @@ async def raw(reply: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIt
         await asyncio.gather(*handlers, return_exceptions=True)
 
 
-def untrusted(folder: Path) -> ssl.SSLContext:
+def make_untrusted(folder: Path) -> ssl.SSLContext:
     """TLS with a certificate that nobody vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])

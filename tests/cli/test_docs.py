@@ -18,7 +18,7 @@ from fastapi_stackauth.cli.explanation import Check, Explanation
 from fastapi_stackauth.cli.report import Finding, Report
 from fastapi_stackauth.emulator.__main__ import arguments
 from fastapi_stackauth.settings import Settings, environment_names
-from tests.cli.servers import fronted, with_clock
+from tests.cli.servers import run_behind, with_clock
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text("utf-8")
@@ -34,7 +34,7 @@ def sample(command: str) -> str:
 
 
 async def doctors_sample() -> str:
-    async with fronted(with_clock(0), project_id=PROJECT) as environment:
+    async with run_behind(with_clock(0), project_id=PROJECT) as environment:
         url = environment["STACK_API_URL"]
         del environment["STACK_SECRET_SERVER_KEY"]
         env = {**NOTHING, **environment, "STACK_APP_URL": "http://notes.example.com"}

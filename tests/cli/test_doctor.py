@@ -24,10 +24,10 @@ from fastapi_stackauth.settings import Settings, environment_names
 from tests.cli.servers import (
     always,
     as_it_is,
-    fronted,
+    make_untrusted,
     raw,
+    run_behind,
     site,
-    untrusted,
     with_clock,
     with_slow,
     without_flags,
@@ -48,7 +48,7 @@ async def run(environment: dict[str, str], *words: str, text: str = "") -> Resul
     return await asyncio.to_thread(CliRunner().invoke, app, ["doctor", *words], input=text, env=env)
 
 
-async def found(environment: dict[str, str], *words: str, text: str = "") -> dict[str, str]:
+async def find_codes(environment: dict[str, str], *words: str, text: str = "") -> dict[str, str]:
     """The codes that are not `ok`, with their severity."""
     result = await run(environment, "--json", *words, text=text)
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -57,13 +57,13 @@ async def found(environment: dict[str, str], *words: str, text: str = "") -> dic
     for finding in report.findings:
         assert finding.message.endswith(".") or finding.code == "setting_invalid"
         assert finding.advice or finding.severity in ("ok", "note")
-    masked(result.output, environment)
+    assert_masked(result.output, environment)
     # uvicorn writes its Date header ahead, once a second, and later where its loop is kept from that
     told = [one for one in report.findings if one.severity != "ok" and one.code != "clock_near"]
     return {one.code: one.severity for one in told}
 
 
-def masked(output: str, environment: dict[str, str]) -> None:
+def assert_masked(output: str, environment: dict[str, str]) -> None:
     for name, value in environment.items():
         if "KEY" in name or "SECRET" in name:
             assert value.partition("_")[2][:12] not in output or len(value) < 12
@@ -73,29 +73,29 @@ def masked(output: str, environment: dict[str, str]) -> None:
 
 
 async def test_all_well():
-    async with fronted(with_clock(0)) as environment:
-        assert await found({**environment, **APP}) == {}
+    async with run_behind(with_clock(0)) as environment:
+        assert await find_codes({**environment, **APP}) == {}
         result = await run({**environment, **APP})
     assert result.exit_code == 0
     assert all(line.startswith("ok ") for line in result.output.splitlines()[:-1])
-    masked(result.output, environment)
+    assert_masked(result.output, environment)
 
 
 async def test_a_wrong_project_id(server: Emulator):
-    codes = await found({**server.environment(), **APP, "STACK_PROJECT_ID": OTHER})
+    codes = await find_codes({**server.environment(), **APP, "STACK_PROJECT_ID": OTHER})
     assert codes == {"project_unknown": "error"}
 
 
 async def test_a_wrong_url():
     async with site(always(404)) as url:
-        assert await found({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, **APP}) == {
+        assert await find_codes({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, **APP}) == {
             "server_not_stack_auth": "error"
         }
 
 
 async def test_a_server_that_is_down():
     environment = {"STACK_PROJECT_ID": OTHER, "STACK_API_URL": f"http://127.0.0.1:{free_port()}", **APP}
-    assert await found(environment) == {"server_refuses_connection": "error"}
+    assert await find_codes(environment) == {"server_refuses_connection": "error"}
 
 
 async def test_keys_of_another_project(server: Emulator):
@@ -104,7 +104,7 @@ async def test_keys_of_another_project(server: Emulator):
     for name in ("STACK_PUBLISHABLE_CLIENT_KEY", "STACK_SECRET_SERVER_KEY"):
         environment[name] = other.environment()[name]
     other.close()
-    codes = await found({**environment, **APP})
+    codes = await find_codes({**environment, **APP})
     assert {"publishable_key_rejected", "secret_key_rejected"} <= set(codes)
     assert set(codes.values()) == {"error"}
 
@@ -113,8 +113,8 @@ async def test_keys_of_another_project(server: Emulator):
     ("seconds", "codes"), [(600, {"clock_wrong": "error"}), (-600, {"clock_wrong": "error"}), (0, {})]
 )
 async def test_a_clock_that_is_off(seconds: float, codes: dict[str, str]):
-    async with fronted(with_clock(seconds)) as environment:
-        assert await found({**environment, **APP}) == codes
+    async with run_behind(with_clock(seconds)) as environment:
+        assert await find_codes({**environment, **APP}) == codes
         result = await run({**environment, **APP})
     if seconds:
         told = re.search(r"clock is (\d+) s (behind|ahead of)", result.output)
@@ -157,7 +157,7 @@ def test_the_difference_of_clocks_is_what_cannot_be_due_to_the_way(date: int | N
 )
 async def test_cookie_settings_against_the_url(server: Emulator, settings: dict[str, str], codes: dict[str, str]):
     server.configure(domains=[{"domain": "https://*.example.com", "handler_path": "/handler"}])
-    assert await found({**server.environment(), **settings}) == codes | (
+    assert await find_codes({**server.environment(), **settings}) == codes | (
         {"app_url_not_trusted": "warning"} if settings.get("STACK_APP_URL") == "http://app.example.com" else {}
     )
 
@@ -165,9 +165,9 @@ async def test_cookie_settings_against_the_url(server: Emulator, settings: dict[
 async def test_a_missing_secret_key(server: Emulator):
     environment = {**server.environment(), **APP}
     del environment["STACK_SECRET_SERVER_KEY"]
-    assert await found(environment) == {"secret_key_missing": "warning"}
+    assert await find_codes(environment) == {"secret_key_missing": "warning"}
     server.configure(allow_user_api_keys=False, allow_team_api_keys=False)
-    assert await found(environment) == {"secret_key_missing": "note"}
+    assert await find_codes(environment) == {"secret_key_missing": "note"}
 
 
 @pytest.mark.parametrize(
@@ -178,39 +178,39 @@ async def test_a_missing_secret_key(server: Emulator):
     ],
 )
 async def test_an_old_server_without_query_flags(flags: tuple[str, ...], codes: dict[str, str]):
-    async with fronted(without_flags(*flags)) as environment:
-        assert await found({**environment, **APP}) == codes
+    async with run_behind(without_flags(*flags)) as environment:
+        assert await find_codes({**environment, **APP}) == codes
 
 
 async def test_an_issuer_mismatch():
-    async with fronted(as_it_is, public_url="https://auth.example.com") as environment:
-        assert await found({**environment, **APP}) == {"issuer_mismatch": "error"}
+    async with run_behind(as_it_is, public_url="https://auth.example.com") as environment:
+        assert await find_codes({**environment, **APP}) == {"issuer_mismatch": "error"}
         result = await run({**environment, **APP})
         assert "https://auth.example.com" in result.output
-        assert await found({**environment, **APP, "STACK_ISSUERS": "https://auth.example.com"}) == {}
+        assert await find_codes({**environment, **APP, "STACK_ISSUERS": "https://auth.example.com"}) == {}
 
 
 async def test_an_issuer_that_the_server_does_not_show_is_seen_in_a_token(server: Emulator):
     server.configure(oauth_providers=[])
     environment = {**server.environment(), **APP}
-    assert await found(environment) == {"issuer_unknown": "note"}
+    assert await find_codes(environment) == {"issuer_unknown": "note"}
     token = server.issue_token()["access_token"]
-    assert await found(environment, "--token", text=token) == {"issuer_unknown": "note"}
+    assert await find_codes(environment, "--token", text=token) == {"issuer_unknown": "note"}
     forged = server.issue_token(claims={"iss": "https://auth.example.com/api/v1/projects/x"})["access_token"]
-    codes = await found(environment, "--token", text=f"Bearer {forged}")
+    codes = await find_codes(environment, "--token", text=f"Bearer {forged}")
     assert codes == {"issuer_unknown": "note", "token_issuer_not_allowed": "error"}
 
 
 async def test_a_key_set_that_a_proxy_keeps_back():
-    async with fronted(without_keys) as environment:
-        assert await found({**environment, **APP}) == {"keys_unreadable": "error"}
+    async with run_behind(without_keys) as environment:
+        assert await find_codes({**environment, **APP}) == {"keys_unreadable": "error"}
 
 
 # --- the way to the server -------------------------------------------------------------------------------
 
 
 async def away(url: str) -> dict[str, str]:
-    return await found({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, "STACK_TIMEOUT": "0.5", **APP})
+    return await find_codes({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, "STACK_TIMEOUT": "0.5", **APP})
 
 
 async def test_a_name_that_does_not_resolve():
@@ -225,9 +225,9 @@ async def test_a_server_that_keeps_silent():
 
 async def test_keys_that_do_not_arrive_in_time_are_slow_and_not_wrong():
     over = asyncio.Event()
-    async with fronted(with_slow("jwks.json", over.wait)) as environment:
+    async with run_behind(with_slow("jwks.json", over.wait)) as environment:
         waiting = {"STACK_TIMEOUT": "2", "STACK_JWKS_TIMEOUT": "0.1"}
-        codes = await found(environment | APP | waiting)
+        codes = await find_codes(environment | APP | waiting)
         over.set()
     assert codes == {"keys_slow": "error"}
 
@@ -235,11 +235,11 @@ async def test_keys_that_do_not_arrive_in_time_are_slow_and_not_wrong():
 async def test_keys_that_arrive_later_than_the_app_waits_are_slow():
     """The app would have no keys, though `doctor` has waited long enough to get them."""
     front = with_slow("jwks.json", lambda: asyncio.sleep(0.3))
-    async with fronted(front) as environment:
+    async with run_behind(front) as environment:
         result = await run(environment | APP, "--json", text="")
         assert "keys_slow" not in result.stdout
         waiting = {"STACK_TIMEOUT": "30", "STACK_JWKS_TIMEOUT": "0.1"}
-        assert await found(environment | APP | waiting) == {"keys_slow": "error"}
+        assert await find_codes(environment | APP | waiting) == {"keys_slow": "error"}
         assert "keys_fetched" in (await run(environment | APP | waiting, "--json")).stdout
 
 
@@ -250,8 +250,8 @@ async def test_a_secret_key_that_the_server_does_not_look_at_in_time_is_unchecke
         if next(asked) == 1:  # the first one asks as a front end
             await over.wait()
 
-    async with fronted(with_slow("/projects/current", second)) as environment:
-        codes = await found(environment | APP | {"STACK_TIMEOUT": "1.5"})
+    async with run_behind(with_slow("/projects/current", second)) as environment:
+        codes = await find_codes(environment | APP | {"STACK_TIMEOUT": "1.5"})
         over.set()
     assert codes["secret_key_unchecked"] == "warning"
 
@@ -287,7 +287,7 @@ async def test_what_fails_on_the_way_is_a_fact(server: Emulator, monkeypatch: py
         async def __aexit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *_, **__: Broken())
-    assert await found(server.environment() | APP) == {"server_breaks_off": "error"}
+    assert await find_codes(server.environment() | APP) == {"server_breaks_off": "error"}
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ async def test_a_command_called_wrongly_is_json_too(server: Emulator, words: tup
 
 async def test_a_secret_file_that_cannot_be_read_is_a_finding(server: Emulator):
     environment = server.environment() | {"STACK_REDIS_URL_FILE": "no-such-file"}
-    assert await found(environment) == {"setting_invalid": "error"}
+    assert await find_codes(environment) == {"setting_invalid": "error"}
 
 
 @pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
@@ -313,7 +313,7 @@ async def test_a_server_that_breaks_off_or_speaks_no_http(reply: bytes):
 
 
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
-    async with raw(b"", untrusted(tmp_path)) as port:
+    async with raw(b"", make_untrusted(tmp_path)) as port:
         assert await away(f"https://127.0.0.1:{port}") == {"server_tls": "error"}
 
 
@@ -334,7 +334,7 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
 )
 async def test_proxies_and_certificates_that_the_environment_names(variables: dict[str, str], codes: dict[str, str]):
     environment = {"STACK_PROJECT_ID": OTHER, "STACK_API_URL": "https://auth.invalid", **APP, **variables}
-    assert await found(environment) == codes
+    assert await find_codes(environment) == codes
     assert "secret-ish" not in (await run(environment)).output
 
 
@@ -374,7 +374,7 @@ async def test_plain_http_beyond_this_network_is_a_warning():
 
 
 async def test_an_empty_environment(server: Emulator):
-    codes = await found({"STACK_API_URL": server.url})
+    codes = await find_codes({"STACK_API_URL": server.url})
     assert codes == {"project_id_missing": "error", "app_url_missing": "note"}
 
 
@@ -396,24 +396,24 @@ async def test_an_empty_environment(server: Emulator):
     ],
 )
 async def test_what_the_environment_gets_wrong(server: Emulator, changes: dict[str, str], codes: dict[str, str]):
-    answer = await found({**server.environment(), **APP, **changes})
+    answer = await find_codes({**server.environment(), **APP, **changes})
     assert codes.items() <= answer.items()
     assert codes or not answer
 
 
 async def test_the_names_of_hexclave_are_read(server: Emulator):
     renamed = {name.replace("STACK_", "HEXCLAVE_"): value for name, value in {**server.environment(), **APP}.items()}
-    assert await found(renamed) == {}
+    assert await find_codes(renamed) == {}
 
 
 async def test_a_publishable_key_that_the_project_demands(server: Emulator):
     server.configure(require_publishable_client_key=True)
     environment = {**server.environment(), **APP}
-    assert await found(environment) == {}
+    assert await find_codes(environment) == {}
     del environment["STACK_PUBLISHABLE_CLIENT_KEY"]
-    assert (await found(environment))["publishable_key_missing"] == "warning"
+    assert (await find_codes(environment))["publishable_key_missing"] == "warning"
     del environment["STACK_SECRET_SERVER_KEY"]
-    assert (await found(environment))["publishable_key_missing"] == "error"
+    assert (await find_codes(environment))["publishable_key_missing"] == "error"
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ async def test_a_publishable_key_that_the_project_demands(server: Emulator):
 )
 async def test_project_settings_that_block_sign_in(server: Emulator, config: dict[str, Any], codes: dict[str, str]):
     server.configure(**config)
-    assert codes.items() <= (await found({**server.environment(), **APP})).items()
+    assert codes.items() <= (await find_codes({**server.environment(), **APP})).items()
 
 
 @rows(
@@ -450,18 +450,18 @@ async def test_project_settings_that_block_sign_in(server: Emulator, config: dic
 )
 async def test_an_app_url_that_the_project_does_not_trust(server: Emulator, domain: str, trusted: bool):
     server.configure(domains=[{"domain": domain, "handler_path": "/handler"}])
-    codes = await found({**server.environment(), "STACK_APP_URL": "https://app.example.com"})
+    codes = await find_codes({**server.environment(), "STACK_APP_URL": "https://app.example.com"})
     assert codes == ({} if trusted else {"app_url_not_trusted": "warning"})
 
 
 async def test_fixed_keys_against_the_servers(server: Emulator, tmp_path: Path, signer: Signer):
     file = tmp_path / "jwks.json"
     environment = {**server.environment(), **APP, "STACK_JWKS": str(file)}
-    assert await found(environment) == {"fixed_keys_unreadable": "error"}
+    assert await find_codes(environment) == {"fixed_keys_unreadable": "error"}
     away = {**environment, "STACK_API_URL": f"http://127.0.0.1:{free_port()}"}
-    assert await found(away) == {"fixed_keys_unreadable": "error", "server_refuses_connection": "error"}
+    assert await find_codes(away) == {"fixed_keys_unreadable": "error", "server_refuses_connection": "error"}
     file.write_text(json.dumps(key_set(signer)), "utf-8")
-    assert await found(environment) == {"fixed_keys_differ": "error"}
+    assert await find_codes(environment) == {"fixed_keys_differ": "error"}
 
 
 # --- Redis -----------------------------------------------------------------------------------------------
@@ -469,7 +469,7 @@ async def test_fixed_keys_against_the_servers(server: Emulator, tmp_path: Path, 
 
 async def test_redis_in_reach_and_with_a_wrong_password(server: Emulator, redis_server: RedisServer):
     environment = {**server.environment(), **APP}
-    assert await found({**environment, "STACK_REDIS_URL": redis_server.url}) == {}
+    assert await find_codes({**environment, "STACK_REDIS_URL": redis_server.url}) == {}
     async with Redis.from_url(redis_server.url) as redis:
         await redis.config_set("requirepass", "another")
     wrong = redis_server.url.replace("redis://", "redis://:hunter2secret@")
@@ -483,5 +483,5 @@ async def test_redis_in_reach_and_with_a_wrong_password(server: Emulator, redis_
 )
 async def test_redis_out_of_reach(server: Emulator, url: str, said: str):
     environment = {**server.environment(), **APP, "STACK_REDIS_URL": url}
-    assert await found(environment) == {"redis_unusable": "error"}
+    assert await find_codes(environment) == {"redis_unusable": "error"}
     assert said in (await run(environment)).output

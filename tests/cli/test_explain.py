@@ -37,7 +37,7 @@ async def both(token: str, jwks: dict[str, Any], now: float, **options: Any) -> 
     return None, told
 
 
-def agreed(code: str | None, told: Explanation) -> bool:
+def agrees(code: str | None, told: Explanation) -> bool:
     return told.code == code and told.verdict == ("accepted" if code is None else "rejected")
 
 
@@ -48,7 +48,7 @@ async def test_it_agrees_with_the_verifier_on_every_recorded_token(recorded: dic
     for now in (recorded["issued_at"] - 60, recorded["issued_at"], recorded["expires_at"] + 60):
         options = {"project_id": VECTORS["project_id"], "base_url": VECTORS["base_url"]}
         code, told = await both(recorded["token"], VECTORS[jwks], now, **options)
-        assert agreed(code, told)
+        assert agrees(code, told)
         assert [check.name for check in told.checks] == CHECKS
         codes.add(code)
     assert codes == {None, "token_expired", "token_not_yet_valid"} or codes == {"token_key_unknown"}
@@ -87,7 +87,7 @@ async def test_it_agrees_with_the_verifier_on_mutated_tokens(signer: Signer):
     seen: dict[str | None, int] = {}
     for token in mutants(signer):
         code, told = await both(token, key_set(signer), NOW + 1, project_id=PROJECT, base_url=BASE)
-        assert agreed(code, told), (code, told)
+        assert agrees(code, told), (code, told)
         seen[code] = seen.get(code, 0) + 1
     assert len(seen) > 11, seen
 

@@ -102,15 +102,15 @@ def settings(**values: Any) -> Settings:
     return Settings(**{"project_id": PROJECT, "base_url": "http://auth.test", **values})
 
 
-def client_of(server: FakeServer, time: FakeTime | None = None, **values: Any) -> StackAuthClient:
+def make_client(server: FakeServer, time: FakeTime | None = None, **values: Any) -> StackAuthClient:
     """A client of a fake server, which sleeps by a fake clock."""
     configured = settings(**values)
     client = StackAuthClient(configured, transport=httpx.ASGITransport(server))
-    client._transport = http_of(server, time or FakeTime(), configured.timeout)
+    client._transport = make_transport(server, time or FakeTime(), configured.timeout)
     return client
 
 
-def http_of(server: FakeServer, time: FakeTime, timeout: float = 10.0) -> Transport:
+def make_transport(server: FakeServer, time: FakeTime, timeout: float = 10.0) -> Transport:
     transport = httpx.ASGITransport(server)
     return Transport(
         "http://auth.test", timeout, transport=transport, sleep=time.sleep, jitter=lambda: 1.0, clock=time.clock

@@ -197,7 +197,7 @@ def contract() -> dict[str, Any]:
 
 
 @cache
-def recorded() -> tuple[dict[str, Any], ...]:
+def read_recordings() -> tuple[dict[str, Any], ...]:
     """Every recorded exchange."""
     files = sorted((DATA / "exchanges").glob("*.json"))
     return tuple(exchange for path in files for exchange in json.loads(path.read_text())["exchanges"])
@@ -208,7 +208,7 @@ def sample(operation: str, access: str | None = None) -> Any:
     wanted = operation.replace(" ", f" {API}", 1)
     bodies = [
         exchange["response"]["body"]
-        for exchange in recorded()
+        for exchange in read_recordings()
         if exchange["operation"] == wanted
         and exchange["response"]["status"] < 300
         and access in (None, exchange["request"]["headers"].get("x-stack-access-type"))

@@ -13,7 +13,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.models import ApiModel, ApiRequestBody, CurrentUserUpdate
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_response
+from .fakes import Asked, FakeServer, json_response, make_client
 from .table import PERSONS, SERVER_WRITES, SERVERS, contract, success
 
 SECRET_ONLY: dict[str, Any] = {"secret_server_key": "ssk_1"}
@@ -62,7 +62,7 @@ def answering_all(**answers: object) -> FakeServer:
 @rows("name", PERSONS)
 async def test_persons_calls_are_made_as_client(name: str, keys: dict[str, Any]):
     server = answering_all(last=success(name, "client"))
-    await PERSONS[name](client_of(server, **keys).as_user("a.b.c"))
+    await PERSONS[name](make_client(server, **keys).as_user("a.b.c"))
     for asked in server.asked:
         assert asked.headers.get("x-stack-access-type") in ("client", None)
         assert "x-stack-secret-server-key" not in asked.headers
@@ -71,7 +71,7 @@ async def test_persons_calls_are_made_as_client(name: str, keys: dict[str, Any])
 @rows("name", PERSONS)
 async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_change_nothing(name: str):
     server = answering_all(last=success(name, "server"))
-    await PERSONS[name](client_of(server, **SECRET_ONLY).as_user("a.b.c"))
+    await PERSONS[name](make_client(server, **SECRET_ONLY).as_user("a.b.c"))
     if contract()[name]["access_types"] != ["none"]:
         assert (server.last.headers["x-stack-access-type"] == "server") == (name in LENT)
         assert ("x-stack-secret-server-key" in server.last.headers) == (name in LENT)
@@ -81,7 +81,7 @@ async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_ch
 @rows("keys", [SECRET_ONLY, BOTH])
 async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[str, Any]):
     server = FakeServer([json_response({})])
-    for client in (client_of(server, **keys), client_of(server, **keys).as_user("a.b.c")):
+    for client in (make_client(server, **keys), make_client(server, **keys).as_user("a.b.c")):
         with pytest.raises(ConfigurationError, match="as_server"):
             await SERVERS[name](client)
     assert server.asked == []
@@ -91,7 +91,7 @@ async def test_what_only_a_server_may_do_takes_as_server(name: str, keys: dict[s
 async def test_fields_that_only_a_server_may_write_take_as_server(name: str):
     server = FakeServer([json_response({})])
     with pytest.raises(ConfigurationError, match="as_server"):
-        await SERVER_WRITES[name](client_of(server, **SECRET_ONLY).as_user("a.b.c"))
+        await SERVER_WRITES[name](make_client(server, **SECRET_ONLY).as_user("a.b.c"))
     assert server.asked == []
 
 
@@ -102,10 +102,10 @@ def test_a_person_s_own_update_has_no_server_field(field: str):
 
 
 def test_requests_refuse_fields_they_do_not_know():
-    def all_of(kind: type[ApiRequestBody]) -> set[type[ApiRequestBody]]:
-        return {kind}.union(*(all_of(below) for below in kind.__subclasses__()))
+    def all_subclasses(kind: type[ApiRequestBody]) -> set[type[ApiRequestBody]]:
+        return {kind}.union(*(all_subclasses(below) for below in kind.__subclasses__()))
 
-    assert all(kind.model_config["extra"] == "forbid" for kind in all_of(ApiRequestBody))
+    assert all(kind.model_config["extra"] == "forbid" for kind in all_subclasses(ApiRequestBody))
 
 
 async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read():
@@ -114,7 +114,7 @@ async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read(
     body = {**body, "server_metadata": {"notes": "secret"}, "selected_team": team, "added_later": "secret"}
     assert set(body) >= SERVER_ONLY_OF_USERS
     server = FakeServer([json_response(body)])
-    profile = await client_of(server, **SECRET_ONLY).as_user("a.b.c").users.me()
+    profile = await make_client(server, **SECRET_ONLY).as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-access-type"] == "server"
     shown = profile.to_json()
     assert set(shown) == set(success("GET /users/me", "client"))
@@ -124,14 +124,14 @@ async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read(
 
 async def test_as_client_fields_that_later_servers_add_are_kept():
     body = {**success("GET /users/me", "client"), "added_later": {"a": 1}}
-    profile = await client_of(FakeServer([json_response(body)]), **BOTH).as_user("a.b.c").users.me()
+    profile = await make_client(FakeServer([json_response(body)]), **BOTH).as_user("a.b.c").users.me()
     assert profile.to_json() == body
 
 
 async def test_with_a_secret_key_alone_somebody_else_s_session_cannot_be_revoked():
     """With server access the server does not compare owners (contract/endpoints.json, notes)."""
     server = answering_all(last={"success": True})
-    client = client_of(server, **SECRET_ONLY).as_user("a.b.c")
+    client = make_client(server, **SECRET_ONLY).as_user("a.b.c")
     with pytest.raises(UnexpectedResponse) as caught:
         await client.sessions.revoke("somebody-else-s")
     assert caught.value.status_code == 404
@@ -145,7 +145,7 @@ async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_
     project = {**project, "config": {**project["config"], "client_user_deletion_enabled": False}}
     server = FakeServer([json_response(project)])
     with pytest.raises(UnexpectedResponse) as caught:
-        await client_of(server, **SECRET_ONLY).as_user("a.b.c").users.delete_me()
+        await make_client(server, **SECRET_ONLY).as_user("a.b.c").users.delete_me()
     assert caught.value.status_code == 400
     assert [asked.method for asked in server.asked] == ["GET"]
 
@@ -166,31 +166,31 @@ async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_
 )
 async def test_with_a_secret_key_alone_other_people_s_things_are_asked_for_as_client(act: Any):
     server = FakeServer([json_response({"items": [], "success": True})])
-    await act(client_of(server, **SECRET_ONLY).as_user("a.b.c"))
+    await act(make_client(server, **SECRET_ONLY).as_user("a.b.c"))
     assert server.last.headers["x-stack-access-type"] == "client"
     assert "x-stack-secret-server-key" not in server.last.headers
 
 
 async def test_a_person_s_view_of_a_server_s_client_is_a_person_s():
     server = FakeServer([json_response(success("GET /users/me"))])
-    await client_of(server, **BOTH).as_server().as_user("a.b.c").users.me()
+    await make_client(server, **BOTH).as_server().as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-access-type"] == "client"
 
 
 async def test_a_server_s_view_of_a_person_s_client_holds_no_token():
     server = FakeServer([json_response(success("GET /users/{user_id}"))])
-    await client_of(server, **BOTH).as_user("a.b.c").as_server().users.get("u")
+    await make_client(server, **BOTH).as_user("a.b.c").as_server().users.get("u")
     assert "x-stack-access-token" not in server.last.headers
 
 
 def test_as_server_without_a_secret_key_names_the_setting():
     with pytest.raises(ConfigurationError, match="secret_server_key"):
-        client_of(FakeServer()).as_server()
+        make_client(FakeServer()).as_server()
 
 
 async def test_views_leave_the_client_as_it_was():
     server = FakeServer([json_response(success("GET /projects/current"))])
-    client = client_of(server, **BOTH)
+    client = make_client(server, **BOTH)
     client.as_user("a.b.c")
     client.as_server()
     await client.project.current()
@@ -200,20 +200,20 @@ async def test_views_leave_the_client_as_it_was():
 
 async def test_guests_and_restricted_users_are_let_through_to_the_library_s_own_gate():
     server = FakeServer([json_response(success("GET /users/me"))])
-    await client_of(server).as_user("a.b.c").users.me()
+    await make_client(server).as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-allow-anonymous-user"] == "true"
 
 
 @pytest.mark.parametrize(("branch", "header"), [("main", None), ("preview", "preview")])
 async def test_another_branch_is_named(branch: str, header: str | None):
     server = FakeServer([json_response(success("GET /projects/current"))])
-    await client_of(server, branch_id=branch).project.current()
+    await make_client(server, branch_id=branch).project.current()
     assert server.last.headers.get("x-stack-branch-id") == header
 
 
 async def test_without_a_project_id_the_first_call_names_the_setting():
     with pytest.raises(ConfigurationError, match="project_id"):
-        await client_of(FakeServer(), project_id=None).project.current()
+        await make_client(FakeServer(), project_id=None).project.current()
 
 
 BROKEN = ["line\r\nx-injected: 1", "blank here", "naïve", "", "\x00", "\ud800"]
@@ -223,7 +223,7 @@ BROKEN = ["line\r\nx-injected: 1", "blank here", "naïve", "", "\x00", "\ud800"]
 async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(token: str):
     server = FakeServer([json_response({})])
     with pytest.raises(AccessTokenRejected):
-        await client_of(server).as_user(token).users.me()
+        await make_client(server).as_user(token).users.me()
     assert server.asked == []
 
 
@@ -231,7 +231,7 @@ async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(tok
 async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token: str):
     server = FakeServer([json_response({})])
     with pytest.raises(SessionEnded) as caught:
-        await client_of(server).refresh(token)
+        await make_client(server).refresh(token)
     assert server.asked == []
     assert not token or token not in str(caught.value)
 
@@ -240,11 +240,11 @@ async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token
 async def test_a_key_with_a_line_break_is_named_and_not_shown(setting: str, prefix: str):
     """It comes of a secret file that ends in one."""
     with pytest.raises(ConfigurationError, match=setting) as caught:
-        await client_of(FakeServer(), **dict[str, Any]({setting: f"{prefix}_hidden\n"})).project.current()
+        await make_client(FakeServer(), **dict[str, Any]({setting: f"{prefix}_hidden\n"})).project.current()
     assert "hidden" not in f"{caught.value} {caught.value!r}"
 
 
 async def test_no_repr_shows_a_token_or_a_key():
-    client = client_of(FakeServer(), publishable_client_key="pck_hidden", secret_server_key="ssk_hidden")
+    client = make_client(FakeServer(), publishable_client_key="pck_hidden", secret_server_key="ssk_hidden")
     for view in (client, client.as_user("tok_hidden"), client.as_server()):
         assert "hidden" not in f"{view!r} {view._caller!r} {view.settings!r} {vars(view)!r}"

@@ -45,7 +45,7 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     emulator.close()
 
 
-def client_of(emulator: Emulator, *keys: str) -> StackAuthClient:
+def make_client(emulator: Emulator, *keys: str) -> StackAuthClient:
     values = {key: getattr(emulator, key) for key in keys}
     settings = Settings(project_id=emulator.project_id, base_url=emulator.url, **values)
     return StackAuthClient(settings, transport=httpx.ASGITransport(emulator.app))
@@ -53,7 +53,7 @@ def client_of(emulator: Emulator, *keys: str) -> StackAuthClient:
 
 @pytest.fixture
 def client(emulator: Emulator) -> StackAuthClient:
-    return client_of(emulator, "publishable_client_key", "secret_server_key")
+    return make_client(emulator, "publishable_client_key", "secret_server_key")
 
 
 async def ada(client: StackAuthClient) -> SignIn:
@@ -97,10 +97,10 @@ async def test_a_wrong_key_is_the_app_s_fault(emulator: Emulator):
 
 @pytest.mark.parametrize("keys", [("publishable_client_key",), ("secret_server_key",), ()])
 async def test_a_profile_is_the_same_whichever_key_it_is_read_with(emulator: Emulator, keys: tuple[str, ...]):
-    client = client_of(emulator, *keys)
+    client = make_client(emulator, *keys)
     signed_up = await ada(client)
     await (
-        client_of(emulator, "secret_server_key")
+        make_client(emulator, "secret_server_key")
         .as_server()
         .users.update(signed_up.user_id, ServerUserUpdate(server_metadata={"notes": "hidden"}))
     )
@@ -114,7 +114,7 @@ async def test_a_profile_is_the_same_whichever_key_it_is_read_with(emulator: Emu
 
 
 async def test_with_a_secret_key_alone_nobody_revokes_another_s_session(emulator: Emulator):
-    client = client_of(emulator, "secret_server_key")
+    client = make_client(emulator, "secret_server_key")
     first = await ada(client)
     second = await client.password.sign_up(email="bob@example.com", password=PASSWORD)
     (session,) = await client.as_user(second.access_token).sessions.list()

@@ -29,7 +29,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.models import ApiModel
 
-from .fakes import FakeServer, client_of, json_response, settings
+from .fakes import FakeServer, json_response, make_client, settings
 from .wire import HEAD, listening
 
 READ, ONCE = ApiRequest("GET", "/x"), ApiRequest("GET", "/x", attempts=1)
@@ -68,7 +68,7 @@ async def test_an_environment_that_allows_no_calls_is_a_configuration_error(
 async def test_a_large_answer_arrives_whole():
     text = "x" * (2 * 1024 * 1024)
     server = FakeServer([json_response({"id": "p", "display_name": text, "config": {}})])
-    assert (await client_of(server).project.current()).display_name == text
+    assert (await make_client(server).project.current()).display_name == text
 
 
 async def test_an_answer_beyond_the_limit_is_refused_unread():
@@ -92,7 +92,7 @@ async def test_an_answer_beyond_the_limit_is_refused_unread():
 
 async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_other():
     server = FakeServer([json_response({}, set_cookie="who=ada; Path=/")])
-    client = client_of(server)
+    client = make_client(server)
     for token in ("a.b.c", "d.e.f"):
         await client.as_user(token).request("GET", "/x", model=ApiModel)
     assert [asked.headers.get("cookie") for asked in server.asked] == [None, None]
@@ -149,7 +149,7 @@ async def test_a_success_that_cannot_be_read_is_an_unexpected_answer(body: bytes
     from starlette.responses import Response
 
     with pytest.raises(UnexpectedResponse) as caught:
-        await client_of(FakeServer([Response(body, 200)])).project.current()
+        await make_client(FakeServer([Response(body, 200)])).project.current()
     assert caught.value.status_code == 502
     assert "wifi" not in f"{caught.value}{caught.value!r}"
 
@@ -291,7 +291,7 @@ async def test_an_own_client_stays_open():
 
 def test_one_client_serves_many_event_loops():
     server = FakeServer([json_response({"id": "p", "display_name": "P", "config": {}})])
-    client = client_of(server)
+    client = make_client(server)
     for _ in range(3):
         asyncio.run(client.project.current())
     assert len(server.asked) == 3

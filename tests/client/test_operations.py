@@ -7,7 +7,7 @@ from typing import Any
 from fastapi_stackauth.client.resources.base import Resource
 from tests.support.rows import rows
 
-from .fakes import FakeServer, client_of, json_response
+from .fakes import FakeServer, json_response, make_client
 from .table import API, FAMILIES, PERSONS, SERVER_WRITES, SERVERS, Act, contract, resource_classes, success
 
 KEYS: dict[str, Any] = {"publishable_client_key": "pck_1", "secret_server_key": "ssk_1"}
@@ -44,9 +44,9 @@ def whose(name: str) -> str:
     return "server" if name in SERVERS else "client"
 
 
-async def sent(name: str, act: Act, **settings: Any):
+async def record_request(name: str, act: Act, **settings: Any):
     server = FakeServer([json_response(success(name, whose(name)))])
-    client = client_of(server, **{**KEYS, **settings})
+    client = make_client(server, **{**KEYS, **settings})
     bound = client.as_server() if name in SERVERS else client.as_user("a.b.c")
     await act(bound)
     assert len(server.asked) == 1
@@ -55,7 +55,7 @@ async def sent(name: str, act: Act, **settings: Any):
 
 @rows("name", ALL)
 async def test_a_method_sends_its_own_operation(name: str):
-    asked = await sent(name, ALL[name])
+    asked = await record_request(name, ALL[name])
     method, template = name.split(" ")
     pattern = re.escape(API) + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
     assert asked.method == method
@@ -66,7 +66,7 @@ async def test_a_method_sends_its_own_operation(name: str):
 async def test_a_method_sends_the_fields_that_the_contract_names(name: str):
     """All that are required, and none that are unknown: the server refuses both faults."""
     operation = contract()[name]
-    asked = await sent(name, ALL[name])
+    asked = await record_request(name, ALL[name])
     assert set(asked.query) <= set(operation["query"]), name
     assert {field for field, required in operation["query"].items() if required} <= set(asked.query)
     by_access_type = set(operation["body"]) & {"client", "server", "admin"}
@@ -77,7 +77,7 @@ async def test_a_method_sends_the_fields_that_the_contract_names(name: str):
 
 @rows("name", ALL)
 async def test_an_operation_that_wants_a_body_gets_json_and_the_others_get_none(name: str):
-    asked = await sent(name, ALL[name])
+    asked = await record_request(name, ALL[name])
     if asked.method in ("POST", "PATCH"):
         assert asked.headers["content-type"] == "application/json"
         assert isinstance(asked.json, dict)
@@ -89,7 +89,7 @@ async def test_an_operation_that_wants_a_body_gets_json_and_the_others_get_none(
 @rows("name", ALL)
 async def test_each_call_says_as_whom_it_is_made(name: str):
     """The headers of tokens.md §4; OAuth's own endpoints get none of them."""
-    headers = (await sent(name, ALL[name])).headers
+    headers = (await record_request(name, ALL[name])).headers
     assert "x-stack-override-error-status" not in headers
     if contract()[name]["access_types"] == ["none"]:
         assert not [header for header in headers if header.startswith("x-stack")]
@@ -106,7 +106,7 @@ async def test_each_call_says_as_whom_it_is_made(name: str):
 @rows("name", [*PERSONS, *SERVER_WRITES])
 async def test_the_app_in_its_own_name_reaches_what_persons_reach(name: str):
     server = FakeServer([json_response(success(name, "server"))])
-    await {**PERSONS, **SERVER_WRITES}[name](client_of(server, **KEYS).as_server())
+    await {**PERSONS, **SERVER_WRITES}[name](make_client(server, **KEYS).as_server())
     if contract()[name]["access_types"] != ["none"]:
         assert server.last.headers["x-stack-access-type"] == "server"
 
@@ -116,7 +116,7 @@ async def test_what_has_no_method_is_one_request_away():
 
     server = FakeServer([json_response({"items": [{"enabled": True}], "is_paginated": False})])
     answer = (
-        await client_of(server, **KEYS)
+        await make_client(server, **KEYS)
         .as_user("a.b.c")
         .request("GET", "/emails/notification-preference/me", model=ApiModel, params={"a": "b&c"})
     )

@@ -15,7 +15,7 @@ from fastapi_stackauth.errors import (
 )
 from tests.support.rows import rows
 
-from .fakes import FakeServer, client_of, json_response, known_error, text_answer
+from .fakes import FakeServer, json_response, known_error, make_client, text_answer
 from .table import PERSONS
 
 CRASH = "Internal Server Error"
@@ -24,7 +24,7 @@ CURRENT = {"id": "s", "user_id": "u", "created_at": 0, "is_current_session": Tru
 
 async def sign_out(*answers) -> FakeServer:
     server = FakeServer(list(answers))
-    await client_of(server).as_user("a.b.c").sessions.sign_out()
+    await make_client(server).as_user("a.b.c").sessions.sign_out()
     return server
 
 
@@ -60,14 +60,14 @@ PASSKEYS = ["POST /auth/passkey/register", "POST /auth/passkey/sign-in"]
 async def test_a_passkey_that_makes_the_server_crash_is_one_that_was_not_accepted(name: str):
     server = FakeServer([text_answer(CRASH, 500)])
     with pytest.raises(PasskeyFailed):
-        await PERSONS[name](client_of(server).as_user("a.b.c"))
+        await PERSONS[name](make_client(server).as_user("a.b.c"))
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("name", PASSKEYS)
 async def test_an_outage_at_a_passkey_stays_an_outage(name: str):
     with pytest.raises(AuthServerUnavailable):
-        await PERSONS[name](client_of(FakeServer([text_answer(CRASH, 503)])).as_user("a.b.c"))
+        await PERSONS[name](make_client(FakeServer([text_answer(CRASH, 503)])).as_user("a.b.c"))
 
 
 NO_USER = {
@@ -83,7 +83,7 @@ NO_USER = {
 @rows("shape", NO_USER)
 async def test_every_way_to_say_that_there_is_no_user_is_one_error(shape: str):
     with pytest.raises(SignInRequired) as caught:
-        await client_of(FakeServer([NO_USER[shape]])).as_user("a.b.c").users.me()
+        await make_client(FakeServer([NO_USER[shape]])).as_user("a.b.c").users.me()
     assert caught.value.operation == "GET /users/me"
 
 
@@ -94,7 +94,7 @@ UNSENDABLE = ["ä", "\u20ac", "a\r\nx-evil: 1", "a b", "a\x00", "\ud800", "\x7f"
 async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token: str):
     server = FakeServer([json_response({"id": "u"})])
     with pytest.raises(AccessTokenRejected) as caught:
-        await client_of(server).as_user(token).users.me()
+        await make_client(server).as_user(token).users.me()
     assert caught.value.status_code == 401
     assert server.asked == []
 
@@ -103,7 +103,7 @@ async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token:
 async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: str):
     server = FakeServer([json_response({"access_token": "a.b.c"})])
     with pytest.raises(SessionEnded):
-        await client_of(server).refresh(token)
+        await make_client(server).refresh(token)
     assert server.asked == []
 
 
@@ -112,7 +112,7 @@ async def test_any_text_in_a_body_or_path_ends_in_an_answer_or_a_typed_error(nam
     """Ids and codes come from strangers."""
     odd = "\ud800/../\r\n\x00ä"
     server = FakeServer([known_error("SCHEMA_ERROR")])
-    client = client_of(server).as_user("a.b.c")
+    client = make_client(server).as_user("a.b.c")
     method, template = name.split(" ")
     with pytest.raises(AuthServerError):
         await client.send_with_auth(ApiRequest(method, template, json={"value": odd}), "client")  # type: ignore[arg-type]  # read from a table
@@ -140,7 +140,7 @@ PLANTED = "pl4nt3d"
 async def test_no_error_of_a_call_shows_what_was_sent_or_answered(answer):
     """Nor does what stands behind it in a traceback."""
     keys: dict[str, Any] = {"publishable_client_key": f"pck_{PLANTED}", "secret_server_key": f"ssk_{PLANTED}"}
-    client = client_of(FakeServer([answer]), **keys)
+    client = make_client(FakeServer([answer]), **keys)
     with pytest.raises(AuthServerError) as caught:
         await client.as_user(f"a.{PLANTED}.c").password.sign_in(email=f"{PLANTED}@example.com", password=PLANTED)
     error: BaseException | None = caught.value
@@ -151,6 +151,6 @@ async def test_no_error_of_a_call_shows_what_was_sent_or_answered(answer):
 
 def test_no_client_or_call_shows_a_key_or_token():
     keys: dict[str, Any] = {"publishable_client_key": f"pck_{PLANTED}", "secret_server_key": f"ssk_{PLANTED}"}
-    client = client_of(FakeServer(), **keys).as_user(PLANTED)
+    client = make_client(FakeServer(), **keys).as_user(PLANTED)
     call = ApiRequest("POST", "/x", json={"password": PLANTED}, params={"code": PLANTED}, refresh_token=PLANTED)
     assert PLANTED not in f"{client!r} {client._caller!r} {client.settings!r} {call!r}"

@@ -60,15 +60,15 @@ def exchanges(area: str, source: str) -> list[dict[str, Any]]:
     return list(json.loads((SHARED / f"{area}.json").read_text()))
 
 
-def named(exchange: dict[str, Any]) -> str:
+def exchange_name(exchange: dict[str, Any]) -> str:
     return str(exchange["operation"]).replace(API, "", 1)
 
 
-def act_of(exchange: dict[str, Any]) -> Act | None:
+def find_act(exchange: dict[str, Any]) -> Act | None:
     body = exchange["request"].get("body")
-    if named(exchange) == "POST /auth/oauth/token" and "authorization_code" not in str(body):
+    if exchange_name(exchange) == "POST /auth/oauth/token" and "authorization_code" not in str(body):
         return lambda client: client.oauth.refresh("r")
-    return ALL.get(named(exchange))
+    return ALL.get(exchange_name(exchange))
 
 
 async def read_by_client(exchange: dict[str, Any], act: Act) -> BaseModel:
@@ -87,8 +87,8 @@ async def read_by_client(exchange: dict[str, Any], act: Act) -> BaseModel:
 @rows("area", AREAS)
 async def test_every_success_of_the_families_dumps_to_what_came(area: str, source: str):
     for exchange in exchanges(area, source):
-        act, body = act_of(exchange), exchange["response"]["body"]
-        if act is None or answer_of(exchange).status >= 300 or not isinstance(body, dict):
+        act, body = find_act(exchange), exchange["response"]["body"]
+        if act is None or to_response(exchange).status >= 300 or not isinstance(body, dict):
             continue
         model = await read_by_client(exchange, act)
         assert isinstance(model, ApiModel)
@@ -96,7 +96,7 @@ async def test_every_success_of_the_families_dumps_to_what_came(area: str, sourc
         assert json.dumps(model.to_json(), sort_keys=True) == json.dumps(body, sort_keys=True), exchange["name"]
 
 
-def answer_of(exchange: dict[str, Any]) -> ApiResponse:
+def to_response(exchange: dict[str, Any]) -> ApiResponse:
     response = exchange["response"]
     body = response["body"]
     raw = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
@@ -107,12 +107,12 @@ def answer_of(exchange: dict[str, Any]) -> ApiResponse:
 @rows("area", AREAS)
 def test_every_error_becomes_a_typed_one_with_the_server_s_own_code_status_and_details(area: str, source: str):
     for exchange in exchanges(area, source):
-        if answer_of(exchange).status >= 400:
+        if to_response(exchange).status >= 400:
             check_error(exchange)
 
 
 def check_error(exchange: dict[str, Any]) -> None:
-    answer = answer_of(exchange)
+    answer = to_response(exchange)
     error = error_from_response(answer, exchange["operation"])
     body = exchange["response"]["body"]
     code = body.get("code") if isinstance(body, dict) else None
@@ -139,7 +139,7 @@ def check_error(exchange: dict[str, Any]) -> None:
         assert error.status_code == (502 if page else answer.status), name
 
 
-def of_deleted_user(source: str) -> Iterator[dict[str, Any]]:
+def deleted_user_exchanges(source: str) -> Iterator[dict[str, Any]]:
     for exchange in exchanges("deleted-user", source):
         if exchange["request"]["headers"].get("x-stack-access-token") and exchange["response"]["status"] >= 400:
             yield exchange
@@ -148,22 +148,22 @@ def of_deleted_user(source: str) -> Iterator[dict[str, Any]]:
 async def test_every_answer_to_a_deleted_user_s_token_is_one_error_but_sign_out_which_succeeds():
     """They have four forms on the wire (corrections.md A1, A8)."""
     seen = set()
-    for exchange in of_deleted_user("recorded"):
-        act = ALL[named(exchange)]
+    for exchange in deleted_user_exchanges("recorded"):
+        act = ALL[exchange_name(exchange)]
         client = client_answering(exchange)
-        if named(exchange) == "DELETE /auth/sessions/current":
+        if exchange_name(exchange) == "DELETE /auth/sessions/current":
             await act(client)
         else:
             with pytest.raises(SignInRequired):
                 await act(client)
-        seen.add(named(exchange))
+        seen.add(exchange_name(exchange))
     assert {"GET /users/me", "PATCH /users/me", "POST /auth/password/set", "DELETE /auth/sessions/current"} <= seen
 
 
 def client_answering(exchange: dict[str, Any]) -> Client:
     """A client whose server answers as recorded, and to the question for sessions as to a deleted user's token."""
     gone = {"code": "CANNOT_GET_OWN_USER_WITHOUT_USER", "error": "words"}
-    recorded = answer_of(exchange)
+    recorded = to_response(exchange)
     headers = {name: value for name, value in recorded.headers.items() if name.startswith("x-stack")}
 
     def answer(asked: Any) -> Response:

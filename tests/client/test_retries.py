@@ -15,7 +15,7 @@ from fastapi_stackauth.errors import (
     KnownApiError,
 )
 
-from .fakes import FakeServer, FakeTime, client_of, http_of, json_response, known_error, text_answer
+from .fakes import FakeServer, FakeTime, json_response, known_error, make_client, make_transport, text_answer
 
 READ, WRITE = ApiRequest("GET", "/users/me"), ApiRequest("POST", "/teams", json={})
 
@@ -23,7 +23,7 @@ READ, WRITE = ApiRequest("GET", "/users/me"), ApiRequest("POST", "/teams", json=
 async def outcome(call: ApiRequest, *answers: Response, timeout: float = 10.0) -> tuple[FakeServer, FakeTime, object]:
     server, time = FakeServer(list(answers)), FakeTime()
     try:
-        return server, time, await http_of(server, time, timeout).send_before_deadline(call, {})
+        return server, time, await make_transport(server, time, timeout).send_before_deadline(call, {})
     except AuthServerError as error:
         return server, time, error
 
@@ -166,6 +166,6 @@ async def test_a_failed_network_is_a_typed_error_that_names_the_operation_alone(
 async def test_refreshing_is_repeated_though_it_is_a_post():
     """The refresh token is not rotated (tokens.md §3)."""
     server = FakeServer([text_answer("", 503), json_response({"access_token": "a.b.c"})])
-    assert (await client_of(server).refresh("r")).access_token == "a.b.c"
+    assert (await make_client(server).refresh("r")).access_token == "a.b.c"
     server = FakeServer([text_answer("", 503), json_response({"access_token": "a.b.c"})])
-    assert (await client_of(server).oauth.refresh("r")).access_token == "a.b.c"
+    assert (await make_client(server).oauth.refresh("r")).access_token == "a.b.c"

@@ -23,7 +23,7 @@ from fastapi_stackauth.models import (
 )
 from tests.support.rows import rows
 
-from .fakes import FakeServer, client_of, json_response, settings
+from .fakes import FakeServer, json_response, make_client, settings
 from .table import PERSONS, SERVER_WRITES, SERVERS, Act, contract, success
 
 ALONE: dict[str, Any] = {"secret_server_key": "ssk_1"}
@@ -50,7 +50,7 @@ def test_what_persons_write_has_no_server_only_field(model: Any, fields: list[st
 async def test_what_only_the_app_may_do_needs_as_server(name: str, keys: dict[str, Any]):
     server = FakeServer([json_response({})])
     with pytest.raises(ConfigurationError, match="as_server"):
-        await OF_THE_SERVER[name](client_of(server, **keys).as_user("a.b.c"))
+        await OF_THE_SERVER[name](make_client(server, **keys).as_user("a.b.c"))
     assert server.asked == []
 
 
@@ -58,7 +58,7 @@ async def test_a_server_s_change_of_oneself_is_refused_though_types_are_not_chec
     server = FakeServer([json_response({"id": "u"})])
     change: Any = ServerUserUpdate(server_metadata={"plan": "pro"})
     with pytest.raises(ConfigurationError):
-        await client_of(server, **ALONE).as_user("a.b.c").users.update_me(change)
+        await make_client(server, **ALONE).as_user("a.b.c").users.update_me(change)
     assert server.asked == []
 
 
@@ -70,7 +70,7 @@ async def test_an_answer_read_with_lent_access_keeps_declared_fields_alone(name:
         return
     planted = {"server_metadata": "pl4nt3d", "brand_new_private_field": "pl4nt3d", "risk_scores": "pl4nt3d"}
     server = FakeServer([json_response({**body, **planted})])
-    client = client_of(server, **ALONE).as_user("a.b.c")
+    client = make_client(server, **ALONE).as_user("a.b.c")
     if name in ("DELETE /users/me", "DELETE /auth/sessions/{id}"):
         return  # these ask first; their own tests say what
     result = await PERSONS[name](client)

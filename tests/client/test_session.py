@@ -12,7 +12,7 @@ from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.errors import AccessTokenRejected, AuthServerUnavailable, SessionEnded
 from fastapi_stackauth.models import AccessToken, TokenPair
 
-from .fakes import Asked, FakeServer, client_of, json_response, known_error, text_answer
+from .fakes import Asked, FakeServer, json_response, known_error, make_client, text_answer
 from .table import success
 
 NOW = 1_800_000_000.0
@@ -132,7 +132,7 @@ def refreshing(me: Response, *, fresh: str = "new") -> FakeServer:
 async def test_a_session_s_client_never_sends_the_old_access_token_with_a_refresh():
     """An expired one would be refused before the refresh token is looked at (tokens.md §3)."""
     server = refreshing(json_response(ME))
-    await client_of(server).session(pair(1.0)).users.me()
+    await make_client(server).session(pair(1.0)).users.me()
     refresh, me = server.asked
     assert refresh.headers["x-stack-refresh-token"] == "r1"
     assert "x-stack-access-token" not in refresh.headers
@@ -141,13 +141,13 @@ async def test_a_session_s_client_never_sends_the_old_access_token_with_a_refres
 
 async def test_a_plain_refresh_leaves_the_client_s_token_behind():
     server = refreshing(json_response(ME))
-    await client_of(server).as_user("a.b.c").refresh("r1")
+    await make_client(server).as_user("a.b.c").refresh("r1")
     assert "x-stack-access-token" not in server.last.headers
 
 
 async def test_a_session_takes_a_sign_in_s_answer():
     server = FakeServer([json_response({"access_token": token(4_000_000_000), "refresh_token": "r", "user_id": "u"})])
-    client = client_of(server)
+    client = make_client(server)
     signed_in = await client.password.sign_in(email="ada@example.com", password="Correct-Horse-7")
     server.answers = [json_response(ME)]
     await client.session(signed_in).users.me()
@@ -164,35 +164,35 @@ async def test_where_clocks_disagree_a_refused_token_is_replaced_once():
         return json_response(ME) if fresh else known_error("ACCESS_TOKEN_EXPIRED", 401)
 
     server = FakeServer(answer=answer)
-    assert (await client_of(server).session(tokens).users.me()).id == ME["id"]
+    assert (await make_client(server).session(tokens).users.me()).id == ME["id"]
     assert [asked.method for asked in server.asked] == ["GET", "POST", "GET"]
 
 
 async def test_a_server_that_refuses_every_token_is_not_asked_for_ever():
     server = refreshing(known_error("ACCESS_TOKEN_EXPIRED", 401))
     with pytest.raises(AccessTokenRejected):
-        await client_of(server).session(pair(4_000_000_000)).users.me()
+        await make_client(server).session(pair(4_000_000_000)).users.me()
     assert len(server.asked) == 3
 
 
 async def test_a_token_that_is_refused_for_another_reason_is_not_refreshed():
     server = refreshing(known_error("UNPARSABLE_ACCESS_TOKEN", 401))
     with pytest.raises(AccessTokenRejected):
-        await client_of(server).session(pair(4_000_000_000)).users.me()
+        await make_client(server).session(pair(4_000_000_000)).users.me()
     assert len(server.asked) == 1
 
 
 async def test_a_session_that_has_ended_says_so():
     server = FakeServer([known_error("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", 401)])
     with pytest.raises(SessionEnded):
-        await client_of(server).session(pair(1.0)).users.me()
+        await make_client(server).session(pair(1.0)).users.me()
 
 
 async def test_oauth_s_lifetime_is_not_believed():
     """Refresh B says 3599 s whatever the token's lifetime is (tokens.md §3)."""
     body = {"access_token": token(NOW + 600), "token_type": "Bearer", "expires_in": 3599, "scope": "legacy"}
     server = FakeServer([json_response(body)])
-    fresh = await client_of(server, publishable_client_key="pck_1").oauth.refresh("r1")
+    fresh = await make_client(server, publishable_client_key="pck_1").oauth.refresh("r1")
     assert fresh.expires_at is not None
     assert fresh.expires_at.timestamp() == NOW + 600
     assert server.last.json["client_secret"] == "pck_1"
@@ -200,7 +200,7 @@ async def test_oauth_s_lifetime_is_not_believed():
 
 async def test_oauth_without_a_publishable_key_takes_the_word_for_none_and_never_the_secret_key():
     server = FakeServer([json_response({"access_token": "a.b.c"})])
-    await client_of(server, secret_server_key="ssk_1", branch_id="preview").oauth.refresh("r1")
+    await make_client(server, secret_server_key="ssk_1", branch_id="preview").oauth.refresh("r1")
     assert server.last.json["client_secret"] == "__stack_public_client__"
     assert server.last.json["client_id"].endswith("#preview")
     assert b"ssk_1" not in server.last.body
@@ -209,7 +209,7 @@ async def test_oauth_without_a_publishable_key_takes_the_word_for_none_and_never
 
 async def test_authorize_on_a_session_s_client_brings_its_fresh_token():
     server = refreshing(json_response({"location": "https://provider.example/"}))
-    session = client_of(server).session(pair(1.0))
+    session = make_client(server).session(pair(1.0))
     await session.oauth.authorize("github", redirect_uri="r", state="s", code_challenge="c", link=True)
     assert server.last.query["token"] == token(4_000_000_000, "new")
     assert (server.last.query["type"], server.last.query["stack_response_mode"]) == ("link", "json")
@@ -223,7 +223,7 @@ CRASH = text_answer("Internal Server Error", 500)
 
 async def sign_out(first: Response, listed: Response = CRASH) -> FakeServer:
     server = FakeServer(answer=lambda asked: first if asked.method == "DELETE" else listed)
-    await client_of(server).as_user("a.b.c").sessions.sign_out()
+    await make_client(server).as_user("a.b.c").sessions.sign_out()
     return server
 
 
@@ -262,7 +262,7 @@ async def test_the_log_of_an_authorization_shows_neither_key_nor_token(caplog: p
     """The log of httpx holds whole URLs, and OAuth's are full of them."""
     caplog.set_level("DEBUG")
     server = FakeServer([json_response({"location": "https://provider.example/"})])
-    client = client_of(server, publishable_client_key="pck_hidden").as_user("tok-hidden")
+    client = make_client(server, publishable_client_key="pck_hidden").as_user("tok-hidden")
     await client.oauth.authorize("github", redirect_uri="r", state="st-hidden", code_challenge="c")
     assert "/auth/oauth/authorize/github" in caplog.text
     assert "hidden" not in caplog.text

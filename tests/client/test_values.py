@@ -31,7 +31,7 @@ from fastapi_stackauth.models import (
 )
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_response, known_error, settings, text_answer
+from .fakes import Asked, FakeServer, json_response, known_error, make_client, settings, text_answer
 from .table import PERSONS, success
 
 # --- times ---
@@ -112,7 +112,7 @@ def test_no_id_can_change_the_path(first: str, second: str):
 async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty: str):
     server = FakeServer([json_response({})])
     with pytest.raises(SchemaError) as caught:
-        await client_of(server).as_user("a.b.c").teams.delete(nasty)
+        await make_client(server).as_user("a.b.c").teams.delete(nasty)
     assert caught.value.status_code == 400
     assert server.asked == []
 
@@ -120,14 +120,14 @@ async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty
 @rows("nasty", ["../users", "a/b", "a?b=c", "a#b", "%2e%2e", "%2F", "a\r\nb", "ä\u2028", "a;b", "a\\b"])
 async def test_nasty_ids_arrive_as_one_segment(nasty: str):
     server = FakeServer([json_response({"success": True})])
-    await client_of(server).as_user("a.b.c").teams.delete(nasty)
+    await make_client(server).as_user("a.b.c").teams.delete(nasty)
     assert server.last.raw_path == f"/api/v1/teams/{quote(nasty, safe='')}"
 
 
 async def test_no_session_s_id_turns_revoking_into_signing_out():
     server = FakeServer([json_response({"success": True})])
     with pytest.raises(SchemaError):
-        await client_of(server).as_user("a.b.c").sessions.revoke("current")
+        await make_client(server).as_user("a.b.c").sessions.revoke("current")
     assert server.asked == []
 
 
@@ -170,7 +170,7 @@ def test_a_contact_channel_s_new_value_brings_its_type():
 async def test_a_bot_challenge_travels_beside_the_other_fields():
     server = FakeServer([json_response({"nonce": "n"})])
     challenge = BotChallenge(bot_challenge_token="t", bot_challenge_phase="visible")
-    await client_of(server).otp.send_sign_in_code(email="a@b.c", callback_url="http://x", bot_challenge=challenge)
+    await make_client(server).otp.send_sign_in_code(email="a@b.c", callback_url="http://x", bot_challenge=challenge)
     assert server.last.json["bot_challenge_token"] == "t"
     assert "bot_challenge_unavailable" not in server.last.json
 
@@ -211,7 +211,7 @@ def users(*pages: list[str]) -> FakeServer:
 
 
 def listing(server: FakeServer):
-    return client_of(server, secret_server_key="ssk_1").as_server().users.list(limit=2, query="ada")
+    return make_client(server, secret_server_key="ssk_1").as_server().users.list(limit=2, query="ada")
 
 
 async def test_a_listing_is_read_user_after_user_over_all_pages():
@@ -249,7 +249,7 @@ async def test_pages_that_lead_in_a_circle_end():
 
 async def test_only_guests_brings_the_flag_that_the_server_demands_with_it():
     server = FakeServer([json_response({"items": []})])
-    client = client_of(server, secret_server_key="ssk_1").as_server()
+    client = make_client(server, secret_server_key="ssk_1").as_server()
     await client.users.list(only_anonymous=True).page()
     assert (server.last.query["include_anonymous"], server.last.query["only_anonymous"]) == ("true", "true")
 
@@ -280,9 +280,9 @@ def test_a_forwarded_address_counts_as_far_as_trusted_proxies_vouch_for_it(
 
 async def test_the_address_is_forwarded_only_where_proxies_are_named():
     server = FakeServer([json_response(success("GET /projects/current"))])
-    await client_of(server).for_address("203.0.113.9", "6.6.6.6").project.current()
+    await make_client(server).for_address("203.0.113.9", "6.6.6.6").project.current()
     assert "x-forwarded-for" not in server.last.headers
-    trusting = client_of(server, trusted_proxies="10.0.0.0/8, 192.0.2.1")
+    trusting = make_client(server, trusted_proxies="10.0.0.0/8, 192.0.2.1")
     await trusting.for_address("10.0.0.1", "203.0.113.9").as_user("a.b.c").project.current()
     assert server.last.headers["x-forwarded-for"] == "203.0.113.9"
     await trusting.project.current()
@@ -300,7 +300,7 @@ def test_proxies_that_are_no_networks_are_refused():
 @pytest.mark.parametrize("name", ["POST /auth/passkey/register", "POST /auth/passkey/sign-in"])
 async def test_a_passkey_that_the_server_crashes_on_is_a_failed_passkey(name: str):
     """Most that cannot be verified make it answer 500 (corrections.md B)."""
-    client = client_of(FakeServer([text_answer("words", 500)])).as_user("a.b.c")
+    client = make_client(FakeServer([text_answer("words", 500)])).as_user("a.b.c")
     with pytest.raises(PasskeyFailed) as caught:
         await PERSONS[name](client)
     assert caught.value.status_code == 400
@@ -308,18 +308,18 @@ async def test_a_passkey_that_the_server_crashes_on_is_a_failed_passkey(name: st
 
 @pytest.mark.parametrize("name", ["POST /auth/passkey/register", "POST /auth/passkey/sign-in"])
 async def test_a_server_that_is_down_is_no_failed_passkey(name: str):
-    client = client_of(FakeServer([text_answer("words", 503)])).as_user("a.b.c")
+    client = make_client(FakeServer([text_answer("words", 503)])).as_user("a.b.c")
     with pytest.raises(AuthServerUnavailable):
         await PERSONS[name](client)
 
 
 async def test_a_user_who_is_gone_while_they_delete_themselves_is_gone():
     with pytest.raises(SignInRequired):
-        await client_of(FakeServer([known_error("USER_NOT_FOUND", 404)])).as_user("a.b.c").users.delete_me()
+        await make_client(FakeServer([known_error("USER_NOT_FOUND", 404)])).as_user("a.b.c").users.delete_me()
 
 
 async def test_a_lifetime_that_crashes_the_server_is_not_sent():
-    client = client_of(FakeServer(), secret_server_key="ssk_1").as_server()
+    client = make_client(FakeServer(), secret_server_key="ssk_1").as_server()
     with pytest.raises(ValueError, match="positive"):
         await client.sessions.create("u", expires_in=timedelta(0))
 
@@ -327,7 +327,7 @@ async def test_a_lifetime_that_crashes_the_server_is_not_sent():
 @pytest.mark.parametrize(("held", "answer"), [([], False), ([{"id": "p", "user_id": "u", "team_id": "t"}], True)])
 async def test_checking_a_permission_looks_into_those_that_contain_it(held: list[object], answer: bool):
     server = FakeServer([json_response({"items": held})])
-    client = client_of(server).as_user("a.b.c")
+    client = make_client(server).as_user("a.b.c")
     assert await client.team_permissions.check("p", team_id="t") is answer
     assert server.last.query == {"team_id": "t", "user_id": "me", "permission_id": "p", "recursive": "true"}
     assert await client.project_permissions.check("p") is answer
@@ -335,6 +335,6 @@ async def test_checking_a_permission_looks_into_those_that_contain_it(held: list
 
 async def test_an_invitation_list_is_by_team_or_by_user_as_the_server_demands():
     server = FakeServer([json_response({"items": []})])
-    client = client_of(server).as_user("a.b.c")
+    client = make_client(server).as_user("a.b.c")
     await client.team_invitations.list_for_user()
     assert server.last.query == {"user_id": "me"}

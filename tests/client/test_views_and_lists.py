@@ -11,7 +11,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import ConfigurationError, SchemaError, UnexpectedResponse
 from tests.support.rows import rows
 
-from .fakes import Asked, FakeServer, client_of, json_response
+from .fakes import Asked, FakeServer, json_response, make_client
 
 PROJECT = {"id": "p", "display_name": "P", "config": {}}
 PROXIES = ("10.0.0.0/8", "2001:db8::1")
@@ -48,19 +48,19 @@ async def test_the_end_user_s_address_is_the_last_one_that_no_trusted_proxy_has(
     peer: str | None, forwarded_for: str | None, told: str | None
 ):
     server = FakeServer([json_response(PROJECT)])
-    await client_of(server, trusted_proxies=PROXIES).for_address(peer, forwarded_for).project.current()
+    await make_client(server, trusted_proxies=PROXIES).for_address(peer, forwarded_for).project.current()
     assert server.last.headers.get("x-forwarded-for") == told
 
 
 async def test_without_trusted_proxies_the_auth_server_is_told_no_address():
     server = FakeServer([json_response(PROJECT)])
-    await client_of(server).for_address("203.0.113.9", "203.0.113.8").project.current()
+    await make_client(server).for_address("203.0.113.9", "203.0.113.8").project.current()
     assert "x-forwarded-for" not in server.last.headers
 
 
 async def test_the_address_stays_with_views_of_a_view():
     server = FakeServer([json_response({"id": "u"})])
-    view = client_of(server, trusted_proxies=PROXIES, secret_server_key="ssk_1").for_address("203.0.113.9")
+    view = make_client(server, trusted_proxies=PROXIES, secret_server_key="ssk_1").for_address("203.0.113.9")
     for each in (view.as_user("a.b.c"), view.as_server()):
         await each.users.me()
         assert server.last.headers["x-forwarded-for"] == "203.0.113.9"
@@ -68,7 +68,7 @@ async def test_the_address_stays_with_views_of_a_view():
 
 async def test_a_view_leaves_the_client_it_was_made_from_as_it_was():
     server = FakeServer([json_response(PROJECT)])
-    client = client_of(server, publishable_client_key="pck_1", secret_server_key="ssk_1")
+    client = make_client(server, publishable_client_key="pck_1", secret_server_key="ssk_1")
     client.as_server()
     client.as_user("a.b.c")
     await client.project.current()
@@ -78,13 +78,13 @@ async def test_a_view_leaves_the_client_it_was_made_from_as_it_was():
 
 async def test_another_user_takes_the_place_of_the_one_before():
     server = FakeServer([json_response({"id": "u"})])
-    await client_of(server).as_user("a.b.c").as_user("d.e.f").users.me()
+    await make_client(server).as_user("a.b.c").as_user("d.e.f").users.me()
     assert server.last.headers["x-stack-access-token"] == "d.e.f"
 
 
 def test_the_app_s_own_name_takes_a_secret_key():
     with pytest.raises(ConfigurationError, match="STACK_SECRET_SERVER_KEY"):
-        client_of(FakeServer()).as_server()
+        make_client(FakeServer()).as_server()
 
 
 ITEM: dict[str, Any] = dict.fromkeys(
@@ -102,7 +102,7 @@ def page(ids: list[str], next_cursor: str | None, **fields: object) -> Response:
 
 def app(*answers) -> tuple[FakeServer, StackAuthClient]:
     server = FakeServer(list(answers))
-    return server, client_of(server, secret_server_key="ssk_1").as_server()
+    return server, make_client(server, secret_server_key="ssk_1").as_server()
 
 
 async def test_a_listing_follows_the_cursor_to_its_end():
@@ -111,7 +111,7 @@ async def test_a_listing_follows_the_cursor_to_its_end():
     assert [asked.query.get("cursor") for asked in server.asked] == [None, "c"]
 
 
-def paged(ids: list[str], *, names_last: bool) -> Callable[[Asked], Response]:
+def serve_pages(ids: list[str], *, names_last: bool) -> Callable[[Asked], Response]:
     """A server's pages: the cursor names the first item of the next page, or (newest) the last one of this page."""
 
     def answer(asked: Asked) -> Response:
@@ -130,8 +130,8 @@ IDS = [str(number) for number in range(5)]
 
 @pytest.mark.parametrize("names_last", [False, True], ids=["april-2026", "newest"])
 async def test_each_item_comes_once_whatever_the_cursor_of_a_server_means(names_last: bool):
-    server = FakeServer(answer=paged(IDS, names_last=names_last))
-    client = client_of(server, secret_server_key="ssk_1").as_server()
+    server = FakeServer(answer=serve_pages(IDS, names_last=names_last))
+    client = make_client(server, secret_server_key="ssk_1").as_server()
     assert [user.id async for user in client.users.list(limit=2)] == IDS
     first = await client.users.list(limit=2).page()
     rest = [each.id async for later in client.users.list(limit=2).pages(first.next_cursor) for each in later.items]
@@ -158,8 +158,8 @@ async def test_each_item_comes_once_whatever_the_cursor_of_a_server_means(names_
     ids=lambda read: "_".join(read.__code__.co_names[:1]),
 )
 async def test_a_list_that_a_server_begins_to_page_is_read_to_its_end(read: Any, names_last: bool):
-    server = FakeServer(answer=paged(IDS, names_last=names_last))
-    items = await read(client_of(server, secret_server_key="ssk_1").as_server())
+    server = FakeServer(answer=serve_pages(IDS, names_last=names_last))
+    items = await read(make_client(server, secret_server_key="ssk_1").as_server())
     assert len(items) == 5
     assert [asked.query.get("cursor") for asked in server.asked] == [None, *(["1", "3"] if names_last else ["2", "4"])]
     first, *others = [{**asked.query, "cursor": None} for asked in server.asked]
@@ -170,7 +170,7 @@ async def test_a_list_without_an_end_ends_in_an_error():
     numbers = itertools.count()
     server = FakeServer(answer=lambda _: page([], str(next(numbers))))
     with pytest.raises(UnexpectedResponse, match="too many pages"):
-        await client_of(server).as_user("a.b.c").teams.list()
+        await make_client(server).as_user("a.b.c").teams.list()
 
 
 @pytest.mark.parametrize("limit", [1001, 0, -1])

@@ -19,7 +19,7 @@ def protect(app: FastAPI, dependency: Any, path: str = "/it") -> None:
         return user.id if user else "nobody"
 
 
-async def answer_of(app: FastAPI, *headers: tuple[bytes, bytes], path: str = "/it") -> str | int:
+async def ask_app(app: FastAPI, *headers: tuple[bytes, bytes], path: str = "/it") -> str | int:
     """The code of the refusal, or the plain answer."""
     answer = await call(app, path, headers)
     if answer.status == 200:

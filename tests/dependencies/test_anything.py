@@ -36,7 +36,7 @@ def everything_on(keys: str = "ok") -> tuple[World, FastAPI]:
 OTHER = Signer()
 
 
-def refused() -> dict[str, str]:
+def build_rejections() -> dict[str, str]:
     """Tokens that are refused, one for each code."""
     good = f"{segment(SIGNER.header())}.{segment(claims())}"
     return {
@@ -56,7 +56,7 @@ def refused() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("code", refused())
+@pytest.mark.parametrize("code", build_rejections())
 @pytest.mark.parametrize("place", ["bearer", "x-stack-access-token", "x-stack-auth", "cookie", "query"])
 @pytest.mark.parametrize("keys", ["ok", "503"])
 async def test_no_part_of_a_token_reaches_a_log_a_header_or_a_body(
@@ -64,7 +64,7 @@ async def test_no_part_of_a_token_reaches_a_log_a_header_or_a_body(
 ):
     caplog.set_level(logging.DEBUG)
     world, app = everything_on(keys)
-    token = refused()[code]
+    token = build_rejections()[code]
     headers = {
         "bearer": [bearer(token)],
         "x-stack-access-token": [(b"x-stack-access-token", token.encode())],

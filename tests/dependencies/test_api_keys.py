@@ -27,7 +27,7 @@ from fastapi_stackauth.access.api_keys import OwnerKind
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
 from tests.dependencies.test_authorization import Company
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 from tests.support.redis_server import RedisServer
 
 MAYBE_KEY = Require(allow_api_key=True)
@@ -39,7 +39,7 @@ NEVER = ApiKeyCreate(description="of a robot", expires_at_millis=None)
 @pytest.fixture
 async def company(server: Emulator) -> AsyncIterator[Company]:
     company = Company(server, secret_server_key=server.secret_server_key)
-    await company.found()
+    await company.create_team()
     add_routes(company.app)
     yield company
     await company.stack.aclose()
@@ -277,9 +277,9 @@ async def test_openapi_says_where_a_key_does_and_where_nothing_else(company: Com
     }
     scheme = schema["components"]["securitySchemes"]["StackAuthApiKey"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "x-api-key")
-    examples = inlined(schema)["paths"]["/either"]["get"]["responses"]["401"]["content"]["application/problem+json"][
-        "examples"
-    ]
+    examples = inline_references(schema)["paths"]["/either"]["get"]["responses"]["401"]["content"][
+        "application/problem+json"
+    ]["examples"]
     assert "api_key_invalid" in examples
     assert RequireTeamApiKey() == api_key_team
 
@@ -288,7 +288,7 @@ async def test_workers_that_share_redis_ask_once_whose_a_key_is(server: Emulator
     one, two = [
         Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)
     ]
-    await one.found()
+    await one.create_team()
     for worker in (one, two):
         add_routes(worker.app)
     _, key = await user_key(one)
@@ -302,7 +302,7 @@ async def test_workers_that_share_redis_ask_once_whose_a_key_is(server: Emulator
 
 async def test_who_can_write_to_redis_can_be_nobody_by_that(server: Emulator, redis_server: RedisServer):
     company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
-    await company.found()
+    await company.create_team()
     add_routes(company.app)
     name = f"api-key:user:{hashlib.sha256(b'sk_made_up').hexdigest()}"
     for forged in (company.boss.user_id, f"{company.boss.user_id} 99999999999.0 {'0' * 64}", " 1", "a b c d"):
@@ -317,7 +317,7 @@ async def test_who_can_write_to_redis_can_be_nobody_by_that(server: Emulator, re
 async def test_an_old_value_written_back_is_ignored(server: Emulator, redis_server: RedisServer, revoked: bool):
     """Its seal is right, but it says itself until when it counts."""
     company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
-    await company.found()
+    await company.create_team()
     add_routes(company.app)
     key_id, key = await user_key(company)
     if not revoked:
@@ -343,7 +343,7 @@ async def test_a_value_that_outlives_api_key_ttl_is_ignored(server: Emulator, re
         Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url, api_key_ttl=ttl)
         for ttl in (30, 10)
     ]
-    await patient.found()
+    await patient.create_team()
     for worker in (patient, strict):
         add_routes(worker.app)
     _, key = await user_key(patient)
@@ -359,7 +359,7 @@ async def test_an_answer_from_another_worker_counts_no_longer_than_there(server:
     one, two = [
         Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)
     ]
-    await one.found()
+    await one.create_team()
     for worker in (one, two):
         add_routes(worker.app)
     key_id, key = await user_key(one)
@@ -377,7 +377,7 @@ async def test_an_answer_from_another_worker_counts_no_longer_than_there(server:
 
 async def test_a_worker_of_team_keys_alone_hears_what_others_say(server: Emulator, redis_server: RedisServer):
     company = Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url)
-    await company.found()
+    await company.create_team()
     add_routes(company.app)
     key = (await company.admin.team_api_keys.create(NEVER, team_id=company.team_id)).value
     assert (await ask(company, "/team", key)).status_code == 200

@@ -19,7 +19,7 @@ from fastapi_stackauth import (
     current_user,
     optional_user,
 )
-from tests.dependencies.helpers import TESTER, Preferences, answer_of, protect
+from tests.dependencies.helpers import TESTER, Preferences, ask_app, protect
 from tests.support.asgi import bearer, call, connect
 from tests.support.forge import BASE, SUBJECT, Signer
 from tests.support.world import World
@@ -30,7 +30,7 @@ from tests.support.world import World
 @pytest.mark.parametrize("dependency", [current_user, optional_user, Require(live=True), LoadProfile(Preferences)])
 async def test_scopes_are_refused_and_never_ignored(app: FastAPI, signer: Signer, dependency: Any):
     @app.get("/scoped")
-    async def scoped(user: Annotated[Any, Security(dependency, scopes=["posts:write"])]) -> None: ...
+    async def scoped_route(user: Annotated[Any, Security(dependency, scopes=["posts:write"])]) -> None: ...
 
     with pytest.raises(ConfigurationError, match="scopes"):
         await call(app, "/scoped", [bearer(signer.token())])
@@ -46,8 +46,8 @@ async def test_a_mounted_app_needs_an_install_of_its_own(world: World, app: Fast
     protect(grown_up, current_user)
     world.stack.install(grown_up)
     app.mount("/grown-up", grown_up)
-    assert await answer_of(app, bearer(signer.token()), path="/grown-up/it") == SUBJECT
-    assert await answer_of(app, path="/grown-up/it") == "401 authentication_required"
+    assert await ask_app(app, bearer(signer.token()), path="/grown-up/it") == SUBJECT
+    assert await ask_app(app, path="/grown-up/it") == "401 authentication_required"
 
 
 async def test_an_error_is_answered_in_the_form_of_the_stack_that_refused(app: FastAPI):
@@ -82,18 +82,18 @@ async def test_two_stacks_in_one_app_each_take_their_own_tokens(world: World, ap
         return f"{maybe and maybe.id} {them and them.id}"
 
     mine, their = bearer(signer.token()), bearer(other_signer.token(**theirs))
-    assert await answer_of(app, their, path="/theirs") == "them"
-    assert await answer_of(app, mine, path="/theirs") == "401 token_key_unknown"
-    assert await answer_of(app, their, path="/me") == "401 token_key_unknown"
+    assert await ask_app(app, their, path="/theirs") == "them"
+    assert await ask_app(app, mine, path="/theirs") == "401 token_key_unknown"
+    assert await ask_app(app, their, path="/me") == "401 token_key_unknown"
     misses = world.verifier.stats.misses
-    assert await answer_of(app, their, path="/both") == "None them"
+    assert await ask_app(app, their, path="/both") == "None them"
     assert world.verifier.stats.misses == misses + 1
     assert other.current_user == other.current_user != current_user
 
     app.dependency_overrides[other.current_user] = lambda: TESTER
-    assert await answer_of(app, path="/theirs") == "tester"
-    assert await answer_of(app, path="/maybe-theirs") == "tester"
-    assert await answer_of(app, path="/me") == "401 authentication_required"
+    assert await ask_app(app, path="/theirs") == "tester"
+    assert await ask_app(app, path="/maybe-theirs") == "tester"
+    assert await ask_app(app, path="/me") == "401 authentication_required"
 
 
 async def test_one_dependency_for_the_whole_app_and_open_sign_in_routes(signer: Signer):
@@ -109,8 +109,8 @@ async def test_one_dependency_for_the_whole_app_and_open_sign_in_routes(signer: 
 
     app.include_router(protected)
     app.include_router(world.stack.router(delivery="body"), prefix="/auth")
-    assert await answer_of(app, path="/notes") == "401 authentication_required"
-    assert await answer_of(app, bearer(signer.token()), path="/notes") == "mine"
+    assert await ask_app(app, path="/notes") == "401 authentication_required"
+    assert await ask_app(app, bearer(signer.token()), path="/notes") == "mine"
     assert (await call(app, "/auth/password/sign-in", method="POST")).status in (400, 422)
 
 
@@ -129,7 +129,7 @@ async def test_a_dependency_of_the_app_itself_covers_every_route(signer: Signer)
     async def notes() -> str:
         return "mine"
 
-    assert await answer_of(app, path="/notes") == "401 authentication_required"
+    assert await ask_app(app, path="/notes") == "401 authentication_required"
     assert (await call(app, "/closed/password/sign-in", method="POST")).status == 401
     assert (await call(app, "/auth/password/sign-in", method="POST")).status in (400, 422)
 

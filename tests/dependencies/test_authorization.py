@@ -28,7 +28,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import SignIn, TeamCreate
 from fastapi_stackauth.testing import override_user
 from tests.dependencies.helpers import protect
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 from tests.support.world import until
 
 NOBODYS = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
@@ -77,7 +77,7 @@ class Company:
             project_id=server.project_id, base_url=server.url, secret_server_key=server.secret_server_key
         ).client.as_server()
 
-    async def found(self) -> None:
+    async def create_team(self) -> None:
         self.server.seed({"permissions": [
             {"id": "posts:read", "scope": "team"},
             {"id": "posts:all", "scope": "team", "contained_permission_ids": ["posts:read"]},
@@ -109,7 +109,7 @@ class Company:
 async def company(request: pytest.FixtureRequest, server: Emulator) -> AsyncIterator[Company]:
     keys = {"secret_server_key": server.secret_server_key} if request.param == "as the server" else {}
     company = Company(server, **keys)
-    await company.found()
+    await company.create_team()
     yield company
     await company.stack.aclose()
     await company.admin.aclose()
@@ -159,7 +159,7 @@ async def test_an_unknown_team_is_answered_like_one_that_is_anothers(company: Co
 
 async def test_a_setting_makes_hidden_teams_404(server: Emulator):
     company = Company(server, unknown_team="not_found")
-    await company.found()
+    await company.create_team()
     protect(company.app, Require(team_permission="posts:read", team="team_id"), "/teams/{team_id}/posts")
     protect(company.app, Require(team_member="team_id"), "/teams/{team_id}/members")
     for path in (f"/teams/{company.team_id}/posts", f"/teams/{NOBODYS}/posts", f"/teams/{company.team_id}/members"):
@@ -345,7 +345,7 @@ def test_openapi_names_the_permission_and_its_own_code():
 
     schema = app.openapi()
     validate(schema)
-    schema = inlined(schema)
+    schema = inline_references(schema)
     operation = schema["paths"]["/teams/{team_id}/posts"]["get"]
     assert operation["description"].startswith("The posts.\n\n")
     assert "`posts:read`" in operation["description"]

@@ -120,7 +120,7 @@ def app() -> FastAPI:
     return new_app()
 
 
-async def calls_of(use: str, it: Any, method: str) -> list[Any] | None:
+async def record_calls(use: str, it: Any, method: str) -> list[Any] | None:
     """Declare a route with one parameter and start the app: the dependencies that FastAPI calls; None if it raises."""
     app = new_app()
     try:
@@ -142,7 +142,7 @@ def test_every_public_name_is_in_one_list():
 async def test_a_guard_works_or_raises(name: str, use: str, method: str):
     it = getattr(fastapi_stackauth, name)
     meant = get_args(it)[1].dependency if get_origin(it) is Annotated else it
-    assert await calls_of(use, it, method) in (None, [meant])
+    assert await record_calls(use, it, method) in (None, [meant])
 
 
 @rows("name", sorted(GUARDS))
@@ -151,19 +151,19 @@ async def test_only_the_documented_uses_of_a_guard_work(name: str):
     works = {"annotation"} if get_origin(it) is Annotated else {"Depends", "Depends in Annotated"}
     if inspect.isclass(it):
         works = set()
-    assert {use for use in USES if await calls_of(use, it, "GET")} == works
+    assert {use for use in USES if await record_calls(use, it, "GET")} == works
 
 
 @rows("method", ["GET", "POST"])
 @rows("use", USES)
 @rows("name", sorted(MODELS))
 async def test_a_model_of_ours_is_never_read_from_a_request(name: str, use: str, method: str):
-    assert await calls_of(use, getattr(fastapi_stackauth, name), method) is None
+    assert await record_calls(use, getattr(fastapi_stackauth, name), method) is None
 
 
 @rows("name", sorted(OTHERS))
 async def test_nothing_else_is_taken_for_a_dependency(name: str):
-    assert await calls_of("Depends", getattr(fastapi_stackauth, name), "GET") is None
+    assert await record_calls("Depends", getattr(fastapi_stackauth, name), "GET") is None
 
 
 # --- when the route is declared ---
@@ -290,7 +290,7 @@ async def test_a_forgotten_depends_stops_the_start(app: FastAPI, annotation: Any
 
 async def test_a_body_that_is_named_as_one_passes(app: FastAPI):
     @app.post("/annotated")
-    async def annotated(
+    async def annotated_route(
         user: Annotated[User, Body()], team: Annotated[Team | None, Body(embed=True)] = None
     ) -> None: ...
 

@@ -20,7 +20,7 @@ from fastapi_stackauth import (
     User,
     current_user,
 )
-from tests.dependencies.helpers import TESTER, Preferences, answer_of, protect
+from tests.dependencies.helpers import TESTER, Preferences, ask_app, protect
 from tests.support.asgi import call
 from tests.support.world import World
 
@@ -49,7 +49,7 @@ def takes_whatever_is_called_request(request):
     return TESTER
 
 
-def postponed(request: "Request", limit: int = 3) -> User:
+def postponed_override(request: "Request", limit: int = 3) -> User:
     return TESTER
 
 
@@ -64,7 +64,7 @@ OVERRIDES = [
     takes_request,
     takes_connection,
     takes_whatever_is_called_request,
-    postponed,
+    postponed_override,
     CallableObject(),
     lambda: TESTER,
     lambda *args, **kwargs: TESTER,
@@ -72,7 +72,7 @@ OVERRIDES = [
 
 
 @pytest.fixture
-def derived(app: FastAPI) -> FastAPI:
+def derived_app(app: FastAPI) -> FastAPI:
     """An app with everything that is derived from `current_user`."""
     protect(app, Require(verified_email=True, live=True), "/require")
     protect(app, IdentifyUser(), "/optional")
@@ -97,11 +97,11 @@ DERIVED = ("/require", "/optional", "/profile", "/metadata", "/token")
 
 @pytest.mark.parametrize("override", OVERRIDES, ids=lambda override: getattr(override, "__name__", "object"))
 async def test_overriding_current_user_reaches_everything_derived_from_it(
-    world: World, derived: FastAPI, override: Any
+    world: World, derived_app: FastAPI, override: Any
 ):
-    derived.dependency_overrides[current_user] = override
+    derived_app.dependency_overrides[current_user] = override
     for path in DERIVED:
-        assert await answer_of(derived, path=path) == "tester"
+        assert await ask_app(derived_app, path=path) == "tester"
     assert world.server.requests == []
 
 
@@ -122,52 +122,52 @@ async def yields_async() -> AsyncIterator[User]:
 
 
 @pytest.mark.parametrize("override", [needs_a_dependency, needs_two, yields, yields_async])
-async def test_an_override_of_any_other_signature_says_what_to_do(derived: FastAPI, override: Any):
-    derived.dependency_overrides[current_user] = override
+async def test_an_override_of_any_other_signature_says_what_to_do(derived_app: FastAPI, override: Any):
+    derived_app.dependency_overrides[current_user] = override
     with pytest.raises(ConfigurationError, match="override_user"):
-        await call(derived, "/require")
+        await call(derived_app, "/require")
 
 
-async def test_an_override_that_gives_no_user_says_so(derived: FastAPI):
-    derived.dependency_overrides[current_user] = lambda: {"id": "tester"}
+async def test_an_override_that_gives_no_user_says_so(derived_app: FastAPI):
+    derived_app.dependency_overrides[current_user] = lambda: {"id": "tester"}
     with pytest.raises(ConfigurationError, match=r"must return a User.*dict"):
-        await call(derived, "/require")
+        await call(derived_app, "/require")
 
 
-async def test_an_override_may_say_that_nobody_or_nobody_good_is_calling(derived: FastAPI):
+async def test_an_override_may_say_that_nobody_or_nobody_good_is_calling(derived_app: FastAPI):
     def refuse() -> User:
         raise AuthError("token_expired")
 
-    derived.dependency_overrides[current_user] = lambda: None
-    assert [await answer_of(derived, path=path) for path in ("/require", "/optional")] == [
+    derived_app.dependency_overrides[current_user] = lambda: None
+    assert [await ask_app(derived_app, path=path) for path in ("/require", "/optional")] == [
         "401 authentication_required",
         "nobody",
     ]
-    derived.dependency_overrides[current_user] = refuse
-    assert [await answer_of(derived, path=path) for path in ("/require", "/optional")] == [
+    derived_app.dependency_overrides[current_user] = refuse
+    assert [await ask_app(derived_app, path=path) for path in ("/require", "/optional")] == [
         "401 token_expired",
         "nobody",
     ]
 
 
-async def test_demands_are_checked_of_an_overriding_user_too(derived: FastAPI):
-    derived.dependency_overrides[current_user] = lambda: User(id="guest", kind=TokenKind.ANONYMOUS)
-    assert await answer_of(derived, path="/require") == "403 anonymous_not_allowed"
-    assert await answer_of(derived, path="/optional") == "nobody"
+async def test_demands_are_checked_of_an_overriding_user_too(derived_app: FastAPI):
+    derived_app.dependency_overrides[current_user] = lambda: User(id="guest", kind=TokenKind.ANONYMOUS)
+    assert await ask_app(derived_app, path="/require") == "403 anonymous_not_allowed"
+    assert await ask_app(derived_app, path="/optional") == "nobody"
 
 
-async def test_an_override_may_raise_what_it_likes(derived: FastAPI):
+async def test_an_override_may_raise_what_it_likes(derived_app: FastAPI):
     def teapot() -> User:
         raise HTTPException(418)
 
-    derived.dependency_overrides[current_user] = teapot
-    assert (await call(derived, "/require")).status == 418
+    derived_app.dependency_overrides[current_user] = teapot
+    assert (await call(derived_app, "/require")).status == 418
 
 
-async def test_require_is_overridden_by_equality(derived: FastAPI):
-    derived.dependency_overrides[Require(live=True, verified_email=True)] = no_arguments
-    assert await answer_of(derived, path="/require") == "tester"
-    assert await answer_of(derived, path="/profile") == "401 authentication_required"
+async def test_require_is_overridden_by_equality(derived_app: FastAPI):
+    derived_app.dependency_overrides[Require(live=True, verified_email=True)] = no_arguments
+    assert await ask_app(derived_app, path="/require") == "tester"
+    assert await ask_app(derived_app, path="/profile") == "401 authentication_required"
 
 
 def test_require_is_a_value():

@@ -63,7 +63,9 @@ async def address(world: World) -> AsyncIterator[str]:
         raise AuthError("session_revoked")
 
     @app.websocket("/watched")
-    async def watched(websocket: WebSocket, watch: Annotated[SessionWatch, Depends(WatchSession(every=0.001))]) -> None:
+    async def watched_socket(
+        websocket: WebSocket, watch: Annotated[SessionWatch, Depends(WatchSession(every=0.001))]
+    ) -> None:
         await websocket.accept()
         async with watch:
             async for text in websocket.iter_text():

@@ -21,7 +21,7 @@ from fastapi_stackauth import (
     current_user,
     optional_user,
 )
-from tests.dependencies.helpers import Preferences, answer_of, protect
+from tests.dependencies.helpers import Preferences, ask_app, protect
 from tests.support.asgi import bearer, call
 from tests.support.forge import NOW, SUBJECT, Signer
 from tests.support.world import World, until
@@ -49,8 +49,8 @@ async def test_require_allows_and_demands_what_its_names_say(
     protect(app, require)
     for kind, code in (("normal", normal), ("restricted", restricted), ("anonymous", anonymous)):
         expected = f"403 {code}" if code else SUBJECT
-        assert await answer_of(app, bearer(signer.token(kind))) == expected
-    assert await answer_of(app) == "401 authentication_required"
+        assert await ask_app(app, bearer(signer.token(kind))) == expected
+    assert await ask_app(app) == "401 authentication_required"
 
 
 async def test_a_restricted_user_learns_why(app: FastAPI, signer: Signer):
@@ -61,7 +61,7 @@ async def test_a_restricted_user_learns_why(app: FastAPI, signer: Signer):
 
 async def test_a_full_user_must_have_a_verified_address_where_it_is_demanded(app: FastAPI, signer: Signer):
     protect(app, Require(verified_email=True))
-    assert await answer_of(app, bearer(signer.token(email_verified=False))) == "403 email_not_verified"
+    assert await ask_app(app, bearer(signer.token(email_verified=False))) == "403 email_not_verified"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_optional_user_knows_nobody_from_somebody(
     protect(app, optionally)
     tokens = {kind: bearer(signer.token(kind)) for kind in KIND_CODES} | {"junk": bearer("a.b.c")}
     sent = [tokens[header] if isinstance(header, str) else header for header in headers]
-    assert await answer_of(app, *sent) == expected
+    assert await ask_app(app, *sent) == expected
 
 
 @pytest.mark.parametrize("dependency", [current_user, optional_user])
@@ -105,14 +105,14 @@ async def test_a_server_that_refuses_our_own_keys_is_502(world: World, signer: S
     world.server.keys, world.server.me = "503", "keys"
     app = world.app()
     protect(app, dependency)
-    assert await answer_of(app, bearer(signer.token())) == "502 auth_server_misconfigured"
+    assert await ask_app(app, bearer(signer.token())) == "502 auth_server_misconfigured"
 
 
 async def test_optional_invalid_error_makes_bad_tokens_401(signer: Signer):
     app = World.make(signer, optional_invalid="error").app()
     protect(app, optional_user)
-    assert await answer_of(app, bearer("a.b.c")) == "401 token_malformed"
-    assert await answer_of(app) == "nobody"
+    assert await ask_app(app, bearer("a.b.c")) == "401 token_malformed"
+    assert await ask_app(app) == "nobody"
 
 
 async def test_a_cookie_of_another_site_is_403_for_optional_user_too(signer: Signer):
@@ -140,9 +140,9 @@ async def test_a_401_asks_for_a_bearer_token_in_constant_words(app: FastAPI, tok
 async def test_live_refuses_a_revoked_session_whose_token_is_still_good(world: World, app: FastAPI, signer: Signer):
     protect(app, Require(live=True))
     token = bearer(signer.token())
-    assert await answer_of(app, token) == SUBJECT
+    assert await ask_app(app, token) == SUBJECT
     world.server.sessions = ["another"]
-    assert await answer_of(app, token) == "401 session_revoked"
+    assert await ask_app(app, token) == "401 session_revoked"
     assert (await call(app, "/me", [token])).status == 200
     assert world.server.count("/sessions") == 2
 
@@ -162,12 +162,12 @@ async def test_live_says_what_the_auth_server_says(signer: Signer, behaviour: st
     world.server.me = behaviour
     app = world.app()
     protect(app, Require(live=True))
-    assert await answer_of(app, bearer(signer.token())) == expected
+    assert await ask_app(app, bearer(signer.token())) == expected
 
 
 async def test_a_session_that_is_not_listed_such_as_an_impersonation_is_refused(app: FastAPI, signer: Signer):
     protect(app, Require(live=True))
-    assert await answer_of(app, bearer(signer.token(refresh_token_id="impersonated"))) == "401 session_revoked"
+    assert await ask_app(app, bearer(signer.token(refresh_token_id="impersonated"))) == "401 session_revoked"
 
 
 async def test_live_shares_only_a_call_that_began_after_both_requests_arrived(
@@ -177,10 +177,10 @@ async def test_live_shares_only_a_call_that_began_after_both_requests_arrived(
     token = bearer(signer.token())
     await world.verify(signer.token())
     world.server.me = "slow"
-    first = asyncio.create_task(answer_of(app, token))
+    first = asyncio.create_task(ask_app(app, token))
     await until(lambda: world.server.count("/sessions"))
     world.server.sessions = []  # revoked, after the first call began
-    late = [asyncio.create_task(answer_of(app, token)) for _ in range(5)]
+    late = [asyncio.create_task(ask_app(app, token)) for _ in range(5)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert world.server.count("/sessions") == 1
@@ -192,7 +192,7 @@ async def test_live_shares_only_a_call_that_began_after_both_requests_arrived(
 
 async def test_refusals_that_the_token_alone_tells_cost_no_call(world: World, app: FastAPI, signer: Signer):
     protect(app, Require(live=True, verified_email=True))
-    assert await answer_of(app, bearer(signer.token(email_verified=False))) == "403 email_not_verified"
+    assert await ask_app(app, bearer(signer.token(email_verified=False))) == "403 email_not_verified"
     assert world.server.count("/sessions") == 0
 
 
@@ -215,7 +215,7 @@ async def test_a_refusal_is_found_once_too(world: World, app: FastAPI):
     @app.get("/many")
     async def many(maybe: OptionalUser, user: CurrentUser) -> None: ...
 
-    assert await answer_of(app, bearer("a.b.c"), path="/many") == "401 token_malformed"
+    assert await ask_app(app, bearer("a.b.c"), path="/many") == "401 token_malformed"
     assert world.verifier.stats.misses == 1
 
 
@@ -240,7 +240,7 @@ async def test_sync_endpoints_work(app: FastAPI, signer: Signer):
     def sync(user: CurrentUser) -> str:
         return user.id
 
-    assert await answer_of(app, bearer(signer.token()), path="/sync") == SUBJECT
+    assert await ask_app(app, bearer(signer.token()), path="/sync") == SUBJECT
 
 
 # --- profile and token -----------------------------------------------------------------------------------
@@ -264,12 +264,12 @@ async def test_the_profile_is_fresh_and_its_metadata_typed(app: FastAPI, signer:
         return own.client_metadata.theme
 
     token = bearer(signer.token())
-    assert await answer_of(app, token, path="/profile") == f"{SUBJECT} ada@example.com"
-    assert await answer_of(app, token, path="/theme") == "dark"
-    assert await answer_of(app, token, path="/strange") == "409 profile_metadata_invalid"
+    assert await ask_app(app, token, path="/profile") == f"{SUBJECT} ada@example.com"
+    assert await ask_app(app, token, path="/theme") == "dark"
+    assert await ask_app(app, token, path="/strange") == "409 profile_metadata_invalid"
     assert (await call(app, "/strange", [token])).json["details"] == {"fields": ["theme"]}
     for path in ("/profile", "/theme", "/strange"):
-        assert await answer_of(app, path=path) == "401 authentication_required"
+        assert await ask_app(app, path=path) == "401 authentication_required"
 
 
 async def test_a_user_who_is_gone_has_no_profile(world: World, app: FastAPI, signer: Signer):
@@ -278,7 +278,7 @@ async def test_a_user_who_is_gone_has_no_profile(world: World, app: FastAPI, sig
     @app.get("/profile")
     async def profile(own: CurrentProfile) -> None: ...
 
-    assert await answer_of(app, bearer(signer.token()), path="/profile") == "401 user_deleted"
+    assert await ask_app(app, bearer(signer.token()), path="/profile") == "401 user_deleted"
 
 
 async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer):
@@ -289,7 +289,7 @@ async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer
         return secret.get_secret_value() == token and token not in repr(secret)
 
     assert (await call(app, "/token", [bearer(token)])).json is True
-    assert await answer_of(app, bearer(signer.token("anonymous")), path="/token") == "403 anonymous_not_allowed"
+    assert await ask_app(app, bearer(signer.token("anonymous")), path="/token") == "403 anonymous_not_allowed"
 
 
 # --- a recent sign-in ------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ async def test_the_access_token_is_the_verified_one(app: FastAPI, signer: Signer
 async def test_a_sign_in_must_be_recent_where_that_is_demanded(world: World, app: FastAPI, signer: Signer):
     protect(app, Require(max_age=timedelta(minutes=10)))
     world.server.began = world.clock.now - 600
-    assert await answer_of(app, bearer(signer.token())) == SUBJECT
+    assert await ask_app(app, bearer(signer.token())) == SUBJECT
     world.clock.now += 1
     answer = await call(app, "/it", [bearer(signer.token())])
     assert (answer.status, answer.json["code"], answer.json["details"]) == (
@@ -314,13 +314,13 @@ async def test_a_sign_in_must_be_recent_where_that_is_demanded(world: World, app
 async def test_a_session_that_is_not_listed_is_not_recent(world: World, app: FastAPI, signer: Signer):
     protect(app, Require(max_age=timedelta(days=1)))
     world.server.sessions = []
-    assert await answer_of(app, bearer(signer.token())) == "401 session_revoked"
+    assert await ask_app(app, bearer(signer.token())) == "401 session_revoked"
 
 
 async def test_a_recent_and_a_live_session_are_asked_for_at_once(world: World, app: FastAPI, signer: Signer):
     world.server.began = NOW
     protect(app, Require(live=True, max_age=timedelta(minutes=10)))
-    assert await answer_of(app, bearer(signer.token())) == SUBJECT
+    assert await ask_app(app, bearer(signer.token())) == SUBJECT
     assert world.server.count("/sessions") == 1
 
 
@@ -329,4 +329,4 @@ async def test_whether_a_sign_in_is_recent_cannot_be_said_while_the_server_is_do
 ):
     protect(app, Require(max_age=timedelta(minutes=10)))
     world.server.me = "503"
-    assert await answer_of(app, bearer(signer.token())) == "503 verification_unavailable"
+    assert await ask_app(app, bearer(signer.token())) == "503 verification_unavailable"

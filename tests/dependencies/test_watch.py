@@ -28,14 +28,14 @@ SOON = 0.001
 NOTHING = SecurityScopes()
 
 
-async def watch_of(app: FastAPI, token: str | None, watched: WatchSession | None = None) -> SessionWatch:
+async def open_watch(app: FastAPI, token: str | None, watched: WatchSession | None = None) -> SessionWatch:
     headers = [bearer(token)] if token else []
     scope = {"type": "http", "app": app, "headers": headers, "method": "GET", "query_string": b""}
     return await (watched or WatchSession(every=SOON))(HTTPConnection(scope), NOTHING)
 
 
 async def test_the_body_is_cancelled_when_the_token_expires(world: World, app: FastAPI, signer: Signer):
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     cancelled = False
     with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
         async with watch:
@@ -55,7 +55,7 @@ async def test_the_body_is_cancelled_when_the_token_expires(world: World, app: F
 
 async def test_expiry_alone_needs_no_call_of_the_auth_server(world: World, app: FastAPI, signer: Signer):
     world.clock.now = NOW + LIFETIME + 4.999
-    watch = await watch_of(app, signer.token(), WatchSession(every=None))
+    watch = await open_watch(app, signer.token(), WatchSession(every=None))
     world.clock.now = NOW + LIFETIME + 4.9999
     with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
         async with watch:
@@ -67,7 +67,7 @@ async def test_expiry_alone_needs_no_call_of_the_auth_server(world: World, app: 
 
 
 async def test_the_body_is_cancelled_when_the_session_is_revoked(world: World, app: FastAPI, signer: Signer):
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     with pytest.raises(AuthError) as caught:  # noqa: PT012 - what the body does is the matter
         async with watch:
             await until(lambda: world.server.count("/sessions") >= 2)
@@ -78,7 +78,7 @@ async def test_the_body_is_cancelled_when_the_session_is_revoked(world: World, a
 
 @pytest.mark.parametrize("trouble", ["503", "keys", "text"])
 async def test_an_auth_server_in_trouble_ends_nothing(world: World, app: FastAPI, signer: Signer, trouble: str):
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     world.server.me = trouble
     async with watch:
         await until(lambda: world.server.count("/sessions") >= 1)
@@ -94,7 +94,7 @@ async def test_a_check_that_breaks_ends_the_connection(app: FastAPI, signer: Sig
             raise LookupError("a bug")
 
     with pytest.raises(LookupError):
-        async with await watch_of(app, signer.token(), WatchSession(every=SOON, check=Broken())):
+        async with await open_watch(app, signer.token(), WatchSession(every=SOON, check=Broken())):
             await asyncio.Event().wait()
 
 
@@ -110,14 +110,14 @@ async def test_a_check_of_ones_own_is_asked_instead_of_the_auth_server(world: Wo
 
     token = signer.token()
     with pytest.raises(AuthError):
-        async with await watch_of(app, token, WatchSession(every=SOON, check=Revocations())):
+        async with await open_watch(app, token, WatchSession(every=SOON, check=Revocations())):
             await asyncio.Event().wait()
     assert asked == [(token, SUBJECT)] * 2
     assert world.server.count("/sessions") == 0
 
 
 async def test_whoever_learns_of_a_revocation_ends_it_at_once(app: FastAPI, signer: Signer):
-    watch = await watch_of(app, signer.token(), WatchSession(every=None))
+    watch = await open_watch(app, signer.token(), WatchSession(every=None))
     asyncio.get_running_loop().call_soon(watch.end)
     with pytest.raises(AuthError) as caught:
         async with watch:
@@ -131,7 +131,7 @@ async def test_whoever_learns_of_a_revocation_ends_it_at_once(app: FastAPI, sign
 
 
 async def test_what_the_body_does_by_itself_passes_through(app: FastAPI, signer: Signer):
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     async with watch:
         pass
     with pytest.raises(TimeoutError, match="mine"):
@@ -152,14 +152,14 @@ async def test_what_the_body_does_by_itself_passes_through(app: FastAPI, signer:
 
 async def test_nothing_goes_on_watching_afterwards(app: FastAPI, signer: Signer):
     before = asyncio.all_tasks()
-    async with await watch_of(app, signer.token()):
+    async with await open_watch(app, signer.token()):
         assert len(asyncio.all_tasks() - before) == 1
     await turns(3)
     assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
 
 
 async def test_a_newer_token_of_the_same_user_keeps_it_alive(world: World, app: FastAPI, signer: Signer):
-    async with await watch_of(app, signer.token()) as watch:
+    async with await open_watch(app, signer.token()) as watch:
         world.clock.now = NOW + LIFETIME
         await watch.refresh(signer.token(iat=NOW + LIFETIME, exp=NOW + 2 * LIFETIME))
         world.clock.now = NOW + LIFETIME + 60
@@ -177,7 +177,7 @@ async def test_a_newer_token_of_the_same_user_keeps_it_alive(world: World, app: 
     ],
 )
 async def test_no_other_token_renews_it(app: FastAPI, signer: Signer, changes: dict[str, Any], code: str):
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     user = watch.user
     with pytest.raises(AuthError) as caught:
         await watch.refresh(signer.token(**changes))
@@ -237,7 +237,7 @@ async def test_a_stream_that_is_over_or_breaks_is_as_it_would_be_without(app: Fa
         yield 1
         raise AuthError("email_not_verified")
 
-    watch = await watch_of(app, signer.token())
+    watch = await open_watch(app, signer.token())
     assert [item async for item in watch.stream(three())] == [0, 1, 2]
     with pytest.raises(AuthError) as caught:
         async for _ in watch.stream(broken()):
@@ -284,18 +284,18 @@ async def test_an_accepted_websocket_is_closed_with_1008(world: World, app: Fast
 
 async def test_the_demands_are_those_of_require(app: FastAPI, signer: Signer):
     with pytest.raises(AuthError) as caught:
-        await watch_of(app, signer.token("anonymous"))
+        await open_watch(app, signer.token("anonymous"))
     assert caught.value.code == "anonymous_not_allowed"
     allowed = WatchSession(require=Require(allow_anonymous=True))
-    assert (await watch_of(app, signer.token("anonymous"), allowed)).user.is_anonymous
+    assert (await open_watch(app, signer.token("anonymous"), allowed)).user.is_anonymous
     with pytest.raises(AuthError) as caught:
-        await watch_of(app, None)
+        await open_watch(app, None)
     assert caught.value.code == "authentication_required"
 
 
 async def test_a_user_put_in_place_by_a_test_is_never_asked_about(world: World, app: FastAPI):
     app.dependency_overrides[current_user] = lambda: User(id="u-1")
-    async with await watch_of(app, None) as watch:
+    async with await open_watch(app, None) as watch:
         await asyncio.sleep(5 * SOON)
     assert watch.user.id == "u-1"
     assert world.server.requests == []

@@ -57,7 +57,7 @@ class Work:
             self.digests += argument.__name__ == "openssl_sha256"
 
 
-async def work_of(doing: Awaitable[RawAnswer], status: int = 200) -> Work:
+async def measure_work(doing: Awaitable[RawAnswer], status: int = 200) -> Work:
     """What a request takes, whose answer has this status."""
     work = Work()
     sys.setprofile(work.note)
@@ -74,7 +74,7 @@ def app(world: World) -> FastAPI:
     app = world.app()
 
     @app.get("/permitted")
-    async def permitted(user: Guarded) -> str:
+    async def permitted_route(user: Guarded) -> str:
         return user.id
 
     @app.get("/twice")
@@ -104,7 +104,7 @@ async def test_a_token_seen_before_costs_one_digest_and_a_handful_of_calls(
 ):
     await call(app, "/me", headers)
     asked = len(world.server.requests)
-    work = await work_of(call(app, "/me", headers))
+    work = await measure_work(call(app, "/me", headers))
     assert (work.digests, work.signatures, work.storage) == (1, 0, 0)
     assert len(world.server.requests) == asked
     assert work.ours.total() <= 22
@@ -113,15 +113,15 @@ async def test_a_token_seen_before_costs_one_digest_and_a_handful_of_calls(
 async def test_it_costs_little_more_than_any_dependency_does(app: FastAPI, headers: Headers):
     for path in ("/hello", "/bare"):
         await call(app, path, headers)
-    bare = await work_of(call(app, "/bare", headers))
-    ours = await work_of(call(app, "/hello", headers))
+    bare = await measure_work(call(app, "/bare", headers))
+    ours = await measure_work(call(app, "/hello", headers))
     assert ours.calls <= bare.calls * 1.25
 
 
 async def test_a_token_never_seen_costs_one_signature_check(world: World, app: FastAPI, signer: Signer):
     await call(app, "/me", [bearer(signer.token())])
     asked = len(world.server.requests)
-    work = await work_of(call(app, "/me", [bearer(signer.token(jti="another"))]))
+    work = await measure_work(call(app, "/me", [bearer(signer.token(jti="another"))]))
     assert (work.digests, work.signatures, work.storage) == (1, 1, 0)
     assert len(world.server.requests) == asked
     assert work.ours.total() <= 70
@@ -135,30 +135,30 @@ async def test_the_first_token_of_all_costs_one_fetch_of_keys(world: World, app:
 async def test_a_forged_token_costs_one_signature_check_each_time(app: FastAPI, signer: Signer, stranger: Signer):
     await call(app, "/me", [bearer(signer.token())])
     for _ in range(2):
-        work = await work_of(call(app, "/me", [bearer(stranger.token())]), 401)
+        work = await measure_work(call(app, "/me", [bearer(stranger.token())]), 401)
         assert (work.signatures, work.storage) == (1, 0)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "e30.e30.AA"])
 async def test_what_is_no_token_costs_no_signature_check(world: World, app: FastAPI, token: str):
-    work = await work_of(call(app, "/me", [bearer(token)]), 401)
+    work = await measure_work(call(app, "/me", [bearer(token)]), 401)
     assert (work.signatures, work.storage, len(world.server.requests)) == (0, 0, 0)
 
 
 async def test_nobody_costs_nothing(world: World, app: FastAPI):
-    work = await work_of(call(app, "/hello"))
+    work = await measure_work(call(app, "/hello"))
     assert (work.digests, work.signatures, work.storage, len(world.server.requests)) == (0, 0, 0, 0)
 
 
 async def test_several_dependencies_of_one_request_verify_once(app: FastAPI, headers: Headers):
     await call(app, "/twice", headers)
-    assert (await work_of(call(app, "/twice", headers))).digests == 1
+    assert (await measure_work(call(app, "/twice", headers))).digests == 1
 
 
 async def test_what_is_known_of_a_permission_costs_no_call(world: World, app: FastAPI, headers: Headers):
     await call(app, "/permitted", headers)
     asked = len(world.server.requests)
-    work = await work_of(call(app, "/permitted", headers), 403)  # the fake server grants nothing
+    work = await measure_work(call(app, "/permitted", headers), 403)  # the fake server grants nothing
     assert (work.digests, work.signatures, work.storage, len(world.server.requests)) == (1, 0, 0, asked)
 
 
@@ -170,5 +170,5 @@ async def test_the_work_does_not_grow_with_what_is_known(world: World, app: Fast
         await world.verify(signer.token(jti=str(number)))
     await call(app, "/me", [bearer(token)])
     assert (
-        await work_of(call(app, "/me", [bearer(token)]))
+        await measure_work(call(app, "/me", [bearer(token)]))
     ).ours.total() <= 28  # four of them for the list of what is revoked

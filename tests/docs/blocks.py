@@ -44,13 +44,13 @@ async def run(page: Path) -> dict[str, object]:
     """
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks(page, "python"):
-        made = eval(_compiled(block), names)
+        made = eval(_compile(block), names)
         if inspect.isawaitable(made):
             await made
     return names
 
 
-def _compiled(block: Block) -> CodeType:
+def _compile(block: Block) -> CodeType:
     # the newlines let a traceback name the line in the page
     source = "\n" * block.line + block.text
     code: CodeType = compile(source, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)

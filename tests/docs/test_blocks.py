@@ -64,10 +64,10 @@ def _console(block: Block) -> None:
     lines = block.text.replace("\\\n", " ").splitlines()
     shown = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]  # with what it prints below
     for command in shown or lines:
-        assert all(_known(part.strip()) for part in command.split("#")[0].split(" | ")), command
+        assert all(_is_known(part.strip()) for part in command.split("#")[0].split(" | ")), command
 
 
-def _known(command: str) -> bool:
+def _is_known(command: str) -> bool:
     """Whether a command can be had: a target of the Makefile, a module of ours, an extra that exists, a common tool."""
     words = re.sub(r"^(?:[A-Z_]+=\S+ )*", "", command).removeprefix(".venv/bin/").split()
     if re.match(r"[A-Z]+=\$\(", command):

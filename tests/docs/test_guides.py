@@ -220,7 +220,7 @@ async def test_a_local_row_follows_the_account(
     made = await guide("guides/local-users.md")
     session, row_type = made["Session"], made["LocalUser"]
 
-    async def email_of(user_id: str) -> str | None:
+    async def find_email(user_id: str) -> str | None:
         async with session() as opened:
             email: str | None = getattr(await opened.get(row_type, user_id), "email", None)
             return email
@@ -242,19 +242,19 @@ async def test_a_local_row_follows_the_account(
         tokens = await sign_up(server)
         user_id, bearer = tokens["user_id"], {"authorization": f"Bearer {tokens['access_token']}"}
         assert (await client.get("/credits")).status_code == 401
-        assert await email_of(user_id) is None
+        assert await find_email(user_id) is None
         both = await asyncio.gather(*(client.get("/credits", headers=bearer) for _ in range(2)))
         assert [answer.json() for answer in both] == [10, 10]
-        assert await email_of(user_id) == ADA["email"]
+        assert await find_email(user_id) == ADA["email"]
 
         eve = ServerUserCreate(primary_email="eve@example.com")
         user = (await made["stack"].client.as_server().users.create(eve)).to_json()
         await deliver("user.created", **user)
-        assert await email_of(user["id"]) == "eve@example.com"
+        assert await find_email(user["id"]) == "eve@example.com"
         await deliver("user.updated", **{**user, "primary_email": "eve@new.example.com"})
-        assert await email_of(user["id"]) == "eve@new.example.com"
+        assert await find_email(user["id"]) == "eve@new.example.com"
         await deliver("user.deleted", id=user["id"], teams=[])
-        assert await email_of(user["id"]) is None
+        assert await find_email(user["id"]) is None
 
 
 async def test_a_script_calls_with_the_api_key_that_the_guide_creates(guide: Guide, server: Emulator):

@@ -33,10 +33,10 @@ class FrontEnd(Reader):
 
     def write(self) -> None:
         """Write the app, and the page with the script and the link."""
-        (self.folder / "main.py").write_text(self.typed(self.api.text))
-        (self.folder / "auth.js").write_text(self.typed(self.script.text))
+        (self.folder / "main.py").write_text(self.type_text(self.api.text))
+        (self.folder / "auth.js").write_text(self.type_text(self.script.text))
         module = '<script type="module">import * as auth from "/auth.js"; window.auth = auth;</script>'
-        (self.folder / "index.html").write_text(f"<!doctype html>{module}{self.typed(self.link.text)}")
+        (self.folder / "index.html").write_text(f"<!doctype html>{module}{self.type_text(self.link.text)}")
 
     def serve_files(self) -> None:
         """Serve the page as a development server does."""

@@ -28,7 +28,7 @@ class Reader:
         self.python, self.console = blocks(PAGE, "python"), blocks(PAGE, "console")
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def typed(self, text: str) -> str:
+    def type_text(self, text: str) -> str:
         """What is typed: tools of this very environment, ports that are free."""
         for port, free in self.ports.items():
             text = text.replace(port, free)
@@ -39,7 +39,7 @@ class Reader:
         if "--port" not in command:
             command += " --port 8102" if "emulator" in command else " --port 8000"
         with (self.folder / "output.txt").open("ab") as output:
-            words = self.typed(command).split()
+            words = self.type_text(command).split()
             self.processes.append(subprocess.Popen(words, cwd=self.folder, env=_plain(), stdout=output, stderr=output))
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class Reader:
 
     def run(self, commands: str) -> str:
         """Type commands into one shell; what they print."""
-        words = ["bash", "-ec", self.typed(commands)]
+        words = ["bash", "-ec", self.type_text(commands)]
         return subprocess.run(words, cwd=self.folder, env=_plain(), check=True, capture_output=True, text=True).stdout
 
     def until_up(self, path: str, port: str) -> None:
@@ -99,7 +99,7 @@ async def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader, brow
         assert f'"code":"{code}"' in codes
 
     reader.stop()
-    (reader.folder / "main.py").write_text(reader.typed(main + addition))
+    (reader.folder / "main.py").write_text(reader.type_text(main + addition))
     reader.start(serve_site)
     reader.until_up("/", "8000")
     page = await browser.new_page()

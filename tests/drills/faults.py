@@ -36,7 +36,7 @@ def nothing(_house: World):
     return go_on, go_on
 
 
-def killed(house: World):
+def kill_server(house: World):
     return house.kill, house.revive
 
 
@@ -69,7 +69,7 @@ def expired(house: World):
 
 FAULTS: dict[str, Fault] = {
     "no fault": nothing,
-    "killed": killed,
+    "killed": kill_server,
     "frozen": frozen,
     "slow": _mode("crawl"),
     "junk": _mode("junk"),

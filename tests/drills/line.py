@@ -97,13 +97,13 @@ class Line:
         await self.cut()
 
     def _serve(self, reader: Reader, writer: Writer) -> None:
-        task = asyncio.create_task(self._guarded(reader, writer))
+        task = asyncio.create_task(self._guard(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: writer.transport.abort())  # also where it was cut before it began
         self.connections += 1
 
-    async def _guarded(self, reader: Reader, writer: Writer) -> None:
+    async def _guard(self, reader: Reader, writer: Writer) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             await self._mode(reader, writer)
 

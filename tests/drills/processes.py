@@ -53,7 +53,7 @@ class Process:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self) -> int:
+    async def wait_for_end(self) -> int:
         """Wait for its end; its return code."""
         assert self._process is not None
         return await asyncio.wait_for(self._process.wait(), LIMIT)
@@ -64,7 +64,7 @@ class Process:
             self.send(signal.SIGCONT)
             self.send(signal.SIGTERM)
             try:
-                await self.ended()
+                await self.wait_for_end()
             except TimeoutError:
                 self.send(signal.SIGKILL)
-                await self.ended()
+                await self.wait_for_end()

@@ -143,12 +143,12 @@ def report(house: World, samples: list[tuple[float, Counts]], joined: int, rotat
         memory = ", ".join(f"{kib / 1024:.1f}" for kib in counts.resident_kib)
         print(f"  {moment:5.0f} s: MiB {memory}; tasks {counts.tasks}, sockets {counts.sockets}")
     for worker in range(2):
-        slope = statistics.linear_regression(*zip(*memory_of(samples, worker), strict=True)).slope
+        slope = statistics.linear_regression(*zip(*memory_samples(samples, worker), strict=True)).slope
         print(f"  worker {worker}: {slope * 60 / 1024:+.2f} MiB a minute after the warm-up of {WARM_UP:.0f} s")
     print(f"  at rest: tasks {rest.tasks}, sockets {rest.sockets}", flush=True)
 
 
-def memory_of(samples: list[tuple[float, Counts]], worker: int) -> list[tuple[float, int]]:
+def memory_samples(samples: list[tuple[float, Counts]], worker: int) -> list[tuple[float, int]]:
     """Moments after the warm-up, and what a worker held in KiB."""
     return [(moment, counts.resident_kib[worker]) for moment, counts in samples if moment >= WARM_UP]
 
@@ -156,7 +156,7 @@ def memory_of(samples: list[tuple[float, Counts]], worker: int) -> list[tuple[fl
 def is_flat(samples: list[tuple[float, Counts]]) -> None:
     """Whether nothing grows after the warm-up."""
     for worker in range(2):
-        held = [kib for _, kib in memory_of(samples, worker)]
+        held = [kib for _, kib in memory_samples(samples, worker)]
         assert max(held) <= held[0] * 1.1 + SPARE_KIB, f"worker {worker} grew from {held[0]} to {max(held)} KiB"
     late = [counts for moment, counts in samples if moment >= WARM_UP]
     half = len(late) // 2

@@ -16,7 +16,7 @@ from tests.drills.certificates import Certificates, make_certificates
 from tests.drills.line import Line
 from tests.drills.people import ORIGIN, Kind, Person, Tally
 from tests.drills.processes import Process, eventually
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 from tests.support.redis_server import free_port
 
 NAME = "auth.drill"
@@ -75,7 +75,7 @@ class World:
         for url in self.urls:
             await eventually(lambda url=url: self._answers(f"{url}/_counts"), "a worker is up")  # type: ignore[misc]  # mypy cannot infer a default argument
         schema = (await self.control.get(f"{self.urls[0]}/openapi.json")).json()
-        self.tally.documented = frozenset(documented(schema))
+        self.tally.documented = frozenset(documented_responses(schema))
 
     async def stop(self) -> None:
         """End all processes."""
@@ -137,7 +137,7 @@ class World:
     async def kill(self) -> None:
         """The auth server is gone, and its address refuses connections."""
         self.auth_server.send(signal.SIGKILL)
-        await self.auth_server.ended()
+        await self.auth_server.wait_for_end()
         await self.line.close()
 
     async def revive(self) -> None:
@@ -202,10 +202,10 @@ class World:
     async def all_served_since(self, moment: float) -> None:
         """Wait until everybody has been answered by a protected route after this moment of the monotonic clock."""
 
-        async def served() -> bool:
+        async def is_served() -> bool:
             return all(person.served_at > moment for person in self.people)
 
-        await eventually(served, "everybody is served again")
+        await eventually(is_served, "everybody is is_served again")
 
     async def fault_is_felt(self) -> None:
         """Wait until somebody has felt a fault after now: it has lasted long enough to be noticed."""
@@ -237,11 +237,11 @@ class World:
         return lost
 
 
-def documented(schema: dict[str, Any]) -> Sequence[tuple[str, str, int, str]]:
+def documented_responses(schema: dict[str, Any]) -> Sequence[tuple[str, str, int, str]]:
     """Method, path, status and code of every error that a schema names."""
     return [
         (method.upper(), path, int(status), code)
-        for path, item in inlined(schema)["paths"].items()
+        for path, item in inline_references(schema)["paths"].items()
         for method, operation in item.items()
         for status, answer in operation["responses"].items()
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})

@@ -71,7 +71,7 @@ class Api:
         return self.emulator.store.mails.find(self.emulator.project_id, **filters)
 
 
-def refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def assert_rejected(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """Assert a known error; return its details."""
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["x-stack-known-error"] == answer.headers["x-hexclave-known-error"] == code

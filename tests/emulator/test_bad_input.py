@@ -14,7 +14,7 @@ from fastapi_stackauth.emulator.operations import OPERATIONS
 from fastapi_stackauth.emulator.wire import Operation
 from tests.support.rows import rows
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 VALUES: list[Any] = [
     None, True, 0, -1, 1.5, 10**40, "", "x", "me", "\x00", "ü" * 300, "a@b.example", "http://[", "http://a:99999/",
@@ -28,7 +28,7 @@ JSON = st.recursive(
 )
 
 
-def path_of(operation: Operation, value: str) -> str:
+def build_path(operation: Operation, value: str) -> str:
     """Return an operation's path with a value in every place."""
     path = "/api/v1" + operation.path
     for name in operation.params:
@@ -36,7 +36,7 @@ def path_of(operation: Operation, value: str) -> str:
     return path
 
 
-def names_of(operation: Operation) -> list[str]:
+def list_names(operation: Operation) -> list[str]:
     """Return the fields that a body of an operation may have."""
     forms = [operation.body_form(access) for access in ("client", "server")]
     return sorted({name for form in forms if form for name in form.fields})
@@ -51,13 +51,13 @@ async def ask(api: Api, operation: Operation, path: str, body: Any, token: str, 
 async def test_odd_values_in_every_field_are_refused(api: Api, operation: Operation) -> None:
     for value in VALUES:
         token = api.emulator.issue_token(kind="anonymous")["access_token"]
-        body = dict.fromkeys(names_of(operation), value)
+        body = dict.fromkeys(list_names(operation), value)
         for access in ("client", "server"):
             for place in ("me", "00000000-0000-4000-8000-000000000000", "x%00", "%C3%BC", "%FF"):
-                answer = await ask(api, operation, path_of(operation, place), body, token, access)
+                answer = await ask(api, operation, build_path(operation, place), body, token, access)
                 assert answer.status_code < 500, (value, place, answer.text)
         query = httpx.QueryParams({name: str(value)[:500] for name in operation.query_fields(NEWEST)})
-        answer = await ask(api, operation, f"{path_of(operation, 'me')}?{query}", body, token, "server")
+        answer = await ask(api, operation, f"{build_path(operation, 'me')}?{query}", body, token, "server")
         assert answer.status_code < 500, (value, answer.text)
 
 
@@ -66,14 +66,14 @@ async def test_odd_values_in_every_field_are_refused(api: Api, operation: Operat
 )
 @given(st.sampled_from(OPERATIONS), st.data())
 async def test_made_up_bodies_are_refused(operation: Operation, data: st.DataObject) -> None:
-    fields = st.sampled_from(names_of(operation) or ["x"])
+    fields = st.sampled_from(list_names(operation) or ["x"])
     body = data.draw(st.dictionaries(fields | st.text(max_size=5), JSON, max_size=5) | JSON)
     access = data.draw(st.sampled_from(["client", "server"]))
     with contextlib.closing(Emulator()) as emulator:
         api = Api(emulator)
         async with api.http:
             token = emulator.issue_token()["access_token"]
-            answer = await ask(api, operation, path_of(operation, "me"), body, token, access)
+            answer = await ask(api, operation, build_path(operation, "me"), body, token, access)
     assert answer.status_code < 500, answer.text
 
 
@@ -85,15 +85,15 @@ async def test_a_number_that_no_json_can_hold_is_neither_stored_nor_shown(api: A
     for path, access in (("me", "client"), (issued["user_id"], "server")):
         headers = {**api.headers(access, issued["access_token"]), "content-type": "application/json"}
         answer = await api.http.patch(f"/api/v1/users/{path}", content=content, headers=headers)
-        refused(answer, 400, "BODY_PARSING_ERROR")
+        assert_rejected(answer, 400, "BODY_PARSING_ERROR")
     assert (await api.get("/users", access="server")).json()["items"][0][field] is None
 
 
 @rows("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
 async def test_an_infinity_in_every_field_is_refused(api: Api, operation: Operation) -> None:
     headers = {**api.headers("server", api.emulator.issue_token()["access_token"]), "content-type": "application/json"}
-    content = "{" + ", ".join(f'"{name}": 1e999' for name in names_of(operation)) + "}"
-    answer = await api.http.request(operation.method, path_of(operation, "me"), content=content, headers=headers)
+    content = "{" + ", ".join(f'"{name}": 1e999' for name in list_names(operation)) + "}"
+    answer = await api.http.request(operation.method, build_path(operation, "me"), content=content, headers=headers)
     assert answer.status_code < 500, answer.text
 
 
@@ -116,9 +116,9 @@ async def test_a_token_nested_too_deeply_is_refused(api: Api) -> None:
 async def test_no_refusal_repeats_what_was_sent(api: Api) -> None:
     secret = "Correct-Horse-Battery-Staple"
     for operation in OPERATIONS:
-        body = {name: [secret] for name in names_of(operation)} | {"extra": secret}
+        body = {name: [secret] for name in list_names(operation)} | {"extra": secret}
         token = api.emulator.issue_token()["access_token"]
-        answer = await ask(api, operation, path_of(operation, "me"), body, token, "server")
+        answer = await ask(api, operation, build_path(operation, "me"), body, token, "server")
         if answer.status_code >= 400:
             assert secret not in answer.text, operation.path
             assert secret not in json.dumps(dict(answer.headers)), operation.path

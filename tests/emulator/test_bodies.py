@@ -15,7 +15,7 @@ from fastapi_stackauth.emulator import NEWEST
 from fastapi_stackauth.emulator.bodies import WINDOWS, decompress
 from fastapi_stackauth.emulator.errors import KnownError, PlainError
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 LIMIT = NEWEST.body_limit
 SIGN_UP = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
@@ -55,7 +55,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize(("content", "encoding"), DAMAGED.values(), ids=DAMAGED)
 async def test_a_body_that_is_not_encoded_as_it_says_is_400(api: Api, content: bytes, encoding: str) -> None:
-    refused(await post(api, content, encoding), 400, "BODY_PARSING_ERROR")
+    assert_rejected(await post(api, content, encoding), 400, "BODY_PARSING_ERROR")
 
 
 @pytest.mark.parametrize("encoding", [None, "identity", "gzip", "deflate"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .api import CALLBACK, Api, refused
+from .api import CALLBACK, Api, assert_rejected
 from .test_oauth import code, exchange
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -38,7 +38,7 @@ async def test_a_second_address_can_sign_in_and_take_the_first_place(api: Api) -
 async def test_an_address_that_signs_somebody_else_in_stays_theirs(api: Api) -> None:
     await api.sign_up("taken@example.com")
     token = (await api.sign_up())["access_token"]
-    details = refused(
+    details = assert_rejected(
         await api.post("/contact-channels", channel("taken@example.com", used_for_auth=True), token=token), 409, TAKEN
     )
     assert details == {
@@ -48,7 +48,7 @@ async def test_an_address_that_signs_somebody_else_in_stays_theirs(api: Api) -> 
     }
     made = (await api.post("/contact-channels", channel("taken@example.com"), token=token)).json()
     answer = await api.patch(f"/contact-channels/me/{made['id']}", {"used_for_auth": True}, token=token)
-    assert refused(answer, 409, TAKEN)["contact_channel_value"] is None
+    assert assert_rejected(answer, 409, TAKEN)["contact_channel_value"] is None
     again = await api.post("/contact-channels", channel("taken@example.com"), token=token)
     assert (again.status_code, again.headers["content-type"]) == (400, "text/plain; charset=utf-8")
 
@@ -59,7 +59,7 @@ async def test_an_address_that_signs_somebody_else_in_stays_theirs(api: Api) -> 
 )
 async def test_an_address_of_the_wrong_form_is_refused(api: Api, change: dict[str, Any]) -> None:
     token = (await api.sign_up())["access_token"]
-    refused(
+    assert_rejected(
         await api.post("/contact-channels", {**channel("a@example.com"), **change}, token=token), 400, "SCHEMA_ERROR"
     )
 
@@ -67,7 +67,7 @@ async def test_an_address_of_the_wrong_form_is_refused(api: Api, change: dict[st
 async def test_a_bad_value_is_never_stored(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     [own] = (await api.get("/contact-channels?user_id=me", token=token)).json()["items"]
-    refused(
+    assert_rejected(
         await api.patch(f"/contact-channels/me/{own['id']}", {"value": "Not An Email"}, token=token),
         400,
         "SCHEMA_ERROR",
@@ -90,7 +90,7 @@ async def test_a_client_handles_its_own_users_addresses_only(api: Api) -> None:
     assert (await api.get(disguised, **how)).status_code == 404
     assert (await api.delete(disguised, **how)).status_code == 400
     assert (await api.post(f"{path}/send-verification-code", {"callback_url": CALLBACK}, **how)).status_code == 400
-    refused(await api.get("/contact-channels?user_id=me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.get("/contact-channels?user_id=me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 async def test_a_server_verifies_addresses_and_adds_them_for_anybody_who_exists(api: Api) -> None:
@@ -98,11 +98,11 @@ async def test_a_server_verifies_addresses_and_adds_them_for_anybody_who_exists(
     body = {**channel("srv@example.com", is_verified=True, is_primary=True), "user_id": user_id}
     assert (await api.post("/contact-channels", body, access="server")).json()["is_verified"] is True
     assert len((await api.get("/contact-channels", access="server")).json()["items"]) == 2
-    refused(
+    assert_rejected(
         await api.post("/contact-channels", {**body, "user_id": NOBODY}, access="server"), 400, "USER_ID_DOES_NOT_EXIST"
     )
     unknown = f"/contact-channels/{NOBODY}/{NOBODY}/send-verification-code"
-    refused(await api.post(unknown, {"callback_url": CALLBACK}, access="server"), 400, "USER_ID_DOES_NOT_EXIST")
+    assert_rejected(await api.post(unknown, {"callback_url": CALLBACK}, access="server"), 400, "USER_ID_DOES_NOT_EXIST")
 
 
 def link(user_id: str, **changes: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ async def test_a_server_links_accounts_and_a_client_sees_its_own_without_ids(api
     assert off["allow_sign_in"] is False
     on = (await api.patch(path, {"allow_sign_in": True}, token=signed_up["access_token"])).json()
     assert on["allow_sign_in"] is True
-    refused(await api.patch(path, {"account_id": "2"}, token=signed_up["access_token"]), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.patch(path, {"account_id": "2"}, token=signed_up["access_token"]), 400, "SCHEMA_ERROR")
     assert (await api.delete(path, token=signed_up["access_token"])).json() == {"success": True}
     assert (await api.get(path, token=signed_up["access_token"])).status_code == 404
 
@@ -135,10 +135,10 @@ async def test_links_that_clash_are_refused(api: Api) -> None:
         answer = await api.post(create, link(mine, **changes), access="server")
         assert answer.status_code == (404 if "provider_config_id" in changes else 400)
         assert "x-stack-known-error" not in answer.headers
-    refused(await api.post(create, link(other), access="server"), 400, USED)
-    refused(await api.post(create, link(NOBODY), access="server"), 404, "USER_NOT_FOUND")
-    refused(await api.post(create, link(mine, email="nope"), access="server"), 400, "SCHEMA_ERROR")
-    refused(await api.post(create, link(mine)), 401, "INSUFFICIENT_ACCESS_TYPE")
+    assert_rejected(await api.post(create, link(other), access="server"), 400, USED)
+    assert_rejected(await api.post(create, link(NOBODY), access="server"), 404, "USER_NOT_FOUND")
+    assert_rejected(await api.post(create, link(mine, email="nope"), access="server"), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post(create, link(mine)), 401, "INSUFFICIENT_ACCESS_TYPE")
 
 
 async def test_sign_in_is_turned_on_for_one_account_of_a_provider_only(api: Api) -> None:
@@ -152,7 +152,9 @@ async def test_sign_in_is_turned_on_for_one_account_of_a_provider_only(api: Api)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
     await api.delete(f"/oauth-providers/{mine}/{first['id']}", access="server")
     await api.post("/oauth-providers", link(other, provider_config_id="google", account_id="3"), access="server")
-    refused(await api.patch(path, body, access="server"), 400, USED)  # without an id, any account counts as the same
+    assert_rejected(
+        await api.patch(path, body, access="server"), 400, USED
+    )  # without an id, any account counts as the same
     assert (await api.patch(path, {**body, "account_id": "2"}, access="server")).json()["allow_sign_in"] is True
 
 
@@ -201,16 +203,18 @@ async def test_a_connected_account_gives_provider_tokens_for_what_was_granted(ap
     assert exact.json() == first.json()
     older = await api.post("/auth/oauth/connected-accounts/github/access-token", {}, token=token)
     assert (older.status_code, older.json()) == (201, first.json())
-    refused(await api.post(path, {"scope": "admin"}, token=token), 400, "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE")
-    refused(await api.post(path, {"foo": 1}, token=token), 400, "SCHEMA_ERROR")
-    refused(
+    assert_rejected(
+        await api.post(path, {"scope": "admin"}, token=token), 400, "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE"
+    )
+    assert_rejected(await api.post(path, {"foo": 1}, token=token), 400, "SCHEMA_ERROR")
+    assert_rejected(
         await api.post("/connected-accounts/me/nope/access-token", {}, token=token),
         400,
         "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",
     )
     none = "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER"
-    refused(await api.post("/connected-accounts/me/google/access-token", {}, token=token), 400, none)
-    refused(await api.post("/connected-accounts/me/github/x/access-token", {}, token=token), 400, none)
+    assert_rejected(await api.post("/connected-accounts/me/google/access-token", {}, token=token), 400, none)
+    assert_rejected(await api.post("/connected-accounts/me/github/x/access-token", {}, token=token), 400, none)
 
 
 async def test_the_older_way_to_a_provider_token_has_its_code_in_the_body_only(api: Api) -> None:
@@ -224,4 +228,4 @@ async def test_shared_keys_give_no_provider_tokens_and_no_extra_scope(api: Api) 
     api.emulator.configure(oauth_providers=[{"id": "github", "type": "shared"}])
     token = (await exchange(api, await code(api))).json()["access_token"]
     answer = await api.post("/connected-accounts/me/github/access-token", {}, token=token)
-    refused(answer, 400, "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")
+    assert_rejected(answer, 400, "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS")

@@ -11,7 +11,7 @@ from fastapi_stackauth.emulator import APRIL_2026, NEWEST
 from fastapi_stackauth.emulator.operations import OPERATIONS
 from fastapi_stackauth.emulator.wire import Operation
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 DATA = Path(__file__).parents[1] / "data"
 TYPES: dict[str, type | tuple[type, ...]] = {"boolean": bool, "array": list, "object or null": (dict, type(None))}
@@ -54,4 +54,4 @@ async def test_the_newest_details_are_those_of_the_facts(api: Api) -> None:
     [expected] = [error["newest_details"] for error in errors if "newest_details" in error]
     body = {"email": "ada@example.com", "callback_url": "https://evil.example/"}
     answer = await api.post("/auth/otp/send-sign-in-code", body)
-    assert sorted(refused(answer, 400, "REDIRECT_URL_NOT_WHITELISTED")) == expected
+    assert sorted(assert_rejected(answer, 400, "REDIRECT_URL_NOT_WHITELISTED")) == expected

@@ -8,7 +8,7 @@ import pytest
 from fastapi_stackauth.emulator import Emulator, emulator, keys
 from tests.support.rows import rows
 
-from .api import CALLBACK, PASSWORD, Api, refused
+from .api import CALLBACK, PASSWORD, Api, assert_rejected
 from .test_oauth import authorize
 
 
@@ -19,14 +19,14 @@ async def order(api: Api, method: str, path: str, body: Any = None, **headers: s
     return answer.json()
 
 
-async def mailed(api: Api, email: str = "otp@example.com") -> None:
+async def send_email(api: Api, email: str = "otp@example.com") -> None:
     """Have a sign-in code mailed."""
     await api.post("/auth/otp/send-sign-in-code", {"email": email, "callback_url": CALLBACK})
 
 
 async def test_the_outbox_is_read_as_json_and_emptied(api: Api) -> None:
-    await mailed(api, "one@example.com")
-    await mailed(api, "two@example.com")
+    await send_email(api, "one@example.com")
+    await send_email(api, "two@example.com")
     items = (await order(api, "GET", "/outbox.json"))["items"]
     assert [mail["to"] for mail in items] == ["two@example.com", "one@example.com"]
     assert set(items[0]) == {
@@ -40,7 +40,7 @@ async def test_the_outbox_is_read_as_json_and_emptied(api: Api) -> None:
 
 async def test_the_outbox_page_shows_mails_and_escapes_them(api: Api) -> None:
     await order(api, "PATCH", "/project", {"display_name": "<script>alert(1)</script>"})
-    await mailed(api)
+    await send_email(api)
     page = await api.http.get("/emulator/outbox")
     assert page.status_code == 200
     assert api.mails()[0]["otp"] in page.text
@@ -50,11 +50,11 @@ async def test_the_outbox_page_shows_mails_and_escapes_them(api: Api) -> None:
 
 async def test_reset_forgets_people_but_not_the_project(api: Api) -> None:
     signed_up = await api.sign_up()
-    await mailed(api)
+    await send_email(api)
     await order(api, "POST", "/clock", {"advance_seconds": 100})
     await order(api, "POST", "/faults", {"path": "/api/v1/projects/current", "status": 500})
     await order(api, "POST", "/reset")
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.get("/users", access="server")).json()["items"] == []
     assert not api.mails()
     assert api.emulator.clock.offset == 0
@@ -86,7 +86,7 @@ async def test_expired_tokens_and_other_claims_are_issued_on_order(api: Api) -> 
     user_id = (await api.sign_up())["user_id"]
     body = {"user_id": user_id, "expires_in_seconds": -5, "claims": {"name": "Eve"}}
     issued = await order(api, "POST", "/tokens", body)
-    refused(await api.me(issued["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
+    assert_rejected(await api.me(issued["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
     claims = keys.read_json(issued["access_token"].split(".")[1])
     assert (claims["sub"], claims["name"]) == (user_id, "Eve")
     assert claims["iat"] < claims["exp"] < api.emulator.clock.now()
@@ -96,7 +96,7 @@ async def test_expired_tokens_and_other_claims_are_issued_on_order(api: Api) -> 
 async def test_the_clock_moves_and_comes_back(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     assert (await order(api, "POST", "/clock", {"advance_seconds": 600}))["offset_seconds"] == 600
-    refused(await api.me(token), 401, "ACCESS_TOKEN_EXPIRED")
+    assert_rejected(await api.me(token), 401, "ACCESS_TOKEN_EXPIRED")
     assert (await order(api, "POST", "/clock", {"reset": True}))["offset_seconds"] == 0
     assert (await api.me(token)).status_code == 200
     assert (await order(api, "GET", "/clock"))["offset_seconds"] == 0
@@ -105,14 +105,14 @@ async def test_the_clock_moves_and_comes_back(api: Api) -> None:
 async def test_keys_rotate_on_order(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     await order(api, "POST", "/rotate-keys")
-    refused(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
 
 
 async def test_methods_are_switched_on_and_off(api: Api) -> None:
     changed = await order(api, "PATCH", "/project", {"config": {"credential_enabled": False}})
     assert changed["config"]["credential_enabled"] is False
     assert (await order(api, "GET", "/project"))["secret_server_key"] == api.emulator.secret_server_key
-    refused(await api.sign_in(), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
+    assert_rejected(await api.sign_in(), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
     assert (await api.get("/projects/current")).json()["config"]["credential_enabled"] is False
 
 
@@ -192,14 +192,14 @@ async def test_the_clock_stays_where_dates_can_be_written(api: Api) -> None:
 @rows("claim", ["sub", "refresh_token_id"])
 async def test_a_token_that_names_nobody_cannot_be_read(api: Api, claim: str, value: Any) -> None:
     token = api.emulator.issue_token(claims={claim: value})["access_token"]
-    refused(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
     answer = await api.delete("/auth/sessions/current", token=token, refresh_token="x")
-    refused(answer, 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(answer, 401, "UNPARSABLE_ACCESS_TOKEN")
 
 
 async def test_an_expiry_beyond_all_numbers_cannot_be_read(api: Api) -> None:
     issued = await order(api, "POST", "/tokens", {"claims": {"exp": -(10**4299)}})
-    refused(await api.me(issued["access_token"]), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.me(issued["access_token"]), 401, "UNPARSABLE_ACCESS_TOKEN")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def stack(server: Emulator) -> AsyncIterator[StackAuth]:
     await stack.aclose()
 
 
-def user_id_of(page: str) -> str:
+def find_user_id(page: str) -> str:
     found = re.search(r"Id <code>([0-9a-f-]{36})</code>", page)
     assert found
     return found.group(1)
@@ -89,7 +89,7 @@ async def test_the_start_page_has_what_an_app_needs(visitor: Visitor):
 
 async def test_a_user_is_made_restricted_freed_and_deleted(visitor: Visitor, stack: StackAuth):
     page = await visitor.submit("/dashboard/users/create", primary_email="ada@example.com", password=PASSWORD)
-    user_id = user_id_of(page)
+    user_id = find_user_id(page)
     signed_in = await stack.client.password.sign_in(email="ada@example.com", password=PASSWORD)
     assert signed_in.user_id == user_id
     page = await visitor.submit("/dashboard/users/restrict", user_id=user_id, restrict="yes")
@@ -107,7 +107,7 @@ async def fresh(stack: StackAuth) -> Any:
 
 
 async def test_signing_in_as_somebody_gives_real_tokens(visitor: Visitor, stack: StackAuth):
-    user_id = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
+    user_id = find_user_id(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
     answer = await visitor.client.post("/dashboard/sign-in-as", data={"user_id": user_id})
     token = re.search(r"readonly>(eyJ[^<]+)<", answer.text)
     assert answer.status_code == 200
@@ -128,14 +128,14 @@ async def test_a_revoked_session_cannot_be_renewed(visitor: Visitor, stack: Stac
 
 
 async def test_teams_members_and_permissions(visitor: Visitor):
-    ada = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
-    bob = user_id_of(await visitor.submit("/dashboard/users/create", primary_email="bob@example.com"))
+    ada = find_user_id(await visitor.submit("/dashboard/users/create", primary_email="ada@example.com"))
+    bob = find_user_id(await visitor.submit("/dashboard/users/create", primary_email="bob@example.com"))
     page = await visitor.submit(
         "/dashboard/permissions/define", id="posts:delete", scope="team", contained="$update_team"
     )
     assert "posts:delete" in page
     page = await visitor.submit("/dashboard/permissions/define", id="reports:see", scope="project")
-    team = user_id_of(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=ada))
+    team = find_user_id(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=ada))
     page = await visitor.submit("/dashboard/teams/member", team_id=team, user_id=bob)
     assert "Take bob@example.com out" in page
     page = await visitor.submit("/dashboard/teams/grant", team_id=team, user_id=bob, permission_id="posts:delete")
@@ -240,7 +240,7 @@ async def test_what_the_form_does_not_show_of_a_setting_is_kept(visitor: Visitor
 async def test_a_team_shows_all_its_members_however_many_users_there_are(visitor: Visitor):
     first = {"display_name": "The oldest", "signed_up_at": 1}
     old = visitor.server.store.users.create(visitor.server.project_id, first)
-    team = user_id_of(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=old["id"]))
+    team = find_user_id(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=old["id"]))
     for _ in range(205):
         visitor.server.store.users.create(visitor.server.project_id, {})
     assert "The oldest" in await visitor.see(f"/dashboard/teams/{team}")
@@ -291,14 +291,14 @@ async def test_pages_answer_on_this_machines_names_only(visitor: Visitor, path: 
 async def test_forms_of_other_sites_are_refused_and_change_nothing(
     visitor: Visitor, path: str, headers: dict[str, str]
 ):
-    before = state_of(visitor.server)
+    before = read_state(visitor.server)
     form = {"primary_email": "eve@example.com", "display_name": "x", "id": "x:y", "scope": "team", "minutes": "5"}
     answer = await visitor.client.post(path, data={**form, "url": "http://evil.example"}, headers=headers)
     assert answer.status_code == 403
-    assert state_of(visitor.server) == before
+    assert read_state(visitor.server) == before
 
 
-def state_of(server: Emulator) -> list[Any]:
+def read_state(server: Emulator) -> list[Any]:
     store, project = server.store, server.project
     secret = store.projects.server_secret()
     people = store.users.in_order(project.id)

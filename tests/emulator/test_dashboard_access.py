@@ -132,8 +132,8 @@ def is_shared() -> Iterator[Emulator]:
 @given(st.text().filter(lambda text: text != TOKEN) | st.just(TOKEN[:-1]) | st.just(TOKEN + "x"))
 @example("")
 @example("\ud800")
-async def test_any_other_token_opens_nothing(shared: Emulator, token: str):
-    async with browser(shared) as client:
+async def test_any_other_token_opens_nothing(shared_server: Emulator, token: str):
+    async with browser(shared_server) as client:
         encoded = token.encode("utf-8", "surrogatepass")
         query = await client.get("/", params={"token": encoded.decode("latin-1")})
         bearer = await client.get("/", headers=[(b"authorization", b"Bearer " + _header(encoded))])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .api import CALLBACK, PASSWORD, Api, refused
+from .api import CALLBACK, PASSWORD, Api, assert_rejected
 
 SEND, SIGN_IN, CHECK = "/auth/otp/send-sign-in-code", "/auth/otp/sign-in", "/auth/otp/sign-in/check-code"
 WEEK = 7 * 24 * 3600
@@ -41,7 +41,7 @@ async def test_the_typed_code_and_the_nonce_sign_a_new_user_in_once(api: Api) ->
         True,
         True,
     )
-    refused(await api.post(SIGN_IN, {"code": mail["code"]}), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post(SIGN_IN, {"code": mail["code"]}), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 async def test_the_links_code_signs_a_known_user_in(api: Api) -> None:
@@ -71,12 +71,12 @@ async def test_a_code_used_twice_at_once_signs_in_once(api: Api) -> None:
 async def test_a_wrong_code_is_not_found(api: Api, code: str) -> None:
     await send(api)
     for path in (SIGN_IN, CHECK):
-        refused(await api.post(path, {"code": code}), 404, "VERIFICATION_CODE_NOT_FOUND")
+        assert_rejected(await api.post(path, {"code": code}), 404, "VERIFICATION_CODE_NOT_FOUND")
 
 
 @pytest.mark.parametrize("body", [{}, {"code": "short"}, {"code": 5}, {"code": "a" * 45, "foo": 1}, {"code": None}])
 async def test_a_malformed_code_is_refused(api: Api, body: dict[str, Any]) -> None:
-    refused(await api.post(SIGN_IN, body), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post(SIGN_IN, body), 400, "SCHEMA_ERROR")
 
 
 async def test_codes_expire_after_a_week(api: Api) -> None:
@@ -85,7 +85,7 @@ async def test_codes_expire_after_a_week(api: Api) -> None:
     api.emulator.clock.advance(WEEK - 1)
     assert (await api.post(CHECK, code)).json() == {"is_code_valid": True}
     api.emulator.clock.advance(1)
-    refused(await api.post(SIGN_IN, code), 400, "VERIFICATION_CODE_EXPIRED")
+    assert_rejected(await api.post(SIGN_IN, code), 400, "VERIFICATION_CODE_EXPIRED")
 
 
 async def test_twenty_attempts_on_a_nonce_kill_its_code(api: Api) -> None:
@@ -93,8 +93,8 @@ async def test_twenty_attempts_on_a_nonce_kill_its_code(api: Api) -> None:
     right = {"code": api.mails()[0]["code"]}
     wrong = {"code": ("aaaaaa" if not right["code"].startswith("aaaaaa") else "bbbbbb") + nonce}
     for _ in range(20):
-        refused(await api.post(SIGN_IN, wrong), 404, "VERIFICATION_CODE_NOT_FOUND")
-    refused(await api.post(SIGN_IN, right), 400, "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED")
+        assert_rejected(await api.post(SIGN_IN, wrong), 404, "VERIFICATION_CODE_NOT_FOUND")
+    assert_rejected(await api.post(SIGN_IN, right), 400, "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED")
     await send(api)
     assert (await api.post(SIGN_IN, {"code": api.mails()[0]["code"]})).status_code == 200
 
@@ -102,20 +102,20 @@ async def test_twenty_attempts_on_a_nonce_kill_its_code(api: Api) -> None:
 async def test_a_code_of_one_kind_or_project_works_for_no_other(api: Api) -> None:
     await api.sign_up()
     code = {"code": await reset_code(api)}
-    refused(await api.post(SIGN_IN, code), 404, "VERIFICATION_CODE_NOT_FOUND")
+    assert_rejected(await api.post(SIGN_IN, code), 404, "VERIFICATION_CODE_NOT_FOUND")
     other = api.emulator.store.projects.create({})
     headers = {**api.headers("client"), "x-stack-project-id": other.id}
     body = {**code, "password": PASSWORD}
     answer = await api.http.post("/api/v1/auth/password/reset", json=body, headers=headers)
-    refused(answer, 404, "VERIFICATION_CODE_NOT_FOUND")
+    assert_rejected(answer, 404, "VERIFICATION_CODE_NOT_FOUND")
 
 
 async def test_a_code_is_sent_only_where_the_project_allows_it(api: Api) -> None:
     body = {"email": "otp@example.com", "callback_url": "https://evil.example/"}
-    refused(await api.post(SEND, body), 400, "REDIRECT_URL_NOT_WHITELISTED")
-    refused(await api.post(SEND, {"email": "otp@example.com"}), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post(SEND, body), 400, "REDIRECT_URL_NOT_WHITELISTED")
+    assert_rejected(await api.post(SEND, {"email": "otp@example.com"}), 400, "SCHEMA_ERROR")
     api.emulator.configure(sign_up_enabled=False)
-    refused(await api.post(SEND, {**body, "callback_url": CALLBACK}), 400, "SIGN_UP_NOT_ENABLED")
+    assert_rejected(await api.post(SEND, {**body, "callback_url": CALLBACK}), 400, "SIGN_UP_NOT_ENABLED")
     api.emulator.configure(magic_link_enabled=False)
     off = await api.post(SEND, {**body, "callback_url": CALLBACK})
     assert (off.status_code, off.headers["content-type"]) == (403, "text/plain; charset=utf-8")
@@ -124,7 +124,7 @@ async def test_a_code_is_sent_only_where_the_project_allows_it(api: Api) -> None
 
 async def test_an_unverified_address_cannot_sign_in_by_code(api: Api) -> None:
     await api.sign_up()
-    details = refused(
+    details = assert_rejected(
         await api.post(SEND, {"email": "ada@example.com", "callback_url": CALLBACK}), 409, "USER_EMAIL_ALREADY_EXISTS"
     )
     assert details == {"email": "ada@example.com", "would_work_if_email_was_verified": True}
@@ -134,8 +134,8 @@ async def test_a_project_closed_after_sending_refuses_and_burns_the_code(api: Ap
     await send(api)
     code = {"code": api.mails()[0]["code"]}
     api.emulator.configure(sign_up_enabled=False)
-    refused(await api.post(SIGN_IN, code), 400, "SIGN_UP_NOT_ENABLED")
-    refused(await api.post(SIGN_IN, code), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post(SIGN_IN, code), 400, "SIGN_UP_NOT_ENABLED")
+    assert_rejected(await api.post(SIGN_IN, code), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 async def test_a_reset_link_sets_a_password_and_ends_every_session(api: Api) -> None:
@@ -144,18 +144,20 @@ async def test_a_reset_link_sets_a_password_and_ends_every_session(api: Api) -> 
     assert (await api.post("/auth/password/reset/check-code", {"code": code})).json() == {"is_code_valid": True}
     body = {"code": code, "password": "Another-Horse-8"}
     assert (await api.post("/auth/password/reset", body)).json() == {"success": True}
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
-    refused(await api.sign_in(), 400, "EMAIL_PASSWORD_MISMATCH")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.sign_in(), 400, "EMAIL_PASSWORD_MISMATCH")
     assert (await api.sign_in(password="Another-Horse-8")).status_code == 200
-    refused(await api.post("/auth/password/reset", body), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post("/auth/password/reset", body), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 async def test_a_too_short_new_password_burns_the_reset_code(api: Api) -> None:
     await api.sign_up()
     code = await reset_code(api)
-    refused(await api.post("/auth/password/reset", {"code": code, "password": "short"}), 400, "PASSWORD_TOO_SHORT")
+    assert_rejected(
+        await api.post("/auth/password/reset", {"code": code, "password": "short"}), 400, "PASSWORD_TOO_SHORT"
+    )
     body = {"code": code, "password": "Another-Horse-8"}
-    refused(await api.post("/auth/password/reset", body), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post("/auth/password/reset", body), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 async def test_a_reset_tells_nobody_who_exists(api: Api) -> None:
@@ -164,10 +166,10 @@ async def test_a_reset_tells_nobody_who_exists(api: Api) -> None:
     assert answer.json() == {"success": "maybe, only if user with e-mail exists"}
     assert not api.mails()
     await api.sign_up("nobody@example.com")
-    refused(await api.post("/auth/password/send-reset-code", body), 400, "REDIRECT_URL_NOT_WHITELISTED")
+    assert_rejected(await api.post("/auth/password/send-reset-code", body), 400, "REDIRECT_URL_NOT_WHITELISTED")
     api.emulator.configure(credential_enabled=False)
-    refused(await api.post("/auth/password/send-reset-code", body), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
-    refused(
+    assert_rejected(await api.post("/auth/password/send-reset-code", body), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
+    assert_rejected(
         await api.post("/auth/password/reset", {"code": "a" * 45, "password": PASSWORD}),
         404,
         "VERIFICATION_CODE_NOT_FOUND",
@@ -188,10 +190,10 @@ async def test_a_mailed_link_confirms_an_address_without_anybody_signed_in(api: 
     assert (await api.post("/contact-channels/verify/check-code", code)).json() == {"is_code_valid": True}
     assert (await api.post("/contact-channels/verify", code)).json() == {"success": True}
     assert (await api.me(token)).json()["primary_email_verified"] is True
-    refused(await api.post("/contact-channels/verify", code), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post("/contact-channels/verify", code), 409, "VERIFICATION_CODE_ALREADY_USED")
     body = {"email": "ada@example.com", "callback_url": CALLBACK}
     again = await api.post("/contact-channels/send-verification-code", body, token=token)
-    refused(again, 409, "EMAIL_ALREADY_VERIFIED")
+    assert_rejected(again, 409, "EMAIL_ALREADY_VERIFIED")
 
 
 async def test_confirming_fails_for_a_channel_that_is_gone_or_changed(api: Api) -> None:
@@ -206,13 +208,13 @@ async def test_confirming_fails_for_a_channel_that_is_gone_or_changed(api: Api) 
 async def test_only_the_own_primary_address_can_be_confirmed_the_older_way(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     body = {"email": "other@example.com", "callback_url": CALLBACK}
-    details = refused(
+    details = assert_rejected(
         await api.post("/contact-channels/send-verification-code", body, token=token), 400, "EMAIL_IS_NOT_PRIMARY_EMAIL"
     )
     assert details == {"email": "other@example.com", "primary_email": "ada@example.com"}
-    refused(await api.post("/contact-channels/send-verification-code", body), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/contact-channels/send-verification-code", body), 400, "SCHEMA_ERROR")
     evil = {"email": "ada@example.com", "callback_url": "https://evil.example/"}
-    refused(
+    assert_rejected(
         await api.post("/contact-channels/send-verification-code", evil, token=token),
         400,
         "REDIRECT_URL_NOT_WHITELISTED",

@@ -5,7 +5,7 @@ import pytest
 from fastapi_stackauth.emulator import keys
 from tests.support.rows import rows
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 
 @rows(
@@ -46,12 +46,12 @@ async def test_each_wrong_header_has_its_code_in_both_families(
     if "x-stack-access-type" in headers and code != "ACCESS_TYPE_WITHOUT_PROJECT_ID":
         headers = {"x-stack-project-id": api.emulator.project_id, **headers}
     sent = {name.replace("x-stack-", family): value for name, value in headers.items()}
-    refused(await api.http.get("/api/v1/projects/current", headers=sent), status, code)
+    assert_rejected(await api.http.get("/api/v1/projects/current", headers=sent), status, code)
 
 
 async def test_the_access_token_is_judged_before_project_and_key(api: Api) -> None:
     headers = {"x-stack-access-type": "client", "x-stack-project-id": "nope", "x-stack-access-token": "junk"}
-    refused(await api.http.get("/api/v1/projects/current", headers=headers), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.http.get("/api/v1/projects/current", headers=headers), 401, "UNPARSABLE_ACCESS_TOKEN")
 
 
 async def test_a_key_is_demanded_only_where_the_project_says_so(api: Api) -> None:
@@ -59,7 +59,7 @@ async def test_a_key_is_demanded_only_where_the_project_says_so(api: Api) -> Non
     assert (await api.get("/projects/current", publishable_client_key="__stack_public_client__")).status_code == 200
     api.emulator.configure(require_publishable_client_key=True)
     for extra in ({}, {"publishable_client_key": "__stack_public_client__"}):
-        details = refused(
+        details = assert_rejected(
             await api.get("/projects/current", **extra), 401, "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT"
         )
         assert details == {"project_id": api.emulator.project_id}
@@ -70,7 +70,7 @@ async def test_a_key_is_demanded_only_where_the_project_says_so(api: Api) -> Non
 async def test_an_expired_token_says_whose_and_since_when(api: Api) -> None:
     signed_up = await api.sign_up()
     api.emulator.clock.advance(600)
-    details = refused(await api.me(signed_up["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
+    details = assert_rejected(await api.me(signed_up["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
     assert set(details) == {"expired_at_millis", "project_id", "user_id", "refresh_token_id"}
     assert details["user_id"] == signed_up["user_id"]
 
@@ -79,7 +79,7 @@ async def test_a_token_of_another_project_is_refused(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     other = api.emulator.store.projects.create({})
     headers = {**api.headers("client", token), "x-stack-project-id": other.id}
-    refused(await api.http.get("/api/v1/users/me", headers=headers), 401, "INVALID_PROJECT_FOR_ACCESS_TOKEN")
+    assert_rejected(await api.http.get("/api/v1/users/me", headers=headers), 401, "INVALID_PROJECT_FOR_ACCESS_TOKEN")
 
 
 @pytest.mark.parametrize("change", ["issuer", "kind", "signature", "none", "padding"])
@@ -94,11 +94,11 @@ async def test_a_forged_token_is_refused(api: Api, change: str) -> None:
         "none": keys.encode(b'{"alg":"none"}') + f".{body}.",
         "padding": f"{token}=",
     }
-    refused(await api.me(forged[change]), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.me(forged[change]), 401, "UNPARSABLE_ACCESS_TOKEN")
 
 
 async def test_a_closed_endpoint_says_which_access_types_it_takes(api: Api) -> None:
-    details = refused(await api.post("/auth/sessions", {"user_id": "me"}), 401, "INSUFFICIENT_ACCESS_TYPE")
+    details = assert_rejected(await api.post("/auth/sessions", {"user_id": "me"}), 401, "INSUFFICIENT_ACCESS_TYPE")
     assert details == {"actual_access_type": "client", "allowed_access_types": ["server", "admin"]}
 
 
@@ -124,7 +124,7 @@ async def test_an_unreadable_or_ill_formed_body_is_a_400(
 ) -> None:
     headers = {**api.headers("client"), "content-type": content_type}
     answer = await api.http.post("/api/v1/auth/password/sign-in", content=content, headers=headers)
-    refused(answer, 400, code)
+    assert_rejected(answer, 400, code)
 
 
 async def test_a_body_may_come_as_a_form(api: Api) -> None:
@@ -137,7 +137,7 @@ async def test_a_body_may_come_as_a_form(api: Api) -> None:
 async def test_an_unknown_field_is_named_but_its_value_never_repeated(api: Api) -> None:
     body = {"email": "a@b.example", "password": PASSWORD, "pasword": "my secret"}
     answer = await api.post("/auth/password/sign-in", body)
-    assert "pasword" in refused(answer, 400, "SCHEMA_ERROR")["message"]
+    assert "pasword" in assert_rejected(answer, 400, "SCHEMA_ERROR")["message"]
     assert "secret" not in answer.text
     assert PASSWORD not in answer.text
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.store import images as images_table
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -99,4 +99,4 @@ async def test_an_image_has_a_million_characters_at_most(api: Api) -> None:
     largest = data_url(PIXEL + b"x" * (749_982 - len(PIXEL)))
     assert len(largest) <= 1_000_000
     assert (await set_image(api, largest, token=token)).status_code == 200
-    refused(await set_image(api, largest + "AAAA" * 100, token=token), 400, "SCHEMA_ERROR")
+    assert_rejected(await set_image(api, largest + "AAAA" * 100, token=token), 400, "SCHEMA_ERROR")

@@ -6,7 +6,7 @@ import pytest
 
 from fastapi_stackauth.emulator import keys
 
-from .api import CALLBACK, PASSWORD, Api, refused
+from .api import CALLBACK, PASSWORD, Api, assert_rejected
 
 ALLOWED = {"allow_anonymous_user": "true"}
 
@@ -29,7 +29,7 @@ async def test_an_anonymous_token_is_of_its_own_kind_and_needs_to_be_allowed(api
     token = (await anonymous(api))["access_token"]
     assert kind(token, api.emulator.project_id) == "projects-anonymous-users :anon True True"
     for how in ({}, {"allow_restricted_user": "true"}, {"allow_anonymous_user": "TRUE"}):
-        refused(await api.me(token, **how), 401, "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED")
+        assert_rejected(await api.me(token, **how), 401, "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED")
     me = (await api.me(token, **ALLOWED)).json()
     assert (me["is_anonymous"], me["restricted_reason"]) == (True, {"type": "anonymous"})
 
@@ -46,7 +46,7 @@ async def test_an_anonymous_user_becomes_a_full_one_with_a_password(api: Api) ->
     after = (await api.post("/auth/password/sign-up", body, **how)).json()
     assert after["user_id"] == before["user_id"]
     assert kind(after["access_token"], api.emulator.project_id) == "projects  False False"
-    refused(await api.refresh(before["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(before["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     another = {"email": "again@example.com", "password": PASSWORD}
     assert (await api.post("/auth/password/sign-up", another, **how)).json()["user_id"] != before["user_id"]
 
@@ -64,7 +64,7 @@ async def test_a_taken_address_leaves_the_anonymous_user_as_they_were(api: Api) 
     before = await anonymous(api)
     how = {"token": before["access_token"], **ALLOWED}
     body = {"email": "ada@example.com", "password": PASSWORD}
-    refused(await api.post("/auth/password/sign-up", body, **how), 409, "USER_EMAIL_ALREADY_EXISTS")
+    assert_rejected(await api.post("/auth/password/sign-up", body, **how), 409, "USER_EMAIL_ALREADY_EXISTS")
     assert (await api.me(before["access_token"], **ALLOWED)).json()["is_anonymous"] is True
     assert (await api.refresh(before["refresh_token"])).status_code == 200
 
@@ -85,12 +85,12 @@ async def test_an_unverified_user_is_restricted_until_the_address_is_confirmed(a
     signed_up = (await api.post("/auth/password/sign-up", body)).json()
     token = signed_up["access_token"]
     assert kind(token, api.emulator.project_id) == "projects-restricted-users :restricted False True"
-    details = refused(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
+    details = assert_rejected(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
     assert details == {"restricted_reason": {"type": "email_not_verified"}}
     for how in ({"allow_restricted_user": "true"}, ALLOWED):
         assert (await api.me(token, **how)).status_code == 200
     await api.post("/contact-channels/verify", {"code": api.mails()[0]["code"]})
-    refused(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
+    assert_rejected(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
     fresh = (await api.refresh(signed_up["refresh_token"])).json()["access_token"]
     assert kind(fresh, api.emulator.project_id) == "projects  False False"
     assert (await api.me(fresh)).status_code == 200
@@ -107,12 +107,12 @@ async def test_an_administrator_can_restrict_and_free_a_user(api: Api) -> None:
     assert (await api.patch(path, changes, access="server")).json()["is_restricted"] is True
     assert (await api.me(signed_up["access_token"])).json()["restricted_by_admin_reason"] == "loud"
     token = (await api.refresh(signed_up["refresh_token"])).json()["access_token"]
-    details = refused(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
+    details = assert_rejected(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
     assert details == {"restricted_reason": {"type": "restricted_by_administrator"}}
     freed = (await api.patch(path, {"restricted_by_admin": False}, access="server")).json()
     assert (freed["restricted_by_admin_reason"], freed["restricted_by_admin_private_details"]) == (None, None)
     alone = await api.patch(path, {"restricted_by_admin_reason": "x"}, access="server")
-    refused(alone, 400, "SCHEMA_ERROR")
+    assert_rejected(alone, 400, "SCHEMA_ERROR")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ async def test_fifty_at_once_lose_nothing(tmp_path: Path) -> None:
         assert database.one("select count(*) as n from users") == {"n": len(emails)}
 
 
-def started(data: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
+def start_emulator(data: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """Start an emulator on a data file in its own process."""
     command = [sys.executable, "-m", "fastapi_stackauth.emulator", "--port", "0", "--data", str(data)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -103,7 +103,7 @@ def sign_up_forever(environment: dict[str, str], name: str, acknowledged: list[s
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process at once")
 def test_a_killed_server_has_lost_nothing_it_acknowledged(tmp_path: Path) -> None:
-    process, environment = started(tmp_path / "killed.sqlite3")
+    process, environment = start_emulator(tmp_path / "killed.sqlite3")
     acknowledged: list[str] = []
     names = ("ada", "eve", "bob", "joe")
     people = [threading.Thread(target=sign_up_forever, args=(environment, name, acknowledged)) for name in names]
@@ -115,7 +115,7 @@ def test_a_killed_server_has_lost_nothing_it_acknowledged(tmp_path: Path) -> Non
     for person in people:
         person.join()
     process.communicate()
-    process, environment = started(tmp_path / "killed.sqlite3")
+    process, environment = start_emulator(tmp_path / "killed.sqlite3")
     try:
         headers = {"x-stack-access-type": "client", "x-stack-project-id": environment["STACK_PROJECT_ID"]}
         with httpx.Client(base_url=f"{environment['STACK_API_URL']}/api/v1", headers=headers) as http:

@@ -9,7 +9,7 @@ import pytest
 
 from fastapi_stackauth.emulator import keys
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 VERIFIER = "verifier-verifier-verifier-verifier-verifier"
 CHALLENGE = keys.encode(hashlib.sha256(VERIFIER.encode()).digest())
@@ -40,7 +40,7 @@ async def provide(api: Api, location: str, **form: str) -> str:
     return answer.headers["location"]
 
 
-async def returned(api: Api, form: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
+async def return_from_provider(api: Api, form: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
     """Go through a flow up to the answer that sends the browser back to the app."""
     started = await authorize(api, **changes)
     assert started.status_code == 200, started.text
@@ -49,7 +49,7 @@ async def returned(api: Api, form: dict[str, str] | None = None, **changes: Any)
 
 async def code(api: Api, form: dict[str, str] | None = None, **changes: Any) -> str:
     """Go through a flow; return the app's code."""
-    answer = await returned(api, form, **changes)
+    answer = await return_from_provider(api, form, **changes)
     assert answer.status_code == 303, answer.text
     target = urlsplit(answer.headers["location"])
     query = parse_qs(target.query)
@@ -69,7 +69,7 @@ async def exchange(api: Api, authorization_code: str, **changes: Any) -> httpx.R
     return await api.http.post(f"/api/v1{TOKEN}", data=sent)
 
 
-def error_of(answer: httpx.Response) -> str:
+def find_error(answer: httpx.Response) -> str:
     """Return the code that an error redirect carries."""
     assert answer.status_code == 307, answer.text
     query = parse_qs(urlsplit(answer.headers["location"]).query)
@@ -133,7 +133,7 @@ async def test_in_redirect_mode_a_cookie_binds_the_browser(api: Api) -> None:
 async def test_a_flow_that_cannot_start_is_refused_at_once(
     api: Api, changes: dict[str, Any], status: int, error: str
 ) -> None:
-    refused(await authorize(api, **changes), status, error)
+    assert_rejected(await authorize(api, **changes), status, error)
 
 
 async def test_linking_needs_a_token_and_unknown_fields_do_not_matter(api: Api) -> None:
@@ -141,7 +141,7 @@ async def test_linking_needs_a_token_and_unknown_fields_do_not_matter(api: Api) 
     assert (await authorize(api, something="else")).status_code == 200
     api.emulator.configure(require_publishable_client_key=True)
     sentinel = await authorize(api, client_secret="__stack_public_client__")
-    refused(sentinel, 401, "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT")
+    assert_rejected(sentinel, 401, "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT")
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ async def test_linking_needs_a_token_and_unknown_fields_do_not_matter(api: Api) 
     [("deny", "OAUTH_PROVIDER_ACCESS_DENIED"), ("unavailable", "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE")],
 )
 async def test_a_denial_goes_back_to_the_app(api: Api, answer: str, error: str) -> None:
-    assert error_of(await returned(api, {"answer": answer})) == error
+    assert find_error(await return_from_provider(api, {"answer": answer})) == error
 
 
 async def test_an_untrusted_redirect_gets_no_code(api: Api) -> None:
-    evil = await returned(api, redirect_uri="https://evil.example/")
-    refused(evil, 400, "REDIRECT_URL_NOT_WHITELISTED")
-    elsewhere = await returned(
+    evil = await return_from_provider(api, redirect_uri="https://evil.example/")
+    assert_rejected(evil, 400, "REDIRECT_URL_NOT_WHITELISTED")
+    elsewhere = await return_from_provider(
         api, redirect_uri="https://evil.example/", error_redirect_uri="http://localhost:3000/error"
     )
-    assert error_of(elsewhere) == "REDIRECT_URL_NOT_WHITELISTED"
+    assert find_error(elsewhere) == "REDIRECT_URL_NOT_WHITELISTED"
     assert elsewhere.headers["location"].startswith("http://localhost:3000/error?")
 
 
@@ -166,7 +166,7 @@ async def test_an_untrusted_redirect_gets_no_code(api: Api) -> None:
     "changes", [{"scope": "openid"}, {"response_type": "token"}, {"code_challenge_method": "S512"}]
 )
 async def test_what_an_app_asked_wrongly_is_said_at_the_end(api: Api, changes: dict[str, Any]) -> None:
-    answer = await returned(api, **changes)
+    answer = await return_from_provider(api, **changes)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
 
 
@@ -176,7 +176,7 @@ async def test_a_flow_is_used_once_within_ten_minutes_at_its_own_provider(api: A
     assert (await api.http.get(back)).status_code == 400
     late = await provide(api, (await authorize(api)).json()["location"])
     api.emulator.clock.advance(600)
-    assert error_of(await api.http.get(late)) == "OUTER_OAUTH_TIMEOUT"
+    assert find_error(await api.http.get(late)) == "OUTER_OAUTH_TIMEOUT"
     other = await provide(api, (await authorize(api)).json()["location"])
     assert (await api.http.get(other.replace("/github", "/google"))).status_code == 400
     for query in ("", "?state=nope&code=x"):
@@ -195,9 +195,9 @@ async def test_a_providers_code_cannot_be_made_up_or_carried_to_another_flow(api
 
 async def test_a_closed_project_and_a_rule_refuse_new_users(api: Api) -> None:
     api.emulator.configure(sign_up_rules=[{"contains": "blocked", "action": "reject"}])
-    assert error_of(await returned(api, {"email": "blocked@example.com"})) == "SIGN_UP_REJECTED"
+    assert find_error(await return_from_provider(api, {"email": "blocked@example.com"})) == "SIGN_UP_REJECTED"
     api.emulator.configure(sign_up_enabled=False)
-    assert error_of(await returned(api)) == "SIGN_UP_NOT_ENABLED"
+    assert find_error(await return_from_provider(api)) == "SIGN_UP_NOT_ENABLED"
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ async def test_an_address_that_is_there_already_is_merged_as_the_project_says(
     user_id = (await api.sign_up())["user_id"]
     await api.patch(f"/users/{user_id}", {"primary_email_verified": verified}, access="server")
     api.emulator.configure(oauth_account_merge_strategy=strategy)
-    answer = await returned(api, {"unverified": at_provider})
+    answer = await return_from_provider(api, {"unverified": at_provider})
     if answer.status_code == 307:
-        assert error_of(answer) == outcome
+        assert find_error(answer) == outcome
         return
     tokens = (await exchange(api, parse_qs(urlsplit(answer.headers["location"]).query)["code"][0])).json()
     me = (await api.me(tokens["access_token"], access="server")).json()
@@ -234,8 +234,8 @@ async def test_a_signed_in_user_links_an_account_that_then_signs_in(api: Api) ->
     by_provider = (await exchange(api, await code(api, form))).json()
     assert (await api.me(by_provider["access_token"])).json()["id"] == signed_up["user_id"]
     other = await api.sign_up("other@example.com")
-    taken = await returned(api, form, type="link", token=other["access_token"])
-    assert error_of(taken) == "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"
+    taken = await return_from_provider(api, form, type="link", token=other["access_token"])
+    assert find_error(taken) == "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"
 
 
 async def test_a_provider_makes_the_anonymous_user_a_full_one(api: Api) -> None:
@@ -248,17 +248,17 @@ async def test_a_provider_makes_the_anonymous_user_a_full_one(api: Api) -> None:
 async def test_a_code_is_redeemed_once_within_five_minutes(api: Api) -> None:
     first = await code(api)
     assert (await exchange(api, first)).status_code == 200
-    refused(await exchange(api, first), 400, "INVALID_AUTHORIZATION_CODE")
+    assert_rejected(await exchange(api, first), 400, "INVALID_AUTHORIZATION_CODE")
     late = await code(api)
     api.emulator.clock.advance(300)
-    refused(await exchange(api, late), 400, "INVALID_AUTHORIZATION_CODE")
+    assert_rejected(await exchange(api, late), 400, "INVALID_AUTHORIZATION_CODE")
 
 
 @pytest.mark.parametrize("changes", [{"code_verifier": "x" * 43}, {"code_verifier": None}, {"client_secret": "pck_no"}])
 async def test_a_wrong_verifier_or_secret_leaves_the_code_usable(api: Api, changes: dict[str, Any]) -> None:
     authorization_code = await code(api)
     wanted = "INVALID_OAUTH_CLIENT_ID_OR_SECRET" if "client_secret" in changes else "INVALID_AUTHORIZATION_CODE"
-    refused(await exchange(api, authorization_code, **changes), 400, wanted)
+    assert_rejected(await exchange(api, authorization_code, **changes), 400, wanted)
     assert (await exchange(api, authorization_code)).status_code == 200
 
 
@@ -266,14 +266,14 @@ async def test_a_wrong_verifier_or_secret_leaves_the_code_usable(api: Api, chang
 async def test_a_wrong_or_missing_redirect_burns_the_code(api: Api, redirect_uri: str | None) -> None:
     authorization_code = await code(api)
     assert (await exchange(api, authorization_code, redirect_uri=redirect_uri)).status_code == 400
-    refused(await exchange(api, authorization_code), 400, "INVALID_AUTHORIZATION_CODE")
+    assert_rejected(await exchange(api, authorization_code), 400, "INVALID_AUTHORIZATION_CODE")
 
 
 async def test_the_token_endpoint_refuses_what_it_does_not_know(api: Api) -> None:
-    refused(await exchange(api, "x", grant_type="password"), 400, "SCHEMA_ERROR")
-    refused(await exchange(api, "x", grant_type=None), 400, "SCHEMA_ERROR")
-    refused(await exchange(api, "x"), 400, "INVALID_AUTHORIZATION_CODE")
-    refused(await exchange(api, "x", client_id=None), 400, "INVALID_OAUTH_CLIENT_ID_OR_SECRET")
+    assert_rejected(await exchange(api, "x", grant_type="password"), 400, "SCHEMA_ERROR")
+    assert_rejected(await exchange(api, "x", grant_type=None), 400, "SCHEMA_ERROR")
+    assert_rejected(await exchange(api, "x"), 400, "INVALID_AUTHORIZATION_CODE")
+    assert_rejected(await exchange(api, "x", client_id=None), 400, "INVALID_OAUTH_CLIENT_ID_OR_SECRET")
     missing = await exchange(api, "x", code=None)
     assert (missing.status_code, missing.json()["error"]) == (400, "invalid_request")
     assert "x-stack-known-error" not in missing.headers
@@ -284,7 +284,7 @@ async def test_without_a_secret_pkce_is_enough_unless_a_key_is_required(api: Api
     authorization_code = await code(api)
     api.emulator.configure(require_publishable_client_key=True)
     answer = await exchange(api, authorization_code, client_secret=None)
-    refused(answer, 401, "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT")
+    assert_rejected(answer, 401, "PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT")
 
 
 async def test_the_refresh_grant_gives_an_access_token_alone(api: Api) -> None:
@@ -296,14 +296,14 @@ async def test_the_refresh_grant_gives_an_access_token_alone(api: Api) -> None:
     }  # fmt: skip
     assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
     wrong = await exchange(api, "", code=None, **{**form, "refresh_token": "nope"})
-    refused(wrong, 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
-    refused(await exchange(api, "", **form, client_secret=None), 400, "INVALID_OAUTH_CLIENT_ID_OR_SECRET")
+    assert_rejected(wrong, 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await exchange(api, "", **form, client_secret=None), 400, "INVALID_OAUTH_CLIENT_ID_OR_SECRET")
 
 
 async def test_the_second_factor_is_asked_for_at_the_exchange(api: Api) -> None:
     tokens = (await exchange(api, await code(api))).json()
     await api.patch("/users/me", {"totp_secret_base64": "AAAA"}, token=tokens["access_token"])
-    refused(await exchange(api, await code(api)), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")
+    assert_rejected(await exchange(api, await code(api)), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")
 
 
 async def test_the_providers_page_takes_an_address_only(api: Api) -> None:
@@ -318,6 +318,6 @@ async def test_the_providers_page_takes_an_address_only(api: Api) -> None:
 
 
 async def test_a_redirect_with_letters_beyond_ascii_is_kept(api: Api) -> None:
-    answer = await returned(api, redirect_uri="http://localhost:3000/zur\u00fcck\u20ac")
+    answer = await return_from_provider(api, redirect_uri="http://localhost:3000/zur\u00fcck\u20ac")
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("http://localhost:3000/zur%C3%BCck%E2%82%AC?code=")

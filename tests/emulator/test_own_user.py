@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 
 async def test_a_client_sees_less_than_the_server(api: Api) -> None:
@@ -19,8 +19,8 @@ async def test_a_client_sees_less_than_the_server(api: Api) -> None:
 
 
 async def test_without_a_user_there_is_no_me(api: Api) -> None:
-    refused(await api.get("/users/me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
-    refused(await api.get("/users/me", access="server"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.get("/users/me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.get("/users/me", access="server"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 async def test_changes_show_at_once_and_in_the_next_token(api: Api) -> None:
@@ -45,7 +45,7 @@ async def test_changes_show_at_once_and_in_the_next_token(api: Api) -> None:
 )  # fmt: skip
 async def test_a_client_writes_its_own_fields_only(api: Api, changes: dict[str, Any]) -> None:
     token = (await api.sign_up())["access_token"]
-    refused(await api.patch("/users/me", changes, token=token), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.patch("/users/me", changes, token=token), 400, "SCHEMA_ERROR")
 
 
 async def test_some_fields_are_refused_in_words(api: Api) -> None:
@@ -59,7 +59,7 @@ async def test_some_fields_are_refused_in_words(api: Api) -> None:
         answer = await api.patch("/users/me", changes, token=token)
         assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
     team = {"selected_team_id": "00000000-0000-4000-8000-000000000000"}
-    refused(await api.patch("/users/me", team, token=token), 404, "TEAM_MEMBERSHIP_NOT_FOUND")
+    assert_rejected(await api.patch("/users/me", team, token=token), 404, "TEAM_MEMBERSHIP_NOT_FOUND")
 
 
 async def test_a_new_address_is_unverified_and_signs_in(api: Api) -> None:
@@ -70,7 +70,7 @@ async def test_a_new_address_is_unverified_and_signs_in(api: Api) -> None:
     assert (await api.sign_in("new@example.com")).status_code == 200
     assert (await api.sign_in("ada@example.com")).status_code == 200
     taken = {"primary_email": "taken@example.com", "display_name": "never"}
-    refused(await api.patch("/users/me", taken, token=token), 409, "USER_EMAIL_ALREADY_EXISTS")
+    assert_rejected(await api.patch("/users/me", taken, token=token), 409, "USER_EMAIL_ALREADY_EXISTS")
     unchanged = (await api.me(token)).json()
     assert (unchanged["primary_email"], unchanged["display_name"]) == ("new@example.com", None)
 
@@ -90,7 +90,7 @@ async def test_a_server_writes_more_and_a_new_password_ends_every_session(api: A
     changed = (await api.patch("/users/me", changes, **how)).json()
     assert {name: changed[name] for name in changes} == changes
     await api.patch("/users/me", {"password": "Another-Horse-8"}, **how)
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.sign_in(password="Another-Horse-8")).status_code == 200
 
 
@@ -101,7 +101,7 @@ async def test_users_delete_themselves_only_where_they_may(api: Api) -> None:
     assert (await api.delete("/users/me", **how)).status_code == 400
     api.emulator.configure(client_user_deletion_enabled=True)
     assert (await api.delete("/users/me", **how)).json() == {"success": True}
-    refused(await api.delete("/users/me", **how), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
-    refused(await api.me(signed_up["access_token"]), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.delete("/users/me", **how), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.me(signed_up["access_token"]), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.sign_up(password=PASSWORD))["user_id"] != signed_up["user_id"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 from .authenticator import Authenticator
 
 REGISTER, SIGN_IN = "/auth/passkey/register", "/auth/passkey/sign-in"
@@ -32,7 +32,7 @@ async def sign_in(api: Api, authenticator: Authenticator, **how: Any) -> Any:
 
 
 @pytest.fixture
-async def registered(api: Api) -> tuple[dict[str, Any], Authenticator]:
+async def registration(api: Api) -> tuple[dict[str, Any], Authenticator]:
     signed_up, authenticator = await api.sign_up(), Authenticator()
     answer = await register(api, signed_up["access_token"], authenticator)
     assert answer.status_code == 200, answer.text
@@ -40,9 +40,9 @@ async def registered(api: Api) -> tuple[dict[str, Any], Authenticator]:
 
 
 async def test_a_registered_passkey_signs_its_user_in(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
-    signed_up, authenticator = registered
+    signed_up, authenticator = registration
     for _ in range(2):
         answer = (await sign_in(api, authenticator)).json()
         assert (answer["user_id"], answer["is_new_user"]) == (signed_up["user_id"], False)
@@ -60,17 +60,17 @@ async def test_the_options_are_what_a_browser_needs(api: Api) -> None:
 
 
 async def test_registering_needs_a_user_and_the_method(api: Api) -> None:
-    refused(await api.post("/auth/passkey/initiate-passkey-registration"), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/auth/passkey/initiate-passkey-registration"), 400, "SCHEMA_ERROR")
     token = (await api.sign_up())["access_token"]
     challenge, code = await options(api, token)
     body = {"code": code, "credential": Authenticator().register(challenge)}
-    refused(await api.post(REGISTER, body), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post(REGISTER, body), 400, "SCHEMA_ERROR")
     api.emulator.configure(passkey_enabled=False)
     off = "PASSKEY_AUTHENTICATION_NOT_ENABLED"
-    refused(await api.post("/auth/passkey/initiate-passkey-registration", token=token), 400, off)
-    refused(await api.post("/auth/passkey/initiate-passkey-authentication"), 400, off)
-    refused(await api.post(REGISTER, body, token=token), 400, off)
-    refused(await api.post(SIGN_IN, {"code": code, "authentication_response": {}}), 400, off)
+    assert_rejected(await api.post("/auth/passkey/initiate-passkey-registration", token=token), 400, off)
+    assert_rejected(await api.post("/auth/passkey/initiate-passkey-authentication"), 400, off)
+    assert_rejected(await api.post(REGISTER, body, token=token), 400, off)
+    assert_rejected(await api.post(SIGN_IN, {"code": code, "authentication_response": {}}), 400, off)
 
 
 @pytest.mark.parametrize("fault", ["origin", "rp", "type", "challenge", "empty", "user"])
@@ -85,15 +85,15 @@ async def test_a_false_registration_is_refused_and_burns_its_code(api: Api, faul
     credential = {} if fault == "empty" else authenticator.register(asked, kind)
     who = (await api.sign_up("other@example.com"))["access_token"] if fault == "user" else token
     body = {"code": code, "credential": credential}
-    refused(await api.post(REGISTER, body, token=who), 400, "PASSKEY_REGISTRATION_FAILED")
-    refused(await api.post(REGISTER, body, token=who), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post(REGISTER, body, token=who), 400, "PASSKEY_REGISTRATION_FAILED")
+    assert_rejected(await api.post(REGISTER, body, token=who), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 @pytest.mark.parametrize("fault", ["origin", "rp", "type", "challenge", "empty", "signature", "counter", "unknown"])
 async def test_a_false_sign_in_is_refused(
-    api: Api, registered: tuple[dict[str, Any], Authenticator], fault: str
+    api: Api, registration: tuple[dict[str, Any], Authenticator], fault: str
 ) -> None:
-    _, authenticator = registered
+    _, authenticator = registration
     await sign_in(api, authenticator)
     challenge, code = await options(api)
     if fault == "origin":
@@ -109,16 +109,16 @@ async def test_a_false_sign_in_is_refused(
     if fault == "unknown":
         response |= {"id": "dW5rbm93bg", "rawId": "dW5rbm93bg"}
     body = {"code": code, "authentication_response": response}
-    refused(await api.post(SIGN_IN, body), 400, "PASSKEY_AUTHENTICATION_FAILED")
-    refused(await api.post(SIGN_IN, body), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(await api.post(SIGN_IN, body), 400, "PASSKEY_AUTHENTICATION_FAILED")
+    assert_rejected(await api.post(SIGN_IN, body), 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 async def test_any_trusted_origin_may_ask_and_no_other(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
-    _, authenticator = registered
+    _, authenticator = registration
     authenticator.origin, authenticator.rp_id = "https://app.example.com", "app.example.com"
-    refused(await sign_in(api, authenticator), 400, "PASSKEY_AUTHENTICATION_FAILED")
+    assert_rejected(await sign_in(api, authenticator), 400, "PASSKEY_AUTHENTICATION_FAILED")
     api.emulator.configure(domains=[{"domain": "https://app.example.com", "handler_path": "/handler"}])
     assert (await sign_in(api, authenticator)).status_code == 200
 
@@ -127,10 +127,10 @@ async def test_a_challenge_lasts_65_seconds_and_serves_its_own_purpose(api: Api)
     token = (await api.sign_up())["access_token"]
     challenge, code = await options(api, token)
     body = {"code": code, "authentication_response": Authenticator().sign_in(challenge)}
-    refused(await api.post(SIGN_IN, body), 404, "VERIFICATION_CODE_NOT_FOUND")
+    assert_rejected(await api.post(SIGN_IN, body), 404, "VERIFICATION_CODE_NOT_FOUND")
     api.emulator.clock.advance(65)
     late = {"code": code, "credential": Authenticator().register(challenge)}
-    refused(await api.post(REGISTER, late, token=token), 400, "VERIFICATION_CODE_EXPIRED")
+    assert_rejected(await api.post(REGISTER, late, token=token), 400, "VERIFICATION_CODE_EXPIRED")
 
 
 async def test_a_challenge_is_new_each_time_and_has_32_bytes(api: Api) -> None:
@@ -141,10 +141,10 @@ async def test_a_challenge_is_new_each_time_and_has_32_bytes(api: Api) -> None:
 
 
 async def test_no_options_name_a_credential_or_ask_for_an_attestation(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
     """Only discoverable credentials sign in, so an account with a passkey cannot be told from one without."""
-    token = registered[0]["access_token"]
+    token = registration[0]["access_token"]
     to_sign_in = (await api.post("/auth/passkey/initiate-passkey-authentication", token=token)).json()["options_json"]
     assert to_sign_in["allowCredentials"] == []
     assert "user" not in to_sign_in
@@ -155,30 +155,30 @@ async def test_no_options_name_a_credential_or_ask_for_an_attestation(
 
 
 async def test_a_user_has_one_passkey_and_can_give_it_up(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
-    signed_up, old = registered
+    signed_up, old = registration
     new = Authenticator()
     assert (await register(api, signed_up["access_token"], new)).status_code == 200
-    refused(await sign_in(api, old), 400, "PASSKEY_AUTHENTICATION_FAILED")
+    assert_rejected(await sign_in(api, old), 400, "PASSKEY_AUTHENTICATION_FAILED")
     assert (await sign_in(api, new)).status_code == 200
     await api.patch("/users/me", {"passkey_auth_enabled": False}, token=signed_up["access_token"])
-    refused(await sign_in(api, new), 400, "PASSKEY_AUTHENTICATION_FAILED")
+    assert_rejected(await sign_in(api, new), 400, "PASSKEY_AUTHENTICATION_FAILED")
 
 
 async def test_a_passkey_of_somebody_else_cannot_be_taken_over(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
-    _, authenticator = registered
+    _, authenticator = registration
     other = await api.sign_up("other@example.com")
     answer = await register(api, other["access_token"], authenticator)
-    refused(answer, 400, "PASSKEY_REGISTRATION_FAILED")
+    assert_rejected(answer, 400, "PASSKEY_REGISTRATION_FAILED")
     assert (await sign_in(api, authenticator)).json()["user_id"] != other["user_id"]
 
 
 async def test_the_second_factor_is_asked_for_after_a_passkey(
-    api: Api, registered: tuple[dict[str, Any], Authenticator]
+    api: Api, registration: tuple[dict[str, Any], Authenticator]
 ) -> None:
-    signed_up, authenticator = registered
+    signed_up, authenticator = registration
     await api.patch("/users/me", {"totp_secret_base64": "AAAA"}, token=signed_up["access_token"])
-    refused(await sign_in(api, authenticator), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")
+    assert_rejected(await sign_in(api, authenticator), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")

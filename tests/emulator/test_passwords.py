@@ -7,7 +7,7 @@ import pytest
 
 from fastapi_stackauth.emulator import Emulator
 
-from .api import CALLBACK, PASSWORD, Api, refused
+from .api import CALLBACK, PASSWORD, Api, assert_rejected
 
 
 async def test_signing_up_makes_a_user_who_can_sign_in_again(api: Api) -> None:
@@ -28,22 +28,22 @@ async def test_the_address_is_stored_and_looked_up_in_lower_case(api: Api) -> No
 async def test_an_address_signs_up_once(api: Api) -> None:
     await api.sign_up()
     body = {"email": "ADA@example.com", "password": PASSWORD}
-    details = refused(await api.post("/auth/password/sign-up", body), 409, "USER_EMAIL_ALREADY_EXISTS")
+    details = assert_rejected(await api.post("/auth/password/sign-up", body), 409, "USER_EMAIL_ALREADY_EXISTS")
     assert details == {"email": "ada@example.com", "would_work_if_email_was_verified": False}
 
 
 @pytest.mark.parametrize("email", ["nope", "a@localhost", "", " pad@example.com ", "a b@example.com", "a.@example.com"])
 async def test_what_is_no_address_cannot_sign_up(api: Api, email: str) -> None:
     answer = await api.post("/auth/password/sign-up", {"email": email, "password": PASSWORD})
-    refused(answer, 400, "SCHEMA_ERROR")
+    assert_rejected(answer, 400, "SCHEMA_ERROR")
 
 
 async def test_the_length_of_a_password_has_bounds(api: Api) -> None:
     short = await api.post("/auth/password/sign-up", {"email": "a@b.example", "password": "1234567"})
-    assert refused(short, 400, "PASSWORD_TOO_SHORT") == {"min_length": 8}
+    assert assert_rejected(short, 400, "PASSWORD_TOO_SHORT") == {"min_length": 8}
     assert "1234567" not in short.text
     long = await api.post("/auth/password/sign-up", {"email": "a@b.example", "password": "x" * 71})
-    refused(long, 400, "SCHEMA_ERROR")
+    assert_rejected(long, 400, "SCHEMA_ERROR")
     assert (await api.sign_up("min@b.example", "12345678"))["user_id"]
     assert (await api.sign_up("max@b.example", "x" * 70))["user_id"]
 
@@ -53,21 +53,21 @@ async def test_the_length_of_a_password_has_bounds(api: Api) -> None:
 )
 async def test_a_wrong_password_and_an_unknown_address_look_alike(api: Api, email: str, password: str) -> None:
     await api.sign_up()
-    refused(await api.sign_in(email, password), 400, "EMAIL_PASSWORD_MISMATCH")
+    assert_rejected(await api.sign_in(email, password), 400, "EMAIL_PASSWORD_MISMATCH")
 
 
 async def test_a_switched_off_method_refuses_sign_up_and_sign_in(api: Api) -> None:
     api.emulator.configure(credential_enabled=False)
-    refused(await api.sign_in(), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
+    assert_rejected(await api.sign_in(), 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
     answer = await api.post("/auth/password/sign-up", {"email": "a@b.example", "password": "x"})
-    refused(answer, 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
+    assert_rejected(answer, 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
 
 
 async def test_a_closed_project_takes_no_new_user_but_lets_old_ones_in(api: Api) -> None:
     await api.sign_up()
     api.emulator.configure(sign_up_enabled=False)
     answer = await api.post("/auth/password/sign-up", {"email": "a@b.example", "password": "x"}, access="server")
-    refused(answer, 400, "SIGN_UP_NOT_ENABLED")
+    assert_rejected(answer, 400, "SIGN_UP_NOT_ENABLED")
     assert (await api.sign_in()).status_code == 200
 
 
@@ -75,15 +75,15 @@ async def test_a_rule_can_reject_or_restrict_a_sign_up(api: Api) -> None:
     rules = [{"contains": "blocked", "action": "reject"}, {"contains": "suspect", "action": "restrict"}]
     api.emulator.configure(sign_up_rules=rules)
     answer = await api.post("/auth/password/sign-up", {"email": "blocked@b.example", "password": PASSWORD})
-    refused(answer, 403, "SIGN_UP_REJECTED")
+    assert_rejected(answer, 403, "SIGN_UP_REJECTED")
     suspect = await api.sign_up("suspect@b.example")
-    refused(await api.me(suspect["access_token"]), 403, "RESTRICTED_USER_NOT_ALLOWED")
+    assert_rejected(await api.me(suspect["access_token"]), 403, "RESTRICTED_USER_NOT_ALLOWED")
 
 
 async def test_a_verification_mail_is_sent_only_to_a_trusted_callback(api: Api) -> None:
     body = {"email": "ada@example.com", "password": PASSWORD, "verification_callback_url": CALLBACK}
     bad = {**body, "verification_callback_url": "https://evil.example/"}
-    refused(await api.post("/auth/password/sign-up", bad), 400, "REDIRECT_URL_NOT_WHITELISTED")
+    assert_rejected(await api.post("/auth/password/sign-up", bad), 400, "REDIRECT_URL_NOT_WHITELISTED")
     assert not api.mails()
     assert (await api.post("/auth/password/sign-up", body)).status_code == 200
     [mail] = api.mails()
@@ -104,7 +104,7 @@ async def test_a_bot_challenge_that_was_not_passed_is_refused(
     api: Api, fields: dict[str, str], status: int, code: str
 ) -> None:
     answer = await api.post("/auth/password/sign-up", {"email": "a@b.example", "password": PASSWORD, **fields})
-    refused(answer, status, code)
+    assert_rejected(answer, status, code)
 
 
 async def test_changing_the_password_ends_the_other_sessions(api: Api) -> None:
@@ -113,20 +113,20 @@ async def test_changing_the_password_ends_the_other_sessions(api: Api) -> None:
     body = {"old_password": PASSWORD, "new_password": "Another-Horse-8"}
     how = {"token": second["access_token"], "refresh_token": second["refresh_token"]}
     assert (await api.post("/auth/password/update", body, **how)).json() == {"success": True}
-    refused(await api.refresh(first["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(first["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.refresh(second["refresh_token"])).status_code == 200
-    refused(await api.sign_in(), 400, "EMAIL_PASSWORD_MISMATCH")
+    assert_rejected(await api.sign_in(), 400, "EMAIL_PASSWORD_MISMATCH")
     assert (await api.sign_in(password="Another-Horse-8")).status_code == 200
 
 
 async def test_changing_the_password_fails_with_the_wrong_old_one_or_without_a_user(api: Api) -> None:
     token = (await api.sign_up())["access_token"]
     body = {"old_password": "wrong", "new_password": "Another-Horse-8"}
-    refused(await api.post("/auth/password/update", body, token=token), 400, "PASSWORD_CONFIRMATION_MISMATCH")
-    details = refused(await api.post("/auth/password/update", body), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/auth/password/update", body, token=token), 400, "PASSWORD_CONFIRMATION_MISMATCH")
+    details = assert_rejected(await api.post("/auth/password/update", body), 400, "SCHEMA_ERROR")
     assert "auth.user must be defined" in details["message"]
     short = {**body, "new_password": "x"}
-    refused(await api.post("/auth/password/update", short, token=token), 400, "PASSWORD_TOO_SHORT")
+    assert_rejected(await api.post("/auth/password/update", short, token=token), 400, "PASSWORD_TOO_SHORT")
 
 
 async def test_a_password_can_be_set_once(api: Api) -> None:
@@ -134,7 +134,7 @@ async def test_a_password_can_be_set_once(api: Api) -> None:
     api.emulator.store.users.update(signed_up["user_id"], {"password_hash": None})
     how = {"token": signed_up["access_token"]}
     update = {"old_password": PASSWORD, "new_password": PASSWORD}
-    refused(await api.post("/auth/password/update", update, **how), 400, "USER_DOES_NOT_HAVE_PASSWORD")
+    assert_rejected(await api.post("/auth/password/update", update, **how), 400, "USER_DOES_NOT_HAVE_PASSWORD")
     assert (await api.post("/auth/password/set", {"password": PASSWORD}, **how)).json() == {"success": True}
     again = await api.post("/auth/password/set", {"password": PASSWORD}, **how)
     assert (again.status_code, again.headers["content-type"]) == (400, "text/plain; charset=utf-8")
@@ -172,7 +172,7 @@ async def test_a_user_deleted_while_a_password_is_hashed_is_not_there(api: Api) 
         api.delete(path, access="server"),
     )
     assert deleted.json() == {"success": True}
-    refused(changed, 404, "USER_NOT_FOUND")
+    assert_rejected(changed, 404, "USER_NOT_FOUND")
 
 
 async def test_of_many_changes_with_one_old_password_at_once_one_wins(api: Api) -> None:
@@ -182,7 +182,7 @@ async def test_of_many_changes_with_one_old_password_at_once_one_wins(api: Api) 
     assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
     for body, answer in zip(bodies, answers, strict=True):
         if answer.status_code == 400:
-            refused(answer, 400, "PASSWORD_CONFIRMATION_MISMATCH")
+            assert_rejected(answer, 400, "PASSWORD_CONFIRMATION_MISMATCH")
         assert (await api.sign_in(password=body["new_password"])).status_code == answer.status_code
 
 
@@ -198,7 +198,7 @@ async def test_a_user_deleted_while_their_own_password_is_hashed_gets_none(api: 
         api.delete(f"/users/{signed_up['user_id']}", access="server"),
     )
     assert deleted.json() == {"success": True}
-    refused(changed, 404, "USER_NOT_FOUND")
+    assert_rejected(changed, 404, "USER_NOT_FOUND")
 
 
 async def test_a_reset_code_of_a_deleted_user_resets_nothing(api: Api) -> None:
@@ -206,7 +206,7 @@ async def test_a_reset_code_of_a_deleted_user_resets_nothing(api: Api) -> None:
     await api.post("/auth/password/send-reset-code", {"email": "ada@example.com", "callback_url": CALLBACK})
     await api.delete(f"/users/{user_id}", access="server")
     answer = await api.post("/auth/password/reset", {"code": api.mails()[0]["code"], "password": PASSWORD})
-    refused(answer, 404, "USER_NOT_FOUND")
+    assert_rejected(answer, 404, "USER_NOT_FOUND")
 
 
 @pytest.mark.parametrize(("fast_hashes", "cost"), [(False, "m=19456,t=2,p=1"), (True, "m=8,t=1,p=1")])

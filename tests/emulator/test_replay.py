@@ -94,14 +94,14 @@ async def judge(replay: Replay, exchange: dict[str, Any]) -> list[str]:
     found = compare(replay.in_answered_order(recorded, answer) if place in DRAWN_ORDER else recorded, answer)
     if place in EXCEPTIONS:
         replay.learn_mails()
-        return excepted(answer, found)
+        return list_exceptions(answer, found)
     if place in DRAWN_ORDER:
         return found
     replay.learn_from(exchange, answer)
     return found
 
 
-def excepted(answer: httpx.Response, found: list[str]) -> list[str]:
+def list_exceptions(answer: httpx.Response, found: list[str]) -> list[str]:
     """Return what is wrong with an exchange that may differ."""
     if not found:
         return ["no longer differs: take it out of the exceptions"]

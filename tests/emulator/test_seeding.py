@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from fastapi_stackauth.emulator.json_schema import seed_schema
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 GOOGLE = {"id": "google", "account_id": "1"}
 BCRYPT = "$2b$04$" + "a" * 53
@@ -50,9 +50,9 @@ async def test_a_seeded_provider_account_and_restriction_are_there(api: Api) -> 
 @pytest.mark.parametrize("secret", ["", "AAAA"])
 async def test_a_seeded_secret_that_is_too_short_signs_nobody_in(api: Api, secret: str) -> None:
     api.emulator.seed({"users": [{**ADA, "totp_secret_base64": secret}]})
-    attempt_code = refused(await api.sign_in(), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")["attempt_code"]
+    attempt_code = assert_rejected(await api.sign_in(), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")["attempt_code"]
     body = {"type": "totp", "totp": "123456", "code": attempt_code}
-    refused(await api.post("/auth/mfa/sign-in", body), 400, "INVALID_TOTP_CODE")
+    assert_rejected(await api.post("/auth/mfa/sign-in", body), 400, "INVALID_TOTP_CODE")
 
 
 # --- the documented form ---

@@ -2,13 +2,13 @@
 
 import pytest
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 
 async def test_a_refresh_token_gives_new_access_tokens_and_stays_as_it_is(api: Api) -> None:
     signed_up = await api.sign_up()
     api.emulator.clock.advance(601)
-    refused(await api.me(signed_up["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
+    assert_rejected(await api.me(signed_up["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")
     for _ in range(2):
         answer = await api.refresh(signed_up["refresh_token"])
         assert list(answer.json()) == ["access_token"]
@@ -17,31 +17,31 @@ async def test_a_refresh_token_gives_new_access_tokens_and_stays_as_it_is(api: A
 
 async def test_refreshing_without_a_running_session_is_refused(api: Api) -> None:
     signed_up = await api.sign_up()
-    refused(await api.post("/auth/sessions/current/refresh"), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/auth/sessions/current/refresh"), 400, "SCHEMA_ERROR")
     for token in ("", "nope", signed_up["access_token"]):
-        refused(await api.refresh(token), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+        assert_rejected(await api.refresh(token), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     api.emulator.clock.advance(365 * 24 * 3600)
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
 
 
 async def test_an_expired_access_token_beside_it_fails_first(api: Api) -> None:
     signed_up = await api.sign_up()
     api.emulator.clock.advance(601)
     how = {"token": signed_up["access_token"], "refresh_token": signed_up["refresh_token"]}
-    refused(await api.post("/auth/sessions/current/refresh", **how), 401, "ACCESS_TOKEN_EXPIRED")
+    assert_rejected(await api.post("/auth/sessions/current/refresh", **how), 401, "ACCESS_TOKEN_EXPIRED")
 
 
 async def test_signing_out_ends_the_session_but_not_the_access_token(api: Api) -> None:
     signed_up = await api.sign_up()
     how = {"token": signed_up["access_token"]}
     assert (await api.delete("/auth/sessions/current", **how)).json() == {"success": True}
-    refused(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.me(signed_up["access_token"])).status_code == 200
-    refused(await api.delete("/auth/sessions/current", **how), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.delete("/auth/sessions/current", **how), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
 
 
 async def test_signing_out_without_a_token_is_an_expired_one(api: Api) -> None:
-    details = refused(await api.delete("/auth/sessions/current"), 401, "ACCESS_TOKEN_EXPIRED")
+    details = assert_rejected(await api.delete("/auth/sessions/current"), 401, "ACCESS_TOKEN_EXPIRED")
     assert details["user_id"] is None
 
 
@@ -56,8 +56,8 @@ async def test_sessions_are_listed_newest_first_and_only_to_their_owner(api: Api
     path = f"/auth/sessions?user_id={first['user_id']}"
     assert (await api.get(path, token=stranger["access_token"])).status_code == 403
     assert len((await api.get(path, access="server")).json()["items"]) == 2
-    refused(await api.get("/auth/sessions", access="server"), 400, "SCHEMA_ERROR")
-    refused(await api.get("/auth/sessions?user_id=me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(await api.get("/auth/sessions", access="server"), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.get("/auth/sessions?user_id=me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 async def test_a_session_can_be_ended_from_another_but_not_from_itself(api: Api) -> None:
@@ -66,13 +66,15 @@ async def test_a_session_can_be_ended_from_another_but_not_from_itself(api: Api)
     items = (await api.get("/auth/sessions?user_id=me", token=first["access_token"])).json()["items"]
     ids = {item["is_current_session"]: item["id"] for item in items}
     how = {"token": first["access_token"]}
-    refused(await api.delete(f"/auth/sessions/{ids[True]}?user_id=me", **how), 400, "CANNOT_DELETE_CURRENT_SESSION")
+    assert_rejected(
+        await api.delete(f"/auth/sessions/{ids[True]}?user_id=me", **how), 400, "CANNOT_DELETE_CURRENT_SESSION"
+    )
     stranger = await api.sign_up("other@example.com")
     foreign = await api.delete(f"/auth/sessions/{ids[False]}?user_id=me", token=stranger["access_token"])
     assert foreign.status_code == 404
-    refused(await api.delete(f"/auth/sessions/{ids[False]}", **how), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.delete(f"/auth/sessions/{ids[False]}", **how), 400, "SCHEMA_ERROR")
     assert (await api.delete(f"/auth/sessions/{ids[False]}?user_id=me", **how)).json() == {"success": True}
-    refused(await api.refresh(second["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(second["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
 
 
 async def test_a_server_opens_sessions_for_anyone(api: Api) -> None:
@@ -86,16 +88,16 @@ async def test_a_server_opens_sessions_for_anyone(api: Api) -> None:
     ]
     assert listed == [1, 2]
     api.emulator.clock.advance(1)
-    refused(await api.refresh(opened["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+    assert_rejected(await api.refresh(opened["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 31_708_800_001, "soon", True])
 async def test_a_session_lives_from_a_moment_to_367_days(api: Api, lifetime: object) -> None:
     user_id = (await api.sign_up())["user_id"]
     body = {"user_id": user_id, "expires_in_millis": lifetime}
-    refused(await api.post("/auth/sessions", body, access="server"), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/auth/sessions", body, access="server"), 400, "SCHEMA_ERROR")
 
 
 async def test_a_session_needs_a_user_who_exists(api: Api) -> None:
     body = {"user_id": "00000000-0000-4000-8000-000000000000"}
-    refused(await api.post("/auth/sessions", body, access="server"), 400, "USER_ID_DOES_NOT_EXIST")
+    assert_rejected(await api.post("/auth/sessions", body, access="server"), 400, "USER_ID_DOES_NOT_EXIST")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 
 async def team(api: Api, token: str, name: str = "Red") -> str:
@@ -88,7 +88,7 @@ async def test_who_leaves_a_team_loses_what_they_had_there(api: Api) -> None:
     me = (await api.me(ada["access_token"])).json()
     assert (me["selected_team_id"], me["selected_team"]) == (None, None)
     assert not await has(api, ada["access_token"], team_id, "$update_team")
-    refused(await api.post("/team-api-keys", body, token=ada["access_token"]), 404, "API_KEY_NOT_FOUND")
+    assert_rejected(await api.post("/team-api-keys", body, token=ada["access_token"]), 404, "API_KEY_NOT_FOUND")
     await api.post(f"/team-memberships/{team_id}/{ada['user_id']}", {}, access="server")
     assert not await has(api, ada["access_token"], team_id, "$update_team"), "a member again, and no more"
     assert await has(api, ada["access_token"], team_id, "$read_members")
@@ -113,7 +113,7 @@ async def test_of_many_who_add_the_same_member_at_once_one_does(api: Api) -> Non
     path = f"/team-memberships/{made.json()['id']}/{ada['user_id']}"
     answers = await asyncio.gather(*(api.post(path, {}, access="server") for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
-    refused(answers[[a.status_code for a in answers].index(409)], 409, "TEAM_MEMBERSHIP_ALREADY_EXISTS")
+    assert_rejected(answers[[a.status_code for a in answers].index(409)], 409, "TEAM_MEMBERSHIP_ALREADY_EXISTS")
 
 
 async def test_an_invitation_joins_once_and_ends_after_a_week(api: Api) -> None:
@@ -125,10 +125,12 @@ async def test_an_invitation_joins_once_and_ends_after_a_week(api: Api) -> None:
     first, second = (mail["code"] for mail in api.mails(to="eve@example.com", kind="team_invitation"))
     path = "/team-invitations/accept"
     assert (await api.post(path, {"code": first}, token=eve["access_token"])).status_code == 200
-    refused(await api.post(path, {"code": first}, token=eve["access_token"]), 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(
+        await api.post(path, {"code": first}, token=eve["access_token"]), 409, "VERIFICATION_CODE_ALREADY_USED"
+    )
     api.emulator.clock.advance(7 * 24 * 3600 + 1)
     fresh = (await api.refresh(eve["refresh_token"])).json()["access_token"]
-    refused(await api.post(path, {"code": second}, token=fresh), 400, "VERIFICATION_CODE_EXPIRED")
+    assert_rejected(await api.post(path, {"code": second}, token=fresh), 400, "VERIFICATION_CODE_EXPIRED")
 
 
 async def test_a_guest_cannot_accept_an_invitation_and_burns_it(api: Api) -> None:
@@ -140,9 +142,9 @@ async def test_a_guest_cannot_accept_an_invitation_and_burns_it(api: Api) -> Non
     guest = api.emulator.issue_token(kind="anonymous")["access_token"]
     how = {"token": guest, "allow_anonymous_user": "true"}
     answer = await api.post("/team-invitations/accept", {"code": code}, **how)
-    refused(answer, 403, "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED")
+    assert_rejected(answer, 403, "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED")
     again = await api.post("/team-invitations/accept", {"code": code}, **how)
-    refused(again, 409, "VERIFICATION_CODE_ALREADY_USED")
+    assert_rejected(again, 409, "VERIFICATION_CODE_ALREADY_USED")
 
 
 @pytest.mark.parametrize("kind", ["user", "team"])
@@ -158,7 +160,7 @@ async def test_a_key_is_shown_once_in_the_contracts_form_and_kept_as_a_hash(api:
     assert checked.json()["value"] == {"last_four": made["value"][-4:]}
     other = "team" if kind == "user" else "user"
     wrong = await api.post(f"/{other}-api-keys/check", {"api_key": made["value"]}, access="server")
-    refused(wrong, 400, "WRONG_API_KEY_TYPE")
+    assert_rejected(wrong, 400, "WRONG_API_KEY_TYPE")
 
 
 async def test_keys_end_with_their_user(api: Api) -> None:
@@ -167,14 +169,16 @@ async def test_keys_end_with_their_user(api: Api) -> None:
     made = (await api.post("/user-api-keys", body, token=ada["access_token"])).json()
     await api.delete("/users/me", token=ada["access_token"])
     gone = await api.post("/user-api-keys/check", {"api_key": made["value"]}, access="server")
-    refused(gone, 404, "API_KEY_NOT_FOUND")
+    assert_rejected(gone, 404, "API_KEY_NOT_FOUND")
 
 
 async def test_a_member_without_the_permission_cannot_tell_a_teams_keys_from_none(api: Api) -> None:
     ada, eve = await api.sign_up(), await api.sign_up(email="eve@example.com")
     team_id = await team(api, ada["access_token"])
     await api.post(f"/team-memberships/{team_id}/{eve['user_id']}", {}, access="server")
-    refused(await api.get(f"/team-api-keys?team_id={team_id}", token=eve["access_token"]), 404, "API_KEY_NOT_FOUND")
+    assert_rejected(
+        await api.get(f"/team-api-keys?team_id={team_id}", token=eve["access_token"]), 404, "API_KEY_NOT_FOUND"
+    )
 
 
 async def test_reset_forgets_teams_and_keeps_what_permissions_there_are(api: Api) -> None:
@@ -193,4 +197,4 @@ async def test_an_expiry_beyond_the_calendar_is_refused(api: Api, time: str) -> 
     content = f'{{"description": "ci", "user_id": "me", "expires_at_millis": {time}}}'
     headers = {**api.headers("client", ada["access_token"]), "content-type": "application/json"}
     answer = await api.http.post("/api/v1/user-api-keys", content=content, headers=headers)
-    refused(answer, 400, "SCHEMA_ERROR")
+    assert_rejected(answer, 400, "SCHEMA_ERROR")

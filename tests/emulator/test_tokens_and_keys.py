@@ -9,7 +9,7 @@ from jose import jws
 
 from fastapi_stackauth.emulator import Emulator, keys
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "token-vectors.json").read_text())
 
@@ -57,7 +57,7 @@ async def test_the_flags_of_the_key_set_choose_the_kinds(api: Api, query: str, c
 @pytest.mark.parametrize("query", ["?include_anonymous=1", "?include_anonymous=", "?foo=bar"])
 async def test_any_other_flag_is_refused(api: Api, query: str) -> None:
     answer = await api.get(f"/projects/{api.emulator.project_id}/.well-known/jwks.json{query}", access=None)
-    refused(answer, 400, "SCHEMA_ERROR")
+    assert_rejected(answer, 400, "SCHEMA_ERROR")
 
 
 async def test_an_unknown_project_has_no_keys(api: Api) -> None:
@@ -67,7 +67,7 @@ async def test_an_unknown_project_has_no_keys(api: Api) -> None:
 async def test_rotated_keys_refuse_old_tokens_and_leave_the_key_set(api: Api) -> None:
     token, before = (await api.sign_up())["access_token"], await key_set(api)
     api.emulator.store.projects.rotate_keys()
-    refused(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
+    assert_rejected(await api.me(token), 401, "UNPARSABLE_ACCESS_TOKEN")
     assert not {key["kid"] for key in before} & {key["kid"] for key in await key_set(api)}
 
 

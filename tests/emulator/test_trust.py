@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastapi_stackauth.emulator import Emulator, trust
 
-from .api import Api, refused
+from .api import Api, assert_rejected
 
 EMULATOR = Emulator(config={"domains": [{"domain": "https://**.example:*"}]})
 SEND = "/auth/otp/send-sign-in-code"
@@ -69,5 +69,5 @@ async def test_the_vendors_hosted_pages_are_trusted(api: Api, april: Api) -> Non
 async def test_a_rejection_names_the_address(api: Api, april: Api) -> None:
     body = {"email": "ada@example.com", "callback_url": "https://evil.example/x"}
     answer = await api.post(SEND, body)
-    assert refused(answer, 400, "REDIRECT_URL_NOT_WHITELISTED") == {"redirect_url": "https://evil.example/x"}
+    assert assert_rejected(answer, 400, "REDIRECT_URL_NOT_WHITELISTED") == {"redirect_url": "https://evil.example/x"}
     assert "details" not in (await april.post(SEND, body)).json()

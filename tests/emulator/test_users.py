@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 BCRYPT = "$2a$04$YbYfwsMr5/E9F5E598xE0e5ag9z2FpyGf5bF2mgOzHpidx9vh0O12"  # of Correct-Horse-7
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -39,7 +39,7 @@ async def test_an_empty_body_makes_an_empty_user(api: Api) -> None:
 async def test_a_bcrypt_hash_brought_along_signs_in(api: Api) -> None:
     await create(api, primary_email="ada@example.com", primary_email_auth_enabled=True, password_hash=BCRYPT)
     assert (await api.sign_in()).status_code == 200
-    refused(await api.sign_in(password="wrong"), 400, "EMAIL_PASSWORD_MISMATCH")
+    assert_rejected(await api.sign_in(password="wrong"), 400, "EMAIL_PASSWORD_MISMATCH")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_a_bcrypt_hash_brought_along_signs_in(api: Api) -> None:
     ],
 )  # fmt: skip
 async def test_a_user_of_the_wrong_form_is_refused(api: Api, fields: dict[str, Any]) -> None:
-    refused(await api.post("/users", fields, **SERVER), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.post("/users", fields, **SERVER), 400, "SCHEMA_ERROR")
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ async def test_a_switched_off_method_cannot_be_given(api: Api) -> None:
 async def test_an_address_signs_in_one_user_but_may_be_known_for_several(api: Api) -> None:
     fields = {"primary_email": "ada@example.com", "primary_email_auth_enabled": True}
     first = await create(api, **fields)
-    details = refused(await api.post("/users", fields, **SERVER), 409, "USER_EMAIL_ALREADY_EXISTS")
+    details = assert_rejected(await api.post("/users", fields, **SERVER), 409, "USER_EMAIL_ALREADY_EXISTS")
     assert details["email"] == "ada@example.com"
     second = await create(api, primary_email="ada@example.com")
     taken = {"primary_email_auth_enabled": True}
-    refused(await api.patch(f"/users/{second['id']}", taken, **SERVER), 409, "USER_EMAIL_ALREADY_EXISTS")
+    assert_rejected(await api.patch(f"/users/{second['id']}", taken, **SERVER), 409, "USER_EMAIL_ALREADY_EXISTS")
     assert first["id"] != second["id"]
 
 
@@ -94,13 +94,13 @@ async def test_a_user_is_read_changed_and_deleted_by_id(api: Api) -> None:
     ).json()
     assert (changed["primary_email"], changed["primary_email_verified"]) == ("new@example.com", True)
     assert (await api.delete(path, **SERVER)).json() == {"success": True}
-    refused(await api.get(path, **SERVER), 404, "USER_NOT_FOUND")
-    refused(await api.delete(path, **SERVER), 404, "USER_NOT_FOUND")
-    refused(await api.patch(path, {}, **SERVER), 404, "USER_NOT_FOUND")
+    assert_rejected(await api.get(path, **SERVER), 404, "USER_NOT_FOUND")
+    assert_rejected(await api.delete(path, **SERVER), 404, "USER_NOT_FOUND")
+    assert_rejected(await api.patch(path, {}, **SERVER), 404, "USER_NOT_FOUND")
 
 
 async def test_ids_are_uuids_or_me(api: Api) -> None:
-    refused(await api.get("/users/nope", **SERVER), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.get("/users/nope", **SERVER), 400, "SCHEMA_ERROR")
     signed_up = await api.sign_up()
     listed = await api.get(f"/auth/sessions?user_id={signed_up['user_id'].upper()}", token=signed_up["access_token"])
     assert len(listed.json()["items"]) == 1
@@ -137,7 +137,7 @@ async def test_lists_come_in_pages_in_order_of_sign_up(api: Api) -> None:
     "query", ["limit=0", "limit=ten", "cursor=nope", "include_anonymous=1", "foo=1", "team_id=x", "order_by=x"]
 )
 async def test_a_list_asked_for_wrongly_is_refused(api: Api, query: str) -> None:
-    refused(await api.get(f"/users?{query}", **SERVER), 400, "SCHEMA_ERROR")
+    assert_rejected(await api.get(f"/users?{query}", **SERVER), 400, "SCHEMA_ERROR")
     assert (await api.get("/users?only_anonymous=true", **SERVER)).status_code == 400
 
 
@@ -149,6 +149,6 @@ async def test_users_of_another_project_are_not_there(api: Api) -> None:
         "x-stack-project-id": other.id,
         "x-stack-secret-server-key": other.secret_server_key,
     }
-    refused(await api.http.get(f"/api/v1/users/{user['id']}", headers=headers), 404, "USER_NOT_FOUND")
+    assert_rejected(await api.http.get(f"/api/v1/users/{user['id']}", headers=headers), 404, "USER_NOT_FOUND")
     same = {"primary_email": "ada@example.com", "primary_email_auth_enabled": True}
     assert (await api.http.post("/api/v1/users", json=same, headers=headers)).status_code == 201

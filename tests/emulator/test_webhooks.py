@@ -199,10 +199,10 @@ async def test_a_message_that_was_not_taken_comes_again_with_the_same_id_and_the
     messages = scene.server.server.webhooks.messages(scene.server.project_id)
     for number, wait in enumerate(BACK_OFF[1:3], 1):
 
-        def tried(number: int = number) -> bool:
+        def was_tried(number: int = number) -> bool:
             return len(messages[0].attempts) == number and messages[0].next_at is not None
 
-        await until(tried)
+        await until(was_tried)
         assert messages[0].state == "waiting"
         left = (messages[0].next_at or 0) - scene.server.clock.now()
         assert wait - 5 < left <= wait

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .api import PASSWORD, Api, refused
+from .api import PASSWORD, Api, assert_rejected
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 SERVER = {"access": "server"}
@@ -35,10 +35,10 @@ OWN = [
 ]
 
 
-def written(value: Any, user: str) -> Any:
+def fill_in(value: Any, user: str) -> Any:
     """Return a path or body with a user's id in it."""
     if isinstance(value, dict):
-        return {name: written(item, user) for name, item in value.items()}
+        return {name: fill_in(item, user) for name, item in value.items()}
     return value.replace("{user}", user).replace("{id}", NOBODY) if isinstance(value, str) else value
 
 
@@ -47,11 +47,11 @@ async def test_a_client_without_a_user_has_no_own_user(
     api: Api, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     signed_up = await api.sign_up()
-    path, body = written(path, signed_up["user_id"]), written(body, signed_up["user_id"])
-    refused(await api.call(method, path, body), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    path, body = fill_in(path, signed_up["user_id"]), fill_in(body, signed_up["user_id"])
+    assert_rejected(await api.call(method, path, body), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
     await api.delete(f"/users/{signed_up['user_id']}", **SERVER)
     answer = await api.call(method, path, body, token=signed_up["access_token"])
-    refused(answer, 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
+    assert_rejected(answer, 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 async def test_lists_of_an_unknown_user_are_empty(api: Api) -> None:
@@ -69,16 +69,16 @@ async def test_the_profile_of_an_unknown_user_is_not_found(api: Api, body: dict[
         (team, NOBODY, "USER_NOT_FOUND"), (NOBODY, NOBODY, "USER_NOT_FOUND"),
         (team, user, "TEAM_MEMBERSHIP_NOT_FOUND"), (NOBODY, user, "TEAM_MEMBERSHIP_NOT_FOUND"),
     ):  # fmt: skip
-        refused(await api.call(method, f"/team-member-profiles/{team_id}/{user_id}", body, **SERVER), 404, code)
+        assert_rejected(await api.call(method, f"/team-member-profiles/{team_id}/{user_id}", body, **SERVER), 404, code)
 
 
 async def test_a_key_for_no_team_needs_a_user_first(api: Api) -> None:
     body = {"description": "k", "expires_at_millis": None, "team_id": "no team"}
-    refused(await api.post("/team-api-keys", body), 401, "USER_AUTHENTICATION_REQUIRED")
-    refused(
+    assert_rejected(await api.post("/team-api-keys", body), 401, "USER_AUTHENTICATION_REQUIRED")
+    assert_rejected(
         await api.post("/team-api-keys", body, token=(await api.sign_up())["access_token"]), 404, "API_KEY_NOT_FOUND"
     )
-    refused(await api.post("/team-api-keys", body, **SERVER), 404, "TEAM_NOT_FOUND")
+    assert_rejected(await api.post("/team-api-keys", body, **SERVER), 404, "TEAM_NOT_FOUND")
 
 
 @pytest.mark.parametrize("is_verified", [True, False])

@@ -234,16 +234,16 @@ async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visit
 
 @needs("emulator")
 async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visitor: Visitor, demo: Demo):
-    async def written() -> str:
+    async def read_notes() -> str:
         async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
             await grace.post("/auth/password/sign-in", json={"email": "grace@example.com", "password": PASSWORD})
             return (await grace.get("/admin")).text.partition(" notes by")[0].rpartition(">")[2]
 
-    before = await written()
+    before = await read_notes()
     email = demo.new_person()
     await visitor.signs_in(email)
     await visitor.write("Only for me")
-    assert await written() != before
+    assert await read_notes() != before
     await visitor.open("/account")
     await visitor.page.get_by_label("I want to delete my account").check()
     await visitor.press("Delete it")
@@ -251,7 +251,7 @@ async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visito
     await visitor.sign_in(email)
     await visitor.sees("E-mail address or password is wrong.")
     for _ in range(300):  # a webhook tells the app of it
-        if await written() == before:
+        if await read_notes() == before:
             return
         await asyncio.sleep(0.1)
     raise AssertionError("the notes are still there")

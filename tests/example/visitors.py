@@ -131,10 +131,10 @@ class Visitor:
         self.context = context
         self.page = page
         self.troubles: list[str] = []
-        page.on("console", self._heard)
+        page.on("console", self._record_message)
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _record_message(self, message: ConsoleMessage) -> None:
         # A refused request is an error to the console, and what many tests are about.
         if message.type == "error" and not re.match(r"Failed to load resource|WebSocket connection", message.text):
             self.troubles.append(message.text)

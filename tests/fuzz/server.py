@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from hypothesis import strategies as st
 
-from tests.fuzz.strategies import JSON, NASTY, written
+from tests.fuzz.strategies import JSON, NASTY, to_bytes
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
@@ -38,9 +38,9 @@ _REFUSALS = st.builds(
     ),
 )  # fmt: skip
 BODIES = st.one_of(
-    JSON.map(written),
-    _REFUSALS.map(written),
-    st.builds(lambda code, value: written({"error": code, "code": value}), _CODES, JSON),
+    JSON.map(to_bytes),
+    _REFUSALS.map(to_bytes),
+    st.builds(lambda code, value: to_bytes({"error": code, "code": value}), _CODES, JSON),
     st.binary(max_size=50),
     st.sampled_from([b"", b"[" * 5_000, b'{"a":' * 5_000, b"\xff\xfe{}", b"\xef\xbb\xbf{}", b"9" * 5_000, b"{}x"]),
 )

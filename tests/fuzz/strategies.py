@@ -27,11 +27,11 @@ JSON = st.recursive(
 EDITS = st.lists(st.tuples(st.integers(0, 1_000), JSON), max_size=3)
 
 
-def edited(value: Any, edits: list[tuple[int, Any]]) -> Any:
+def edit(value: Any, edits: list[tuple[int, Any]]) -> Any:
     """A JSON value with some of its inner values replaced: almost right, and therefore read the farthest."""
     for number, replacement in edits:
         places = list(_places(value))
-        value = _replaced(value, places[number % len(places)], replacement)
+        value = _replace(value, places[number % len(places)], replacement)
     return value
 
 
@@ -42,15 +42,15 @@ def _places(value: Any, at: tuple[Any, ...] = ()) -> Any:
         yield from _places(item, (*at, key))
 
 
-def _replaced(value: Any, place: tuple[Any, ...], replacement: Any) -> Any:
+def _replace(value: Any, place: tuple[Any, ...], replacement: Any) -> Any:
     if not place:
         return replacement
     copied = dict(value) if isinstance(value, dict) else list(value)
-    copied[place[0]] = _replaced(copied[place[0]], place[1:], replacement)
+    copied[place[0]] = _replace(copied[place[0]], place[1:], replacement)
     return copied
 
 
-def written(value: Any) -> bytes:
+def to_bytes(value: Any) -> bytes:
     """A value as JSON in ASCII."""
     return json.dumps(value).encode("ascii")
 

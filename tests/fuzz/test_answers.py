@@ -16,7 +16,7 @@ from fastapi_stackauth.http.handlers import error_response
 from tests.client.fakes import settings
 from tests.client.table import PERSONS, SERVERS, success
 from tests.fuzz.server import ANSWERS, HEADERS, Answer, RawServer
-from tests.fuzz.strategies import EDITS, edited, written
+from tests.fuzz.strategies import EDITS, edit, to_bytes
 
 ACTS = {**PERSONS, **SERVERS}
 OPERATIONS = st.sampled_from(sorted(ACTS))
@@ -70,13 +70,13 @@ def test_any_bytes_are_a_value_or_a_typed_error(operation: str, answer: Answer):
 
 @given(OPERATIONS, EDITS, HEADERS)
 def test_an_answer_that_is_almost_right_is_too(operation: str, edits: Any, headers: Any):
-    check(asyncio.run(outcome(operation, (200, headers, written(edited(success(operation), edits))))))
+    check(asyncio.run(outcome(operation, (200, headers, to_bytes(edit(success(operation), edits))))))
 
 
 @given(
     st.sampled_from(sorted(SERVER_CODES)),
     st.integers(400, 599),
-    st.dictionaries(st.sampled_from(sorted(DETAIL_SCHEMAS)), EDITS.map(lambda edits: edited(None, edits)), max_size=3),
+    st.dictionaries(st.sampled_from(sorted(DETAIL_SCHEMAS)), EDITS.map(lambda edits: edit(None, edits)), max_size=3),
 )
 @example("RESTRICTED_USER_NOT_ALLOWED", 403, {"restricted_reason": {"type": "email_not_verified"}})
 @example("PASSWORD_TOO_SHORT", 430, {"min_length": float("nan")})

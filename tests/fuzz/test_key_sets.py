@@ -11,7 +11,7 @@ from fastapi_stackauth import AuthError
 from fastapi_stackauth.errors import AuthServerMisconfigured, VerificationUnavailable
 from fastapi_stackauth.verification.keys import VerificationKey, read_key_set
 from tests.fuzz.server import ANSWERS, RawServer
-from tests.fuzz.strategies import EDITS, JSON, SIGNER, edited, written
+from tests.fuzz.strategies import EDITS, JSON, SIGNER, edit, to_bytes
 from tests.support.forge import Signer, key_set
 from tests.support.rows import rows
 from tests.support.world import World
@@ -37,7 +37,7 @@ ENTRIES = st.one_of(
 )
 DOCUMENTS = st.one_of(
     st.builds(lambda entries: {"keys": entries}, st.lists(ENTRIES, max_size=4)),
-    st.builds(edited, st.just(key_set(SIGNER, OTHER)), EDITS),
+    st.builds(edit, st.just(key_set(SIGNER, OTHER)), EDITS),
     JSON,
 )
 
@@ -67,7 +67,7 @@ def test_any_document_is_a_key_set_or_none(document: Any, renewed: bool):
 @given(ANSWERS, DOCUMENTS, st.booleans())
 def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, document: Any, junk: bool):
     async def go() -> None:
-        server = RawServer(answer if junk else (200, answer[1], written(document)))
+        server = RawServer(answer if junk else (200, answer[1], to_bytes(document)))
         world = World.make(SIGNER, transport=server.transport, jwks_timeout=20)
         try:
             await world.verify(SIGNER.token())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from fastapi_stackauth import StackAuth
 from tests.client.table import PERSONS, SERVERS, success
 from tests.fuzz.server import ANSWERS, Answer, RawServer
-from tests.fuzz.strategies import EDITS, NASTY, SIGNER, STRINGS, edited, written
+from tests.fuzz.strategies import EDITS, NASTY, SIGNER, STRINGS, edit, to_bytes
 from tests.routers.callers import ORIGIN, PREFIXES
 from tests.routers.operations import Route, operations
 from tests.support.forge import BASE, NOW, PROJECT, SUBJECT, key_set
@@ -139,7 +139,7 @@ def as_browsers_read(address: str) -> str:
 
 
 def real_server(method: str, path: str) -> Answer:
-    return 200, [], written(real_answer(method, path))
+    return 200, [], to_bytes(real_answer(method, path))
 
 
 def ask(route: tuple[str, Route], answer: Answer | Callable[[str, str], Answer]) -> None:
@@ -160,7 +160,7 @@ def test_whatever_the_auth_server_answers_every_route_answers_in_form(route: Any
 
 @given(ROUTES, EDITS)
 def test_an_answer_that_is_almost_right_does_no_harm(route: Any, edits: Any):
-    ask(route, lambda method, path: (200, [], written(edited(real_answer(method, path), edits))))
+    ask(route, lambda method, path: (200, [], to_bytes(edit(real_answer(method, path), edits))))
 
 
 # --- what a browser brings back ---
@@ -224,7 +224,7 @@ def test_no_return_to_and_no_claimed_host_changes_where_a_browser_is_sent(return
 @pytest.mark.parametrize("member", ["access_token", "refresh_token"])
 def test_no_token_of_the_auth_server_writes_into_a_header(member: str, token: str):
     signed_in = {**real_answer("POST", "/api/v1/auth/password/sign-in"), member: token}
-    house().server.answer = (200, [], written(signed_in))
+    house().server.answer = (200, [], to_bytes(signed_in))
     body = {"email": "ada@example.com", "password": "correct horse"}
     answer = house().call("POST", "/auth/password/sign-in", json=body)
     assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")
@@ -233,6 +233,6 @@ def test_no_token_of_the_auth_server_writes_into_a_header(member: str, token: st
 
 @pytest.mark.parametrize("location", ["http://[", "javascript:alert(1)", "//["])
 def test_an_address_that_is_none_is_an_unexpected_answer(location: str):
-    house().server.answer = (200, [], written({"location": location}))
+    house().server.answer = (200, [], to_bytes({"location": location}))
     answer = house().call("GET", "/auth/oauth/github/authorize")
     assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")

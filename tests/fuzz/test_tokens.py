@@ -51,7 +51,7 @@ def real() -> Real:
     return Real(stack, tokens)
 
 
-def refused(verifier: Real | World, token: str) -> bool:
+def is_rejected(verifier: Real | World, token: str) -> bool:
     """Whether a token is refused as a bad token is; any other error is raised.
 
     A cookie session also asks whether the token lasts long enough, before anything else of it is checked.
@@ -69,7 +69,7 @@ def refused(verifier: Real | World, token: str) -> bool:
     return True
 
 
-def decoded(part: str) -> bytes:
+def decode(part: str) -> bytes:
     return urlsafe_b64decode(part + "==")
 
 
@@ -77,21 +77,21 @@ def decoded(part: str) -> bytes:
 
 
 def with_json(part: str, changes: dict[str, Any]) -> str:
-    return segment({**json.loads(decoded(part)), **changes})
+    return segment({**json.loads(decode(part)), **changes})
 
 
 @st.composite
-def of_other_bytes(draw: st.DrawFn, token: str) -> str:
+def change_bytes(draw: st.DrawFn, token: str) -> str:
     """A character put in, taken out or exchanged."""
     at, character = draw(st.integers(0, len(token) - 1)), draw(st.sampled_from("A.=-_9 \n\x00é") | st.characters())
     return token[:at] + draw(st.sampled_from([character, "", character + token[at]])) + token[at + 1 :]
 
 
 @st.composite
-def of_other_claims(draw: st.DrawFn, token: str) -> str:
+def change_claims(draw: st.DrawFn, token: str) -> str:
     """Other header or claims under the signature that there was, or under a stranger's of the same key id."""
     header, payload, signature = token.split(".")
-    names = st.sampled_from([*json.loads(decoded(payload)), "nbf", "x"])
+    names = st.sampled_from([*json.loads(decode(payload)), "nbf", "x"])
     header = with_json(header, draw(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "jwk", "crit"]), JSON)))
     payload = with_json(payload, draw(st.dictionaries(names, JSON, max_size=2)))
     signed = f"{header}.{payload}"
@@ -99,10 +99,10 @@ def of_other_claims(draw: st.DrawFn, token: str) -> str:
 
 
 @st.composite
-def of_other_signature(draw: st.DrawFn, token: str) -> str:
+def change_signature(draw: st.DrawFn, token: str) -> str:
     """The very header and claims, and a signature that is written differently, borrowed, or a stranger's."""
     signed, _, signature = token.rpartition(".")
-    raw = decoded(signature)
+    raw = decode(signature)
     r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
     mac = hmac.HMAC(SIGNER.pem, hashes.SHA256())
     mac.update(signed.encode())
@@ -123,7 +123,7 @@ def of_other_signature(draw: st.DrawFn, token: str) -> str:
 
 
 @st.composite
-def of_two(draw: st.DrawFn, token: str) -> str:
+def mix_two(draw: st.DrawFn, token: str) -> str:
     """Parts of several real tokens."""
     parts = zip(*(each.split(".") for each in real().tokens), strict=True)
     return ".".join(draw(st.sampled_from(choice)) for choice in parts)
@@ -133,7 +133,7 @@ def of_two(draw: st.DrawFn, token: str) -> str:
 def written_anew(draw: st.DrawFn, token: str) -> str:
     """The same header and claims, in other words."""
     header, payload, signature = token.split(".")
-    text = json.dumps(json.loads(decoded(payload)), indent=draw(st.sampled_from([None, 1])), sort_keys=True)
+    text = json.dumps(json.loads(decode(payload)), indent=draw(st.sampled_from([None, 1])), sort_keys=True)
     end = draw(st.sampled_from(["", "=", "==", "\n", ".", " "]))
     return f"{header}.{draw(st.sampled_from([payload, b64(text.encode()) + end]))}.{signature}{end}"
 
@@ -141,7 +141,7 @@ def written_anew(draw: st.DrawFn, token: str) -> str:
 @st.composite
 def made_of_a_real_token(draw: st.DrawFn) -> str:
     token = draw(st.sampled_from(real().tokens))
-    ways = (of_other_bytes, of_other_claims, of_other_signature, of_two, written_anew)
+    ways = (change_bytes, change_claims, change_signature, mix_two, written_anew)
     made: str = draw(st.one_of(*(way(token) for way in ways)))
     return made
 
@@ -157,27 +157,27 @@ def test_every_real_token_is_accepted_as_what_it_is():
 
 @given(made_of_a_real_token())
 def test_nothing_made_of_a_real_token_is_accepted(token: str):
-    assert refused(real(), token) or token in real().tokens
+    assert is_rejected(real(), token) or token in real().tokens
 
 
 def test_the_twin_of_a_signature_says_nothing_but_what_was_signed():
     """ECDSA has a second signature for each, which anybody can reckon. It is accepted, for the same claims alone."""
     signed, _, signature = real().tokens[0].rpartition(".")
-    raw = decoded(signature)
+    raw = decode(signature)
     twin = raw[:32] + (ORDER - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
     assert real().user(f"{signed}.{b64(twin)}") == real().user(real().tokens[0])
 
 
 @given(st.text(max_size=200) | TOKENS.map(lambda raw: raw.decode("latin-1")))
 def test_any_other_text_is_refused_by_a_code(text: str):
-    refused(World.make(SIGNER, jwks=key_set(SIGNER)), text)
+    is_rejected(World.make(SIGNER, jwks=key_set(SIGNER)), text)
 
 
 @given(CLAIMS)
 def test_claims_that_the_server_signed_are_accepted_only_for_this_project_one_kind_and_now(odd: dict[str, Any]):
     said = {**claims(), **odd}
     world = World.make(SIGNER, jwks=key_set(SIGNER))
-    if refused(world, SIGNER.compact(SIGNER.header(), said)):
+    if is_rejected(world, SIGNER.compact(SIGNER.header(), said)):
         return
     kind = {issuer: kind for kind, issuer in ISSUERS.items()}[said["iss"]]
     assert said["aud"] == AUDIENCES[kind]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastapi_stackauth.models.webhooks import EVENT_TYPES
-from tests.fuzz.strategies import EDITS, JSON, NASTY, edited, written
-from tests.http.test_webhooks import NOW, SECRET, Receiver, signed
+from tests.fuzz.strategies import EDITS, JSON, NASTY, edit, to_bytes
+from tests.http.test_webhooks import NOW, SECRET, Receiver, sign
 
 USER: Any = {
     "id": "u", "primary_email": "ada@example.com", "primary_email_verified": True, "primary_email_auth_enabled": True,
@@ -29,13 +29,13 @@ DATA = [
 ]
 BODIES = st.one_of(
     st.builds(
-        lambda kind, data, edits: written(edited({"type": kind, "data": data}, edits)),
+        lambda kind, data, edits: to_bytes(edit({"type": kind, "data": data}, edits)),
         st.sampled_from(EVENT_TYPES),
         st.sampled_from(DATA),
         EDITS,
     ),
-    JSON.map(written),
-    st.builds(lambda kind, data: written({"type": kind, "data": data}), NASTY, JSON),
+    JSON.map(to_bytes),
+    st.builds(lambda kind, data: to_bytes({"type": kind, "data": data}), NASTY, JSON),
     st.binary(max_size=40),
 )
 
@@ -63,7 +63,7 @@ def test_any_body_that_was_signed_is_handled_or_refused_by_a_code(raw: bytes, pr
         raw.decode()
     except UnicodeDecodeError:
         return  # the library that signs here signs text alone
-    outcome = post(raw, signed(raw, SECRET, next(MESSAGES), NOW, prefix))
+    outcome = post(raw, sign(raw, SECRET, next(MESSAGES), NOW, prefix))
     assert outcome in ((204, None, 1), (400, "request_invalid", 0), (422, "request_invalid", 0))
 
 
@@ -79,7 +79,7 @@ def test_any_body_that_was_signed_is_handled_or_refused_by_a_code(raw: bytes, pr
     )
 )
 def test_any_header_in_place_of_a_right_one_is_refused(changes: list[tuple[str, str]]):
-    right = signed(b"{}", SECRET, next(MESSAGES), NOW)
+    right = sign(b"{}", SECRET, next(MESSAGES), NOW)
     headers = {**right, **dict(changes)}
     if {name: headers.get(name) for name in right} == right:
         return
@@ -91,11 +91,11 @@ def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
     compared: list[bytes] = []
     compare = hmac.compare_digest
 
-    def watched(one: bytes, other: bytes) -> bool:
+    def compare_digest(one: bytes, other: bytes) -> bool:
         compared.append(other)
         return compare(one, other)
 
-    monkeypatch.setattr(hmac, "compare_digest", watched)
-    headers = {**signed(b"{}", SECRET, next(MESSAGES), NOW), "svix-signature": "v1,AAAA"}
+    monkeypatch.setattr(hmac, "compare_digest", compare_digest)
+    headers = {**sign(b"{}", SECRET, next(MESSAGES), NOW), "svix-signature": "v1,AAAA"}
     assert post(b"{}", headers)[0] == 400
     assert compared == [b"AAAA"]

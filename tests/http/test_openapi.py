@@ -27,7 +27,7 @@ from fastapi_stackauth.errors import SERVER_CODES, AuthError, KnownApiError
 from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, problem_document
 from fastapi_stackauth.http.openapi import enrich
 from tests.apps import make_app
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 from tests.support.rows import rows
 from tests.support.undocumented import Collector
 
@@ -37,7 +37,7 @@ WAYS: list[dict[str, list[str]]] = [{"StackAuth": []}, {"StackAuthPassword": []}
 
 @pytest.fixture
 def schema() -> dict[str, Any]:
-    return inlined(make_app(StackAuth()).openapi())
+    return inline_references(make_app(StackAuth()).openapi())
 
 
 @pytest.mark.parametrize("path", ["/me", "/v1/notes/mine", "/auth/me"])
@@ -197,7 +197,7 @@ def test_the_codes_a_route_can_answer_stand_in_its_examples(schema: dict[str, An
 
 def test_answers_are_documented_in_the_shape_they_have():
     app = make_app(StackAuth(error_format="detail"))
-    schema = inlined(app.openapi())
+    schema = inline_references(app.openapi())
     for operation in (schema["paths"]["/me"]["get"], schema["paths"]["/auth/password/sign-in"]["post"]):
         answers = [answer for status, answer in operation["responses"].items() if status in ("401", "503")]
         for answer in answers:
@@ -286,8 +286,8 @@ def full_app() -> FastAPI:
     return app
 
 
-FULL = inlined(full_app().openapi())
-WALKED = {"full": FULL, "example": inlined(demo.openapi())}
+FULL = inline_references(full_app().openapi())
+WALKED = {"full": FULL, "example": inline_references(demo.openapi())}
 OPERATIONS = [
     (f"{app}: {method.upper()} {path}", operation)
     for app, schema in WALKED.items()
@@ -297,7 +297,7 @@ OPERATIONS = [
 MODELS = {name: model for schema in WALKED.values() for name, model in schema["components"]["schemas"].items()}
 
 
-def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+def resolve_references(schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in schema:
         schema = MODELS[schema["$ref"].rpartition("/")[2]]
     return schema
@@ -321,11 +321,11 @@ def test_every_operation_is_described_tagged_named_and_exemplified(name: str, op
 def has_example(content: dict[str, Any]) -> bool:
     if "example" in content or content.get("examples"):
         return True
-    schema = resolved(content["schema"])
+    schema = resolve_references(content["schema"])
     if "example" in schema or "examples" in schema:
         return True
     items = schema.get("items")
-    fields = resolved(items) if items else schema
+    fields = resolve_references(items) if items else schema
     exemplified = {"examples", "$ref", "const"}
     return all(exemplified & set(field) for field in fields.get("properties", {"": {}}).values())
 
@@ -342,11 +342,11 @@ def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str
     assert schema.get("description"), "no description"
     assert schema.get("type") or schema.get("enum") or schema.get("anyOf")
     for field, shape in schema.get("properties", {}).items():
-        described = {**resolved(shape), **shape}
+        described = {**resolve_references(shape), **shape}
         assert described.get("description"), field
         assert {"type", "anyOf", "$ref", "enum", "const", "allOf"} & set(shape), f"{field} has no shape"
         exemplified = {"examples", "example", "const", "enum"} & set(described)
-        assert exemplified or "properties" in resolved(shape), f"{field} has no example"
+        assert exemplified or "properties" in resolve_references(shape), f"{field} has no example"
 
 
 async def test_an_occurrence_is_named_in_the_answer_and_in_the_log(caplog: pytest.LogCaptureFixture):

@@ -23,7 +23,7 @@ async def server() -> AsyncIterator[Emulator]:
         yield running
 
 
-async def _held(server: Emulator, path: str) -> bool:
+async def _is_held(server: Emulator, path: str) -> bool:
     """Whether the auth server has been asked for this path, and is slow to answer."""
     return all(fault.path != path for fault in server.server.faults._faults if fault.times_left)
 
@@ -62,11 +62,13 @@ async def test_a_worker_under_sigterm_answers_what_it_holds_and_closes_its_pool(
             await asyncio.sleep(1.1)  # the access token lives for a second: the next request has to renew it
             await _slow_down(server, "/api/v1/auth/sessions/current/refresh")
             renewing = asyncio.create_task(client.get("/me"))
-            await eventually(lambda: _held(server, "/api/v1/auth/sessions/current/refresh"), "the renewal is under way")
+            await eventually(
+                lambda: _is_held(server, "/api/v1/auth/sessions/current/refresh"), "the renewal is under way"
+            )
             worker.send(signal.SIGTERM)
             answer = await renewing
             assert (answer.status_code, answer.json()) == (200, user_id)
-            code = await worker.ended()
+            code = await worker.wait_for_end()
     finally:
         await worker.stop()
     said = log.read_text("utf-8")

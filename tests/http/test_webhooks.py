@@ -54,7 +54,7 @@ class Receiver:
         self, body: object, *, secret: str = SECRET, message_id: str = "msg_1", prefix: str = "svix", **more: Any
     ) -> httpx.Response:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = signed(raw, secret, message_id, more.pop("at", self.now), prefix)
+        headers = sign(raw, secret, message_id, more.pop("at", self.now), prefix)
         return await self.post(more.pop("sent", raw), {**headers, **more.pop("headers", {})})
 
     async def post(self, raw: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -63,7 +63,7 @@ class Receiver:
             return await client.post(PATH, content=raw, headers={"content-type": "application/json", **headers})
 
 
-def signed(raw: bytes, secret: str, message_id: str, at: float, prefix: str = "svix") -> dict[str, str]:
+def sign(raw: bytes, secret: str, message_id: str, at: float, prefix: str = "svix") -> dict[str, str]:
     """Headers made by the vendor's scheme's own library, not by ours."""
     signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(at, UTC), raw.decode("utf-8", "replace"))
     return {f"{prefix}-id": message_id, f"{prefix}-timestamp": str(int(at)), f"{prefix}-signature": signature}
@@ -97,7 +97,7 @@ async def test_what_the_vendors_library_signs_is_taken(receiver: Receiver, prefi
 
 async def test_a_forged_message_is_refused_whatever_it_claims(receiver: Receiver):
     assert_refused(await receiver.deliver(JOINED, secret=FOREIGN_SECRET))
-    good = signed(json.dumps(JOINED).encode(), SECRET, "msg_1", NOW)
+    good = sign(json.dumps(JOINED).encode(), SECRET, "msg_1", NOW)
     for signature in (
         "",
         "v1,",
@@ -113,7 +113,7 @@ async def test_a_forged_message_is_refused_whatever_it_claims(receiver: Receiver
 @pytest.mark.parametrize("missing", ["svix-id", "svix-timestamp", "svix-signature"])
 async def test_a_message_without_one_of_the_headers_is_refused(receiver: Receiver, missing: str):
     raw = json.dumps(JOINED).encode()
-    headers = signed(raw, SECRET, "msg_1", NOW)
+    headers = sign(raw, SECRET, "msg_1", NOW)
     del headers[missing]
     assert_refused(await receiver.post(raw, headers))
     assert receiver.heard == []
@@ -121,7 +121,7 @@ async def test_a_message_without_one_of_the_headers_is_refused(receiver: Receive
 
 async def test_headers_of_both_families_are_never_mixed(receiver: Receiver):
     raw = json.dumps(JOINED).encode()
-    mixed = {**signed(raw, SECRET, "msg_1", NOW, "webhook"), "svix-id": "msg_1"}
+    mixed = {**sign(raw, SECRET, "msg_1", NOW, "webhook"), "svix-id": "msg_1"}
     assert_refused(await receiver.post(raw, mixed))
 
 
@@ -133,7 +133,7 @@ async def test_a_message_older_or_newer_than_five_minutes_is_refused(receiver: R
 @rows("stamp", ["", "-1", "1e9", " 1800000000", "1800000000.0", "1800000000\xb2", "9" * 13, "NaN"])
 async def test_a_timestamp_that_is_no_number_of_seconds_is_refused(receiver: Receiver, stamp: str):
     raw = json.dumps(JOINED).encode()
-    headers = {**signed(raw, SECRET, "msg_1", NOW), "svix-timestamp": stamp}
+    headers = {**sign(raw, SECRET, "msg_1", NOW), "svix-timestamp": stamp}
     sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(receiver.app), base_url="http://app.test") as client:
         assert_refused(await client.post(PATH, content=raw, headers=sent))
@@ -148,7 +148,7 @@ async def test_a_changed_time_or_id_does_not_fit_the_signature(receiver: Receive
 async def test_a_message_cannot_be_split_anew_into_id_time_and_body(receiver: Receiver, before: str):
     """`id.time.body` is signed as one text: a dot in the id would let a part of the body pass for the time."""
     body = f'{before}.1800000000.{{"type":"x"}}'.encode()
-    headers = signed(body, SECRET, "msg_1", NOW - 9_999)
+    headers = sign(body, SECRET, "msg_1", NOW - 9_999)
     shifted = f"msg_1.{int(NOW) - 9_999}.{before}"
     forged = {**headers, "svix-id": shifted, "svix-timestamp": "1800000000"}
     assert_refused(await receiver.post(body.split(b".1800000000.")[1], forged))
@@ -172,7 +172,7 @@ async def test_both_secrets_are_taken_while_one_is_replaced():
     raw = json.dumps(JOINED).encode()
     for number, secret in enumerate((SECRET, OLD_SECRET)):
         assert (await receiver.deliver(JOINED, secret=secret, message_id=f"msg_{number}")).status_code == 204
-    both = [signed(raw, secret, "msg_9", NOW) for secret in (FOREIGN_SECRET, OLD_SECRET)]
+    both = [sign(raw, secret, "msg_9", NOW) for secret in (FOREIGN_SECRET, OLD_SECRET)]
     signatures = " ".join(each["svix-signature"] for each in both)
     assert (await receiver.post(raw, {**both[0], "svix-signature": "v1a,xx " + signatures})).status_code == 204
     assert_refused(await receiver.deliver(JOINED, secret=FOREIGN_SECRET, message_id="msg_3"))
@@ -200,7 +200,7 @@ async def test_a_body_beyond_all_measure_is_413_and_not_kept(receiver: Receiver)
 
 @rows("raw", [b"", b"nonsense", b"[]", b"{}", b'{"type": 1}', b"[" * 100_000, b"\xff\xfe"])
 async def test_a_signed_body_that_is_no_event_is_a_typed_error(receiver: Receiver, raw: bytes):
-    headers = signed(raw, SECRET, "msg_1", NOW)
+    headers = sign(raw, SECRET, "msg_1", NOW)
     if raw == b"\xff\xfe":  # the library signs text alone; ours signs what the server would
         headers["svix-signature"] = _signature(raw)
     status = 400 if raw in (b"", b"nonsense", b"[" * 100_000, b"\xff\xfe") else 422
@@ -251,7 +251,7 @@ async def test_events_are_typed_and_handlers_hear_what_they_asked_for(receiver: 
         created.append(event)
 
     @receiver.webhooks.on("user.deleted")
-    def deleted(event: UserDeletedEvent) -> None:
+    def on_deleted(event: UserDeletedEvent) -> None:
         gone.append(event)
 
     await receiver.deliver({"type": "user.created", "data": USER}, message_id="m1")
@@ -337,7 +337,7 @@ async def test_two_endpoints_of_one_app_each_hear_a_message(receiver: Receiver):
     second.on()(other.append)
     receiver.app.include_router(second)
     raw = json.dumps(JOINED).encode()
-    headers = signed(raw, SECRET, "msg_1", NOW)
+    headers = sign(raw, SECRET, "msg_1", NOW)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(receiver.app), base_url="http://app.test") as client:
         statuses = [(await client.post(path, content=raw, headers=headers)).status_code for path in (PATH, "/other")]
     assert statuses == [204, 204]
@@ -394,7 +394,7 @@ def webhook_for(company: Company) -> Receiver:
 @pytest.fixture
 async def company(server: Emulator) -> AsyncIterator[Company]:
     company = Company(server, webhook_secrets=[SECRET], authorization_ttl=300.0)
-    await company.found()
+    await company.create_team()
     add_routes(company.app)
     yield company
     await company.stack.aclose()
@@ -455,10 +455,10 @@ async def test_other_workers_forget_too(company: Company, redis_server: RedisSer
     await two.stack.revocations.follow()
     assert (await one.deliver(JOINED)).status_code == 204
 
-    async def heard() -> bool:
+    async def was_heard() -> bool:
         return told == [("u", "t")]
 
-    await eventually(heard)
+    await eventually(was_heard)
     for each in (one, two):
         await each.stack.aclose()
 

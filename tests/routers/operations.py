@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tests.routers.callers import PASSWORD
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 
 NOTHING = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 VALUES: dict[str, Any] = {
@@ -82,7 +82,7 @@ def operations(app: FastAPI, prefix: str) -> list[Route]:
 
 
 def _read_schema(app: FastAPI, prefix: str) -> list[Route]:
-    schema = inlined(app.openapi())
+    schema = inline_references(app.openapi())
     return [
         _route(schema, method.upper(), path.removeprefix(prefix), operation)
         for path, methods in schema["paths"].items()

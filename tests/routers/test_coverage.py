@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from fastapi_stackauth import ConfigurationError, StackAuth
 from tests.routers.callers import GRANTS, PREFIXES
 from tests.routers.operations import Route, operations
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
 AREAS = {"contact-channels", "connected-accounts"}
@@ -135,7 +135,7 @@ def everybodys() -> list[dict[str, Any]]:
     ]
 
 
-def name_of(operation: dict[str, Any]) -> str:
+def operation_name(operation: dict[str, Any]) -> str:
     return f"{operation['method']} {operation['path'].removeprefix('/api/v1')}"
 
 
@@ -151,32 +151,32 @@ def app() -> FastAPI:
     return app
 
 
-def routes_of(app: FastAPI, delivery: str) -> dict[str, Route]:
+def list_routes(app: FastAPI, delivery: str) -> dict[str, Route]:
     return {r.operation_id.removeprefix("token_"): r for r in operations(app, PREFIXES[delivery])}
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
 def test_every_operation_that_a_person_may_ask_for_has_a_route_or_a_reason(app: FastAPI, delivery: str):
-    asked = {name_of(operation) for operation in everybodys()}
+    asked = {operation_name(operation) for operation in everybodys()}
     assert len(asked) >= 40
     assert asked == set(ROUTES) | set(WITHOUT_ROUTE)
-    assert set(ROUTES.values()) <= set(routes_of(app, delivery))
+    assert set(ROUTES.values()) <= set(list_routes(app, delivery))
 
 
 def test_every_operation_of_sign_in_that_takes_no_access_type_has_a_route_or_a_reason(app: FastAPI):
-    rest = {name_of(o) for o in CONTRACT if o["area"].startswith("auth/") and "client" not in o["access_types"]}
+    rest = {operation_name(o) for o in CONTRACT if o["area"].startswith("auth/") and "client" not in o["access_types"]}
     opened = {name for name in rest if name.startswith(("GET /auth/oauth", "POST /auth/oauth"))}
     assert set(FLOWS) | set(SERVERS_OWN) == opened
     for deliveries in FLOWS.values():
         for delivery, route in deliveries.items():
-            assert route in routes_of(app, delivery)
+            assert route in list_routes(app, delivery)
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
 def test_every_refusal_of_the_contract_is_documented_on_its_route(app: FastAPI, delivery: str):
-    routes = routes_of(app, delivery)
+    routes = list_routes(app, delivery)
     for operation in everybodys():
-        name = ROUTES.get(name_of(operation))
+        name = ROUTES.get(operation_name(operation))
         if name is None:
             continue
         codes = {error["code"] for error in operation["errors"] if "code" in error}
@@ -189,14 +189,14 @@ def test_both_routers_in_one_app_have_names_of_their_own_and_a_valid_schema(app:
     validate(schema)
     names = [operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))
-    cookie, body = (set(routes_of(app, delivery)) for delivery in ("cookie", "body"))
+    cookie, body = (set(list_routes(app, delivery)) for delivery in ("cookie", "body"))
     assert cookie - body == {"magic_link_confirm", "oauth_authorize", "oauth_callback"}
     assert body - cookie == {"oauth_start", "oauth_finish", "password_grant"}
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
 def test_every_example_of_an_answer_has_its_status_and_code(app: FastAPI, delivery: str):
-    for path, methods in inlined(app.openapi())["paths"].items():
+    for path, methods in inline_references(app.openapi())["paths"].items():
         for operation in methods.values() if path.startswith(PREFIXES[delivery]) else ():
             for status, answer in operation["responses"].items():
                 for code, example in (
@@ -220,7 +220,7 @@ def has_example(schema: dict[str, Any], content: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
 def test_every_body_and_every_success_has_an_example(app: FastAPI, delivery: str):
-    schema, without = inlined(app.openapi()), []
+    schema, without = inline_references(app.openapi()), []
     for path, methods in schema["paths"].items():
         for operation in methods.values() if path.startswith(PREFIXES[delivery]) else ():
             told = [operation.get("requestBody", {})]

@@ -96,12 +96,12 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     operations: list[str] = []
     original = StackAuthClient.send_with_auth
 
-    async def counted(self: StackAuthClient, call: Any, *args: Any, **options: Any) -> Any:
+    async def count_call(self: StackAuthClient, call: Any, *args: Any, **options: Any) -> Any:
         if "jwks" not in call.operation:
             operations.append(call.operation)
         return await original(self, call, *args, **options)
 
-    monkeypatch.setattr(StackAuthClient, "send_with_auth", counted)
+    monkeypatch.setattr(StackAuthClient, "send_with_auth", count_call)
     return operations
 
 

@@ -26,7 +26,7 @@ def wrong(house: House) -> str:
     return "000000" if code(house) != "000000" else "111111"
 
 
-async def enrolled(house: House, person: Person) -> str:
+async def enroll(house: House, person: Person) -> str:
     """An account with a second factor, signed out; its id."""
     user_id = await person.sign_up()
     key = base64.b64encode(base64.b32decode(SECRET)).decode()
@@ -39,10 +39,10 @@ async def enrolled(house: House, person: Person) -> str:
 async def first_factor(house: House, person: Person) -> dict[str, Any]:
     """Sign in with the password; what goes with the code."""
     refused = await person.post("/password/sign-in", {"email": EMAIL, "password": "correct horse battery"})
-    return attempt_of(person, refused)
+    return find_attempt(person, refused)
 
 
-def attempt_of(person: Person, refused: httpx.Response) -> dict[str, Any]:
+def find_attempt(person: Person, refused: httpx.Response) -> dict[str, Any]:
     document = assert_problem(refused, 403, "mfa_required")
     assert ACCESS not in person.client.cookies
     if person.delivery == "body":
@@ -55,7 +55,7 @@ def attempt_of(person: Person, refused: httpx.Response) -> dict[str, Any]:
 
 
 async def test_a_password_and_a_code_sign_in(house: House, person: Person):
-    user_id = await enrolled(house, person)
+    user_id = await enroll(house, person)
     attempt = await first_factor(house, person)
     given = await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
     assert (given["user_id"], given["is_new_user"]) == (user_id, False)
@@ -64,19 +64,19 @@ async def test_a_password_and_a_code_sign_in(house: House, person: Person):
 
 
 async def test_a_mailed_code_and_a_code_sign_in(house: House, person: Person):
-    user_id = await enrolled(house, person)
+    user_id = await enroll(house, person)
     channel = house.server.store.channels.primary(user_id)
     assert channel is not None
     house.server.store.channels.update(channel, {"is_verified": 1})
     await person.ask_for_code()
     refused = await person.post("/otp/sign-in", person.code_body(house.mail("sign_in")["otp"]))
-    attempt = attempt_of(person, refused)
+    attempt = find_attempt(person, refused)
     given = await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
     assert given["user_id"] == user_id
 
 
 async def test_a_wrong_code_can_be_tried_again(house: House, person: Person):
-    user_id = await enrolled(house, person)
+    user_id = await enroll(house, person)
     attempt = await first_factor(house, person)
     for _ in range(2):
         refused = await person.post("/mfa/sign-in", {**attempt, "code": wrong(house)})
@@ -86,7 +86,7 @@ async def test_a_wrong_code_can_be_tried_again(house: House, person: Person):
 
 
 async def test_an_attempt_that_took_too_long_says_so(house: House, person: Person):
-    await enrolled(house, person)
+    await enroll(house, person)
     attempt = await first_factor(house, person)
     house.server.clock.advance(301)
     refused = await person.post("/mfa/sign-in", {**attempt, "code": code(house)})
@@ -94,7 +94,7 @@ async def test_an_attempt_that_took_too_long_says_so(house: House, person: Perso
 
 
 async def test_an_attempt_serves_once(house: House, person: Person):
-    await enrolled(house, person)
+    await enroll(house, person)
     attempt = await first_factor(house, person)
     kept = dict(person.client.cookies)
     await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
@@ -107,7 +107,7 @@ async def test_an_attempt_serves_once(house: House, person: Person):
 
 
 async def test_twenty_tries_are_the_end_of_an_attempt(house: House, person: Person):
-    await enrolled(house, person)
+    await enroll(house, person)
     attempt = await first_factor(house, person)
     for _ in range(20):
         await person.post("/mfa/sign-in", {**attempt, "code": wrong(house)})
@@ -124,7 +124,7 @@ async def test_without_an_attempt_no_code_signs_in(house: House, person: Person)
 
 @pytest.mark.parametrize("digits", ["", "12345", "1234567", "١٢٣٤٥٦", "abcdef", 123456, None])
 async def test_what_is_no_code_is_refused(house: House, person: Person, digits: object):
-    await enrolled(house, person)
+    await enroll(house, person)
     attempt = await first_factor(house, person)
     refused = await person.post("/mfa/sign-in", {**attempt, "code": digits})
     assert refused.status_code in (400, 422)
@@ -157,7 +157,7 @@ async def test_guesses_count_for_the_account(
     monkeypatch.setattr(stack.limiter, "count", count_second_factors)
     house = House(server, stack)
     async with house.person(delivery) as person:
-        await enrolled(house, person)
+        await enroll(house, person)
         assert await guesses(house, person, 4) == [400, 400, 400, 429]
         attempt = await first_factor(house, person)
         refused = await person.post("/mfa/sign-in", {**attempt, "code": code(house)})
@@ -182,7 +182,7 @@ async def test_the_browsers_attempt_counts_only_with_its_seal(server: Emulator, 
     stack = new_stack(server, secret_server_key=server.secret_server_key)
     house = House(server, stack)
     async with house.person("cookie") as browser:
-        await enrolled(house, browser)
+        await enroll(house, browser)
         await first_factor(house, browser)
         kept = browser.client.cookies["stackauth-mfa"]
         facts = json.loads(base64.urlsafe_b64decode(kept + "=" * (-len(kept) % 4)))
@@ -208,7 +208,7 @@ async def test_workers_that_share_redis_know_the_account(server: Emulator, redis
     stacks = [new_stack(server, rate_limit_account="3/hour", redis_url=redis_server.url) for _ in range(2)]
     houses = [House(server, stack) for stack in stacks]
     async with houses[0].person("body") as one, houses[1].person("body") as other:
-        await enrolled(houses[0], one)
+        await enroll(houses[0], one)
         attempts = [await first_factor(houses[0], one) for _ in range(3)]
         for attempt, expected in zip([*attempts, attempts[0]], [400, 400, 400, 429], strict=True):
             refused = await other.post("/mfa/sign-in", {**attempt, "code": wrong(houses[1])})
@@ -221,14 +221,14 @@ async def test_guesses_after_a_mailed_code_count_with_those_after_a_password(ser
     stack = new_stack(server, rate_limit_account="3/hour")
     house = House(server, stack)
     async with house.person(delivery) as person:
-        user_id = await enrolled(house, person)
+        user_id = await enroll(house, person)
         channel = house.server.store.channels.primary(user_id)
         assert channel is not None
         house.server.store.channels.update(channel, {"is_verified": 1})
         assert await guesses(house, person, 2) == [400, 400]
         await person.ask_for_code()
         refused = await person.post("/otp/sign-in", person.code_body(house.mail("sign_in")["otp"]))
-        attempt = attempt_of(person, refused)
+        attempt = find_attempt(person, refused)
         for expected in (400, 429):
             refused = await person.post("/mfa/sign-in", {**attempt, "code": wrong(house)})
             assert refused.status_code == expected

@@ -32,13 +32,13 @@ class Text(HTMLParser):
         self.values += [value for name, value in attrs if name == "value"]
 
 
-async def page_of(person: Person, path: str, code: str = "abc123") -> httpx.Response:
+async def open_page(person: Person, path: str, code: str = "abc123") -> httpx.Response:
     return await person.client.get(person.path(path), params={"code": code})
 
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_can_load_nothing_be_framed_by_nobody_and_is_not_stored(person: Person, path: str):
-    headers = (await page_of(person, path)).headers
+    headers = (await open_page(person, path)).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
@@ -53,7 +53,7 @@ async def test_the_style_is_the_one_that_the_policy_allows(person: Person):
     import base64
     import hashlib
 
-    page = await page_of(person, "/password/reset")
+    page = await open_page(person, "/password/reset")
     (style,) = re.findall("<style>(.*?)</style>", page.text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
@@ -62,7 +62,7 @@ async def test_the_style_is_the_one_that_the_policy_allows(person: Person):
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_shows_no_code_and_repeats_no_markup(person: Person, path: str):
-    page = Text((await page_of(person, path, EVIL)).text)
+    page = Text((await open_page(person, path, EVIL)).text)
     assert not page.tags & {"script", "img"}
     assert "alert" not in page.text
     assert page.values in ([EVIL], [])
@@ -71,7 +71,7 @@ async def test_a_page_shows_no_code_and_repeats_no_markup(person: Person, path: 
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_says_its_language_and_labels_its_fields(person: Person, path: str):
-    html = (await page_of(person, path)).text
+    html = (await open_page(person, path)).text
     assert '<html lang="en">' in html
     visible = re.findall(r'<input id="(\w+)" name="\w+" type="(?!hidden)', html)
     assert visible == re.findall(r'<label for="(\w+)">', html)

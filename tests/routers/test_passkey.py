@@ -11,7 +11,7 @@ from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import ACCESS, ORIGIN, House, Person, assert_problem, new_stack
-from tests.routers.test_mfa import attempt_of, code, enrolled
+from tests.routers.test_mfa import code, enroll, find_attempt
 
 
 async def options(person: Person, path: str, **headers: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def back(given: dict[str, Any], credential: object) -> dict[str, Any]:
     return {"credential": credential, **({"code": given["code"]} if "code" in given else {})}
 
 
-async def registered(person: Person, authenticator: Authenticator) -> None:
+async def register_passkey(person: Person, authenticator: Authenticator) -> None:
     given = await options(person, "/passkey/register/options")
     answer = await person.post("/passkey/register", back(given, authenticator.register(given["options"]["challenge"])))
     assert answer.status_code == 200, answer.text
@@ -42,7 +42,7 @@ def authenticator() -> Authenticator:
 
 async def test_a_passkey_is_registered_and_signs_in(house: House, person: Person, authenticator: Authenticator):
     user_id = await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     assert (await person.call("GET", "/me")).json()["passkey_auth_enabled"] is True
     async with house.person(person.delivery) as elsewhere:
         given = await options(elsewhere, "/passkey/options")
@@ -93,20 +93,20 @@ async def test_without_a_public_address_the_setting_is_named(server: Emulator):
 
 async def test_a_second_factor_is_asked_for_after_a_passkey(house: House, person: Person, authenticator: Authenticator):
     async with house.person("body") as owner:
-        await enrolled(house, owner)
+        await enroll(house, owner)
         attempt = await owner.post(
             "/password/sign-in", {"email": "ada@example.com", "password": "correct horse battery"}
         )
-        await owner.sign_in_at("/mfa/sign-in", {**attempt_of(owner, attempt), "code": code(house)})
-        await registered(owner, authenticator)
+        await owner.sign_in_at("/mfa/sign-in", {**find_attempt(owner, attempt), "code": code(house)})
+        await register_passkey(owner, authenticator)
     given = await options(person, "/passkey/options")
     refused = await person.post("/passkey/sign-in", back(given, authenticator.sign_in(given["options"]["challenge"])))
-    await person.sign_in_at("/mfa/sign-in", {**attempt_of(person, refused), "code": code(house)})
+    await person.sign_in_at("/mfa/sign-in", {**find_attempt(person, refused), "code": code(house)})
 
 
 async def test_an_answer_for_another_challenge_is_refused(house: House, person: Person, authenticator: Authenticator):
     await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     given = await options(person, "/passkey/options")
     refused = await person.post("/passkey/sign-in", back(given, authenticator.sign_in("AAAA")))
     assert_problem(refused, 400, "PASSKEY_AUTHENTICATION_FAILED")
@@ -126,7 +126,7 @@ async def test_an_authenticator_at_another_site_is_refused(house: House, person:
 
 async def test_options_work_once(house: House, person: Person, authenticator: Authenticator):
     await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     given = await options(person, "/passkey/options")
     body = back(given, authenticator.sign_in(given["options"]["challenge"]))
     await person.sign_in_at("/passkey/sign-in", body)
@@ -140,7 +140,7 @@ async def test_options_work_once(house: House, person: Person, authenticator: Au
 @pytest.mark.parametrize("path", ["/passkey/sign-in", "/passkey/register"])
 async def test_an_answer_that_comes_late_says_so(house: House, person: Person, authenticator: Authenticator, path: str):
     await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     given = await options(person, path.replace("sign-in", "options") + ("/options" if "register" in path else ""))
     make = authenticator.register if "register" in path else authenticator.sign_in
     house.server.clock.advance(66)
@@ -159,7 +159,7 @@ async def test_an_answer_that_failed_has_used_its_options_up(phone: Person, auth
 
 async def test_options_that_were_tried_too_often_say_so(house: House, phone: Person, authenticator: Authenticator):
     await phone.sign_up()
-    await registered(phone, authenticator)
+    await register_passkey(phone, authenticator)
     given = await options(phone, "/passkey/options")
     house.server.store.database.run("update codes set attempts = 20 where code = ?", given["code"])
     body = back(given, authenticator.sign_in(given["options"]["challenge"]))
@@ -228,7 +228,7 @@ async def test_a_credential_that_proves_nothing_is_refused_and_no_server_error(
 
 async def test_a_passkey_is_given_up(house: House, person: Person, authenticator: Authenticator):
     await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     assert (await person.call("DELETE", "/passkey")).status_code == 204
     assert (await person.call("GET", "/me")).json()["passkey_auth_enabled"] is False
     given = await options(person, "/passkey/options")

@@ -17,9 +17,9 @@ from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, PASSWORD, PREFIXES, House, Person, assert_problem, new_stack
 from tests.routers.operations import operations
 from tests.routers.test_forms import submit
-from tests.routers.test_mfa import enrolled
+from tests.routers.test_mfa import enroll
 from tests.routers.test_oauth import at_the_provider, begin, come_back, error_in, signed_in, stolen
-from tests.routers.test_passkey import back, options, registered
+from tests.routers.test_passkey import back, options, register_passkey
 
 COMBINING, COMPOSED = (unicodedata.normalize(form, "é") for form in ("NFD", "NFC"))
 
@@ -149,7 +149,7 @@ async def test_a_password_that_is_longer_than_the_auth_server_takes_is_refused_a
 
 async def test_a_reset_does_not_get_around_the_second_factor(house: House, person: Person):
     """ASVS 6.4.3: it signs nobody in, and the new password is one factor still."""
-    await enrolled(house, person)
+    await enroll(house, person)
     assert (await person.post("/password/forgot", {"email": EMAIL})).status_code == 204
     code = house.mail("password_reset")["code"]
     answer = await person.post("/password/reset", {"code": code, "password": "another horse battery"})
@@ -179,7 +179,7 @@ async def test_the_password_grant_is_for_body_delivery_alone_and_gets_around_not
     stack = new_stack(server, rate_limit_account="3/hour")
     house = House(server, stack)
     async with house.person("body") as phone, house.person("cookie") as browser:
-        await enrolled(house, phone)
+        await enroll(house, phone)
         assert (await grant(browser, PASSWORD)).status_code == 404
         assert_problem(await grant(phone, PASSWORD), 403, "mfa_required")
         assert_problem(await grant(phone, "wrong horse battery"), 400, "EMAIL_PASSWORD_MISMATCH")
@@ -282,7 +282,7 @@ async def test_options_for_a_sign_in_name_no_credential_and_no_user(house: House
     authenticator = Authenticator(ORIGIN)
     async with house.person("body") as owner:
         user_id = await owner.sign_up()
-        await registered(owner, authenticator)
+        await register_passkey(owner, authenticator)
     given = (await options(person, "/passkey/options"))["options"]
     assert given["allowCredentials"] == []
     stored = urlsafe_b64encode(authenticator.credential_id).decode().rstrip("=")

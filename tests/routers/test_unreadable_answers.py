@@ -8,7 +8,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import CurrentUserProfile, StackAuth, current_profile
-from tests.drills.world import documented
+from tests.drills.world import documented_responses
 from tests.support.forge import BASE, PROJECT, Signer
 from tests.support.world import Clock
 
@@ -84,7 +84,7 @@ def place() -> Place:
     async def profile(profile: Annotated[CurrentUserProfile, Depends(current_profile)]) -> str:
         return profile.id
 
-    return Place(app, impostor, frozenset(documented(app.openapi())), signer.token())
+    return Place(app, impostor, frozenset(documented_responses(app.openapi())), signer.token())
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

@@ -14,9 +14,9 @@ import fastapi_stackauth.routers
 from fastapi_stackauth.routers import Delivery
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
-from tests.routers.test_mfa import code, enrolled
+from tests.routers.test_mfa import code, enroll
 from tests.routers.test_oauth import at_the_provider, begin, come_back
-from tests.routers.test_passkey import back, options, registered
+from tests.routers.test_passkey import back, options, register_passkey
 
 MALLORY = "mallory@example.net"
 UPGRADES = {"password.password_sign_up", "otp._sign_in", "oauth.oauth_authorize", "oauth_app.oauth_start"}
@@ -177,7 +177,7 @@ async def test_a_password_sign_up_upgrades_the_caller_and_a_sign_in_nobody(house
 
 
 async def test_the_second_step_of_a_sign_in_upgrades_no_guest(house: House, person: Person):
-    owner = await enrolled(house, person)
+    owner = await enroll(house, person)
     guest = await guest_id(person)
     refused = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
     assert refused.status_code == 403
@@ -190,7 +190,7 @@ async def test_the_second_step_of_a_sign_in_upgrades_no_guest(house: House, pers
 async def test_a_passkey_upgrades_no_guest(house: House, person: Person):
     authenticator = Authenticator(ORIGIN)
     owner = await person.sign_up()
-    await registered(person, authenticator)
+    await register_passkey(person, authenticator)
     guest = await guest_id(person)
     given = await options(person, "/passkey/options")
     answer = authenticator.sign_in(given["options"]["challenge"])

@@ -44,11 +44,11 @@ from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
 from tests.dependencies.test_authorization import Counting
-from tests.dependencies.test_watch import watch_of
+from tests.dependencies.test_watch import open_watch
 from tests.emulator.authenticator import Authenticator
 from tests.http.test_webhooks import JOINED, Receiver
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person, new_stack
-from tests.routers.test_mfa import code, enrolled
+from tests.routers.test_mfa import code, enroll
 from tests.support.asgi import bearer, call
 from tests.support.fixtures import signer, stranger, world
 from tests.support.forge import Signer
@@ -62,7 +62,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 NO_REDIS = "redis://127.0.0.1:1/0"
 
 
-def counted(events: AuthEvents, name: str, **labels: str) -> int:
+def count(events: AuthEvents, name: str, **labels: str) -> int:
     """How often an event happened, with these labels at least."""
     found = events.counts().items()
     return sum(count for (each, its), count in found if each == name and labels.items() <= dict(its).items())
@@ -99,7 +99,7 @@ def test_every_log_line_of_the_library_is_an_event():
     assert sorted(loggers) == ["events.py", "redaction.py"]
 
 
-def documented() -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+def read_table() -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
     rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
     found = {}
     for name, row in rows:
@@ -115,7 +115,7 @@ def test_the_docs_list_every_event_as_it_is():
         kind.name: (kind.area, tuple(logging.getLevelName(level) for level in kind.levels), kind.labels, kind.fields)
         for kind in KINDS.values()
     }
-    assert documented() == declared
+    assert read_table() == declared
 
 
 # --- what makes each of them happen ---
@@ -125,9 +125,9 @@ SCENES: dict[tuple[str, ...], Scene] = {}
 
 
 def scene(*names: str) -> Callable[[Scene], Scene]:
-    def register(made: Scene) -> Scene:
-        SCENES[names] = made
-        return made
+    def register(fail: Scene) -> Scene:
+        SCENES[names] = fail
+        return fail
 
     return register
 
@@ -156,9 +156,9 @@ async def a_good_token(world: World, signer: Signer) -> StackAuth:
     for _ in range(3):
         await world.verify(token)
     events = world.stack.events
-    assert counted(events, "token_verified", cache="miss", source="keys") == 1
-    assert counted(events, "token_verified", cache="hit", source="keys") == 2
-    assert counted(events, "auth_server_call", status="200") == counted(events, "keys_fetched") == 1
+    assert count(events, "token_verified", cache="miss", source="keys") == 1
+    assert count(events, "token_verified", cache="hit", source="keys") == 2
+    assert count(events, "auth_server_call", status="200") == count(events, "keys_fetched") == 1
     return world.stack
 
 
@@ -166,8 +166,8 @@ async def a_good_token(world: World, signer: Signer) -> StackAuth:
 async def a_bad_token(world: World, stranger: Signer) -> StackAuth:
     answer = await call(world.app(), "/me", [bearer("no-token")])
     assert answer.status == 401
-    assert counted(world.stack.events, "token_rejected", code="token_malformed") == 1
-    assert counted(world.stack.events, "error_returned", code="token_malformed", status="401") == 1
+    assert count(world.stack.events, "token_rejected", code="token_malformed") == 1
+    assert count(world.stack.events, "error_returned", code="token_malformed", status="401") == 1
     return world.stack
 
 
@@ -175,7 +175,7 @@ async def a_bad_token(world: World, stranger: Signer) -> StackAuth:
 async def two_tokens(world: World, signer: Signer) -> StackAuth:
     headers = [bearer(signer.token()), (b"x-stack-access-token", signer.token(email="x").encode())]
     assert (await call(world.app(), "/me", headers)).status == 401
-    assert counted(world.stack.events, "credentials_rejected", code="credentials_conflict") == 1
+    assert count(world.stack.events, "credentials_rejected", code="credentials_conflict") == 1
     return world.stack
 
 
@@ -183,9 +183,9 @@ async def two_tokens(world: World, signer: Signer) -> StackAuth:
 async def keys_out_of_reach(world: World, signer: Signer) -> StackAuth:
     world.server.keys = "503"
     await world.verify(signer.token())
-    assert counted(world.stack.events, "fallback_called", outcome="accepted") == 1
-    assert counted(world.stack.events, "token_verified", cache="miss", source="fallback") == 1
-    assert counted(world.stack.events, "keys_fetch_failed", reason="auth_server_unavailable") == 1
+    assert count(world.stack.events, "fallback_called", outcome="accepted") == 1
+    assert count(world.stack.events, "token_verified", cache="miss", source="fallback") == 1
+    assert count(world.stack.events, "keys_fetch_failed", reason="auth_server_unavailable") == 1
     return world.stack
 
 
@@ -196,7 +196,7 @@ async def keys_past_their_time(world: World, signer: Signer) -> StackAuth:
     world.advance(3_601)
     token = signer.token(iat=1, exp=2_000_000_000)
     await world.verify(token)
-    assert counted(world.stack.events, "keys_served_stale") == 1
+    assert count(world.stack.events, "keys_served_stale") == 1
     return world.stack
 
 
@@ -205,9 +205,9 @@ async def everything_out_of_reach(world: World, signer: Signer) -> StackAuth:
     world.server.keys = world.server.me = "503"
     assert (await call(world.app(), "/me", [bearer(signer.token())])).status == 503
     events = world.stack.events
-    assert counted(events, "fallback_called", outcome="unavailable") == 1
-    assert counted(events, "lookup_failed", about="token") == 1
-    assert counted(events, "error_returned", status="503", code="verification_unavailable") == 1
+    assert count(events, "fallback_called", outcome="unavailable") == 1
+    assert count(events, "lookup_failed", about="token") == 1
+    assert count(events, "error_returned", status="503", code="verification_unavailable") == 1
     return world.stack
 
 
@@ -223,9 +223,9 @@ async def api_keys(_world: World, _signer: Signer) -> StackAuth:
         for wrong in ("sk_of_nobody", "of no form"):
             with pytest.raises(AuthError):
                 await stack.services.api_keys.user(wrong)
-    assert counted(stack.events, "api_key_verified", owner="user", cache="miss") == 1
-    assert counted(stack.events, "api_key_verified", owner="user", cache="hit") == 1
-    assert counted(stack.events, "api_key_rejected", owner="user") == 2
+    assert count(stack.events, "api_key_verified", owner="user", cache="miss") == 1
+    assert count(stack.events, "api_key_verified", owner="user", cache="hit") == 1
+    assert count(stack.events, "api_key_rejected", owner="user") == 2
     return stack
 
 
@@ -241,12 +241,12 @@ async def signing_in_and_out(_world: World, _signer: Signer) -> StackAuth:
         await person.post("/session/refresh", {"refresh_token": person.refresh_token})
 
     stack = await in_the_house(act)
-    assert counted(stack.events, "sign_in_succeeded", method="password", new_user="true") == 1
-    assert counted(stack.events, "sign_in_succeeded", method="password", new_user="false") == 1
-    assert counted(stack.events, "sign_in_failed", method="password", code="EMAIL_PASSWORD_MISMATCH") == 1
-    assert counted(stack.events, "session_refreshed", delivery="body") == 1
-    assert counted(stack.events, "session_ended", reason="signed_out") == 1
-    assert counted(stack.events, "session_ended", reason="not_found") == 1
+    assert count(stack.events, "sign_in_succeeded", method="password", new_user="true") == 1
+    assert count(stack.events, "sign_in_succeeded", method="password", new_user="false") == 1
+    assert count(stack.events, "sign_in_failed", method="password", code="EMAIL_PASSWORD_MISMATCH") == 1
+    assert count(stack.events, "session_refreshed", delivery="body") == 1
+    assert count(stack.events, "session_ended", reason="signed_out") == 1
+    assert count(stack.events, "session_ended", reason="not_found") == 1
     return stack
 
 
@@ -264,7 +264,7 @@ async def test_a_sign_in_that_cannot_be_delivered_has_not_succeeded(
     async with house.person(delivery) as person:
         answer = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (502, "auth_server_unexpected_response")
-    assert not counted(stack.events, "sign_in_succeeded", method="password", new_user="false")
+    assert not count(stack.events, "sign_in_succeeded", method="password", new_user="false")
     await stack.aclose()
 
 
@@ -276,25 +276,25 @@ async def a_clock_that_is_ahead(_world: World, _signer: Signer) -> StackAuth:
             assert (await person.call("GET", "/me")).json()["code"] == "clock_skew"
 
     stack = await in_the_house(act, delivery="cookie", clock=lambda: time.time() + 3600)
-    assert counted(stack.events, "clock_skew") == 1, "twice a minute is enough"
-    assert counted(stack.events, "session_refreshed", delivery="cookie") == 1
+    assert count(stack.events, "clock_skew") == 1, "twice a minute is enough"
+    assert count(stack.events, "session_refreshed", delivery="cookie") == 1
     return stack
 
 
 @scene("mfa_requested")
 async def a_second_factor(_world: World, _signer: Signer) -> StackAuth:
     async def act(house: House, person: Person) -> None:
-        await enrolled(house, person)
+        await enroll(house, person)
         refused = await person.post("/password/sign-in", {"email": EMAIL, "password": "correct horse battery"})
         attempt = refused.json()["details"]
         await person.post("/mfa/sign-in", {**attempt, "code": "000000"})
         await person.sign_in_at("/mfa/sign-in", {**attempt, "code": code(house)})
 
     stack = await in_the_house(act)
-    assert counted(stack.events, "mfa_requested", method="password") == 1
-    assert counted(stack.events, "sign_in_failed", method="password") == 0
-    assert counted(stack.events, "sign_in_failed", method="mfa", code="INVALID_TOTP_CODE") == 1
-    assert counted(stack.events, "sign_in_succeeded", method="mfa") == 1
+    assert count(stack.events, "mfa_requested", method="password") == 1
+    assert count(stack.events, "sign_in_failed", method="password") == 0
+    assert count(stack.events, "sign_in_failed", method="mfa", code="INVALID_TOTP_CODE") == 1
+    assert count(stack.events, "sign_in_succeeded", method="mfa") == 1
     return stack
 
 
@@ -305,8 +305,8 @@ async def too_many_attempts(_world: World, _signer: Signer) -> StackAuth:
             await person.post("/anonymous/sign-up")
 
     stack = await in_the_house(act, rate_limit_address="1/minute")
-    assert counted(stack.events, "rate_limited", action="anonymous_sign_up", by="address") == 2
-    assert counted(stack.events, "sign_in_succeeded", method="anonymous", new_user="true") == 1
+    assert count(stack.events, "rate_limited", action="anonymous_sign_up", by="address") == 2
+    assert count(stack.events, "sign_in_succeeded", method="anonymous", new_user="true") == 1
     return stack
 
 
@@ -327,18 +327,18 @@ async def signing_out_of_a_server_that_is_down(_world: World, _signer: Signer) -
         assert (await person.post("/sign-out")).status_code == 204
 
     stack = await in_the_house(act, delivery="cookie")
-    assert counted(stack.events, "session_refresh_failed", delivery="cookie", code="auth_server_unavailable") == 1
-    assert counted(stack.events, "auth_server_call", status="500") == 1
+    assert count(stack.events, "session_refresh_failed", delivery="cookie", code="auth_server_unavailable") == 1
+    assert count(stack.events, "auth_server_call", status="500") == 1
     return stack
 
 
 @scene("session_check_failed")
 async def a_watch_that_cannot_ask(world: World, signer: Signer) -> StackAuth:
-    watch = await watch_of(world.app(), signer.token(), WatchSession(every=0.001))
+    watch = await open_watch(world.app(), signer.token(), WatchSession(every=0.001))
     world.server.me = "503"
     async with watch:
-        await until(lambda: counted(world.stack.events, "session_check_failed"))
-    assert counted(world.stack.events, "lookup_failed", about="session") >= 1
+        await until(lambda: count(world.stack.events, "session_check_failed"))
+    assert count(world.stack.events, "lookup_failed", about="session") >= 1
     return world.stack
 
 
@@ -361,8 +361,8 @@ async def webhooks(_world: World, _signer: Signer) -> StackAuth:
         raise LookupError
 
     assert (await receiver.deliver(JOINED, message_id="msg_3")).status_code == 500
-    assert counted(receiver.stack.events, "webhook_handled", type="team_membership.created") == 1
-    assert counted(receiver.stack.events, "webhook_handled", type="unknown") == 1
+    assert count(receiver.stack.events, "webhook_handled", type="team_membership.created") == 1
+    assert count(receiver.stack.events, "webhook_handled", type="unknown") == 1
     return receiver.stack
 
 
@@ -370,7 +370,7 @@ async def webhooks(_world: World, _signer: Signer) -> StackAuth:
 async def a_webhook_without_redis(_world: World, _signer: Signer) -> StackAuth:
     receiver = Receiver(redis_url=NO_REDIS)
     assert (await receiver.deliver({"type": "moon.landed", "data": {}})).status_code == 204
-    assert counted(receiver.stack.events, "storage_unavailable", operation="set") == 1
+    assert count(receiver.stack.events, "storage_unavailable", operation="set") == 1
     return receiver.stack
 
 
@@ -442,13 +442,13 @@ async def other_workers(_world: World, _signer: Signer) -> AuthEvents:
     await revocations.revoke_user("u")
     await revocations.revoke_sessions(["s", "t"])
 
-    async def settled() -> bool:
-        return bool(counted(events, "revocations_published") and counted(events, "revocations_connected"))
+    async def is_settled() -> bool:
+        return bool(count(events, "revocations_published") and count(events, "revocations_connected"))
 
-    await eventually(settled)
+    await eventually(is_settled)
     await revocations.aclose()
-    assert counted(events, "revocation_added", kind="user") == 1
-    assert counted(events, "revocation_added", kind="session") == 2
+    assert count(events, "revocation_added", kind="user") == 1
+    assert count(events, "revocation_added", kind="session") == 2
     return events
 
 
@@ -460,7 +460,7 @@ async def a_hook_that_fails(world: World, signer: Signer) -> StackAuth:
 
     for _ in range(3):
         assert (await call(world.app(), "/me", [bearer("no-token")])).status == 401
-    assert counted(world.stack.events, "event_hook_failed") == 3
+    assert count(world.stack.events, "event_hook_failed") == 3
     return world.stack
 
 
@@ -475,7 +475,7 @@ async def test_each_event_happens_and_is_logged_as_the_docs_say(
         await outcome.aclose()
     for name in names:
         kind = KINDS[name]
-        assert counted(events, name) >= 1
+        assert count(events, name) >= 1
         records = [record for record in caplog.records if getattr(record, "stack_event", "") == name]
         assert bool(records) == bool(kind.levels)
         for record in records:
@@ -524,9 +524,9 @@ async def test_every_method_of_signing_in_is_counted_by_its_name(server: Emulato
             "code": "x", "redirect_uri": "http://127.0.0.1:7777/", "code_verifier": "v" * 43
         })).status_code >= 400  # fmt: skip
     for method in ("otp", "passkey"):
-        assert counted(stack.events, "sign_in_succeeded", method=method) == 1
-        assert counted(stack.events, "sign_in_failed", method=method) == 1
-    assert counted(stack.events, "sign_in_failed", method="oauth", code="INVALID_AUTHORIZATION_CODE") == 1
+        assert count(stack.events, "sign_in_succeeded", method=method) == 1
+        assert count(stack.events, "sign_in_failed", method=method) == 1
+    assert count(stack.events, "sign_in_failed", method="oauth", code="INVALID_AUTHORIZATION_CODE") == 1
     await stack.aclose()
 
 
@@ -542,8 +542,8 @@ async def test_what_a_provider_refuses_is_a_failed_sign_in_and_codes_that_caller
             flow = next(name for name in person.client.cookies if name.startswith("stackauth-oauth-"))
             path = f"/oauth/callback/{flow.removeprefix('stackauth-oauth-')}?errorCode={made_up}"
             assert (await person.call("GET", path)).status_code >= 400
-    assert counted(stack.events, "sign_in_failed", method="oauth", code="OAUTH_PROVIDER_ACCESS_DENIED") == 1
-    assert counted(stack.events, "sign_in_failed", method="oauth", code="unknown") == 2
+    assert count(stack.events, "sign_in_failed", method="oauth", code="OAUTH_PROVIDER_ACCESS_DENIED") == 1
+    assert count(stack.events, "sign_in_failed", method="oauth", code="unknown") == 2
     await stack.aclose()
 
 
@@ -602,7 +602,7 @@ async def test_paths_that_an_app_puts_together_are_no_label(server: Emulator):
     for user_id in ("1111", "2222"):
         with suppress(StackAuthError):
             await stack.client.request("GET", f"/users/{user_id}", model=TeamCreate)
-    assert counted(stack.events, "auth_server_call", operation="GET other") == 2
+    assert count(stack.events, "auth_server_call", operation="GET other") == 2
     assert "1111" not in repr(stack.events.counts())
     await stack.aclose()
 
@@ -611,7 +611,7 @@ async def test_a_client_of_its_own_has_events_of_its_own(server: Emulator):
     settings = Settings.load({"project_id": server.project_id, "base_url": server.url})
     async with StackAuthClient(settings) as client:
         await client.project.current()
-        assert counted(client.events, "auth_server_call", operation="GET /projects/current") == 1
+        assert count(client.events, "auth_server_call", operation="GET /projects/current") == 1
 
 
 # --- counting ---
@@ -631,7 +631,7 @@ def test_no_count_is_lost_between_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert counted(events, "token_verified", cache="hit") == counted(events, "token_verified", cache="miss") == 20_000
+    assert count(events, "token_verified", cache="hit") == count(events, "token_verified", cache="miss") == 20_000
 
 
 def test_a_stack_counts_for_all_its_event_loops(signer: Signer):
@@ -645,7 +645,7 @@ def test_a_stack_counts_for_all_its_event_loops(signer: Signer):
     for thread in threads:
         thread.start()
         thread.join()
-    assert counted(world.stack.events, "token_verified") == 3
+    assert count(world.stack.events, "token_verified") == 3
 
 
 def test_the_number_of_series_is_bounded_and_the_log_still_tells_the_truth(caplog: pytest.LogCaptureFixture):
@@ -656,7 +656,7 @@ def test_the_number_of_series_is_bounded_and_the_log_still_tells_the_truth(caplo
     for number in range(MOST_SERIES + 20):
         events.emit(TOKEN_REJECTED, code=f"code-{number}")
     assert len(events.counts()) == MOST_SERIES + 1
-    assert counted(events, "token_rejected", code="other") == 20
+    assert count(events, "token_rejected", code="other") == 20
     assert heard[-1].labels == {"code": "other"}
     assert caplog.records[-1].getMessage() == f"token_rejected code=code-{MOST_SERIES + 19}"
 
@@ -668,7 +668,7 @@ def test_a_snapshot_does_not_change_and_changes_nothing():
     events.emit(TOKEN_REJECTED, code="token_expired")
     assert snapshot == {("token_rejected", (("code", "token_expired"),)): 1}
     snapshot.clear()
-    assert counted(events, "token_rejected") == 2
+    assert count(events, "token_rejected") == 2
 
 
 # --- two stacks ---
@@ -680,7 +680,7 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
     other.stack.install(app, default=False)
 
     @app.get("/other")
-    async def theirs(user: User = Depends(other.stack.current_user)) -> User:  # noqa: B008 - made in this test
+    async def theirs(user: User = Depends(other.stack.current_user)) -> User:  # noqa: B008 - fail in this test
         return user
 
     @app.get("/robots")
@@ -691,17 +691,17 @@ async def test_two_stacks_in_one_app_have_events_of_their_own(signer: Signer):
 
     for path in ("/robots", "/machines"):
         assert (await call(app, path, [])).status == 401
-    assert counted(one.stack.events, "error_returned") == 0
-    assert counted(other.stack.events, "error_returned", code="authentication_required") == 2
+    assert count(one.stack.events, "error_returned") == 0
+    assert count(other.stack.events, "error_returned", code="authentication_required") == 2
     await call(app, "/other", [bearer("no-token")])
-    assert counted(one.stack.events, "error_returned") == counted(one.stack.events, "token_rejected") == 0
-    assert counted(other.stack.events, "error_returned", code="token_malformed") == 1
+    assert count(one.stack.events, "error_returned") == count(one.stack.events, "token_rejected") == 0
+    assert count(other.stack.events, "error_returned", code="token_malformed") == 1
     other.server.keys = other.server.me = "503"
     assert (await call(app, "/other", [bearer(signer.token())])).status == 503
-    assert counted(other.stack.events, "error_returned", status="503") == 1
+    assert count(other.stack.events, "error_returned", status="503") == 1
     await call(app, "/me", [bearer("no-token")])
-    assert counted(one.stack.events, "error_returned", code="token_malformed") == 1
-    assert counted(other.stack.events, "error_returned") == 4
+    assert count(one.stack.events, "error_returned", code="token_malformed") == 1
+    assert count(other.stack.events, "error_returned") == 4
 
 
 # --- hooks ---
@@ -736,7 +736,7 @@ async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "broken" in record.getMessage()
     assert record.exc_info is not None
-    assert counted(world.stack.events, "event_hook_failed") == len(heard)
+    assert count(world.stack.events, "event_hook_failed") == len(heard)
 
 
 def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
@@ -774,13 +774,13 @@ async def test_a_token_seen_before_makes_no_event_while_nobody_listens(
     token = signer.token()
     await world.verify(token)
 
-    def made(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise AssertionError("not on this way")
 
     for name in ("emit", "_notify", "_tally"):
-        monkeypatch.setattr(AuthEvents, name, made)
+        monkeypatch.setattr(AuthEvents, name, fail)
     await world.verify(token)
-    assert counted(world.stack.events, "token_verified", cache="hit") == 1
+    assert count(world.stack.events, "token_verified", cache="hit") == 1
 
 
 # --- lines ---

@@ -37,7 +37,7 @@ def modules() -> Iterator[Any]:
             yield importlib.import_module(module.name)
 
 
-def fields_of(cls: type) -> Mapping[str, object]:
+def list_fields(cls: type) -> Mapping[str, object]:
     if dataclasses.is_dataclass(cls):
         return {field.name: field.type for field in dataclasses.fields(cls)}
     assert issubclass(cls, BaseModel)
@@ -52,7 +52,7 @@ def secret_fields() -> Iterator[Any]:
                 continue
             if not dataclasses.is_dataclass(cls) and not issubclass(cls, BaseModel):
                 continue
-            for name in fields_of(cls):
+            for name in list_fields(cls):
                 if SECRET.search(name) and not {f"{cls.__name__}.{name}", f"*.{name}"} & PLAIN:
                     yield pytest.param(cls, name, id=f"{cls.__module__}.{cls.__name__}.{name}")
 
@@ -60,7 +60,7 @@ def secret_fields() -> Iterator[Any]:
 def holding(cls: type, secret: str) -> object:
     """An instance whose one field has the sentinel in it, however it is otherwise made."""
     made = object.__new__(cls) if dataclasses.is_dataclass(cls) else cls.model_construct()  # type: ignore[attr-defined]  # a model
-    for name, kind in fields_of(cls).items():
+    for name, kind in list_fields(cls).items():
         value = SecretStr(SENTINEL) if "SecretStr" in str(kind) else SENTINEL
         object.__setattr__(made, name, value if name == secret else None)
     return made

@@ -32,7 +32,7 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def relayed(redis: RedisServer, marker: bytes) -> AsyncIterator[tuple[Relay, str]]:
+async def run_relay(redis: RedisServer, marker: bytes) -> AsyncIterator[tuple[Relay, str]]:
     relay = Relay(redis.port, marker)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     async with server:
@@ -41,7 +41,7 @@ async def relayed(redis: RedisServer, marker: bytes) -> AsyncIterator[tuple[Rela
 
 async def test_a_claim_whose_reply_is_lost_is_still_this_caller_s(redis_server: RedisServer):
     """redis-py sends the command again on a new connection, and finds the key that it has claimed itself."""
-    async with relayed(redis_server, b"message") as (relay, url):
+    async with run_relay(redis_server, b"message") as (relay, url):
         storage = RedisStorage(url, "p:")
         assert await storage.add("message", 60)
         assert relay.connections == 2
@@ -69,7 +69,7 @@ async def test_a_connection_that_redis_has_closed_as_idle_is_noticed(redis_serve
 
 @pytest.mark.parametrize("operation", ["get", "set"])
 async def test_a_reply_that_is_lost_is_asked_for_again(redis_server: RedisServer, operation: str):
-    async with relayed(redis_server, b"marked") as (relay, url):
+    async with run_relay(redis_server, b"marked") as (relay, url):
         storage = RedisStorage(url, "p:")
         if operation == "set":
             await storage.set("marked", "value", 60)

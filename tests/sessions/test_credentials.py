@@ -29,7 +29,7 @@ def read(*headers: Header, **changes: Any) -> Credential | None:
     return read_credential(scope(*headers, **changes), SOURCES)
 
 
-def token_of(*headers: Header, **changes: Any) -> str | None:
+def read_token(*headers: Header, **changes: Any) -> str | None:
     credential = read(*headers, **changes)
     return credential.token if credential else None
 
@@ -113,7 +113,7 @@ def test_every_header_form_gives_the_token_and_says_where_it_came_from(header: H
 def test_what_is_foreign_empty_or_signed_out_is_absent(header: Header):
     """Absent means that the next source is asked."""
     assert read(header) is None
-    assert token_of(header, COOKIE) == "from-cookie"
+    assert read_token(header, COOKIE) == "from-cookie"
 
 
 @rows(
@@ -158,12 +158,12 @@ def test_a_header_over_16_kib_is_too_large(name: bytes):
 
 
 def test_a_header_of_16_kib_is_read():
-    assert token_of((b"x-stack-access-token", b"x" * MAX_SIZE)) == "x" * MAX_SIZE
+    assert read_token((b"x-stack-access-token", b"x" * MAX_SIZE)) == "x" * MAX_SIZE
 
 
 @rows("pair", [(a, b) for a in (BEARER, STACK, HEXCLAVE, LEGACY) for b in (BEARER, STACK, LEGACY)])
 def test_two_headers_with_the_same_token_are_one_credential(pair: tuple[Header, Header]):
-    assert token_of(*pair) == "tok"
+    assert read_token(*pair) == "tok"
 
 
 @rows("first", [BEARER, STACK, HEXCLAVE, LEGACY])
@@ -183,8 +183,8 @@ def test_two_headers_with_different_tokens_are_a_conflict(first: Header, second:
 @rows("header", [BEARER, STACK, HEXCLAVE, LEGACY])
 def test_a_header_beats_a_cookie_which_is_then_not_even_read(header: Header):
     broken = (b"cookie", b"stack-access=broken")
-    assert token_of(broken, header) == "tok"
-    assert token_of(header, broken, method="POST") == "tok"
+    assert read_token(broken, header) == "tok"
+    assert read_token(header, broken, method="POST") == "tok"
 
 
 # --- the JavaScript SDK's cookies ------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_a_header_beats_a_cookie_which_is_then_not_even_read(header: Header):
     ],
 )
 def test_the_sdks_cookie_is_read(header: Header, token: str | None):
-    assert token_of(header) == token
+    assert read_token(header) == token
 
 
 def test_the_newer_name_of_the_cookie_goes_first_and_its_credential_is_ambient():
@@ -245,16 +245,16 @@ HEXCLAVE_REFRESH, STACK_REFRESH = f"hexclave-refresh-{PROJECT}--", f"stack-refre
 def test_the_pair_must_match_the_newest_refresh_cookie(refresh_cookies: list[str], accepted: bool, name: str):
     """Else a signed-out session, or that of another project on the same host, would be let in."""
     access = f"{name}={quote(json.dumps(['r', 'a']))}"
-    assert token_of((b"cookie", "; ".join([access, *refresh_cookies]).encode())) == ("a" if accepted else None)
+    assert read_token((b"cookie", "; ".join([access, *refresh_cookies]).encode())) == ("a" if accepted else None)
 
 
 def test_a_stale_pair_under_the_older_name_is_not_read():
     """The SDK never deletes `stack-access`: it stays in the browser after sign-out, and after the next sign-in."""
     stale, current = quote(json.dumps(["old", "stale"])), quote(json.dumps(["r", "a"]))
     refresh = refresh_cookie("r", 1, f"{HEXCLAVE_REFRESH}default")
-    assert token_of((b"cookie", f"stack-access={stale}".encode())) is None
-    assert token_of((b"cookie", f"stack-access={stale}; {refresh}".encode())) is None
-    assert token_of((b"cookie", f"stack-access={stale}; hexclave-access={current}; {refresh}".encode())) == "a"
+    assert read_token((b"cookie", f"stack-access={stale}".encode())) is None
+    assert read_token((b"cookie", f"stack-access={stale}; {refresh}".encode())) is None
+    assert read_token((b"cookie", f"stack-access={stale}; hexclave-access={current}; {refresh}".encode())) == "a"
 
 
 @given(st.lists(st.tuples(st.sampled_from([HEXCLAVE_REFRESH, STACK_REFRESH, "stack-refresh"]), st.text(max_size=40))))
@@ -262,7 +262,7 @@ def test_a_stale_pair_under_the_older_name_is_not_read():
 @example([(HEXCLAVE_REFRESH, '{"refresh_token":"r","updated_at_millis":NaN}')] * 2)
 def test_any_refresh_cookies_give_the_token_or_none(cookies: list[tuple[str, str]]):
     others = "; ".join(f"{name}x={quote(value)}" for name, value in cookies)
-    assert token_of((b"cookie", f'stack-access=["r","a"]; {others}'.encode())) in ("a", None)
+    assert read_token((b"cookie", f'stack-access=["r","a"]; {others}'.encode())) in ("a", None)
 
 
 @rows(
@@ -290,7 +290,7 @@ FETCH_SITES: Sequence[str | None] = (None, "same-origin", "none", "same-site", "
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "PROPFIND")
 
 
-def allowed(origin: str | None, fetch_site: str | None) -> bool:
+def is_allowed(origin: str | None, fetch_site: str | None) -> bool:
     """Design decision 11, written as a table and not as the code has it."""
     table: set[tuple[str | None, str | None]] = {
         (APP, None),
@@ -314,8 +314,8 @@ def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
         headers.append((b"sec-fetch-site", fetch_site.encode()))
     # A handshake is a GET, but what follows may change anything.
     changes = {"kind": "websocket", "method": "GET"} if kind == "websocket" else {"method": kind}
-    if allowed(origin, fetch_site):
-        assert token_of(*headers, **changes) == "from-cookie"
+    if is_allowed(origin, fetch_site):
+        assert read_token(*headers, **changes) == "from-cookie"
     else:
         assert get_error_code(*headers, **changes) == "cross_site_request"
 
@@ -325,13 +325,13 @@ def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
 def test_a_cookie_counts_for_safe_methods_from_everywhere(origin: str | None, method: str):
     """What is safe changes nothing, and the answer is out of another site's reach without CORS."""
     headers = [COOKIE, (b"sec-fetch-site", b"cross-site"), *([(b"origin", origin.encode())] if origin else [])]
-    assert token_of(*headers, method=method) == "from-cookie"
+    assert read_token(*headers, method=method) == "from-cookie"
 
 
 def test_the_cross_site_rule_is_for_cookies_alone():
     evil = [(b"origin", b"https://evil.example"), (b"sec-fetch-site", b"cross-site")]
-    assert token_of(BEARER, *evil, method="POST") == "tok"
-    assert token_of(*evil, method="POST") is None
+    assert read_token(BEARER, *evil, method="POST") == "tok"
+    assert read_token(*evil, method="POST") is None
 
 
 def test_an_origin_of_null_is_never_trusted_even_when_it_is_listed():
@@ -355,7 +355,7 @@ def test_an_origin_of_null_is_never_trusted_even_when_it_is_listed():
     ],
 )
 def test_a_token_in_the_query_is_read_where_the_app_asked_for_it(query: bytes, token: str | None):
-    assert token_of(query=query) == token
+    assert read_token(query=query) == token
     assert read_credential(scope(query=query), (HeaderCredentials(),)) is None
 
 

@@ -51,7 +51,7 @@ def make_app(stack: StackAuth) -> FastAPI:  # noqa: C901 - one small route after
         return user.id if user else "nobody"
 
     @app.post("/untouched")
-    async def untouched() -> str:
+    async def untouched_route() -> str:
         return "fine"
 
     @app.get("/stream", dependencies=[Depends(Require())])
@@ -116,11 +116,11 @@ def calls_of(server: Emulator, monkeypatch: pytest.MonkeyPatch, stack: StackAuth
     calls: list[str] = []
     refresh = stack.client.refresh
 
-    async def counted(token: str) -> Any:
+    async def count_call(token: str) -> Any:
         calls.append(token)
         return await refresh(token)
 
-    monkeypatch.setattr(stack.client, "refresh", counted)
+    monkeypatch.setattr(stack.client, "refresh", count_call)
     return calls
 
 
@@ -479,7 +479,7 @@ async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
 
 async def test_the_access_cookie_can_be_renewed_on_demand(page: httpx.AsyncClient, stack: StackAuth):
     user_id = await sign_up(page)
-    await stack.client.as_user(page.cookies[ACCESS]).users.update_me(_named("Ada"))
+    await stack.client.as_user(page.cookies[ACCESS]).users.update_me(_find_named("Ada"))
     server_side = (await page.post("/auth/session/refresh")).status_code
     user: User = await stack.verifier.verify(page.cookies[ACCESS])
     assert (server_side, user.id, user.display_name) == (204, user_id, "Ada")
@@ -487,7 +487,7 @@ async def test_the_access_cookie_can_be_renewed_on_demand(page: httpx.AsyncClien
     assert (await page.post("/auth/session/refresh")).json()["code"] == "authentication_required"
 
 
-def _named(name: str) -> Any:
+def _find_named(name: str) -> Any:
     from fastapi_stackauth.models import CurrentUserUpdate
 
     return CurrentUserUpdate(display_name=name)

@@ -177,7 +177,7 @@ def test_install_on_something_else_says_what_it_takes(target: Any, text: str):
         StackAuth().install(target)
 
 
-def mounted(child: FastAPI) -> FastAPI:
+def mount_child(child: FastAPI) -> FastAPI:
     parent = FastAPI()
     StackAuth(project_id="p", base_url="http://auth.test").install(parent)
     parent.mount("/child", child)
@@ -192,7 +192,7 @@ async def test_a_mounted_app_without_install_raises_the_message_itself():
         return user
 
     with pytest.raises(ConfigurationError, match=r"stack\.install\(app\).*mounted FastAPI app"):
-        await call(mounted(child), "/child/me")
+        await call(mount_child(child), "/child/me")
 
 
 @rows("make", [Require, IdentifyUser, RequireUserApiKey, RequireTeamApiKey], ids=lambda make: make.__name__)
@@ -203,14 +203,14 @@ async def test_a_dependency_of_a_stack_that_is_not_installed_here_raises(make: A
     async def me(user: Annotated[Any, Depends(make(stack=StackAuth(project_id="p")))]) -> None: ...
 
     with pytest.raises(ConfigurationError, match=r"stack\.install\(app\)"):
-        await call(mounted(child), "/child/me")
+        await call(mount_child(child), "/child/me")
 
 
 async def test_a_router_of_a_stack_that_is_not_installed_here_raises():
     child = FastAPI()
     child.include_router(StackAuth(project_id="p").router(delivery="body"))
     with pytest.raises(ConfigurationError, match=r"stack\.install\(app\)"):
-        await call(mounted(child), "/child/me")
+        await call(mount_child(child), "/child/me")
 
 
 # --- what is outside -------------------------------------------------------------------------------------

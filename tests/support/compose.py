@@ -22,7 +22,7 @@ VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?P<default>-|:\?[^}$]*)\}")
 Service = dict[str, Any]
 
 
-def filled(text: str, variables: Mapping[str, str]) -> str:
+def fill_in(text: str, variables: Mapping[str, str]) -> str:
     """Fill in `${NAME-}` and `${NAME:?reason}` as the specification says.
 
     Raises:
@@ -42,7 +42,7 @@ def filled(text: str, variables: Mapping[str, str]) -> str:
 
 def document(variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The whole file; without variables as it is written."""
-    loaded: dict[str, Any] = yaml.safe_load(TEXT if variables is None else filled(TEXT, variables))
+    loaded: dict[str, Any] = yaml.safe_load(TEXT if variables is None else fill_in(TEXT, variables))
     return loaded
 
 
@@ -76,7 +76,7 @@ class Loopback:
         """The port that stands for an address such as `redis:6379`."""
         return self.ports[address]
 
-    def moved(self, text: str) -> str:
+    def to_new_folder(self, text: str) -> str:
         """A command's word, or a value, with addresses, the proxies' network and the folders moved."""
         for address, port in self.ports.items():
             text = re.sub(rf"(?<![\w.-]){re.escape(address)}(?!\d)", f"127.0.0.1:{port}", text)
@@ -92,15 +92,15 @@ class Loopback:
     def write_secret(self, name: str, text: str) -> None:
         """Put a secret where the services of a test find it."""
         self.secrets.mkdir(exist_ok=True)
-        (self.secrets / name).write_text(self.moved(text), "utf-8")
+        (self.secrets / name).write_text(self.to_new_folder(text), "utf-8")
 
     def command(self, name: str, service: Service) -> list[str]:
         """A service's command, listening on its loopback port."""
-        words = [self.moved(word) for word in service["command"]]
+        words = [self.to_new_folder(word) for word in service["command"]]
         inner = words[words.index("--port") + 1]
         words[words.index("--port") + 1] = str(self.port(f"{name}:{inner}"))
         return ["127.0.0.1" if word == "0.0.0.0" else word for word in words]
 
     def environment(self, service: Service) -> dict[str, str]:
         """A service's environment."""
-        return {name: self.moved(str(value)) for name, value in service.get("environment", {}).items()}
+        return {name: self.to_new_folder(str(value)) for name, value in service.get("environment", {}).items()}

@@ -100,7 +100,7 @@ class Deployment:
             self.processes[name] = subprocess.Popen(
                 _program(command),
                 cwd=compose.ROOT,
-                env={**_inherited(), **self.loopback.environment(service), **extra},
+                env={**_read_environment(), **self.loopback.environment(service), **extra},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -163,7 +163,7 @@ def _program(command: list[str]) -> list[str]:
     return [server_program(name) or name, *words, *(["--bind", "127.0.0.1"] if name == "redis-server" else [])]
 
 
-def _inherited() -> dict[str, str]:
+def _read_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 _SHARED = ("#/components/responses/", "#/components/examples/")
 
 
-def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+def inline_references(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the document with the references to shared responses and examples resolved."""
     paths: dict[str, Any] = _resolve(schema, schema["paths"])
     return {**schema, "paths": paths}

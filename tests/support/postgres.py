@@ -16,7 +16,7 @@ from tests.support.redis_server import free_port
 PATIENCE = 60.0  # a limit for waiting, and no measure
 
 
-def _unprivileged() -> dict[str, Any]:
+def _find_user() -> dict[str, Any]:
     """PostgreSQL refuses to run as root; Debian's package makes a user for it."""
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -34,7 +34,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Make the cluster, start the server, make the database."""
-        if owner := _unprivileged():
+        if owner := _find_user():
             shutil.chown(self.folder, owner["user"], owner["group"])
         password_file = self.folder / "password"
         password_file.write_text(self.password)
@@ -45,7 +45,7 @@ class PostgresServer:
         self.process = subprocess.Popen(
             [self._program("postgres"), "-D", self.folder / "data", "-p", str(self.port), "-h", "127.0.0.1",
              "-k", self.folder, "-F"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_unprivileged(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_find_user(),
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while not self._ready():
@@ -78,7 +78,7 @@ class PostgresServer:
         environment = {**os.environ, "PGPASSWORD": self.password, "LC_ALL": "C.UTF-8"}
         command = [self._program(name), *words]
         done: subprocess.CompletedProcess[str] = subprocess.run(
-            command, check=True, env=environment, cwd="/", capture_output=True, text=True, **_unprivileged()
+            command, check=True, env=environment, cwd="/", capture_output=True, text=True, **_find_user()
         )
         return done.stdout.strip()
 

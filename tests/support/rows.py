@@ -30,7 +30,7 @@ def rows(
         ids: The labels of the rows, or what makes the label of a value. By default, a label shows the values.
     """
     arguments = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    given = list(_labeled(arguments, list(values), ids))
+    given = list(_label_rows(arguments, list(values), ids))
     assert given, f"@rows({names!r}) has no rows"
 
     def decorate(test: Test) -> Test:
@@ -45,7 +45,7 @@ def rows(
     return decorate
 
 
-def _labeled(names: list[str], values: list[Any], ids: Any) -> Iterator[Row]:
+def _label_rows(names: list[str], values: list[Any], ids: Any) -> Iterator[Row]:
     labels = itertools.repeat(None) if ids is None or callable(ids) else iter(ids)
     for value, label in zip(values, labels, strict=False):
         values_of_row: Any = value if len(names) > 1 else (value,)
@@ -54,11 +54,11 @@ def _labeled(names: list[str], values: list[Any], ids: Any) -> Iterator[Row]:
             values_of_row, label = value.values, label or value.id  # noqa: PLW2901 - a parameter brings its label
         assert len(values_of_row) == len(names), (names, values_of_row)
         arguments = dict(zip(names, values_of_row, strict=True))
-        make = ids if callable(ids) else _shown
+        make = ids if callable(ids) else _format_value
         yield label or ", ".join(f"{name}={make(it)}" for name, it in arguments.items()), arguments
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = ascii(value)
     return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
 

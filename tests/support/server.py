@@ -64,7 +64,7 @@ class FakeAuthServer:
         if path.endswith("/jwks.json"):
             return await self._keys(query)
         if path.endswith("/current/refresh"):  # it keeps no sessions that could be renewed
-            return _known(401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
+            return _known_error(401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
         await asyncio.sleep(0)
         if self.me == "hang":
             await asyncio.Event().wait()
@@ -72,7 +72,7 @@ class FakeAuthServer:
             await self.gate.wait()
         if self.me in _REFUSALS:
             status, code = _REFUSALS[self.me]
-            return _known(status, code) if code else (status, [], b"not today")
+            return _known_error(status, code) if code else (status, [], b"not today")
         if path.endswith("/sessions"):
             return _json({"items": [self._session(name) for name in self.sessions], "is_paginated": False})
         return _json({"id": self.subject, "primary_email": "ada@example.com", "client_metadata": {"theme": "dark"}})
@@ -84,7 +84,7 @@ class FakeAuthServer:
         if self.keys == "slow":
             await self.gate.wait()
         if self.keys == "old" and query:
-            return _known(400, "SCHEMA_ERROR")
+            return _known_error(400, "SCHEMA_ERROR")
         if self.keys == "refused":
             raise ConnectionResetError  # `Line` makes of it what a network would
         odd = {"503": (503, b"down"), "junk": (200, b"<html>\xff"), "empty": (200, b'{"keys":[]}'), "none": (200, b"")}
@@ -115,7 +115,7 @@ def _json(value: object) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     return 200, JSON, json.dumps(value).encode()
 
 
-def _known(status: int, code: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _known_error(status: int, code: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     body = json.dumps({"code": code, "error": "said by the fake"}).encode()
     return status, [*JSON, (b"x-stack-known-error", code.encode())], body
 

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE
 from fastapi_stackauth.http.openapi import EnrichedOpenApi
-from tests.support.openapi import inlined
+from tests.support.openapi import inline_references
 
 _KEY = "undocumented"
 _OWN_WORDS = "*"
@@ -79,7 +79,7 @@ class Collector:
         wanted = {(answer.status, code), (answer.status, _OWN_WORDS)}
         if not wanted & known.get(name, set()):
             if app not in self._schemas:
-                self._schemas[app] = _documented(app)
+                self._schemas[app] = _read_documented(app)
             for other, answers in self._schemas[app].items():
                 known.setdefault(other, set()).update(answers)
         if name in known and not wanted & known[name]:
@@ -122,12 +122,12 @@ class _Answer:
             self.body += message.get("body", b"")
 
 
-def _documented(app: FastAPI) -> dict[str, set[tuple[int, str]]]:
+def _read_documented(app: FastAPI) -> dict[str, set[tuple[int, str]]]:
     """The statuses and codes of each operation in an app's schema; nothing where that cannot be made."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            schema = inlined(app.openapi())
+            schema = inline_references(app.openapi())
         except Exception:  # noqa: BLE001 - what it is belongs to the tests of that app
             return {}
     operations = [each for item in schema.get("paths", {}).values() for each in item.values() if isinstance(each, dict)]

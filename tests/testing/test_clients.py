@@ -89,10 +89,10 @@ async def test_renewed_cookies_are_kept_in_place_of_the_old(
 
 
 @pytest.mark.parametrize("app_url", ["http://localhost:8000", "https://localhost", "https://notes.example:8443"])
-async def test_cookies_work_for_every_kind_of_app_url(app_url: str, shared: Emulator):
+async def test_cookies_work_for_every_kind_of_app_url(app_url: str, shared_server: Emulator):
     stack = StackAuth(project_id="cookies", app_url=app_url)
     app = small_app(stack)
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         browser = kit.client(kit.user(), by="cookie")
         kit.clock.advance(601)
         assert (await browser.get("/me")).status_code == 200
@@ -100,9 +100,9 @@ async def test_cookies_work_for_every_kind_of_app_url(app_url: str, shared: Emul
         assert browser.headers["origin"] == app_url
 
 
-def test_without_an_app_url_there_are_no_cookies(shared: Emulator):
+def test_without_an_app_url_there_are_no_cookies(shared_server: Emulator):
     app = small_app(StackAuth(project_id="p"))
-    with emulate(app, emulator=shared) as kit, pytest.raises(ConfigurationError, match="STACK_APP_URL"):
+    with emulate(app, emulator=shared_server) as kit, pytest.raises(ConfigurationError, match="STACK_APP_URL"):
         kit.client(kit.user(), by="cookie")
 
 

@@ -10,7 +10,7 @@ from fastapi_stackauth.testing import emulate
 from tests.docs.blocks import ROOT, blocks
 
 pytest_plugins = ["pytester"]
-LOADED = (Emulator, emulated)  # pytester forgets what an inner run imports first
+LOADED = (Emulator, emulate)  # pytester forgets what an inner run imports first
 PAGE = ROOT / "docs/testing.md"
 TWENTY_LINES = 20
 

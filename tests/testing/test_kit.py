@@ -16,18 +16,18 @@ from tests.testing.conftest import APP_URL, small_app
 TEAM = "0f6f2d7e-54b3-4c07-8f5e-6d5f0f5b8a11"
 
 
-def test_the_apps_own_settings_stay_and_come_back(app: FastAPI, stack: StackAuth, shared: Emulator):
+def test_the_apps_own_settings_stay_and_come_back(app: FastAPI, stack: StackAuth, shared_server: Emulator):
     before = dict(vars(stack))
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         changed = stack.settings
         assert (changed.project_id, changed.app_url) == ("production", APP_URL)
-        assert (changed.base_url, changed.issuers) == (shared.url, ())
+        assert (changed.base_url, changed.issuers) == (shared_server.url, ())
         assert kit.emulator.project_id == "production"
     assert vars(stack) == before
 
 
-def test_nothing_is_remembered_from_one_block_to_the_next(app: FastAPI, stack: StackAuth, shared: Emulator):
-    with emulate(app, emulator=shared) as kit:
+def test_nothing_is_remembered_from_one_block_to_the_next(app: FastAPI, stack: StackAuth, shared_server: Emulator):
+    with emulate(app, emulator=shared_server) as kit:
         ada = kit.user(email="remembered@example.com")
         assert kit.sync_client(ada).get("/me").status_code == 200
         assert len(stack.verifier) == 1
@@ -37,9 +37,9 @@ def test_nothing_is_remembered_from_one_block_to_the_next(app: FastAPI, stack: S
 
 
 @pytest.mark.parametrize("have", [(), ("publishable_client_key",), ("secret_server_key",)])
-def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared: Emulator):
+def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared_server: Emulator):
     stack = StackAuth(project_id="keys", **dict.fromkeys(have, "of-production"))  # type: ignore[arg-type]  # names of keys
-    with emulate(small_app(stack), emulator=shared) as kit:
+    with emulate(small_app(stack), emulator=shared_server) as kit:
         settings = stack.settings
         keys = {
             "publishable_client_key": settings.publishable_client_key,
@@ -49,11 +49,11 @@ def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared:
         assert all(key.get_secret_value() == getattr(kit.emulator, name) for name, key in keys.items() if key)
 
 
-def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared: Emulator):
+def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared_server: Emulator):
     app, stack = FastAPI(), StackAuth()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         browser = kit.sync_client()
         credentials = {"email": "bare@example.com", "password": "correct horse"}
         assert browser.post("/auth/password/sign-up", json=credentials).status_code == 200
@@ -63,7 +63,7 @@ def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared: Em
     assert app.user_middleware == []
 
 
-def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emulator):
+def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared_server: Emulator):
     partners, inner = StackAuth(project_id="partners", cookie_name="partners"), StackAuth(project_id="inner")
     app = small_app(StackAuth(project_id="main"))
     app.mount("/inner", small_app(inner))
@@ -73,7 +73,7 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emula
     async def for_partners(user: Annotated[User, Depends(partners.current_user)]) -> str:
         return user.id
 
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         ada = kit.user(email="several@example.com")
         zoe = kit.of(partners).user(email="several@example.com")
         ivy = kit.of(inner).user()
@@ -87,7 +87,7 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared: Emula
             kit.of(StackAuth())
 
 
-def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
+def test_apps_behind_routers_and_middleware_are_found(shared_server: Emulator):
     outer, router = FastAPI(), APIRouter()
     stacks = [StackAuth(project_id=name) for name in ("routes", "middleware", "included")]
     behind_routes, behind_middleware, included = map(small_app, stacks)
@@ -99,39 +99,42 @@ def test_apps_behind_routers_and_middleware_are_found(shared: Emulator):
     paths = ["/v1/x/me", "/v2/me", "/v3/x/me"]
     if len(outer.routes) == routes_before:  # FastAPI drops mounts of included routers in older versions: no such app
         paths.pop()
-    with emulate(outer, emulator=shared) as kit:
+    with emulate(outer, emulator=shared_server) as kit:
         for path, stack in zip(paths, stacks, strict=False):
             ada = kit.of(stack).user()
             assert kit.sync_client(ada).get(path).json()["id"] == ada.id
 
 
-def test_one_kit_serves_several_apps(app: FastAPI, shared: Emulator):
+def test_one_kit_serves_several_apps(app: FastAPI, shared_server: Emulator):
     other = small_app(StackAuth())
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         kit.add(other)
         ada = kit.user(email="several-apps@example.com")
         assert kit.sync_client(ada, app=other).get("/me").json()["code"].startswith("token_")  # of another project
         assert kit.sync_client(ada).get("/me").status_code == 200
 
 
-def test_an_app_without_a_stack_is_named_and_so_is_a_missing_app(shared: Emulator):
+def test_an_app_without_a_stack_is_named_and_so_is_a_missing_app(shared_server: Emulator):
     with pytest.raises(ConfigurationError, match="No StackAuth is installed"), emulate(FastAPI()):
         pass
-    with emulate(emulator=shared) as kit, pytest.raises(ConfigurationError, match="override the fixture stack_app"):
+    with (
+        emulate(emulator=shared_server) as kit,
+        pytest.raises(ConfigurationError, match="override the fixture stack_app"),
+    ):
         kit.client()
 
 
-def test_people_of_several_blocks_on_one_emulator_do_not_get_in_each_others_way(app: FastAPI, shared: Emulator):
+def test_people_of_several_blocks_on_one_emulator_do_not_get_in_each_others_way(app: FastAPI, shared_server: Emulator):
     people = []
     for _ in range(2):
-        with emulate(app, emulator=shared) as kit:
+        with emulate(app, emulator=shared_server) as kit:
             people.append(kit.user())
     assert people[0].email != people[1].email
 
 
-def test_blocks_nest(app: FastAPI, shared: Emulator):
+def test_blocks_nest(app: FastAPI, shared_server: Emulator):
     factory = TokenFactory()
-    with emulate(app, emulator=shared) as kit:
+    with emulate(app, emulator=shared_server) as kit:
         ada = kit.user(email="nested@example.com")
         with factory.trusted_by(app):
             assert kit.sync_client(ada).get("/me").status_code == 401

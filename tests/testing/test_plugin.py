@@ -12,7 +12,7 @@ from fastapi_stackauth.testing import emulate
 from fastapi_stackauth.testing.kit import new_emulator
 
 pytest_plugins = ["pytester"]
-LOADED = (Emulator, emulated)  # pytester forgets what an inner run imports first
+LOADED = (Emulator, emulate)  # pytester forgets what an inner run imports first
 
 APP = """
     from fastapi import FastAPI

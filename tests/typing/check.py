@@ -23,7 +23,7 @@ CACHE = ROOT / ".mypy_cache/consumer"
 _ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def documented() -> dict[str, str]:
+def documented_code() -> dict[str, str]:
     """Return the modules of all pages by name, and the app that the tests of docs/testing.md import."""
     found = {module.name: module.text for page in PAGES for module in modules(page)}
     app = blocks(ROOT / "docs/testing.md", "python")[0]
@@ -75,7 +75,7 @@ def _run(folder: Path, module: str, *arguments: str) -> str:
 
 def main() -> int:
     """Run all checks at once; the number of those that found something."""
-    sources = {path.stem: path.read_text("utf-8") for path in sorted(CONSUMER.glob("*.py"))} | documented()
+    sources = {path.stem: path.read_text("utf-8") for path in sorted(CONSUMER.glob("*.py"))} | documented_code()
     with project(sources) as folder, ThreadPoolExecutor() as pool:
         reports = list(pool.map(lambda check: check(folder), (run_mypy, run_pyright, find_unknown_types)))
     for report in filter(None, reports):

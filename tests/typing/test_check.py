@@ -14,7 +14,7 @@ from fastapi_stackauth import client, errors, models, testing
 from fastapi_stackauth.settings import Options
 from tests.client.table import resource_classes
 from tests.docs.blocks import PAGES, blocks
-from tests.typing.check import CONSUMER, documented, is_unknown, project, run_mypy, run_pyright
+from tests.typing.check import CONSUMER, documented_code, is_unknown, project, run_mypy, run_pyright
 from tests.typing.pages import modules
 
 CALLS = [
@@ -33,7 +33,7 @@ GIVEN = {
 }
 
 
-def called(name: str) -> list[ast.Call]:
+def find_calls(name: str) -> list[ast.Call]:
     """Calls of a class or function by its own name, `Class[T](...)` included."""
     functions = [(call, call.func.value if isinstance(call.func, ast.Subscript) else call.func) for call in CALLS]
     return [call for call, function in functions if isinstance(function, ast.Name) and function.id == name]
@@ -51,14 +51,14 @@ PUBLIC = classes(fastapi_stackauth, client, models, testing)
 
 def test_every_public_class_is_made():
     assert len(PUBLIC) > 100
-    assert [name for name in PUBLIC if not called(name) and name not in GIVEN] == []
-    assert all(called(name) for name in ("Emulator", "EmulatorClock", "Chance"))
+    assert [name for name in PUBLIC if not find_calls(name) and name not in GIVEN] == []
+    assert all(find_calls(name) for name in ("Emulator", "EmulatorClock", "Chance"))
 
 
 def test_every_model_is_made_with_every_field():
     of_models = {name: value for name, value in PUBLIC.items() if issubclass(value, BaseModel) and name not in GIVEN}
     missing = {
-        name: own_fields(value) - {keyword.arg for call in called(name) for keyword in call.keywords}
+        name: own_fields(value) - {keyword.arg for call in find_calls(name) for keyword in call.keywords}
         for name, value in of_models.items()
     }
     assert {name: fields for name, fields in missing.items() if fields} == {}
@@ -71,7 +71,9 @@ def own_fields(model: type[BaseModel]) -> set[str]:
 
 
 def test_every_option_is_passed():
-    assert set(Options.__annotations__) <= {keyword.arg for call in called("StackAuth") for keyword in call.keywords}
+    assert set(Options.__annotations__) <= {
+        keyword.arg for call in find_calls("StackAuth") for keyword in call.keywords
+    }
 
 
 def test_every_error_with_arguments_of_its_own_is_made():
@@ -80,7 +82,7 @@ def test_every_error_with_arguments_of_its_own_is_made():
         name for name, value in found.items() if issubclass(value, errors.StackAuthError) and "__init__" in vars(value)
     ]
     assert "RequestError" in own
-    assert [name for name in own if not called(name)] == []
+    assert [name for name in own if not find_calls(name)] == []
 
 
 def test_every_call_of_the_client_is_made():
@@ -116,7 +118,7 @@ def parts(annotation: object) -> Iterable[object]:
 
 def test_every_block_of_the_docs_is_read():
     pages = [module for page in PAGES for module in modules(page)]
-    assert len({module.name for module in pages}) == len(pages) == len(documented()) - 1
+    assert len({module.name for module in pages}) == len(pages) == len(documented_code()) - 1
     assert [str(block) for module in pages for block in module.blocks] == [
         str(block) for page in PAGES for block in blocks(page, "python")
     ]
@@ -135,7 +137,7 @@ def test_a_block_that_uses_names_of_an_earlier_one_follows_it():
 
 def test_the_docs_and_the_consumer_import_from_public_packages_alone():
     public = {"fastapi_stackauth", *(f"fastapi_stackauth.{name}" for name in PACKAGES)}
-    sources = [*documented().values(), *(path.read_text("utf-8") for path in CONSUMER.glob("*.py"))]
+    sources = [*documented_code().values(), *(path.read_text("utf-8") for path in CONSUMER.glob("*.py"))]
     imported = {
         node.module
         for source in sources

@@ -292,7 +292,7 @@ async def test_a_watch_ends_as_soon_as_its_session_is_revoked(server: Emulator):
         begun = asyncio.Event()
 
         @app.app.get("/watched")
-        async def watched(watch: Annotated[SessionWatch, Depends(WatchSession(every=None))]) -> str:
+        async def watched_route(watch: Annotated[SessionWatch, Depends(WatchSession(every=None))]) -> str:
             try:
                 async with watch:
                     begun.set()
@@ -314,7 +314,7 @@ async def test_a_watch_ends_as_soon_as_its_session_is_revoked(server: Emulator):
 # --- the list ---
 
 
-def listed(ttl: float = 3600.0) -> tuple[Revocations, Callable[[float], None]]:
+def make_revocations(ttl: float = 3600.0) -> tuple[Revocations, Callable[[float], None]]:
     now = [1_000_000.0]
 
     def advance(seconds: float) -> None:
@@ -325,7 +325,7 @@ def listed(ttl: float = 3600.0) -> tuple[Revocations, Callable[[float], None]]:
 
 
 async def test_an_id_is_kept_for_its_time_and_forgotten_after_it():
-    revocations, advance = listed(1000)
+    revocations, advance = make_revocations(1000)
     user = User(id="u", session_id="s")
     await revocations.revoke_sessions(["s"])
     advance(999)
@@ -336,7 +336,7 @@ async def test_an_id_is_kept_for_its_time_and_forgotten_after_it():
 
 
 async def test_older_news_do_not_shorten_what_is_known():
-    revocations, _ = listed(1000)
+    revocations, _ = make_revocations(1000)
     revocations._learn({"s:s": 2_000_000_000.0})
     revocations._learn({"s:s": 1.0})  # as a worker may tell that heard of it earlier
     with pytest.raises(AuthError, match="ended"):
@@ -344,7 +344,7 @@ async def test_older_news_do_not_shorten_what_is_known():
 
 
 async def test_what_has_expired_takes_no_room():
-    revocations, advance = listed(1000)
+    revocations, advance = make_revocations(1000)
     for round_ in range(5):
         await revocations.revoke_sessions(f"{round_}-{number}" for number in range(1_000))
         advance(1001)
@@ -352,7 +352,7 @@ async def test_what_has_expired_takes_no_room():
 
 
 async def test_a_session_and_a_user_of_the_same_id_are_told_apart():
-    revocations, _ = listed()
+    revocations, _ = make_revocations()
     await revocations.revoke_user("x")
     await revocations.check(User(id="y", session_id="x"))
     await revocations.check(User(id="y"))
@@ -363,7 +363,7 @@ async def test_a_session_and_a_user_of_the_same_id_are_told_apart():
 
 @rows("strange", ["", "a b", "a\nb", "ü", "a:b", "x" * 101])
 async def test_what_is_no_id_is_never_put_on_the_list(strange: str):
-    revocations, _ = listed()
+    revocations, _ = make_revocations()
     await revocations.revoke_sessions([strange])
     await revocations.revoke_user(strange)
     assert len(revocations) == 0
@@ -384,7 +384,7 @@ async def test_a_long_list_costs_a_check_nothing():
 
     counts = []
     for size in (1, 100_000):
-        revocations, _ = listed()
+        revocations, _ = make_revocations()
         await revocations.revoke_sessions(f"s-{number}" for number in range(size))
         revocations._until = Counting(revocations._until)
         Counting.looked = 0
@@ -411,10 +411,10 @@ async def sign_out(person: Person) -> None:
 
 
 async def refused_in(worker: House, token: str) -> None:
-    async def refused() -> bool:
+    async def is_rejected() -> bool:
         return await me(worker, token) == REVOKED
 
-    await eventually(refused)
+    await eventually(is_rejected)
 
 
 async def test_what_one_worker_revokes_the_other_refuses(server: Emulator, redis_server: RedisServer):
@@ -505,10 +505,10 @@ async def test_without_redis_a_strict_app_refuses_everybody_and_recovers(server:
         assert (await two.stack.health()).status == "down"
         await redis_server.start()
 
-        async def served() -> bool:
+        async def is_served() -> bool:
             return (await me(two, ada.access_token))[0] == 200
 
-        await eventually(served)
+        await eventually(is_served)
 
 
 async def test_an_app_that_starts_without_redis_serves(server: Emulator, redis_server: RedisServer):
@@ -618,11 +618,11 @@ async def test_two_worker_processes_tell_each_other(server: Emulator, redis_serv
         assert (await two.get("/me", headers=headers)).json() == tokens["user_id"]
         await one.post("/auth/sign-out", json={"refresh_token": tokens["refresh_token"]}, headers=headers)
 
-        async def refused() -> bool:
+        async def is_rejected() -> bool:
             answer = await two.get("/me", headers=headers)
             return answer.status_code == 401 and answer.json()["code"] == "session_revoked"
 
-        await eventually(refused)
+        await eventually(is_rejected)
 
 
 async def test_a_request_that_is_cancelled_while_it_tells_loses_nothing(redis_server: RedisServer):
@@ -649,10 +649,10 @@ async def test_what_redis_loses_without_a_restart_is_given_back(
     await _redis(redis_server, "FLUSHALL")
     late = StackAuth(project_id="p", redis_url=redis_server.url)
 
-    async def known() -> bool:
+    async def is_known() -> bool:
         return await late.services.storage.count("revoked") == 1
 
-    await eventually(known)
+    await eventually(is_known)
     for each in (stack, late):
         await each.aclose()
 

@@ -89,7 +89,7 @@ async def hello(user: OptionalUser, guest: Guest) -> str:
 
 
 @app.get("/guarded/{team_id}")
-async def guarded(a: Deleter, b: Fresh, c: Anyone, d: Robot, team: CurrentTeam, selected: Selected) -> list[User]:
+async def guarded_route(a: Deleter, b: Fresh, c: Anyone, d: Robot, team: CurrentTeam, selected: Selected) -> list[User]:
     assert_type(team, Team)
     assert_type(selected.display_name, str)
     return [a, b, c, d]

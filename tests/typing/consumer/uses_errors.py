@@ -37,7 +37,7 @@ app = FastAPI()
 
 
 @app.exception_handler(AuthError)
-async def refused(request: Request, error: AuthError) -> JSONResponse:
+async def handle_error(request: Request, error: AuthError) -> JSONResponse:
     assert_type(
         problem_document(error, instance="urn:uuid:1", docs_url="https://docs.example.com/errors#"), dict[str, Any]
     )
