@@ -1,7 +1,7 @@
 """The pytest plugin of fastapi-stackauth: fixtures for testing apps with real signed tokens (`docs/testing.md`).
 
-Law: pytest loads this file in every run of whoever has the package installed, so it imports nothing but pytest, and it
-stands outside the package, whose own imports take their time. Fixtures import what they need.
+Law: pytest loads this file in every run once the package is installed, so it imports nothing but pytest and is not part
+of the package, whose imports take time. Fixtures import what they need.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the pytest settings name the app under test, and the auth server that the emulator plays."""
+    """Add the pytest settings `stack_app` and `stack_profile`."""
     parser.addini("stack_app", "the FastAPI app that fastapi-stackauth's fixtures test, as module:name", default="")
-    parser.addini("stack_profile", "the auth server that the emulator plays: newest or april-2026", default="newest")
+    parser.addini(
+        "stack_profile",
+        "the version of the emulated auth server: newest or april-2026",
+        default="newest",
+    )
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def _stack_emulator(pytestconfig: pytest.Config) -> "Iterator[Emulator]":
 
 @pytest.fixture
 def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iterator[Kit]":
-    """All of the below in one; while a test has it, the app under test talks to the emulator."""
+    """All fixtures below in one object; during the test, the app under test uses the emulator."""
     from fastapi_stackauth.testing import emulate  # noqa: PLC0415 - see above
 
     _stack_emulator.reset()
@@ -54,35 +58,35 @@ def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iter
 
 @pytest.fixture
 def stack_emulator(stack_kit: "Kit") -> "Emulator":
-    """The auth server, in this process, as new in each test: settings, seed, faults."""
+    """The auth server in this process, reset for each test: settings, seed, faults."""
     return stack_kit.emulator
 
 
 @pytest.fixture
 def stack_user(stack_kit: "Kit") -> "Users":
-    """Makes people with real signed tokens: `stack_user(team="Red", team_permissions=["posts:delete"])`."""
+    """Creates users with real signed tokens: `stack_user(team="Red", team_permissions=["posts:delete"])`."""
     return stack_kit.user
 
 
 @pytest.fixture
 def stack_client(stack_kit: "Kit") -> "Clients":
-    """Makes an `httpx.AsyncClient` of the app: `stack_client(ada)`, `stack_client(ada, by="cookie")`."""
+    """Creates an `httpx.AsyncClient` of the app: `stack_client(ada)`, `stack_client(ada, by="cookie")`."""
     return stack_kit.client
 
 
 @pytest.fixture
 def stack_sync_client(stack_kit: "Kit") -> "SyncClients":
-    """Makes an `httpx.Client` of the app, for tests that are not async; arguments as for `stack_client`."""
+    """Creates an `httpx.Client` of the app, for tests that are not async, with the arguments of `stack_client`."""
     return stack_kit.sync_client
 
 
 @pytest.fixture
 def stack_outbox(stack_kit: "Kit") -> "Outbox":
-    """The mails that would have been sent."""
+    """The emails that the auth server would have sent."""
     return stack_kit.outbox
 
 
 @pytest.fixture
 def stack_clock(stack_kit: "Kit") -> "Clock":
-    """The time, as emulator and app see it: `stack_clock.advance(601)` lets access tokens expire."""
+    """The clock of emulator and app: after `stack_clock.advance(601)`, access tokens have expired."""
     return stack_kit.clock

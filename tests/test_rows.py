@@ -9,7 +9,7 @@ from tests.support.rows import rows
 
 
 @pytest.fixture
-def is_shared() -> list[object]:
+def shared_server() -> list[object]:
     return []
 
 
@@ -101,4 +101,4 @@ def test_mistakes_in_the_declaration_raise():
         rows("one, two", [(1, 2, 3)])
     with pytest.raises(AssertionError, match="no marks"):
         rows("value", [pytest.param(1, marks=pytest.mark.xfail)])
-    assert list(inspect.signature(test_rows_and_fixtures_reach_the_test).parameters) == ["shared"]
+    assert list(inspect.signature(test_rows_and_fixtures_reach_the_test).parameters) == ["shared_server"]

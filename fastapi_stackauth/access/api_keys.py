@@ -1,7 +1,7 @@
-"""API keys: whose a key is, asked of the auth server as the server and remembered for a short time.
+"""API keys: the library asks the auth server who owns a key, with the secret key, and caches the result.
 
-A key that is not accepted is remembered too, and calls under way at once are capped, so that guessing costs the auth
-server little. A key is known by its SHA-256 alone. With Redis the workers share whose keys are.
+It caches "no such key" too, and limits concurrent calls, so that guessing keys costs the auth server little. The cache
+holds the SHA-256 of a key and never the key. With Redis the workers share the results.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ PREFIX = re.compile(r"[sp]k_[!-~]+")
 MAX_KEY = 512
 OwnerKind = Literal["user", "team"]
 
-_REMEMBERED = 10_000
-_NOBODY = ""
+_CACHE_SIZE = 10_000
+_NO_OWNER = ""
 
 
 def looks_like_a_key(value: str) -> bool:
@@ -42,12 +42,12 @@ def looks_like_a_key(value: str) -> bool:
 
 
 class ApiKeys:
-    """Tells whose an API key is.
+    """Finds the owners of API keys.
 
     Args:
         settings: `api_key_ttl` and `api_key_concurrency`.
         client: asks the auth server; it needs the secret key.
-        storage: shares answers with the other workers.
+        storage: shares results with the other workers.
         clock: unix time in seconds.
     """
 
@@ -59,30 +59,30 @@ class ApiKeys:
         self._storage = storage
         self._clock = clock
         self._owners: Cache[tuple[OwnerKind, str], User | Team | None] = Cache(
-            clock, size=_REMEMBERED, concurrency=settings.api_key_concurrency
+            clock, size=_CACHE_SIZE, concurrency=settings.api_key_concurrency
         )
 
     async def user(self, key: str) -> User:
-        """The user whom a key belongs to, as the auth server knows them: no session, no claims.
+        """Return the user who owns a key; there is no session and there are no claims.
 
         Raises:
             AuthError: 401 `api_key_invalid`.
-            VerificationUnavailable: the auth server cannot be asked, or too many keys are being checked.
-            AuthServerMisconfigured: it refuses this app.
+            VerificationUnavailable: the auth server is unavailable, or too many keys are being checked.
+            AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no secret key is set.
         """
         owner = await self._owner("user", key)
-        assert isinstance(owner, User)  # noqa: S101 - what was asked for
+        assert isinstance(owner, User)  # noqa: S101 - `_owner` returns the kind that it gets
         return owner
 
     async def team(self, key: str) -> Team:
-        """The team that a key belongs to.
+        """Return the team that owns a key.
 
         Raises:
             As `user` does.
         """
         owner = await self._owner("team", key)
-        assert isinstance(owner, Team)  # noqa: S101 - what was asked for
+        assert isinstance(owner, Team)  # noqa: S101 - `_owner` returns the kind that it gets
         return owner
 
     def forget(self, owner_id: str) -> None:
@@ -94,9 +94,9 @@ class ApiKeys:
         await self._owners.aclose()
 
     async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
-        self._client.as_server()  # says by name that the secret key is missing, whatever key was presented
+        self._client.as_server()  # raises for a missing secret key, whatever key the caller sent
         if len(key) > MAX_KEY or not looks_like_a_key(key):
-            raise self._reject(kind, "not of the form of a key")
+            raise self._reject(kind, "not in the form of a key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
         known = self._owners.get((kind, digest))
         owner = known.value if known else await self._ask(kind, key, digest)
@@ -122,7 +122,7 @@ class ApiKeys:
         return Entry(await self._load(kind, owner_id), until)
 
     async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> tuple[str, float]:
-        """Whose a key is, and until when that counts; from another worker, if one has asked."""
+        """Return the owner of a key and when the result expires; another worker may have stored it."""
         shared = f"api-key:{kind}:{digest}"
         if (known := self._unseal(shared, await self._storage.get(shared))) is not None:
             return known
@@ -145,7 +145,7 @@ class ApiKeys:
         if not hmac.compare_digest(given.encode(), seal(self._settings, f"{name} {owner_id} {until}").encode()):
             return None
         if not 0 < float(until) - self._clock() <= self._settings.api_key_ttl:
-            return None  # a value of the past that somebody wrote back: its seal is right, its time is over
+            return None  # an old value, written back: its MAC is right, but it has expired
         return owner_id, float(until)
 
     async def _check(self, kind: OwnerKind, key: str) -> str:
@@ -155,10 +155,10 @@ class ApiKeys:
                 return (await client.user_api_keys.check(key)).user_id
             return (await client.team_api_keys.check(key)).team_id
         except ApiKeyNotValid:
-            return _NOBODY
+            return _NO_OWNER
 
     async def _load(self, kind: OwnerKind, owner_id: str) -> User | Team | None:
-        if owner_id == _NOBODY:
+        if owner_id == _NO_OWNER:
             return None
         client = self._client.as_server()
         try:

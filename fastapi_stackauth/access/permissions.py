@@ -28,10 +28,11 @@ class Question(NamedTuple):
 
 
 class Authorization:
-    """Checks what users may do, and caches the results; callers who ask at the same time share one call.
+    """Checks what users may do, and caches the results; concurrent checks share one call.
 
-    Every check raises VerificationUnavailable or AuthServerMisconfigured if the auth server cannot say. For a user who
-    is not in the team it raises AuthError 403 `permission_missing`, or 404 `team_not_found` if the settings say so.
+    Every check raises VerificationUnavailable if the auth server is unavailable, and AuthServerMisconfigured if it
+    rejects this app. If the user is not in the team, it raises AuthError: 403 `permission_missing`, or 404
+    `team_not_found`, depending on the setting `unknown_team`.
 
     Args:
         settings: `authorization_ttl`, `unknown_team`, and whether there is a secret key.
@@ -122,7 +123,7 @@ class Authorization:
 
 
 async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the call yields
-    """Return the answer, or None if the server says that there is no such team or member."""
+    """Return the result, or None if there is no such team or member."""
     try:
         return await answer
     except AuthServerError as error:

@@ -80,10 +80,10 @@ class LoadProfile(Secured, Generic[M]):
     def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the requirements, and that the account may be out of reach."""
         own = self.require.describe()
-        refusals = (*own.refusals, *_OUT_OF_REACH)
+        errors = (*own.errors, *_OUT_OF_REACH)
         if self.metadata is not None:
-            refusals = (*refusals, ("profile_metadata_invalid", {}))
-        return replace(own, refusals=refusals)
+            errors = (*errors, ("profile_metadata_invalid", {}))
+        return replace(own, errors=errors)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """Return the account, for FastAPI to pass to the endpoint."""
@@ -162,10 +162,10 @@ class RequireTeam(Secured):
     def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI."""
         own = self.require.describe()
-        refusals = (*own.refusals, ("permission_missing", {}), ("team_not_found", {}))
+        errors = (*own.errors, ("permission_missing", {}), ("team_not_found", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
         parameters = own.parameters + document_source(self.team)
-        return Documentation(refusals, sentences, parameters, api_key=own.api_key)
+        return Documentation(errors, sentences, parameters, api_key=own.api_key)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """Return the team, for FastAPI to pass to the endpoint."""

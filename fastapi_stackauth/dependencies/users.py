@@ -52,7 +52,7 @@ class _UserDependency(Secured):
 
     def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: the kinds of users that it rejects."""
-        return Documentation(refusals=self._document_kinds())
+        return Documentation(errors=self._document_kinds())
 
     def _document_kinds(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         if self.allow_anonymous:
@@ -120,11 +120,11 @@ class Require(RequirementFields, _UserDependency):
     def describe(self) -> Documentation:
         """Return what its routes say in OpenAPI: a code for each requirement, and the permissions by name."""
         docs = [requirement.document(self) for requirement in self._requirements]
-        refusals = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
+        errors = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
         if self.team_permission or self.team_member:
-            refusals = (*refusals, ("team_not_found", {}))
+            errors = (*errors, ("team_not_found", {}))
         return Documentation(
-            refusals,
+            errors,
             tuple(doc.sentence for doc in docs),
             document_source(self.team) + document_source(self.team_member),
             api_key=self.allow_api_key,

@@ -115,8 +115,8 @@ class SessionWatch(Guarded):
         self._connection = connection
         self._resolution = resolution
         self._limit: asyncio.Timeout | None = None
-        self._hearing = ExitStack()
-        self._wake: Callable[[AuthError], object] = self._end
+        self._listening = ExitStack()
+        self._on_revocation: Callable[[AuthError], object] = self._end
         self._context: AbstractAsyncContextManager[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -190,19 +190,19 @@ class SessionWatch(Guarded):
     async def _watching(self) -> AsyncIterator[None]:
         watcher = asyncio.create_task(self._watch())
         loop = asyncio.get_running_loop()
-        self._wake = lambda refusal: loop.call_soon_threadsafe(self._end, refusal)
+        self._on_revocation = lambda refusal: loop.call_soon_threadsafe(self._end, refusal)
         self._hear()
         try:
             yield
         finally:
-            self._hearing.close()
+            self._listening.close()
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 
     def _hear(self) -> None:
         """End at once if a worker of this app revokes the session, whatever `every` is."""
-        self._hearing.close()
-        self._hearing.enter_context(self._verifier.revocations.waking(self.user, self._wake))
+        self._listening.close()
+        self._listening.enter_context(self._verifier.revocations.notify(self.user, self._on_revocation))
 
     @asynccontextmanager
     async def _limit_time(self) -> AsyncIterator[None]:

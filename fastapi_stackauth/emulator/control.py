@@ -213,14 +213,14 @@ def mail_view(mail: Row) -> dict[str, Any]:
 @control("GET", "/outbox.json")
 def outbox(order: Order) -> dict[str, Any]:
     """The mails, newest first; `?to=` and `?kind=` choose."""
-    found = order.server.store.mails.find(order.project.id, order.query.get("to"), order.query.get("kind"))
+    found = order.server.store.emails.find(order.project.id, order.query.get("to"), order.query.get("kind"))
     return {"items": [mail_view(mail) for mail in found]}
 
 
 @control("DELETE", "/outbox.json")
 def empty_outbox(order: Order) -> None:
     """Throw the mails away."""
-    order.server.store.mails.clear(order.project.id)
+    order.server.store.emails.clear(order.project.id)
 
 
 def message_view(message: Message) -> dict[str, Any]:

@@ -225,9 +225,9 @@ class Emulator:
         self.server.faults.clear()
         self.clock.reset()
 
-    def mails(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
+    def emails(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the default project's outbox, newest first, perhaps of one recipient or kind."""
-        return [mail_view(mail) for mail in self.store.mails.find(self.project_id, to, kind)]
+        return [mail_view(mail) for mail in self.store.emails.find(self.project_id, to, kind)]
 
     def issue_token(self, **options: Any) -> dict[str, str]:  # noqa: ANN401 - see issuing.issue
         """Return user_id, access_token and refresh_token of a new session (options: `issuing.issue`)."""

@@ -42,7 +42,7 @@ def send(server: Server, project: Project, recipient: str, kind: str, callback_u
         "code": code,
         "otp": words["otp"] if kind == "sign_in" else None,
     }
-    server.store.mails.add(project.id, recipient, kind, content)
+    server.store.emails.add(project.id, recipient, kind, content)
 
 
 def send_verification(server: Server, project: Project, channel: Row, callback_url: str) -> None:

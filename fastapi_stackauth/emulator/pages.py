@@ -66,7 +66,7 @@ class Pages:
         project = self._server.store.projects.get(project_id)
         if project is None:
             return HTMLResponse("There is no such project.", 404)
-        mails = [self._mail(mail) for mail in self._server.store.mails.find(project.id)]
+        mails = [self._mail(mail) for mail in self._server.store.emails.find(project.id)]
         here = request.url.path
         return page("outbox.html", project=project, mails=mails, navigation=NAVIGATION, here=here, note=None)
 

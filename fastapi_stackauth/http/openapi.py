@@ -76,7 +76,7 @@ _FAILURES: Mapping[str, StackAuthError] = {
         UnexpectedResponse(),
     )
 }
-"""What a dependency may answer beside refusals."""
+"""What a dependency may answer beside errors."""
 
 
 def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *, hidden_teams: bool = True) -> Schema:
@@ -183,22 +183,22 @@ def _facts(components: Schema) -> Mapping[str, Documentation]:
 
 def _document(operation: Schema, facts: list[Documentation], shared: SharedResponses, *, hidden_teams: bool) -> None:
     """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
-    if any(fact.api_key or fact.api_key_only for fact in facts):
+    if any(doc.api_key or doc.api_key_only for doc in facts):
         facts = [*facts, _API_KEY]
-    refusals = {code: _refusal(code, details) for fact in facts for code, details in fact.refusals}
+    errors = {code: _refusal(code, details) for doc in facts for code, details in doc.errors}
     if hidden_teams:
-        refusals.pop("team_not_found", None)
+        errors.pop("team_not_found", None)
     parameters = _add_parameters(operation, facts)
     faults = [RequestInvalid(((parameters[0], "Missing"),), status_code=400)] if parameters else []
     by_status: dict[int, list[StackAuthError]] = {}
-    for error in (*_EVERYWHERE, *refusals.values(), *faults):
+    for error in (*_EVERYWHERE, *errors.values(), *faults):
         by_status.setdefault(error.status_code, []).append(error)
     answers = operation.setdefault("responses", {})
     for status in sorted(by_status):
         answer = shared.make(by_status[status])
         if (own := answers.setdefault(str(status), answer)) is not answer:
             add_codes(own, answer)
-    sentences = list(dict.fromkeys(sentence for fact in facts for sentence in fact.sentences))
+    sentences = list(dict.fromkeys(sentence for doc in facts for sentence in doc.sentences))
     if sentences:
         own = operation.get("description")
         operation["description"] = "\n\n".join([*([own] if own else []), " ".join(sentences)])
@@ -210,7 +210,7 @@ def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
 
 def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
     """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
-    read = [parameter for fact in facts for parameter in fact.parameters]
+    read = [parameter for doc in facts for parameter in doc.parameters]
     named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
     for place, name in dict.fromkeys(read):
         if (place, name.lower()) not in named:
@@ -237,8 +237,8 @@ def _alternatives(security: list[Schema], facts: list[Documentation], ways: list
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
-    key: list[Schema] = [{API_KEY_NAME: []}] if any(fact.api_key or fact.api_key_only for fact in facts) else []
-    only_keys = bool(facts) and all(fact.api_key_only for fact in facts)
+    key: list[Schema] = [{API_KEY_NAME: []}] if any(doc.api_key or doc.api_key_only for doc in facts) else []
+    only_keys = bool(facts) and all(doc.api_key_only for doc in facts)
     token: list[Schema] = [] if only_keys else [{name: []} for name in (SCHEME_NAME, *ways)]
     return [*token, *key, *others, *([{}] if optional else [])]
 
@@ -251,6 +251,6 @@ def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
         return
     scheme = schemes[ours[0]]
     rest = {name: value for name, value in schemes.items() if not _is_ours(name)}
-    keys = any(fact.api_key or fact.api_key_only for fact in map(find_documentation, ours))
+    keys = any(documentation.api_key or documentation.api_key_only for documentation in map(find_documentation, ours))
     own = {SCHEME_NAME: scheme, **ways, **({API_KEY_NAME: API_KEY_SCHEME} if keys else {})}
     components["securitySchemes"] = {**own, **rest}

@@ -67,14 +67,14 @@ class Documentation:
     """What a dependency adds to the routes that use it.
 
     Attributes:
-        refusals: codes that such a route can answer, each with the facts in its `details`.
+        errors: codes that such a route can answer, each with the facts in its `details`.
         sentences: what is demanded, for the route's description.
         parameters: where the request says something that the dependency reads, as (place, name).
         api_key: whether an API key does as well.
         api_key_only: whether nothing but an API key does.
     """
 
-    refusals: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    errors: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     sentences: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     api_key: bool = False

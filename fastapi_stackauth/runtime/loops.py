@@ -88,7 +88,7 @@ async def _run(fetch: Callable[[], Awaitable[T]]) -> T:
     return await fetch()
 
 
-class NextFlight(Generic[T]):
+class FreshSingleFlight(Generic[T]):
     """Callers that ask the same question share an answer that was asked for after each of them arrived.
 
     A call under way may have been answered too early for a newcomer, so nobody joins it: those who come meanwhile share

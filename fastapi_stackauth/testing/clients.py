@@ -1,4 +1,4 @@
-"""httpx clients of an app in this process, signed in as somebody.
+"""httpx clients of an app in this process, signed in as a user.
 
 Law: entering a client (`with`, `async with`) runs the app's lifespan; a client that is not entered works without it.
 The base URL is https, so that the client's cookie jar keeps Secure cookies, and `Origin` is the app's own.
@@ -21,16 +21,16 @@ from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.testing.lifespan import Lifespan
 from fastapi_stackauth.testing.overrides import override_user
-from fastapi_stackauth.testing.people import Person
 from fastapi_stackauth.testing.stacks import default_stack
+from fastapi_stackauth.testing.users import KitUser
 
 By = Literal["header", "cookie"]
 NO_SITE = "https://app.test"
-"""Where an app without `app_url` is said to be reached."""
+"""The origin of an app without `app_url`."""
 
 
 class AppTransport(httpx.ASGITransport):
-    """The way to an app in this process."""
+    """A transport to an app in this process."""
 
     def __init__(self, lifespan: Lifespan) -> None:
         super().__init__(lifespan)
@@ -50,13 +50,13 @@ class AppTransport(httpx.ASGITransport):
         await self._lifespan.leave()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """What the app answers; what it raises is raised."""
+        """Return the app's response, or raise what the app raises."""
         _require_asyncio()
         return await super().handle_async_request(request)
 
 
 class SyncAppTransport(httpx.BaseTransport):
-    """The way to an app in this process for code that is not async: the app runs in an event loop on another thread."""
+    """The same for code that is not async: the app runs in an event loop on another thread."""
 
     def __init__(self, lifespan: Lifespan, portal: Callable[[], BlockingPortal]) -> None:
         self._lifespan = lifespan
@@ -76,31 +76,31 @@ class SyncAppTransport(httpx.BaseTransport):
         self._portal().call(self._lifespan.leave)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """What the app answers, in whole; what it raises is raised."""
+        """Return the app's whole response, or raise what the app raises."""
         request.read()
         return self._portal().call(self._exchange, request)
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
         sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
-        answer = await self._inner.handle_async_request(sent)
-        assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - which ASGITransport promises
-        body = b"".join([chunk async for chunk in answer.stream])
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(body))
+        response = await self._inner.handle_async_request(sent)
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - ASGITransport promises it
+        body = b"".join([chunk async for chunk in response.stream])
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
 
 
-class Dress(NamedTuple):
-    """What a client needs to be somebody, as keyword arguments of httpx."""
+class ClientDefaults(NamedTuple):
+    """Keyword arguments of httpx that sign a client in."""
 
     base_url: str
     headers: dict[str, str]
     cookies: dict[str, str]
 
 
-def dress(stack: StackAuth, user: Person | str | None, by: By) -> Dress:
-    """What makes a client of this stack's app somebody: a person, or whose token this is.
+def build_defaults(stack: StackAuth, user: KitUser | str | None, by: By) -> ClientDefaults:
+    """Return what signs a client in as a user, or as the user of a token.
 
     Raises:
-        ConfigurationError: by cookie, where `app_url` is missing.
+        ConfigurationError: `by` is ``cookie`` and `app_url` is missing.
     """
     origin = stack.settings.app_url or NO_SITE
     headers = {"origin": origin}
@@ -112,17 +112,17 @@ def dress(stack: StackAuth, user: Person | str | None, by: By) -> Dress:
         cookies = {name: value for name, value in pairs.items() if value}
     elif access:
         headers["authorization"] = f"Bearer {access}"
-    return Dress(urlsplit(origin)._replace(scheme="https").geturl(), headers, cookies)
+    return ClientDefaults(urlsplit(origin)._replace(scheme="https").geturl(), headers, cookies)
 
 
-def _tokens(user: Person | str | None) -> tuple[str, str]:
+def _tokens(user: KitUser | str | None) -> tuple[str, str]:
     if isinstance(user, str):
         return user, ""
     return (user.access_token, user.refresh_token) if user else ("", "")
 
 
 class Clients:
-    """Makes `httpx.AsyncClient`s of an app.
+    """Creates `httpx.AsyncClient`s of an app.
 
     Example:
         >>> async with stack_client(stack_user()) as client:
@@ -135,33 +135,33 @@ class Clients:
 
     def __call__(
         self,
-        user: Person | str | None = None,
+        user: KitUser | str | None = None,
         *,
         by: By = "header",
         app: FastAPI | None = None,
         stack: StackAuth | None = None,
         **options: Any,  # noqa: ANN401 - httpx's own
     ) -> httpx.AsyncClient:
-        """A client that is signed in as this person, or as whose token this is; as nobody where None.
+        """Return a client that is signed in as this user, or as the user of this token.
 
         Args:
-            user: who calls.
+            user: the caller; None for a caller who is not signed in.
             by: whether the token travels in the `Authorization` header or in the app's session cookies.
             app: the app; the one under test by default.
-            stack: whose cookies, in an app that has several; the default one's.
-            **options: more for `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
+            stack: the stack whose cookies are sent, if the app has several; the default one if None.
+            **options: further arguments of `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
 
         Raises:
-            ConfigurationError: no app is named, it has no `StackAuth`, or, by cookie, no `app_url`.
+            ConfigurationError: there is no app, it has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
         """
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
-        clothes = _merge_options(dress(stack or default_stack(chosen), user, by), options)
-        return httpx.AsyncClient(**{"transport": AppTransport(lifespan), **clothes})
+        defaults = _merge_options(build_defaults(stack or default_stack(chosen), user, by), options)
+        return httpx.AsyncClient(**{"transport": AppTransport(lifespan), **defaults})
 
 
 class SyncClients:
-    """Makes `httpx.Client`s of an app, for tests that are not async. The app runs in an event loop on another thread.
+    """Creates `httpx.Client`s of an app, for tests that are not async. The app runs in an event loop on another thread.
 
     Example:
         >>> client = stack_sync_client(stack_user())
@@ -176,21 +176,21 @@ class SyncClients:
 
     def __call__(
         self,
-        user: Person | str | None = None,
+        user: KitUser | str | None = None,
         *,
         by: By = "header",
         app: FastAPI | None = None,
         stack: StackAuth | None = None,
         **options: Any,  # noqa: ANN401 - httpx's own
     ) -> httpx.Client:
-        """As `Clients` does."""
+        """Return a client, as `Clients` does."""
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
-        clothes = _merge_options(dress(stack or default_stack(chosen), user, by), options)
-        return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **clothes})
+        defaults = _merge_options(build_defaults(stack or default_stack(chosen), user, by), options)
+        return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **defaults})
 
     def _portal(self) -> BlockingPortal:
-        """One event loop for all clients, so that they share what the app keeps for each loop."""
+        """Return the one event loop of all clients, so that they share what the app keeps per loop."""
         if self._running is None:
             self._running = self._blocks.enter_context(start_blocking_portal("asyncio"))
         return self._running
@@ -199,24 +199,24 @@ class SyncClients:
 @asynccontextmanager
 async def signed_in(
     app: FastAPI,
-    user: Person | User | str | None = None,
+    user: KitUser | User | str | None = None,
     *,
     by: By = "header",
     stack: StackAuth | None = None,
     **options: Any,  # noqa: ANN401 - httpx's own
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app, signed in as somebody, while the app's lifespan runs.
+    """Yield a client of an app, signed in as a user, while the app's lifespan runs.
 
     Args:
         app: the app.
-        user: a `Person` of an app under `emulate`; a token, such as a `TokenFactory`'s; a `User`, who is then put in
-            place of whoever calls, as `override_user` does; nobody where None.
+        user: a `KitUser` of an app under `emulate`; a token, such as one of a `TokenFactory`; a `User`, who replaces
+            the caller as in `override_user`; None for a caller who is not signed in.
         by: whether the token travels in the `Authorization` header or in the app's session cookies.
-        stack: whose cookies, in an app that has several; the default one's.
-        **options: more for `httpx.AsyncClient`.
+        stack: the stack whose cookies are sent, if the app has several; the default one if None.
+        **options: further arguments of `httpx.AsyncClient`.
 
     Raises:
-        ConfigurationError: the app has no `StackAuth`, or, by cookie, no `app_url`.
+        ConfigurationError: the app has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
 
     Example:
         >>> async with signed_in(app, User(id="ada")) as client:
@@ -230,15 +230,15 @@ async def signed_in(
             yield client
 
 
-def _merge_options(clothes: Dress, options: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_options(defaults: ClientDefaults, options: Mapping[str, Any]) -> dict[str, Any]:
     more_headers, more_cookies = options.get("headers"), options.get("cookies")
-    base_url = options.get("base_url", clothes.base_url)
+    base_url = options.get("base_url", defaults.base_url)
     host = urlsplit(str(base_url)).hostname or ""
     jar = httpx.Cookies(more_cookies)
-    for name, value in clothes.cookies.items():
-        # A name without a dot is known to cookie jars with ".local" at its end (RFC 2965 §1).
+    for name, value in defaults.cookies.items():
+        # Cookie jars append ".local" to a host name without a dot (RFC 2965 §1).
         jar.set(name, value, domain=host if "." in host else f"{host}.local")
-    headers = httpx.Headers(clothes.headers)
+    headers = httpx.Headers(defaults.headers)
     headers.update(more_headers)
     return {**options, "base_url": base_url, "headers": headers, "cookies": jar}
 
@@ -248,6 +248,6 @@ def _require_asyncio() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError(
-            "fastapi-stackauth runs on asyncio alone. With anyio's pytest plugin, let the fixture anyio_backend "
+            "fastapi-stackauth runs on asyncio only. With anyio's pytest plugin, let the fixture anyio_backend "
             'return "asyncio".'
         ) from None

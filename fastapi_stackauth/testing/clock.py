@@ -1,4 +1,4 @@
-"""The time, as the emulator and the app under test both see it."""
+"""The clock that the emulator and the app under test share."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """The real time, moved on as a test likes. Only authentication follows: not `time.time()`, nor timers."""
+    """The real time plus an offset that the test sets. Only authentication uses it, not `time.time()` or timers."""
 
     def __init__(self, emulator: "Emulator") -> None:
         self._clock = emulator.clock
 
     def now(self) -> float:
-        """Unix time in seconds."""
+        """Return the Unix time in seconds."""
         return self._clock.now()
 
     def advance(self, by: float | timedelta) -> None:
-        """Move on by seconds, or by a timedelta; back where it is negative. Access tokens live 600 seconds."""
+        """Advance by seconds or a timedelta; a negative value goes back. Access tokens live 600 seconds."""
         self._clock.advance(by.total_seconds() if isinstance(by, timedelta) else by)
 
     def reset(self) -> None:
-        """Show the real time again."""
+        """Return to the real time."""
         self._clock.reset()

@@ -1,4 +1,4 @@
-"""An app under test, as it stands, with an emulator in this process in place of its auth server."""
+"""Run an app under test against an emulator in this process instead of its auth server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,9 +17,9 @@ from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.settings import Settings, to_origin
 from fastapi_stackauth.testing.clients import NO_SITE, Clients, SyncClients
 from fastapi_stackauth.testing.clock import Clock
-from fastapi_stackauth.testing.mail import Outbox
-from fastapi_stackauth.testing.people import Users
+from fastapi_stackauth.testing.outbox import Outbox
 from fastapi_stackauth.testing.stacks import apps_under, stacks_under
+from fastapi_stackauth.testing.users import Users
 
 if TYPE_CHECKING:
     from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 EMULATOR_URL = "https://stackauth.test"
 """The auth server's address in tests, in issuers and links. Nothing listens there."""
 NO_APP = (
-    "No app is named. In conftest.py, override the fixture stack_app to return your FastAPI app; or set "
+    "There is no app. In conftest.py, override the fixture stack_app to return your FastAPI app; or set "
     'stack_app = "module:name" in the pytest settings; or pass app=... here.'
 )
 
 
 class Kit:
-    """What a test works with while an app is `emulate`.
+    """What a test works with in the block of `emulate`.
 
     Attributes:
         emulator: the auth server; its default project is the app's.
-        user: makes people.
-        client: makes `httpx.AsyncClient`s of the app.
-        sync_client: makes `httpx.Client`s of the app.
-        outbox: the mails.
-        clock: the time.
+        user: creates users.
+        client: creates `httpx.AsyncClient`s of the app.
+        sync_client: creates `httpx.Client`s of the app.
+        outbox: the emails.
+        clock: the clock of emulator and app.
     """
 
     def __init__(self, emulator: "Emulator", blocks: ExitStack) -> None:
@@ -53,10 +53,10 @@ class Kit:
         self.client = Clients(self._choose_app)
         self.sync_client = SyncClients(self._choose_app, blocks)
         self.clock = Clock(emulator)
-        self._print_address(emulator)
+        self._use_project(emulator)
 
     def add(self, app: FastAPI) -> None:
-        """Let one more app talk to the emulator until the end of the block.
+        """Connect one more app to the emulator until the end of the block.
 
         Raises:
             ConfigurationError: it has no `StackAuth`.
@@ -70,25 +70,25 @@ class Kit:
             self._blocks.enter_context(_writing_cookies(each))
         self._apps.append(app)
 
-    def of(self, stack: StackAuth) -> Self:
-        """This kit with people, mails and emulator of another stack's project, in an app that has several.
+    def for_stack(self, stack: StackAuth) -> Self:
+        """Return a kit with the users, emails and emulator of another stack's project, for an app with several stacks.
 
         Raises:
-            ConfigurationError: it is not of an app under test.
+            ConfigurationError: the stack is not installed on an app under test.
         """
         if id(stack) not in self._projects:
             raise ConfigurationError("This StackAuth is not installed on an app under test.")
         view = copy(self)
-        view._print_address(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
+        view._use_project(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
         return view
 
-    def _print_address(self, emulator: "Emulator") -> None:
+    def _use_project(self, emulator: "Emulator") -> None:
         self.emulator = emulator
         self.user = Users(emulator, self._forget)
         self.outbox = Outbox(emulator)
 
     def _connect(self, stack: StackAuth) -> None:
-        """Point a stack at the emulator, which takes over its project id: several stacks keep projects of their own."""
+        """Connect a stack to the emulator, under its own project id, so that several stacks keep separate projects."""
         emulator = self._server.for_project(stack.settings.project_id or self._server.project_id)
         options = overrides(stack.settings, emulator)
         transport = httpx.ASGITransport(emulator.app)
@@ -97,7 +97,7 @@ class Kit:
         self._projects[id(stack)] = emulator.project_id
         self._stacks.append(stack)
         if len(self._stacks) == 1:
-            self._print_address(self._server.for_project(emulator.project_id))  # which resets to what it is now
+            self._use_project(self._server.for_project(emulator.project_id))  # a reset returns to the state of now
 
     def _choose_app(self, app: FastAPI | None) -> FastAPI:
         if app is not None:
@@ -113,10 +113,10 @@ class Kit:
 
 
 def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
-    """What of an app's settings must change for the emulator.
+    """Return the settings that an app needs for the emulator.
 
-    Keys that the app has are replaced, and those that it has not stay away, so that its calls are made with the access
-    that they have in production. An app without any settings gets all keys, and an `app_url`.
+    Keys that the app has are replaced, and missing keys stay missing, so that its calls have the same access as in
+    production. An app without any settings gets all keys, and an `app_url`.
     """
     keys: Mapping[str, Any] = {
         "publishable_client_key": emulator.publishable_client_key,
@@ -137,7 +137,7 @@ def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
 
 
 def _trust(emulator: "Emulator", settings: Settings) -> None:
-    """Name the app's addresses in its project, as one does in the dashboard: links and redirects may lead there."""
+    """Add the app's origins to the trusted domains of its project, as in the dashboard."""
     domains = list(emulator.project.config["domains"])
     wanted = [settings.app_url, *settings.trusted_origins, *settings.redirect_urls]
     origins = [to_origin(address) for address in wanted if address and address.startswith(("http://", "https://"))]
@@ -147,7 +147,7 @@ def _trust(emulator: "Emulator", settings: Settings) -> None:
 
 @contextmanager
 def _writing_cookies(app: Starlette) -> Iterator[None]:
-    """While the block runs, the app has the middleware that `install` left out where it knew of no `app_url`."""
+    """Within the block, add the middleware that `install` leaves out if there is no `app_url`."""
     factory: Any = CookieMiddleware
     wanted = any(stack.services.settings.cookies_possible for stack in find_installation(app).stacks)
     if not wanted or any(middleware.cls is factory for middleware in app.user_middleware):
@@ -164,13 +164,13 @@ def _writing_cookies(app: Starlette) -> Iterator[None]:
 
 
 def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
-    """An emulator that listens nowhere.
+    """Create an emulator without a port.
 
     Raises:
         ConfigurationError: the extra `emulator` is not installed.
     """
     try:
-        from fastapi_stackauth.emulator import Emulator  # noqa: PLC0415 - only where one is wanted
+        from fastapi_stackauth.emulator import Emulator  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The emulator needs packages that are not installed ({error.name}): "
@@ -182,16 +182,16 @@ def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
 
 @contextmanager
 def emulate(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any) -> Iterator[Kit]:  # noqa: ANN401 - see Emulator
-    """While the block runs, these apps talk to an emulator in this process instead of their auth server.
+    """Within the block, connect these apps to an emulator in this process instead of their auth server.
 
-    The apps stay as they are: every `StackAuth` installed on them, or on an app mounted in them, is pointed at the
-    emulator with its other settings kept, and remembers nothing from before. No port is opened.
+    The apps do not change: every `StackAuth` installed on them, or on an app mounted in them, uses the emulator, keeps
+    its other settings, and starts with empty caches. No port is opened.
 
     Args:
-        *apps: the apps under test; `Kit.client` means the first.
-        emulator: an own emulator, which stays yours to close; a new one by default.
-        **options: for a new one, such as `config={"require_email_verification": True}` or `profile="april-2026"` (see
-            `Emulator`).
+        *apps: the apps under test; `Kit.client` calls the first.
+        emulator: an emulator of your own, which you close yourself; a new one by default.
+        **options: arguments of a new emulator, such as `config={"require_email_verification": True}` or
+            `profile="april-2026"` (see `Emulator`).
 
     Raises:
         ConfigurationError: an app has no `StackAuth`, or the extra `emulator` is not installed.

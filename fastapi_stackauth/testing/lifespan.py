@@ -1,4 +1,4 @@
-"""An app's lifespan (ASGI lifespan protocol 2.0), running while some client needs it."""
+"""The lifespan of an app (ASGI lifespan protocol 2.0), which runs while a client needs it."""
 
 import asyncio
 from typing import Any
@@ -7,49 +7,49 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Lifespan:
-    """Starts an app with its first user and stops it with its last, in a task of its own, as a server does."""
+    """Starts an app for its first client and stops it after its last, in a task of its own, as a server does."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._users = 0
+        self._clients = 0
         self._state: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
         self._stop: asyncio.Event | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, with what the lifespan yielded as its state."""
+        """Serve one connection with the state of the lifespan."""
         await self._app({**scope, "state": dict(self._state)}, receive, send)
 
     async def enter(self) -> None:
-        """Need the app; returns when it has started, and raises what stops it from starting."""
-        self._users += 1
-        if self._users == 1:
+        """Start the app for one more client; raise what the app raises at start-up."""
+        self._clients += 1
+        if self._clients == 1:
             self._started, self._stop = asyncio.get_running_loop().create_future(), asyncio.Event()
             self._task = asyncio.create_task(self._run(self._started, self._stop))
-        assert self._started is not None  # noqa: S101 - the first user has set it
+        assert self._started is not None  # noqa: S101 - the first client has set it
         try:
             await asyncio.shield(self._started)
         except BaseException:
-            self._users -= 1
+            self._clients -= 1
             raise
 
     async def leave(self) -> None:
-        """Need it no more; the last one waits until it has stopped, and raises what went wrong there."""
-        self._users -= 1
-        if self._users == 0 and self._task is not None and self._stop is not None:
+        """Release the app; the last client waits until it has stopped, and raises what it raises at shutdown."""
+        self._clients -= 1
+        if self._clients == 0 and self._task is not None and self._stop is not None:
             self._stop.set()
             await self._task
             self._task = None
 
     async def _run(self, started: "asyncio.Future[None]", stop: asyncio.Event) -> None:
-        told = False
+        started_up = False
         self._state = {}
 
         async def receive() -> Message:
-            nonlocal told
-            if not told:
-                told = True
+            nonlocal started_up
+            if not started_up:
+                started_up = True
                 return {"type": "lifespan.startup"}
             await stop.wait()
             return {"type": "lifespan.shutdown"}

@@ -1,4 +1,4 @@
-"""The app under test by its name."""
+"""Import the app under test."""
 
 from importlib import import_module
 
@@ -8,10 +8,10 @@ from fastapi_stackauth.errors import ConfigurationError
 
 
 def load_app(name: str) -> FastAPI:
-    """The app that stands in a module: ``module:name``.
+    """Return the app of a name such as ``myapp.main:app``.
 
     Raises:
-        ConfigurationError: the name has not this form, or is not a FastAPI app's.
+        ConfigurationError: the name has another form, or does not name a FastAPI app.
         ImportError: there is no such module.
     """
     module, _, attribute = name.partition(":")
@@ -20,6 +20,6 @@ def load_app(name: str) -> FastAPI:
     app = getattr(import_module(module), attribute, None)
     if not isinstance(app, FastAPI):
         raise ConfigurationError(
-            f"stack_app names {name}, which is no FastAPI app. For a factory, override the fixture."
+            f"stack_app names {name}, which is not a FastAPI app. For an app factory, override the fixture stack_app."
         )
     return app

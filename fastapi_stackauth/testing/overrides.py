@@ -1,4 +1,4 @@
-"""A user of the test's choosing, put in place of whoever calls."""
+"""Replace the caller of an app by a user of the test's choice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from fastapi_stackauth.models import User
 
 @contextmanager
 def override_user(app: FastAPI, user: User | None) -> Iterator[User | None]:
-    """While the block runs, every request of this app comes from this user; from nobody where None.
+    """Within the block, make this user the caller of every request; with None, no caller is signed in.
 
-    It reaches `current_user` and all that is derived from it: `optional_user`, `Require`, profiles, access tokens.
-    An endpoint still gets its 401 or 403 where the user is not what it demands.
+    This reaches `current_user` and all dependencies that derive from it: `optional_user`, `Require`, profiles, access
+    tokens. If the user does not meet the requirements of an endpoint, the response is still 401 or 403.
 
     Example:
         >>> with override_user(app, User(id="ada", email="ada@example.com")):

@@ -1,4 +1,4 @@
-"""Which routes of an app answer any caller, for a test that lists what is meant to be public."""
+"""List the public routes of an app, for a test that compares them with the intended ones."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:
     """Return the routes without any dependency of this library, such as ``GET /about``, sorted.
 
     Included routers, mounted apps, WebSockets (``WEBSOCKET /feed``) and the pages of FastAPI's docs are in the list.
-    The library's own routes are not: they check their callers themselves, as `docs/routes.md` says.
+    The library's own routes are not: they check their callers themselves (`docs/routes.md`).
 
     Args:
         app: the app.
-        optional: also list routes that only ask who is calling, with `OptionalUser`, and so answer any caller.
+        optional: also list routes that identify the caller with `OptionalUser` but respond to any caller.
 
     Example:
         >>> assert unguarded_routes(app) == ["GET /about", "GET /docs", "GET /openapi.json"]

@@ -1,4 +1,4 @@
-"""Which stacks an app has: its own, and those of the apps mounted in it."""
+"""Find the stacks of an app and of the apps mounted in it."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ from fastapi_stackauth.plugin import StackAuth
 
 
 def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
-    """Every stack installed on this app and on apps mounted in it, each once, the default one of an app first.
+    """Return every stack installed on this app and on apps mounted in it, the default one of each app first.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: no stack is installed.
     """
     found: dict[int, StackAuth] = {}
     for each in apps_under(app):
@@ -27,14 +27,14 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
 
 
 def apps_under(app: Starlette) -> Iterator[Starlette]:
-    """This app and those mounted in it, however deep, behind routers and middleware too."""
+    """Yield this app and the apps mounted in it at any depth, also behind routers and middleware."""
     yield from _apps(app, set())
 
 
 def _apps(node: object, seen: set[int]) -> Iterator[Starlette]:
-    """The apps among an app, a route or a middleware and what is within: by convention `app` or `routes`.
+    """Yield the apps in an app, a route or a middleware, by the attributes `app` and `routes`.
 
-    FastAPI keeps a router that was included as it is, as `original_router`.
+    FastAPI keeps an included router as `original_router`.
     """
     if id(node) in seen:
         return
@@ -49,9 +49,9 @@ def _apps(node: object, seen: set[int]) -> Iterator[Starlette]:
 
 
 def default_stack(app: Starlette) -> StackAuth:
-    """The stack that `current_user` means on this app; the first one where none is the default.
+    """Return the default stack of this app, or the first one if there is no default.
 
     Raises:
-        ConfigurationError: the app has none.
+        ConfigurationError: no stack is installed.
     """
     return stacks_under(app)[0]

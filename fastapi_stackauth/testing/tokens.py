@@ -1,4 +1,4 @@
-"""Signed access tokens of any kind, and broken ones, with the key set that goes with them: no auth server is needed.
+"""Signed access tokens of any kind, broken ones, and the key set that verifies them, without an auth server.
 
 The claims are those of the real server's tokens (contract/tokens.md §1).
 """
@@ -28,11 +28,11 @@ _DAY = 86_400
 
 
 class TokenFactory:
-    """Makes access tokens as the auth server would sign them, and broken ones for negative tests.
+    """Creates access tokens as the auth server signs them, and broken ones for negative tests.
 
     Args:
         project_id: the project that the tokens are for; a random one by default.
-        base_url: the auth server that the tokens name as their issuer; nobody calls it.
+        base_url: the auth server that the tokens name as their issuer; no request is sent to it.
         branch_id: the project's branch.
         clock: unix time in seconds.
 
@@ -61,7 +61,7 @@ class TokenFactory:
             "kind": "token_kind_mismatch",
         }
     )
-    """What `broken` can break, and the code of the 401 that follows."""
+    """The faults that `broken` knows, and the code of the 401 for each."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class TokenFactory:
         self.branch_id = branch_id
         self.clock = clock
         self.key_id = uuid.uuid4().hex[:12]
-        self._key, self._strangers = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        self._key, self._other_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
     def __repr__(self) -> str:
         return f"TokenFactory(project_id={self.project_id!r}, base_url={self.base_url!r})"
@@ -89,10 +89,10 @@ class TokenFactory:
         return {"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": self.key_id, "x": x, "y": y}]}
 
     def claims(self, kind: TokenKind | str = TokenKind.NORMAL, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-        """The claims of a good token of this kind (``normal``, ``restricted``, ``anonymous``), with changes.
+        """Return the claims of a valid token of this kind (``normal``, ``restricted``, ``anonymous``), with changes.
 
         Raises:
-            ValueError: there is no such kind.
+            ValueError: the kind is unknown.
         """
         kind, now = TokenKind(kind), int(self.clock())
         anonymous, normal = kind is TokenKind.ANONYMOUS, kind is TokenKind.NORMAL
@@ -126,34 +126,34 @@ class TokenFactory:
         expires_in: float = LIFETIME,
         **claims: Any,  # noqa: ANN401 - JSON
     ) -> str:
-        """A good token of a user of this kind.
+        """Return a valid token of this kind.
 
         Args:
             kind: ``normal``, ``restricted`` or ``anonymous``.
             expires_in: seconds until it expires; negative for one that has expired.
-            **claims: claims to write over the usual ones, such as `sub`, `email` or `requires_totp_mfa`.
+            **claims: claims that replace the usual ones, such as `sub`, `email` or `requires_totp_mfa`.
 
         Raises:
-            ValueError: there is no such kind.
+            ValueError: the kind is unknown.
         """
         now = int(self.clock())
         times = {"exp": now + int(expires_in), "iat": now + min(0, int(expires_in) - LIFETIME)}
         return self.sign({**self.claims(kind), **times, **claims})
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-        """Any claims, truly signed; `header` is written over the usual one."""
+        """Return a token with these claims and a correct signature; `header` replaces members of the usual header."""
         return self._sign({"alg": "ES256", "kid": self.key_id, **(header or {})}, claims, self._key)
 
     def broken(self, fault: str, **claims: Any) -> str:  # noqa: ANN401 - JSON
-        """A token with one fault of `FAULTS`; all else about it is good.
+        """Return a token that is valid except for one fault of `FAULTS`.
 
         Raises:
-            ValueError: there is no such fault.
+            ValueError: the fault is unknown.
         """
         makers: dict[str, Callable[[dict[str, Any]], str]] = {
             "signature": self._foreign,
             "tampered": self._tamper,
-            "unknown_key": lambda good: self.sign(good, {"kid": "nobody"}),
+            "unknown_key": lambda good: self.sign(good, {"kid": "unknown"}),
             "unsigned": self._strip_signature,
             "hmac": self._hmac,
             "malformed": lambda good: self.sign(good) + "=",
@@ -165,9 +165,9 @@ class TokenFactory:
 
     @contextmanager
     def trusted_by(self, app: FastAPI) -> Iterator[None]:
-        """While the block runs, the app believes this factory, whatever its settings say, and calls no auth server.
+        """Within the block, make the app accept this factory's tokens and call no auth server.
 
-        What only an auth server knows, permissions above all, fails loudly: see `emulate` for tests of that.
+        A check that needs the auth server, such as a permission, raises an error: use `emulate` to test it.
 
         Raises:
             ConfigurationError: no `StackAuth` is installed on the app.
@@ -205,7 +205,7 @@ class TokenFactory:
         return {**good, **wrong[fault]}
 
     def _foreign(self, good: dict[str, Any]) -> str:
-        return self._sign({"alg": "ES256", "kid": self.key_id}, good, self._strangers)
+        return self._sign({"alg": "ES256", "kid": self.key_id}, good, self._other_key)
 
     def _tamper(self, good: dict[str, Any]) -> str:
         header, _, signature = self.sign(good).split(".")
@@ -215,7 +215,7 @@ class TokenFactory:
         return f"{_segment({'alg': 'none', 'kid': self.key_id})}.{_segment(good)}."
 
     def _hmac(self, good: dict[str, Any]) -> str:
-        """Signed with the public key as a shared secret (RFC 8725 §2.1)."""
+        """Return a token that is signed with the public key as a shared secret (RFC 8725 §2.1)."""
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         secret = self._key.public_key().public_bytes(serialization.Encoding.PEM, form)
         signed = f"{_segment({'alg': 'HS256', 'kid': self.key_id})}.{_segment(good)}"
@@ -231,8 +231,8 @@ class TokenFactory:
 class _NoServer(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         raise RuntimeError(
-            f"The app asked the auth server ({request.method} {request.url.path}), and a TokenFactory has none. "
-            "Use fastapi_stackauth.testing.emulate(app) for what a token alone does not tell."
+            f"The app called the auth server ({request.method} {request.url.path}), but a TokenFactory has none. "
+            "Use fastapi_stackauth.testing.emulate(app) for tests that need the auth server."
         )
 
 

@@ -1,7 +1,7 @@
-"""If the keys cannot be fetched, `GET /users/me` tells whose a token is (design decision 6).
+"""If the keys cannot be fetched, `GET /users/me` identifies the user of a token (design decision 6).
 
-That replaces the signature check alone. One call for each token at a time, its outcome cached for a moment, and never
-more than a fixed number at once: any other request gets 503, so an outage cannot become a flood.
+The call replaces the signature check only. There is one call per token at a time, its outcome is cached, and the number
+of concurrent calls is limited: further requests get 503, so an outage cannot cause a flood of calls.
 """
 
 import time
@@ -22,10 +22,10 @@ _SIZE = 1_000
 
 
 class Fallback:
-    """Asks the auth server whose a token is.
+    """Asks the auth server for the user of a token.
 
     Args:
-        fetch_user_id: returns the id of the user whom the auth server knows by an access token.
+        fetch_user_id: returns the id of the user of an access token.
         concurrency: how many calls may be under way at once.
         ttl: seconds for which an outcome is cached.
         clock: a monotonic clock, in seconds.
@@ -48,18 +48,18 @@ class Fallback:
         self._outcomes: Cache[bytes, str | AuthError] = Cache(clock, size=_SIZE, concurrency=concurrency)
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
-        """Return if the auth server knows the token as this subject's.
+        """Return if the auth server accepts the token for this subject.
 
         Args:
             token: the raw token.
             digest: its SHA-256, the key of the cache.
             subject: the `sub` claim.
-            retry_after: seconds after which the caller may try again if the auth server cannot say.
+            retry_after: seconds after which the caller may try again if the auth server is unavailable.
 
         Raises:
             AuthError: the auth server rejects the token, or it belongs to another user.
             AuthServerMisconfigured: the auth server rejects this app.
-            VerificationUnavailable: the auth server cannot say.
+            VerificationUnavailable: the auth server is unavailable.
         """
         known = self._outcomes.get(digest)
         outcome = known.value if known else await self._ask(token, digest, retry_after)

@@ -1,8 +1,8 @@
-"""The keys that verify tokens: fetched once for all who wait, kept while the server is down (design decision 5).
+"""The keys that verify tokens: one fetch for all waiting requests, kept while the server is down (design decision 5).
 
-Nothing waits on a lock and nothing sleeps. A key that is known is served at once, but for one case: a set that has
-outlived its time is renewed first, unless the last try failed. What a caller may cause is bounded: an unknown key id
-leads to one fetch in each cool-down, and so does a server that fails.
+Nothing waits on a lock and nothing sleeps. A known key is used at once, with one exception: an expired key set is
+refreshed first, unless the last attempt failed. What a caller can cause is bounded: an unknown key id causes one fetch
+per cool-down, and so does a server that fails.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set
 
 MIN_MAX_AGE = 60.0
-"""Seconds that keys are kept even where the server says `no-store`, as servers before September 2025 do."""
+"""Seconds that keys are kept even if the server sends `no-store`, as servers before September 2025 do."""
 KeyState = Literal["fresh", "stale", "fixed", "none"]
-_PATIENCE = 0.5  # seconds that a request waits for a set that has outlived its time; known keys serve after that
-_REFRESH_AHEAD = 0.8  # of a set's lifetime: a busy app renews in the background and never waits
+_PATIENCE = 0.5  # seconds that a request waits for the refresh of an expired key set before it uses a known key
+_REFRESH_AHEAD = 0.8  # of a set's lifetime: a busy app refreshes in the background and never waits
 
 
 class KeysUnavailable(Exception):
-    """No key can be had now, so the token can be neither accepted nor refused here. `retry_after` is in seconds."""
+    """There is no usable key, so the token can be neither accepted nor rejected. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = max(1.0, retry_after)
-        super().__init__("signing keys are out of reach")
+        super().__init__("the signing keys are unavailable")
 
 
 class _Cooldown:
-    """When an unknown key id may next cause a fetch. One for each event loop, as fetches are."""
+    """When an unknown key id may cause the next fetch. There is one per event loop, as for fetches."""
 
     until = -math.inf
 
@@ -45,13 +45,13 @@ class KeyStore:
     """The project's keys by their id.
 
     Args:
-        fetch: asks the server for its keys.
-        settings: max age, cool-down and stale limit, in seconds; seeded keys, which are then the only ones.
+        fetch: fetches the keys from the server.
+        settings: max age, cool-down and stale limit, in seconds; fixed keys, which are then the only ones.
         clock: a monotonic clock, in seconds.
-        events: where fetches are counted and told.
+        events: count and log the fetches.
 
     Attributes:
-        generation: how many key sets have been fetched, so that a caller sees whether there was a newer one.
+        generation: the number of key sets fetched so far.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class KeyStore:
 
     @property
     def state(self) -> KeyState:
-        """How the keys at hand are: within their time, past it and still serving, fixed by the settings, or none."""
+        """Whether the keys are fresh, expired but in use, fixed by the settings, or missing."""
         if self._fetched_at == math.inf:
             return "fixed"
         if not self._usable():
@@ -90,28 +90,28 @@ class KeyStore:
 
     @property
     def age_seconds(self) -> float | None:
-        """Seconds since the keys at hand were fetched; None where they were not."""
+        """Seconds since the keys were fetched; None if they were not."""
         return self._clock() - self._fetched_at if math.isfinite(self._fetched_at) else None
 
     @property
     def may_try(self) -> bool:
-        """Whether a fetch may be tried now, the last failed one being long enough ago."""
+        """Whether the cool-down after a failed fetch is over."""
         return self._clock() >= self._retry_at
 
     def peek(self, key_id: str) -> VerificationKey | None:
-        """The key of this id in the present set, whatever its age."""
+        """Return the key of this id, even if it has expired."""
         return self._keys.get(key_id)
 
     def is_current(self, key: VerificationKey) -> bool:
-        """Whether what this key verified still stands: it is in the present set, and no newer one need be awaited."""
+        """Whether what this key verified is still valid: the key is in the current set, which is fresh enough."""
         return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._is_settled())
 
     async def find(self, key_id: str) -> VerificationKey:
-        """The key of this id.
+        """Return the key of this id.
 
         Raises:
-            AuthError: `token_key_unknown`: the server was asked lately and has no such key.
-            KeysUnavailable: the server cannot be asked.
+            AuthError: `token_key_unknown`: the server has no such key, by a recent fetch.
+            KeysUnavailable: the server is unavailable.
         """
         if self._clock() < self.refresh_at and (key := self._keys.get(key_id)):
             return key
@@ -122,10 +122,10 @@ class KeyStore:
         return await self._find_missing(key_id)
 
     async def warm_up(self) -> None:
-        """Fetch the keys now, so that the first request need not wait.
+        """Fetch the keys now, so that the first request does not wait.
 
         Raises:
-            KeysUnavailable: where that failed.
+            KeysUnavailable: the fetch failed.
         """
         if math.isinf(self._fetched_at) and self._fetched_at > 0:
             return
@@ -133,17 +133,17 @@ class KeyStore:
             raise KeysUnavailable(self._retry_at - self._clock()) from self.last_failure
 
     async def aclose(self) -> None:
-        """Cancel a fetch under way in the running loop."""
+        """Cancel the fetch of the running loop."""
         await self._flight.aclose()
 
-    # --- renewal ---
+    # --- refresh ---
 
     def _usable(self) -> bool:
         limit = max(self._expires_at, self._fetched_at + self._settings.jwks_stale_limit)
         return self._clock() < limit
 
     def _is_settled(self) -> bool:
-        """Whether the present set may serve at once; starts a renewal in the background where one is due."""
+        """Whether the current set may be used at once; starts a refresh in the background if one is due."""
         now = self._clock()
         if now < self.refresh_at:
             return True
@@ -160,20 +160,20 @@ class KeyStore:
     async def _keep_fresh(self) -> None:
         if self._is_settled():
             return
-        renewal = self._flight.start("keys", self._refresh)
-        await asyncio.wait([renewal], timeout=_PATIENCE)
+        refresh = self._flight.start("keys", self._refresh)
+        await asyncio.wait([refresh], timeout=_PATIENCE)
         if self._clock() >= self._expires_at:
             self._served_stale.add()
 
     async def _find_missing(self, key_id: str) -> VerificationKey:
-        for _ in range(2):  # a fetch that began before this key was asked for may have missed it: once more then
+        for _ in range(2):  # a fetch that began before this call may have missed the key, so fetch once more
             joined = self._flight.running("keys")
             if not joined and not self._may_fetch():
                 break
             await self._flight.run("keys", self._refresh)
             if self._usable() and (key := self._keys.get(key_id)):
                 if not joined:
-                    self._cooldown.get().until = -math.inf  # a true rotation; the next one need not wait
+                    self._cooldown.get().until = -math.inf  # a real rotation: the next one does not have to wait
                 return key
             if not joined:
                 break
@@ -182,7 +182,7 @@ class KeyStore:
         raise AuthError("token_key_unknown", reason=f"kid {key_id!r}")
 
     def _may_fetch(self) -> bool:
-        """Whether an unknown key id may cause a fetch now; if so, the cool-down begins."""
+        """Whether an unknown key id may cause a fetch now; if so, start the cool-down."""
         now, cooldown = self._clock(), self._cooldown.get()
         if self._fetched_at == math.inf or now < cooldown.until:
             return False

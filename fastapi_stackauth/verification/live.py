@@ -1,6 +1,6 @@
-"""Whether a session still exists, and when it began: only the auth server's list of sessions tells.
+"""Whether a session still exists, and when it began, by the auth server's list of sessions.
 
-A token stays genuine until it expires even if its session has ended, and a refresh takes no sign-in (contract/tokens.md
+A token is valid until it expires even if its session has ended, and a refresh needs no sign-in (contract/tokens.md
 §1 and §3).
 """
 
@@ -14,17 +14,17 @@ from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import AuthEvents
-from fastapi_stackauth.runtime.loops import NextFlight
+from fastapi_stackauth.runtime.loops import FreshSingleFlight
 from fastapi_stackauth.verification.rejections import require_rejection
 
 _SIZE = 10_000
 
 
 class LiveSessions:
-    """Fetches the sessions of users; callers who ask at the same time share a call.
+    """Fetches the sessions of users; concurrent checks share a call.
 
     Args:
-        sessions: returns the sessions that the user of an access token has now: their ids, and when each began.
+        sessions: returns the current sessions of the user of an access token: their ids, and when each began.
         clock: unix time in seconds.
         events: count and log failures.
     """
@@ -38,7 +38,7 @@ class LiveSessions:
         self._sessions = sessions
         self._clock = clock
         self._events = events or AuthEvents()
-        self._flight: NextFlight[Mapping[str, datetime]] = NextFlight()
+        self._flight: FreshSingleFlight[Mapping[str, datetime]] = FreshSingleFlight()
         self._began: Cache[str, float] = Cache(clock, size=_SIZE)
 
     async def check(self, token: str, user: User) -> None:
@@ -46,13 +46,13 @@ class LiveSessions:
 
         Raises:
             AuthError: 401 `session_revoked`, or the auth server rejects the token.
-            VerificationUnavailable: the auth server cannot be asked.
+            VerificationUnavailable: the auth server is unavailable.
             AuthServerMisconfigured: the auth server rejects this app.
         """
         await self._fetch_start(token, user)
 
     async def check_recent(self, token: str, user: User, within: timedelta) -> None:
-        """Return if the user's session began no longer than this ago. That never changes, so it is cached.
+        """Return if the user's session began within this time. The start never changes, so it is cached.
 
         Raises:
             AuthError: 401 `reauthentication_required` (RFC 9470), or as `check`.

@@ -1,9 +1,9 @@
-"""Sessions and users whose tokens are refused although they have not expired: what every verification looks at.
+"""Revocation: sessions and users whose tokens the verifier rejects before they expire.
 
-A token stays genuine until it expires, whatever became of its session (contract/tokens.md §1). What this app's own
-routes end, and what webhooks tell, is put on a list of ids, kept until no such token can be alive. Every worker has the
-whole list in its process, so that looking costs nothing; with Redis they tell each other, and a worker that was cut off
-reads what it missed.
+A token is valid until it expires, even if its session has ended (contract/tokens.md §1). This app's own routes and
+webhooks add the ids of sessions and users to a list, which keeps them until all their tokens have expired. Every worker
+has the whole list in memory, so that a check costs two lookups. With Redis the workers share it, and a worker that was
+disconnected reads the entries that it missed.
 """
 
 import asyncio
@@ -31,21 +31,21 @@ from fastapi_stackauth.settings import Settings
 
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
-_TELL_SECONDS = 0.7
-"""How long who revokes waits for the other workers to be told."""
+_PUBLISH_SECONDS = 0.7
+"""Seconds that a revocation waits for the other workers to get it."""
 _COMPARE_SECONDS = 60.0
-"""How often a worker looks whether Redis still has all that it knows."""
+"""Seconds after which a worker checks that Redis still has all its entries."""
 _FIRST_READ_SECONDS = 1.0
-"""How long a worker's first requests wait for what the others know already."""
+"""Seconds that the first requests of a worker wait for the entries of the others."""
 _FORGET_SECONDS = 600.0
-"""How long a worker that was cut off may hear late that something is out of date; longer than that is remembered."""
+"""Seconds that a disconnected worker may learn late that a cached value is outdated; no cache keeps one longer."""
 _SWEEP_EVERY = 1_000
 
 LinkState = Literal["memory", "idle", "connected", "degraded"]
 
 
 class _Follower:
-    """What one event loop knows of its link to the other workers."""
+    """The connection of one event loop to the other workers."""
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
@@ -57,15 +57,15 @@ class Revocations:
     """The list of revoked sessions and users.
 
     Args:
-        settings: `revocation_ttl`, and what a lost link to Redis means.
-        storage: tells the other workers, and hears from them.
+        settings: `revocation_ttl` and `revocation_outage`.
+        storage: publishes entries to the other workers and receives theirs.
         clock: unix time in seconds.
-        events: where it is told what is added, and how the link fares.
+        events: count and log entries, and the state of the connection.
 
     Attributes:
-        shared: whether there are other workers to hear from.
-        on_forget: is called with a user's and a team's id, either may be empty, when what is known of them is out of
-            date.
+        shared: whether the workers share the list.
+        on_forget: called with the id of a user and of a team, either of which may be empty, when cached values about
+            them are outdated.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Revocations:
         self._until: dict[str, float] = {}
         self._unpublished: dict[str, float] = {}
         self._added = 0
-        self._waking: dict[str, list[Callable[[AuthError], object]]] = {}
+        self._listeners: dict[str, list[Callable[[AuthError], object]]] = {}
         self.on_forget: Callable[[str, str], None] = lambda _user_id, _team_id: None
         self._followers: PerLoop[_Follower] = PerLoop(_Follower)
-        self._telling: SingleFlight[None] = SingleFlight()
+        self._publishing: SingleFlight[None] = SingleFlight()
 
     def __len__(self) -> int:
         return len(self._until)
 
     @property
     def state(self) -> LinkState:
-        """The running loop's link to the other workers: ``memory`` without Redis, ``idle`` before its first use."""
+        """The connection to the other workers: ``memory`` without Redis, ``idle`` before the first use."""
         if not self._storage.is_shared:
             return "memory"
         follower = self._followers.get()
@@ -103,66 +103,66 @@ class Revocations:
         return "connected" if follower.connected else "degraded"
 
     @property
-    def untold(self) -> int:
-        """How many revocations of this worker the others have not been told of yet."""
+    def unpublished(self) -> int:
+        """The number of this worker's revocations that the others have not received yet."""
         return len(self._unpublished)
 
     async def check(self, user: User) -> None:
-        """Refuse the user of a revoked session, or a revoked user, by what all workers know.
+        """Reject a revoked user, or the user of a revoked session.
 
         Raises:
             AuthError: 401 `session_revoked` or `user_deleted`.
-            VerificationUnavailable: the link to the other workers is lost and the settings say to refuse then.
+            VerificationUnavailable: Redis is unavailable, and `revocation_outage` is ``error``.
         """
         if self.is_shared:
             await self.follow()
         self.check_here(user)
 
     def check_here(self, user: User) -> None:
-        """Refuse the user of a revoked session, or a revoked user, by what this worker knows: two look-ups, no more.
+        """Do the same with the entries of this worker only: two lookups.
 
         Raises:
             AuthError: 401 `session_revoked` or `user_deleted`.
         """
         if self._until:
-            for fact in (_session(user.session_id), _user(user.id)):
-                if self._holds(fact):
-                    raise _refusal(fact)
+            for entry in (_session(user.session_id), _user(user.id)):
+                if self._has(entry):
+                    raise _to_error(entry)
 
     async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
-        """Refuse all tokens of these sessions from now on, in this worker at once, and in all that can be told."""
+        """Reject all tokens of these sessions: in this worker at once, in the others when they get the entry."""
         await self._revoke([_session(session_id) for session_id in session_ids if _is_id(session_id)])
 
     async def revoke_user(self, user_id: str) -> None:
-        """Refuse all tokens of this user from now on, in this worker at once, and in all that can be told."""
+        """Reject all tokens of this user: in this worker at once, in the others when they get the entry."""
         await self._revoke([_user(user_id)] if _is_id(user_id) else [])
 
     async def forget(self, *, user_id: str = "", team_id: str = "") -> None:
-        """Have all workers forget what they remember of a user, of a team, or of a user in a team."""
+        """Make all workers drop cached values about a user, a team, or a user in a team."""
         if all(_is_id(value) for value in (user_id, team_id) if value):
             await self._add([f"f:{user_id}:{team_id}:{secrets.token_hex(8)}"], _FORGET_SECONDS)
 
     @contextmanager
-    def waking(self, user: User, wake: Callable[[AuthError], object]) -> Iterator[None]:
-        """Within the block, call `wake` once this session or user is revoked; from whatever thread learns of it."""
-        facts = (_session(user.session_id), _user(user.id))
-        for fact in facts:
-            self._waking.setdefault(fact, []).append(wake)
-            if self._holds(fact):
-                wake(_refusal(fact))
+    def notify(self, user: User, listener: Callable[[AuthError], object]) -> Iterator[None]:
+        """Within the block, call `listener` when this session or user is revoked, from any thread."""
+        entries = (_session(user.session_id), _user(user.id))
+        for entry in entries:
+            self._listeners.setdefault(entry, []).append(listener)
+            if self._has(entry):
+                listener(_to_error(entry))
         try:
             yield
         finally:
-            for fact in facts:
-                self._waking[fact].remove(wake)
-                if not self._waking[fact]:
-                    del self._waking[fact]
+            for entry in entries:
+                self._listeners[entry].remove(listener)
+                if not self._listeners[entry]:
+                    del self._listeners[entry]
 
     async def follow(self) -> None:
-        """Hear from the other workers from now on; the first time, wait a moment for what they know already.
+        """Receive the entries of the other workers from now on; the first call waits for those that exist.
 
         Raises:
-            VerificationUnavailable: the link is lost and the settings say to refuse then.
+            VerificationUnavailable: Redis is unavailable, and `revocation_outage` is ``error``.
         """
         follower = self._followers.get()
         if follower.connected or not self._storage.is_shared:
@@ -177,74 +177,74 @@ class Revocations:
             raise VerificationUnavailable(retry_after=1.0)
 
     async def aclose(self) -> None:
-        """End the running loop's link to the other workers; what they could not be told is tried once more."""
-        await self._telling.aclose()
+        """Close the running loop's connection, after one more attempt to publish what the others have not received."""
+        await self._publishing.aclose()
         if self._unpublished:
             try:
-                await self._tell()
+                await self._publish()
             except StorageUnavailable:
                 self._events.emit(REVOCATIONS_UNPUBLISHED, count=len(self._unpublished))
         follower = self._followers.pop()
         while follower is not None and follower.task is not None and not follower.task.done():
-            follower.task.cancel()  # once is not enough: the client library may take it for its own time-out
+            follower.task.cancel()  # once is not enough: the client library may take it for its own timeout
             await asyncio.wait([follower.task], timeout=_RETRY_SECONDS[0])
 
     # --- the list ---
 
-    def _holds(self, fact: str) -> bool:
-        until = self._until.get(fact)
+    def _has(self, entry: str) -> bool:
+        until = self._until.get(entry)
         return until is not None and until > self._clock()
 
     def _learn(self, news: Mapping[str, float]) -> None:
-        for fact, until in news.items():
-            new = not self._holds(fact)
-            self._until[fact] = max(until, self._until.get(fact, 0.0))
+        for entry, until in news.items():
+            new = not self._has(entry)
+            self._until[entry] = max(until, self._until.get(entry, 0.0))
             if new:
-                self._apply(fact)
+                self._apply(entry)
         self._added += len(news)
         if self._added >= max(_SWEEP_EVERY, len(self._until) // 2):
             self._added, now = 0, self._clock()
-            for fact in [fact for fact, until in list(self._until.items()) if until <= now]:
-                self._until.pop(fact, None)
+            for entry in [entry for entry, until in list(self._until.items()) if until <= now]:
+                self._until.pop(entry, None)
 
-    def _apply(self, fact: str) -> None:
-        if fact.startswith("f:"):
-            _, user_id, team_id, *_ = (*fact.split(":"), "", "")
+    def _apply(self, entry: str) -> None:
+        if entry.startswith("f:"):
+            _, user_id, team_id, *_ = (*entry.split(":"), "", "")
             self.on_forget(user_id, team_id)
-        for wake in list(self._waking.get(fact, ())):
-            wake(_refusal(fact))
+        for listener in list(self._listeners.get(entry, ())):
+            listener(_to_error(entry))
 
-    async def _revoke(self, facts: list[str]) -> None:
-        for fact in facts:
-            self._events.emit(REVOCATION_ADDED, kind="session" if fact.startswith("s:") else "user")
-        await self._add(facts, self._ttl)
+    async def _revoke(self, entries: list[str]) -> None:
+        for entry in entries:
+            self._events.emit(REVOCATION_ADDED, kind="session" if entry.startswith("s:") else "user")
+        await self._add(entries, self._ttl)
 
-    async def _add(self, facts: list[str], seconds: float) -> None:
-        """Put facts on the list, and wait a moment for the others to be told; it goes on if that takes longer."""
-        if not facts:
+    async def _add(self, entries: list[str], seconds: float) -> None:
+        """Add entries, and wait for `_PUBLISH_SECONDS` until the others have them; then publish in the background."""
+        if not entries:
             return
-        news = dict.fromkeys(facts, self._clock() + seconds)
+        news = dict.fromkeys(entries, self._clock() + seconds)
         self._learn(news)
         if not self._storage.is_shared:
             return
         self._unpublished.update(news)
-        await asyncio.wait([self._telling.start(NAME, self._keep_telling)], timeout=_TELL_SECONDS)
+        await asyncio.wait([self._publishing.start(NAME, self._keep_publishing)], timeout=_PUBLISH_SECONDS)
 
     # --- the other workers ---
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         news = dict(self._unpublished)
         await self._storage.publish(NAME, news, self._ttl)
-        for fact, until in news.items():
-            if self._unpublished.get(fact) == until:
-                del self._unpublished[fact]
+        for entry, until in news.items():
+            if self._unpublished.get(entry) == until:
+                del self._unpublished[entry]
 
-    async def _keep_telling(self) -> None:
-        """Try until the others are told, however long that takes."""
+    async def _keep_publishing(self) -> None:
+        """Publish, with retries, until the others have all entries."""
         attempt = 0
         while self._unpublished:
             try:
-                await self._tell()
+                await self._publish()
             except StorageUnavailable:
                 if attempt == 0:
                     self._events.emit(REVOCATIONS_UNPUBLISHED, count=len(self._unpublished))
@@ -258,35 +258,35 @@ class Revocations:
         while True:
             try:
                 async with aclosing(self._storage.follow(NAME)) as stream:
-                    async for facts, whole in stream:
-                        self._learn(facts)
+                    async for entries, whole in stream:
+                        self._learn(entries)
                         if whole:
-                            self._give_back(set(facts))
+                            self._publish_again(set(entries))
                             attempt, compare_at = 0, self._clock() + _COMPARE_SECONDS
                             self._on_link_change(follower, connected=True)
                         elif self._clock() >= compare_at:
                             compare_at = self._clock() + _COMPARE_SECONDS
                             if await self._storage.count(NAME) < len(self._live()):
-                                self._give_back(set())
+                                self._publish_again(set())
             except StorageUnavailable as error:
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, reason=type(error.__cause__).__name__)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the link must be tried again
+            except Exception as error:  # noqa: BLE001 - after any error the worker must connect again
                 reason = type(error).__name__
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
             self._on_link_change(follower, connected=False)
             await asyncio.sleep(_pause(attempt))
             attempt += 1
 
-    def _give_back(self, known: set[str]) -> None:
-        """Tell again what Redis has forgotten: restarted, emptied, or out of room."""
-        lacking = {fact: until for fact, until in self._live().items() if fact not in known}
-        if lacking:
-            self._unpublished.update(lacking)
-            self._telling.start(NAME, self._keep_telling)
+    def _publish_again(self, known: set[str]) -> None:
+        """Publish the entries that Redis has lost by a restart, a flush or eviction."""
+        missing = {entry: until for entry, until in self._live().items() if entry not in known}
+        if missing:
+            self._unpublished.update(missing)
+            self._publishing.start(NAME, self._keep_publishing)
 
     def _live(self) -> dict[str, float]:
         now = self._clock()
-        return {fact: until for fact, until in list(self._until.items()) if until > now}
+        return {entry: until for entry, until in list(self._until.items()) if until > now}
 
     def _on_link_change(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():
@@ -303,8 +303,8 @@ def _user(user_id: str) -> str:
     return f"u:{user_id}"
 
 
-def _refusal(fact: str) -> AuthError:
-    return AuthError("session_revoked" if fact.startswith("s:") else "user_deleted")
+def _to_error(entry: str) -> AuthError:
+    return AuthError("session_revoked" if entry.startswith("s:") else "user_deleted")
 
 
 def _pause(attempt: int) -> float:

@@ -1,7 +1,7 @@
 """Step 2 as a whole: a raw token in, a `User` or an `AuthError` out (design decisions 1 to 7).
 
-A token that was verified before costs a hash and two look-ups. The cache holds only what never changes; what may reject
-a user later is checked on every request. The log shows why a token was rejected, and never the token.
+A token that was verified before costs a hash and two lookups. The cache holds only what never changes; revocation is
+checked on every request. The log shows why a token was rejected, and never the token.
 """
 
 import math
@@ -47,17 +47,17 @@ class VerifierStats:
     Attributes:
         hits: tokens found in the cache.
         misses: tokens that were checked, accepted or rejected.
-        fallbacks: calls of `/users/me` made because keys were out of reach.
-        refusals: rejected tokens by code.
+        fallbacks: calls of `/users/me` because the keys were unavailable.
+        rejections: rejected tokens by code.
         fetches: fetches of keys, failed ones included.
         failed_fetches: fetches of keys that failed.
-        stale_serves: how often keys past their time were used because newer ones could not be fetched.
+        stale_serves: uses of expired keys because newer ones could not be fetched.
     """
 
     hits: int
     misses: int
     fallbacks: int
-    refusals: Mapping[str, int]
+    rejections: Mapping[str, int]
     fetches: int
     failed_fetches: int
     stale_serves: int
@@ -70,13 +70,13 @@ class VerifierStats:
         def total(kind: Kind, **wanted: str) -> int:
             return sum(n for name, labels, n in counts if name == kind.name and wanted.items() <= labels.items())
 
-        refusals = {labels["code"]: n for name, labels, n in counts if name == TOKEN_REJECTED.name}
+        rejections = {labels["code"]: n for name, labels, n in counts if name == TOKEN_REJECTED.name}
         failed = total(KEYS_FETCH_FAILED)
         return cls(
             hits=total(TOKEN_VERIFIED, cache="hit"),
-            misses=total(TOKEN_VERIFIED, cache="miss") + sum(refusals.values()),
+            misses=total(TOKEN_VERIFIED, cache="miss") + sum(rejections.values()),
             fallbacks=total(FALLBACK_CALLED) - total(FALLBACK_CALLED, outcome="full"),
-            refusals=refusals,
+            rejections=rejections,
             fetches=total(KEYS_FETCHED) + failed,
             failed_fetches=failed,
             stale_serves=total(KEYS_SERVED_STALE),
@@ -84,7 +84,7 @@ class VerifierStats:
 
 
 class TokenEndsSoon(Exception):
-    """A token does not last as long as the caller of `verify` needs; nothing else of it was checked."""
+    """A token expires sooner than the caller of `verify` needs; nothing else was checked."""
 
 
 class Verifier:
@@ -142,12 +142,12 @@ class Verifier:
 
         Args:
             token: the raw token.
-            min_left: seconds for which a token that is not cached must last, as it says itself.
+            min_left: seconds until a token that is not cached may expire, by its own `exp`.
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
             TokenEndsSoon: the token does not last `min_left` seconds.
-            VerificationUnavailable: neither keys nor fallback are in reach.
+            VerificationUnavailable: neither keys nor fallback are available.
             AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no project id is set.
         """
@@ -159,7 +159,7 @@ class Verifier:
                 user = known.value.user
             else:
                 user = await self._check(token, digest, min_left)
-            if self.revocations.is_shared:  # as `revocations.check` does, whose coroutine would cost on every request
+            if self.revocations.is_shared:  # as in `revocations.check`, whose coroutine costs time on every request
                 await self.revocations.follow()
             self.revocations.check_here(user)
         except AuthError as rejection:
@@ -179,7 +179,7 @@ class Verifier:
         return known.value.user if known else await self._check(token, digest, None)
 
     def seconds_left(self, user: User) -> float:
-        """Return the seconds until this user's token is rejected for its age; infinite if no token made the user."""
+        """Return the seconds until this user's token expires, leeway included; infinite if the user has no token."""
         exp = user.claims.get("exp")
         return math.inf if exp is None else exp + self._settings.leeway - self._clock()
 
@@ -187,7 +187,7 @@ class Verifier:
         """Fetch the keys now.
 
         Raises:
-            VerificationUnavailable: that failed; its message says where and why, and so does its cause.
+            VerificationUnavailable: the fetch failed; the message says why.
             ConfigurationError: no project id is set.
         """
         try:
@@ -195,7 +195,7 @@ class Verifier:
         except KeysUnavailable as unavailable:
             cause = unavailable.__cause__
             unknown = getattr(cause, "status_code", None) == HTTPStatus.NOT_FOUND
-            why = "it answers 404, as for a project that it does not know." if unknown else str(cause)
+            why = "it returned 404, as for an unknown project." if unknown else str(cause)
             message = (
                 f"The signing keys of project {self._settings.project_id} cannot be fetched from "
                 f"{self._settings.base_url}: {why} Check base_url (STACK_API_URL) and project_id (STACK_PROJECT_ID)."
@@ -203,12 +203,12 @@ class Verifier:
             raise VerificationUnavailable(message, retry_after=unavailable.retry_after) from cause
 
     async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
+        """Cancel the calls of the running loop."""
         await self.keys.aclose()
         await self.fallback.aclose()
 
     async def _check(self, token: str, digest: bytes, min_left: float | None) -> User:
-        """Check form, signature, binding and time, in this order."""
+        """Check form, signature, issuer and audience, and time, in this order."""
         unverified = parse_token(token)
         claims = unverified.claims
         if min_left is not None and is_time(exp := claims.get("exp")) and exp - self._clock() <= min_left:

@@ -58,7 +58,7 @@ async def test_a_newcomer_makes_a_user_and_signs_in_as_them(page: Page):
 async def test_a_code_is_read_in_the_outbox(page: Page, full_emulator: Emulator):
     await page.goto("/")
     await page.get_by_role("link", name="Outbox", exact=True).click()
-    await expect(page.locator(".otp").first).to_have_text(full_emulator.mails("new@example.com")[0]["otp"])
+    await expect(page.locator(".otp").first).to_have_text(full_emulator.emails("new@example.com")[0]["otp"])
 
 
 async def test_keys_are_rotated(page: Page, full_emulator: Emulator):

@@ -137,7 +137,7 @@ async def test_a_session_refreshes_itself_once_for_many_calls(emulator: Emulator
 
 async def test_codes_by_mail(emulator: Emulator, client: StackAuthClient):
     sent = await client.otp.send_sign_in_code(email="ada@example.com", callback_url=CALLBACK)
-    code = emulator.mails(to="ada@example.com")[0]["code"]
+    code = emulator.emails(to="ada@example.com")[0]["code"]
     assert code.endswith(sent.nonce)
     await client.otp.check_code(code=code)
     assert (await client.otp.sign_in(code=code)).is_new_user
@@ -150,7 +150,7 @@ async def test_codes_by_mail(emulator: Emulator, client: StackAuthClient):
 async def test_a_forgotten_password(emulator: Emulator, client: StackAuthClient):
     signed_up = await ada(client)
     await client.password.send_reset_code(email="ada@example.com", callback_url=CALLBACK)
-    code = emulator.mails(to="ada@example.com", kind="password_reset")[0]["code"]
+    code = emulator.emails(to="ada@example.com", kind="password_reset")[0]["code"]
     await client.password.check_reset_code(code=code)
     await client.password.reset(code=code, password="Another-Horse-8")
     with pytest.raises(SessionEnded):
@@ -186,7 +186,7 @@ async def test_contact_channels(emulator: Emulator, client: StackAuthClient):
     added = await user.contact_channels.create(ContactChannelCreate(value="two@example.com", used_for_auth=False))
     assert len(await user.contact_channels.list()) == 2
     await user.contact_channels.send_verification_code(added.id, callback_url=CALLBACK)
-    code = emulator.mails(to="two@example.com")[0]["code"]
+    code = emulator.emails(to="two@example.com")[0]["code"]
     await client.contact_channels.verify(code=code)
     assert (await user.contact_channels.get(added.id)).is_verified
     await user.contact_channels.update(added.id, ContactChannelUpdate(is_primary=True))

@@ -363,14 +363,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
     parser.add_argument("--shared", type=Path, default=SHARED, help="the shared folder (default: ../shared)")
     options = parser.parse_args(arguments)
-    if not (options.is_shared / "contract" / "endpoints.json").is_file():
-        sys.stderr.write(f"There is no contract under {options.is_shared}: nothing to derive from.\n")
+    if not (options.shared / "contract" / "endpoints.json").is_file():
+        sys.stderr.write(f"There is no contract under {options.shared}: nothing to derive from.\n")
         return 2
     if options.check:
-        names = stale(options.is_shared)
+        names = stale(options.shared)
         sys.stdout.write("".join(f"not current: {name}\n" for name in names) or "tests/data is current\n")
         return 1 if names else 0
-    write(derive(options.is_shared))
+    write(derive(options.shared))
     return 0
 
 

@@ -67,8 +67,8 @@ class Api:
     async def refresh(self, refresh_token: str) -> httpx.Response:
         return await self.post("/auth/sessions/current/refresh", refresh_token=refresh_token)
 
-    def mails(self, **filters: Any) -> list[dict[str, Any]]:
-        return self.emulator.store.mails.find(self.emulator.project_id, **filters)
+    def emails(self, **filters: Any) -> list[dict[str, Any]]:
+        return self.emulator.store.emails.find(self.emulator.project_id, **filters)
 
 
 def assert_rejected(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Replay:
                 names = ("display_name", "publishable_client_key", "secret_server_key", "super_secret_admin_key")
                 keys = {name: project[name] for name in names}
                 self.emulator.store.projects.create(configuration(project), id=project["project_id"], **keys)
-        self.mails = [mail for mail in self.data["mails.json"]["mails"] if mail["area"] == self.area]
+        self.emails = [mail for mail in self.data["mails.json"]["mails"] if mail["area"] == self.area]
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.emulator.app), base_url=f"http://{ORIGIN}", follow_redirects=False
         )
@@ -176,12 +176,12 @@ class Replay:
     def learn_mails(self) -> None:
         """Remember which code stands for each recorded mail's; the nth mail to somebody is the nth."""
         for project in self.emulator.store.projects.all():
-            sent = list(reversed(self.emulator.store.mails.find(project.id)))
+            sent = list(reversed(self.emulator.store.emails.find(project.id)))
             for mail in sent:
                 alike = [
                     other for other in sent if (other["recipient"], other["kind"]) == (mail["recipient"], mail["kind"])
                 ]
-                recorded = [m for m in self.mails if (m["to"], m["kind"]) == (mail["recipient"], mail["kind"])]
+                recorded = [m for m in self.emails if (m["to"], m["kind"]) == (mail["recipient"], mail["kind"])]
                 number = alike.index(mail)
                 if number < len(recorded):
                     self.learn_code(recorded[number]["code"], mail["code"])

@@ -33,7 +33,7 @@ async def test_the_outbox_is_read_as_json_and_emptied(api: Api) -> None:
         "id", "project_id", "to", "kind", "subject", "body", "link", "code", "otp", "sent_at_millis",
     }  # fmt: skip
     [one] = (await order(api, "GET", "/outbox.json?to=one@example.com&kind=sign_in"))["items"]
-    assert one == api.emulator.mails(to="one@example.com")[0]
+    assert one == api.emulator.emails(to="one@example.com")[0]
     await order(api, "DELETE", "/outbox.json")
     assert (await order(api, "GET", "/outbox.json"))["items"] == []
 
@@ -43,7 +43,7 @@ async def test_the_outbox_page_shows_mails_and_escapes_them(api: Api) -> None:
     await send_email(api)
     page = await api.http.get("/emulator/outbox")
     assert page.status_code == 200
-    assert api.mails()[0]["otp"] in page.text
+    assert api.emails()[0]["otp"] in page.text
     assert "<script>" not in page.text
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
 
@@ -56,7 +56,7 @@ async def test_reset_forgets_people_but_not_the_project(api: Api) -> None:
     await order(api, "POST", "/reset")
     assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.get("/users", access="server")).json()["items"] == []
-    assert not api.mails()
+    assert not api.emails()
     assert api.emulator.clock.offset == 0
     assert (await api.get("/projects/current")).status_code == 200
 

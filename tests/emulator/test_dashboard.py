@@ -214,7 +214,7 @@ async def test_the_webhooks_are_listed_and_pointed_elsewhere(visitor: Visitor, s
 
 async def test_the_outbox_shows_the_code_to_type(visitor: Visitor, stack: StackAuth):
     await stack.client.otp.send_sign_in_code(email="ada@example.com", callback_url="http://localhost:8000/x")
-    mail = visitor.server.mails("ada@example.com")[0]
+    mail = visitor.server.emails("ada@example.com")[0]
     assert f'class="otp">{mail["otp"]}<' in await visitor.see("/emulator/outbox")
 
 
@@ -367,7 +367,7 @@ async def test_the_list_of_calls_shows_what_happened_and_nothing_that_signs_in(v
     client = stack.client
     tokens = await client.password.sign_up(email="ada@example.com", password=PASSWORD)
     await client.otp.send_sign_in_code(email="new@example.com", callback_url="http://localhost:8000/landing")
-    mail = visitor.server.mails("new@example.com")[0]
+    mail = visitor.server.emails("new@example.com")[0]
     signed_in = await client.otp.sign_in(code=mail["code"])
     await client.refresh(tokens.refresh_token)
     with pytest.raises(Exception, match="password"):

@@ -122,7 +122,7 @@ async def test_another_site_cannot_post_with_the_cookie(emulator: Emulator):
 
 
 @pytest.fixture(scope="module")
-def is_shared() -> Iterator[Emulator]:
+def shared_server() -> Iterator[Emulator]:
     """One for all examples: to make one takes longer than to ask it."""
     emulator = Emulator(dashboard_token=TOKEN)
     yield emulator

@@ -23,12 +23,12 @@ async def reset_code(api: Api, email: str = "ada@example.com") -> str:
     body = {"email": email, "callback_url": CALLBACK}
     answer = await api.post("/auth/password/send-reset-code", body)
     assert answer.json() == {"success": "maybe, only if user with e-mail exists"}
-    return str(api.mails(to=email, kind="password_reset")[0]["code"])
+    return str(api.emails(to=email, kind="password_reset")[0]["code"])
 
 
 async def test_the_typed_code_and_the_nonce_sign_a_new_user_in_once(api: Api) -> None:
     nonce = await send(api, "OTP@Example.com")
-    [mail] = api.mails()
+    [mail] = api.emails()
     assert len(nonce) == 39
     assert mail["otp"] == mail["otp"].upper()
     assert mail["code"] == mail["otp"].lower() + nonce
@@ -46,23 +46,23 @@ async def test_the_typed_code_and_the_nonce_sign_a_new_user_in_once(api: Api) ->
 
 async def test_the_links_code_signs_a_known_user_in(api: Api) -> None:
     await send(api)
-    first = (await api.post(SIGN_IN, {"code": api.mails()[0]["code"]})).json()
+    first = (await api.post(SIGN_IN, {"code": api.emails()[0]["code"]})).json()
     await send(api)
-    again = (await api.post(SIGN_IN, {"code": api.mails()[0]["code"].upper()})).json()
+    again = (await api.post(SIGN_IN, {"code": api.emails()[0]["code"].upper()})).json()
     assert (again["is_new_user"], again["user_id"]) == (False, first["user_id"])
-    assert api.mails()[0]["link"] == f"{CALLBACK}?code={api.mails()[0]['code']}"
+    assert api.emails()[0]["link"] == f"{CALLBACK}?code={api.emails()[0]['code']}"
 
 
 async def test_several_codes_stay_valid_side_by_side(api: Api) -> None:
     await send(api)
     await send(api)
-    for mail in reversed(api.mails()):
+    for mail in reversed(api.emails()):
         assert (await api.post(SIGN_IN, {"code": mail["code"]})).status_code == 200
 
 
 async def test_a_code_used_twice_at_once_signs_in_once(api: Api) -> None:
     await send(api)
-    code = {"code": api.mails()[0]["code"]}
+    code = {"code": api.emails()[0]["code"]}
     answers = await asyncio.gather(*(api.post(SIGN_IN, code) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
 
@@ -81,7 +81,7 @@ async def test_a_malformed_code_is_refused(api: Api, body: dict[str, Any]) -> No
 
 async def test_codes_expire_after_a_week(api: Api) -> None:
     await send(api)
-    code = {"code": api.mails()[0]["code"]}
+    code = {"code": api.emails()[0]["code"]}
     api.emulator.clock.advance(WEEK - 1)
     assert (await api.post(CHECK, code)).json() == {"is_code_valid": True}
     api.emulator.clock.advance(1)
@@ -90,13 +90,13 @@ async def test_codes_expire_after_a_week(api: Api) -> None:
 
 async def test_twenty_attempts_on_a_nonce_kill_its_code(api: Api) -> None:
     nonce = await send(api)
-    right = {"code": api.mails()[0]["code"]}
+    right = {"code": api.emails()[0]["code"]}
     wrong = {"code": ("aaaaaa" if not right["code"].startswith("aaaaaa") else "bbbbbb") + nonce}
     for _ in range(20):
         assert_rejected(await api.post(SIGN_IN, wrong), 404, "VERIFICATION_CODE_NOT_FOUND")
     assert_rejected(await api.post(SIGN_IN, right), 400, "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED")
     await send(api)
-    assert (await api.post(SIGN_IN, {"code": api.mails()[0]["code"]})).status_code == 200
+    assert (await api.post(SIGN_IN, {"code": api.emails()[0]["code"]})).status_code == 200
 
 
 async def test_a_code_of_one_kind_or_project_works_for_no_other(api: Api) -> None:
@@ -119,7 +119,7 @@ async def test_a_code_is_sent_only_where_the_project_allows_it(api: Api) -> None
     api.emulator.configure(magic_link_enabled=False)
     off = await api.post(SEND, {**body, "callback_url": CALLBACK})
     assert (off.status_code, off.headers["content-type"]) == (403, "text/plain; charset=utf-8")
-    assert not api.mails()
+    assert not api.emails()
 
 
 async def test_an_unverified_address_cannot_sign_in_by_code(api: Api) -> None:
@@ -132,7 +132,7 @@ async def test_an_unverified_address_cannot_sign_in_by_code(api: Api) -> None:
 
 async def test_a_project_closed_after_sending_refuses_and_burns_the_code(api: Api) -> None:
     await send(api)
-    code = {"code": api.mails()[0]["code"]}
+    code = {"code": api.emails()[0]["code"]}
     api.emulator.configure(sign_up_enabled=False)
     assert_rejected(await api.post(SIGN_IN, code), 400, "SIGN_UP_NOT_ENABLED")
     assert_rejected(await api.post(SIGN_IN, code), 409, "VERIFICATION_CODE_ALREADY_USED")
@@ -164,7 +164,7 @@ async def test_a_reset_tells_nobody_who_exists(api: Api) -> None:
     body = {"email": "nobody@example.com", "callback_url": "https://evil.example/"}
     answer = await api.post("/auth/password/send-reset-code", body)
     assert answer.json() == {"success": "maybe, only if user with e-mail exists"}
-    assert not api.mails()
+    assert not api.emails()
     await api.sign_up("nobody@example.com")
     assert_rejected(await api.post("/auth/password/send-reset-code", body), 400, "REDIRECT_URL_NOT_WHITELISTED")
     api.emulator.configure(credential_enabled=False)
@@ -181,7 +181,7 @@ async def verification_code(api: Api, token: str) -> str:
     body = {"email": "ada@example.com", "callback_url": CALLBACK}
     answer = await api.post("/contact-channels/send-verification-code", body, token=token)
     assert answer.json() == {"success": True}
-    return str(api.mails(kind="email_verification")[0]["code"])
+    return str(api.emails(kind="email_verification")[0]["code"])
 
 
 async def test_a_mailed_link_confirms_an_address_without_anybody_signed_in(api: Api) -> None:

@@ -55,7 +55,7 @@ async def test_an_anonymous_user_becomes_a_full_one_by_a_mailed_code(api: Api) -
     before = await anonymous(api)
     how = {"token": before["access_token"], **ALLOWED}
     await api.post("/auth/otp/send-sign-in-code", {"email": "ada@example.com", "callback_url": CALLBACK}, **how)
-    after = (await api.post("/auth/otp/sign-in", {"code": api.mails()[0]["code"]}, **how)).json()
+    after = (await api.post("/auth/otp/sign-in", {"code": api.emails()[0]["code"]}, **how)).json()
     assert (after["user_id"], after["is_new_user"]) == (before["user_id"], True)
 
 
@@ -89,7 +89,7 @@ async def test_an_unverified_user_is_restricted_until_the_address_is_confirmed(a
     assert details == {"restricted_reason": {"type": "email_not_verified"}}
     for how in ({"allow_restricted_user": "true"}, ALLOWED):
         assert (await api.me(token, **how)).status_code == 200
-    await api.post("/contact-channels/verify", {"code": api.mails()[0]["code"]})
+    await api.post("/contact-channels/verify", {"code": api.emails()[0]["code"]})
     assert_rejected(await api.me(token), 403, "RESTRICTED_USER_NOT_ALLOWED")
     fresh = (await api.refresh(signed_up["refresh_token"])).json()["access_token"]
     assert kind(fresh, api.emulator.project_id) == "projects  False False"

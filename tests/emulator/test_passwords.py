@@ -84,9 +84,9 @@ async def test_a_verification_mail_is_sent_only_to_a_trusted_callback(api: Api) 
     body = {"email": "ada@example.com", "password": PASSWORD, "verification_callback_url": CALLBACK}
     bad = {**body, "verification_callback_url": "https://evil.example/"}
     assert_rejected(await api.post("/auth/password/sign-up", bad), 400, "REDIRECT_URL_NOT_WHITELISTED")
-    assert not api.mails()
+    assert not api.emails()
     assert (await api.post("/auth/password/sign-up", body)).status_code == 200
-    [mail] = api.mails()
+    [mail] = api.emails()
     assert (mail["recipient"], mail["kind"]) == ("ada@example.com", "email_verification")
     assert mail["link"] == f"{CALLBACK}?code={mail['code']}"
 
@@ -205,7 +205,7 @@ async def test_a_reset_code_of_a_deleted_user_resets_nothing(api: Api) -> None:
     user_id = (await api.sign_up())["user_id"]
     await api.post("/auth/password/send-reset-code", {"email": "ada@example.com", "callback_url": CALLBACK})
     await api.delete(f"/users/{user_id}", access="server")
-    answer = await api.post("/auth/password/reset", {"code": api.mails()[0]["code"], "password": PASSWORD})
+    answer = await api.post("/auth/password/reset", {"code": api.emails()[0]["code"], "password": PASSWORD})
     assert_rejected(answer, 404, "USER_NOT_FOUND")
 
 

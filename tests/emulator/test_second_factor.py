@@ -94,7 +94,7 @@ async def test_a_mailed_code_asks_for_it_too_and_is_used_up(api: Api) -> None:
     user_id = (await enroll(api))["user_id"]
     await api.patch(f"/users/{user_id}", {"primary_email_verified": True}, access="server")
     await api.post("/auth/otp/send-sign-in-code", {"email": "ada@example.com", "callback_url": CALLBACK})
-    code = {"code": api.mails()[0]["code"]}
+    code = {"code": api.emails()[0]["code"]}
     assert_rejected(await api.post("/auth/otp/sign-in", code), 400, "MULTI_FACTOR_AUTHENTICATION_REQUIRED")
     assert_rejected(await api.post("/auth/otp/sign-in", code), 409, "VERIFICATION_CODE_ALREADY_USED")
 

@@ -122,7 +122,7 @@ async def test_an_invitation_joins_once_and_ends_after_a_week(api: Api) -> None:
     body = {"team_id": team_id, "email": "eve@example.com", "callback_url": "http://localhost:3000/join"}
     for _ in range(2):
         assert (await api.post("/team-invitations/send-code", body, token=ada["access_token"])).status_code == 200
-    first, second = (mail["code"] for mail in api.mails(to="eve@example.com", kind="team_invitation"))
+    first, second = (mail["code"] for mail in api.emails(to="eve@example.com", kind="team_invitation"))
     path = "/team-invitations/accept"
     assert (await api.post(path, {"code": first}, token=eve["access_token"])).status_code == 200
     assert_rejected(
@@ -138,7 +138,7 @@ async def test_a_guest_cannot_accept_an_invitation_and_burns_it(api: Api) -> Non
     team_id = await team(api, ada["access_token"])
     body = {"team_id": team_id, "email": "eve@example.com", "callback_url": "http://localhost:3000/join"}
     await api.post("/team-invitations/send-code", body, token=ada["access_token"])
-    code = api.mails(kind="team_invitation")[0]["code"]
+    code = api.emails(kind="team_invitation")[0]["code"]
     guest = api.emulator.issue_token(kind="anonymous")["access_token"]
     how = {"token": guest, "allow_anonymous_user": "true"}
     answer = await api.post("/team-invitations/accept", {"code": code}, **how)

@@ -130,7 +130,7 @@ async def test_changes_through_the_users_routes_are_told_and_no_others(scene: Sc
 async def test_a_password_that_was_reset_is_told(scene: Scene):
     await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
     await scene.client.password.send_reset_code(email="bob@example.com", callback_url="http://localhost:8000/reset")
-    code = scene.server.mails("bob@example.com", "password_reset")[0]["code"]
+    code = scene.server.emails("bob@example.com", "password_reset")[0]["code"]
     await scene.client.password.reset(code=code, password="another horse battery")
     assert await scene.types(2) == ["user.created", "user.updated"]
 
@@ -273,7 +273,7 @@ async def test_a_code_signs_up_and_a_guest_who_signs_up_by_code_is_changed(scene
         client = scene.client.as_user(token) if token else scene.client
         email = "guest@example.com" if token else "new@example.com"
         await client.otp.send_sign_in_code(email=email, callback_url="http://localhost:8000/landing")
-        await client.otp.sign_in(code=scene.server.mails(email)[0]["code"])
+        await client.otp.sign_in(code=scene.server.emails(email)[0]["code"])
     assert await scene.types(3) == ["user.created", "user.created", "user.updated"]
 
 
@@ -287,7 +287,7 @@ async def test_an_accepted_invitation_tells_of_membership_and_permission(scene: 
     await scene.admin.team_invitations.send(
         team.id, email="invited@example.com", callback_url="http://localhost:8000/join"
     )
-    code = scene.server.mails("invited@example.com")[0]["code"]
+    code = scene.server.emails("invited@example.com")[0]["code"]
     await scene.client.as_user(tokens["access_token"]).team_invitations.accept(code=code)
     assert await scene.types(2) == ["team_membership.created", "team_permission.created"]
 
@@ -301,7 +301,7 @@ async def test_what_the_real_server_keeps_quiet_about_is_not_told(scene: Scene):
     await scene.types(2)
     scene.heard.clear()
     await client.contact_channels.send_verification_code(channel.id, callback_url="http://localhost:8000/verify")
-    code = scene.server.mails("boss@example.com")[0]["code"]
+    code = scene.server.emails("boss@example.com")[0]["code"]
     await scene.client.contact_channels.verify(code=code)
     await scene.control("POST", "/permissions", {"id": "a:b", "scope": "team"})
     await scene.admin.team_permissions.grant("a:b", team_id=team.id, user_id=boss.user_id)

@@ -123,7 +123,7 @@ class House:
 
     def mail(self, kind: str, to: str = EMAIL) -> dict[str, Any]:
         """The newest mail of a kind."""
-        return self.server.mails(to, kind)[0]
+        return self.server.emails(to, kind)[0]
 
 
 def new_stack(server: Emulator, **options: Any) -> StackAuth:

@@ -32,7 +32,7 @@ class Shared:
 
 
 @pytest.fixture(scope="session")
-def is_shared() -> Shared:
+def shared_app() -> Shared:
     return Shared()
 
 
@@ -42,14 +42,14 @@ def shared_keyed() -> Shared:
 
 
 @pytest.fixture
-async def stack(server: Emulator, shared: Shared) -> AsyncIterator[StackAuth]:
-    async with shared.serving(new_stack(server)) as stack:
+async def stack(server: Emulator, shared_app: Shared) -> AsyncIterator[StackAuth]:
+    async with shared_app.serving(new_stack(server)) as stack:
         yield stack
 
 
 @pytest.fixture
-def house(server: Emulator, stack: StackAuth, shared: Shared) -> House:
-    return House(server, stack, app=shared.app if stack is shared.stack else None)
+def house(server: Emulator, stack: StackAuth, shared_app: Shared) -> House:
+    return House(server, stack, app=shared_app.app if stack is shared_app.stack else None)
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ async def test_known_unverified_and_unknown_addresses_are_answered_alike(account
     answers = [seen(await person.post(path, {"email": email})) for email in (KNOWN, UNVERIFIED, UNKNOWN)]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0] == (200 if path == "/otp/send" else 204)
-    assert accounts.server.mails(KNOWN)
-    assert not accounts.server.mails(UNKNOWN)
+    assert accounts.server.emails(KNOWN)
+    assert not accounts.server.emails(UNKNOWN)
 
 
 @pytest.mark.parametrize("path", ["/otp/send", "/password/forgot"])

@@ -222,7 +222,7 @@ async def test_over_https_the_nonce_rides_in_a_cookie_that_no_sibling_host_can_p
         (cookie,) = answer.headers.get_list("set-cookie")
         assert cookie.startswith("__Host-stackauth-otp=")
         assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
-        (mail,) = server.mails(EMAIL)
+        (mail,) = server.emails(EMAIL)
         opened = await person.client.get(mail["link"])
         assert (opened.status_code, opened.headers["location"]) == (303, "/")
         assert (await person.call("GET", "/me")).json()["primary_email"] == EMAIL

@@ -130,7 +130,7 @@ async def test_without_a_public_address_a_sign_up_sends_no_mail(server: Emulator
     own.include_router(stack.router(delivery="body"), prefix=PREFIXES["body"])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(own), base_url="http://x") as client:
         await Person(client, "body").sign_up()
-    assert server.mails() == []
+    assert server.emails() == []
     await stack.aclose()
 
 
@@ -148,7 +148,7 @@ async def test_links_lead_through_whatever_the_router_is_mounted_under(house: Ho
         assert link.startswith(f"{ORIGIN}/shop/auth/verify-email?code=")
         assert (await client.get(link)).status_code == 200
         (channel,) = (await client.get("/shop/auth/contact-channels")).json()
-        house.server.store.mails.clear(house.server.project_id)
+        house.server.store.emails.clear(house.server.project_id)
         sent = await client.post(f"/shop/auth/contact-channels/{channel['id']}/send-verification")
         assert sent.status_code == 204
         assert house.mail("email_verification")["link"].startswith(f"{ORIGIN}/shop/auth/verify-email?code=")

@@ -47,7 +47,7 @@ async def test_a_link_that_the_project_does_not_trust_keeps_nobody_out_but_is_lo
 ):
     house.server.configure(allow_localhost=False)
     await person.sign_up()
-    assert house.server.mails() == []
+    assert house.server.emails() == []
     (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "does not trust" in error.getMessage()
 

@@ -101,7 +101,7 @@ async def test_asking_for_a_code_refuses_a_place_elsewhere(house: House, browser
     answer = await browser.post("/otp/send", {"email": EMAIL, "return_to": return_to})
     assert_problem(answer, 422, "request_invalid")
     assert "set-cookie" not in answer.headers
-    assert not house.server.mails(EMAIL)
+    assert not house.server.emails(EMAIL)
 
 
 @pytest.mark.parametrize("return_to", EVIL)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_stackauth.runtime.loops import NextFlight, PerLoop, SingleFlight
+from fastapi_stackauth.runtime.loops import FreshSingleFlight, PerLoop, SingleFlight
 from tests.support.world import turns
 
 
@@ -60,7 +60,7 @@ async def test_all_who_wait_learn_of_a_failure_and_the_next_one_tries_again():
     assert await flight.run("k", fetch) == 1
 
 
-@pytest.mark.parametrize("kind", [SingleFlight, NextFlight])
+@pytest.mark.parametrize("kind", [SingleFlight, FreshSingleFlight])
 async def test_a_failure_that_nobody_waits_for_is_no_warning(kind: Any, recwarn: pytest.WarningsRecorder):
     flight = kind()
     complaints: list[object] = []
@@ -80,7 +80,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_warning(kind: Any, recwarn:
     assert len(recwarn) == 0
 
 
-@pytest.mark.parametrize("kind", [SingleFlight, NextFlight])
+@pytest.mark.parametrize("kind", [SingleFlight, FreshSingleFlight])
 async def test_closing_cancels_what_is_under_way(kind: Any):
     flight, calls = kind(), Calls()
     waiter = asyncio.create_task(flight.run("k", calls))
@@ -92,7 +92,7 @@ async def test_closing_cancels_what_is_under_way(kind: Any):
 
 
 async def test_a_next_flight_never_gives_an_answer_that_was_begun_before_the_question():
-    flight: NextFlight[int] = NextFlight()
+    flight: FreshSingleFlight[int] = FreshSingleFlight()
     calls = Calls()
     first = asyncio.create_task(flight.run("k", calls))
     await turns(3)
@@ -113,7 +113,7 @@ async def test_a_next_flight_never_gives_an_answer_that_was_begun_before_the_que
 
 
 async def test_those_who_ask_together_before_a_call_begins_share_it():
-    flight: NextFlight[int] = NextFlight()
+    flight: FreshSingleFlight[int] = FreshSingleFlight()
     calls = Calls()
     waiters = [asyncio.create_task(flight.run("k", calls)) for _ in range(5)]
     await turns(3)
@@ -122,7 +122,7 @@ async def test_those_who_ask_together_before_a_call_begins_share_it():
 
 
 async def test_a_cancelled_waiter_of_a_next_flight_harms_no_other():
-    flight: NextFlight[int] = NextFlight()
+    flight: FreshSingleFlight[int] = FreshSingleFlight()
     calls = Calls()
     waiters = [asyncio.create_task(flight.run("k", calls)) for _ in range(4)]
     await turns(3)
@@ -138,7 +138,7 @@ async def test_a_cancelled_waiter_of_a_next_flight_harms_no_other():
 
 
 async def test_a_call_that_fails_does_not_fail_the_one_that_follows():
-    flight: NextFlight[int] = NextFlight()
+    flight: FreshSingleFlight[int] = FreshSingleFlight()
     gate = asyncio.Event()
 
     async def fail() -> int:

@@ -46,7 +46,7 @@ def stack_app(app: FastAPI) -> FastAPI:
 
 
 @pytest.fixture(scope="session")
-def is_shared() -> Iterator[Emulator]:
+def shared_server() -> Iterator[Emulator]:
     """One emulator for what needs none of its own."""
     emulator = Emulator("https://stackauth.test", fast_hashes=True)
     yield emulator

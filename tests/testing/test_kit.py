@@ -75,8 +75,8 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared_server
 
     with emulate(app, emulator=shared_server) as kit:
         ada = kit.user(email="several@example.com")
-        zoe = kit.of(partners).user(email="several@example.com")
-        ivy = kit.of(inner).user()
+        zoe = kit.for_stack(partners).user(email="several@example.com")
+        ivy = kit.for_stack(inner).user()
         served = {
             (who.id, path)
             for who in (ada, zoe, ivy) for path in ("/me", "/partners", "/inner/me")
@@ -84,7 +84,7 @@ def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared_server
         }  # fmt: skip
         assert served == {(ada.id, "/me"), (zoe.id, "/partners"), (ivy.id, "/inner/me")}
         with pytest.raises(ConfigurationError, match="not installed on an app under test"):
-            kit.of(StackAuth())
+            kit.for_stack(StackAuth())
 
 
 def test_apps_behind_routers_and_middleware_are_found(shared_server: Emulator):
@@ -101,7 +101,7 @@ def test_apps_behind_routers_and_middleware_are_found(shared_server: Emulator):
         paths.pop()
     with emulate(outer, emulator=shared_server) as kit:
         for path, stack in zip(paths, stacks, strict=False):
-            ada = kit.of(stack).user()
+            ada = kit.for_stack(stack).user()
             assert kit.sync_client(ada).get(path).json()["id"] == ada.id
 
 

@@ -59,7 +59,7 @@ async def test_nothing_is_remembered_past_expiry_plus_leeway(world: World, signe
     with pytest.raises(AuthError) as caught:
         await world.verify(token)
     assert caught.value.code == "token_expired"
-    assert world.verifier.stats.refusals == {"token_expired": 1}
+    assert world.verifier.stats.rejections == {"token_expired": 1}
 
 
 async def test_a_token_whose_key_left_the_set_is_refused(world: World, signer: Signer):

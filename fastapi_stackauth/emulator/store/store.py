@@ -9,8 +9,8 @@ from fastapi_stackauth.emulator.clock import Chance, Clock
 from .api_keys import ApiKeys
 from .codes import Codes
 from .database import Database
+from .emails import Mails
 from .images import Images
-from .mails import Mails
 from .oauth import OAuthTable
 from .people import Channels, Passkeys, Users
 from .permissions import Permissions
@@ -36,7 +36,7 @@ class Store:
         self.passkeys = Passkeys(self.database)
         self.sessions = Sessions(self.database, clock, chance)
         self.codes = Codes(self.database, clock, chance)
-        self.mails = Mails(self.database, clock, chance)
+        self.emails = Mails(self.database, clock, chance)
         self.oauth = OAuthTable(self.database, clock, chance)
         self.teams = Teams(self.database, clock, chance)
         self.permissions = Permissions(self.database)

@@ -15,10 +15,10 @@ from fastapi_stackauth.emulator import Clock as EmulatorClock
 from fastapi_stackauth.testing import (
     Clients,
     Clock,
+    Email,
     Kit,
-    Mail,
+    KitUser,
     Outbox,
-    Person,
     SyncClients,
     TokenFactory,
     Users,
@@ -35,20 +35,20 @@ def stack_app() -> FastAPI:
 
 def test_fixtures(stack_user: Users, stack_sync_client: SyncClients, stack_outbox: Outbox, stack_clock: Clock) -> None:
     ada = stack_user(kind="normal", team="Red", team_permissions=["posts:delete"], display_name="Ada")
-    assert_type(ada, Person)
+    assert_type(ada, KitUser)
     assert_type(ada.kind, TokenKind)
     assert_type(ada.team_id, str | None)
     assert_type(ada.headers, dict[str, str])
     assert_type(stack_sync_client(ada, by="cookie"), httpx.Client)
-    assert_type(stack_outbox.latest(ada.email, kind="sign_in"), Mail)
+    assert_type(stack_outbox.latest(ada.email, kind="sign_in"), Email)
     assert_type(stack_outbox.latest().otp, str | None)
-    assert_type(stack_outbox.mails(), list[Mail])
+    assert_type(stack_outbox.emails(), list[Email])
     assert_type([mail.to for mail in stack_outbox], list[str])
     stack_outbox.clear()
     assert_type(stack_clock.now(), float)
     stack_clock.advance(timedelta(minutes=11))
     stack_clock.reset()
-    assert_type(stack_user.sign_in(ada), Person)
+    assert_type(stack_user.sign_in(ada), KitUser)
     assert_type(stack_user.team("Red"), str)
     assert_type(stack_user.join(ada, "Red", permissions=["posts:delete"]), str)
     assert_type(stack_user.totp(ada), str)
@@ -102,7 +102,7 @@ def choose(app: FastAPI | None) -> FastAPI:
 
 Clients(choose)
 SyncClients(choose, ExitStack())
-Person(
+KitUser(
     id="ada",
     kind=TokenKind.NORMAL,
     email="ada@example.com",
@@ -113,7 +113,7 @@ Person(
     password=None,
     totp_secret=None,
 )
-Mail(
+Email(
     to="ada@example.com",
     kind="sign_in",
     subject="...",

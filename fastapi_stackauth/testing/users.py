@@ -1,4 +1,4 @@
-"""People to test with: made in the emulator, with the real signed tokens that it gives them."""
+"""Users of a test, created in the emulator, with real signed tokens."""
 
 import base64
 import secrets
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody with an account and a session. The repr shows no secret.
+class KitUser:
+    """A user with an account and a session. The repr shows no secret.
 
     Attributes:
         id: the user's id.
-        kind: what the access token says: a full, a restricted or an anonymous user.
-        email: the primary address; None for guests.
-        access_token: signed by the emulator.
-        refresh_token: of the same session.
-        session_id: the session's id.
-        team_id: the team that was named when they were made, if any.
-        password: theirs, if any.
-        totp_secret: in base 32, as authenticator apps take it, if they have a second factor.
+        kind: the kind of the access token: normal, restricted or anonymous.
+        email: the primary address; None for anonymous users.
+        access_token: the access token, signed by the emulator.
+        refresh_token: the refresh token of the session.
+        session_id: the id of the session.
+        team_id: the team of `team=`, if any.
+        password: the password, if any.
+        totp_secret: the secret in base 32, as authenticator apps take it, if `mfa=True`.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Person:
 
 
 class Users:
-    """Makes people. Called without arguments: a full user with a verified address.
+    """Creates users. Without arguments, a call creates a full user with a verified address.
 
     Example:
         >>> ada = stack_user(team="Red", team_permissions=["posts:delete"])
@@ -75,31 +75,31 @@ class Users:
         expires_in: float | None = None,
         claims: Mapping[str, Any] | None = None,
         **fields: Any,  # noqa: ANN401 - as a seed's user
-    ) -> Person:
-        """Make somebody, and sign them in.
+    ) -> KitUser:
+        """Create a user, and sign them in.
 
         Args:
             kind: ``normal``, ``restricted`` (by an administrator) or ``anonymous``.
-            email: the primary address; one of example.com by default, none for guests.
-            email_verified: whether that address is verified. Where the project requires it, one that is not makes the
-                user restricted.
-            password: to sign in with through the app's own routes; hashing it takes some milliseconds.
-            permissions: in the project. Permissions that the project lacks are defined.
-            team: a team to be in, by its name or its id; it is made where there is none. Its id is `Person.team_id`.
-            team_permissions: in that team, beside what every member may do.
-            select_team: whether it is the team they have selected.
-            mfa: whether they have a second factor; see `totp`.
+            email: the primary address; one of example.com by default, none for anonymous users.
+            email_verified: whether the address is verified. If it is not, and the project requires it, the user is
+                restricted.
+            password: a password to sign in with at the app's own routes; hashing takes some milliseconds.
+            permissions: permissions in the project; they are defined if necessary.
+            team: the name or id of a team to join; it is created if necessary. Its id is `KitUser.team_id`.
+            team_permissions: permissions in that team, beside those of every member.
+            select_team: whether the user has selected that team.
+            mfa: whether two-factor authentication is enabled; see `totp`.
             expires_in: seconds until the access token expires; negative for one that has expired.
-            claims: claims to write over the token's real ones, for tokens that no server would give.
-            **fields: more of the account, as in a seed for the emulator: `id`, `display_name`, `client_metadata`,
-                `oauth_providers`, ...
+            claims: claims that replace the token's real ones, for tokens that no server would issue.
+            **fields: more fields of the account, as in a seed for the emulator: `id`, `display_name`,
+                `client_metadata`, `oauth_providers`, ...
 
         Raises:
-            ValueError: there is no such kind, a field has not the right form, the address is somebody's, or what is
-                said of a team comes without one.
+            ValueError: the kind is unknown, a field has the wrong form, another user has the address, or
+                `team_permissions` or `select_team` is given without `team`.
         """
-        wanted, of_team = _names(permissions), _names(team_permissions)
-        if team is None and (select_team or of_team):
+        project_names, team_names = _names(permissions), _names(team_permissions)
+        if team is None and (select_team or team_names):
             raise ValueError("team_permissions and select_team need a team: name one with team=...")
         kind, secret = TokenKind(kind), secrets.token_bytes(20) if mfa else None
         account = {**fields, **self._account(kind, email, email_verified=email_verified)}
@@ -107,85 +107,85 @@ class Users:
             account["password"] = password
         if secret is not None:
             account["totp_secret_base64"] = base64.b64encode(secret).decode()
-        self._define(wanted, "project")
-        user_id = self._emulator.add_user(**account, permissions=wanted)
-        team_id = None if team is None else self.join(user_id, team, permissions=of_team)
+        self._define(project_names, "project")
+        user_id = self._emulator.add_user(**account, permissions=project_names)
+        team_id = None if team is None else self.join(user_id, team, permissions=team_names)
         if select_team:
             self._emulator.store.users.update(user_id, {"selected_team_id": team_id})
-        somebody = Person(
+        user = KitUser(
             id=user_id, kind=kind, email=account.get("primary_email"), access_token="", refresh_token="",
             session_id="", team_id=team_id, password=password,
             totp_secret=base64.b32encode(secret).decode() if secret else None,
         )  # fmt: skip
-        return self.sign_in(somebody, expires_in=expires_in, claims=claims)
+        return self.sign_in(user, expires_in=expires_in, claims=claims)
 
     def sign_in(
-        self, person: Person, *, expires_in: float | None = None, claims: Mapping[str, Any] | None = None
-    ) -> Person:
-        """The same person with the tokens of a new session, which tell what has changed about them.
+        self, user: KitUser, *, expires_in: float | None = None, claims: Mapping[str, Any] | None = None
+    ) -> KitUser:
+        """Return the user with the tokens of a new session, whose claims are up to date.
 
         Raises:
-            ValueError: they are gone.
+            ValueError: the user was deleted.
         """
         seconds = None if expires_in is None else int(expires_in)
-        tokens = self._emulator.issue_token(user_id=person.id, expires_in=seconds, claims=dict(claims or {}))
-        told = AccessToken(access_token=tokens["access_token"]).claims
-        kind = TokenKind.ANONYMOUS if told["is_anonymous"] else TokenKind.RESTRICTED
+        tokens = self._emulator.issue_token(user_id=user.id, expires_in=seconds, claims=dict(claims or {}))
+        access_claims = AccessToken(access_token=tokens["access_token"]).claims
+        kind = TokenKind.ANONYMOUS if access_claims["is_anonymous"] else TokenKind.RESTRICTED
         return replace(
-            person,
-            kind=kind if told["is_restricted"] else TokenKind.NORMAL,
+            user,
+            kind=kind if access_claims["is_restricted"] else TokenKind.NORMAL,
             access_token=tokens["access_token"],
             refresh_token=tokens["refresh_token"],
-            session_id=str(told["refresh_token_id"]),
+            session_id=str(access_claims["refresh_token_id"]),
         )
 
-    def join(self, person: Person | str, team: str, *, permissions: Iterable[str] = ()) -> str:
-        """Put somebody, or the user of an id, into one more team, and return its id.
+    def join(self, user: KitUser | str, team: str, *, permissions: Iterable[str] = ()) -> str:
+        """Add a user to a team, and return the team's id.
 
         Args:
-            person: who.
-            team: its name or its id; it is made where there is none.
-            permissions: beside what every member may do. Those that the project lacks are defined.
+            user: the user, or their id.
+            team: the name or id of the team; it is created if necessary.
+            permissions: permissions in the team, beside those of every member; they are defined if necessary.
 
         Raises:
-            ValueError: they are in it already, or gone.
+            ValueError: the user is a member already, or was deleted.
         """
-        user_id, wanted = person if isinstance(person, str) else person.id, _names(permissions)
-        self._define(wanted, "team")
+        user_id, names = user if isinstance(user, str) else user.id, _names(permissions)
+        self._define(names, "team")
         team_id = self.team(team)
-        self._emulator.join(team_id, user_id, dict.fromkeys(["team_member", *wanted]))
+        self._emulator.join(team_id, user_id, dict.fromkeys(["team_member", *names]))
         self._forget(user_id, team_id)
         return team_id
 
     def team(self, name: str) -> str:
-        """The id of the team of this name or id; it is made where there is none.
+        """Return the id of the team with this name or id; create the team if necessary.
 
         Raises:
-            ValueError: the name is not one.
+            ValueError: the name is empty or too long.
         """
         for team in self._emulator.store.teams.list_for_project(self._emulator.project_id):
             if name in (team["display_name"], team["id"]):
                 return str(team["id"])
         return self._emulator.add_team(name, **({"id": name} if _is_uuid(name) else {}))
 
-    def end_session(self, person: Person) -> None:
-        """End somebody's session at the auth server; their access token is good until it expires or is asked about."""
-        self._emulator.store.sessions.delete(person.session_id)
+    def end_session(self, user: KitUser) -> None:
+        """End the user's session at the auth server; the access token stays valid until it expires."""
+        self._emulator.store.sessions.delete(user.session_id)
 
-    def totp(self, person: Person) -> str:
-        """The code that an authenticator app shows now, by the emulator's clock (RFC 6238).
+    def totp(self, user: KitUser) -> str:
+        """Return the code that an authenticator app shows now, by the emulator's clock (RFC 6238).
 
         Raises:
-            ValueError: they have no second factor.
+            ValueError: the user has not enabled two-factor authentication.
         """
-        if person.totp_secret is None:
-            raise ValueError("this person has no second factor: make them with mfa=True")
-        return pyotp.TOTP(person.totp_secret).at(int(self._emulator.clock.now()))
+        if user.totp_secret is None:
+            raise ValueError("this user has no TOTP secret: create the user with mfa=True")
+        return pyotp.TOTP(user.totp_secret).at(int(self._emulator.clock.now()))
 
     def _account(self, kind: TokenKind, email: str | None, *, email_verified: bool) -> dict[str, Any]:
         if kind is TokenKind.ANONYMOUS:
             if email is not None:
-                raise ValueError("an anonymous user has no e-mail address")
+                raise ValueError("an anonymous user has no email address")
             return {"is_anonymous": True}
         return {
             "primary_email": self._new_address() if email is None else email,
@@ -199,9 +199,9 @@ class Users:
         return next(address for address in addresses if users.by_auth_email(project_id, address) is None)
 
     def _define(self, permissions: Iterable[str], scope: str) -> None:
-        shelf = self._emulator.store.permissions
+        table = self._emulator.store.permissions
         for name in permissions:
-            if shelf.definition(self._emulator.project_id, name) is None:
+            if table.definition(self._emulator.project_id, name) is None:
                 self._emulator.define_permission(name, scope=scope)
 
 
@@ -212,4 +212,4 @@ def _names(permissions: Iterable[str]) -> list[str]:
 
 
 def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4  # the emulator looks closer
+    return len(text) == 36 and text.count("-") == 4  # the emulator checks the rest
