@@ -78,7 +78,8 @@ if TYPE_CHECKING:
     from fastapi_stackauth.routers import Grants, SignInMethods, TotpEnrollment, sign_in_methods, totp_enrollment
 
 CurrentUser = Annotated[User, Depends(current_user)]
-"""The signed-in user: `async def me(user: CurrentUser)`. 401 without one, 403 for guests and restricted users."""
+"""The signed-in user: `async def me(user: CurrentUser)`. Without a user the response is 401; for anonymous and
+restricted users it is 403."""
 
 OptionalUser = Annotated[User | None, Depends(optional_user)]
 """The signed-in user or None: `async def hello(user: OptionalUser)`."""
@@ -87,13 +88,13 @@ AccessToken = Annotated[SecretStr, Depends(access_token)]
 """The signed-in user's verified access token, for calls of the auth server on their behalf."""
 
 CurrentTeam = Annotated[Team, Depends(current_team)]
-"""The team that the path parameter `team_id` names; 403 for a user who is not a member."""
+"""The team of the path parameter `team_id`; 403 unless the user is a member."""
 
 ApiKeyUser = Annotated[User, Depends(api_key_user)]
-"""The user whose API key the caller sent; 401 without a key."""
+"""The owner of the user API key in the request; 401 without a key."""
 
 ApiKeyTeam = Annotated[Team, Depends(api_key_team)]
-"""The team whose API key the caller sent; 401 without a key."""
+"""The owner of the team API key in the request; 401 without a key."""
 
 CurrentProfile = Annotated[CurrentUserProfile, Depends(current_profile)]
 """The signed-in user's account, fresh from the auth server."""
@@ -179,5 +180,5 @@ __all__ = [
     "totp_enrollment",
 ]
 
-if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
+if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
     __getattr__, __dir__ = _loaded_late(__name__, ("http.webhooks", "routers"), __all__)

@@ -43,14 +43,14 @@ class StackAuth(Stack):
     """Stack Auth (Hexclave) for one FastAPI app.
 
     Args:
-        sources: where access tokens are looked for, in this order; by default the headers, then, with
+        sources: the places of access tokens, in this order; by default the headers, then, with
             `sdk_cookies=True`, the JavaScript SDK's cookies.
         http_client: an own `httpx.AsyncClient` for calls of the auth server; it stays yours to close.
         transport: an own httpx transport for them.
         clock: unix time in seconds, for tests of what expires.
         **options: the settings; what is not given is read from the environment (see `Settings`).
 
-    Nothing touches the network here. A missing project id is said at the first use that needs it.
+    The constructor does not use the network. A missing project id is an error at its first use.
 
     Example:
         >>> stack = StackAuth()
@@ -59,7 +59,7 @@ class StackAuth(Stack):
         >>> app.include_router(stack.router(delivery="body"), prefix="/api/auth")
 
     Raises:
-        ConfigurationError: where a setting is wrong; it names the setting.
+        ConfigurationError: a setting is wrong; the message names it.
     """
 
     def __init__(
@@ -133,9 +133,9 @@ class StackAuth(Stack):
     # --- the app ---
 
     def install(self, app: FastAPI, *, default: bool = True) -> None:
-        """Make the app answer this library's errors, document them, and close the client when it shuts down.
+        """Install error handlers, cookie sessions and OpenAPI documentation, and close the client at shutdown.
 
-        Call it before the first request. The app's own lifespan and `openapi()` are kept and composed with.
+        Call it before the first request. It keeps the app's own lifespan and `openapi()`.
 
         Args:
             app: the app; a mounted FastAPI app needs an install of its own.
@@ -173,7 +173,7 @@ class StackAuth(Stack):
         pages: "Mapping[Page, str] | None" = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
-        """The sign-in routes, for `app.include_router(..., prefix=...)`. Several may be mounted in one app.
+        """Return the sign-in routes, for `app.include_router(..., prefix=...)`. An app may include several.
 
         Args:
             delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
@@ -188,7 +188,7 @@ class StackAuth(Stack):
             ConfigurationError: for a delivery, method or page that does not exist, an `app_url` under which browsers
                 keep no cookies, or a `cookie_name` that another stack of the app has.
         """
-        from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - who only verifies tokens need not load them
+        from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - apps that only verify tokens never import them
 
         self._add_router()
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
@@ -201,7 +201,7 @@ class StackAuth(Stack):
         create: Require | None = None,
         manage_permissions: "Grants | None" = None,
     ) -> APIRouter:
-        """The routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
+        """Return the routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
 
         Args:
             delivery: as for `router`.
@@ -210,7 +210,7 @@ class StackAuth(Stack):
             manage_permissions: lets members grant and revoke these permissions; needs a secret key.
 
         Raises:
-            ConfigurationError: for a delivery or page that does not exist, or a wrong `create` or `manage_permissions`.
+            ConfigurationError: the delivery or page does not exist, or a wrong `create` or `manage_permissions`.
         """
         from fastapi_stackauth.routers import build_teams_router  # noqa: PLC0415 - as above
 
@@ -220,10 +220,10 @@ class StackAuth(Stack):
         )
 
     def webhooks(self, path: str) -> "WebhookRouter":
-        """A router that takes the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
+        """Return a router for the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
 
-        Messages are verified with the setting `webhook_secrets`. By itself it refuses the tokens of users who are
-        deleted, and forgets permissions and teams that have changed.
+        Messages are verified with the setting `webhook_secrets`. The router rejects the tokens of deleted
+        users, and drops cached permissions and teams that have changed.
         """
         from fastapi_stackauth.http.webhooks import WebhookRouter  # noqa: PLC0415 - as with the routes above
 
@@ -245,11 +245,11 @@ class StackAuth(Stack):
         return await check_health(self)
 
     async def warm_up(self) -> None:
-        """Fetch the signing keys now, so that the first request need not wait. For an app's own lifespan.
+        """Fetch the signing keys now, so that the first request does not wait. Call it in the app's lifespan.
 
         Raises:
-            VerificationUnavailable: where they cannot be had; the app may start all the same.
-            ConfigurationError: where no project id is set.
+            VerificationUnavailable: the fetch failed; the app may start anyway.
+            ConfigurationError: no project id is set.
         """
         await self.verifier.warm_up()
 
@@ -265,7 +265,7 @@ class StackAuth(Stack):
         clock: Callable[[], float] | None = None,
         **options: Unpack[Options],
     ) -> Iterator[None]:
-        """While the block runs: other settings, and nothing remembered from before. For tests of an app as it stands.
+        """Within the block, use other settings and empty caches, for tests of an app.
 
         Routers, dependencies and webhook handlers made of this stack follow. What `install` settled stays: whether the
         app has cookies at all, for one. `fastapi_stackauth.testing.emulate` points a whole app at an emulator with it.
@@ -273,10 +273,10 @@ class StackAuth(Stack):
         Args:
             transport: an own httpx transport for calls of the auth server; an own `http_client` is not used meanwhile.
             clock: unix time in seconds.
-            **options: the settings that change; the others keep the values they have, whatever the environment says.
+            **options: the settings to change; the others keep their values, independent of the environment.
 
         Raises:
-            ConfigurationError: where a setting is wrong.
+            ConfigurationError: a setting is wrong.
         """
         before = self.services
         kept: dict[str, Any] = {name: getattr(before.settings, name) for name in Settings.model_fields}
@@ -309,7 +309,7 @@ class StackAuth(Stack):
             self._check_cookie_name(find_installation(app).stacks)
 
     def _check_cookie_name(self, others: Iterable[Stack]) -> None:
-        """Reject a second stack whose cookies or operation ids would be those of another one of the same app.
+        """Reject a stack with the cookie names or operation ids of another one of the same app.
 
         Raises:
             ConfigurationError: both can set cookies, or both have a router, under the same name.

@@ -1,4 +1,4 @@
-"""What one `StackAuth` is made of, as one frozen value: dependencies, routers and error handlers work with it."""
+"""The parts of one `StackAuth` as one frozen value, which dependencies, routers and error handlers use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Services:
         events: what happens: counted, logged and given to hooks.
         clock: unix time in seconds.
         client: the auth server's API.
-        sources: where credentials are looked for, in this order.
+        sources: the places of credentials, in this order.
         storage: what the workers share.
         revocations: sessions and users whose tokens are rejected before they expire.
         verifier: turns a token into a user.

@@ -24,7 +24,7 @@ _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes the requests. Its repr shows no token.
+    """The caller of the requests. The repr shows no token.
 
     Attributes:
         as_server: the app itself, with its secret key.
@@ -101,7 +101,7 @@ def build_headers(
         if not is_sendable(access_token):
             raise KnownApiError.of("UNPARSABLE_ACCESS_TOKEN", 401, operation=request.operation)
         headers["x-stack-access-token"] = access_token
-        # This library checks itself who may pass (`Require`), so the server lets anonymous and restricted users pass.
+        # `Require` checks the kind of user in this library, so the server lets anonymous and restricted users pass.
         headers["x-stack-allow-anonymous-user"] = "true"
     if request.refresh_token is not None:
         if not is_sendable(request.refresh_token):

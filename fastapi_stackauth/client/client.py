@@ -167,7 +167,7 @@ class StackAuthClient(ApiCaller):
     # --- the caller ---
 
     def as_user(self, access_token: str) -> Self:
-        """Return this client for the user of an access token, whoever its caller was."""
+        """Return this client for the user of an access token, instead of its caller so far."""
         return self._for_caller(Caller(access_token=access_token, address=self._caller.address))
 
     def session(self, tokens: TokenPair, *, on_tokens: Listener | None = None) -> Self:

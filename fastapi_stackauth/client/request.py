@@ -16,7 +16,7 @@ _ID = re.compile(r"/[^/]*[\d@%][^/]*")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 Rights = Literal["none", "any", "user", "server"]
-"""Whose rights the auth server checks.
+"""The rights that the auth server checks.
 
 ``none``: the request carries no ``x-stack-*`` headers. ``any``: client and server access have the same effect, once the
 library narrows body and response. ``user``: only client access makes the server check what the user may do.
@@ -33,10 +33,10 @@ class ApiRequest:
         ids: the values of the template's parameters, in their order.
         json: the body; None for no body. Operations without required fields may still need ``{}``.
         params: the query.
-        idempotent: whether repeating the request does no harm; None: as its method says.
+        idempotent: whether repeating the request is harmless; None: by its method.
         attempts: the most attempts.
         timeout: seconds for all attempts together; None: the client's setting.
-        rights: whose rights the auth server checks. A body that only a server may send needs ``server``.
+        rights: the rights that the auth server checks. A body that only a server may send needs ``server``.
         without_user: the access token does not travel with it.
         refresh_token: travels as a header, for the few operations that read it.
         translate: returns the error that an error means for this operation.

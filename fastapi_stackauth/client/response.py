@@ -1,4 +1,4 @@
-"""A response of the auth server, and the typed error it stands for. Pure.
+"""A response of the auth server, and the typed error for it. Pure.
 
 Codes decide, never texts: the server's sentences change between versions (contract/version_drift.md).
 """
@@ -129,7 +129,7 @@ class _Origin(TypedDict):
 
 
 def error_from_response(response: ApiResponse, operation: str) -> AuthServerError:
-    """Return the error that a response stands for which is not a success."""
+    """Return the error for a response that is not a success."""
     status, pause = response.status, response.retry_after
     origin = _Origin(operation=operation, request_id=response.request_id)
     if status == 429:

@@ -1,4 +1,4 @@
-"""The only path to the network: a request goes out with its headers, and a response or a typed error comes back.
+"""The only path to the network: it sends a request, and returns a response or raises a typed error.
 
 Retries (design decision 13): a request that the server never had and a 429 for any request; other failures only if
 repeating does no harm. If an idle connection breaks, such a request is sent again at once, on a new connection.

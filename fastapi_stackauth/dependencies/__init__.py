@@ -1,4 +1,4 @@
-"""What an endpoint declares to learn who is calling, and what the user must be."""
+"""Dependencies that identify the caller of an endpoint and state its requirements."""
 
 from fastapi_stackauth.dependencies.account import LoadProfile, RequireTeam, access_token, current_profile, current_team
 from fastapi_stackauth.dependencies.api_keys import RequireTeamApiKey, api_key_team

@@ -27,7 +27,7 @@ _OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
 
 
 class Profile(CurrentUserProfile, Generic[M]):
-    """A user's account whose `client_metadata` has the app's own type."""
+    """An account whose `client_metadata` has a type of the app's own."""
 
     _use: ClassVar[str] = "`{name}: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]`"
 
@@ -36,7 +36,7 @@ class Profile(CurrentUserProfile, Generic[M]):
 
 @dataclass(frozen=True, eq=False)
 class LoadProfile(Secured, Generic[M]):
-    """The account of the user who is calling, fresh from `GET /users/me`: one call of the auth server per request.
+    """Load the caller's account from `GET /users/me`: one call of the auth server per request.
 
     Attributes:
         metadata: the app's own model for `client_metadata`. The endpoint then gets a `Profile` of that model; a user
@@ -97,7 +97,7 @@ class LoadProfile(Secured, Generic[M]):
 
 @dataclass(frozen=True, eq=False)
 class RequireAccessToken(Secured):
-    """The verified access token of the user who is calling, for calls of the auth server on their behalf.
+    """Return the caller's verified access token, for calls of the auth server on their behalf.
 
     Attributes:
         require: the requirements that the user must meet first.
@@ -130,7 +130,7 @@ class RequireAccessToken(Secured):
 
 @dataclass(frozen=True, eq=False)
 class RequireTeam(Secured):
-    """The team that a request is about, if the user is a member; cached for `authorization_ttl` seconds.
+    """Return the team of a request, if the user is a member; cached for `authorization_ttl` seconds.
 
     Attributes:
         team: where its id stands, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
@@ -143,7 +143,7 @@ class RequireTeam(Secured):
         >>> Selected = Annotated[Team, Depends(RequireTeam("selected"))]
 
     Raises:
-        AuthError: as `require` does; 403 `permission_missing` for a user who is not a member, or 404 `team_not_found`.
+        AuthError: as `require` does; 403 `permission_missing`, or 404 `team_not_found`, unless the user is a member.
         RequestInvalid: 400, if the team's id is missing or given twice.
         AuthServerError: the team cannot be read.
         ConfigurationError: the source cannot be read.

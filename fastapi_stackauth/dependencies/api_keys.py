@@ -1,4 +1,4 @@
-"""Callers with an API key: `x-api-key`, or `Authorization: Bearer`, where its prefix tells it from a token."""
+"""Callers with an API key: in `x-api-key`, or in `Authorization: Bearer`, where the prefix marks it as a key."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -54,10 +54,10 @@ def _bearer(value: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequireTeamApiKey(Secured):
-    """The team that the caller's API key belongs to; 401 without a key.
+    """Return the team that owns the API key of the request; 401 without a key.
 
     Attributes:
-        stack: the `StackAuth` whose keys are meant; the app's default one if None. Compared by identity.
+        stack: the `StackAuth` that checks the keys; the app's default one if None. Compared by identity.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
@@ -77,7 +77,9 @@ class RequireTeamApiKey(Secured):
         """Return the team, for FastAPI to pass to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
-        get_context(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        get_context(connection.scope).resolution = Resolution(
+            services, by_api_key=True
+        )  # errors are returned by this stack
         team = await services.api_keys.team(require_api_key(connection))
         await services.revocations.follow()  # what other workers report as out of date counts here too
         return team

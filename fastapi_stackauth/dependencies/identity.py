@@ -1,6 +1,6 @@
-"""Who is calling: credential and verification for one connection, done once and kept on it.
+"""Identify the caller of a connection: find the credential and verify it, once per connection.
 
-Every dependency of this library starts here. The outcome is kept in the connection's context, errors included, so that
+Every dependency of this library starts here. The connection's context keeps the result, errors included, so that
 several dependencies of one request verify once.
 """
 
@@ -26,11 +26,11 @@ _CONNECTION_NAMES = ("connection", "request", "websocket")
 async def resolve(
     connection: HTTPConnection, services: Services, override: Callable[..., Any] | None = None
 ) -> Resolution:
-    """Return who is calling. The outcome is kept on the connection.
+    """Identify the caller; the connection keeps the result.
 
     Args:
         connection: the request or WebSocket.
-        services: those of the stack whose tokens count.
+        services: the services of the stack that verifies the token.
         override: what a test has put in place of `current_user`.
 
     Raises:
@@ -65,7 +65,7 @@ async def resolve(
 
 
 async def resolve_api_key(connection: HTTPConnection, services: Services, key: str) -> Resolution:
-    """Return who is calling with an API key.
+    """Identify the caller by an API key.
 
     Raises:
         AuthError: 401 `api_key_invalid`, or `user_deleted`.
@@ -102,7 +102,8 @@ async def _call_override(override: Callable[..., Any], connection: HTTPConnectio
     user = await result if inspect.isawaitable(result) else result
     if user is not None and not isinstance(user, User):
         raise ConfigurationError(
-            f"The override of current_user must return a User, or None for nobody; it returned {type(user).__name__}. "
+            "The override of current_user must return a User, or None for a caller who is not signed in; it returned "
+            f"{type(user).__name__}. "
             "What is derived from it has no other way to judge who is calling."
         )
     return user

@@ -1,6 +1,6 @@
-"""What `Require` may ask of a user beyond being signed in: one small check for each requirement, in order.
+"""The requirements of `Require` beyond being signed in, as one small check for each, in order.
 
-Requirements that the token alone decides come first, so that they cost no call of the auth server. A user whom a test
+Requirements that the token alone can meet come first, because they cost no call of the auth server. A user whom a test
 puts in place has no token, so the checks that ask the auth server do not apply to them.
 """
 
@@ -43,7 +43,9 @@ class RequirementFields:
         for name in ("permission", "team_permission"):
             wanted = getattr(self, name)
             if wanted is not None and not (isinstance(wanted, str) and PERMISSION_ID.fullmatch(wanted)):
-                raise ConfigurationError(f"{name}={wanted!r} is no id of a permission: small letters, digits, : and _.")
+                raise ConfigurationError(
+                    f"{name} must be the id of a permission: lowercase letters, digits, : and _; got {wanted!r}."
+                )
         for source in (self.team, self.team_member):
             if source is not None:
                 check_source(source)
@@ -54,10 +56,14 @@ class RequirementFields:
                 "Write Require(max_age=timedelta(minutes=10))."
             )
         if self.allow_api_key and (self.live or age is not None):
-            raise ConfigurationError("allow_api_key goes with neither live nor max_age: keys have no session.")
+            raise ConfigurationError(
+                "allow_api_key cannot be combined with live or max_age, because a key has no session. "
+                "Remove one of them."
+            )
         if (self.team_permission is None) != (self.team is None):
             raise ConfigurationError(
-                'team_permission and team go together: Require(team_permission="posts:delete", team="team_id").'
+                "team_permission and team need each other: write "
+                'Require(team_permission="posts:delete", team="team_id").'
             )
 
 
@@ -70,7 +76,7 @@ class RequirementContext(NamedTuple):
 
 
 class RequirementDoc(NamedTuple):
-    """What OpenAPI says of a requirement."""
+    """The documentation of a requirement in OpenAPI."""
 
     code: str
     sentence: str
@@ -79,14 +85,14 @@ class RequirementDoc(NamedTuple):
 
 @dataclass(frozen=True)
 class Requirement:
-    """One requirement.
+    """A requirement.
 
     Attributes:
-        field: the field that makes it.
-        document: what OpenAPI says of it.
-        find_error: what the token alone says against a user.
-        check: asks the auth server with this token, and raises if the requirement is not met.
-        lasting: whether it must stay met while a connection lasts (see `WatchSession`).
+        field: the field that states it.
+        document: returns its documentation in OpenAPI.
+        find_error: returns the error for a user, by the token alone.
+        check: asks the auth server, and raises if the requirement is not met.
+        lasting: whether a `WatchSession` checks it again while the connection lasts.
     """
 
     field: str

@@ -32,12 +32,12 @@ def document_source(source: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
-    """Return the id of the team that a request is about.
+    """Return the id of the team of a request.
 
     Args:
         connection: the request or WebSocket.
-        source: where the id stands; see `check_source`.
-        user: whose selected team counts.
+        source: the place of the id; see `check_source`.
+        user: the user, for the source ``selected``.
 
     Raises:
         RequestInvalid: 400, the value is missing, given twice, or no id at all.

@@ -1,4 +1,4 @@
-"""`current_user`, `optional_user` and `Require`: data that says what a user must be, and how a request meets it.
+"""`current_user`, `optional_user` and `Require`: the requirements of a route, and the check of a request.
 
 They are `SecurityBase` objects, so FastAPI writes `security` into OpenAPI by itself, also through included routers; and
 frozen and hashable, so `app.dependency_overrides` finds them by equality.
@@ -27,12 +27,12 @@ from fastapi_stackauth.sessions.context import get_context
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _UserDependency(Secured):
-    """Base of the dependencies on a user.
+    """Base class of dependencies that return a user.
 
     Attributes:
         allow_anonymous: anonymous users may pass as well; implies `allow_restricted`, since they are restricted too.
         allow_restricted: users that the auth server restricts may pass as well.
-        stack: the `StackAuth` whose users are meant; the app's default one if None. Compared by identity.
+        stack: the `StackAuth` that verifies users; the app's default one if None. Compared by identity.
     """
 
     allow_anonymous: bool = False
@@ -41,7 +41,7 @@ class _UserDependency(Secured):
     allow_api_key = False  # no field: `Require` makes it one
 
     def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
-        """Return who is calling, before any requirement is checked; with an API key, too, if that is allowed."""
+        """Identify the caller, also by an API key if that is allowed, before any requirement is checked."""
         if scopes.scopes:  # here, because a call would cost on every request
             reject_scopes(scopes)
         services = find_services(connection, self.stack)
@@ -74,7 +74,7 @@ class _UserDependency(Secured):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Require(RequirementFields, _UserDependency):
-    """The user who is calling, if they meet the requirements; else 401 or 403.
+    """Return the caller, if they meet the requirements; else 401 or 403.
 
     By default an anonymous user gets 403 `anonymous_not_allowed`, and a restricted user 403 `restricted_not_allowed`
     with the reason. It is 403 because they are signed in: signing in again would change nothing.
@@ -82,12 +82,12 @@ class Require(RequirementFields, _UserDependency):
     Attributes:
         verified_email: the token must say that the primary email address is verified; else 403 `email_not_verified`.
         max_age: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
-            RFC 9470's challenge. Refreshed tokens do not count. One call for each session, whose result is kept.
+            RFC 9470's challenge. Refreshed tokens do not count. The result is cached, so there is one call per session.
         mfa: the user must have enabled two-factor authentication; else 403 `mfa_enrollment_required`.
         permission: the user must have this permission in the project; else 403 `permission_missing`, which names it.
         team_permission: the user must have this permission in the team that `team` names; else the same.
         team_member: the user must be in the team that this names; else the same.
-        team: where the id of the team of `team_permission` stands: the name of a path parameter, ``query:name``,
+        team: the place of the team's id for `team_permission`: the name of a path parameter, ``query:name``,
             ``header:name``, or ``selected`` for the user's selected team. `team_member` takes the same forms.
         allow_api_key: the user may send one of their API keys, in `x-api-key` or as a bearer, instead of a token. Such
             a user has no session and no claims. Needs a secret key.
@@ -103,7 +103,7 @@ class Require(RequirementFields, _UserDependency):
         ... async def delete_post(user: Annotated[User, Depends(MayDelete)]): ...
 
     Raises:
-        AuthError: 401 or 403; 404 `team_not_found` if the setting `unknown_team` says so.
+        AuthError: 401 or 403; 404 `team_not_found`, depending on the setting `unknown_team`.
         RequestInvalid: 400, if the team's id is missing or given twice.
         VerificationUnavailable: 503, if the token can be neither accepted nor rejected.
         AuthServerMisconfigured: 502, if the auth server rejects this app.
@@ -140,7 +140,7 @@ class Require(RequirementFields, _UserDependency):
             raise ConfigurationError("An API key has neither an access token nor a session: leave allow_api_key out.")
 
     def find_error(self, user: User) -> AuthError | None:
-        """Return what the token alone says against a verified user."""
+        """Return the error for a verified user, by the token alone."""
         if error := self._find_kind_error(user):
             return error
         for requirement in self._requirements:
@@ -179,7 +179,7 @@ class Require(RequirementFields, _UserDependency):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IdentifyUser(_UserDependency):
-    """The user who is calling, or None.
+    """Return the caller, or None.
 
     None if there is no credential, if it is malformed or no longer valid (401 with `optional_invalid="error"`), and for
     anonymous and restricted users unless they are allowed. Two contradicting headers are 401, a cookie that another
@@ -231,7 +231,9 @@ class RequireUserApiKey(_UserDependency):
         """Return the user, for FastAPI to pass to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
-        get_context(connection.scope).resolution = Resolution(services, by_api_key=True)  # whose errors these are
+        get_context(connection.scope).resolution = Resolution(
+            services, by_api_key=True
+        )  # errors are returned by this stack
         user = (await resolve_api_key(connection, services, require_api_key(connection))).user
         assert user is not None  # noqa: S101 - a key without a user is rejected
         if error := self._find_kind_error(user):
@@ -251,7 +253,7 @@ def _find_override(connection: HTTPConnection, services: Services) -> Any:  # no
 
 
 def check_require(dependency: Secured, require: object) -> None:
-    """Reject what is no instance of `Require` as the `require` of another dependency.
+    """Reject a `require` that is not an instance of `Require`.
 
     Only a `Require` always returns a user whose token is verified. `optional_user` may return None, and `api_key_user`
     has no token, so what rests on them would skip its own check.
@@ -270,7 +272,7 @@ def check_require(dependency: Secured, require: object) -> None:
 async def resolve_with_user(
     require: Require, connection: HTTPConnection, scopes: SecurityScopes
 ) -> tuple[User, Resolution]:
-    """Return the user who meets a requirement, and the resolution with their token.
+    """Return the user, who meets the requirement, and the resolution with their token.
 
     A subclass may return a user of its own without a credential. Then there is no token to check a team with, so the
     caller counts as signed out. Only a test that overrides `current_user` puts a user in place without a token.

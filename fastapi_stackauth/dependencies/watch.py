@@ -1,6 +1,6 @@
-"""Long-lived connections: a WebSocket or an event stream ends when its token does.
+"""Long-lived connections: a WebSocket or an event stream ends when its token expires.
 
-A dependency checks a token when a connection opens; a watch goes on checking while it lasts. It knows when the token
+A dependency checks a token when a connection opens; a watch keeps checking while it is open. It knows when the token
 expires, asks for session, permissions and membership at an interval, and ends at once on a revocation.
 """
 
@@ -26,7 +26,7 @@ from fastapi_stackauth.startup.guards import Guarded
 
 T = TypeVar("T")
 
-_LONGEST_NAP = 60.0  # seconds; wall clocks are set and machines sleep, so the time left is looked at again
+_LONGEST_NAP = 60.0  # seconds; clocks are set and machines sleep, so the remaining time is computed again
 
 
 class SessionCheck(Protocol):
@@ -44,7 +44,7 @@ class SessionCheck(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WatchSession(Secured):
-    """A dependency that gives a `SessionWatch` over the user who is calling.
+    """Return a `SessionWatch` for the caller.
 
     Attributes:
         every: seconds between two checks that the session still exists, each one call of the auth server, and that the
@@ -92,15 +92,15 @@ class WatchSession(Secured):
 
 
 class SessionWatch(Guarded):
-    """Ends what runs under it when the token expires, the session is revoked, or a requirement is no longer met.
+    """Ends its block when the token expires, the session is revoked, or a requirement is no longer met.
 
     `WatchSession` makes it. As an async context manager it cancels its body and raises the error, which closes an
     accepted WebSocket with code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at
     a time.
 
     Attributes:
-        user: the user whose session is watched.
-        ended: why it ended; None while it goes on.
+        user: the user of the session.
+        ended: the reason why the watch ended; None until then.
     """
 
     _use: ClassVar[str] = "`watch: Annotated[SessionWatch, Depends(WatchSession(...))]`"
@@ -133,7 +133,7 @@ class SessionWatch(Guarded):
     async def stream(self, items: AsyncIterable[T]) -> AsyncGenerator[T, None]:
         """Yield the items, until they or the session end. For `StreamingResponse` and endpoints that yield.
 
-        The stream just ends, because its status was sent long ago. A client that comes back gets 401.
+        The stream ends without an error, because its status was sent before. The client's next request gets 401.
         """
         iterator = aiter(items)
         async with self._watching():
@@ -144,18 +144,18 @@ class SessionWatch(Guarded):
                     yield item
             except StopAsyncIteration:
                 return
-            except AuthError as refusal:
-                if refusal is not self.ended:
+            except AuthError as rejection:
+                if rejection is not self.ended:
                     raise
             finally:
                 if isinstance(iterator, AsyncGenerator):
                     await iterator.aclose()
 
     async def refresh(self, token: str) -> User:
-        """Go on with a newer token of the same user, which the client sends before the old one expires.
+        """Continue with a newer token of the same user, which the client sends before the old one expires.
 
         Raises:
-            AuthError: the token is rejected, or is another user's; the watch goes on with the old one.
+            AuthError: the token is rejected, or is another user's; the watch continues with the old one.
             VerificationUnavailable, AuthServerMisconfigured: it cannot be verified now.
         """
         user = await self._verifier.verify(token)
@@ -163,17 +163,17 @@ class SessionWatch(Guarded):
             raise AuthError("credentials_conflict", reason="another user's token")
         if error := self._watched.require.find_error(user):
             raise error
-        self.user, self._resolution.credential = user, Credential(token, "renewed")
-        self._hear()
+        self.user, self._resolution.credential = user, Credential(token, "refreshed")
+        self._listen()
         return user
 
-    def end(self, refusal: AuthError | None = None) -> None:
+    def end(self, rejection: AuthError | None = None) -> None:
         """End it now, because the app learned of a revocation. From other threads, use `loop.call_soon_threadsafe`.
 
         Args:
-            refusal: the reason; `session_revoked` if None. The first reason stands.
+            rejection: the reason; `session_revoked` if None. Only the first call counts.
         """
-        self._end(refusal or AuthError("session_revoked"))
+        self._end(rejection or AuthError("session_revoked"))
 
     def _end(self, reason: Exception) -> None:
         if self.ended is None:
@@ -190,8 +190,8 @@ class SessionWatch(Guarded):
     async def _watching(self) -> AsyncIterator[None]:
         watcher = asyncio.create_task(self._watch())
         loop = asyncio.get_running_loop()
-        self._on_revocation = lambda refusal: loop.call_soon_threadsafe(self._end, refusal)
-        self._hear()
+        self._on_revocation = lambda rejection: loop.call_soon_threadsafe(self._end, rejection)
+        self._listen()
         try:
             yield
         finally:
@@ -199,15 +199,15 @@ class SessionWatch(Guarded):
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 
-    def _hear(self) -> None:
+    def _listen(self) -> None:
         """End at once if a worker of this app revokes the session, whatever `every` is."""
         self._listening.close()
         self._listening.enter_context(self._verifier.revocations.notify(self.user, self._on_revocation))
 
     @asynccontextmanager
     async def _limit_time(self) -> AsyncIterator[None]:
-        if refusal := self.ended:
-            raise refusal
+        if rejection := self.ended:
+            raise rejection
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -227,7 +227,7 @@ class SessionWatch(Guarded):
                 if self._watched.every is not None and self._verifier.seconds_left(self.user) > 0:
                     await self._ask()
             self._end(AuthError("token_expired"))
-        except Exception as error:  # noqa: BLE001 - a check that breaks must not let the connection go on unwatched
+        except Exception as error:  # noqa: BLE001 - after an unexpected error the connection must not stay open unchecked
             self._end(error)
 
     async def _ask(self) -> None:

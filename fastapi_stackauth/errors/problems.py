@@ -11,7 +11,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:fastapi-stackauth:error:"
 
 _FIELD_ERROR = {
-    "location": {"type": "string", "description": "The place.", "examples": ["body.email"]},
+    "location": {"type": "string", "description": "The field, such as `body.email`.", "examples": ["body.email"]},
     "message": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
 }
 DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
@@ -50,7 +50,7 @@ def problem_document(
     Args:
         error: what went wrong.
         instance: names this occurrence.
-        docs_url: where errors are explained; the code is put at its end.
+        docs_url: the URL of a page about errors, to which the code is appended.
     """
     document: dict[str, Any] = {
         "type": _TYPE + error.code.lower() if docs_url is None else docs_url + error.code,

@@ -131,7 +131,7 @@ class AccessTokenRejected(KnownApiError):
 
 
 class SignInRequired(KnownApiError):
-    """The call needs a signed-in user, and there is none: no token, or its user was deleted."""
+    """The call needs a signed-in user: there is no token, or its user was deleted."""
 
 
 class UserNotFound(KnownApiError):
@@ -163,13 +163,13 @@ class Code(NamedTuple):
     public_details: tuple[str, ...] = ()
 
 
-_UNKNOWN = Code(400, "The auth server refused this.")
+_UNKNOWN = Code(400, "The auth server rejected the request.")
 SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("SCHEMA_ERROR BODY_PARSING_ERROR ALL_OVERLOADS_FAILED",
      Code(400, "The auth server could not accept a value of this request.", SchemaError)),
-    ("EMAIL_PASSWORD_MISMATCH", Code(400, "E-mail address or password is wrong.", EmailPasswordMismatch)),
+    ("EMAIL_PASSWORD_MISMATCH", Code(400, "The email address or the password is wrong.", EmailPasswordMismatch)),
     ("USER_EMAIL_ALREADY_EXISTS CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
-     Code(409, "An account with this e-mail address exists already.", EmailAlreadyExists,
+     Code(409, "An account with this email address exists already.", EmailAlreadyExists,
           ("would_work_if_email_was_verified",))),
     ("PASSWORD_TOO_SHORT", Code(400, "This password is too short.", public_details=("min_length",))),
     ("PASSWORD_TOO_LONG", Code(400, "This password is too long.", public_details=("maxLength",))),
@@ -200,10 +200,10 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("CANNOT_GET_OWN_USER_WITHOUT_USER USER_AUTHENTICATION_REQUIRED",
      Code(401, "No user is signed in.", SignInRequired)),
     ("USER_NOT_FOUND USER_ID_DOES_NOT_EXIST", Code(404, "There is no such user.", UserNotFound)),
-    ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED", Code(401, "Guests may not do this: sign up first.")),
+    ("ANONYMOUS_AUTHENTICATION_NOT_ALLOWED", Code(401, "Anonymous users cannot do this. Sign up first.")),
     ("RESTRICTED_USER_NOT_ALLOWED TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED",
-     Code(403, "This account is restricted for now.", public_details=("restricted_reason",))),
-    ("EMAIL_ALREADY_VERIFIED", Code(409, "This e-mail address has been verified already.")),
+     Code(403, "This account is restricted.", public_details=("restricted_reason",))),
+    ("EMAIL_ALREADY_VERIFIED", Code(409, "This email address is already verified.")),
     ("TEAM_PERMISSION_REQUIRED PROJECT_PERMISSION_REQUIRED",
      Code(403, "A permission is missing for this.", PermissionMissing, ("permission_id", "team_id"))),
     ("TEAM_PERMISSION_NOT_FOUND",

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class StackAuthError(Exception):
-    """Anything this library raises on purpose.
+    """Base class of the errors of this library.
 
     Attributes:
         status_code: the HTTP status of the response.
@@ -76,7 +76,7 @@ class ConfigurationError(StackAuthError):
 
 
 class MisuseError(ConfigurationError, TypeError):
-    """A route uses a dependency or a model of this library in a way that protects nothing; the message says how.
+    """A route uses a dependency or a model of this library in a way that protects nothing; the message says which.
 
     It is also a TypeError, because `inspect`, `pydoc` and `dataclasses` expect one if a class has no signature.
     """
@@ -89,28 +89,28 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "authentication_required": (401, "Sign in to use this."),
     "credentials_malformed": (401, "The credentials of this request cannot be read."),
     "credentials_too_large": (401, "The credentials of this request are too large."),
-    "credentials_conflict": (401, "This request carries two different access tokens."),
+    "credentials_conflict": (401, "This request has two different access tokens."),
     # a token that is not accepted, in the order of the checks
     "token_malformed": (401, "The access token is not a well-formed JSON Web Token."),
     "token_algorithm_not_allowed": (401, "The access token is not signed with ES256."),
     "token_key_unknown": (401, "The access token is signed by an unknown key."),
     "token_signature_invalid": (401, "The signature of the access token is wrong."),
-    "token_claims_missing": (401, "The access token lacks a required claim."),
-    "token_issuer_not_allowed": (401, "The access token comes from another issuer."),
-    "token_audience_not_allowed": (401, "The access token is meant for another audience."),
+    "token_claims_missing": (401, "A required claim of the access token is missing."),
+    "token_issuer_not_allowed": (401, "The access token is from another issuer."),
+    "token_audience_not_allowed": (401, "The access token is for another audience."),
     "token_project_mismatch": (401, "The access token belongs to another project or branch."),
-    "token_kind_mismatch": (401, "Issuer, audience and claims of the access token contradict each other."),
+    "token_kind_mismatch": (401, "Issuer, audience and claims of the access token do not agree."),
     "token_expired": (401, "The access token has expired."),
     "token_not_yet_valid": (401, "The access token is not valid yet."),
     "user_deleted": (401, "The user of this access token no longer exists."),
     "session_revoked": (401, "The session of this access token has ended."),
     "reauthentication_required": (401, "Sign in again to do this."),
-    # a known user who may not
-    "anonymous_not_allowed": (403, "Guests may not do this: sign up first."),
-    "restricted_not_allowed": (403, "This account is restricted for now."),
-    "email_not_verified": (403, "Verify your e-mail address first."),
+    # a known user without the right
+    "anonymous_not_allowed": (403, "Anonymous users cannot do this. Sign up first."),
+    "restricted_not_allowed": (403, "This account is restricted."),
+    "email_not_verified": (403, "Verify your email address first."),
     "cross_site_request": (403, "This request came from another site."),
-    "mfa_enrollment_required": (403, "Switch a second factor on first."),
+    "mfa_enrollment_required": (403, "Enable two-factor authentication first."),
     "permission_missing": (403, "A permission is missing for this."),
     "last_permission_holder": (403, "This is the last member of the team with this permission."),
     "team_not_found": (404, "There is no such team."),
@@ -118,15 +118,18 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "api_key_invalid": (401, "This API key is not accepted."),
 }
 _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
-    "request_invalid": (422, "This request does not have the expected form."),  # 400 if the body cannot be parsed
+    "request_invalid": (422, "This request does not fit the schema of the route."),  # 400 if the body cannot be parsed
     "request_too_large": (413, "The body of this request is too large."),
-    "rate_limit_exceeded": (429, "Too many attempts; wait a moment."),
+    "rate_limit_exceeded": (429, "Too many attempts. Try again later."),
     "mfa_required": (403, "A code from your authenticator app is needed."),
-    "oauth_flow_invalid": (400, "This sign-in was begun in another browser, took too long or is over: start it again."),
+    "oauth_flow_invalid": (
+        400,
+        "This sign-in started in another browser, took too long or is finished. Start it again.",
+    ),
     "profile_metadata_invalid": (409, "The metadata stored for this user does not have the expected shape."),
     "session_too_large": (500, "This session does not fit into a cookie."),
     "webhook_invalid": (400, "This message could not be verified."),
-    "webhook_in_progress": (409, "This message is being handled."),
+    "webhook_in_progress": (409, "Another request is handling this message."),
 }
 
 
@@ -213,7 +216,7 @@ class AuthServerError(StackAuthError):
 
     status_code = 502
     code = "auth_server_error"
-    message = "The auth server could not do this."
+    message = "The auth server failed."
 
     def __init__(self, message: str | None = None, **exchange: Unpack[Exchange]) -> None:
         self.operation = exchange.get("operation")
@@ -230,12 +233,12 @@ class UnexpectedResponse(AuthServerError):
     """The response has none of the server's codes (a plain-text 4xx), or it cannot be read (502)."""
 
     code = "auth_server_unexpected_response"
-    message = "The auth server gave an unexpected answer."
+    message = "The response of the auth server cannot be read."
 
     def __init__(self, status_code: int = 502, message: str | None = None, **exchange: Unpack[Exchange]) -> None:
         self.status_code = status_code
         if 400 <= status_code < 500:
-            self.code, self.message = "auth_server_rejected", "The auth server refused this."
+            self.code, self.message = "auth_server_rejected", "The auth server rejected the request."
         super().__init__(message, **exchange)
 
 
@@ -266,7 +269,7 @@ class AuthServerUnavailable(AuthServerError):
 
     status_code = 503
     code = "auth_server_unavailable"
-    message = "The auth server cannot be reached right now."
+    message = "The auth server is unavailable."
 
     def __init__(
         self,
@@ -284,31 +287,31 @@ class AuthServerUnavailable(AuthServerError):
 
 
 class AuthServerUnreachable(AuthServerUnavailable):
-    """The connection failed: refused, reset, TLS, or the name did not resolve."""
+    """The connection failed: nothing listens, a reset, TLS, or the name did not resolve."""
 
 
 class AuthServerTimeout(AuthServerUnavailable):
     """The response did not arrive in time."""
 
-    message = "The auth server did not answer in time."
+    message = "The auth server did not respond in time."
 
 
 class AuthServerRateLimited(AuthServerUnavailable):
     """The auth server responded with 429, retries included."""
 
     code = "auth_server_rate_limited"
-    message = "The auth server asks for a pause."
+    message = "The auth server limits requests. Try again later."
 
 
 class VerificationUnavailable(AuthServerUnavailable):
     """The verifier reaches neither keys nor fallback. 503, because a 401 would sign users out for an outage."""
 
     code = "verification_unavailable"
-    message = "Sign-ins cannot be checked right now; try again shortly."
+    message = "Access tokens cannot be verified right now. Try again shortly."
 
 
 class ClockSkew(VerificationUnavailable):
     """A token just issued fails the check of its time. 503, because signing in again would bring another such token."""
 
     code = "clock_skew"
-    message = "Sign-ins cannot be checked right now: the clocks of this server and of the auth server disagree."
+    message = "Access tokens cannot be verified right now: the clocks of this server and of the auth server differ."

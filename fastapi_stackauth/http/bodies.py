@@ -29,14 +29,14 @@ def not_json() -> RequestInvalid:
 
 
 async def read_body(request: Request, limit: int) -> Request:
-    """Read the body, and return the request that holds it.
+    """Read the body, and return a request with it.
 
     Args:
-        request: the request, of whose body nothing has been read.
+        request: the request; its body is unread.
         limit: the bytes that the body may have.
 
     Raises:
-        RequestError: 413. If a Content-Length says so, nothing is read.
+        RequestError: 413. If the Content-Length is too large, nothing is read.
         RequestInvalid: 400, the client went away.
     """
     declared = request.headers.get("content-length", "")
@@ -64,7 +64,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """Parse the body, which `read_body` has read, as a form without files; a body of another type has no fields.
 
     Starlette keeps the form on the request, so FastAPI and dependencies get the same one. A part with a file is
-    rejected before its content is looked at: no temporary file is made.
+    rejected before its content is read, so there is no temporary file.
 
     Raises:
         RequestInvalid: 400, the body is not a form, has a file, or has too many fields.

@@ -1,6 +1,6 @@
-"""The one place where errors become HTTP: RFC 9457 problem documents, or FastAPI's own `detail` shape.
+"""The one place where errors become responses: RFC 9457 problem documents, or FastAPI's own `detail` shape.
 
-What a caller sees is made of constants and of facts named as public; nothing of the request is repeated.
+A response contains constants and public details only; it repeats nothing of the request.
 """
 
 import logging
@@ -47,13 +47,13 @@ def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: s
 
 
 async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
-    """The exception handler that `install` registers for `StackAuthError`; reuse it, or register your own after.
+    """Handle a `StackAuthError`; `install` registers this handler unless the app has its own.
 
-    On a WebSocket that is not accepted yet, the answer is a denial response where the server knows them, else a close;
+    On a WebSocket that is not accepted yet, the response is a denial response if the server supports it, else a close;
     on an accepted one it is a close with code 1008.
 
     Raises:
-        ConfigurationError: one that names no missing setting goes on, and ends as a plain 500 with a traceback in the
+        ConfigurationError: it names no missing setting; the response is a plain 500 with a traceback in the
             log.
     """
     if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
@@ -78,10 +78,10 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
 
 
 async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
-    """Return the error for a cookie session whose access token the auth server rejects, though this worker took it.
+    """Return the error for a cookie session if this worker accepts a token that the auth server rejects.
 
-    The token expired meanwhile, or its key was rotated away. The session goes on: the response is a 503 that also sets
-    a fresh cookie if it can. A 401 would make a front end sign its user out.
+    The token has expired meanwhile, or its key was rotated away. The session continues: the response is a 503 that also
+    sets a fresh cookie if it can. A 401 would make a front end sign its user out.
     """
     resolution = get_context(connection.scope).resolution
     if not is_refreshable(error) or resolution is None or resolution.credential is None:
@@ -107,18 +107,18 @@ def _report_setting(connection: HTTPConnection, services: Services, error: Confi
 
 
 def _is_open_websocket(connection: HTTPConnection) -> bool:
-    """Whether this is a WebSocket that can be told no more than that it is closed."""
+    """Whether this is a WebSocket that can only be closed."""
     return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
 
 
 def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
-    """Return where a browser that opens a page without being signed in is sent, if the settings say so."""
+    """Return the sign-in page for a browser that opens a page without a session, if `sign_in_url` is set."""
     if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
     if not page:
         return None
-    # From the scope: `connection.url` is put together with the Host header, and reads the query as UTF-8.
+    # From the scope: `connection.url` contains the Host header and decodes the query as UTF-8.
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
     return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
     separator = "&" if "?" in settings.sign_in_url else "?"
@@ -135,7 +135,7 @@ async def _refuse_websocket(websocket: WebSocket, response: Response) -> Respons
 
 
 def log_error_response(error: StackAuthError, events: AuthEvents) -> None:
-    """Tell what is being answered: at ERROR what the operator must mend, at WARNING outages, at INFO refusals."""
+    """Log the error of a response: ERROR if the operator must act, WARNING for outages, INFO for rejections."""
     failed = error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     level = logging.WARNING if failed else logging.INFO
     if isinstance(error, AuthServerMisconfigured):
@@ -144,7 +144,9 @@ def log_error_response(error: StackAuthError, events: AuthEvents) -> None:
         level = logging.ERROR if events.is_first(str(error)) else logging.DEBUG
     code = get_error_code(error)
     detail = str(error) if failed else error.code if error.code != code else None
-    if isinstance(error, AuthError) and code == "cross_site_request":  # an Origin is no secret, and says what to trust
+    if (
+        isinstance(error, AuthError) and code == "cross_site_request"
+    ):  # an Origin is not a secret, and the operator needs it
         detail = error.reason
     if isinstance(error, RequestInvalid) and error.reason:
         detail, level = error.reason, logging.WARNING

@@ -1,4 +1,4 @@
-"""Whether this app can tell who is calling, and what it rests on right now."""
+"""Health: whether this worker can authenticate requests, and the state of what it needs."""
 
 import re
 from typing import Literal
@@ -19,30 +19,30 @@ Status = Literal["ok", "degraded", "down"]
 
 
 class HealthReport(BaseModel):
-    """How authentication is doing in this worker. It names no address, and nothing secret."""
+    """The state of authentication in this worker, without addresses and secrets."""
 
     model_config = ConfigDict(frozen=True)
 
     status: Status = Field(
-        description="`ok`; `degraded`: requests are served, but something is out of reach; `down`: nobody can be "
-        "told by their token.",
+        description="`ok`; `degraded`: requests are served, but the auth server or Redis is unavailable; `down`: "
+        "tokens cannot be verified.",
         examples=["ok"],
     )
     keys: KeyState = Field(
-        description="The signing keys: `fresh`; `stale`: past their time, and serving while new ones cannot be had; "
+        description="The signing keys: `fresh`; `stale`: expired, but in use while newer ones cannot be fetched; "
         "`fixed` by the settings; `none`.",
         examples=["fresh"],
     )
     keys_age_seconds: float | None = Field(
-        default=None, description="Seconds since the keys were fetched; null where they were not.", examples=[41.3]
+        default=None, description="Seconds since the keys were fetched; null if they were not.", examples=[41.3]
     )
     last_error: str | None = Field(
         default=None,
-        description="Why the keys could not be fetched the last time; null where they could.",
+        description="Why the last fetch of the keys failed; null if it succeeded.",
         examples=[None],
     )
     fallback_in_use: bool = Field(
-        description="Whether tokens are checked one by one at the auth server, for want of keys.", examples=[False]
+        description="Whether the auth server checks each token, because there are no keys.", examples=[False]
     )
     redis: LinkState = Field(
         description="The link to the other workers: `memory` without Redis, `connected`, `degraded`; `idle` before "
@@ -51,7 +51,7 @@ class HealthReport(BaseModel):
     )
     missing_settings: tuple[str, ...] = Field(
         default=(),
-        description="Settings that are not set although routes of this app need them: those routes answer 500.",
+        description="Missing settings that routes of this app need: those routes return 500.",
         examples=[["app_url"]],
     )
     revocations_unpublished: int = Field(
@@ -112,13 +112,13 @@ async def check_health(stack: Stack) -> HealthReport:
 
 
 def readiness_router(stack: Stack, path: str) -> APIRouter:
-    """A router with one GET route that tells whether this worker can serve signed-in people: 200, or 503."""
+    """Return a router with one GET route: 200 if this worker can authenticate requests, else 503."""
     check_path(path, "stack.readiness")
     router = APIRouter()
 
     @needs("project_id", stack=stack)
     async def ready(response: Response) -> HealthReport:
-        """Whether this worker can tell who is calling: 200 where it can, be it `degraded`, else 503."""
+        """Report whether this worker can authenticate requests: 200 for `ok` and `degraded`, else 503."""
         response.headers["cache-control"] = "no-store"
         health = await check_health(stack)
         if health.status == "down":

@@ -22,7 +22,7 @@ _NOT_INSTALLED = (
 
 
 class Resolution:
-    """Who is calling, for one `StackAuth`: a user, an error, or neither if there is no credential."""
+    """The caller by one `StackAuth`: a user, an error, or neither if there is no credential."""
 
     __slots__ = ("by_api_key", "credential", "error", "services", "user")
 
@@ -49,7 +49,7 @@ class StackNotInstalled(ConfigurationError):
     """No `StackAuth` is installed on the app that serves a route.
 
     `install` registers None as its handler, so a parent app passes it on as it is. A parent with a handler would raise
-    Starlette's "response already started" instead, because the mounted app has answered 500 by then.
+    Starlette's "response already started" instead, because the mounted app has sent 500 by then.
     """
 
 
@@ -126,14 +126,14 @@ def find_services(connection: HTTPConnection, stack: Stack | None) -> Services:
 
 
 def route_services(connection: HTTPConnection) -> Services:
-    """Return the services of the stack whose route this is; a dependency of the router's handlers."""
+    """Return the services of the route's stack; a dependency of the router's handlers."""
     return find_services(connection, None)
 
 
 def answering_services(connection: HTTPConnection) -> Services | None:
-    """Return the services of the stack whose error is answered.
+    """Return the services of the stack that returns an error.
 
-    It is the stack of the route, or the one that was asked last who is calling; else the app's default.
+    It is the stack of the route, or the one that identified the caller last; else the app's default.
     """
     known: RequestContext | None = connection.scope.get(CONTEXT_KEY)
     if known is not None and known.services is not None:

@@ -59,14 +59,14 @@ UNAUTHENTICATED = tuple(
     for code, (status, _) in AUTH_CODES.items()
     if status == HTTPStatus.UNAUTHORIZED and code not in ("reauthentication_required", "api_key_invalid")
 )
-"""Every way in which a credential can be missing or refused: any protected route can answer each."""
+"""The errors of missing and rejected credentials, which any protected route can return."""
 _EVERYWHERE: tuple[StackAuthError, ...] = (
     *UNAUTHENTICATED,
     AuthServerMisconfigured(),
     VerificationUnavailable(),
     ClockSkew(),
 )
-"""What every protected route can answer."""
+"""The errors that every protected route can return."""
 _FAILURES: Mapping[str, StackAuthError] = {
     error.code: error
     for error in (
@@ -76,17 +76,17 @@ _FAILURES: Mapping[str, StackAuthError] = {
         UnexpectedResponse(),
     )
 }
-"""What a dependency may answer beside errors."""
+"""Other errors that a dependency can return."""
 
 
 def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *, hidden_teams: bool = True) -> Schema:
-    """The schema with what protected routes can answer, and with optional security where it is optional.
+    """Return the schema with the errors of protected routes, and with optional security for optional users.
 
     Args:
-        schema: as FastAPI makes it; it is left alone.
-        shape: how errors are answered, ``problem`` or ``detail``.
-        cookie: the name of the session cookie, where the app takes one.
-        hidden_teams: whether a team that the caller is not in is answered as if a permission were missing.
+        schema: the schema of FastAPI; it is not changed.
+        shape: the format of errors, ``problem`` or ``detail``.
+        cookie: the name of the session cookie, if the app uses one.
+        hidden_teams: whether `unknown_team` is ``permission_missing``.
     """
     enriched = deepcopy(schema)
     components = enriched.setdefault("components", {})
@@ -142,7 +142,7 @@ class EnrichedOpenApi:
         Raises:
             MisuseError: the routes use this library in a way that protects nothing.
         """
-        if self._app.openapi_schema is None:  # FastAPI keeps the schema there once it is made
+        if self._app.openapi_schema is None:  # FastAPI caches the schema there
             check_routes(self._app)
         source = self._original()
         if source is not self._source:
@@ -151,11 +151,11 @@ class EnrichedOpenApi:
 
 
 def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich) -> None:
-    """Enrich what `app.openapi()` gives; once, however often it is called.
+    """Enrich the schema of `app.openapi()`; further calls change nothing.
 
     Args:
         app: the app.
-        enriched: `enrich`, told how this app is set up.
+        enriched: `enrich` with the options of this app.
     """
     if not isinstance(app.openapi, EnrichedOpenApi):
         app.openapi = EnrichedOpenApi(app, enriched)  # type: ignore[method-assign]  # FastAPI's documented way
@@ -182,7 +182,7 @@ def _facts(components: Schema) -> Mapping[str, Documentation]:
 
 
 def _document(operation: Schema, facts: list[Documentation], shared: SharedResponses, *, hidden_teams: bool) -> None:
-    """Add what a protected route can answer, and what it demands. What the app wrote itself wins."""
+    """Add the errors and requirements of a protected route. The app's own documentation wins."""
     if any(doc.api_key or doc.api_key_only for doc in facts):
         facts = [*facts, _API_KEY]
     errors = {code: _refusal(code, details) for doc in facts for code, details in doc.errors}
@@ -209,7 +209,7 @@ def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
 
 
 def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
-    """Name what our dependencies read from the request, unless the endpoint does; where they can be wrong."""
+    """Add the parameters that our dependencies read, unless the endpoint has them; return those that can be wrong."""
     read = [parameter for doc in facts for parameter in doc.parameters]
     named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
     for place, name in dict.fromkeys(read):
@@ -233,7 +233,7 @@ def _as_details(operation: Schema) -> None:
 
 
 def _alternatives(security: list[Schema], facts: list[Documentation], ways: list[str]) -> list[Schema]:
-    """A token in each of the ways, an API key where that does, and nothing where every dependency is optional."""
+    """Return the security alternatives: a token in each place, an API key if allowed, nothing if all is optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
@@ -244,7 +244,7 @@ def _alternatives(security: list[Schema], facts: list[Documentation], ways: list
 
 
 def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
-    """Put the schemes themselves in the place of those that carried facts."""
+    """Replace the names of our dependencies by the real schemes."""
     schemes = components.get("securitySchemes", {})
     ours = [name for name in schemes if _is_ours(name)]
     if not ours:

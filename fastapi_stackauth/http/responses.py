@@ -20,7 +20,7 @@ DETAIL_SCHEMA: Schema = {
     "properties": {
         "detail": {
             "type": "string",
-            "description": "One sentence for people.",
+            "description": "One sentence for humans.",
             "examples": ["The access token has expired."],
         }
     },
@@ -28,7 +28,7 @@ DETAIL_SCHEMA: Schema = {
 
 PROBLEM_SCHEMA: Schema = {
     "title": PROBLEM_NAME,
-    "description": "An error (RFC 9457). `code` is stable and made for programs; the texts are for people.",
+    "description": "An error (RFC 9457). `code` is stable; match it, and not the texts.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
@@ -42,7 +42,7 @@ PROBLEM_SCHEMA: Schema = {
         "status": {"type": "integer", "description": "The HTTP status.", "examples": [401]},
         "detail": {
             "type": "string",
-            "description": "One sentence for people.",
+            "description": "One sentence for humans.",
             "examples": ["The access token has expired."],
         },
         "code": {"type": "string", "description": "A stable name for programs.", "examples": ["token_expired"]},
@@ -84,7 +84,7 @@ def problem_response(description: str, errors: tuple[StackAuthError, ...]) -> Sc
 
 
 def _merge_details(examples: list[Schema]) -> Schema | None:
-    """The form of `details` in an answer, where one of its codes has any."""
+    """Return the schema of `details`, or None if no code has any."""
     names = sorted({name for example in examples for name in example["value"].get("details", {})})
     if not names:
         return None

@@ -1,9 +1,8 @@
-"""The security schemes that routes name in OpenAPI, and what our dependencies say of themselves there.
+"""The security schemes of OpenAPI, and the documentation of our dependencies there.
 
 FastAPI writes a scheme for each `SecurityBase` object under its name. Each of ours has a name of its own, by which
 `openapi.py` finds the object again, asks what its routes return, and puts the real schemes in their place. Routes are
-not walked for this: FastAPI's own schema already says which dependencies stand behind which route, also through
-included routers.
+not walked for this: FastAPI's own schema already has the dependencies of each route, also through included routers.
 """
 
 from collections.abc import Mapping
@@ -34,8 +33,7 @@ API_KEY_SCHEME = {
     "type": "apiKey",
     "in": "header",
     "name": "x-api-key",
-    "description": "An API key of a user or a team, made through the auth server. `Authorization: Bearer <key>` works "
-    "as well.",
+    "description": "An API key of a user or a team. `Authorization: Bearer <key>` works as well.",
 }
 HEADER_SCHEME = {
     "type": "apiKey",
@@ -51,27 +49,27 @@ SCHEME = HTTPBearer(
 
 
 def cookie_scheme(name: str) -> dict[str, str]:
-    """The scheme of the session cookie of this name."""
+    """Return the scheme of the session cookie of this name."""
     text = "The session cookie that the sign-in routes set. Browsers send it by themselves; scripts cannot read it."
     return {"type": "apiKey", "in": "cookie", "name": name, "description": text}
 
 
 def password_scheme(token_url: str) -> dict[str, Any]:
-    """The scheme by which an API's docs sign in on the spot (RFC 6749 §4.3), through the route at this address."""
-    text = "Sign in right here, with e-mail address (as username) and password. Client id and secret stay empty."
+    """Return the scheme with which the docs sign in (RFC 6749 §4.3), through the route at this URL."""
+    text = "Sign in here: the username is the email address. Leave client id and secret empty."
     return {"type": "oauth2", "flows": {"password": {"tokenUrl": token_url, "scopes": {}}}, "description": text}
 
 
 @dataclass(frozen=True)
 class Documentation:
-    """What a dependency adds to the routes that use it.
+    """The documentation that a dependency adds to its routes.
 
     Attributes:
-        errors: codes that such a route can answer, each with the facts in its `details`.
-        sentences: what is demanded, for the route's description.
-        parameters: where the request says something that the dependency reads, as (place, name).
-        api_key: whether an API key does as well.
-        api_key_only: whether nothing but an API key does.
+        errors: codes that such a route can return, each with an example of its `details`.
+        sentences: the requirements, for the route's description.
+        parameters: what the dependency reads from the request, as (place, name).
+        api_key: whether the route accepts an API key.
+        api_key_only: whether it accepts nothing else.
     """
 
     errors: tuple[tuple[str, Mapping[str, Any]], ...] = ()
@@ -82,7 +80,7 @@ class Documentation:
 
 
 class _BareDependency(MisuseError, AttributeError):
-    """A dependency stands in ``dependencies=[...]`` without `Depends`.
+    """A dependency is listed in ``dependencies=[...]`` without `Depends`.
 
     It is also an AttributeError, because `hasattr` and `inspect` expect one if an attribute does not exist.
     """
@@ -99,7 +97,7 @@ class _NoDependency:
 
 
 class Secured(Guarded, SecurityBase):
-    """What makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
+    """Makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
 
     Two are equal if their class, their fields and all that a subclass keeps are equal: FastAPI calls only one of two
     equal dependencies in a request. It asks for the hash several times a request, so the hash is computed once.
@@ -123,12 +121,12 @@ class Secured(Guarded, SecurityBase):
         return type(self) is type(other) and self._state() == other._state()
 
     def describe(self) -> Documentation:
-        """What a route that uses this says in OpenAPI beyond what all protected routes say."""
+        """Return what this dependency adds to its routes in OpenAPI."""
         return Documentation()
 
     @property
     def scheme_name(self) -> str:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
-        """A name of its own if its routes say more than all protected routes do; `openapi.py` replaces it."""
+        """A name of its own if it adds anything to its routes; `openapi.py` replaces it."""
         return self.base_name if self.describe() == Documentation() else f"{self.base_name}.{self._number}"
 
     def _state(self) -> dict[str, object]:
@@ -151,7 +149,7 @@ def find_documentation(scheme_name: str) -> Documentation:
     return Documentation() if dependency is None else dependency.describe()
 
 
-def unwrap_dependency(call: Any) -> Any:  # noqa: ANN401 - whatever stands in `Depends(...)`
+def unwrap_dependency(call: Any) -> Any:  # noqa: ANN401 - any argument of `Depends(...)`
     """Return the dependency of this library behind a `functools.partial` or its `__call__`; else the call itself."""
     while isinstance(call, partial):
         call = call.func

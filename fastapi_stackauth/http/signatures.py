@@ -59,7 +59,7 @@ class Envelope:
         return datetime.fromtimestamp(int(self.timestamp), UTC)
 
     def check_age(self, now: float) -> None:
-        """Return where the message was sent just now.
+        """Check that the message is recent.
 
         Raises:
             WebhookInvalid: it is older than the window, or further ahead of the clock.

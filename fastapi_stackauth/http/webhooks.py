@@ -1,4 +1,4 @@
-"""Where the auth server tells what happened: verified, each message once, typed, and heeded by this library itself."""
+"""The route for the auth server's webhooks: it verifies each message, handles it once, and passes a typed event on."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ class WebhookRouter(APIRouter):
             response_class=Response,
             response_description="Handled, now or before.",
             operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
-            summary="Events of the auth server",
+            summary="Receive webhooks of the auth server",
             description=(
                 "For the auth server alone: each message is signed over its raw body, with `svix-id`, `svix-timestamp` "
                 "and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
@@ -97,15 +97,18 @@ class WebhookRouter(APIRouter):
         )
 
     def on(self, *types: str) -> Callable[[Handler], Handler]:
-        """Register a handler, sync or async, for these types of events; for all, unknown ones included, without any.
+        """Register a handler, sync or async, for these types of events; without types, for all.
 
-        It is given the event. Where it raises, the auth server is answered an error and delivers the message again.
+        The handler gets the event. If it raises, the response is an error, and the auth server delivers the message
+        again.
 
         Raises:
             ConfigurationError: this library does not know the type; `on()` hears of types that are newer.
         """
         if strange := sorted(set(types) - set(EVENT_TYPES)):
-            raise ConfigurationError(f"webhooks: {', '.join(strange)} is none of {', '.join(EVENT_TYPES)}.")
+            raise ConfigurationError(
+                f"webhooks: {', '.join(strange)} is not an event type. Use {', '.join(EVENT_TYPES)}."
+            )
 
         def register(handler: Handler) -> Handler:
             self._receiver.handlers.append((frozenset(types), handler))
@@ -152,7 +155,7 @@ class _Receiver:
             for types, handler in self.handlers:
                 if not types or event.type in types:
                     await _call(handler, event)
-        except BaseException:  # cancelled, too: whatever was not finished must be delivered again
+        except BaseException:  # also on cancellation: an unfinished message must be delivered again
             await self._storage.remove(claim)
             await self._own.remove(claim)
             self._stack.services.events.emit(WEBHOOK_FAILED, type=kind)
@@ -162,12 +165,12 @@ class _Receiver:
         self._stack.services.events.emit(WEBHOOK_HANDLED, type=kind)
 
     async def _claim(self, claim: str) -> bool:
-        """Whether the message is to be handled now; False where that was done before.
+        """Return whether the message must be handled now; False if it was handled before.
 
         Raises:
             RequestError: 409, it is being handled.
         """
-        for storage in (self._own, self._storage):  # while Redis is out of reach, each worker tells for itself
+        for storage in (self._own, self._storage):  # while Redis is unavailable, each worker decides for itself
             try:
                 claimed = await storage.add(claim, _HANDLING_SECONDS)
             except StorageUnavailable:
@@ -191,9 +194,9 @@ class _Receiver:
 
 
 async def apply_event(services: Services, event: WebhookEvent) -> None:
-    """Do what an event means for this library: refuse the tokens of who is gone, forget what is out of date.
+    """Apply an event: reject the tokens of deleted users, and drop outdated cached values.
 
-    Other workers hear of it where they share a Redis server.
+    Workers that share a Redis server do the same.
     """
     revocations = services.revocations
     match event:
@@ -220,7 +223,7 @@ def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
     """The event of a verified message.
 
     Raises:
-        RequestInvalid: it is none.
+        RequestInvalid: the body is not an event.
     """
     try:
         message = json.loads(body)
@@ -244,7 +247,7 @@ _BODY = {
         "required": ["type"],
         "properties": {
             "type": {"type": "string", "description": "What happened.", "examples": list(EVENT_TYPES)},
-            "data": {"description": "About whom or what; its form depends on the type."},
+            "data": {"description": "The object of the event; its form depends on the type."},
         },
     },
     "example": {

@@ -1,4 +1,4 @@
-"""Frozen values of the domain: the verified user, and what the auth server's answers hold."""
+"""Frozen values: the verified user, and the objects of the auth server's API."""
 
 from typing import TYPE_CHECKING
 
@@ -148,5 +148,5 @@ __all__ = [
     "freeze",
 ]
 
-if not TYPE_CHECKING:  # type checkers know what there is, and tell of names that there are not
+if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
     __getattr__, __dir__ = loaded_late(__name__, ("api_keys", "connections", "webhooks"), __all__)

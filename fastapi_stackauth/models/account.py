@@ -36,9 +36,9 @@ class RestrictedReason(ApiModel):
 
 
 class CurrentUserProfile(ApiModel):
-    """What a signed-in person may read of their own account (`GET /users/me` as access type `client`).
+    """The fields of an account that its own user may read (`GET /users/me` as access type `client`).
 
-    What only a server may read is no field of this model and must not become one: where a person's call is made with
+    A field that only a server may read must not be added here: if a user's call is made with
     the secret key, the client keeps the declared fields alone.
     """
 
@@ -61,7 +61,9 @@ class CurrentUserProfile(ApiModel):
         default=None, description="When the account was made.", examples=[1762333949000]
     )
     has_password: bool = Field(default=False, description="Whether a password signs in.", examples=[True])
-    auth_with_email: bool = Field(default=False, description="Whether an e-mail address signs in.", examples=[True])
+    auth_with_email: bool = Field(
+        default=False, description="Whether the user can sign in with the email address.", examples=[True]
+    )
     oauth_providers: tuple[ConnectedProvider, ...] = Field(
         default=(), description="Accounts at providers that sign in.", examples=[[]]
     )
@@ -72,21 +74,23 @@ class CurrentUserProfile(ApiModel):
     requires_totp_mfa: bool = Field(
         default=False, description="Whether signing in takes a second factor.", examples=[False]
     )
-    otp_auth_enabled: bool = Field(default=False, description="Whether a code in a mail signs in.", examples=[True])
+    otp_auth_enabled: bool = Field(
+        default=False, description="Whether the user can sign in with a code by email.", examples=[True]
+    )
     passkey_auth_enabled: bool = Field(default=False, description="Whether a passkey signs in.", examples=[False])
-    is_anonymous: bool = Field(default=False, description="Whether this is a guest.", examples=[False])
+    is_anonymous: bool = Field(default=False, description="Whether the user is anonymous.", examples=[False])
     is_restricted: bool = Field(default=False, description="Whether the account is restricted.", examples=[False])
     restricted_reason: RestrictedReason | None = Field(default=None, description="Why, if it is.", examples=[None])
     restricted_by_admin: bool = Field(
         default=False, description="Whether an administrator restricted it.", examples=[False]
     )
     restricted_by_admin_reason: str | None = Field(
-        default=None, description="What the administrator says of that.", examples=[None]
+        default=None, description="The administrator's reason for that.", examples=[None]
     )
 
 
 class CurrentUserUpdate(ApiRequestBody):
-    """What a signed-in person may change of their own account (`PATCH /users/me` as access type `client`)."""
+    """The fields of an account that its own user may change (`PATCH /users/me` as access type `client`)."""
 
     display_name: str | None = None
     profile_image_url: str | None = Field(default=None, description="A base64 data URL.")

@@ -1,6 +1,6 @@
 """API keys of users and teams (contract/endpoints.json, `user_api_keys`, `team_api_keys`).
 
-A key's value is shown once, when it is made; later only its last four characters.
+The value of a key is returned once, at its creation; later only its last four characters are.
 """
 
 from pydantic import Field
@@ -39,14 +39,14 @@ class TeamApiKey(_ApiKeyFields):
 
 
 class NewUserApiKey(_ApiKeyFields):
-    """A user's key as it is made, with its value."""
+    """A new key of a user, with its value."""
 
     user_id: str
     value: str = Field(repr=False)
 
 
 class NewTeamApiKey(_ApiKeyFields):
-    """A team's key as it is made, with its value."""
+    """A new key of a team, with its value."""
 
     team_id: str
     value: str = Field(repr=False)

@@ -29,7 +29,7 @@ class FrozenDict(dict[str, Any]):
 
     __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]  # dict says unhashable; this one never changes
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict is unhashable, but this one never changes
         return hash(frozenset(self.items()))
 
     def __copy__(self) -> Self:
@@ -88,12 +88,12 @@ Times beyond the years 1 to 9999 become the nearest end of Python's calendar.
 
 
 class TrustedModel:
-    """Base of the models that the library or the auth server vouches for, such as `User`.
+    """Base class of models that only the library or the auth server may create, such as `User`.
 
-    A caller who could send one would choose who they are. So no endpoint reads one from a request by accident: an app
+    A caller who could send one could pose as any user. So no endpoint reads one from a request by accident: an app
     that does so does not start, unless the parameter has an explicit `Body()`.
 
-    Subclasses set `_use`: what to write instead. In it, ``{name}`` stands for the name of the parameter.
+    Subclasses set `_use` to the correct code, with ``{name}`` for the name of the parameter.
     """
 
     __slots__ = ()
@@ -107,7 +107,7 @@ class TrustedModel:
 
 
 class ApiModel(TrustedModel, BaseModel):
-    """An answer of the auth server: frozen; fields that later servers add are kept, never refused.
+    """A response of the auth server: frozen; it keeps fields that later servers add.
 
     `to_json` gives back what the server sent. A repr leaves unknown fields out: they may be secrets.
     """
@@ -126,9 +126,9 @@ class ApiModel(TrustedModel, BaseModel):
 
 
 class ApiRequestBody(BaseModel):
-    """What a method sends: only fields that are set travel, so None clears a value and absence leaves it.
+    """A request body: only fields that are set are sent, so None clears a value and a missing field keeps it.
 
-    Unknown fields are refused, so that nobody writes through it what its callers may not write.
+    Unknown fields are rejected, so that a caller cannot set fields that it may not set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -10,7 +10,7 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 class ConnectedAccount(ApiModel):
     """An account at a provider that the app may use for its user."""
 
-    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     provider: str = Field(description="The provider.", examples=["github"])
     provider_account_id: str = Field(description="The account's id there.", examples=["583231"])
 

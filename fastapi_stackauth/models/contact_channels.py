@@ -1,4 +1,4 @@
-"""Contact channels: a user's e-mail addresses (contract/endpoints.json, `contact_channels`)."""
+"""Contact channels: a user's email addresses (contract/endpoints.json, `contact_channels`)."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ class ContactChannel(ApiModel):
     """One address of a user."""
 
     id: str = Field(description="The channel's id.", examples=["0c6ee3ad-6c53-4c0b-8d4c-2c4c2f8e1a55"])
-    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     value: str = Field(description="The address.", examples=["ada@example.com"])
     type: str = Field(description="What kind of address.", examples=["email"])
     used_for_auth: bool = Field(default=False, description="Whether it signs in.", examples=[True])

@@ -6,7 +6,7 @@ from fastapi_stackauth.models.base import ApiModel, Millis
 
 
 class IpInfo(ApiModel):
-    """Where a session was last used from.
+    """The place of the last use of a session.
 
     Aliases for each direction, because `alias=` alone gives the constructor's parameters the wire's names for checkers.
     """
@@ -48,8 +48,8 @@ class Session(ApiModel):
     """One session: a sign-in on one device. Its id is the access token's `refresh_token_id` and no secret."""
 
     id: str = Field(description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"])
-    user_id: str = Field(description="Whose it is.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    created_at: Millis = Field(description="When somebody signed in.", examples=[1762333949000])
+    user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    created_at: Millis = Field(description="The time of the sign-in.", examples=[1762333949000])
     is_impersonation: bool = Field(
         default=False, description="Whether an administrator acts as the user.", examples=[False]
     )

@@ -5,7 +5,7 @@ from fastapi_stackauth.models.server_user import ServerUser
 
 
 class TeamMembership(ApiModel):
-    """Who is a member of what."""
+    """The membership of a user in a team."""
 
     team_id: str
     user_id: str

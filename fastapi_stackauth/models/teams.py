@@ -25,7 +25,7 @@ class Team(ApiModel):
     created_at_millis: Millis | None = Field(default=None, description="When it was made.", examples=[1762333949000])
 
     def as_members_see(self) -> "Team":
-        """Without what only the server may read: whoever asked, a member is shown no more (design decision 15)."""
+        """Return the team without the fields that only a server may read (design decision 15)."""
         return Team.model_validate(self.model_dump(include=_MEMBERS_SEE))
 
 
@@ -37,7 +37,7 @@ class TeamCreate(ApiRequestBody):
 
     display_name: str
     creator_user_id: str | None = Field(
-        default=None, description="Who becomes its first member; `me` for clients by default."
+        default=None, description="The user who becomes its first member; `me` for clients by default."
     )
     profile_image_url: str | None = None
     client_metadata: JsonValue = None

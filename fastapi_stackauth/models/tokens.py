@@ -1,6 +1,6 @@
-"""What a sign-in yields. No repr shows a token.
+"""The tokens of a sign-in. No repr shows a token.
 
-A token that comes straight from the auth server needs no verification: what it says is read from it here alone.
+A token from the auth server needs no verification; this module is the only one that reads the claims of such a token.
 When it expires is its own `exp`: OAuth's `expires_in` is wrong (contract/tokens.md §3).
 """
 
@@ -44,9 +44,9 @@ class AccessToken(ApiModel):
 
     @property
     def lifetime(self) -> int | None:
-        """Seconds from the token's issue to its expiry, or None if it does not say both.
+        """Seconds from the token's issue to its expiry, or None if a claim is missing.
 
-        A token that was just given serves this long, whatever this host's clock says.
+        A token that was just issued lasts this long, independent of this host's clock.
         """
         claims = self.claims
         issued_at, expires_at = claims.get("iat"), claims.get("exp")
@@ -66,7 +66,7 @@ class SignIn(TokenPair):
 
     user_id: str = Field(description="The user's id.")
     is_new_user: bool | None = Field(
-        default=None, description="Whether this call made the account, where the server says so."
+        default=None, description="Whether this call created the account, if the server says so."
     )
 
 
@@ -92,7 +92,7 @@ class OAuthTokens(OAuthRefresh):
 
 
 class BotChallenge(ApiRequestBody):
-    """What a browser's bot challenge yielded; servers that know the person's browser ask for it."""
+    """The result of a bot challenge in the browser; a server may require it."""
 
     bot_challenge_token: str | None = Field(default=None, repr=False)
     bot_challenge_phase: str | None = Field(default=None, description="`invisible` or `visible`.")

@@ -1,4 +1,4 @@
-"""The verified user: what a token says of who is calling, as one immutable value."""
+"""The verified user: the claims of an access token as one immutable value."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from fastapi_stackauth.models.base import TrustedModel, freeze
 
 
 class User(TrustedModel, BaseModel):
-    """Who is calling, as their access token says (contract/tokens.md §1).
+    """The caller, by the claims of the access token (contract/tokens.md §1).
 
     A snapshot of when the token was made, at most its lifetime old (10 minutes by default);
     `current_profile` asks the auth server for today's facts. Deeply immutable, so it may be shared and hashed.
@@ -22,14 +22,14 @@ class User(TrustedModel, BaseModel):
     _use: ClassVar[str] = "`{name}: CurrentUser`, or OptionalUser if callers may be signed out"
 
     id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    email: str | None = Field(default=None, description="The primary e-mail address.", examples=["ada@example.com"])
+    email: str | None = Field(default=None, description="The primary email address.", examples=["ada@example.com"])
     email_verified: bool = Field(
         default=False, description="Whether that address is known to be theirs.", examples=[True]
     )
     display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
     kind: TokenKind = Field(
         default=TokenKind.NORMAL,
-        description="A full, a restricted or an anonymous (guest) user.",
+        description="The kind of user: full, restricted or anonymous.",
         examples=["normal"],
     )
     restricted_reason: str | None = Field(
@@ -60,19 +60,19 @@ class User(TrustedModel, BaseModel):
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether this is a guest, who may sign up later and keep the same id."""
+        """Whether the user is anonymous; they may sign up later and keep the same id."""
         return self.kind is TokenKind.ANONYMOUS
 
     @property
     def is_restricted(self) -> bool:
-        """Whether the auth server restricts this user; true of every guest too."""
+        """Whether the auth server restricts this user; also true of every anonymous user."""
         return self.kind is not TokenKind.NORMAL
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any], kind: TokenKind) -> "User":
-        """The user of claims whose form, signature and binding have been checked.
+        """Return the user of verified claims.
 
-        Claims about the person that are missing or of an unforeseen type are None here and as they came in `claims`.
+        Optional claims that are missing or have an unexpected type are None; `claims` has them unchanged.
         """
         get = claims.get
         fields = {

@@ -1,4 +1,4 @@
-"""What the auth server tells an app by webhook (contract/webhooks.md)."""
+"""The events of the auth server's webhooks (contract/webhooks.md)."""
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,11 +11,11 @@ from fastapi_stackauth.models.teams import Team
 
 
 class WebhookEvent(ApiModel):
-    """One event.
+    """A webhook event.
 
     Attributes:
         type: what happened. Servers add types: one that this library does not know is a plain `WebhookEvent`.
-        data: about whom or what.
+        data: the object of the event.
         message_id: the message's id, the same at each attempt to deliver it.
         sent_at: when this attempt was made.
     """
@@ -29,13 +29,13 @@ class WebhookEvent(ApiModel):
 
 
 class Identified(ApiModel):
-    """Somebody or something by its id."""
+    """An object by its id."""
 
     id: str
 
 
 class DeletedUser(Identified):
-    """A user who is gone, and the teams that they were in."""
+    """A deleted user, and the teams of that user."""
 
     teams: tuple[Identified, ...] = ()
 
@@ -61,7 +61,7 @@ class TeamGrant(ProjectGrant):
 
 
 class UserEvent(WebhookEvent):
-    """A user was created or updated. Not all changes are told: see contract/webhooks.md."""
+    """A user was created or updated. Not all changes send an event: see contract/webhooks.md."""
 
     type: Literal["user.created", "user.updated"]
     data: ServerUser = Field(repr=False)

@@ -25,7 +25,7 @@ class Cache(Generic[K, V]):
 
     Args:
         clock: the time in seconds, unix or monotonic.
-        size: how many entries are kept; the least recently used one goes first.
+        size: the number of entries; the least recently used one is evicted first.
         concurrency: how many fetches may run at once in one event loop; None for no limit.
     """
 
@@ -73,14 +73,14 @@ class Cache(Generic[K, V]):
         return self._concurrency is None or self._flight.running(key) or self._flight.count() < self._concurrency
 
     async def fetch(self, key: K, load: Callable[[], Awaitable[Entry[V]]]) -> V:
-        """Return what `load` gives, and keep it. Callers that ask meanwhile share the call.
+        """Return the result of `load`, and cache it. Concurrent callers share the call.
 
         Args:
-            key: what is asked for.
-            load: fetches the value and says until when it holds.
+            key: the key of the entry.
+            load: fetches the value and its expiry.
 
         Raises:
-            Exception: what `load` raises; nothing is kept then.
+            Exception: the exception of `load`; nothing is cached then.
         """
         return await self._flight.run(key, lambda: self._load(key, load))
 

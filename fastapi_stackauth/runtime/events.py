@@ -36,7 +36,7 @@ class Kind:
         area: the end of its logger's name, after ``fastapi_stackauth``.
         levels: the levels of its log lines, the usual one first; empty if it is never logged.
         labels: the fields that it is counted by.
-        fields: what else it may have.
+        fields: its other fields.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Kind:
 
     @cached_property
     def logger(self) -> logging.Logger:
-        """Where it is logged."""
+        """The logger of the event."""
         return logging.getLogger(f"fastapi_stackauth.{self.area}".rstrip("."))
 
 
-# --- who is calling ---
+# --- authentication ---
 TOKEN_VERIFIED = Kind("token_verified", "verifier", labels=("cache", "source"))
 TOKEN_REJECTED = Kind("token_rejected", "verifier", (INFO,), labels=("code",), fields=("reason",))
 CREDENTIALS_REJECTED = Kind("credentials_rejected", "identity", (INFO,), labels=("code",), fields=("reason",))
@@ -117,12 +117,12 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in tuple(globals().values(
 
 @dataclass(frozen=True, slots=True)
 class AuthEvent:
-    """Something that happened.
+    """An event.
 
     Attributes:
-        name: its kind, as docs/observability.md lists them.
-        labels: what it is counted by, for metrics; few values, whatever callers send.
-        fields: everything about it, its labels included, as numbers and texts. Durations are in seconds.
+        name: the name of its kind (docs/observability.md).
+        labels: the fields that it is counted by, for metrics; they have few values.
+        fields: all fields, labels included, as numbers and texts. Durations are in seconds.
     """
 
     name: str
@@ -131,7 +131,7 @@ class AuthEvent:
 
     @property
     def duration(self) -> float:
-        """Seconds that it took; 0 for what takes none."""
+        """The duration in seconds; 0 if the event has none."""
         seconds = self.fields.get("duration")
         return seconds if isinstance(seconds, float) else 0.0
 
@@ -166,9 +166,9 @@ class Tally:
 
 
 class AuthEvents:
-    """What happens in one `StackAuth`: counted since its start, logged, and passed to its hooks.
+    """The events of one `StackAuth`: counted since its start, logged, and passed to hooks.
 
-    It may be used from several event loops and threads at once, and loses no count.
+    Several event loops and threads may use it at once; counts are exact.
 
     Example:
         >>> @stack.events.on("token_rejected", "rate_limited")
@@ -196,7 +196,8 @@ class AuthEvents:
         """
         if strange := [str(name) for name in names if name not in KINDS]:
             raise ConfigurationError(
-                f"events: there is no {', '.join(strange)}: @events.on() or @events.on(name, ...)."
+                f"events: there is no event {', '.join(strange)}. "
+                "Write @events.on() for all events, or @events.on(name, ...)."
             )
 
         def register(hook: Hook) -> Hook:
@@ -231,7 +232,7 @@ class AuthEvents:
         Args:
             kind: what happened; its labels must be among the fields.
             level: of the log line, if not the usual one.
-            exc_info: an exception whose traceback belongs into the log.
+            exc_info: an exception whose traceback is logged.
             **fields: the facts; None is left out.
         """
         values = tuple([value if isinstance(value := fields[name], str) else _text(value) for name in kind.labels])
@@ -243,7 +244,7 @@ class AuthEvents:
             self._notify(AuthEvent(kind.name, tally.event.labels, MappingProxyType(_present(fields))))
 
     def is_first(self, what: str) -> bool:
-        """Return whether this is asked for the first time, so that what repeats with each request is logged once.
+        """Return whether this is the first call with these arguments, so that a repeated event is logged once.
 
         Args:
             what: a name that the library makes; nothing of a request, so that the set stays small.
@@ -273,7 +274,7 @@ class AuthEvents:
         for hook in tuple(self._hooks[event.name]):
             try:
                 hook(event)
-            except Exception as error:  # noqa: BLE001 - whatever a hook does, the request goes on
+            except Exception as error:  # noqa: BLE001 - an exception of a hook must not affect the request
                 self._tally(EVENT_HOOK_FAILED, ()).count += 1  # counted alone: the same hook might hear of it
                 if self.is_first(f"hook {id(hook)}"):
                     name = getattr(hook, "__qualname__", type(hook).__name__)

@@ -12,7 +12,7 @@ def loaded_late(
 
     Args:
         package: its name.
-        modules: its modules that are asked for a name, in this order.
+        modules: its modules with the names, in the order of the search.
         public: the names that may be asked for: the package's `__all__`.
     """
 

@@ -3,7 +3,7 @@
 With `redis_url` all workers count together, by the `limits` library. Without it, and while Redis is out of reach, each
 worker counts for itself: exact sliding windows, constant work for each attempt, bounded memory.
 
-Law: what an attacker can add is evicted before what they attack. Counters stand in levels by how many attempts they
+Law: counters that an attacker can add are evicted before the attacked one. Counters are in levels by the attempts they
 hold. If there is no room, the oldest counter of the lowest level goes first, and a full counter goes last.
 """
 
@@ -115,7 +115,7 @@ class AttemptCounters:
     Args:
         amount: attempts that are allowed within a window.
         window: seconds.
-        most: how many counters are kept; by default as many as the bounds of this module allow.
+        most: the largest number of counters; by default the bound of this module.
         clock: a monotonic clock in seconds.
     """
 

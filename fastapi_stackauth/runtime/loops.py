@@ -44,7 +44,7 @@ class PerLoop(Generic[T]):
 class SingleFlight(Generic[T]):
     """Callers that ask for the same thing while it is being fetched share one fetch.
 
-    The fetch is a task of its own: a caller that is cancelled stops waiting and harms no other.
+    The fetch is a task of its own: a canceled caller stops waiting and affects no other caller.
     """
 
     def __init__(self) -> None:
@@ -89,9 +89,9 @@ async def _run(fetch: Callable[[], Awaitable[T]]) -> T:
 
 
 class FreshSingleFlight(Generic[T]):
-    """Callers that ask the same question share an answer that was asked for after each of them arrived.
+    """Concurrent callers share a call that started after each of them arrived.
 
-    A call under way may have been answered too early for a newcomer, so nobody joins it: those who come meanwhile share
+    A running call may have started too early for a new caller, so the caller does not join it: callers meanwhile share
     the one that follows. At most two calls for each question exist at a time.
     """
 

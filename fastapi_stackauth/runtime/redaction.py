@@ -23,7 +23,7 @@ _PLAIN_HEADERS = frozenset(
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id",
     }
 )  # fmt: skip
-"""Headers whose values may be logged. Any other may carry a credential: an app may read one from where it likes."""
+"""Headers whose values may be logged. Any other may be a credential: an app may read credentials from any header."""
 _ARROWS = ("< ", "> ")  # what `websockets` writes before the lines of a handshake, for uvicorn at DEBUG
 _HEADER_LINE = re.compile(r"[<>] ([!#-'*+.^-`|~\w-]+): ?", re.ASCII)
 _RUN = re.compile(r"[\w.-]+")

@@ -41,7 +41,7 @@ def seal(settings: Settings, text: str) -> str:
 
 
 class StorageUnavailable(Exception):
-    """The shared storage cannot be reached now."""
+    """The shared storage is unavailable."""
 
 
 Entries = Mapping[str, float]
@@ -138,7 +138,7 @@ class RedisStorage(Storage):
     """Storage of many workers, in a Redis server.
 
     Args:
-        url: where it is.
+        url: its URL.
         prefix: of all keys, so that apps and projects do not share any.
         clock: unix time in seconds.
         events: notified when Redis is unavailable.
@@ -156,7 +156,7 @@ class RedisStorage(Storage):
         try:
             pool = redis_pool(url)
             pool.connection_class(**pool.connection_kwargs)
-        except (ValueError, TypeError):  # whose messages may hold the password
+        except (ValueError, TypeError):  # their messages may contain the password
             raise ConfigurationError(
                 "redis_url cannot be read: check its port, its options and its password."
             ) from None
@@ -183,7 +183,7 @@ class RedisStorage(Storage):
         with _translate():
             if await self._redis().set(name, own, px=max(1, int(seconds * 1000)), nx=True):
                 return True
-            # The client repeats a command whose reply was lost, and then meets the claim that it has just made.
+            # The client repeats a command if the reply was lost, and then finds its own claim.
             return bool(await self._redis().get(name) == own)
 
     async def remove(self, key: str) -> None:

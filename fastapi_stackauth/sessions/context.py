@@ -12,7 +12,7 @@ CONTEXT_KEY = "fastapi_stackauth"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 S = TypeVar("S")  # the services of a `StackAuth`, and
-R = TypeVar("R")  # who is calling: `http/installed.py` knows these types, which are of higher ranks
+R = TypeVar("R")  # the caller: a type of `http/installed.py`, which has a higher rank
 
 
 class CookieQueue:
@@ -40,15 +40,15 @@ class CookieQueue:
 
 
 class RequestContext(Generic[S, R]):
-    """What the library knows of one connection.
+    """What the library keeps about one connection.
 
     Attributes:
         services: those of the router that serves the connection; None on an app's own routes.
         route: the context of the router's route, which handlers get.
-        resolution: the last one that was asked for.
+        resolution: the last one that was computed.
         resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
         cookies: what the response sets; None until a cookie is queued.
-        checked_origin_policy: the site whose check the connection has passed.
+        checked_origin_policy: the policy whose check the connection has passed.
     """
 
     __slots__ = ("checked_origin_policy", "cookies", "resolution", "resolutions", "route", "services")

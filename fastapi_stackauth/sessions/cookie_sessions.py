@@ -72,7 +72,7 @@ class Sessions:
 
     @cached_property
     def site(self) -> OriginPolicy:
-        """Whose requests may use the cookies."""
+        """The origins whose requests may use the cookies."""
         return OriginPolicy(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
 
     # --- for routers and for an app's own form handlers ---
@@ -82,7 +82,7 @@ class Sessions:
 
         Raises:
             AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is none.
+            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is not a token.
             ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
@@ -171,7 +171,7 @@ class Sessions:
         return replace(credential, token=token), user
 
     async def replace(self, connection: HTTPConnection, credential: Credential) -> None:
-        """Refresh the access cookie whose token the auth server rejects, though it was accepted here.
+        """Refresh the access cookie after the auth server rejected a token that this worker accepted.
 
         Raises:
             AuthError: 401 `authentication_required`: the session has ended.

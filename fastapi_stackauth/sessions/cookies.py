@@ -118,14 +118,14 @@ class OriginPolicy:
     trusted_origins: tuple[str, ...] = ()
 
     def check(self, scope: Scope) -> None:
-        """Reject what another site makes the browser send.
+        """Reject a request that another site makes the browser send.
 
         Safe methods pass. Browsers send no Sec-Fetch-Site on WebSockets nor over plain http; the Origin decides there.
         The connection's context remembers that it passed, so that several callers check a request once.
 
         Raises:
-            AuthError: `cross_site_request`; it says to the caller whether the Origin was missing, and to the log what
-                it was.
+            AuthError: `cross_site_request`; the details say whether the Origin was missing, and the log has the
+                Origin.
         """
         if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
             return

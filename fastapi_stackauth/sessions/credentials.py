@@ -27,11 +27,11 @@ SOURCE_USE = "`StackAuth(sources=[{name}(...)])`, and `user: CurrentUser` in the
 
 @dataclass(slots=True)  # made for each request, and a frozen one takes three times as long to make
 class Credential(Guarded):
-    """An access token as it came, not verified. Its repr does not show it.
+    """An unverified access token. The repr does not show it.
 
     Attributes:
         token: the raw token.
-        source: where it came from, such as ``authorization`` or ``cookie:stack-access``.
+        source: its place in the request, such as ``authorization`` or ``cookie:stack-access``.
         ambient: whether browsers attach it by themselves, as they do with cookies, so that other sites can send it.
         refresh_token: the session's refresh token, if the source is a session that can refresh its access token.
     """
@@ -45,7 +45,7 @@ class Credential(Guarded):
 
 
 class CredentialSource(Protocol):
-    """A place where an access token may be. Write your own for other places.
+    """Reads the access token from one place of a request. Write your own for other places.
 
     Example:
         A browser cannot set headers on a WebSocket, but it can offer sub-protocols::
@@ -168,7 +168,7 @@ def _text(raw: bytes) -> str:
 
 
 def _base64(text: str) -> bytes:
-    """Decode either alphabet, padded or not: browsers' `btoa` pads, other SDKs need not."""
+    """Decode either alphabet, padded or not: browsers' `btoa` pads, other SDKs may not."""
     standard = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)

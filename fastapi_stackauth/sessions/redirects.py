@@ -1,7 +1,7 @@
-"""Where a redirect may lead, pure: paths of this app's own origin, and addresses that the settings name (decision 12).
+"""Check the target of a redirect: a path of this app's own origin, or a URL that the settings name (decision 12).
 
 Browsers read addresses more kindly than RFC 3986 does: they take a backslash for a slash and drop tabs and line breaks.
-What they might read differently is refused as a whole.
+A target that they might read differently is rejected.
 """
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit

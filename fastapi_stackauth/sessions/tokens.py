@@ -143,7 +143,7 @@ class SessionTokens:
     async def _load(self, refresh_token: str, delivery: str | None) -> Entry[_Refreshed]:
         token = await self.refresh(refresh_token, delivery)
         issued = IssuedToken.from_token(token, self._clock())
-        # `IssuedToken.is_fresh` decides, not an expiry: if the clock was set back, an expiry says nothing.
+        # `IssuedToken.is_fresh` decides, because an expiry means nothing after the clock was set back.
         return Entry(_Refreshed(issued, self._verifier.keys.generation), math.inf)
 
 

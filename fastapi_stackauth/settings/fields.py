@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     insecure_cookies: bool = Field(
         default=False,
-        description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari at home.",
+        description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari on localhost.",
     )
     session_max_age: int | None = Field(
         default=31_536_000,
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         description="Seconds that a browser keeps a session; None: until the browser is closed.",
     )
     after_sign_in: Destination = Field(
-        default="/", description="Where a browser goes after a sign-in that named no place."
+        default="/", description="The target of the browser after a sign-in without `return_to`."
     )
     sign_in_url: Page = Field(
         default=None,
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     redis_url: RedisUrl = Field(
         default=None,
         description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "
-        "revocations, API keys, webhooks and sign-in attempts. Without it, each worker is on its own.",
+        "revocations, API keys, webhooks and sign-in attempts. Without it, each worker has its own.",
     )
     trusted_origins: Origins = Field(
         default=(), description="Other origins whose pages may send this app's cookies with unsafe requests."
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     )
     error_docs_url: str | None = Field(
         default=None,
-        description="Where this app explains its errors, such as `https://docs.example.com/errors#`: the `type` of a "
+        description="The URL of a page about errors, such as `https://docs.example.com/errors#`: the `type` of a "
         "problem is this address and the code. A URN by default.",
     )
     error_format: Literal["problem", "detail"] = Field(
@@ -176,24 +176,26 @@ class Settings(BaseSettings):
         default=10.0,
         ge=0,
         le=300,
-        description="Seconds that the owner of an API key is cached, and that there is none.",
+        description='Seconds that the owner of an API key is cached, including "no such key".',
     )
     api_key_concurrency: int = Field(
         default=8, ge=1, description="How many API keys are checked at the auth server at once."
     )
     revocation_ttl: float = Field(
-        default=3600.0, ge=900, description="Seconds that a revoked session or user is kept; longer than tokens live."
+        default=3600.0, ge=900, description="Seconds that a revocation is kept; longer than the lifetime of a token."
     )
     revocation_outage: Literal["serve", "error"] = Field(
         default="serve",
-        description="With `redis_url`, while Redis is out of reach: go on with the revocations that are known "
-        "(`serve`), or answer 503 (`error`).",
+        description="With `redis_url`, while Redis is unavailable: continue with the known revocations (`serve`), or "
+        "return 503 (`error`).",
     )
     webhook_secrets: WebhookSecrets = Field(
         default=(), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
     )
     fallback_concurrency: int = Field(
-        default=8, ge=0, description="How many tokens are checked at `/users/me` at once while keys are out of reach."
+        default=8,
+        ge=0,
+        description="How many tokens are checked at `/users/me` at once while the keys are unavailable.",
     )
     fallback_ttl: float = Field(
         default=10.0, ge=0, le=60, description="Seconds that a response of `/users/me` to a token is cached."
@@ -301,7 +303,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def issuer_kinds(self) -> Mapping[str, TokenKind]:
-        """Every issuer that a token may name, with the kind of token it stands for (contract/tokens.md §1).
+        """Every issuer that a token may name, with the kind of its tokens (contract/tokens.md §1).
 
         The issuer is built from the server's origin; a project serves tokens under its old and its new host.
 
@@ -315,7 +317,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def audience_kinds(self) -> Mapping[str, TokenKind]:
-        """Every audience that a token may name, with the kind of token it stands for (contract/tokens.md §1)."""
+        """Every audience that a token may name, with the kind of its tokens (contract/tokens.md §1)."""
         project = self.require_project_id()
         return {project + suffix: kind for kind, suffix in AUDIENCE_SUFFIXES.items()}
 
@@ -337,7 +339,7 @@ def variables_unread() -> tuple[str, ...]:
 
 
 def _describe_fault(setting: str, message: str) -> str:
-    """Join a setting and what is wrong with it: our own sentences go on from the name, pydantic's follow a colon."""
+    """Join the name of a setting and its error: our own sentences continue from the name, pydantic's follow a colon."""
     own = message.removeprefix("Value error, ")
     return f"{setting} {own}".strip() if own != message else f"{setting}: {message}"
 

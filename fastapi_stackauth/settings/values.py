@@ -1,4 +1,4 @@
-"""What the value of a setting must be. Each check raises a ValueError whose text goes on from the setting's name."""
+"""Checks of the values of settings. Each raises a ValueError whose text continues from the setting's name."""
 
 import base64
 import binascii
@@ -125,7 +125,7 @@ def _check_redis_url(value: SecretStr | None) -> SecretStr | None:
         raise ValueError("must be a redis://, rediss:// or unix:// address")
     try:
         _ = parts.port
-    except ValueError:  # whose text may hold half a password
+    except ValueError:  # the message may contain a part of the password
         raise ValueError("has no valid port; in a password write /, ?, # and @ as %2F, %3F, %23 and %40") from None
     return value
 

@@ -26,12 +26,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Needs:
-    """The settings that a handler or a dependency cannot do without.
+    """The settings that a handler or a dependency needs.
 
     Attributes:
         settings: their names.
         unless_page: a page of the router; if the app has one of its own at a whole address, `app_url` is not needed.
-        stack: whose settings; those of the route's stack, or of the app's default one, if None.
+        stack: the stack with the settings; the stack of the route, or the app's default one, if None.
     """
 
     settings: frozenset[str] = frozenset()
@@ -69,11 +69,11 @@ def declared_needs(function: object) -> Needs | None:
 
 
 def find_missing(app: FastAPI, stack: Stack, *, default: bool) -> tuple[MissingSetting, ...]:
-    """Return the settings of a stack that are not set, though routes of the app need them.
+    """Return the missing settings of a stack that routes of the app need.
 
     Args:
         app: the app; what is mounted in it is not looked at.
-        stack: whose settings.
+        stack: the stack with the settings.
         default: whether dependencies that name no stack mean this one.
     """
     absent = [name for name in CHECKED if not getattr(stack.services.settings, name)]

@@ -55,9 +55,9 @@ class _ClassSignature:
 
 
 class Guarded:
-    """Base of the classes whose instances do the work: the class itself is neither a dependency nor a type of data.
+    """Base class of dependencies: an instance is a dependency; the class is neither a dependency nor a type of data.
 
-    Subclasses set `_use`: what to write instead. In it, ``{name}`` stands for the name of the class.
+    Subclasses set `_use` to the correct code, with ``{name}`` for the name of the class.
     """
 
     __slots__ = ()

@@ -112,7 +112,7 @@ def _dependants(dependant: Dependant | None) -> Iterator[Dependant]:
 
 
 def _dependency_faults(dependant: Dependant) -> Iterator[str]:
-    """Find what is wrong with what stands in `Depends(...)` or `Security(...)`."""
+    """Find the mistakes in the argument of `Depends(...)` or `Security(...)`."""
     call: Any = unwrap_dependency(dependant.call)
     name = dependant.name or "value"
     if isinstance(call, Secured):
@@ -238,7 +238,7 @@ def _parts(annotation: Any, names: Mapping[str, Any], above: tuple[object, ...] 
         return
     yield annotation
     inner = list(_arguments(annotation))
-    # An alias by `type X = ...`, a NewType and a TypeVar name what they stand for.
+    # An alias by `type X = ...`, a NewType and a TypeVar refer to another type.
     inner += [getattr(annotation, name, None) for name in ("__supertype__", "__bound__")]
     inner += annotation.__constraints__ if isinstance(annotation, TypeVar) else ()
     for each in inner:
@@ -284,7 +284,7 @@ def _fields(cls: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     elif is_dataclass(cls) or issubclass(cls, tuple) or hasattr(cls, "__total__"):
         try:
             hints = get_type_hints(cls, include_extras=True)
-        except Exception:  # noqa: BLE001 - a name that only type checkers have, or whatever stands in an annotation
+        except Exception:  # noqa: BLE001 - an annotation may contain anything, such as a name that only type checkers know
             hints = getattr(cls, "__annotations__", {})
         for name, annotation in hints.items():
             if get_origin(annotation) is not ClassVar:

@@ -35,7 +35,7 @@ class DeclaredRoute(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a mounted app answers: its path, and every pattern around it. `apps` ends a mount that contains itself."""
+    """The place of a mounted app: its path, and every pattern around it. `apps` ends a mount that contains itself."""
 
     path: str = ""
     patterns: str = ""

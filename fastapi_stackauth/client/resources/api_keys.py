@@ -1,6 +1,7 @@
 """API keys (contract/endpoints.json, area `api-keys`).
 
-Only client access makes the server check whose keys a user may manage; users' requests are always made as ``client``.
+Only with client access the server checks that a user may manage a key, so users' requests are always made as
+``client``.
 """
 
 from fastapi_stackauth.client.paging import Page

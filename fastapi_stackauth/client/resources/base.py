@@ -18,7 +18,7 @@ T = TypeVar("T", bound=ApiModel)
 MAX_PAGES = 1000
 """Pages of a list that is read as a whole. A server that sends more does not end."""
 ME = "me"
-"""The id that stands for the user this client is bound to."""
+"""The id that means the user this client is bound to."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Done(ApiModel):
 
 
 def rights_over(user_id: str | None) -> Rights:
-    """Return whose rights an operation on a user needs: one's own account works with either access type."""
+    """Return the rights that an operation on a user needs: the user's own account works with either access type."""
     return "any" if user_id == ME else "user"
 
 

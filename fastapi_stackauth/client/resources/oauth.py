@@ -1,7 +1,7 @@
 """Sign-in at OAuth providers (contract/endpoints.json, area `auth/oauth`; tokens.md §3 and §10).
 
 The endpoints of OAuth itself take no ``x-stack-*`` headers: the server knows the app by its project id, and by the
-publishable key or the word that stands for none. They do not accept the secret key.
+publishable key, or a fixed word if there is none. They do not accept the secret key.
 """
 
 from urllib.parse import urlencode
@@ -35,12 +35,12 @@ class OAuthApi(Resource):
         Args:
             provider_id: such as `github`; custom providers have ids of their own.
             redirect_uri: where the browser returns with a code; on a domain that the project trusts.
-            state: comes back beside the code (RFC 6749 §10.12).
+            state: returned beside the code (RFC 6749 §10.12).
             code_challenge: of the PKCE verifier, by S256 (RFC 7636 §4.2).
             link: add the provider's account to the user this client is bound to.
             provider_scope: more scopes to ask the provider for; not with shared keys.
             error_redirect_uri: where the browser goes with an error if `redirect_uri` is not trusted.
-            after_callback_redirect_url: comes back with the tokens.
+            after_callback_redirect_url: returned with the tokens.
             bot_challenge: the result of a browser's bot challenge, if the server asks for one.
 
         Raises:
@@ -103,7 +103,7 @@ class OAuthApi(Resource):
         return query | {name: str(value) for name, value in (bot_challenge.to_json() if bot_challenge else {}).items()}
 
     async def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str) -> OAuthTokens:
-        """Return the tokens for the code that came back. A wrong `redirect_uri` uses up the code (corrections.md C).
+        """Return the tokens for a code. A wrong `redirect_uri` uses up the code (corrections.md C).
 
         Args:
             code: from the query of the redirect; valid for 5 minutes.
@@ -161,9 +161,9 @@ class OAuthApi(Resource):
         Args:
             refresh_token: of the same session as the access token.
             redirect_uri: on a domain that the project trusts.
-            state: comes back beside the code; at most 512 characters.
+            state: returned beside the code; at most 512 characters.
             code_challenge: of the PKCE verifier, by S256.
-            after_callback_redirect_url: comes back with the tokens.
+            after_callback_redirect_url: returned with the tokens.
 
         Raises:
             SignInRequired: no user is signed in.

@@ -1,6 +1,6 @@
 """Passkeys (contract/endpoints.json, area `auth/passkey`).
 
-The server answers 500 to most passkeys that it cannot verify (corrections.md B); here they all are `PasskeyFailed`.
+The server returns 500 for most passkeys that it cannot verify (corrections.md B); all of them raise `PasskeyFailed`.
 """
 
 from collections.abc import Mapping

@@ -57,7 +57,7 @@ class SessionsApi(Resource):
                 raise
 
     async def _has_ended(self) -> bool:
-        """Whether the current session has ended. The server answers 500 to another sign-out (corrections.md A1)."""
+        """Whether the current session has ended. The server returns 500 to a second sign-out (corrections.md A1)."""
         try:
             return not any(session.is_current_session for session in await self.list())
         except SignInRequired:
@@ -84,7 +84,7 @@ class SessionsApi(Resource):
         if session_id == "current":  # that path is the sign-out's
             raise KnownApiError.of("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
         if self._client.uses_secret_key_for_users and all(each.id != session_id for each in await self.list()):
-            # With server access the server does not check whose session it is.
+            # With server access the server does not check the owner of the session.
             raise UnexpectedResponse(404, operation=f"DELETE {_ONE}")
         rights = rights_over(user_id)
         request = ApiRequest("DELETE", _ONE, (session_id,), params={"user_id": user_id}, rights=rights)
@@ -98,11 +98,11 @@ class SessionsApi(Resource):
         Args:
             user_id: the user's id.
             expires_in: how long the session lives, at most 367 days; a year by default.
-            is_impersonation: mark it as a session of another person who acts for the user.
+            is_impersonation: mark it as a session of an administrator who acts as the user.
 
         Raises:
             UserNotFound: there is no such user.
-            ValueError: the lifetime is not positive; the server would answer 500.
+            ValueError: the lifetime is not positive; the server would return 500.
         """
         body: dict[str, object] = {"user_id": user_id, "is_impersonation": is_impersonation}
         if expires_in is not None:

@@ -76,7 +76,7 @@ class UsersApi(Resource):
     ) -> Listing[ServerUser]:
         """List the project's users by sign-up time, as server, without anonymous and restricted users.
 
-        Delete none of them while you read the list: if the user whom the cursor names is gone, the server ends it
+        Do not delete users while you read the list: if the user of the cursor no longer exists, the server ends it
         early.
 
         Args:
@@ -86,7 +86,7 @@ class UsersApi(Resource):
             include_anonymous: include anonymous and restricted users.
             only_anonymous: only anonymous users.
             include_restricted: include restricted users.
-            limit: users on a page, from 1 to 1000; the list itself goes on over all pages.
+            limit: users on a page, from 1 to 1000; the list itself continues over all pages.
 
         Raises:
             SchemaError: at once, if `limit` is out of range.

@@ -67,9 +67,9 @@ class TokenMfaSignInRequest(MfaCodeRequest):
 async def mfa_sign_in(
     body: Annotated[MfaCodeRequest, ByDelivery(cookie=MfaCodeRequest, body=TokenMfaSignInRequest)], context: Context
 ) -> SignInResult:
-    """Finish a sign-in that answered `mfa_required`. A wrong code can be tried again, for five minutes.
+    """Finish a sign-in that returned `mfa_required`. The user can try again after a wrong code, for five minutes.
 
-    Cookie delivery: The sign-in began in this browser; it may also have come back with `?mfa=required`.
+    Cookie delivery: The sign-in began in this browser; a redirect with `?mfa=required` counts too.
     """
     attempt, account = await context.transport.recall_attempt(body)
     await context.count_account(account or attempt)
@@ -88,7 +88,7 @@ async def _sign_in(client: StackAuthClient, attempt: str, code: SecretStr) -> Si
 
 
 class TotpEnrollment(TrustedModel, BaseModel):
-    """What an authenticator app needs. Nothing is enabled until a first code is right."""
+    """The secret for an authenticator app. `POST /mfa/confirm` enables it with a first code."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -120,14 +120,14 @@ async def mfa_enroll(context: Context, user: SignedInUser) -> TotpEnrollment:
 async def totp_enrollment(
     request: Request, services: Annotated[Services, Depends(route_services)], user: SignedInUser
 ) -> TotpEnrollment:
-    """Return what an authenticator app needs, for a page of the app's own; `POST /mfa/confirm` takes the code.
+    """Return the secret for an authenticator app, for a page of the app's own; `POST /mfa/confirm` takes the code.
 
     It is what `POST /mfa/enroll` of the cookie router gives. A page that is shown again, after a wrong code, shows the
     same secret. Needs `app_url`.
 
     Example:
         >>> @app.get("/two-factor")
-        ... async def page(enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse: ...
+        ... async def page(enrollment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse: ...
     """
     transport = CookieTransport(request, services)
     secret = transport.recall(ENROLMENT_FLOW).get("secret", "")
@@ -173,7 +173,7 @@ async def mfa_confirm(
     if not secret:
         raise KnownApiError.of("VERIFICATION_CODE_EXPIRED")
     account = await client.users.me()
-    if account.requires_totp_mfa:  # else whoever holds a session could replace the user's secret with their own
+    if account.requires_totp_mfa:  # else a stolen session could replace the user's secret
         await _RECENT_USER(context.request, SecurityScopes())
     if not _is_code(secret, body.code.get_secret_value()):
         raise KnownApiError.of("INVALID_TOTP_CODE")

@@ -62,7 +62,7 @@ ReturnTo = Annotated[
     str | None,
     Field(
         max_length=MAX_ADDRESS,
-        description="Where the browser goes in the end: a path of the app, or an address that redirects may lead to. "
+        description="The final target of the browser: a path of the app, or a URL that redirects may lead to. "
         "Errors arrive there as `?error=<code>`. `after_sign_in` if it is absent.",
         examples=["/notes"],
     ),
@@ -81,7 +81,7 @@ class Flow:
 
     @property
     def id(self) -> str:
-        """The hash of the state: it names the cookie and the path to come back to, and reveals neither."""
+        """Return the hash of the state, which names the cookie and the callback path and does not reveal the state."""
         return _s256(self.state)
 
 
@@ -103,7 +103,7 @@ async def oauth_authorize(
     return_to: ReturnTo = None,
     scope: Scope = None,
 ) -> RedirectResponse:
-    """Send the browser to a provider to sign in there; it comes back signed in. An anonymous user keeps their id.
+    """Redirect the browser to a provider, which sends it back signed in. An anonymous user keeps their id.
 
     Open it as a page, not with a script: a link or a form leads here. Errors on the way arrive at `return_to` as
     `?error=<code>`; without a `return_to`, as a problem document.
@@ -140,9 +140,9 @@ class OAuthLinkRequest(RequestBody):
 async def oauth_link(
     provider: Provider, body: OAuthLinkRequest, context: Context, user: SignedInUser, client: UserClient
 ) -> Location | Response:
-    """Begin to link an account at a provider to the signed-in user, who can sign in with either from then on.
+    """Start linking an account at a provider. The user can then sign in with it as well.
 
-    A script gets the address to send the browser to; a form gets a page that goes on there.
+    A script gets the URL for the browser; a form gets a page that continues to it.
 
     Returns:
         Where to send the browser.
@@ -193,7 +193,7 @@ async def oauth_callback(
     error: Given = "",
     error_code: Annotated[str, Query(alias="errorCode", max_length=2000, include_in_schema=False)] = "",
 ) -> RedirectResponse:
-    """Receive the browser that comes back from a provider. It works once, in the browser that began, for ten minutes.
+    """Finish a sign-in at a provider. This works once, in the browser that started it, within ten minutes.
 
     It sends the browser on to the `return_to` of `authorize`: signed in; or with `?error=<code>`; or with
     `?mfa=required` if a second factor must follow (`/mfa/sign-in`).
@@ -253,7 +253,7 @@ async def _begin(
     try:
         location = (await client.oauth.authorize(provider, link=kind == "link", **query)).location
     except SchemaError:
-        if kind == "link" or challenge is not None:  # linking needs a token; what a challenge says may be wrong
+        if kind == "link" or challenge is not None:  # linking needs a token; the result of a challenge may be wrong
             raise
         # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
         location = client.oauth.authorize_url(provider, **query)

@@ -26,7 +26,7 @@ RedirectUri = Annotated[
     str,
     Field(
         max_length=MAX_ADDRESS,
-        description="Where the browser comes back to the app: within `redirect_urls`, or on loopback (RFC 8252 §7.3). "
+        description="Where the browser returns to the app: within `redirect_urls`, or on loopback (RFC 8252 §7.3). "
         "The project must trust it too.",
         examples=["myapp://auth/callback"],
     ),
@@ -41,7 +41,7 @@ class OAuthStartRequest(ChallengedBody):
         repr=False,
         min_length=8,
         max_length=512,
-        description="Random, and compared by the app with what comes back (RFC 6749 §10.12).",
+        description="A random value; the app compares it with the returned one (RFC 6749 §10.12).",
         examples=["af0ifjsldkj3nFkw8"],
     )
     code_challenge: str = Field(
@@ -60,9 +60,9 @@ class OAuthStartRequest(ChallengedBody):
     only="body",
 )
 async def oauth_start(provider: Provider, body: OAuthStartRequest, context: Context) -> Location:
-    """Begin a sign-in at a provider: open the address of the response in a browser, and wait at your `redirect_uri`.
+    """Start a sign-in at a provider: open the URL of the response in a browser, and wait at your `redirect_uri`.
 
-    An anonymous user who calls with their token keeps their id. Errors come back as `errorCode` in the query.
+    An anonymous user who calls with their token keeps their id. Errors are returned as `errorCode` in the query.
 
     Returns:
         Where to send the browser.
@@ -74,9 +74,9 @@ async def oauth_start(provider: Provider, body: OAuthStartRequest, context: Cont
 async def token_oauth_link(
     provider: Provider, body: OAuthStartRequest, context: Context, user: SignedInUser, client: UserClient
 ) -> Location:
-    """Begin to link an account at a provider to the signed-in user: open the address of the response in a browser.
+    """Start linking an account at a provider: open the URL of the response in a browser.
 
-    The account is linked once the browser comes back with a code, which need not be used then.
+    The account is linked when the browser returns with a code; the app does not have to use the code.
 
     Returns:
         Where to send the browser.
@@ -104,7 +104,7 @@ async def _start(
 
 
 class OAuthFinishRequest(RequestBody):
-    """What came back, and the verifier whose hash the flow began with."""
+    """The code and state of the redirect, and the PKCE verifier of the flow."""
 
     code: SecretStr = Field(
         min_length=1, max_length=512, description="From the query of the redirect.", examples=["3f9ac1d0b7..."]

@@ -1,4 +1,4 @@
-"""What both kinds of OAuth routes share: providers, scopes, where a browser is sent, and how a flow ends."""
+"""The parts that both kinds of OAuth routes share: providers, scopes, redirects, and the end of a flow."""
 
 from typing import Annotated
 
@@ -55,7 +55,7 @@ def join_scopes(context: RouteContext, provider: str, more: str | None) -> str |
 
 
 async def exchange_code(context: RouteContext, code: str, redirect_uri: str, code_verifier: str) -> SignIn:
-    """Trade the code of a flow for tokens. The access token says who signed in.
+    """Exchange the code of a flow for tokens, and return the user id from the access token.
 
     Raises:
         UnexpectedResponse: it is not a token.

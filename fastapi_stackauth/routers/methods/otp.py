@@ -54,20 +54,20 @@ _SIGN_IN_ERRORS = (
     "SIGN_UP_REJECTED",
     "BOT_CHALLENGE_FAILED",
 )
-_PAGE_ERRORS = {403: "A second factor is needed, or the account is refused.", 404: "The code is wrong."}
+_PAGE_ERRORS = {403: "A second factor is needed, or the account is rejected.", 404: "The code is wrong."}
 
 
 # --- sending ---
 
 
 class TokenOtpSendRequest(ChallengedBody):
-    """Whom to send a code."""
+    """The address to send a code to."""
 
     email: NewEmail
 
 
 class OtpSendRequest(TokenOtpSendRequest):
-    """Whom to send a code, and where the link in the email leads in the end."""
+    """The address to send a code to, and the final target of the link in the email."""
 
     return_to: str | None = Field(
         default=None,
@@ -140,12 +140,12 @@ async def otp_send(
 
 
 def _account_storage_key(nonce: str) -> str:
-    """Return where the account of a code is kept: a hash, so that reading the storage yields no code."""
+    """Return the storage key for the account of a code: a hash, so that the storage does not contain the code."""
     return "otp-account:" + account_key("nonce", nonce)
 
 
 def _address_storage_key(nonce: str) -> str:
-    """Return where the masked address of an email is kept: a hash, so that reading the storage yields no code."""
+    """Return the storage key for the masked address of a code: a hash, so that the storage contains no code."""
     return "magic-link:" + account_key("address", nonce)
 
 
@@ -202,7 +202,7 @@ async def otp_sign_in(body: OtpCode, context: Context) -> SignInResult:
     link signs in, but an anonymous user does not keep their id.
 
     Body delivery: The whole code of a link upgrades an anonymous user only together with the nonce: an app that did not
-    ask for the link must not give its user's account to whoever sent it.
+    request the link must not give its user's account to the sender.
     """
     nonce = context.transport.recall(FLOW, body).get("nonce", "")
     signed_in = await _sign_in(context, _complete(body.code, nonce), nonce)
@@ -219,7 +219,7 @@ async def otp_check(body: OtpCode, context: Context) -> None:
 
 
 async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignInResponse | Tokens:
-    """Sign in with a whole code. The anonymous user who calls is upgraded only if `nonce` belongs to the code."""
+    """Sign in with a whole code. An anonymous caller is upgraded only if `nonce` belongs to the code."""
     await context.count_account(code[TYPED:])
     client = await context.find_client(upgrade=_is_requested_here(code, nonce))
     account = await context.services.storage.get(_account_storage_key(code[TYPED:]))  # unless the storage forgot it
@@ -236,7 +236,7 @@ def _complete(code: SecretStr, nonce: str) -> str:
     """Return the whole code.
 
     Raises:
-        KnownApiError: `VERIFICATION_CODE_NOT_FOUND`: six characters without their nonce are none.
+        KnownApiError: `VERIFICATION_CODE_NOT_FOUND`: six characters without their nonce are not a code.
     """
     typed = code.get_secret_value()
     if len(typed) == WHOLE:
@@ -277,14 +277,14 @@ _ELSEWHERE = "was requested in another browser, or some time ago. Continue only 
 
 
 async def _describe_account(context: RouteContext) -> str:
-    """Say which account this browser is signed in to; nothing if that is none, or cannot be said now."""
+    """Return a sentence about the account of this browser; empty if there is none, or it cannot be verified now."""
     user = None
     with suppress(StackAuthError):
         user = (await resolve(context.request, context.services)).user
     if user is None:
         return ""
     if user.is_anonymous:
-        return "You use this browser as a guest. What you did as a guest does not move to that account."
+        return "You are using this browser as a guest. What you did as a guest does not move to that account."
     return f"This browser is signed in as {user.email or user.display_name or user.id}."
 
 

@@ -30,7 +30,7 @@ routes = Routes("passkey")
 
 SIGN_IN_FLOW, REGISTRATION_FLOW = "passkey", "passkey-new"
 CHALLENGE_SECONDS = 120
-"""How long the browser keeps a challenge's code: longer than the auth server, so that it says what is too late."""
+"""Seconds that the browser keeps a challenge's code: longer than the auth server, which then reports the expiry."""
 MAX_CREDENTIAL = 32_768
 
 _OFF = "PASSKEY_AUTHENTICATION_NOT_ENABLED"
@@ -164,7 +164,7 @@ async def passkey_delete(client: UserClient) -> None:
 
 
 def _offer(context: RouteContext, challenge: PasskeyChallenge, flow: str) -> PasskeyOptions:
-    """Return a challenge with the relying party's id filled in (WebAuthn Level 3 §5.4 and §5.5); its code is kept."""
+    """Return a challenge with the relying party's id filled in (WebAuthn Level 3 §5.4 and §5.5); keep its code."""
     options, host = dict(challenge.options_json), find_relying_party(context)
     if isinstance(party := options.get("rp"), dict):
         options["rp"] = {**party, "id": host}

@@ -135,7 +135,7 @@ async def _sign_in(context: RouteContext, email: str, password: SecretStr) -> Si
 
 
 class PasswordForgotRequest(RequestBody):
-    """Whose password was forgotten."""
+    """The address of the account."""
 
     email: Email
 
@@ -282,8 +282,8 @@ async def _revoking_ended_sessions(
 
     Args:
         context: of the request.
-        client: the user, whose sessions are listed first: a list that fails stops the change, because ended sessions
-            could not be told apart afterwards.
+        client: lists the sessions first. If that fails, the change does not happen, because the ended sessions would be
+            unknown afterwards.
         kept: the sessions that do not end, if the second list fails.
     """
     before, revocations = await _list_session_ids(client), context.services.revocations

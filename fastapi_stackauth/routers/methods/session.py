@@ -98,7 +98,7 @@ async def sessions_end(session_id: SessionId, context: Context, client: UserClie
     sessions = await client.sessions.list()
     own = next((session.id for session in sessions if session.id.lower() == session_id.lower()), None)
     if own is None:
-        await client.sessions.revoke(session_id)  # the auth server says why not
+        await client.sessions.revoke(session_id)  # the auth server returns the error
     else:
         await _end(context.services, client, own)
 

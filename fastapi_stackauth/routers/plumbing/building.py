@@ -44,8 +44,8 @@ _EVERYWHERE: tuple[StackAuthError, ...] = (
     ClockSkew(),
 )
 _DESCRIPTIONS = {
-    400: "Refused, for the reason that `code` names.",
-    401: "The session has ended, or there is none.",
+    400: "The request is rejected; `code` has the reason.",
+    401: "There is no session, or it has ended.",
     403: "Not allowed.",
     404: "There is no such thing.",
     409: "This contradicts what is there already.",
@@ -67,7 +67,7 @@ def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) ->
 def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount) -> None:
     delivery, endpoint = mount.delivery, declaration.bind(mount.delivery)
     operation = declaration.operation_id(delivery)
-    owner = stack.services.settings.cookie_name  # tells the stacks of an app apart
+    owner = stack.services.settings.cookie_name  # identifies the stack among those of the app
     # A class, because `include_router` may copy routes by it.
     bound = type("BoundRoute", (AuthRoute,), {"stack": stack, "mount": mount, "declaration": declaration})
     requirement = mount.requirements.get(declaration.options.get("requirement", ""))
@@ -150,6 +150,6 @@ def _to_error(error: RouteError) -> StackAuthError:
 
 
 def _document_form(endpoint: Any) -> Schema:  # noqa: ANN401 - a function with a signature of its own
-    """Return what OpenAPI says of a body that may come as a form: the same as of JSON."""
+    """Return the OpenAPI documentation of a body that may be a form or JSON."""
     model = endpoint.__signature__.parameters["body"].annotation
     return {"requestBody": {"content": {FORM_TYPES[0]: {"schema": model.model_json_schema()}}}}

@@ -111,7 +111,7 @@ class RouteContext:
         return self.services.client.for_address(self.address)
 
     async def find_client(self, *, upgrade: bool) -> StackAuthClient:
-        """Return the client; to `upgrade`, that of the anonymous user who calls, if one does: they keep their id."""
+        """Return the client; for an `upgrade`, that of the anonymous caller, who keeps their id."""
         if upgrade:
             resolution = await resolve(self.request, self.services)
             if resolution.user and resolution.user.is_anonymous and resolution.credential:
@@ -192,6 +192,6 @@ UserClient = Annotated[StackAuthClient, Depends(build_user_client)]
 
 
 def account_key(kind: str, *values: str) -> str:
-    """Return the hash that stands for an account, such as ``account_key("email", "ada@example.com")``."""
+    """Return the hash of an account, such as ``account_key("email", "ada@example.com")``."""
     named = "\n".join((kind, *(value.strip().lower() for value in values)))
     return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest()

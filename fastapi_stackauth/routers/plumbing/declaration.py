@@ -57,7 +57,7 @@ _WHAT_NEXT: Mapping[Delivery, str] = {
 class ByDelivery:
     """Metadata of `Annotated`: the type of a parameter or of a response in each delivery.
 
-    None stands for a parameter that a delivery does not have, and for a response without a body.
+    None means a parameter that a delivery does not have, or a response without a body.
     """
 
     cookie: Any
@@ -65,10 +65,10 @@ class ByDelivery:
 
 
 class RouteOptions(TypedDict, total=False):
-    """What a decorator takes beside path and summary.
+    """The arguments of a decorator beside path and summary.
 
     Attributes:
-        errors: the route's own, for OpenAPI; what every route can answer is added.
+        errors: the route's own errors, for OpenAPI; errors of every route are added.
         cookie_errors: more of them, in cookie delivery alone.
         attempt: the action whose attempts are limited. An unsafe route counts the caller's address before it reads the
             body, and its handler counts the account; the handler of a GET route counts both.
@@ -106,19 +106,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One route.
+    """A route.
 
     Attributes:
-        handler: the function that answers.
+        handler: the function that returns the response.
         method: its HTTP method.
         path: its path, without the router's prefix.
         tag: the group of the route in OpenAPI; of a route that signs in, also the method that events name.
         summary: for OpenAPI.
-        options: what else the decorator was given.
+        options: the other arguments of the decorator.
         attempt: the action whose attempts are limited.
         signs_in: whether it delivers the tokens of a sign-in.
-        second_factor: whether it may answer that a second factor must follow.
-        page_errors: of a page, what else it can answer, by status; None if the route is no page.
+        second_factor: whether its response may require a second factor.
+        page_errors: the other statuses of a page, with their descriptions; None if the route is not a page.
     """
 
     handler: FunctionType
@@ -174,7 +174,7 @@ class Declaration:
         return Result(models[0] if models else None, redirects=RedirectResponse in responses)
 
     def description(self, delivery: Delivery) -> str:
-        """Return what OpenAPI says of the route: the docstring, without what is for the other delivery."""
+        """Return the description of the route: the docstring without the paragraphs of the other delivery."""
         other = _LABELS["body" if delivery == "cookie" else "cookie"]
         paragraphs = self._docstring()[0].split("\n\n")
         own = [each.removeprefix(_LABELS[delivery]) for each in paragraphs if not each.startswith(other)]
@@ -182,7 +182,7 @@ class Declaration:
 
     @property
     def response_description(self) -> str:
-        """What OpenAPI says of success: the docstring's section `Returns`."""
+        """Return the description of success: the section `Returns` of the docstring."""
         if self.page_errors is not None:
             return "A page."
         return self._docstring()[1] or ("Signed in." if self.signs_in else "Done.")
@@ -261,7 +261,7 @@ class Routes:
 
 
 def _choose(annotation: Any, delivery: Delivery) -> Any:  # noqa: ANN401 - annotations may be anything
-    """Return an annotation, or what it says for a delivery."""
+    """Return an annotation, resolved for a delivery."""
     for metadata in getattr(annotation, "__metadata__", ()):
         if isinstance(metadata, ByDelivery):
             return metadata.cookie if delivery == "cookie" else metadata.body

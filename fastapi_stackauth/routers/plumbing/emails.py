@@ -10,7 +10,7 @@ from fastapi_stackauth.runtime.events import EMAIL_NOT_SENT, AuthEvents, get_err
 
 @contextmanager
 def hiding_accounts(events: AuthEvents) -> Iterator[None]:
-    """Keep back what sending an email says about accounts: the caller has not proved that the address is theirs.
+    """Hide errors of sending an email that reveal whether an account exists: the caller may not own the address.
 
     An untrusted link address is a fault of the set-up, but some servers find it for known addresses alone: it is logged
     as an error, and the response does not reveal it.

@@ -1,4 +1,4 @@
-"""What routes answer, for OpenAPI, where the answer is a model of the auth server's; all of it made up."""
+"""Invented example responses for OpenAPI, for routes that return a model of the auth server."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """HTML forms, for pages that work without scripts: a form becomes the JSON that a route takes.
 
-In cookie delivery every POST route takes a form whose action says where the browser goes next:
+In cookie delivery every POST route accepts a form; the query of its action has the next pages:
 `?on_success=/notes&on_error=/sign-in`. Both may lead where any redirect may (`redirects.py`). Routes declared with
 `form=True` take forms without it too, and answer with a page.
 """
@@ -25,7 +25,7 @@ _TRUE = ("on", "true", "1", "yes")
 
 @dataclass(frozen=True)
 class FormRedirects:
-    """Where the browser goes after a form."""
+    """The next pages after a form."""
 
     on_success: str
     on_error: str
@@ -47,7 +47,7 @@ def is_page_form(request: Request) -> bool:
 
 
 def read_redirects(request: Request, settings: Settings) -> FormRedirects | None:
-    """Return where the browser goes after this request; None if it is not a form, or names no address.
+    """Return the next pages after this request; None if it is not a form, or names none.
 
     Raises:
         RequestInvalid: redirects may not lead there.
@@ -69,7 +69,7 @@ async def convert_to_json(request: Request, annotation: object) -> Request:
 
     Args:
         request: the form.
-        annotation: what the route reads the body into; if it is a model, it says which fields are checkboxes.
+        annotation: the type of the body; the fields of a model show which inputs are checkboxes.
 
     Raises:
         RequestInvalid: 400, the form cannot be parsed, or has a file.

@@ -105,7 +105,7 @@ def _check_refresh_token(value: SecretStr) -> SecretStr:
 
 _EMAIL = {"description": "The email address.", "examples": ["ada@example.com"]}
 Email = Annotated[str, AfterValidator(_check_email), Field(**_EMAIL)]
-"""An address that is looked up."""
+"""The address of an existing account."""
 NewEmail = Annotated[str, AfterValidator(_check_new_email), Field(max_length=256, **_EMAIL)]
 """An address that an account may get, or a code is sent to."""
 Uuid = Annotated[str, StringConstraints(pattern=UUID)]
@@ -127,7 +127,7 @@ Password = Annotated[
     Field(max_length=MAX_PASSWORD, description="8 to 70 characters.", examples=["correct horse battery staple"]),
 ]
 LinkCode = Annotated[str, Query(max_length=200, description="The code of the link.")]
-"""The code in the address of a page; the auth server says whether it is one."""
+"""The code in the URL of a page; the auth server checks it."""
 RefreshToken = Annotated[
     SecretStr,
     AfterValidator(_check_refresh_token),
@@ -173,7 +173,7 @@ ChallengeUnavailable = Annotated[
 
 
 class ChallengedBody(RequestBody):
-    """A request body that may carry the result of a bot challenge; the auth server says if it must."""
+    """A request body with an optional result of a bot challenge; the auth server may require it."""
 
     bot_challenge_token: ChallengeToken = None
     bot_challenge_phase: ChallengePhase = None

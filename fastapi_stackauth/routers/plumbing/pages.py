@@ -1,6 +1,6 @@
 """The small HTML pages that links in emails open: plain forms, no scripts, nothing from elsewhere.
 
-Whatever comes from a request is escaped, and a code stands in a hidden field alone. `same-origin` is the referrer
+All values of a request are escaped, and a code is in a hidden field only. `same-origin` is the referrer
 policy because a form of a `no-referrer` page posts `Origin: null` (design decision 12).
 """
 
@@ -66,7 +66,7 @@ RESET_FIELDS = (
 def message_page(
     title: str, text: str, *, status_code: int = 200, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
-    """A page that says something."""
+    """Return a page with a message."""
     return _page(title, text, "", "'none'", status_code, headers)
 
 
@@ -81,13 +81,13 @@ def form_page(
     fields: str = "",
     leads_to: str | None = None,
 ) -> HTMLResponse:
-    """A page with a form that carries a code.
+    """Return a page with a form for a code.
 
     Args:
         title: its heading.
         text: what pressing the button does.
-        action: where it posts to, relative to the page itself, so that proxies may put any prefix before it.
-        code: the code; it stands in a hidden field.
+        action: the target of the form, relative to the page, so that a proxy may add a prefix.
+        code: the code, which goes into a hidden field.
         button: the button's label.
         note: a second paragraph.
         fields: further fields, as HTML of ours.
@@ -112,7 +112,7 @@ def find_foreign_origin(address: str, settings: Settings) -> str | None:
 
 
 def onward_page(address: str) -> HTMLResponse:
-    """Return a page that goes on to another site by itself, and has a link for a browser that does not.
+    """Return a page that continues to another site by itself, with a link for browsers that do not.
 
     Browsers hold the redirects of a posted form to the `form-action` of the page with the form: a strict policy would
     stop one to a provider, and the user would see nothing. What the response's own page opens next is no part of that.

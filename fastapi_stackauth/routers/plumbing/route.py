@@ -31,13 +31,13 @@ Handle = Callable[[Request], Awaitable[Response]]
 
 
 class AuthRoute(APIRoute):
-    """A route that knows its stack, and answers requests of the wrong form with `request_invalid`, echoing nothing.
+    """A route that has its stack, and returns `request_invalid`, without the values, for an invalid request.
 
     Laws of every unsafe route: requests that another site made a browser send are rejected first (decision 11), then
     attempts too many, and only then is the body read, up to its limit. None of this can be forgotten or overridden.
 
     Attributes:
-        stack: whose route it is.
+        stack: the stack of the route.
         mount: how its router was built.
         declaration: which route it is.
     """
@@ -89,7 +89,7 @@ class AuthRoute(APIRoute):
                 raise not_json() from None  # FastAPI leaves a body as bytes if its type is not JSON
             raise RequestInvalid(tuple((_place(fault), str(fault["msg"])) for fault in error.errors())) from None
         except HTTPException as error:
-            if error.detail != _UNREADABLE_BODY:  # an app's own dependency may answer 400 as well
+            if error.detail != _UNREADABLE_BODY:  # an app's own dependency may return 400 as well
                 raise
             raise not_json() from None
         except AuthServerError as error:

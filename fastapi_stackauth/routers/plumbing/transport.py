@@ -25,18 +25,18 @@ from fastapi_stackauth.sessions.cookies import cookie, cookie_names
 
 MFA_FLOW = "mfa"
 MFA_SECONDS = 900
-"""How long an attempt is kept: longer than the auth server keeps it, so that the auth server says it has expired."""
+"""Seconds that an attempt is kept: longer than by the auth server, which then reports the expiry."""
 
 _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
 
 
 class SignInResponse(BaseModel):
-    """Who signed in. The tokens travel in cookies that scripts cannot read."""
+    """The user who signed in. The tokens are in cookies that scripts cannot read."""
 
     model_config = ConfigDict(frozen=True)
 
-    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
     is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
 
 
@@ -58,7 +58,7 @@ class Tokens(AccessTokenResponse):
         description="Long-lived; keep it safe, and trade it for new access tokens.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
     )
-    user_id: str = Field(description="Who signed in.", examples=[_USER_ID])
+    user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
     is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
 
 
@@ -105,7 +105,7 @@ class Transport:
         """Keep the facts of a flow in the browser, for `max_age` seconds."""
 
     def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - one body, one flow
-        """Return the facts of a flow; empty if there are none."""
+        """Return the values of a flow; empty if there is no such flow."""
         fields = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in body or ()
         }
@@ -131,7 +131,7 @@ class Transport:
         return attempt
 
     async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
-        """Return the attempt, empty if there is none, and its account, None if it is not known."""
+        """Return the attempt and its account; empty without an attempt, None for an unknown account."""
         attempt = self.recall(MFA_FLOW, body).get("attempt", "")
         return attempt, await self.services.storage.get(_attempt_key(attempt))
 
@@ -194,7 +194,7 @@ class CookieTransport(Transport):
         self.remember(MFA_FLOW, facts, MFA_SECONDS)
 
     async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
-        """Read both from the browser. With a secret key, an attempt without its seal is none.
+        """Read both from the browser. With a secret key, an attempt without its seal is ignored.
 
         Otherwise a guesser would leave out the account.
         """
