@@ -31,8 +31,8 @@ _MOST_INPUT = 1_000_000  # characters
 _WANTS_REPORT = f"{__name__}.wants_report"
 _USAGE_ERRORS: Any = typer.BadParameter.__base__  # of the click that this typer brings or needs
 _NEVER_AN_ARGUMENT = (
-    "A token or key was given as an argument: it stands in your shell's history now, and other users of this machine "
-    "may have seen it. End that session. Give tokens on standard input: fastapi-stackauth explain < token.txt"
+    "A token or key was passed as an argument: it is in your shell's history now, and other users of this machine may "
+    "have seen it. End that session. Pass tokens on standard input: fastapi-stackauth explain < token.txt"
 )
 
 
@@ -83,7 +83,7 @@ ProjectId = Annotated[str | None, typer.Option(help="The project, instead of STA
 ApiUrl = Annotated[str | None, typer.Option(help="The auth server, instead of STACK_API_URL.", metavar="URL")]
 EnvFile = Annotated[
     Path | None,
-    typer.Option(help="Also read variables from this file; those that are set win."),
+    typer.Option(help="Also read variables from this file; variables that are set win."),
 ]
 
 
@@ -106,13 +106,13 @@ def _options(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def emulator(context: typer.Context) -> None:
-    """Run an auth server to develop and test against (--help lists its options)."""
+    """Run an auth server for development and tests (--help lists its options)."""
     try:
         from fastapi_stackauth.emulator.__main__ import main as run  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("fastapi_stackauth"):
             raise
-        raise _UsageError("pip install 'fastapi-stackauth[emulator]' brings what the emulator needs.") from None
+        raise _UsageError("the emulator needs more packages: pip install 'fastapi-stackauth[emulator]'") from None
     raise typer.Exit(run(context.args, "fastapi-stackauth emulator"))
 
 
@@ -124,7 +124,7 @@ def doctor(
     ] = False,
     env_file: EnvFile = None,
 ) -> None:
-    """Look for what is wrong with the set-up: settings, auth server, keys, clock, cookies, Redis."""
+    """Check the setup: settings, auth server, keys, clock, cookies, Redis."""
     try:
         report, code = _examine(env_file, token=token)
     except _UsageError as mistake:
@@ -144,7 +144,7 @@ def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
         report = diagnosis.diagnose(asyncio.run(probes.gather(Settings(), text)))
     except _UsageError:
         raise
-    except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs read the report, not a traceback
+    except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs read the report and not a traceback
         report = diagnosis.report_failure(failure)
     return report, _AFTER_REPORT[report.status]
 
@@ -158,11 +158,9 @@ def explain_command(
         Path | None,
         typer.Option(help="A file with the key set (JWKS), instead of fetching it.", exists=True, dir_okay=False),
     ] = None,
-    show_claims: Annotated[
-        bool, typer.Option("--show-claims", help="Show claims about the person as they are.")
-    ] = False,
+    show_claims: Annotated[bool, typer.Option("--show-claims", help="Show personal claims unmasked.")] = False,
     at: Annotated[
-        str | None, typer.Option(help="Judge as of this time: ISO 8601, or unix seconds.", metavar="TIME")
+        str | None, typer.Option(help="Check at this time: ISO 8601, or unix seconds.", metavar="TIME")
     ] = None,
     project_id: ProjectId = None,
     api_url: ApiUrl = None,
@@ -170,7 +168,7 @@ def explain_command(
         list[str] | None, typer.Option(help="One more issuer to accept, besides STACK_ISSUERS.", metavar="URL")
     ] = None,
     branch_id: Annotated[str | None, typer.Option(help="The branch, instead of STACK_BRANCH_ID.", metavar="ID")] = None,
-    leeway: Annotated[float | None, typer.Option(help="Seconds of clock difference to forgive.")] = None,
+    leeway: Annotated[float | None, typer.Option(help="Seconds of clock difference to allow.")] = None,
     env_file: EnvFile = None,
 ) -> None:
     """Show every check of the verifier on an access token, read from standard input."""
@@ -217,11 +215,11 @@ def _load(file: Path | None) -> None:
         except OSError as fault:
             raise _UsageError(f"--env-file: the file cannot be read: {fault.strerror}.") from None
         except ValueError:
-            raise _UsageError("--env-file: the file is no text in UTF-8, or sets what no variable can hold.") from None
+            raise _UsageError("--env-file: the file is not UTF-8 text, or sets an invalid value.") from None
 
 
 def _parse_time(text: str) -> float:
-    with suppress(ValueError, OverflowError, OSError):  # no number, or one that is no time
+    with suppress(ValueError, OverflowError, OSError):  # not a number, or not a time
         return datetime.fromtimestamp(float(text), UTC).timestamp()
     with suppress(ValueError):
         moment = datetime.fromisoformat(text)

@@ -1,7 +1,7 @@
-"""Every check of the verifier on one token, each with its outcome. Pure: the clock and the keys are arguments.
+"""Run every check of the verifier on one token. Pure: the clock and the keys are arguments.
 
 Law: each check is the verifier's own function, run in the verifier's order, so the first one that fails is the code
-that an app would answer. The token is never part of what comes out; claims about the person are masked unless asked.
+that an app would return. The output never contains the token; personal claims are masked unless requested.
 """
 
 import re
@@ -44,74 +44,72 @@ _PLAIN_CLAIMS = frozenset(
 )  # fmt: skip
 _SHORTENED_CLAIMS = frozenset(
     {"sub", "refresh_token_id", "refreshTokenId", "selected_team_id", "selectedTeamId"}
-)  # ids: their beginning tells two people apart, and names nobody
+)  # ids: the first characters distinguish users without identifying them
 _SHORT = 8
-_DETAIL_SHOWS_VALUE = ("project", "branch", "issued_at")  # the value says more than the error's reason
+_DETAIL_SHOWS_VALUE = ("project", "branch", "issued_at")  # the value is more useful than the reason of the error
 
 _NO_PROJECT = Binding("", "", {}, {})
 _UNCHECKED_TIMES: Iterable[tuple[str, AuthError | None]] = tuple((name, None) for name in TIME_CHECKS)
 _Value = TypeVar("_Value")
 
 _WHAT_TO_DO = {
-    "authentication_required": "The SDK's bundle says that nobody is signed in: sign in first.",
-    "credentials_malformed": "Give the token, the header's value or the whole header line, and nothing else.",
-    "credentials_too_large": "This is no access token of the auth server: those have about 1,000 characters.",
-    "token_malformed": "Give the access token whole, as it was issued. A refresh token is no access token.",
-    "token_algorithm_not_allowed": "The auth server signs with ES256 alone: this token is not from it.",
-    "token_key_unknown": "The token is from another project or server, or its key was replaced: sign in again.",
-    "token_signature_invalid": "The token was changed after it was signed, or cut short: take it anew.",
-    "token_claims_missing": "The auth server always sets these claims: this token is not from it.",
-    "token_issuer_not_allowed": "If this is an address of your own auth server, add its origin to STACK_ISSUERS.",
-    "token_audience_not_allowed": "Set STACK_PROJECT_ID to the project that the token is for, or take one of this "
+    "authentication_required": "The SDK's bundle has no token: sign in first.",
+    "credentials_malformed": "Pass the token, the header's value or the whole header line, and nothing else.",
+    "credentials_too_large": "This is not an access token of the auth server: those have about 1,000 characters.",
+    "token_malformed": "Pass the whole access token. A refresh token is not an access token.",
+    "token_algorithm_not_allowed": "The auth server signs with ES256 only, so this token is not from it.",
+    "token_key_unknown": "The token is from another project or server, or its key was rotated: sign in again.",
+    "token_signature_invalid": "The token was changed after it was signed, or truncated: copy it again.",
+    "token_claims_missing": "The auth server always sets these claims, so this token is not from it.",
+    "token_issuer_not_allowed": "If this is a URL of your own auth server, add its origin to STACK_ISSUERS.",
+    "token_audience_not_allowed": "Set STACK_PROJECT_ID to the project that the token is for, or use a token of this "
     "project.",
-    "token_project_mismatch": "Set STACK_PROJECT_ID and STACK_BRANCH_ID to those of the token, or take another token.",
-    "token_kind_mismatch": "The auth server never issues such a token: it was made or changed elsewhere.",
-    "token_expired": "Refresh it: access tokens live for minutes.",
+    "token_project_mismatch": "Set STACK_PROJECT_ID and STACK_BRANCH_ID to those of the token, or use another token.",
+    "token_kind_mismatch": "The auth server never issues such a token: it was forged or changed.",
+    "token_expired": "Refresh it: access tokens expire after minutes.",
     "token_not_yet_valid": "Set this machine's clock: it is behind the auth server's.",
 }
 
 
 class Check(BaseModel):
-    """One check of the verifier."""
+    """A check of the verifier."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field(description="The check.")
+    name: str = Field(description="The name of the check.")
     status: Status = Field(description="`pass`, `fail` or `not_checked`.")
-    code: str | None = Field(default=None, description="The code of the refusal that this failure means.")
+    code: str | None = Field(default=None, description="The code of the error for this failure.")
     detail: str = Field(default="", description="What was found.")
     advice: str = Field(default="", description="What to do about a failure.")
 
 
 class Explanation(BaseModel):
-    """What the verifier makes of a token."""
+    """The result of all checks on a token."""
 
     model_config = ConfigDict(frozen=True)
 
     verdict: Verdict = Field(
         description="`accepted`; `rejected`; `undecided`: nothing failed, but not everything could be checked."
     )
-    code: str | None = Field(
-        default=None, description="The code that an app answers: that of the first check that failed."
-    )
-    kind: TokenKind | None = Field(default=None, description="The kind of user, where the checks for it passed.")
+    code: str | None = Field(default=None, description="The code that an app returns: that of the first failed check.")
+    kind: TokenKind | None = Field(default=None, description="The kind of user, if the checks for it passed.")
     checks: tuple[Check, ...] = Field(description="Every check, in the verifier's order.")
     header: Mapping[str, Any] = Field(default_factory=dict, description="The token's `alg` and `kid`.")
     claims: Mapping[str, Any] = Field(
-        default_factory=dict, description="The claims; those about the person are masked unless asked for."
+        default_factory=dict, description="The claims; personal ones are masked unless requested."
     )
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What a token is held against.
+    """What a token is checked against.
 
     Attributes:
         now: unix time in seconds.
         leeway: seconds by which clocks may differ.
-        binding: the project; None where it is not known.
-        keys: the keys; None where there are none at hand.
-        no_keys: why not.
+        binding: the project; None if it is unknown.
+        keys: the keys; None if there are none.
+        no_keys: the reason why there are none.
     """
 
     now: float
@@ -122,11 +120,11 @@ class Frame:
 
 
 def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanation:
-    """Explain what the verifier makes of the token in a text.
+    """Run the verifier's checks on the token in a text.
 
     Args:
         text: an access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
-        frame: what the token is held against.
+        frame: what the token is checked against.
         show_claims: show claims about the user instead of masking them.
     """
     try:

@@ -18,10 +18,10 @@ Cause = Literal[
 
 @dataclass(frozen=True)
 class NoResponse:
-    """Why there was no answer; `detail` says more about it.
+    """The reason why there was no response; `detail` has more.
 
     Causes that do not explain themselves: `name`: it does not resolve; `broken`: the connection ended, or what came was
-    no HTTP; `unsent`: a setting cannot be sent, so nothing was asked; `login`: a wrong password; `extra`: a package is
+    no HTTP; `unsent`: a setting cannot be sent; `login`: a wrong password; `extra`: a package is
     missing; `proxy`, `authorities`: the proxy or the trusted certificates of the environment cannot be used.
     """
 

@@ -1,6 +1,6 @@
-"""How reports look: for people, coloured on a terminal alone, or as JSON for programs.
+"""Print reports: as text, colored on a terminal, or as JSON for programs.
 
-Law: rich decides about colour (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`); nothing is read as its markup.
+Law: rich decides about color (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`); no text is read as its markup.
 """
 
 import io
@@ -32,7 +32,7 @@ class Printer:
         self._console = Console(highlight=False, markup=False, emoji=False)
 
     def json(self, value: BaseModel) -> None:
-        """A value as JSON, never coloured."""
+        """Print a value as JSON without color."""
         # A variable of the environment may hold bytes that are no UTF-8: no JSON text can have what Python reads there.
         text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False).encode(errors="replace")
         self._console.file.write(json.dumps(json.loads(text), indent=2) + "\n")
@@ -42,27 +42,27 @@ class Printer:
         for finding in report.findings:
             self._finding(finding)
         counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
-        told = [_count(number, severity) for severity, number in reversed(counts.items()) if number]
-        self._line(Text(", ".join(told) + ".", style=_FINDING_STYLES[report.status]))
+        parts = [_count(number, severity) for severity, number in reversed(counts.items()) if number]
+        self._line(Text(", ".join(parts) + ".", style=_FINDING_STYLES[report.status]))
 
     def _finding(self, finding: Finding) -> None:
         self._block(finding.severity, _FINDING_STYLES[finding.severity], f"{finding.message} [{finding.code}]")
         if finding.advice:
             self._block("", "", f"-> {finding.advice}")
 
-    def explanation(self, told: Explanation) -> None:
+    def explanation(self, explanation: Explanation) -> None:
         """What `explain` found."""
-        for check in told.checks:
+        for check in explanation.checks:
             mark, style = _MARKS[check.status]
             self._block(mark, style, f"{check.name:<{_NAME}}{check.detail}", _CHECKED, hanging=_NAME)
             if check.advice:
                 self._block("", "", f"{'':<{_NAME}}-> {check.advice}", _CHECKED, hanging=_NAME)
-        if told.claims:
+        if explanation.claims:
             self._line(Text())
-            for name, value in told.claims.items():
+            for name, value in explanation.claims.items():
                 self._block("", "", f"{plain(name):<{_NAME}} {printable(value)}", _CHECKED, hanging=_NAME)
         self._line(Text())
-        self._line(Text(_verdict(told), style=_VERDICTS[told.verdict]))
+        self._line(Text(_verdict(explanation), style=_VERDICTS[explanation.verdict]))
 
     def _block(self, mark: str, style: str, text: str, margin: int = _MARK, hanging: int = 0) -> None:
         """A mark and a paragraph beside it: folded on a terminal, one line for a pipe."""
@@ -92,14 +92,14 @@ def _count(number: int, severity: Severity) -> str:
 
 _KINDS = {
     "normal": "the token of a full user.",
-    "restricted": "the token of a restricted user. current_user answers 403, unless the route allows them.",
-    "anonymous": "the token of a guest. current_user answers 403, unless the route allows guests.",
+    "restricted": "the token of a restricted user. current_user returns 403 unless the route allows restricted users.",
+    "anonymous": "the token of an anonymous user. current_user returns 403 unless the route allows anonymous users.",
 }
 
 
-def _verdict(told: Explanation) -> str:
+def _verdict(explanation: Explanation) -> str:
     return {
-        "accepted": f"Accepted: {_KINDS.get(told.kind or '', '')}",
-        "rejected": f"Rejected: {told.code}.",
+        "accepted": f"Accepted: {_KINDS.get(explanation.kind or '', '')}",
+        "rejected": f"Rejected: {explanation.code}.",
         "undecided": "Undecided: nothing failed, but not everything was checked.",
-    }[told.verdict]
+    }[explanation.verdict]

@@ -63,7 +63,7 @@ def _uses_proxy(url: str) -> bool:
 async def ask(
     http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None, seconds: float = 10.0
 ) -> Outcome:
-    """Return the answer to a GET within so many seconds, or why there is none; redirects are not followed."""
+    """Return the response to a GET, or the reason why there is none; redirects are not followed."""
     try:
         async with (
             asyncio.timeout(seconds),
@@ -169,7 +169,7 @@ class _Asking:
 
     async def keys(self) -> tuple[Outcome, tuple[str, ...]]:
         """Ask for the key set; return it, and which flags the server accepted."""
-        # It waits longer than the app does, to tell a slow server from a broken one.
+        # It waits longer than the app, to distinguish a slow server from a broken one.
         patience = max(self.settings.timeout, 2 * self.settings.jwks_timeout)
         path = f"/projects/{quote(self.settings.require_project_id(), safe='')}/.well-known/jwks.json"
         for flags in _FLAG_SETS:
@@ -185,10 +185,10 @@ class _Asking:
 
 
 def measure_skew(answer: ApiResponse, asked: float, answered: float) -> float | None:
-    """Seconds by which this machine's clock is behind the server's at least; below zero: ahead.
+    """Return the seconds by which this machine's clock is behind the server's; negative if it is ahead.
 
     The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
-    due to that is no difference. None where the server says no time.
+    due to that does not count. None if the server sends no time.
     """
     try:
         moment = parsedate_to_datetime(answer.headers["date"]).timestamp()
@@ -200,7 +200,7 @@ def measure_skew(answer: ApiResponse, asked: float, answered: float) -> float | 
 
 
 async def _names_itself(settings: Settings, *answers: Outcome | None) -> str | None:
-    """Return the server's own origin as it knows it: where a provider would send the browser back to."""
+    """Return the server's own origin, to which a provider redirects the browser."""
     project = find_project(*answers)
     providers = project.config.enabled_oauth_providers if project else ()
     if not providers:
@@ -275,7 +275,7 @@ async def _redis(url: SecretStr | None) -> NoResponse | Literal["connected"] | N
 
 
 def build_frame(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
-    """Return what a token is held against: these settings, at this time, with these keys."""
+    """Return what a token is checked against: these settings, at this time, with these keys."""
     binding = None
     if settings.project_id:
         binding = Binding(settings.project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)

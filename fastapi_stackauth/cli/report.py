@@ -15,7 +15,7 @@ _LONGEST = 200
 
 
 class Finding(BaseModel):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +24,7 @@ class Finding(BaseModel):
     )
     code: str = Field(description="A stable name for programs, such as `project_unknown`.")
     message: str = Field(description="What was found. Keys and tokens are masked.")
-    advice: str = Field(default="", description="What to do; empty where there is nothing to do.")
+    advice: str = Field(default="", description="What to do; empty if there is nothing to do.")
 
 
 class Report(BaseModel):
@@ -34,11 +34,9 @@ class Report(BaseModel):
 
     status: Severity = Field(description="The worst severity among the findings.")
     version: str = Field(default=__version__, description="The version of this library.")
-    server: str | None = Field(
-        default=None, description="The auth server's address; null where the settings are wrong."
-    )
+    server: str | None = Field(default=None, description="The auth server's URL; null if the settings are wrong.")
     project_id: str | None = Field(default=None, description="The project's id.")
-    findings: tuple[Finding, ...] = Field(description="Everything that was looked at, in order.")
+    findings: tuple[Finding, ...] = Field(description="All checks, in order.")
 
     @classmethod
     def of(cls, findings: Iterable[Finding], server: str | None = None, project_id: str | None = None) -> "Report":

@@ -1,4 +1,4 @@
-"""`doctor`'s judgement of what the auth server, and Redis, answered. Pure; facts in, findings out."""
+"""`doctor`'s checks of the responses of the auth server and of Redis. Pure: facts in, findings out."""
 
 import re
 from collections.abc import Iterator
@@ -15,36 +15,38 @@ from fastapi_stackauth.verification.keys import read_key_set
 _SAME_TIME = 2.0  # seconds: servers write the Date header ahead, once a second
 _PUBLISHABLE_KEY_CODES = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
 _NO_PROJECT = ("CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND")
-_KEY_REFUSED = "The server does not take the {} key: it belongs to another project, or was revoked."
+_KEY_REJECTED = "The server rejects the {} key: it belongs to another project, or was revoked."
 
 
 def is_auth_server(outcome: Outcome) -> bool:
-    """Return whether the auth server answered: it names each exchange, or uses its own codes."""
+    """Return whether the response is the auth server's, by its request id or its own codes."""
     return isinstance(outcome, ApiResponse) and bool(
         outcome.request_id or outcome.known_error or (outcome.status == 200 and find_project(outcome))
     )
 
 
 def check_reachability(facts: Facts) -> Iterator[Finding]:
-    """Check whether the auth server answers, and is one."""
+    """Check whether an auth server responds."""
     url, outcome = facts.settings.base_url, facts.client
     if isinstance(outcome, NoResponse):
         yield from _not_reached(facts, outcome)
     elif 300 <= outcome.status < 400:
         target = plain(outcome.headers.get("location", "another address"))
-        advice = "Set STACK_API_URL to where it leads: redirects are not followed, for keys would follow them."
+        advice = (
+            "Set STACK_API_URL to that URL. The library follows no redirects, because it would send the keys along."
+        )
         yield error("server_redirects", f"{url} redirects to {target}.", advice)
     elif outcome.status == 429:
-        yield warning("server_limits", f"{url} asks for a pause (429).", "Wait a minute and try again.")
+        yield warning("server_limits", f"{url} returns 429: too many requests.", "Wait a minute and try again.")
     elif outcome.status >= 500:
-        message = f"{url} answers {outcome.status}."
-        yield error("server_fails", message, "See the auth server's log, and the proxy's before it.")
+        message = f"{url} returns {outcome.status}."
+        yield error("server_fails", message, "Check the log of the auth server, and of a proxy before it.")
     elif not is_auth_server(outcome):
-        message = f"{url} answers {outcome.status}, but not as the auth server does."
-        advice = "Set STACK_API_URL to the auth server's own address, without /api/v1 and another app's path."
+        message = f"{url} returns {outcome.status}, but is not a Stack Auth server."
+        advice = "Set STACK_API_URL to the URL of the auth server, without a path."
         yield error("server_not_stack_auth", message, advice)
     else:
-        yield ok("server_reached", f"The auth server answers at {url}.")
+        yield ok("server_reached", f"The auth server at {url} responds.")
 
 
 def _not_reached(facts: Facts, outcome: NoResponse) -> Iterator[Finding]:
@@ -54,51 +56,51 @@ def _not_reached(facts: Facts, outcome: NoResponse) -> Iterator[Finding]:
         code, message, advice = _NOT_REACHED.get(outcome.cause, _NOT_REACHED["broken"])
         yield error(code, message.format(url=url, host=urlsplit(url).hostname, detail=detail), advice)
     if facts.by_proxy and outcome.cause not in ("unsent", "proxy", "authorities"):
-        message = "What fails may be the proxy: the environment has this address asked for through one."
+        message = "The proxy may be the cause: the environment names one for this URL."
         advice = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the auth server in NO_PROXY."
         yield note("server_by_proxy", message, advice)
 
 
 _NOT_REACHED = {
     "name": (
-        "server_name_unknown",
+        "server_name_unresolved",
         "The name {host} does not resolve.",
-        "Check STACK_API_URL for a slip, and this machine's DNS.",
+        "Check STACK_API_URL for a typo, and this machine's DNS.",
     ),
     "refused": (
-        "server_refuses_connection",
-        "Nothing listens at {url}.",
+        "server_connection_refused",
+        "The connection to {url} was refused: nothing listens there.",
         "Start the auth server, or correct the port in STACK_API_URL.",
     ),
     "tls": (
         "server_tls",
         "The TLS connection to {url} failed{detail}.",
-        "Renew its certificate, or let this machine trust its authority (SSL_CERT_FILE).",
+        "Replace its certificate, or let this machine trust its authority (SSL_CERT_FILE).",
     ),
     "plain_http": (
         "server_speaks_http",
-        "{url} speaks http, not https.",
-        "Set STACK_API_URL to http://, or to the port that speaks https.",
+        "{url} uses http, not https.",
+        "Set STACK_API_URL to http://, or to the port for https.",
     ),
     "proxy": (
         "proxy_unusable",
-        "A proxy that the environment names cannot be used, so the app cannot ask the auth server.",
+        "The proxy in the environment cannot be used, so the app cannot call the auth server.",
         "Correct HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; a SOCKS proxy needs pip install 'httpx[socks]'.",
     ),
     "authorities": (
-        "authorities_unreadable",
-        "The trusted certificates that the environment names cannot be read, so nothing can be asked by https.",
+        "certificates_unreadable",
+        "The trusted certificates in the environment cannot be read, so https does not work.",
         "Correct SSL_CERT_FILE and SSL_CERT_DIR, or unset them.",
     ),
     "timeout": (
         "server_timeout",
-        "{url} does not answer in time.",
-        "Check that a firewall lets this machine through, and how the server is doing.",
+        "{url} does not respond in time.",
+        "Check the firewall and the load of the server.",
     ),
     "broken": (
-        "server_breaks_off",
-        "{url} broke the connection off{detail}.",
-        "Check that the port speaks HTTP.",
+        "server_connection_broken",
+        "{url} closed the connection{detail}.",
+        "Check that the port uses HTTP.",
     ),
 }
 
@@ -111,12 +113,12 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         yield ok("clock_right", "This machine's clock agrees with the server's.")
         return
     side = "behind" if skew > 0 else "ahead of"
-    effect = "fresh tokens are not valid yet" if skew > 0 else "tokens expire early"
+    effect = "new tokens are not valid yet" if skew > 0 else "tokens expire early"
     message = f"This machine's clock is {abs(skew):.0f} s {side} the server's: {effect}."
     if abs(skew) <= leeway:
-        yield note("clock_near", f"{message[:-1]}, within the {leeway:g} s of leeway.", "Let NTP set the clock.")
+        yield note("clock_near", f"{message[:-1]}, within the {leeway:g} s of leeway.", "Set the clock by NTP.")
     else:
-        advice = "Let NTP set the clock that is wrong; STACK_LEEWAY forgives 60 s at most."
+        advice = "Set the wrong clock by NTP; STACK_LEEWAY allows 60 s at most."
         yield error("clock_wrong", message, advice)
 
 
@@ -132,24 +134,24 @@ def _project(facts: Facts) -> Iterator[Finding]:
         yield error("project_unknown", message, "Check STACK_PROJECT_ID, and that STACK_API_URL is its server.")
     elif code == "BRANCH_DOES_NOT_EXIST":
         message = f"The project has no branch {plain(settings.branch_id)}."
-        yield error("branch_unknown", message, "Leave STACK_BRANCH_ID out: it is main.")
+        yield error("branch_unknown", message, "Unset STACK_BRANCH_ID; the default is main.")
     elif code == "INVALID_PUBLISHABLE_CLIENT_KEY":
-        advice = "Copy STACK_PUBLISHABLE_CLIENT_KEY from this project's dashboard, or leave it out."
-        yield error("publishable_key_rejected", f"{_KEY_REFUSED.format('publishable')}", advice)
+        advice = "Copy STACK_PUBLISHABLE_CLIENT_KEY from this project's dashboard, or unset it."
+        yield error("publishable_key_rejected", f"{_KEY_REJECTED.format('publishable')}", advice)
     elif code in _PUBLISHABLE_KEY_CODES:
-        message, advice = "The project demands a publishable key, and none is set", "Set STACK_PUBLISHABLE_CLIENT_KEY."
+        message, advice = "The project requires a publishable key, and none is set", "Set STACK_PUBLISHABLE_CLIENT_KEY."
         if settings.secret_server_key:
             yield warning("publishable_key_missing", f"{message}: OAuth sign-in will fail.", advice)
         else:
             yield error("publishable_key_missing", f"{message}.", advice)
     else:
-        yield _refuses(outcome, "as a front end")
+        yield _rejects(outcome, "with access type client")
 
 
-def _refuses(outcome: ApiResponse, who: str) -> Finding:
+def _rejects(outcome: ApiResponse, who: str) -> Finding:
     code = f" with {plain(outcome.known_error)}" if outcome.known_error else ""
-    message = f"The server refuses this app {who}: {outcome.status}{code}."
-    return error("server_refuses_app", message, "Look the code up in docs/errors.md.")
+    message = f"The server rejects this app {who}: {outcome.status}{code}."
+    return error("server_rejects_app", message, "Look the code up in docs/errors.md.")
 
 
 def _config(facts: Facts) -> ProjectConfig | None:
@@ -164,60 +166,60 @@ def _secret_key(facts: Facts) -> Iterator[Finding]:
     if facts.settings.secret_server_key is None:
         if config and (config.allow_user_api_keys or config.allow_team_api_keys):
             message = "No secret key is set: API keys, which this project allows, cannot be checked."
-            advice = "Set STACK_SECRET_SERVER_KEY, if this app takes API keys or calls stack.client.as_server()."
+            advice = "Set STACK_SECRET_SERVER_KEY if this app accepts API keys or calls stack.client.as_server()."
             yield warning("secret_key_missing", message, advice)
         else:
-            message = "No secret key is set; only what the app does in its own name needs one."
+            message = "No secret key is set. Only calls as server need one."
             yield note("secret_key_missing", message)
     elif isinstance(outcome, NoResponse) and outcome.cause == "timeout":
-        message = "The secret key could not be checked: the server did not answer that in time."
+        message = "The secret key could not be checked: the server did not respond in time."
         yield warning("secret_key_unchecked", message, "Run doctor again when the server is less busy.")
     elif isinstance(outcome, ApiResponse) and outcome.status == 200:
-        yield ok("secret_key_taken", "The server takes the secret key.")
+        yield ok("secret_key_accepted", "The server accepts the secret key.")
     elif isinstance(outcome, ApiResponse) and outcome.known_error == "INVALID_SECRET_SERVER_KEY":
         advice = "Copy STACK_SECRET_SERVER_KEY from this project's dashboard."
-        yield error("secret_key_rejected", _KEY_REFUSED.format("secret"), advice)
+        yield error("secret_key_rejected", _KEY_REJECTED.format("secret"), advice)
     elif isinstance(outcome, ApiResponse) and outcome.known_error not in _NO_PROJECT:
-        yield _refuses(outcome, "with its secret key")
+        yield _rejects(outcome, "with its secret key")
 
 
 def _signing_keys(facts: Facts) -> Iterator[Finding]:
     outcome = facts.keys
     if outcome is None or (isinstance(outcome, ApiResponse) and outcome.status == 404 and _config(facts) is None):
-        return  # there is no such project, which `project` says
+        return  # there is no such project, which another finding reports
     if isinstance(outcome, NoResponse) and outcome.cause == "timeout":
         yield _keys_slow(facts, f"did not arrive within {facts.keys_seconds:.1f} s")
         return
     try:
         keys = read_key_set(outcome.json if isinstance(outcome, ApiResponse) else None)
     except ValueError:
-        said = f"it answered {outcome.status}" if isinstance(outcome, ApiResponse) else outcome.cause
-        message = f"The project's signing keys cannot be had: {said}."
-        yield error("keys_unreadable", message, "Check what stands between this app and the server's jwks.json.")
+        cause = f"the response was {outcome.status}" if isinstance(outcome, ApiResponse) else outcome.cause
+        message = f"The project's signing keys cannot be fetched: {cause}."
+        yield error("keys_unreadable", message, "Check proxies between this app and the server's jwks.json.")
         return
-    yield ok("keys_fetched", f"{len(keys)} signing keys were fetched.")
+    yield ok("keys_fetched", f"The server has {len(keys)} signing keys.")
     if facts.keys_seconds > facts.settings.jwks_timeout:
         yield _keys_slow(facts, f"took {facts.keys_seconds:.1f} s to arrive")
     if "anonymous" not in facts.flags:
-        message = "The server is old: it has no keys of guests (before August 2025), and refuses to be asked for them."
-        yield warning("server_without_guests", message, "Update the auth server; without guests all works as it is.")
+        message = "The server is older than August 2025: it rejects requests for the keys of anonymous users."
+        yield warning("server_without_anonymous", message, "Update the auth server if the app has anonymous users.")
     elif "restricted" not in facts.flags:
-        message = "The server is old: it knows no restricted users (before January 2026)."
-        yield note("server_without_restricted", message, "Update the auth server, should you want to restrict users.")
+        message = "The server is older than January 2026: it has no restricted users."
+        yield note("server_without_restricted", message, "Update the auth server if you want to restrict users.")
     yield from _fixed_keys(facts, frozenset(keys))
 
 
 def _keys_slow(facts: Facts, how: str) -> Finding:
-    patience = facts.settings.jwks_timeout
-    message = f"The project's signing keys {how}; the app waits {patience:g} s for them."
-    advice = "See how the auth server and the way to it are doing, or raise STACK_JWKS_TIMEOUT."
+    limit = facts.settings.jwks_timeout
+    message = f"The project's signing keys {how}; the app waits {limit:g} s for them."
+    advice = "Check the load of the auth server and the network, or raise STACK_JWKS_TIMEOUT."
     return error("keys_slow", message, advice)
 
 
 def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:
     """Check whether the keys that the settings fix can be read."""
     if isinstance(fixed := facts.fixed_keys, str):
-        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Name a file that holds the key set.")
+        yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Set it to a file with the key set.")
 
 
 def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
@@ -225,11 +227,11 @@ def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
     if fixed is None or isinstance(fixed, str):
         return
     if not fixed & published:
-        message = "The keys that STACK_JWKS fixes are not this project's: every token will be refused."
-        yield error("fixed_keys_differ", message, "Leave STACK_JWKS out, or write the server's key set there.")
+        message = "The keys of STACK_JWKS are not this project's: the app will reject every token."
+        yield error("fixed_keys_differ", message, "Unset STACK_JWKS, or set it to the server's key set.")
     elif fixed < published:
-        message = "STACK_JWKS fixes some of the project's keys: tokens of the others will be refused."
-        yield warning("fixed_keys_lack", message, "Write the whole key set there, or leave STACK_JWKS out.")
+        message = "STACK_JWKS has some of the project's keys: the app will reject tokens of the others."
+        yield warning("fixed_keys_incomplete", message, "Set it to the whole key set, or unset it.")
 
 
 def _issuers(facts: Facts) -> Iterator[Finding]:
@@ -239,18 +241,20 @@ def _issuers(facts: Facts) -> Iterator[Finding]:
     accepted = " and ".join(sorted(origins := {to_origin(issuer) for issuer in settings.issuer_kinds}))
     own = facts.names_itself
     if own and own not in origins:
-        message = f"The server calls itself {plain(own)} and names that in its tokens; this app accepts {accepted}."
+        message = f"The server names {plain(own)} as the issuer of its tokens; this app accepts {accepted}."
         yield error("issuer_mismatch", message, f"Set STACK_ISSUERS to {plain(own)}.")
     elif own:
-        yield ok("issuer_accepted", f"The server names {plain(own)} in its tokens, and this app accepts that.")
+        yield ok(
+            "issuer_accepted", f"The server names {plain(own)} as the issuer of its tokens, and this app accepts it."
+        )
     else:
         host = urlsplit(settings.base_url).hostname or ""
-        advice = "Give a token to see: fastapi-stackauth doctor --token < token.txt"
+        advice = "Check with a token: fastapi-stackauth doctor --token < token.txt"
         if is_inner(host) and not is_loopback(host) and not settings.issuers:
-            message = f"The server is check_reachability under the inner name {host}; its tokens may name an outer one."
-            yield note("issuer_unknown", message, f"Set STACK_ISSUERS to the outer address. {advice}")
+            message = f"The app uses the internal name {host} of the server; its tokens may name a public one."
+            yield note("issuer_unknown", message, f"Set STACK_ISSUERS to the public URL. {advice}")
         else:
-            message = f"Tokens may name {accepted} as issuer; what the server does name could not be seen."
+            message = f"This app accepts {accepted} as issuer; the issuer of the server is unknown."
             yield note("issuer_unknown", message, advice)
 
 
@@ -265,26 +269,26 @@ def _sign_in(facts: Facts) -> Iterator[Finding]:
     on = [name for name, enabled in methods.items() if enabled]
     on += [plain(provider.id) for provider in config.enabled_oauth_providers]
     if not on:
-        message = "Every sign-in method of the project is switched off: nobody can sign in."
-        yield error("no_sign_in_method", message, "Switch one on in the auth server's dashboard.")
+        message = "Every sign-in method of the project is disabled: no user can sign in."
+        yield error("no_sign_in_method", message, "Enable one in the auth server's dashboard.")
     else:
-        yield ok("sign_in_methods", f"One can sign in by {', '.join(on)}.")
+        yield ok("sign_in_methods", f"Users can sign in by {', '.join(on)}.")
     if not config.sign_up_enabled:
-        message = "The project takes no new accounts: signing up is refused."
-        yield warning("sign_up_off", message, "Allow sign-ups in the auth server's dashboard, if users should sign up.")
+        message = "The project takes no new accounts: sign-up is disabled."
+        yield warning("sign_up_off", message, "Enable sign-up in the auth server's dashboard if users should sign up.")
     if on == ["passkey"]:
-        message = "Passkeys are the only method, and a new account cannot begin with one."
-        yield warning("passkey_alone", message, "Switch another method on as well.")
+        message = "Passkeys are the only sign-in method, but a new account needs another one first."
+        yield warning("passkey_alone", message, "Enable another method.")
 
 
 def trusted_domain(facts: Facts) -> Iterator[Finding]:
-    """Check whether the project trusts this app's address; the server does not show whether it trusts loopback."""
+    """Check whether the project trusts this app's URL; the server does not show whether it trusts loopback."""
     settings, config = facts.settings, _config(facts)
     if config is None or settings.app_url is None or settings.app_url_is_loopback:
         return
     if not any(_covers(entry.domain, settings.app_url) for entry in config.domains):
         message = (
-            f"{settings.app_url} is none of the project's trusted domains: OAuth, mail links and passkeys are refused."
+            f"{settings.app_url} is not a trusted domain of the project, which rejects OAuth, email links and passkeys."
         )
         yield warning("app_url_not_trusted", message, "Add it to the domains in the auth server's dashboard.")
 
@@ -306,19 +310,19 @@ def redis(facts: Facts) -> Iterator[Finding]:
     parts = urlsplit(facts.settings.redis_url.get_secret_value())
     where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
     if facts.redis == "connected":
-        yield ok("redis_connected", f"Redis answers at {where}.")
+        yield ok("redis_connected", f"Redis at {where} responds.")
         return
     causes = {
-        "name": (f"the name {parts.hostname} does not resolve", "Check STACK_REDIS_URL for a slip."),
+        "name": (f"the name {parts.hostname} does not resolve", "Check STACK_REDIS_URL for a typo."),
         "refused": (f"nothing listens at {where}", "Start Redis, or correct STACK_REDIS_URL."),
-        "timeout": (f"{where} does not answer in time", "Check that a firewall lets this machine through."),
-        "login": (f"{where} does not take this login", "Correct user and password in STACK_REDIS_URL."),
+        "timeout": (f"{where} does not respond in time", "Check the firewall."),
+        "login": (f"{where} rejects the login", "Correct the user and password in STACK_REDIS_URL."),
         "extra": ("its package is not installed", "pip install 'fastapi-stackauth[redis]'"),
-        "tls": (f"the TLS connection to {where} failed", "Renew its certificate, or use redis:// without TLS."),
+        "tls": (f"the TLS connection to {where} failed", "Replace its certificate, or use redis:// without TLS."),
     }
-    cause, advice = causes.get(facts.redis.cause, (f"{where} broke the connection off", "Check STACK_REDIS_URL."))
-    refuses = facts.settings.revocation_outage == "error"
-    outage = "no request is served" if refuses else "workers do not hear of each other"
+    cause, advice = causes.get(facts.redis.cause, (f"{where} closed the connection", "Check STACK_REDIS_URL."))
+    rejects = facts.settings.revocation_outage == "error"
+    outage = "no request is served" if rejects else "workers do not share revocations"
     yield error("redis_unusable", f"Redis is set, and {cause}: {outage}.", advice)
 
 
@@ -328,12 +332,12 @@ def token(facts: Facts) -> Iterator[Finding]:
         return
     failed = next((check for check in explanation.checks if check.status == "fail"), None)
     if failed:
-        message = f"The token is refused at the check {failed.name}: {failed.detail}."
+        message = f"The token fails the check {failed.name}: {failed.detail}."
         yield error(str(failed.code), message, failed.advice)
     elif explanation.verdict == "accepted":
-        yield ok("token_accepted", "The token is accepted.")
+        yield ok("token_accepted", "The app accepts the token.")
     else:
-        yield note("token_undecided", "The token could not be checked in full.")
+        yield note("token_undecided", "Not every check of the token was possible.")
 
 
 SERVER = (_clock, _project, _secret_key, _signing_keys, _issuers, _sign_in)

@@ -1,6 +1,6 @@
 """The latest calls of the API, to be looked at: what was asked and answered, without anything that signs in.
 
-Law: what is kept is mask before it is kept; what cannot be read as JSON or a form is kept by its size alone.
+Law: secrets are masked before a call is kept; what cannot be read as JSON or a form is kept by its size alone.
 """
 
 import json
@@ -93,11 +93,11 @@ def masked_path(path: str) -> str:
 def mask(value: Any, secret: bool = False, *, answered: bool = False) -> Any:  # noqa: ANN401 - JSON
     """Return a JSON value with all that may be secret in it replaced: all that stands under a secret's name."""
     if isinstance(value, Mapping):
-        to_json = {}
+        view = {}
         for name, item in value.items():
             hidden = secret or (is_secret_name(name) and not is_error_code(name, item, answered))
-            to_json[masked_text(name)] = mask(item, hidden, answered=answered)
-        return to_json
+            view[masked_text(name)] = mask(item, hidden, answered=answered)
+        return view
     if isinstance(value, list):
         return [mask(item, secret, answered=answered) for item in value]
     if value is None or isinstance(value, bool) or value == "":

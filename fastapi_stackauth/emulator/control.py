@@ -226,8 +226,8 @@ def empty_outbox(order: Order) -> None:
 def message_view(message: Message) -> dict[str, Any]:
     """Return a webhook message as the list shows it."""
     attempts = [{"at": attempt.at, "status": attempt.status} for attempt in message.attempts]
-    to_json = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
-    return {**to_json, "attempts": attempts, "body": json.loads(message.body)}
+    view = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
+    return {**view, "attempts": attempts, "body": json.loads(message.body)}
 
 
 @control("GET", "/webhooks.json")

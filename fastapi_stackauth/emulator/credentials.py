@@ -1,6 +1,6 @@
 """Who asks: the x-stack headers, checked in the real server's order (contract/tokens.md section 5, step 4).
 
-Law: reads headers and the store, changes nothing. A key or token is compared, never to_json.
+Law: reads headers and the store, changes nothing. A key or token is compared, and never shown.
 """
 
 import hmac

@@ -175,14 +175,14 @@ DEVELOPMENT_FIELDS: dict[str, Any] = {
 
 def development_project(row: Project) -> dict[str, Any]:
     """Return a project as the newest servers show it."""
-    to_json = project(row)
+    view = project(row)
     config = {"allow_localhost": row.config["allow_localhost"], **dict.fromkeys(PROMOTIONS, False)}
-    return {**to_json, **DEVELOPMENT_FIELDS, "config": {**to_json["config"], **config}}
+    return {**view, **DEVELOPMENT_FIELDS, "config": {**view["config"], **config}}
 
 
 def project(row: Project) -> dict[str, Any]:
     """Return a project as its own apps see it."""
-    to_json = (
+    view = (
         "sign_up_enabled", "credential_enabled", "magic_link_enabled", "passkey_enabled",
         "client_team_creation_enabled", "client_user_deletion_enabled", "allow_user_api_keys", "allow_team_api_keys",
     )  # fmt: skip
@@ -190,7 +190,7 @@ def project(row: Project) -> dict[str, Any]:
         "id": row.id,
         "display_name": row.display_name,
         "config": {
-            **{name: row.config[name] for name in to_json},
+            **{name: row.config[name] for name in view},
             "enabled_oauth_providers": sorted(
                 ({"id": item["id"]} for item in row.config["oauth_providers"]), key=lambda item: item["id"]
             ),

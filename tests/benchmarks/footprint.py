@@ -84,7 +84,7 @@ async def measure_known(rounds: int, requests: int) -> dict[str, Any]:
         await stack.revocations.revoke_sessions(f"{number:08}" for number in range(count))
         contenders.append(Contender(f"{count} known", app, repeat(bearer(token))))
     results = {cost["name"]: cost for cost in costs(contenders, await measure_rounds(contenders, rounds, requests))}
-    few, many = (results[f"{count} measure_known"]["request_microseconds"] for count in (FEW, MANY))
+    few, many = (results[f"{count} known"]["request_microseconds"] for count in (FEW, MANY))
     return {"few": FEW, "many": MANY, "few_microseconds": few, "many_microseconds": many, "ratio": many / few}
 
 

@@ -95,7 +95,7 @@ async def test_a_wrong_url():
 
 async def test_a_server_that_is_down():
     environment = {"STACK_PROJECT_ID": OTHER, "STACK_API_URL": f"http://127.0.0.1:{free_port()}", **APP}
-    assert await find_codes(environment) == {"server_refuses_connection": "error"}
+    assert await find_codes(environment) == {"server_connection_refused": "error"}
 
 
 async def test_keys_of_another_project(server: Emulator):
@@ -173,7 +173,7 @@ async def test_a_missing_secret_key(server: Emulator):
 @pytest.mark.parametrize(
     ("flags", "codes"),
     [
-        (("include_anonymous", "include_restricted"), {"server_without_guests": "warning"}),
+        (("include_anonymous", "include_restricted"), {"server_without_anonymous": "warning"}),
         (("include_restricted",), {"server_without_restricted": "note"}),
     ],
 )
@@ -214,8 +214,8 @@ async def away(url: str) -> dict[str, str]:
 
 
 async def test_a_name_that_does_not_resolve():
-    assert await away("https://nobody.invalid") == {"server_name_unknown": "error"}
-    assert await away(f"https://{'a' * 70}.invalid") == {"server_name_unknown": "error"}
+    assert await away("https://nobody.invalid") == {"server_name_unresolved": "error"}
+    assert await away(f"https://{'a' * 70}.invalid") == {"server_name_unresolved": "error"}
 
 
 async def test_a_server_that_keeps_silent():
@@ -287,7 +287,7 @@ async def test_what_fails_on_the_way_is_a_fact(server: Emulator, monkeypatch: py
         async def __aexit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(httpx.AsyncClient, "stream", lambda *_, **__: Broken())
-    assert await find_codes(server.environment() | APP) == {"server_breaks_off": "error"}
+    assert await find_codes(server.environment() | APP) == {"server_connection_broken": "error"}
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ async def test_a_secret_file_that_cannot_be_read_is_a_finding(server: Emulator):
 @pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
 async def test_a_server_that_breaks_off_or_speaks_no_http(reply: bytes):
     async with raw(reply) as port:
-        assert await away(f"http://127.0.0.1:{port}") == {"server_breaks_off": "error"}
+        assert await away(f"http://127.0.0.1:{port}") == {"server_connection_broken": "error"}
 
 
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
@@ -321,14 +321,14 @@ async def test_a_certificate_that_is_not_trusted(tmp_path: Path):
     ("variables", "codes"),
     [
         ({"HTTPS_PROXY": "junk://ada:secret-ish@proxy"}, {"proxy_unusable": "error"}),
-        ({"SSL_CERT_FILE": "/nonexistent"}, {"authorities_unreadable": "error"}),
+        ({"SSL_CERT_FILE": "/nonexistent"}, {"certificates_unreadable": "error"}),
         (
             {"HTTPS_PROXY": "http://ada:secret-ish@127.0.0.1:1"},
-            {"server_refuses_connection": "error", "server_by_proxy": "note"},
+            {"server_connection_refused": "error", "server_by_proxy": "note"},
         ),
         (
             {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "auth.invalid"},
-            {"server_name_unknown": "error"},
+            {"server_name_unresolved": "error"},
         ),
     ],
 )
@@ -359,7 +359,7 @@ async def test_a_server_that_answers_something_else(status: int, codes: dict[str
 
 async def test_a_redirect_to_nowhere():
     async with site(always(308, (b"location", b"https://elsewhere.example.com/\x1b[31m"))) as url:
-        assert await away(url) == {"server_breaks_off": "error"}
+        assert await away(url) == {"server_connection_broken": "error"}
 
 
 async def test_the_dashboards_address_is_told_from_the_apis():
@@ -459,7 +459,7 @@ async def test_fixed_keys_against_the_servers(server: Emulator, tmp_path: Path, 
     environment = {**server.environment(), **APP, "STACK_JWKS": str(file)}
     assert await find_codes(environment) == {"fixed_keys_unreadable": "error"}
     away = {**environment, "STACK_API_URL": f"http://127.0.0.1:{free_port()}"}
-    assert await find_codes(away) == {"fixed_keys_unreadable": "error", "server_refuses_connection": "error"}
+    assert await find_codes(away) == {"fixed_keys_unreadable": "error", "server_connection_refused": "error"}
     file.write_text(json.dumps(key_set(signer)), "utf-8")
     assert await find_codes(environment) == {"fixed_keys_differ": "error"}
 
@@ -474,7 +474,7 @@ async def test_redis_in_reach_and_with_a_wrong_password(server: Emulator, redis_
         await redis.config_set("requirepass", "another")
     wrong = redis_server.url.replace("redis://", "redis://:hunter2secret@")
     result = await run({**environment, "STACK_REDIS_URL": wrong})
-    assert "does not take this login" in result.output
+    assert "rejects the login" in result.output
     assert "hunter2secret" not in result.output
 
 

@@ -197,5 +197,5 @@ def test_an_event_loop_that_is_not_asyncios_is_refused_in_words(app: FastAPI):
         AppTransport(Lifespan(app)).__aenter__(),
         AppTransport(Lifespan(app)).handle_async_request(None),  # type: ignore[arg-type]  # it does not come to that
     ):
-        with pytest.raises(RuntimeError, match="asyncio alone"):
+        with pytest.raises(RuntimeError, match="asyncio only"):
             coroutine.send(None)  # as another loop would

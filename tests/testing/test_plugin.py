@@ -117,7 +117,7 @@ def test_workers_of_xdist_have_emulators_of_their_own(project: pytest.Pytester, 
     [
         ("", "override the fixture stack_app"),
         ("myapp", "must be like"),
-        ("myapp:stack", "is no FastAPI app"),
+        ("myapp:stack", "is not a FastAPI app"),
         ("nowhere:app", "No module named 'nowhere'"),
     ],
 )
