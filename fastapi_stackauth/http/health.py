@@ -95,7 +95,7 @@ async def check_health(stack: Stack) -> HealthReport:
         linked = False
     state, link = keys.state, services.revocations.state
     status: Status = "ok"
-    if missing or state == "stale" or link == "degraded" or services.revocations.unpublished:
+    if missing or state == "stale" or link == "degraded" or services.revocations.unpublished_count:
         status = "degraded"
     if state == "none" or not linked or not project:
         status = "down"
@@ -107,7 +107,7 @@ async def check_health(stack: Stack) -> HealthReport:
         fallback_in_use=state == "none" and services.settings.fallback_concurrency > 0,
         redis=link,
         missing_settings=missing,
-        revocations_unpublished=services.revocations.unpublished,
+        revocations_unpublished=services.revocations.unpublished_count,
     )
 
 

@@ -103,7 +103,7 @@ class Revocations:
         return "connected" if follower.connected else "degraded"
 
     @property
-    def unpublished(self) -> int:
+    def unpublished_count(self) -> int:
         """The number of this worker's revocations that the others have not received yet."""
         return len(self._unpublished)
 

@@ -62,7 +62,7 @@ def nameless(house: World):
     return lambda: house.names(up=False), lambda: house.names(up=True)
 
 
-def expired(house: World):
+def expire_certificate(house: World):
     line, certificates = house.line, house.certificates
     return lambda: line.present(certificates.expired), lambda: line.present(certificates.good)
 
@@ -75,7 +75,7 @@ FAULTS: dict[str, Fault] = {
     "junk": _mode("junk"),
     "reset connections": _mode("reset"),
     "no name resolution": nameless,
-    "TLS certificate expired": expired,
+    "TLS certificate expired": expire_certificate,
 }
 
 

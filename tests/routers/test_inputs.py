@@ -91,7 +91,7 @@ EMAIL_FIELDS = [
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def sent_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The operations that the auth server is asked for."""
     operations: list[str] = []
     original = StackAuthClient.send_with_auth
@@ -113,14 +113,14 @@ async def member(person: Person) -> Person:
 
 @rows(("path", "more", "field", "wrong"), EMAIL_FIELDS)
 async def test_a_wrong_email_address_is_named_and_never_sent(
-    member: Person, sent: list[str], path: str, more: dict[str, str], field: str, wrong: list[str]
+    member: Person, sent_requests: list[str], path: str, more: dict[str, str], field: str, wrong: list[str]
 ):
-    sent.clear()
+    sent_requests.clear()
     for value in wrong:
         problem = assert_problem(await member.post(path, {**more, field: value}), 422, "request_invalid")
         assert [error["location"] for error in problem["details"]["errors"]] == [f"body.{field}"]
         assert value == "" or value not in str(problem)
-    assert sent == []
+    assert sent_requests == []
 
 
 async def test_an_address_without_a_dot_may_be_looked_up(person: Person):
@@ -150,12 +150,12 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
 
 @rows(("method", "path", "body", "where"), WRONG)
 async def test_what_the_auth_server_would_find_wrong_is_named_and_never_sent(
-    member: Person, sent: list[str], method: str, path: str, body: dict[str, Any], where: str
+    member: Person, sent_requests: list[str], method: str, path: str, body: dict[str, Any], where: str
 ):
-    sent.clear()
+    sent_requests.clear()
     problem = assert_problem(await member.call(method, path, body or None), 422, "request_invalid")
     assert [error["location"] for error in problem["details"]["errors"]] == [where]
-    assert sent == []
+    assert sent_requests == []
 
 
 async def test_a_rule_that_is_not_known_here_never_shows_as_schema_error(

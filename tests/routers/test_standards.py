@@ -50,7 +50,7 @@ class Recorder(httpx.AsyncHTTPTransport):
         return [json.loads(request.content) for request in self.requests if path in request.url.path]
 
 
-def decoded(text: str) -> bytes:
+def decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
@@ -69,13 +69,13 @@ async def test_each_flow_has_a_state_and_a_verifier_of_its_own_with_256_bits_and
         await come_back(browser, await at_the_provider(internet, location))
     await stack.aclose()
     flows = recorder.queries("/auth/oauth/authorize/")
-    assert {len(decoded(flow["state"])) for flow in flows} == {32}
+    assert {len(decode(flow["state"])) for flow in flows} == {32}
     assert len({flow["state"] for flow in flows}) == len({flow["code_challenge"] for flow in flows}) == 20
     assert {(flow["code_challenge_method"], flow["response_type"]) for flow in flows} == {("S256", "code")}
     (exchange,) = recorder.bodies("/auth/oauth/token")
     verifier = exchange["code_verifier"]
-    assert decoded(flows[-1]["code_challenge"]) == hashlib.sha256(verifier.encode()).digest()
-    assert len(decoded(verifier)) >= 32
+    assert decode(flows[-1]["code_challenge"]) == hashlib.sha256(verifier.encode()).digest()
+    assert len(decode(verifier)) >= 32
     assert verifier not in str(flows)
 
 

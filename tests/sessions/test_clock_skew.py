@@ -17,9 +17,9 @@ from tests.sessions.test_sessions import (
     CREDENTIALS,
     REFRESH,
     browser,
-    calls_of,
     make_app,
     new_stack,
+    record_calls,
     set_cookies,
     sign_up,
 )
@@ -80,7 +80,7 @@ async def test_a_session_is_renewed_once_however_often_it_is_used(
 ):  # fmt: skip
     clock.off = off
     await sign_up(page)
-    calls = calls_of(server, monkeypatch, stack)
+    calls = record_calls(server, monkeypatch, stack)
     answers = [await page.get("/me") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200 if off == NEARLY_TOO_FAR else 503}
     assert len(calls) == 1

@@ -111,7 +111,7 @@ def set_cookies(response: httpx.Response) -> dict[str, str]:
     return {header.partition("=")[0]: header for header in headers}
 
 
-def calls_of(server: Emulator, monkeypatch: pytest.MonkeyPatch, stack: StackAuth) -> list[str]:
+def record_calls(server: Emulator, monkeypatch: pytest.MonkeyPatch, stack: StackAuth) -> list[str]:
     """The refreshes that this stack asks for, counted at its own seam."""
     calls: list[str] = []
     refresh = stack.client.refresh
@@ -265,7 +265,7 @@ async def test_200_requests_and_50_stragglers_cause_one_refresh_and_all_are_answ
         user_id = await sign_up(client)
         jar = {ACCESS: client.cookies[ACCESS], REFRESH: client.cookies[REFRESH]}
         server.clock.advance(590)
-        calls = calls_of(server, monkeypatch, stack)
+        calls = record_calls(server, monkeypatch, stack)
 
         async def request() -> httpx.Response:
             header = "; ".join(f"{name}={value}" for name, value in jar.items())

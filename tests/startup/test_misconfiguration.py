@@ -226,7 +226,9 @@ async def test_warm_up_with_nothing_listening_says_where_and_why():
 
 async def test_warm_up_with_a_wrong_project_id_says_so(server: Emulator):
     stack = StackAuth(project_id="00000000-0000-4000-8000-000000000000", base_url=server.url, timeout=5)
-    with pytest.raises(VerificationUnavailable, match=r"00000000-0000-4000.*unknown project.*STACK_PROJECT_ID") as caught:
+    with pytest.raises(
+        VerificationUnavailable, match=r"00000000-0000-4000.*unknown project.*STACK_PROJECT_ID"
+    ) as caught:
         await stack.warm_up()
     assert isinstance(caught.value.__cause__, UnexpectedResponse)
     await stack.aclose()

@@ -444,14 +444,14 @@ async def test_a_killed_redis_loses_nothing_that_was_acknowledged(server: Emulat
         redis_server.kill()
         await sign_out(bob)  # while it is down
         assert await me(one, bob.access_token) == REVOKED
-        assert one.stack.revocations.unpublished == 1
+        assert one.stack.revocations.unpublished_count == 1
         assert (await me(two, bob.access_token))[0] == 200, "it cannot know yet, and goes on"
         await redis_server.start()  # with nothing in it
         await refused_in(two, bob.access_token)
         async with house(server, redis_url=redis_server.url) as late:
             await refused_in(late, ada.access_token)  # those who knew gave back what the server had forgotten
             await refused_in(late, bob.access_token)
-        await eventually(lambda: _true(one.stack.revocations.unpublished == 0))
+        await eventually(lambda: _true(one.stack.revocations.unpublished_count == 0))
 
 
 async def _true(value: bool) -> bool:
@@ -527,7 +527,7 @@ async def test_a_hundred_thousand_ids_reach_a_late_worker(redis_server: RedisSer
     late = StackAuth(project_id="p", redis_url=redis_server.url)
     await first.revocations.follow()
     await first.revocations.revoke_sessions(f"s-{number}" for number in range(100_000))
-    await eventually(lambda: _true(first.revocations.unpublished == 0))
+    await eventually(lambda: _true(first.revocations.unpublished_count == 0))
     await late.revocations.follow()
     await eventually(lambda: _true(late.revocations.state == "connected"))
     assert len(late.revocations) == 100_000
@@ -567,7 +567,7 @@ async def test_what_could_not_be_told_is_tried_once_more_at_the_end(redis_server
     stack = StackAuth(project_id="p", redis_url=redis_server.url)
     redis_server.freeze()
     await stack.revocations.revoke_user("u")
-    assert stack.revocations.unpublished == 1
+    assert stack.revocations.unpublished_count == 1
     redis_server.thaw()
     await stack.aclose()
     late = StackAuth(project_id="p", redis_url=redis_server.url)
@@ -664,9 +664,9 @@ async def test_a_redis_that_takes_no_writes_is_read_all_the_same(redis_server: R
     await _redis(redis_server, "CONFIG", "SET", "maxmemory", "1")
     await stack.revocations.follow()
     await eventually(lambda: _true(stack.revocations.state == "connected"))
-    await eventually(lambda: _true(stack.revocations.unpublished == 1))
+    await eventually(lambda: _true(stack.revocations.unpublished_count == 1))
     await _redis(redis_server, "CONFIG", "SET", "maxmemory", "0")
-    await eventually(lambda: _true(stack.revocations.unpublished == 0))
+    await eventually(lambda: _true(stack.revocations.unpublished_count == 0))
     await stack.aclose()
 
 

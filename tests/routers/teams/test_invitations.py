@@ -63,7 +63,7 @@ async def test_only_a_member_with_the_permission_invites(company: Company, who: 
     answer = await company.members[who].call("POST", f"/teams/{company.red}/invitations", {"email": NEW})
     expected = (403, "permission_missing") if who == "member" else (404, "TEAM_MEMBERSHIP_NOT_FOUND")
     assert_problem(answer, *expected)
-    assert company.server.mails(NEW) == []
+    assert company.server.emails(NEW) == []
 
 
 @rows("kind, code", [
@@ -76,7 +76,7 @@ async def test_only_full_users_with_a_verified_address_invite(company: Company, 
     user = await company.hire(name, company.red, "team_admin", **kind)
     answer = await user.call("POST", f"/teams/{company.red}/invitations", {"email": NEW})
     assert_problem(answer, 403, code)
-    assert company.server.mails(NEW) == []
+    assert company.server.emails(NEW) == []
 
 
 async def test_an_anonymous_user_neither_invites_nor_joins(company: Company):
@@ -111,7 +111,7 @@ async def test_a_name_set_elsewhere_is_checked_before_it_is_sent(company: Compan
     answer = await company.boss.call("POST", f"/teams/{company.red}/invitations", {"email": NEW})
     (fault,) = assert_problem(answer, 422, "request_invalid")["details"]["errors"]
     assert fault["location"] == "path.team_id"
-    assert company.server.mails(NEW) == []
+    assert company.server.emails(NEW) == []
 
 
 # --- limits ---
@@ -134,7 +134,7 @@ async def test_invitations_are_limited_in_three_ways(server: Emulator, delivery:
         assert await send("rival", company.blue, "b@example.com") == 429, "the user"
         assert await send("other", company.red, "b@example.com") == 201
         assert await send("member", company.red, "c@example.com") == 429, "the team"
-        assert [mail["to"] for mail in server.mails(None, "team_invitation")].count("b@example.com") == 1
+        assert [mail["to"] for mail in server.emails(None, "team_invitation")].count("b@example.com") == 1
     await stack.aclose()
 
 

@@ -131,7 +131,7 @@ async def test_a_manager_who_is_restricted_meanwhile_is_rejected(company: Compan
 async def test_an_ended_session_grants_nothing(company: Company):
     """The access token outlives the session at the auth server, but not here."""
     store = company.server.store
-    for session in store.sessions.of_user(company.boss.id):
+    for session in store.sessions.list_for_user(company.boss.id):
         store.sessions.delete(session["id"])
     assert_problem(await company.boss.call("POST", path(company.red, company.member)), 401, "session_revoked")
 

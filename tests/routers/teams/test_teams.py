@@ -134,7 +134,7 @@ async def test_a_stranger_learns_nothing_of_a_team(company: Company, method: str
     answers = [await company.rival.call(method, f"/teams/{team}{path}", body) for team in (company.red, UNKNOWN)]
     for answer in answers:
         assert_problem(answer, 404, "TEAM_MEMBERSHIP_NOT_FOUND")
-    assert company.server.mails("new@example.com") == []
+    assert company.server.emails("new@example.com") == []
 
 
 @rows("method, path, body, permission", [
@@ -173,7 +173,7 @@ def protect(stack: StackAuth) -> FastAPI:
         member = Require(team_member="team_id")
 
         @app.get(prefix + "/app/{team_id}")
-        async def of_members(team_id: str, user: Annotated[User, Depends(member)]) -> str:
+        async def count_members(team_id: str, user: Annotated[User, Depends(member)]) -> str:
             return f"{user.id} {team_id}"
 
     return app
