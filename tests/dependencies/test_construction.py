@@ -39,7 +39,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (Require, {"max_age": timedelta(0)}, "longer than zero"),
     (Require, {"max_age": timedelta(-1)}, "longer than zero"),
     (Require, {"max_age": 300}, "must be a timedelta.*got 300"),
-    (Require, {"permission": ["a", "b"]}, "no id of a permission"),
+    (Require, {"permission": ["a", "b"]}, "must be the id of a permission"),
     (Require, {"team_member": True}, "names no place"),
     (RequireTeam, {"team": Require()}, "names no place"),
     (RequireTeam, {"team": None}, "names no place"),

@@ -63,8 +63,8 @@ MODELS = {
 
 OTHERS = {
     "AuthError", "AuthServerError", "AuthServerMisconfigured", "AuthServerUnavailable", "ConfigurationError",
-    "CredentialSource", "AuthEvent", "AuthEvents", "HealthReport", "KnownApiError", "OriginPolicy", "SessionCheck",
-    "Settings", "StackAuth",
+    "CredentialSource", "AuthEvent", "AuthEvents", "Grants", "HealthReport", "KnownApiError", "OriginPolicy",
+    "SessionCheck", "Settings", "StackAuth",
     "StackAuthClient", "StackAuthError", "TokenKind", "VerificationUnavailable", "WebhookRouter", "__version__",
     "error_response", "problem_document", "stack_auth_error_handler",
 }  # fmt: skip

@@ -177,7 +177,14 @@ def _members(items: list[Any]) -> Iterator[str]:
         elif code is codes.RANGE:
             yield f"{re.escape(chr(value[0]))}-{re.escape(chr(value[1]))}"
         elif code is codes.CATEGORY:
-            yield {"DIGIT": r"\d", "SPACE": r"\s", "WORD": r"\w"}[str(value).removeprefix("CATEGORY_")]
+            yield {
+                "DIGIT": r"\d",
+                "SPACE": r"\s",
+                "WORD": r"\w",
+                "NOT_DIGIT": r"\D",
+                "NOT_SPACE": r"\S",
+                "NOT_WORD": r"\W",
+            }[str(value).removeprefix("CATEGORY_")]
         else:
             yield re.escape(chr(value))
 

@@ -12,9 +12,9 @@ from tests.routers.teams.company import Company, company_at, keyed_stack
 
 
 @pytest.fixture
-async def company(server: Emulator, shared: Shared, delivery: Delivery) -> AsyncIterator[Company]:
+async def company(server: Emulator, shared_app: Shared, delivery: Delivery) -> AsyncIterator[Company]:
     async with (
-        shared.serving(keyed_stack(server)) as stack,
-        company_at(House(server, stack, app=shared.app), server, delivery) as company,
+        shared_app.serving(keyed_stack(server)) as stack,
+        company_at(House(server, stack, app=shared_app.app), server, delivery) as company,
     ):
         yield company
