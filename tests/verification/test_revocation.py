@@ -466,11 +466,11 @@ async def test_a_frozen_redis_delays_and_loses_nothing(server: Emulator, redis_s
         await sign_out(ada)
         assert await me(one, ada.access_token) == REVOKED
         await eventually(lambda: _true(two.stack.revocations.state == "degraded"))
-        assert (await two.stack.health()).status == "degraded"
+        assert (await two.stack.health()).redis == "degraded"
         redis_server.thaw()
         await refused_in(two, ada.access_token)
         await eventually(lambda: _true(two.stack.revocations.state == "connected"))
-        assert (await two.stack.health()).status == "ok"
+        assert (await two.stack.health()).redis == "connected"
 
 
 async def test_a_cut_that_only_the_subscriber_feels_loses_nothing(server: Emulator, redis_server: RedisServer):
