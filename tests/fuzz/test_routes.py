@@ -20,7 +20,7 @@ from fastapi_stackauth import StackAuth
 from tests.client.table import PERSONS, SERVERS, success
 from tests.fuzz.server import ANSWERS, Answer, RawServer
 from tests.fuzz.strategies import EDITS, NASTY, SIGNER, STRINGS, edit, to_bytes
-from tests.routers.callers import ORIGIN, PREFIXES
+from tests.routers.callers import GRANTS, ORIGIN, PREFIXES
 from tests.routers.operations import Route, operations
 from tests.support.forge import BASE, NOW, PROJECT, SUBJECT, key_set
 
@@ -39,6 +39,7 @@ class House:
             project_id=PROJECT,
             base_url=BASE,
             publishable_client_key="pck",
+            secret_server_key="ssk",
             app_url=ORIGIN,
             insecure_cookies=True,
             rate_limit_address=None,
@@ -53,6 +54,8 @@ class House:
         self.stack.install(self.app)
         for delivery, prefix in PREFIXES.items():
             self.app.include_router(self.stack.router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
+            teams = self.stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
+            self.app.include_router(teams, prefix=prefix)
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, as a page of the app itself would make it."""

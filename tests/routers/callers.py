@@ -13,7 +13,7 @@ from fastapi_stackauth.routers import Delivery
 
 ORIGIN = "http://localhost:8000"
 PREFIXES: dict[str, str] = {"cookie": "/auth", "body": "/api/auth"}
-GRANTS = Grants(by="team_admin", grantable={"team_admin", "notes:delete", "notes:pin"})
+GRANTS = Grants(by="team_admin", grantable={"team_admin", "notes:delete", "notes:pin", "notes:read"})
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 ACCESS, REFRESH, OTP = "stackauth-access", "stackauth-refresh", "stackauth-otp"
 

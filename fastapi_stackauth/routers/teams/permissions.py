@@ -5,6 +5,7 @@ changes. The caller has a live session of a full user; they have `Grants.by` and
 permission is grantable; the other user is a member; `Grants.by` is never taken from its last holder.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -40,6 +41,7 @@ _PATH = "/teams/{team_id}/members/{user_id}/permissions/{permission_id}"
 _NOT_HELD = KnownApiError.of("TEAM_PERMISSION_NOT_FOUND", 404, {"permission_id": "notes:delete", "team_id": TEAM_ID})
 _ERRORS = (NOT_IN_TEAM, needs_permission("team_admin"))
 _LOCK_SECONDS = 60.0
+_LOCK_ATTEMPTS, _LOCK_PAUSE = 20, 0.1
 
 
 @routes.post(
@@ -62,9 +64,10 @@ async def team_permissions_grant(
 
     Which permissions can be granted, and which permission you need for it, the app decides.
     """
-    server = await _authorize(context, user, client, team_id, user_id, permission_id)
-    async with changing(context, team_id=team_id, user_id=user_id):
-        return await server.team_permissions.grant(permission_id, team_id=team_id, user_id=user_id)
+    async with _one_at_a_time(context, team_id):
+        server = await _authorize(context, user, client, team_id, user_id, permission_id)
+        async with changing(context, team_id=team_id, user_id=user_id):
+            return await server.team_permissions.grant(permission_id, team_id=team_id, user_id=user_id)
 
 
 @routes.delete(
@@ -153,17 +156,23 @@ async def _check_other_holders(
 
 @asynccontextmanager
 async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[None]:
-    """Let one caller at a time revoke in a team: otherwise the last two holders could revoke each other's at once.
+    """Let one change at a time be checked and made in a team.
+
+    Otherwise the last two holders could revoke each other's at once, or a holder grant what they are just losing.
 
     Raises:
-        VerificationUnavailable: another revocation is under way, or Redis is unavailable; trying again helps.
+        VerificationUnavailable: other changes take too long, or Redis is unavailable; trying again helps.
     """
     storage, claim = context.services.storage, f"team-grants:{team_id}"
-    try:
-        claimed = await storage.add(claim, _LOCK_SECONDS)
-    except StorageUnavailable:
-        claimed = False
-    if not claimed:
+    for attempt in range(_LOCK_ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(_LOCK_PAUSE)
+        try:
+            if await storage.add(claim, _LOCK_SECONDS):
+                break
+        except StorageUnavailable:
+            raise VerificationUnavailable(retry_after=1.0) from None
+    else:
         raise VerificationUnavailable(retry_after=1.0)
     try:
         yield

@@ -8,7 +8,7 @@ from fastapi import Depends, Path
 from pydantic import AfterValidator
 
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, TeamNotFound
+from fastapi_stackauth.errors import AuthError, AuthServerError, AuthServerUnavailable
 from fastapi_stackauth.models import User
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
@@ -44,14 +44,23 @@ def changed_fields(body: RequestBody) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def changing(context: RouteContext, *, team_id: str, user_id: str = "") -> AsyncIterator[None]:
+async def changing(
+    context: RouteContext, *, team_id: str, user_id: str = "", doubtful: tuple[type[AuthServerError], ...] = ()
+) -> AsyncIterator[None]:
     """Around a change of a team, or of a user in a team: every worker forgets what it has cached of them.
 
-    They also forget it if the outcome is unknown, or if the first of two attempts may have succeeded.
+    They forget nothing after a rejected change: otherwise a stranger could keep the caches of any team empty.
+
+    Args:
+        context: the request's.
+        team_id: the team.
+        user_id: the user in the team; all of its members if it is empty.
+        doubtful: errors after which the change may have been made, beside those of an unavailable auth server.
     """
+    unclear: tuple[type[AuthServerError], ...] = (AuthServerUnavailable, *doubtful)
     try:
         yield
-    except (AuthServerUnavailable, TeamNotFound):
+    except unclear:
         await context.services.revocations.forget(user_id=user_id, team_id=team_id)
         raise
     await context.services.revocations.forget(user_id=user_id, team_id=team_id)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from fastapi_stackauth.errors import TeamNotFound
 from fastapi_stackauth.http.bodies import PICTURE
 from fastapi_stackauth.models import CurrentUserUpdate, Team, TeamCreate, TeamUpdate
 from fastapi_stackauth.routers.plumbing.context import Context, SignedInUser, UserClient
@@ -154,7 +155,8 @@ async def teams_select(team_id: TeamId, client: UserClient) -> None:
 @routes.post("/teams/{team_id}/leave", "Leave a team", errors=(NOT_IN_TEAM,))
 async def teams_leave(team_id: TeamId, context: Context, user: SignedInUser, client: UserClient) -> None:
     """Leave a team. This app rejects your requests about it from then on."""
-    async with changing(context, team_id=team_id, user_id=user.id):
+    # Perhaps at the first attempt, whose response was lost.
+    async with changing(context, team_id=team_id, user_id=user.id, doubtful=(TeamNotFound,)):
         await client.team_members.remove(team_id)
 
 

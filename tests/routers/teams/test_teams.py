@@ -225,6 +225,17 @@ async def test_other_workers_forget_a_removed_member_too(server: Emulator, deliv
         await stack.aclose()
 
 
+async def test_a_rejected_change_empties_no_cache(company: Company):
+    """Otherwise a stranger could keep a team's caches empty in every worker."""
+    before = len(company.house.stack.revocations)
+    for method, path in (("DELETE", ""), ("PATCH", ""), ("DELETE", f"/members/{company.boss.id}")):
+        for caller in (company.rival, company.member):
+            body = {"display_name": "Mine"} if method == "PATCH" else None
+            answer = await caller.call(method, f"/teams/{company.red}{path}", body)
+            assert answer.status_code in (403, 404)
+    assert len(company.house.stack.revocations) == before
+
+
 # --- construction ---
 
 
