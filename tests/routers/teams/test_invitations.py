@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import httpx
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
@@ -172,6 +173,32 @@ async def test_a_member_revokes_an_invitation(company: Company):
     assert answer.status_code == 204
     accepted = await company.outsider.call("POST", "/invitations/accept", {"code": company.code(NEW)})
     assert_problem(accepted, 404, "VERIFICATION_CODE_NOT_FOUND")
+
+
+class Failing(httpx.AsyncHTTPTransport):
+    """The way to an auth server whose responses to DELETE are 500, after it has done its work or instead of it."""
+
+    def __init__(self, *, works: bool) -> None:
+        super().__init__()
+        self.works = works
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "DELETE":
+            return await super().handle_async_request(request)
+        if self.works:
+            await (await super().handle_async_request(request)).aread()
+        return httpx.Response(500)
+
+
+@pytest.mark.parametrize("works", [True, False])
+async def test_a_500_means_revoked_only_if_the_invitation_is_gone(server: Emulator, delivery: Delivery, works: bool):
+    """The auth server answers 500 for an invitation that is gone, such as after a response that was lost."""
+    stack = keyed_stack(server, transport=Failing(works=works))
+    async with company_at(House(server, stack), server, delivery) as company:
+        invitation = await invite(company)
+        answer = await company.boss.call("DELETE", f"/teams/{company.red}/invitations/{invitation}")
+        assert answer.status_code == (204 if works else 503)
+    await stack.aclose()
 
 
 async def test_an_invitation_of_another_team_cannot_be_revoked(company: Company):

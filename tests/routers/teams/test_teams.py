@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import ConfigurationError, Grants, Require, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.emulator.faults import Fault
 from tests.routers.callers import ORIGIN, House, assert_problem, new_stack
 from tests.routers.operations import operations
 from tests.routers.teams.company import UNKNOWN, Company, company_at, keyed_stack
@@ -223,6 +224,15 @@ async def test_other_workers_forget_a_removed_member_too(server: Emulator, deliv
             assert_problem(answer, 403, "permission_missing")
     for stack in (one, two):
         await stack.aclose()
+
+
+async def test_a_change_whose_outcome_is_unknown_empties_the_caches(company: Company):
+    """The member may be out, though the auth server could not say so."""
+    company.server.server.faults.add(Fault("/api/v1/team-memberships", "DELETE", 503, 0, None, None, None))
+    before = len(company.house.stack.revocations)
+    answer = await company.boss.call("DELETE", f"/teams/{company.red}/members/{company.member.id}")
+    assert_problem(answer, 503, "auth_server_unavailable")
+    assert len(company.house.stack.revocations) == before + 1
 
 
 async def test_a_rejected_change_empties_no_cache(company: Company):
