@@ -1,6 +1,6 @@
 """The command line: `python -m fastapi_stackauth.emulator`.
 
-Law: says what it is, prints what an app needs, serves until Ctrl-C; a mistake is one line, never a traceback.
+Law: it prints what an app needs and serves until Ctrl-C; a mistake is one line, never a traceback.
 """
 
 import argparse
@@ -30,11 +30,11 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the command line's parser; `program` is what the user typed to get here."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="A Stack Auth (Hexclave) server to develop and test against. It keeps secrets in plain sight "
-        "and sends no mail: it is no production server.",
+        description="A Stack Auth (Hexclave) server for development and tests. It shows its secrets "
+        "and sends no email. Never use it in production.",
         epilog="In the environment, EMULATOR_PUBLISHABLE_CLIENT_KEY and EMULATOR_SECRET_SERVER_KEY fix the keys, "
-        "EMULATOR_WEBHOOK_SECRET what signs webhooks, EMULATOR_DASHBOARD_TOKEN what opens the dashboard, and "
-        "EMULATOR_PROFILE what --profile says.",
+        "EMULATOR_WEBHOOK_SECRET the secret that signs webhooks, EMULATOR_DASHBOARD_TOKEN the token for the "
+        "dashboard, and EMULATOR_PROFILE the profile.",
     )
     parser.add_argument("--project-id", help="id of the project (default: the one in --data, else a new one)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
@@ -53,9 +53,7 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=Path, help="JSON file with the settings, permissions, users and teams to begin with"
     )
-    parser.add_argument(
-        "--webhook-url", help="address that is told what happens, signed as the vendor signs (default: nobody is told)"
-    )
+    parser.add_argument("--webhook-url", help="URL that gets webhooks, signed as the vendor signs them (default: none)")
     parser.add_argument(
         "--env-file", type=Path, help="file to write the lines for the app's environment into, for `uvicorn --env-file`"
     )
@@ -65,7 +63,9 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed-schema", action="store_true", help="print the JSON schema of such a file, and stop")
     parser.add_argument(
-        "--rotate-keys", action="store_true", help="make fresh signing keys; tokens signed before are refused"
+        "--rotate-keys",
+        action="store_true",
+        help="create new signing keys; tokens that were signed before become invalid",
     )
     return parser
 
@@ -100,10 +100,10 @@ def start_emulator(options: argparse.Namespace, port: int) -> Emulator:
 
 
 def write_environment(path: Path, emulator: Emulator) -> None:
-    """Write the app's environment into a file that nobody else reads; one that this did not write stays as it is.
+    """Write the app's environment into a file that only its owner can read; it replaces no file of another program.
 
     Raises:
-        OSError: it cannot be written, or somebody else's file is there.
+        OSError: the file cannot be written, or another program has written it.
     """
     if path.exists() and not path.read_text("utf-8").startswith(ENV_MARK):
         raise FileExistsError(f"{path} is there already, and not written by the emulator: choose another --env-file")
@@ -142,7 +142,7 @@ def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
             print(f"emulator: {error}", file=sys.stderr)
             return 1
         print(greeting(emulator, "{}:{}".format(*listener.getsockname()[:2])), flush=True)
-        with contextlib.suppress(KeyboardInterrupt):  # where the loop takes no signal handlers
+        with contextlib.suppress(KeyboardInterrupt):  # if the loop has no signal handlers
             asyncio.run(serve([(emulator.app, listener)]))
     return 0
 

@@ -20,13 +20,13 @@ def normalize(email: str) -> str:
 
 
 def check_sign_up_open(project: Project) -> None:
-    """Refuse new users where the project takes none."""
+    """Raise unless the project has enabled sign-up."""
     if not project.config["sign_up_enabled"]:
         raise KnownError("SIGN_UP_NOT_ENABLED")
 
 
 def check_bot_challenge(fields: dict[str, Any]) -> None:
-    """Judge a bot challenge: the emulator asks nobody, and takes the vendor's mock tokens for right."""
+    """Check a bot challenge: only the vendor's mock tokens pass."""
     phase, token = fields.get("bot_challenge_phase"), fields.get("bot_challenge_token", "")
     passed = token.startswith("mock-turnstile-ok")
     if "bot_challenge_unavailable" in fields or (phase == "visible" and not passed):
@@ -37,7 +37,7 @@ def check_bot_challenge(fields: dict[str, Any]) -> None:
 
 
 def apply_rules(project: Project, email: str | None) -> Row:
-    """Return the columns that the project's sign-up rules set, or refuse the sign-up."""
+    """Return the columns that the project's sign-up rules set, or raise."""
     rules = [rule for rule in project.config["sign_up_rules"] if email is not None and rule["contains"] in email]
     if not rules:
         return {}
@@ -48,12 +48,12 @@ def apply_rules(project: Project, email: str | None) -> Row:
 
 
 def already_exists(email: str, *, would_work_if_verified: bool = False) -> KnownError:
-    """Return the refusal of a taken address."""
+    """Return the error for a taken address."""
     return KnownError("USER_EMAIL_ALREADY_EXISTS", email=email, would_work_if_email_was_verified=would_work_if_verified)
 
 
 def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> Row:
-    """Make a user with a primary address that signs in, or turn the signed-in anonymous user into one.
+    """Create a user with a primary address that signs in, or turn the signed-in anonymous user into one.
 
     Raises:
         KnownError: USER_EMAIL_ALREADY_EXISTS, SIGN_UP_REJECTED.
@@ -74,7 +74,7 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
 
 
 def upgrade_anonymous(call: Call, columns: Row) -> Row | None:
-    """Turn the signed-in anonymous user into a full one; None when nobody anonymous is signed in."""
+    """Upgrade the signed-in anonymous user to a full one; None if the caller is not anonymous."""
     store = call.server.store
     user = call.user and store.users.get(call.project.id, call.user["id"])
     if user is None or not user["is_anonymous"]:
@@ -87,7 +87,7 @@ def upgrade_anonymous(call: Call, columns: Row) -> Row | None:
 
 
 def tell_signed_up(call: Call, user: Row, *, upgraded: bool) -> None:
-    """Tell of a new user, before they have a team of their own, or of a guest who is none any more."""
+    """Send the webhook for a new user, before their own team exists, or for an upgraded anonymous user."""
     user_as_it_is = views.server_user(call.server.store, call.project, user)
     call.tell("user.updated" if upgraded else "user.created", user_as_it_is)
 
@@ -96,13 +96,13 @@ NAMELESS = "Personal Team"
 
 
 def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool = False) -> Row:
-    """Return a new user with a team of their own, where the project wants that.
+    """Return a new user, with a team of their own if the project creates one.
 
     Args:
         server: the server's parts.
         project: the user's project.
         user: the user, their address written.
-        renamed: they were a guest before, whose team gets a name now.
+        renamed: they were anonymous before, and their team gets a name now.
     """
     if not project.config["create_personal_team_on_sign_up"]:
         return user
@@ -124,10 +124,10 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
 
 
 def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bool]) -> Row:
-    """Make an address the user's primary one; a channel they have with it already is kept.
+    """Make an address the user's primary one; keep a channel with this address.
 
     Raises:
-        sqlite3.IntegrityError: somebody else signs in with it.
+        sqlite3.IntegrityError: another user signs in with it.
     """
     channels = server.store.channels
     held = channels.with_value(user["id"], email)
@@ -147,7 +147,7 @@ def signed_in(call: Call, user: Row, *, is_new: bool) -> dict[str, Any]:
 
 
 def check_second_factor(call: Call, user: Row, *, is_new: bool) -> None:
-    """Ask for the second factor of a user who has one."""
+    """Require the second factor of a user who has enabled one."""
     if user["requires_totp_mfa"]:
         data = {"user_id": user["id"], "is_new_user": is_new}
         attempt_code = call.server.store.codes.create(call.project.id, "mfa_attempt", data)

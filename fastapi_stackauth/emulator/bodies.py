@@ -53,7 +53,7 @@ def decompress(raw: bytes, window: int, limit: int) -> bytes:
     try:
         body = reader.decompress(raw, limit + 1)
     except zlib.error:
-        raise KnownError("BODY_PARSING_ERROR", "The body is not compressed as its content encoding says.") from None
+        raise KnownError("BODY_PARSING_ERROR", "The body does not match its content encoding.") from None
     check_length(len(body), limit)
     if not reader.eof or reader.unused_data:
         raise KnownError("BODY_PARSING_ERROR", "The compressed body is incomplete, or something follows it.")

@@ -1,6 +1,6 @@
-"""The latest calls of the API, to be looked at: what was asked and answered, without anything that signs in.
+"""The latest calls of the API for the dashboard: requests and responses without credentials.
 
-Law: secrets are masked before a call is kept; what cannot be read as JSON or a form is kept by its size alone.
+Law: secrets are masked before a call is kept; of a body that is neither JSON nor a form only the size is kept.
 """
 
 import json
@@ -16,7 +16,7 @@ from .reading import parse_json
 KEPT = 200
 HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST = 4_000
-"""Bytes of a body that are looked at; longer ones are kept by their size."""
+"""The largest body that is kept; of a longer one only the size is."""
 SECRET_NAME = re.compile(
     r"token|secret|password|passcode|code|otp|key|nonce|challenge|credential|signature|verifier|state|totp|assertion"
     r"|attestation|authenticator|hash|^value$|url$|^link$|redirect|authorization",
@@ -62,7 +62,7 @@ class Calls:
 
 
 def masked_body(body: bytes, content_type: str, *, answered: bool = False) -> str:
-    """Return a body as it may be shown; nothing where there is none. In answers, `code` may name an error."""
+    """Return a body without secrets, or nothing. In responses, `code` may be the code of an error."""
     if not body:
         return ""
     kind = content_type.partition(";")[0].strip().lower()
@@ -91,7 +91,7 @@ def masked_path(path: str) -> str:
 
 
 def mask(value: Any, secret: bool = False, *, answered: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """Return a JSON value with all that may be secret in it replaced: all that stands under a secret's name."""
+    """Return a JSON value in which every member with the name of a secret is masked."""
     if isinstance(value, Mapping):
         view = {}
         for name, item in value.items():

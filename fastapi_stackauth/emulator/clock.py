@@ -49,7 +49,7 @@ YEAR_3000 = 32_503_680_000  # unix seconds
 
 
 def checked_advance(clock: Clock, seconds: float, *, from_real_time: bool = False) -> None:
-    """Refuse to move a clock out of the years 1970 to 3000.
+    """Reject to move a clock out of the years 1970 to 3000.
 
     Raises:
         ValueError: it would be.

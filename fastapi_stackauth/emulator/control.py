@@ -1,4 +1,4 @@
-"""The control API under /emulator/, for tests: state, time, keys, settings, faults, tokens, mails.
+"""The control API under /emulator/, for tests: state, time, keys, settings, faults, tokens, emails.
 
 Law: JSON in, JSON out, no keys asked: `guard.py` rejects other machines without the dashboard token. A mistake
 is 400 with `{"error"}`.
@@ -74,7 +74,7 @@ def control(method: str, path: str, fields: Mapping[str, Check] = PROJECT_ID) ->
 
 @control("POST", "/reset")
 def reset(order: Order) -> None:
-    """Forget the project's users, codes and mails, all faults, and the clock's offset."""
+    """Delete the project's users, codes and emails, all faults, and the clock's offset."""
     order.server.store.projects.empty(order.project.id)
     order.server.webhooks.clear(order.project.id)
     order.server.calls.clear()
@@ -92,14 +92,14 @@ async def seed(order: Order) -> None:
 
 @control("POST", "/permissions", {**PROJECT_ID, **PERMISSION.fields})
 def define_permission(order: Order) -> None:
-    """Define a permission, or put another in the place of one of this id."""
+    """Define a permission, or replace the one with this id."""
     with order.server.store.transaction():
         plant_permissions(order.server, order.project, [order.body])
 
 
 @control("DELETE", "/permissions", {**PROJECT_ID, "id": Text()})
 def undefine_permission(order: Order) -> None:
-    """Remove a permission, also from who was granted it."""
+    """Remove a permission, and revoke it from its users."""
     if order.server.store.permissions.definition(order.project.id, order.body["id"]) is None:
         raise ValueError("there is no such permission")
     order.server.store.permissions.undefine(order.project.id, order.body["id"])
@@ -147,12 +147,12 @@ def move_clock(order: Order) -> dict[str, float]:
 
 @control("POST", "/rotate-keys", {})
 def rotate_keys(order: Order) -> None:
-    """Make fresh signing keys; tokens signed before are refused."""
+    """Create fresh signing keys; tokens that were signed before become invalid."""
     order.server.store.projects.rotate_keys()
 
 
 def project_view(project: Project) -> dict[str, Any]:
-    """Return a project with its keys: whoever may control the server may have them."""
+    """Return a project with its keys; callers of the control API may know them."""
     return {**vars(project), "config": dict(project.config)}
 
 
@@ -174,7 +174,7 @@ def change_project(order: Order) -> dict[str, Any]:
 
 @control("POST", "/projects", {"id": OPTIONAL, "display_name": OPTIONAL, "config": OPEN})
 def create_project(order: Order) -> dict[str, Any]:
-    """Make another project, with what a new project of the real server has."""
+    """Create another project, with what a new project of the real server has."""
     projects, body = order.server.store.projects, order.body
     if "id" in body and projects.get(body["id"]) is not None:
         raise ValueError("there is a project with this id")
@@ -205,21 +205,21 @@ def clear_faults(order: Order) -> None:
 
 
 def mail_view(mail: Row) -> dict[str, Any]:
-    """Return a mail as the outbox shows it."""
+    """Return an email as the outbox shows it."""
     names = ("id", "project_id", "kind", "subject", "body", "link", "code", "otp")
     return {"to": mail["recipient"], "sent_at_millis": mail["sent_at"], **{name: mail[name] for name in names}}
 
 
 @control("GET", "/outbox.json")
 def outbox(order: Order) -> dict[str, Any]:
-    """The mails, newest first; `?to=` and `?kind=` choose."""
+    """Return the emails, newest first, filtered by `?to=` and `?kind=`."""
     found = order.server.store.emails.find(order.project.id, order.query.get("to"), order.query.get("kind"))
     return {"items": [mail_view(mail) for mail in found]}
 
 
 @control("DELETE", "/outbox.json")
 def empty_outbox(order: Order) -> None:
-    """Throw the mails away."""
+    """Delete the emails."""
     order.server.store.emails.clear(order.project.id)
 
 

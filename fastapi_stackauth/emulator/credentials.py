@@ -1,4 +1,4 @@
-"""Who asks: the x-stack headers, checked in the real server's order (contract/tokens.md section 5, step 4).
+"""The caller of a request: the x-stack headers, checked in the real server's order (contract/tokens.md §5, step 4).
 
 Law: reads headers and the store, changes nothing. A key or token is compared, and never shown.
 """
@@ -25,7 +25,7 @@ MAX_SAFE_INTEGER = 2**53 - 1  # what a JSON number holds exactly everywhere (RFC
 
 @dataclass(frozen=True, repr=False)
 class Asker:
-    """Who asks: the access type with its project, the access token's claims, and the user it names."""
+    """The caller: the access type with its project, the access token's claims, and its user."""
 
     access: str | None = None
     project: Project | None = None
@@ -34,7 +34,7 @@ class Asker:
 
 
 def identify(server: "Server", headers: Mapping[str, str]) -> Asker:
-    """Return who asks.
+    """Return the caller.
 
     Raises:
         KnownError: the headers contradict each other, or a key or token is wrong.
@@ -92,7 +92,7 @@ def token_claims(server: "Server", token: str) -> dict[str, Any]:
 
 
 def are_usable(claims: dict[str, Any]) -> bool:
-    """Return whether the claims that are looked up and computed with can be; tests order any claims they like."""
+    """Return whether the claims that the server uses have valid types; tests may request any claims."""
     ids = [claims.get(name) for name in ("sub", "project_id", "refresh_token_id")]
     if not all(isinstance(value, str) and is_unicode(value) for value in ids):
         return False
@@ -125,9 +125,9 @@ def same(given: str, right: str) -> bool:
 
 
 def check_key(project: Project, access: str, headers: Mapping[str, str]) -> None:
-    """Refuse a missing or wrong key, then an unknown branch."""
+    """Reject a missing or wrong key, then an unknown branch."""
     if headers.get("x-stack-admin-access-token"):
-        # Only people of the dashboard's own project have such tokens, and the emulator has no dashboard.
+        # Only users of the vendor's dashboard project have such tokens, and the emulator does not have that project.
         raise KnownError("UNPARSABLE_ADMIN_ACCESS_TOKEN")
     branch = headers.get("x-stack-branch-id") or MAIN_BRANCH
     if access == "client":
@@ -141,7 +141,7 @@ def check_key(project: Project, access: str, headers: Mapping[str, str]) -> None
 
 
 def check_publishable_key(project: Project, key: str | None, branch: str) -> None:
-    """Refuse a wrong publishable key, or none where one is needed."""
+    """Reject a wrong publishable key, or a missing one if it is required."""
     if not key or key == NO_KEY:
         if project.config["require_publishable_client_key"] or branch != MAIN_BRANCH:
             raise KnownError("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", project_id=project.id)
@@ -150,7 +150,7 @@ def check_publishable_key(project: Project, key: str | None, branch: str) -> Non
 
 
 def check_secret(name: str, project: Project, key: str | None) -> None:
-    """Refuse a missing or wrong secret key."""
+    """Reject a missing or wrong secret key."""
     right = project.secret_server_key if name == "SECRET_SERVER_KEY" else project.super_secret_admin_key
     if not key:
         raise KnownError(f"{name.split('_')[-2]}_AUTHENTICATION_REQUIRED")

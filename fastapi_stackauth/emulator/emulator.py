@@ -1,6 +1,6 @@
-"""The emulator as a thing to hold: a server with one default project, its app, and its address.
+"""`Emulator`: a server with one default project, its app, and its URL.
 
-Law: nothing listens until `run` or `emulator()`; what is given as an argument wins over what the data file holds.
+Law: no port is opened until `run` or `emulator()`; arguments win over the data file.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Emulator:
         clock: the time; the system's by default.
         chance: randomness; the system's by default.
         token_lifetime: seconds until an access token expires.
-        webhook_url: where the default project's webhooks go; nowhere when None.
+        webhook_url: the URL for the default project's webhooks; None for no webhooks.
         publishable_client_key: the default project's `pck_` key; else the one in the data file, else drawn.
         secret_server_key: its `ssk_` key, likewise.
         webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
@@ -101,10 +101,10 @@ class Emulator:
         return project.id
 
     def for_project(self, project_id: str) -> Self:
-        """This very server with another of its projects as the default one; a new one, where there is none of this id.
+        """Return this server with another project as the default one; create the project if necessary.
 
         Raises:
-            ValueError: that is no id.
+            ValueError: the id has the wrong form.
         """
         view = copy(self)
         view.project_id = project_id
@@ -169,10 +169,10 @@ class Emulator:
         plant(self.server, self.project, read, password_hashes(self.server.passwords, read))
 
     def add_user(self, **fields: Any) -> str:  # noqa: ANN401 - as a seed's user
-        """Make a user; return their id. Fields are those of a seed's user; permissions must be defined before.
+        """Create a user; return their id. The fields are those of a user in a seed; permissions must exist.
 
         Raises:
-            ValueError: a field has not the right form, or the id or the address is somebody's already.
+            ValueError: a field has the wrong form, or another user has the id or the address.
         """
         (read,) = read_seed({"users": [fields]})["users"]
         hashes = password_hashes(self.server.passwords, {"users": [read]})
@@ -180,7 +180,7 @@ class Emulator:
             return str(add_user(self.server, self.project, read, hashes[0])["id"])
 
     def add_team(self, display_name: str, **fields: Any) -> str:  # noqa: ANN401 - as a seed's team
-        """Make a team; return its id. Fields are those of a seed's team, members apart.
+        """Create a team; return its id. Fields are those of a seed's team, members apart.
 
         Raises:
             ValueError: a field has not the right form, or there is a team of this id.
@@ -198,7 +198,7 @@ class Emulator:
             join(self.server, self.project, team_id, user_id, permissions)
 
     def define_permission(self, permission_id: str, *, scope: str = "team", contains: Iterable[str] = ()) -> None:
-        """Define a permission of scope ``team`` or ``project``, or put this one in the place of the one of this id.
+        """Define a permission of scope ``team`` or ``project``, or replace the one with this id.
 
         Raises:
             ValueError: it has not the right form, is of the other scope, or contains what is not defined.
@@ -209,7 +209,7 @@ class Emulator:
             plant_permissions(self.server, self.project, read["permissions"])
 
     def reset(self) -> None:
-        """Go back to the beginning: no users, teams, mails, faults, other projects; the first settings; the real time.
+        """Reset the server: no users, teams, emails, faults and other projects; the initial settings; the real time.
 
         Keys stay: the project's, and those that sign.
         """

@@ -1,6 +1,6 @@
-"""Every refusal the server can answer, as the wire shows it.
+"""Every error that the server can return, as on the wire.
 
-    Refusal
+    ApiError
     ├── KnownError    a code of the contract (known_errors.json), as JSON
     ├── PlainError    a sentence without a code, as text
     └── OAuthError    RFC 6749 section 5.2, as JSON without a code
@@ -13,23 +13,23 @@ from typing import Any, ClassVar
 Details = dict[str, Any]
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """An answer that is not a success; `status` is its HTTP status."""
 
     status: int
 
 
-class KnownError(Refusal):
-    """A refusal with a code of the contract."""
+class KnownError(ApiError):
+    """An error with a code of the contract."""
 
     KNOWN: ClassVar[dict[str, tuple[int, str]]] = {
-        "BODY_PARSING_ERROR": (400, "The request's body cannot be read as its content type says."),
+        "BODY_PARSING_ERROR": (400, "The body does not match its content type."),
         "SCHEMA_ERROR": (400, "The request does not have the form that this endpoint takes."),
         "PROJECT_KEY_WITHOUT_ACCESS_TYPE": (400, "A key came without x-stack-access-type."),
         "INVALID_ACCESS_TYPE": (400, "x-stack-access-type must be client, server or admin."),
         "ACCESS_TYPE_WITHOUT_PROJECT_ID": (400, "x-stack-access-type came without x-stack-project-id."),
         "ACCESS_TYPE_REQUIRED": (400, "x-stack-access-type is missing."),
-        "CANNOT_GET_OWN_USER_WITHOUT_USER": (400, "The user 'me' was asked for, but nobody is signed in."),
+        "CANNOT_GET_OWN_USER_WITHOUT_USER": (400, "The request is about the user 'me', but no user is signed in."),
         "INSUFFICIENT_ACCESS_TYPE": (401, "This endpoint is closed to this access type."),
         "INVALID_PUBLISHABLE_CLIENT_KEY": (401, "The publishable client key is not one of this project."),
         "INVALID_SECRET_SERVER_KEY": (401, "The secret server key is not one of this project."),
@@ -43,7 +43,7 @@ class KnownError(Refusal):
         "INVALID_PROJECT_FOR_ACCESS_TOKEN": (401, "The access token belongs to another project."),
         "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED": (401, "The refresh token is unknown, or its session has ended."),
         "CANNOT_DELETE_CURRENT_SESSION": (400, "The session that asks cannot be ended this way."),
-        "USER_EMAIL_ALREADY_EXISTS": (409, "Another user signs in with this e-mail address."),
+        "USER_EMAIL_ALREADY_EXISTS": (409, "Another user signs in with this email address."),
         "USER_ID_DOES_NOT_EXIST": (400, "There is no user with this id."),
         "USER_NOT_FOUND": (404, "There is no such user."),
         "RESTRICTED_USER_NOT_ALLOWED": (403, "A restricted user may not do this."),
@@ -56,7 +56,7 @@ class KnownError(Refusal):
         "PASSWORD_AUTHENTICATION_NOT_ENABLED": (400, "Passwords are switched off in this project."),
         "PASSKEY_AUTHENTICATION_NOT_ENABLED": (400, "Passkeys are switched off in this project."),
         "ANONYMOUS_AUTHENTICATION_NOT_ALLOWED": (401, "An anonymous user may not do this."),
-        "EMAIL_PASSWORD_MISMATCH": (400, "E-mail address and password do not match."),
+        "EMAIL_PASSWORD_MISMATCH": (400, "Email address and password do not match."),
         "REDIRECT_URL_NOT_WHITELISTED": (400, "The address to return to is not a trusted domain of this project."),
         "PASSWORD_TOO_SHORT": (400, "The password is too short."),
         "PASSWORD_TOO_LONG": (400, "The password is too long."),
@@ -66,8 +66,8 @@ class KnownError(Refusal):
         "VERIFICATION_CODE_ALREADY_USED": (409, "The code was used before."),
         "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": (400, "The code was tried too often."),
         "PASSWORD_CONFIRMATION_MISMATCH": (400, "The old password is wrong."),
-        "EMAIL_ALREADY_VERIFIED": (409, "The e-mail address is verified already."),
-        "EMAIL_IS_NOT_PRIMARY_EMAIL": (400, "This is not the user's primary e-mail address."),
+        "EMAIL_ALREADY_VERIFIED": (409, "The email address is already verified."),
+        "EMAIL_IS_NOT_PRIMARY_EMAIL": (400, "This is not the user's primary email address."),
         "PASSKEY_REGISTRATION_FAILED": (400, "The passkey cannot be registered."),
         "PASSKEY_AUTHENTICATION_FAILED": (400, "The passkey does not sign in."),
         "TEAM_MEMBERSHIP_NOT_FOUND": (404, "The user is not in this team."),
@@ -80,7 +80,7 @@ class KnownError(Refusal):
         "PERMISSION_ID_ALREADY_EXISTS": (400, "There is a permission with this id."),
         "CONTAINED_PERMISSION_NOT_FOUND": (400, "A contained permission does not exist."),
         "WRONG_PERMISSION_SCOPE": (404, "The permission is of another scope."),
-        "USER_AUTHENTICATION_REQUIRED": (401, "Somebody must be signed in for this."),
+        "USER_AUTHENTICATION_REQUIRED": (401, "This needs a signed-in user."),
         "API_KEY_NOT_FOUND": (404, "There is no such API key."),
         "API_KEY_EXPIRED": (401, "The API key has expired."),
         "API_KEY_REVOKED": (401, "The API key was revoked."),
@@ -97,7 +97,7 @@ class KnownError(Refusal):
         "MULTI_FACTOR_AUTHENTICATION_REQUIRED": (400, "A second factor is needed: see attempt_code."),
         "INVALID_TOTP_CODE": (400, "The one-time password is wrong."),
         "INVALID_AUTHORIZATION_CODE": (400, "The authorization code is wrong, used or expired."),
-        "OAUTH_PROVIDER_ACCESS_DENIED": (400, "The provider, or the person there, denied access."),
+        "OAUTH_PROVIDER_ACCESS_DENIED": (400, "The provider or its user denied access."),
         "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE": (503, "The provider cannot be reached at the moment."),
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE": (409, "Another user signs in with this address."),
     }
@@ -110,21 +110,21 @@ class KnownError(Refusal):
         super().__init__(code)
 
     def body(self) -> Details:
-        """Return the JSON body: code, details where there are any, error."""
+        """Return the JSON body: code, details if any, error."""
         middle = {} if self.details is None else {"details": self.details}
         return {"code": self.code, **middle, "error": self.message}
 
 
-class PlainError(Refusal):
-    """A refusal that is only a sentence."""
+class PlainError(ApiError):
+    """An error with a sentence and no code."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text
         super().__init__(text)
 
 
-class OAuthError(Refusal):
-    """A refusal of the token endpoint that has no code in the contract."""
+class OAuthError(ApiError):
+    """An error of the token endpoint without a code in the contract."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         self.status, self.error, self.description = status, error, description

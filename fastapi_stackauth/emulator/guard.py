@@ -1,4 +1,4 @@
-"""Who may use the pages and the control API: this machine's user, and whoever has the dashboard token.
+"""Protect the pages and the control API: only this machine and callers with the dashboard token may use them.
 
 Law: outside the API, a request comes from this machine or carries the dashboard token; without the token its Host must
 be a loopback name or the public address (against DNS rebinding); a browser's request from another site changes nothing.
@@ -64,7 +64,7 @@ def check_dashboard_token(token: str) -> str:
 
 
 def is_local_peer(scope: Scope, headers: Headers) -> bool:
-    """Return whether a request comes from this machine, and no proxy here says that it forwards it."""
+    """Return whether a request comes from this machine, without a proxy in between."""
     if scope.get("client") is None or any(name in headers for name in FORWARDED):
         return False
     try:
@@ -83,7 +83,7 @@ def parse_host(header: str) -> str:
 
 
 def is_own(origin: str, host: str) -> bool:
-    """Return whether an Origin header names the host that was asked; one that cannot be read does not."""
+    """Return whether an Origin header names the host of the request; an unreadable one does not."""
     try:
         return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:

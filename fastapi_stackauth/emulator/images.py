@@ -34,7 +34,7 @@ def image_columns(server: Server, project: Project, body: Mapping[str, Any], fol
 
     Args:
         server: the server's parts.
-        project: whose image it is.
+        project: the project of the image.
         body: the request's body, or one entry of a seed.
         folder: what the image belongs to, in its address.
 
@@ -52,7 +52,7 @@ def image_columns(server: Server, project: Project, body: Mapping[str, Any], fol
 
 
 def is_usable(url: str | None) -> bool:
-    """Return whether an image's URL may be stored, or is none."""
+    """Return whether a profile image URL is None or may be stored."""
     try:
         return url is None or bool(WEB_URL.match(url)) or bool(read_data_url(url))
     except PlainError:

@@ -1,4 +1,4 @@
-"""Whose account at a provider is it: signing in, signing up, merging, linking.
+"""Accounts at providers: sign-in, sign-up, merging and linking.
 
 Law: decides by the store alone, inside one transaction; the contract's merge strategies are here and nowhere else.
 """
@@ -15,7 +15,7 @@ from .wire import Call
 
 @dataclass(frozen=True)
 class Identity:
-    """Who somebody is at a provider."""
+    """An identity at a provider."""
 
     provider: str
     account_id: str
@@ -26,7 +26,7 @@ class Identity:
 
 
 def email_taken_error(email: str, *, would_work_if_verified: bool) -> KnownError:
-    """Return the refusal of an address that somebody else signs in with."""
+    """Return the error for an address that another user signs in with."""
     return KnownError(
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
         type="email",
@@ -36,10 +36,10 @@ def email_taken_error(email: str, *, would_work_if_verified: bool) -> KnownError
 
 
 def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row, bool]:
-    """Return the user whom an identity signs in, and whether they are new.
+    """Return the user of an identity, and whether they are new.
 
     Raises:
-        KnownError: the identity or its address is somebody else's, or the project takes no new users.
+        KnownError: another user has the identity or its address, or the project takes no new users.
     """
     store = call.server.store
     try:
@@ -82,7 +82,7 @@ def new_link(call: Call, user: Row, identity: Identity) -> Row:
 
 
 def authenticate_identity(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
-    """Return the user of an identity: the one who has it, the one with its address, or a new one."""
+    """Return the user of an identity: the linked one, the one with its address, or a new one."""
     store = call.server.store
     for link in find_links(call, identity):
         user = store.users.get(call.project.id, link["user_id"])
@@ -97,7 +97,7 @@ def authenticate_identity(call: Call, identity: Identity) -> tuple[Row, Row, boo
 
 
 def merge_account(call: Call, identity: Identity) -> Row | None:
-    """Return the user who has the identity's address already, where the project merges the two."""
+    """Return the user with the identity's address if the project merges accounts."""
     if identity.email is None:
         return None
     store, strategy = call.server.store, call.project.config["oauth_account_merge_strategy"]
@@ -113,7 +113,7 @@ def merge_account(call: Call, identity: Identity) -> Row | None:
 
 
 def signed_up(call: Call, identity: Identity) -> Row:
-    """Make a user of an identity; an address that signs in somebody else does not sign in this one too."""
+    """Create a user of an identity; an address with which another user signs in does not sign in this one."""
     store, email = call.server.store, identity.email
     columns: Row = {**accounts.apply_rules(call.project, email), "display_name": identity.display_name}
     known = accounts.upgrade_anonymous(call, columns)

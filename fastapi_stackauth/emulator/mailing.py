@@ -1,4 +1,4 @@
-"""The mails that flows send, put into the outbox with the link and code they carry."""
+"""The emails of flows, written into the outbox with link and code."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -8,13 +8,13 @@ from .store.database import Row
 from .store.projects import Project
 
 SUBJECTS = {
-    "email_verification": "Confirm your e-mail address for {project}",
+    "email_verification": "Confirm your email address for {project}",
     "password_reset": "A new password for {project}",
     "sign_in": "Your code for {project} is {otp}",
     "team_invitation": "You are invited into a team of {project}",
 }
 BODIES = {
-    "email_verification": "Open this link to confirm your e-mail address:\n\n{link}\n",
+    "email_verification": "Open this link to confirm your email address:\n\n{link}\n",
     "password_reset": "Open this link to choose a new password:\n\n{link}\n",
     "sign_in": "Type the code {otp}, or open this link to sign in:\n\n{link}\n",
     "team_invitation": "Open this link to join the team:\n\n{link}\n",
@@ -29,7 +29,7 @@ def with_code(callback_url: str, code: str) -> str:
 
 
 def send(server: Server, project: Project, recipient: str, kind: str, callback_url: str, code: str) -> None:
-    """Put a mail of this kind into the outbox."""
+    """Write an email of this kind into the outbox."""
     words = {
         "project": project.display_name,
         "otp": code[:OTP_LENGTH].upper(),
@@ -46,7 +46,7 @@ def send(server: Server, project: Project, recipient: str, kind: str, callback_u
 
 
 def send_verification(server: Server, project: Project, channel: Row, callback_url: str) -> None:
-    """Mail a link that confirms an address."""
+    """Email a link that confirms an address."""
     data = {"channel_id": channel["id"], "email": channel["value"]}
     code = server.store.codes.create(project.id, "email_verification", data)
     send(server, project, channel["value"], "email_verification", callback_url, code)

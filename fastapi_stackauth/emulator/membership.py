@@ -1,4 +1,4 @@
-"""What somebody may do in a team: being in it, and having been granted a permission there.
+"""Checks of team membership and team permissions.
 
 Law: the server and the admin may do everything; a client's user must be a member first, and have the permission then.
 """
@@ -9,7 +9,7 @@ from .wire import Call
 
 
 def existing_team(call: Call, team_id: str) -> Row:
-    """Return a team of the project, or refuse."""
+    """Return a team of the project, or raise."""
     team = call.server.store.teams.get(call.project.id, team_id)
     if team is None:
         raise KnownError("TEAM_NOT_FOUND", team_id=team_id)
@@ -17,14 +17,14 @@ def existing_team(call: Call, team_id: str) -> Row:
 
 
 def required_user(call: Call) -> Row:
-    """Return the user whom a client speaks for, or refuse."""
+    """Return the user of a client call, or raise."""
     if call.user is None:
         raise KnownError("USER_AUTHENTICATION_REQUIRED")
     return call.user
 
 
 def required_membership(call: Call, team_id: str, user_id: str) -> Row:
-    """Return a user's membership, or refuse; a team that does not exist is refused alike."""
+    """Return a user's membership, or raise the same error if they are not in the team or it does not exist."""
     team = call.server.store.teams.get(call.project.id, team_id)
     membership = team and call.server.store.teams.membership(team["id"], user_id)
     if membership is None:
@@ -33,13 +33,13 @@ def required_membership(call: Call, team_id: str, user_id: str) -> Row:
 
 
 def may(call: Call, team_id: str, user_id: str, permission_id: str) -> bool:
-    """Return whether a member has a permission, be it by one that contains it."""
+    """Return whether a member has a permission, directly or through one that contains it."""
     permissions = call.server.store.permissions
     return permission_id in permissions.with_contained(call.project.id, permissions.in_team(team_id, user_id))
 
 
 def required_permission(call: Call, team_id: str, user: Row, permission_id: str) -> None:
-    """Refuse who is not in the team, or lacks a permission there."""
+    """Raise unless the user is in the team and has a permission there."""
     required_membership(call, team_id, user["id"])
     if not may(call, team_id, user["id"], permission_id):
         details = {"team_id": team_id, "user_id": user["id"], "permission_id": permission_id}
@@ -47,7 +47,7 @@ def required_permission(call: Call, team_id: str, user: Row, permission_id: str)
 
 
 def join(call: Call, team: Row, user_id: str, permission_id: str) -> None:
-    """Put a user into a team with a first permission, where the project defines it.
+    """Add a user to a team with an initial permission, if the project defines it.
 
     Raises:
         sqlite3.IntegrityError: they are in it already.
@@ -60,7 +60,7 @@ def join(call: Call, team: Row, user_id: str, permission_id: str) -> None:
 
 
 def tell_joined(call: Call, team_id: str, user_id: str) -> None:
-    """Tell that somebody joined a team, and then of what they may do there by that."""
+    """Send the webhooks for a new member and for their permissions."""
     call.tell("team_membership.created", {"team_id": team_id, "user_id": user_id})
     for permission_id in call.server.store.permissions.in_team(team_id, user_id):
         call.tell("team_permission.created", {"id": permission_id, "user_id": user_id, "team_id": team_id})

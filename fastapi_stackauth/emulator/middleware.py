@@ -1,6 +1,6 @@
 """The API middleware: names of headers, CORS, faults on order, the headers of every answer.
 
-Law: whatever the API answers passes here, refusals and unknown paths included; nothing here knows an endpoint.
+Law: every response of the API passes here, errors and unknown paths included; no code here depends on an endpoint.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ def one_family(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 class Record:
-    """What is to be kept of a call while it is answered: no more of each body than is looked at."""
+    """Records a call while it is in progress, with the first bytes of each body."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope, self._status = scope, 500  # unless it is answered
@@ -97,7 +97,7 @@ class Record:
             self._bodies[which] += message.get("body", b"")
 
     def call(self, now: float) -> ApiCall:
-        """Return what is kept."""
+        """Return the recorded call."""
         headers = Headers(scope=self._scope)
         return ApiCall(
             at=now,

@@ -1,7 +1,7 @@
 """The parts of the real server's API that the emulator does not have.
 
-Law: a path of the real server is never 404 here. What is missing answers 501 and says so; an operation that is added
-later is registered before these and wins.
+Law: a path of the real server is never 404 here. A missing operation returns 501 and says so; an operation that is
+added later is registered before these and wins.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ def add_missing_parts(app: FastAPI, prefix: str) -> None:
 
 
 def reject(part: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return a route function that says which part is missing."""
+    """Return a route function that returns 501 and names the missing part."""
     text = f"{part} is not emulated. Use a real auth server for it."
 
     async def endpoint(request: Request) -> Response:  # noqa: ARG001 - a route function takes a request

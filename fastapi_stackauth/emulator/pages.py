@@ -1,4 +1,4 @@
-"""The pages a person sees: the outbox, and the mock provider where one signs in as anybody.
+"""The HTML pages: the outbox, and the mock provider, where a visitor signs in as any user.
 
 Law: values reach the page through the template's escaping only.
 """
@@ -33,7 +33,7 @@ NAVIGATION = (
     ("/dashboard/webhooks", "Webhooks"),
     ("/dashboard/calls", "Calls"),
 )
-LONGEST_FORM = 65_536  # bytes that anybody may send to the mock provider, whose page is open to all machines
+LONGEST_FORM = 65_536  # bytes that any visitor may send to the mock provider, whose page all machines can open
 ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
 
 
@@ -43,7 +43,7 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: 
 
 
 def is_identity(form: dict[str, str]) -> bool:
-    """Return whether a form names somebody: by an address, or by an account id alone."""
+    """Return whether a form has an address or an account id."""
     email = normalize(form.get("email", ""))
     return bool(EMAIL.fullmatch(email)) if email else bool(form.get("account_id"))
 
@@ -61,17 +61,17 @@ class Pages:
         app.add_route("/emulator/oauth/{provider}/authorize", self.decide, methods=["POST"])
 
     async def outbox(self, request: Request) -> Response:
-        """The mails of a project, newest first."""
+        """Show the emails of a project, newest first."""
         project_id = request.query_params.get("project_id", self._default_project)
         project = self._server.store.projects.get(project_id)
         if project is None:
             return HTMLResponse("There is no such project.", 404)
-        mails = [self._mail(mail) for mail in self._server.store.emails.find(project.id)]
+        emails = [self._show(email) for email in self._server.store.emails.find(project.id)]
         here = request.url.path
-        return page("outbox.html", project=project, mails=mails, navigation=NAVIGATION, here=here, note=None)
+        return page("outbox.html", project=project, emails=emails, navigation=NAVIGATION, here=here, note=None)
 
     @staticmethod
-    def _mail(mail: dict[str, Any]) -> dict[str, Any]:
+    def _show(mail: dict[str, Any]) -> dict[str, Any]:
         sent_at = datetime.fromtimestamp(mail["sent_at"] / 1000, UTC).isoformat(" ", "seconds")
         link = mail["link"] or ""
         href = link if urlsplit(link).scheme in ("http", "https") else None
@@ -84,14 +84,14 @@ class Pages:
         return flow
 
     async def provider(self, request: Request) -> Response:
-        """The mock provider asks whom to sign in as."""
+        """Show the sign-in page of the mock provider."""
         state = request.query_params.get("state", "")
         if self._flow(request, state) is None:
             return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)
         return page("provider.html", provider=request.path_params["provider"], hidden={"state": state})
 
     async def decide(self, request: Request) -> Response:
-        """The mock provider sends the browser back, with a code or a refusal."""
+        """Redirect the browser to the app, with a code or an error."""
         try:
             raw = await read_at_most(request, LONGEST_FORM)
         except PlainError as rejection:
@@ -111,7 +111,7 @@ class Pages:
         return RedirectResponse(with_query(back, answer), 303)
 
     def _grant(self, flow: dict[str, Any], provider: str, form: dict[str, str]) -> str:
-        """Return a provider's code for whoever was typed in."""
+        """Return a provider's code for the identity in the form."""
         email = normalize(form.get("email", "")) or None
         scope = "openid email profile offline_access " + flow["data"]["provider_scope"]
         identity = {

@@ -22,7 +22,7 @@ THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="emulator-passwor
 
 
 def check_length(password: str) -> None:
-    """Refuse a password that is too short or too long."""
+    """Reject a password that is too short or too long."""
     if len(password) < SHORTEST:
         raise KnownError("PASSWORD_TOO_SHORT", min_length=SHORTEST)
     if len(password) > LONGEST:

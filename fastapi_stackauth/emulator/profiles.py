@@ -63,7 +63,7 @@ RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_detail
 
 
 def find_restriction_errors(body: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a reason or details without the restriction they speak of."""
+    """Return what is wrong with a reason or details without a restriction."""
     if body.get("restricted_by_admin") is True:
         return []
     return [f"{name} must be null" for name in RESTRICTION if body.get(name) is not None]
@@ -81,7 +81,7 @@ def contradiction(body: dict[str, Any]) -> str | None:
 
 
 def flag_without_email(body: dict[str, Any]) -> str | None:
-    """Return which flag of a new user's address is set although no address is given."""
+    """Return the error for a flag of an address without an address."""
     for name in ("primary_email_auth_enabled", "primary_email_verified"):
         if body.get(name) and body.get("primary_email") is None:
             return f"{name} cannot be true without primary_email."
@@ -89,14 +89,14 @@ def flag_without_email(body: dict[str, Any]) -> str | None:
 
 
 def check_restriction(call: Call) -> None:
-    """Refuse a reason or details without the restriction they speak of."""
+    """Reject a reason or details without a restriction."""
     without = find_restriction_errors(call.body)
     if without:
         raise schema_error(call.request, [f"body.{sentence}" for sentence in without])
 
 
 def check_methods(call: Call) -> None:
-    """Refuse what the project has switched off, and what cannot be set by hand."""
+    """Reject methods that the project has disabled, and fields that cannot be set."""
     body, config = call.body, call.project.config
     sentence = contradiction(body)
     if sentence is not None:
@@ -104,7 +104,7 @@ def check_methods(call: Call) -> None:
     if (body.get("password") is not None or "password_hash" in body) and not config["credential_enabled"]:
         raise PlainError(400, "Passwords are switched off in this project.")
     if body.get("otp_auth_enabled") and not config["magic_link_enabled"]:
-        raise PlainError(400, "Sign-in by e-mail code is switched off in this project.")
+        raise PlainError(400, "Sign-in by email code is disabled in this project.")
     check_image(call)
 
 
@@ -157,7 +157,7 @@ def restriction_columns(body: dict[str, Any]) -> Row:
 
 
 async def update(call: Call, user: Row) -> Row:
-    """Change a user as the body says; return them as they are then.
+    """Apply the body to a user, and return the changed user.
 
     Raises:
         KnownError: SCHEMA_ERROR, TEAM_MEMBERSHIP_NOT_FOUND, USER_EMAIL_ALREADY_EXISTS, USER_NOT_FOUND.
@@ -186,8 +186,8 @@ def write(call: Call, user: Row, columns: Row) -> None:
     store.users.update(user["id"], columns)
     update_email(call, user)
     if columns.get("password_hash") is not None and store.channels.primary(user["id"]) is None:
-        # The real server answers 500 here.
-        raise PlainError(400, "A password needs a primary e-mail address.")
+        # The real server returns 500 here.
+        raise PlainError(400, "A password needs a primary email address.")
     if "password_hash" in columns:
         store.sessions.delete_of_user(user["id"])
     if call.body.get("passkey_auth_enabled") is False:
@@ -195,7 +195,7 @@ def write(call: Call, user: Row, columns: Row) -> None:
 
 
 def existing(call: Call, user_id: str) -> Row:
-    """Return a user of the project, or refuse."""
+    """Return a user of the project, or raise."""
     user = call.server.store.users.get(call.project.id, user_id)
     if user is None:
         raise KnownError("USER_NOT_FOUND")
@@ -244,11 +244,11 @@ def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None
     if primary is not None:
         call.server.store.channels.update(primary, {name: int(flag) for name, flag in flags.items()})
     elif any(flags.values()):
-        raise PlainError(400, "Without a primary e-mail address there is nothing to verify or to sign in with.")
+        raise PlainError(400, "A primary email address is required to verify it or to sign in with it.")
 
 
 def delete(call: Call, user: Row) -> None:
-    """Remove a user, and tell of each team that they leave by that first."""
+    """Delete a user, after webhooks for each of their teams."""
     teams = [team["id"] for team in call.server.store.teams.list_for_user(call.project.id, user["id"])]
     call.server.store.users.delete(user["id"])
     for team_id in teams:

@@ -1,6 +1,6 @@
-"""JSON from outside: bodies, seed files, what tests hand over.
+"""Untrusted JSON: bodies, seed files, arguments of tests.
 
-Law: what is taken can be stored and written back; anything else is a ValueError, whatever Python raised.
+Law: an accepted value can be stored and written again; every other value is a ValueError.
 """
 
 import json
@@ -22,7 +22,7 @@ def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
 
 
 def check_writable(value: Any) -> None:  # noqa: ANN401 - JSON from outside
-    """Refuse what JSON cannot hold: NaN, infinities (1e999 is read as one), lone surrogates, other objects.
+    """Reject values that JSON cannot hold: NaN, infinities (1e999 is read as one), lone surrogates, other objects.
 
     Raises:
         ValueError: there is such a thing in the value.

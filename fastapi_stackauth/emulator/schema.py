@@ -101,7 +101,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Check):
-    """A text; numbers and booleans are taken as their text."""
+    """A text; numbers and booleans are converted to text."""
 
     form: str | None = None
     choices: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class Text(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class UserId(Check):
-    """A user's UUID, or 'me' for the user whose access token came along."""
+    """A user's UUID, or 'me' for the user of the access token."""
 
     def cast(self, value: Any, path: str, problems: Problems) -> Any:  # noqa: ANN401 - JSON from outside
         """Return the id in lower case."""
@@ -164,7 +164,7 @@ class Flag(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Check):
-    """A number, or its text; an integer where it is `whole`."""
+    """A number, or its text; an integer if `whole`."""
 
     least: float | None = None
     most: float | None = None
@@ -188,7 +188,7 @@ class Number(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Check):
-    """An object with these fields; others are refused, or taken as they are where it is `open`."""
+    """An object with these fields; other fields are rejected, or kept if `open`."""
 
     fields: Mapping[str, Check]
     open: bool = False

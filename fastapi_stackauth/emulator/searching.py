@@ -1,4 +1,4 @@
-"""How the real server's database looks for a text in another: `%` stands for any text and `_` for any character.
+"""Search for a text as the real server's database does: `%` matches any text and `_` any character.
 
 Law: the time is bounded by the product of the two lengths, whatever the text holds.
 """
@@ -16,7 +16,7 @@ def contains(value: str, text: str) -> bool:
 
 
 def find(value: str, part: str, start: int) -> int:
-    """Return where a part, in which `_` is any character, first stands in a value; -1 if nowhere."""
+    """Return the first position of a part, in which `_` is any character, in a value; or -1."""
     if "_" not in part:
         return value.find(part, start)
     for place in range(start, len(value) - len(part) + 1):

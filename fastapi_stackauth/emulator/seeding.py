@@ -1,6 +1,6 @@
 """A project filled from a JSON file: its settings, permissions, users and teams.
 
-Law: the same forms as the API's own; all of the file is taken, or nothing.
+Law: the fields have the form of the API's own; the whole file is applied, or nothing.
 
     {"project": {"display_name": "Shop", "config": {"magic_link_enabled": false}},
      "permissions": [{"id": "posts:delete", "scope": "team"}],
@@ -106,7 +106,7 @@ def password_hashes(passwords: Passwords, seed: dict[str, Any]) -> list[str | No
 
 
 def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[str | None]) -> None:
-    """Fill a project; users whose address signs in already are left as they are.
+    """Fill a project; users with an existing sign-in address do not change.
 
     Args:
         server: the server of the project.
@@ -131,7 +131,7 @@ def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[s
 
 
 def plant_permissions(server: Server, project: Project, definitions: list[Row]) -> None:
-    """Define a seed's permissions; those that are defined already are put in order again."""
+    """Define a seed's permissions, or redefine those that exist."""
     table = server.store.permissions
     for wanted in definitions:
         row = {
@@ -152,7 +152,7 @@ def plant_permissions(server: Server, project: Project, definitions: list[Row]) 
 
 
 def check_permission(server: Server, project: Project, name: str, scope: str) -> None:
-    """Refuse a permission that the project does not have in this scope."""
+    """Reject a permission that the project does not have in this scope."""
     known = server.store.permissions.definition(project.id, name)
     if known is None or known["scope"] != scope:
         raise ValueError(f"a seed names a permission that is not defined for a {scope}: {name}")
@@ -172,7 +172,7 @@ def plant_team(server: Server, project: Project, fields: Row) -> None:
 
 
 def add_team(server: Server, project: Project, fields: Row) -> Row:
-    """Make a team; members come later."""
+    """Create a team; members come later."""
     metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
     given = {"id": fields["id"].lower()} if "id" in fields else {}
     try:
@@ -185,7 +185,7 @@ def plant_member(server: Server, project: Project, team: Row, fields: Row) -> No
     """Put a seeded member into their team; without permissions they may do what every member may."""
     user = server.store.users.by_auth_email(project.id, normalize(fields["email"]))
     if user is None:
-        raise ValueError("a seeded team has a member whose e-mail address signs nobody in")
+        raise ValueError("a seeded team has a member whose email address belongs to no user")
     join(server, project, team["id"], user["id"], fields.get("permissions", ["team_member"]))
     if "display_name" in fields:
         held = server.store.teams.membership(team["id"], user["id"])
@@ -208,14 +208,14 @@ def join(server: Server, project: Project, team_id: str, user_id: str, permissio
 
 
 def plant_user(server: Server, project: Project, fields: Row, hashed: str | None) -> None:
-    """Write one seeded user; one whose address signs in already is left as they are."""
+    """Create one seeded user, unless a user signs in with the address."""
     email = normalize(fields.get("primary_email") or "")
     if not email or server.store.users.by_auth_email(project.id, email) is None:
         add_user(server, project, fields, hashed)
 
 
 def add_user(server: Server, project: Project, fields: Row, hashed: str | None) -> Row:
-    """Make a user."""
+    """Create a user."""
     store, email = server.store, normalize(fields.get("primary_email") or "")
     secret = fields.get("totp_secret_base64")
     columns = {

@@ -21,14 +21,14 @@ KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections: else a slo
 
 
 class PortTaken(Exception):
-    """Somebody else listens on this port."""
+    """Another program uses this port."""
 
 
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 lets the system choose.
 
     Raises:
-        PortTaken: the address is in use, or may not be used; the message says which.
+        PortTaken: the address is in use or not permitted; the message says which.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

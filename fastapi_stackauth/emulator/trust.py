@@ -21,12 +21,12 @@ HOSTED_PAGES = (".built-with-hexclave.com", ".built-with-stack-auth.com")
 
 
 def parse_port(parts: SplitResult) -> int | None:
-    """Return the port of an address, the scheme's own where none is written."""
+    """Return the port of a URL, by default that of the scheme."""
     return parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def host_matches(host: str, wanted: str) -> bool:
-    """Return whether a host is what a trusted domain names: `*` stands for text without dots, `**` for any text.
+    """Return whether a host matches a trusted domain: `*` matches text without dots, `**` any text.
 
     It takes one pass over the host, however many wildcards there are.
     """
@@ -44,7 +44,7 @@ def _spans(part: str, character: str) -> bool:
 
 
 def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
-    """Return these places and those behind the wildcards that begin there: a wildcard may stand for nothing."""
+    """Return these positions and those after the wildcards that begin there: a wildcard may be empty."""
     for at, part in enumerate(parts):
         if at in reached and part in ("*", "**"):
             reached.add(at + 1)

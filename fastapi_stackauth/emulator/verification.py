@@ -1,6 +1,6 @@
 """One-time codes in flows: the checks that every kind has in common.
 
-Law: an attempt counts whatever comes of it; a code is used up before its flow goes on, so a flow that fails then
+Law: every attempt counts; a code is used up before its flow continues, so a flow that fails then
 has burnt it (contract/tokens.md section 7).
 """
 

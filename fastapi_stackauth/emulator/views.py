@@ -28,7 +28,7 @@ def metadata(user: Row) -> dict[str, Any]:
 
 
 def email_fields(primary: Row | None) -> dict[str, Any]:
-    """Return what the primary channel says."""
+    """Return the fields of the primary channel."""
     return {
         "primary_email": primary["value"] if primary else None,
         "primary_email_verified": bool(primary and primary["is_verified"]),

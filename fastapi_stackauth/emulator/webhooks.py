@@ -1,7 +1,7 @@
-"""Webhooks: what happened, told to an address, signed as the vendor signs; kept to be looked at and sent again.
+"""Webhooks: events sent to a URL, signed as by the vendor, and kept for the dashboard and for resending.
 
-Law: who did it is answered first; a message keeps its id however often it is sent (contract/webhooks.md). What is
-planted by a seed, or ordered through the control API, is told to nobody.
+Law: the caller gets the response first; a message keeps its id in every attempt (contract/webhooks.md). Changes by a
+seed or by the control API send no webhook.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _LOOK_SECONDS = 0.2  # the server's clock may be moved at any time
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt: when, and the answer's status; None where there was no answer."""
+    """An attempt: its time and the status of the response; None without a response."""
 
     at: float
     status: int | None
@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(eq=False)
 class Message:
-    """One message; its body is fixed when it is made."""
+    """A message; its body never changes."""
 
     id: str
     project_id: str
@@ -60,7 +60,7 @@ class Message:
 
     @property
     def state(self) -> str:
-        """Delivered, waiting for its next attempt, failed for good, or never sent for want of an address."""
+        """Whether the message is delivered, waiting for its next attempt, failed, or was not sent without a URL."""
         if any(attempt.is_delivered for attempt in self.attempts):
             return "delivered"
         if self.pending:
@@ -79,7 +79,7 @@ def checked_url(url: str) -> str:
     """Return an address that messages can be sent to.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the secret has the wrong form.
     """
     try:
         parts = httpx.URL(url)
@@ -112,11 +112,11 @@ class Webhooks:
     # --- the endpoint ---
 
     def url(self, project_id: str) -> str | None:
-        """Return where a project's messages go; None for nowhere."""
+        """Return the URL for a project's messages, or None."""
         return self._urls.get(project_id)
 
     def point(self, project_id: str, url: str | None) -> None:
-        """Set where a project's messages go from now on.
+        """Set the URL for a project's messages.
 
         Raises:
             ValueError: that is no address.
@@ -133,7 +133,7 @@ class Webhooks:
         return [message for message in reversed(self._messages) if message.project_id == project_id]
 
     def tell(self, project_id: str, type_: str, data: Mapping[str, Any]) -> None:
-        """Tell that something happened; the sending begins once its request is answered."""
+        """Queue an event; it is sent after the response."""
         body = json.dumps({"type": type_, "data": data}, separators=(",", ":"), ensure_ascii=False).encode()
         message = Message("msg_" + self._chance.code(27), project_id, type_, body, self._clock.now())
         self._messages.append(message)
@@ -217,7 +217,7 @@ class Webhooks:
         return self._client
 
     def _headers(self, message: Message) -> dict[str, str]:
-        seconds = int(self._clock.now() - self._clock.offset)  # receivers look at real clocks, which nobody moves
+        seconds = int(self._clock.now() - self._clock.offset)  # receivers use the real time
         return {
             "content-type": "application/json",
             "user-agent": "stackauth-emulator",

@@ -1,4 +1,4 @@
-"""From a request to a call: reads the body, checks who asks, then the form; hands the call to its operation.
+"""Turn a request into a call: read the body, check the caller and the form, and call the operation.
 
 Law: the order of the checks is the real server's (contract/tokens.md section 5). An operation states its access
 types and forms when it registers; the handler gets values that fit.
@@ -44,7 +44,7 @@ class Call:
 
     @property
     def project(self) -> Project:
-        """The project that is asked for."""
+        """The project of the call."""
         assert self.asker.project is not None  # noqa: S101 - only operations without a project lack one
         return self.asker.project
 
@@ -55,12 +55,12 @@ class Call:
 
     @property
     def user(self) -> Row | None:
-        """The user whose access token came along, as the store knows them now."""
+        """The current user of the access token."""
         return self.asker.user
 
     @property
     def signed_in(self) -> Row:
-        """The user, where the operation demands one."""
+        """The user, for an operation that requires one."""
         if self.asker.user is None:
             raise schema_error(self.request, ["auth.user must be defined"])
         return self.asker.user
@@ -70,7 +70,7 @@ class Call:
         return self.request.headers.get(f"x-stack-{name}")
 
     def tell(self, event: str, data: Mapping[str, Any]) -> None:
-        """Tell the project's webhook what happened."""
+        """Send an event to the project's webhook."""
         self.server.webhooks.tell(self.project.id, event, data)
 
     def only_own(self, user_id: str | None, sentence: str) -> None:
@@ -88,7 +88,7 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One endpoint: where it is, who may ask, which forms it takes, and who answers."""
+    """An endpoint: its path, access types, forms and function."""
 
     method: str
     path: str
@@ -127,7 +127,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Handler], Han
 
 
 async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return the body as its content type says; MISSING where there is none."""
+    """Return the body, parsed by its content type; MISSING without a body."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if request.method in ("GET", "HEAD") or kind == "":
         return MISSING
@@ -142,7 +142,7 @@ async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: A
 
 
 def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return JSON, or refuse the body."""
+    """Return JSON, or raise."""
     try:
         return parse_json(raw)
     except ValueError:
@@ -157,7 +157,7 @@ def schema_error(request: Request, problems: list[str]) -> KnownError:
 
 
 def check_access(operation: Operation, asker: Asker) -> None:
-    """Refuse an access type that the operation does not take."""
+    """Reject an access type that the operation does not accept."""
     if "none" in operation.access:
         return
     if asker.access is None:
@@ -198,8 +198,8 @@ async def dispatch(server: "Server", operation: Operation, request: Request) -> 
         check_access(operation, asker)
         path, query, fields = read_forms(operation, request, asker, body, server.profile)
         answer = await operation.handler(Call(server, request, asker, path, query, fields))
-    except (KnownError, PlainError, OAuthError) as refusal:
-        return to_response(refusal)
+    except (KnownError, PlainError, OAuthError) as error:
+        return to_response(error)
     return answer if isinstance(answer, Response) else json_response(answer, operation.status)
 
 
@@ -208,10 +208,10 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     return JSONResponse(body, status, {"content-type": "application/json; charset=utf-8", **(headers or {})})
 
 
-def to_response(refusal: KnownError | PlainError | OAuthError) -> Response:
-    """Return the answer that a refusal becomes."""
-    if isinstance(refusal, KnownError):
-        return json_response(refusal.body(), refusal.status, {"x-stack-known-error": refusal.code})
-    if isinstance(refusal, OAuthError):
-        return json_response({"error": refusal.error, "error_description": refusal.description}, refusal.status)
-    return PlainTextResponse(refusal.text, refusal.status)
+def to_response(error: KnownError | PlainError | OAuthError) -> Response:
+    """Return the response for an error."""
+    if isinstance(error, KnownError):
+        return json_response(error.body(), error.status, {"x-stack-known-error": error.code})
+    if isinstance(error, OAuthError):
+        return json_response({"error": error.error, "error_description": error.description}, error.status)
+    return PlainTextResponse(error.text, error.status)

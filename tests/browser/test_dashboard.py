@@ -47,7 +47,7 @@ async def page(full_emulator: Emulator, browser: Browser) -> AsyncIterator[Page]
 async def test_a_newcomer_makes_a_user_and_signs_in_as_them(page: Page):
     await page.goto("/")
     await page.get_by_role("link", name="Users", exact=True).click()
-    await page.get_by_label("E-mail address").fill("carol@example.com")
+    await page.get_by_label("Email address").fill("carol@example.com")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("carol@example.com")
     await expect(page.get_by_role("status")).to_have_text("Done.")
@@ -73,7 +73,7 @@ async def test_a_session_is_revoked(page: Page):
     await page.goto("/dashboard/sessions")
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.get_by_role("button", name="Revoke the session").click()
-    await expect(page.get_by_text("Nobody is signed in.")).to_be_visible()
+    await expect(page.get_by_text("No user is signed in.")).to_be_visible()
 
 
 async def test_a_method_is_switched_off(page: Page, full_emulator: Emulator):
@@ -87,7 +87,7 @@ async def test_a_method_is_switched_off(page: Page, full_emulator: Emulator):
 
 async def test_a_mistake_is_said_in_words(page: Page):
     await page.goto("/dashboard/users")
-    await page.get_by_label("E-mail address").fill("ada@example.com")
+    await page.get_by_label("Email address").fill("ada@example.com")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("status")).to_contain_text("Another user signs in")
 
@@ -98,7 +98,7 @@ async def test_the_keyboard_alone_does(full_emulator: Emulator, browser: Browser
     await page.goto("/dashboard/users")
     await page.keyboard.press("Tab")
     await expect(page.get_by_text("To the content")).to_be_focused()
-    await page.get_by_label("E-mail address").focus()
+    await page.get_by_label("Email address").focus()
     await page.keyboard.type("dave@example.com")
     await page.keyboard.press("Tab")
     await page.keyboard.press("Tab")

@@ -106,7 +106,7 @@ async def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader, brow
     for address, outcome in (("ada@example.com", "That did not work."), ("bob@example.com", "Hello, ")):
         await page.goto(f"http://localhost:{reader.ports['8000']}/")
         await page.get_by_role("link", name="Sign in with GitHub").click()
-        await page.get_by_label("E-mail address").fill(address)
+        await page.get_by_label("Email address").fill(address)
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_text(outcome).wait_for()
     await page.close()

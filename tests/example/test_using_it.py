@@ -69,14 +69,14 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     await host.follow("Night shift")
     await host.title("Night shift")
     invited = demo.new_person()
-    await host.page.get_by_label("E-mail address").fill(invited)
+    await host.page.get_by_label("Email address").fill(invited)
     await host.press("Send the invitation")
     await host.sees("The invitation is on its way.")
     link = demo.mail(invited, "team_invitation")["link"]
     await guest.open(link)
     await guest.is_at("/sign-in")
     form = guest.page.locator("form").filter(has=guest.page.get_by_role("heading", name="With a password"))
-    await form.get_by_label("E-mail address").fill(invited)
+    await form.get_by_label("Email address").fill(invited)
     await form.get_by_label("Password").fill(PASSWORD)
     await form.get_by_role("button", name="Sign in").click()
     await guest.sees("You are invited to the team Night shift.")
@@ -104,7 +104,7 @@ async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: 
     await host.write("Said before leaving")
     team = host.page.url
     await member.signs_in(invited := demo.new_person())
-    await host.page.get_by_label("E-mail address").fill(invited)
+    await host.page.get_by_label("Email address").fill(invited)
     await host.press("Send the invitation")
     await host.sees("The invitation is on its way.")
     await member.open(demo.mail(invited, "team_invitation")["link"])
@@ -249,7 +249,7 @@ async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visito
     await visitor.press("Delete it")
     await visitor.sees("Your account has been deleted.")
     await visitor.sign_in(email)
-    await visitor.sees("E-mail address or password is wrong.")
+    await visitor.sees("Email address or password is wrong.")
     for _ in range(300):  # a webhook tells the app of it
         if await read_notes() == before:
             return
@@ -262,7 +262,7 @@ async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: A
     visitor = await visit(java_script_enabled=False)
     email = demo.new_person()
     await visitor.sign_in(email, "wrong horse battery")
-    await visitor.sees("E-mail address or password is wrong.")
+    await visitor.sees("Email address or password is wrong.")
     await expect(visitor.page.get_by_role("button", name="Sign in with a passkey")).to_have_count(0)
     await visitor.signs_in(email)
     await visitor.write("Without a script")
@@ -303,7 +303,7 @@ async def test_by_keyboard_alone_one_signs_in_and_writes(visitor: Visitor, demo:
     await tab_to("Sign in")
     await keyboard.press("Enter")
     await visitor.title("Sign in")
-    await tab_to("E-mail address")
+    await tab_to("Email address")
     await keyboard.type(email)
     await keyboard.press("Tab")
     await keyboard.type(PASSWORD)

@@ -180,7 +180,7 @@ class Visitor:
         """Sign in with a password."""
         await self.open("/sign-in")
         form = self.page.locator("form").filter(has=self.page.get_by_role("heading", name="With a password"))
-        await form.get_by_label("E-mail address").fill(email)
+        await form.get_by_label("Email address").fill(email)
         await form.get_by_label("Password").fill(password)
         await form.get_by_role("button", name="Sign in").click()
 

@@ -21,7 +21,7 @@ SECRET = re.compile(
 )
 """Names of fields that may hold a secret."""
 PLAIN = {
-    "Check.code", "Explanation.code", "Finding.code", "Problem.code", "Refusal.code",  # they name an error
+    "Check.code", "Explanation.code", "Finding.code", "Problem.code", "ApiError.code",  # they name an error
     "*.country_code", "*.region_code", "*.token_type", "*.has_password", "Settings.token_cache_size",
     "SignInMethods.password", "SignInMethods.otp", "Documentation.api_key", "Require.allow_api_key",  # a yes or no
     "RequirementFields.allow_api_key",

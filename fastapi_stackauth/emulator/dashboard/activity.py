@@ -22,7 +22,7 @@ async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
         "users": len(server.store.users.in_order(project.id)),
         "sessions": len(server.store.sessions.list_for_project(project.id)),
         "teams": len(server.store.teams.list_for_project(project.id)),
-        "mails": len(server.store.emails.find(project.id)),
+        "emails": len(server.store.emails.find(project.id)),
         "webhooks": len(server.webhooks.messages(project.id)),
     }
     return {"environment": environment, "counts": counts, "now": shown_time(server.clock.now())}

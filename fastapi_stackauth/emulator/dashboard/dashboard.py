@@ -35,7 +35,7 @@ SHOWN = 200
 
 
 class Refused(Exception):
-    """The server does not do what a form asks for; the text says why."""
+    """The action of a form failed; the text has the reason."""
 
 
 def view(path: str, template: str) -> Callable[[View], View]:
@@ -90,7 +90,7 @@ class Dashboard:
         """Call the API as the project's server.
 
         Raises:
-            Refused: it answers no success.
+            ActionFailed: the call was not successful.
         """
         headers = {
             "x-stack-access-type": "server",
@@ -185,7 +185,7 @@ class Dashboard:
 
 
 async def read_form(request: Request) -> Form:
-    """Return a posted form; of fields that come several times the last, joined where they are boxes."""
+    """Return a posted form; repeated fields keep the last value, checkboxes all."""
     pairs = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
     form: dict[str, str] = {}
     for name, value in pairs:
@@ -194,13 +194,13 @@ async def read_form(request: Request) -> Form:
 
 
 def own_path(path: str) -> str:
-    """Return a path of this server; the start page where it is none."""
+    """Return a path of this server, or the start page."""
     own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return re.split("[?#]", path)[0] if own else "/"
 
 
 def shown_time(seconds: float) -> str:
-    """Return a time for people."""
+    """Return a time as text."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

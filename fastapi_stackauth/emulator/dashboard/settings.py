@@ -12,11 +12,11 @@ from .dashboard import Dashboard, Form, action, shown_time, view
 
 PROVIDERS = ("apple", "discord", "facebook", "github", "gitlab", "google", "linkedin", "microsoft", "spotify", "x")
 SWITCHES = {
-    "credential_enabled": "Sign-in with e-mail and password",
-    "magic_link_enabled": "Sign-in with a code or link in a mail",
+    "credential_enabled": "Sign-in with email and password",
+    "magic_link_enabled": "Sign-in with a code or link in an email",
     "passkey_enabled": "Sign-in with a passkey",
     "sign_up_enabled": "New users may sign up",
-    "require_email_verification": "Users whose address is not verified are restricted",
+    "require_email_verification": "Users without a verified address are restricted",
     "require_publishable_client_key": "Clients must show the publishable key",
     "allow_localhost": "Links and redirects may lead to localhost",
     "client_user_deletion_enabled": "Users may delete their own account",
@@ -49,7 +49,7 @@ async def settings(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @action("/dashboard/settings/change")
 async def change_settings(dashboard: Dashboard, form: Form) -> str:
-    """Set all switches and providers as the form says."""
+    """Set all settings and providers from the form."""
     on, wanted = form.get("on", "").split(), form.get("providers", "").split()
     known = {provider["id"]: provider for provider in dashboard.project.config["oauth_providers"]}
     changes: dict[str, Any] = {name: name in on for name in SWITCHES}
@@ -72,7 +72,7 @@ def parse_rule(line: str) -> dict[str, str]:
 
 @action("/dashboard/settings/rotate-keys")
 async def rotate_keys(dashboard: Dashboard, _form: Form) -> str:
-    """Make fresh signing keys."""
+    """Create fresh signing keys."""
     dashboard.server.store.projects.rotate_keys()
     return "/dashboard/settings"
 
@@ -92,7 +92,7 @@ def parse_minutes(text: str) -> int:
     """Return a whole number of minutes, no longer than a year.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not valid.
     """
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 6 or int(digits) > 527_040:

@@ -22,7 +22,7 @@ async def teams(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @action("/dashboard/teams/create")
 async def create_team(dashboard: Dashboard, form: Form) -> str:
-    """Make a team."""
+    """Create a team."""
     creator = {"creator_user_id": form["creator_user_id"]} if form.get("creator_user_id") else {}
     made = await dashboard.call("POST", "/teams", {"display_name": form.get("display_name", ""), **creator})
     return f"/dashboard/teams/{made['id']}"
@@ -30,7 +30,7 @@ async def create_team(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/teams/{team_id}", "team.html")
 async def team_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
-    """One team, who is in it, and what they may do there."""
+    """A team, its members, and their permissions."""
     store, project = dashboard.server.store, dashboard.project
     team = store.teams.get(project.id, request.path_params["team_id"])
     if team is None:
@@ -55,7 +55,7 @@ async def delete_team(dashboard: Dashboard, form: Form) -> str:
 
 @action("/dashboard/teams/member")
 async def change_member(dashboard: Dashboard, form: Form) -> str:
-    """Put somebody into a team, or take them out."""
+    """Add a user to a team, or remove them."""
     team_id = segment(form, "team_id")
     leave = form.get("leave")
     path = f"/team-memberships/{team_id}/{segment(form, 'user_id')}"
@@ -94,7 +94,7 @@ async def define_permission(dashboard: Dashboard, form: Form) -> str:
 
 @action("/dashboard/permissions/undefine")
 async def undefine_permission(dashboard: Dashboard, form: Form) -> str:
-    """Remove a permission, also from who was granted it."""
+    """Remove a permission, and revoke it from its users."""
     permission_id = form.get("id", "")
     if permission_id not in {row["id"] for row in dashboard.server.store.permissions.definitions(dashboard.project.id)}:
         raise Refused("There is no such permission.")

@@ -15,7 +15,7 @@ async def users(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @action("/dashboard/users/create")
 async def create_user(dashboard: Dashboard, form: Form) -> str:
-    """Make a user whose address is verified."""
+    """Create a user with a verified address."""
     body: dict[str, Any] = {"primary_email_verified": True, "primary_email_auth_enabled": True}
     body |= {name: form[name] for name in ("primary_email", "display_name", "password") if form.get(name)}
     made = await dashboard.call("POST", "/users", body)

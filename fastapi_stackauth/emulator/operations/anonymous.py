@@ -1,4 +1,4 @@
-"""Anonymous users: somebody before they sign up."""
+"""Sign-up of anonymous users."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fastapi_stackauth.emulator.wire import Call, operation
 
 @operation("POST", "/auth/anonymous/sign-up")
 async def sign_up(call: Call) -> dict[str, Any]:
-    """A new user whom nobody knows, in an open project and in a closed one."""
+    """Create an anonymous user, whether or not the project has enabled sign-up."""
     store = call.server.store
     with store.transaction():
         user = store.users.create(call.project.id, {"is_anonymous": 1})

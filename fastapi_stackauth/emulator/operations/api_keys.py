@@ -35,13 +35,13 @@ def to_json(row: Row, value: str | None = None) -> dict[str, Any]:
 
 
 def check_enabled(call: Call, kind: Kind) -> None:
-    """Refuse where the project has no keys of this kind."""
+    """Raise unless the project has enabled keys of this kind."""
     if not call.project.config[f"allow_{kind}_api_keys"]:
         raise PlainError(400, f"API keys of {kind}s are switched off in this project.")
 
 
 def check_owner(call: Call, kind: Kind, owner_id: str | None) -> None:
-    """Refuse a client whose user may not handle the keys of this owner."""
+    """Reject a client whose user may not manage the keys of this owner."""
     if not call.is_client:
         return
     user = membership.required_user(call)
@@ -56,9 +56,9 @@ def check_owner(call: Call, kind: Kind, owner_id: str | None) -> None:
 
 
 def find(call: Call, kind: Kind) -> Row:
-    """Return the key that the path names, for who may handle it."""
+    """Return the key of the path, if the caller may manage it."""
     row = call.server.store.api_keys.get(call.project.id, call.path["api_key_id"])
-    if row is None or row["kind"] != kind:  # the real server answers 500 to a key of the other kind
+    if row is None or row["kind"] != kind:  # the real server returns 500 to a key of the other kind
         raise KnownError("API_KEY_NOT_FOUND")
     check_owner(call, kind, row[f"{kind}_id"])
     return row
@@ -120,13 +120,13 @@ def register_creation(kind: Kind) -> None:
         }
         try:
             made, value = call.server.store.api_keys.create(call.project.id, kind, call.body[owner].lower(), fields)
-        except sqlite3.IntegrityError:  # the real server answers 500 to an unknown owner
+        except sqlite3.IntegrityError:  # the real server returns 500 to an unknown owner
             raise unknown_owner(kind, call.body[owner]) from None
         return to_json(made, value)
 
 
 def unknown_owner(kind: Kind, owner_id: str) -> KnownError:
-    """Return the refusal of a key for nobody."""
+    """Return the error for a key without an owner."""
     return KnownError("USER_NOT_FOUND") if kind == "user" else KnownError("TEAM_NOT_FOUND", team_id=owner_id)
 
 

@@ -82,7 +82,7 @@ async def account_token(call: Call) -> dict[str, str]:
     status=201,
 )
 async def own_token(call: Call) -> dict[str, str] | Response:
-    """The older way to a token of the signed-in user; its refusals have no header."""
+    """Return a token of the signed-in user, by the older path, whose errors have no header."""
     try:
         return provider_token(call, own(call)["id"], call.path["provider_id"], None)
     except KnownError as refusal:

@@ -36,7 +36,7 @@ UNKNOWN = "There is no such contact channel."
 
 
 def email_taken_error(value: str | None) -> KnownError:
-    """Return the refusal of an address that somebody else signs in with."""
+    """Return the error for an address that another user signs in with."""
     return KnownError(
         "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
         type="email",
@@ -46,7 +46,7 @@ def email_taken_error(value: str | None) -> KnownError:
 
 
 def find(call: Call, status: int) -> Row:
-    """Return the channel that the path names, or refuse."""
+    """Return the channel that the path names, or raise."""
     call.only_own(call.path["user_id"], FOREIGN)
     channel = call.server.store.channels.get(call.project.id, call.path["contact_channel_id"])
     if channel is None or channel["user_id"] != call.path["user_id"]:
@@ -56,7 +56,7 @@ def find(call: Call, status: int) -> Row:
 
 @operation("GET", "/contact-channels", query=LIST_QUERY)
 async def list_channels(call: Call) -> dict[str, Any]:
-    """The channels of a user, or for a server of everybody, oldest first."""
+    """Return the channels of a user, or with server access of all users, oldest first."""
     user_id, channels = call.query.get("user_id"), call.server.store.channels
     call.only_own(user_id, FOREIGN)
     rows = channels.list_for_project(call.project.id)
@@ -72,7 +72,7 @@ async def create(call: Call) -> dict[str, Any]:
     call.only_own(body["user_id"], FOREIGN)
     value = accounts.normalize(body["value"])
     user = store.users.get(call.project.id, body["user_id"])
-    if user is None:  # the real server answers 500
+    if user is None:  # the real server returns 500
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=body["user_id"])
     flags = {name: body.get(name, False) for name in ("is_primary", "is_verified", "used_for_auth")}
     try:
@@ -113,7 +113,7 @@ async def delete(call: Call) -> dict[str, Any]:
 
 
 def send(call: Call, channel: Row) -> dict[str, Any]:
-    """Mail a link that confirms an address."""
+    """Email a link that confirms an address."""
     if channel["is_verified"]:
         raise KnownError("EMAIL_ALREADY_VERIFIED")
     callback_url = call.body["callback_url"]
@@ -126,7 +126,7 @@ def send(call: Call, channel: Row) -> dict[str, Any]:
     "POST", "/contact-channels/{user_id}/{contact_channel_id}/send-verification-code", params=PARAMS, body=SEND_BODY
 )
 async def send_code(call: Call) -> dict[str, Any]:
-    """Mail a link that confirms one of a user's addresses."""
+    """Email a link that confirms one of a user's addresses."""
     user_id, store = call.path["user_id"], call.server.store
     if call.is_client and call.user is not None and call.user["id"] != user_id:
         raise PlainError(400, FOREIGN)
@@ -138,7 +138,7 @@ async def send_code(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/send-verification-code", body=DEPRECATED_BODY)
 async def send_code_to_primary(call: Call) -> dict[str, Any]:
-    """Mail a link that confirms the signed-in user's primary address (the older way)."""
+    """Email a link that confirms the signed-in user's primary address (the older path)."""
     if call.user is None:
         raise schema_error(call.request, ["auth.user must be defined"])
     email = accounts.normalize(call.body["email"])
@@ -151,7 +151,7 @@ async def send_code_to_primary(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/verify", body=verification.BODY)
 async def verify(call: Call) -> dict[str, Any]:
-    """Confirm an address by its mailed code; nobody needs to be signed in."""
+    """Verify an address by the code of the email; the caller does not have to be signed in."""
     data, channels = verification.consume_code(call, "email_verification"), call.server.store.channels
     channel = channels.get(call.project.id, data["channel_id"])
     if channel is None or channel["value"] != data["email"]:

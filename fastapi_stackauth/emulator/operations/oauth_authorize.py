@@ -1,4 +1,4 @@
-"""OAuth, the start: an app sends somebody to a provider (contract/tokens.md section 10)."""
+"""OAuth, the start: an app sends a browser to a provider (contract/tokens.md section 10)."""
 
 from email.utils import formatdate
 from typing import Any
@@ -57,7 +57,7 @@ def client_project(server: Server, client_id: str, secret: str) -> Project:
 
 
 def check_request(server: Server, project: Project, provider: str, query: dict[str, Any]) -> None:
-    """Refuse a request that cannot start a flow, in the real server's order."""
+    """Reject a request that cannot start a flow, in the real server's order."""
     if project.provider(provider) is None:
         raise KnownError("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED")
     if query.get("type") == "link" and not query.get("token"):
@@ -69,7 +69,7 @@ def check_request(server: Server, project: Project, provider: str, query: dict[s
 
 
 def token_user(server: Server, project: Project, token: str | None) -> str | None:
-    """Return the id of the user whose access token came along."""
+    """Return the id of the user of the access token in the request."""
     if not token:
         return None
     claims = credentials.token_claims(server, token)
@@ -92,7 +92,7 @@ def newer_mode(server: Server, query: dict[str, Any]) -> str | None:
     open_query=True,
 )
 async def authorize(call: Call) -> Response:
-    """Send the browser to the provider, or say in JSON where that is."""
+    """Redirect the browser to the provider, or return its URL as JSON."""
     server, query, provider = call.server, call.query, call.path["provider_id"]
     project = client_project(server, query["client_id"], query["client_secret"])
     check_request(server, project, provider, query)
@@ -117,7 +117,7 @@ async def authorize(call: Call) -> Response:
 
 
 def browser_cookie(server: Server, state: str) -> str:
-    """Return the cookie that binds a flow to a browser; over plain HTTP it is not Secure, or it would not come back."""
+    """Return the cookie that binds a flow to a browser; over plain HTTP it is not Secure, so that it is sent."""
     seconds = FLOW_MILLIS // 1000
     expires = formatdate(server.clock.now() + seconds, usegmt=True)
     secure = " Secure;" if server.public_url.startswith("https:") else ""

@@ -61,7 +61,7 @@ def check_browser(call: Call, row: Row) -> None:
 
 
 def end_flow(call: Call, row: Row, fields: dict[str, Any]) -> Response:
-    """End a flow: with a code for the app, or with its refusal; the flow cannot be used again."""
+    """End a flow with a code for the app or an error; the flow cannot be used again."""
     store, flow = call.server.store, row["data"]
     project = store.projects.get(row["project_id"])
     user = flow["user_id"] and store.users.get(row["project_id"], flow["user_id"])
@@ -73,21 +73,21 @@ def end_flow(call: Call, row: Row, fields: dict[str, Any]) -> Response:
         trust.check_redirect(call.server, call.project, flow["redirect_uri"], mobile=True)
         check_outer(flow)
         user, is_new = linking.connect_account(call, identity, flow)
-    except KnownError as refusal:
-        return error_answer(call, flow, refusal)
-    except PlainError as refusal:
-        return to_response(refusal)
+    except KnownError as error:
+        return error_answer(call, flow, error)
+    except PlainError as error:
+        return to_response(error)
     return success(call, flow, user, is_new=is_new)
 
 
 def check_time(call: Call, row: Row) -> None:
-    """Refuse a flow that began too long ago."""
+    """Reject an expired flow."""
     if row["expires_at"] <= call.server.clock.millis():
         raise KnownError("OUTER_OAUTH_TIMEOUT")
 
 
 def provider_identity(call: Call, flow: dict[str, Any], fields: dict[str, Any]) -> linking.Identity:
-    """Return who the provider says it is."""
+    """Return the identity from the provider."""
     if flow["provider"] != call.path["provider_id"]:
         raise PlainError(400, "The OAuth state belongs to another provider.")
     if call.project.provider(flow["provider"]) is None:
@@ -105,10 +105,10 @@ def provider_identity(call: Call, flow: dict[str, Any], fields: dict[str, Any]) 
 
 
 def check_outer(flow: dict[str, Any]) -> None:
-    """Refuse what an app asked for wrongly; the real server too says so only here."""
+    """Reject a wrong request of the app; the real server checks it only here, too."""
     if flow["scope"] != SCOPE:
         raise PlainError(400, "The scope must be 'legacy'.")
-    if flow["response_type"] != "code":  # the real server answers 500
+    if flow["response_type"] != "code":  # the real server returns 500
         raise PlainError(400, "The response type must be 'code'.")
     if flow["code_challenge_method"] not in ("S256", "plain"):
         raise PlainError(400, "The code challenge method must be S256 or plain.")
@@ -123,19 +123,19 @@ def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Res
     return json_response({}, 303, {"location": quote(location, safe=ADDRESS_CHARACTERS)})
 
 
-def error_answer(call: Call, flow: dict[str, Any], refusal: KnownError) -> Response:
-    """Send the browser back with a refusal, to an address that the project trusts; else answer it as it is."""
+def error_answer(call: Call, flow: dict[str, Any], error: KnownError) -> Response:
+    """Redirect the browser with the error to a trusted URL; else return the error."""
     for address in (flow["redirect_uri"], flow["error_redirect_uri"]):
         if address and trust.is_trusted(call.server, call.project, address, mobile=True):
             query = {
                 "error": "server_error",
-                "error_description": refusal.message,
-                "errorCode": refusal.code,
-                "message": refusal.message,
-                "details": json.dumps(refusal.details or {}),
+                "error_description": error.message,
+                "errorCode": error.code,
+                "message": error.message,
+                "details": json.dumps(error.details or {}),
             }
             return RedirectResponse(with_query(address, query), 307)
-    return to_response(refusal)
+    return to_response(error)
 
 
 def with_query(address: str, extra: dict[str, str]) -> str:

@@ -35,7 +35,7 @@ def to_json(call: Call, row: Row) -> dict[str, Any]:
 
 
 def find(call: Call) -> Row:
-    """Return the link that the path names, or refuse."""
+    """Return the link that the path names, or raise."""
     user_id, link_id = call.path["user_id"], call.path["provider_id"].lower()
     call.only_own(user_id, FOREIGN)
     existing(call, user_id)
@@ -47,7 +47,7 @@ def find(call: Call) -> Row:
 
 @operation("GET", "/oauth-providers", query={"user_id": UserId(required=False)})
 async def list_links(call: Call) -> dict[str, Any]:
-    """The links of a user, or for a server of everybody."""
+    """Return the links of a user, or with server access of all users."""
     user_id, oauth = call.query.get("user_id"), call.server.store.oauth
     call.only_own(user_id, FOREIGN)
     if user_id is not None:

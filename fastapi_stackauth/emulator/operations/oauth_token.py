@@ -27,7 +27,7 @@ BODY = {
     "refresh_token": OPTIONAL,
 }
 HEADERS = {"cache-control": "no-store", "pragma": "no-cache"}
-EXPIRES_IN = 3599  # what the real server says whatever its tokens' lifetime: `exp` is what counts
+EXPIRES_IN = 3599  # the real server's fixed value, independent of `exp`
 
 
 @operation("POST", "/auth/oauth/token", access=ANYBODY, body=BODY, open_body=True)
@@ -39,7 +39,7 @@ async def token(call: Call) -> Response:
 
 
 def client(call: Call) -> Project:
-    """Return the project of the OAuth client that asks; only PKCE stands in for a missing secret."""
+    """Return the project of the OAuth client; only PKCE can replace a missing secret."""
     client_id, secret = call.body.get("client_id"), call.body.get("client_secret")
     project = call.server.store.projects.get((client_id or "").partition("#")[0])
     wrong = KnownError("INVALID_OAUTH_CLIENT_ID_OR_SECRET", client_id=None)

@@ -1,4 +1,4 @@
-"""Sign-in by e-mail: a code to type or a link to open."""
+"""Sign-in by email: a code to type or a link to open."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SEND = {"email": Text(form="strict_email"), "callback_url": URL, **BOT_CHALLENGE
 
 
 def known_user(call: Call, email: str) -> Row | None:
-    """Return the user who signs in with an address, or None; refuse one whose address is unverified."""
+    """Return the user who signs in with an address, or None; raise if the address is unverified."""
     store = call.server.store
     user = store.users.by_auth_email(call.project.id, email)
     if user is None:
@@ -27,9 +27,9 @@ def known_user(call: Call, email: str) -> Row | None:
 
 @operation("POST", "/auth/otp/send-sign-in-code", body=SEND)
 async def send_code(call: Call) -> dict[str, Any]:
-    """Mail a code; the answer has all of it but the six characters that a person types."""
+    """Email a code; the response has all of it except the six characters that the user types."""
     if not call.project.config["magic_link_enabled"]:
-        raise PlainError(403, "Sign-in by e-mail code is switched off in this project.")
+        raise PlainError(403, "Sign-in by email code is disabled in this project.")
     store, email = call.server.store, accounts.normalize(call.body["email"])
     user = known_user(call, email)
     if user is None:

@@ -32,20 +32,20 @@ SIGN_IN = {**verification.BODY, "authentication_response": Record(fields={}, ope
 
 
 def check_enabled(project: Project) -> None:
-    """Refuse where passkeys are switched off."""
+    """Raise unless the project has enabled passkeys."""
     if not project.config["passkey_enabled"]:
         raise KnownError("PASSKEY_AUTHENTICATION_NOT_ENABLED")
 
 
 def challenge_code(call: Call, kind: str, user_id: str | None) -> tuple[str, str]:
-    """Return a new challenge and the code that stands for it."""
+    """Return a new challenge and its code."""
     challenge = bytes_to_base64url(call.server.chance.challenge())
     code = call.server.store.codes.create(call.project.id, kind, {"challenge": challenge, "user_id": user_id})
     return challenge, code
 
 
 def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
-    """Return the origin that an authenticator's answer names, with its host; refuse one that is not trusted.
+    """Return the origin of an authenticator's response and its host; raise if it is not trusted.
 
     Raises:
         ValueError: the origin is not trusted.
@@ -88,7 +88,7 @@ async def register(call: Call) -> dict[str, Any]:
     """Keep the signed-in user's passkey, in place of the one before."""
     check_enabled(call.project)
     data = verification.consume_code(call, "passkey_registration")
-    if call.user is None:  # the real server answers 500, and has burnt the code too
+    if call.user is None:  # the real server returns 500, and uses up the code, too
         raise schema_error(call.request, ["auth.user must be defined"])
     if data["user_id"] != call.user["id"]:
         raise KnownError("PASSKEY_REGISTRATION_FAILED")

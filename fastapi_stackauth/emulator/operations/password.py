@@ -18,7 +18,7 @@ SIGN_UP = {
 
 
 def check_enabled(project: Project) -> None:
-    """Refuse where passwords are switched off."""
+    """Raise unless the project has enabled passwords."""
     if not project.config["credential_enabled"]:
         raise KnownError("PASSWORD_AUTHENTICATION_NOT_ENABLED")
 
@@ -42,7 +42,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/password/sign-in", body={"email": Text(form="email"), "password": PASSWORD})
 async def sign_in(call: Call) -> dict[str, Any]:
-    """A session for an address and its password; what of the two is wrong is not said."""
+    """Sign in with an address and a password; the error does not say which of them is wrong."""
     check_enabled(call.project)
     email = accounts.normalize(call.body["email"])
     found = call.server.store.users.by_auth_email(call.project.id, email)
@@ -56,7 +56,7 @@ async def sign_in(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/password/set", body={"password": PASSWORD})
 async def set_password(call: Call) -> dict[str, Any]:
-    """A password for a user who has none."""
+    """Set a password for a user without one."""
     user = call.signed_in
     check_enabled(call.project)
     passwords.check_length(call.body["password"])
@@ -69,14 +69,14 @@ async def set_password(call: Call) -> dict[str, Any]:
 
 
 def check_has_none(user: Row) -> None:
-    """Refuse a user who has a password."""
+    """Reject a user who has a password."""
     if user["password_hash"] is not None:
         raise PlainError(400, "The user has a password already.")
 
 
 @operation("POST", "/auth/password/update", body={"old_password": PASSWORD, "new_password": PASSWORD})
 async def update_password(call: Call) -> dict[str, Any]:
-    """Another password; every session but the one whose refresh token came along ends."""
+    """Change the password; all sessions end except that of the refresh token in the request."""
     user, store = call.signed_in, call.server.store
     check_enabled(call.project)
     passwords.check_length(call.body["new_password"])

@@ -7,12 +7,12 @@ from fastapi_stackauth.emulator.operations.password import check_enabled
 from fastapi_stackauth.emulator.schema import PASSWORD, URL, Text
 from fastapi_stackauth.emulator.wire import Call, operation
 
-PERHAPS = "maybe, only if user with e-mail exists"  # the contract's fixed value, a text where others have true
+PERHAPS = "maybe, only if user with e-mail exists"  # the contract's fixed value, a text instead of true
 
 
 @operation("POST", "/auth/password/send-reset-code", body={"email": Text(form="email"), "callback_url": URL})
 async def send_code(call: Call) -> dict[str, Any]:
-    """Mail a reset link where the address signs somebody in; the answer is the same where it does not."""
+    """Email a reset link if a user signs in with the address; the response is the same if not."""
     check_enabled(call.project)
     email = accounts.normalize(call.body["email"])
     user = call.server.store.users.by_auth_email(call.project.id, email)
@@ -31,7 +31,7 @@ async def reset(call: Call) -> dict[str, Any]:
     passwords.check_length(call.body["password"])
     columns = {"password_hash": await call.server.passwords.hash(call.body["password"])}
     with call.server.store.transaction():
-        profiles.existing(call, user_id)  # they may have been deleted since the mail was sent
+        profiles.existing(call, user_id)  # they may have been deleted meanwhile
         call.server.store.users.update(user_id, columns)
         call.server.store.sessions.delete_of_user(user_id)
     user = profiles.existing(call, user_id)

@@ -22,13 +22,13 @@ PARAMS = {"permission_id": Text()}
 
 
 def to_json(row: Row) -> dict[str, Any]:
-    """Return a definition; one without a description says none."""
+    """Return a definition; without a description the field is missing."""
     description = {} if row["description"] is None else {"description": row["description"]}
     return {"id": row["id"], **description, "contained_permission_ids": sorted(row["contained"])}
 
 
 def read_definition(call: Call, scope: str, permission_id: str) -> Row:
-    """Return the definition that the body describes, or refuse. What the body leaves out is cleared."""
+    """Return the definition in the body, or raise. Missing fields are cleared."""
     if not OWN_ID.fullmatch(permission_id):
         raise schema_error(call.request, ["body.id must have small letters, digits, ':' and '_' only"])
     contained = call.body.get("contained_permission_ids", [])
@@ -40,7 +40,7 @@ def read_definition(call: Call, scope: str, permission_id: str) -> Row:
 
 
 def existing(call: Call, scope: str) -> Row:
-    """Return the definition that the path names, or refuse."""
+    """Return the definition that the path names, or raise."""
     permission_id = call.path["permission_id"]
     row = call.server.store.permissions.definition(call.project.id, permission_id)
     if row is None or row["scope"] != scope or permission_id in SYSTEM:

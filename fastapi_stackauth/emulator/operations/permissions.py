@@ -24,7 +24,7 @@ FOREIGN = "A client lists the permissions of its own user only."
 
 
 def checked_id(call: Call, where: str, permission_id: str) -> str:
-    """Return a permission's id, or refuse its form."""
+    """Return a permission's id, or raise for a wrong form."""
     if not ID.fullmatch(permission_id) or (permission_id.startswith("$") and permission_id not in SYSTEM):
         raise schema_error(call.request, [f"{where}.permission_id must be the id of a permission"])
     return permission_id
@@ -39,7 +39,7 @@ def asked_for(call: Call, granted: list[str]) -> list[str]:
 
 
 def require_definition(call: Call, permission_id: str, scope: str) -> None:
-    """Refuse a permission that is not defined, or for something else."""
+    """Reject a permission that is not defined in this scope."""
     definition = call.server.store.permissions.definition(call.project.id, permission_id)
     if definition is None or (permission_id in SYSTEM and scope == "project"):
         raise KnownError("PERMISSION_NOT_FOUND", permission_id=permission_id)

@@ -14,7 +14,7 @@ FLAGS = {"include_restricted": TRUE_FALSE, "include_anonymous": TRUE_FALSE}
 
 @operation("GET", "/projects/current")
 async def current_project(call: Call) -> dict[str, Any]:
-    """The project whose id and keys came along."""
+    """Return the project of the request."""
     show = views.development_project if call.server.profile.shows_development_fields else views.project
     return show(call.project)
 

@@ -1,4 +1,4 @@
-"""The root of the API, where a client may look whether it is there."""
+"""The root of the API, which shows that the server is up."""
 
 from starlette.responses import PlainTextResponse
 

@@ -62,7 +62,7 @@ async def create_session(call: Call) -> dict[str, Any]:
     if user is None:
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=call.body["user_id"])
     lifetime = int(call.body.get("expires_in_millis", YEAR_MILLIS))
-    if lifetime <= 0:  # the real server answers 500
+    if lifetime <= 0:  # the real server returns 500
         raise schema_error(call.request, ["body.expires_in_millis must be more than 0"])
     impersonation = call.body.get("is_impersonation", False)
     return accounts.open_session(call, user, lifetime_millis=lifetime, is_impersonation=impersonation)

@@ -1,4 +1,4 @@
-"""Invitations into teams: a code in a mail, or, for who verified the address, the invitation's id."""
+"""Invitations to teams, accepted by the code of the email or, with the verified address, by id."""
 
 import sqlite3
 from typing import Any
@@ -23,7 +23,9 @@ async def send(call: Call) -> dict[str, Any]:
     team_id = call.body["team_id"]
     if call.is_client:
         membership.required_permission(call, team_id, membership.required_user(call), "$invite_members")
-    team = membership.existing_team(call, team_id)  # the real server answers 500 where the server names an unknown one
+    team = membership.existing_team(
+        call, team_id
+    )  # the real server returns 500 if the call with server access names an unknown one
     trust.check_redirect(call.server, call.project, call.body["callback_url"])
     data = {"id": call.server.chance.uuid(), "team_id": team["id"], "email": call.body["email"]}
     code = call.server.store.codes.create(call.project.id, KIND, data)
@@ -69,13 +71,13 @@ async def list_invitations(call: Call) -> dict[str, Any]:
 
 
 def check_own(call: Call, user_id: str) -> None:
-    """Refuse a client that asks about somebody else, in the real server's words."""
+    """Reject a client's request about another user, with the real server's text."""
     if call.is_client and (call.user is None or call.user["id"] != user_id):
         raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 def listed_team(call: Call, team_id: str) -> Row:
-    """Return the team whose invitations are listed; a client's user must see and invite members."""
+    """Return the team of the list; a client's user must be allowed to see and invite members."""
     if call.is_client:
         asker = own_user(call)
         for permission_id in ("$read_members", "$invite_members"):
@@ -97,12 +99,12 @@ async def delete(call: Call) -> dict[str, Any]:
     """Take an invitation back."""
     team_id = call.query.get("team_id")
     if team_id is None:
-        raise PlainError(400, "Name the team whose invitation it is.")
+        raise PlainError(400, "The id of the invitation's team is missing.")
     if call.is_client:
         membership.required_permission(call, team_id, own_user(call), "$remove_members")
     membership.existing_team(call, team_id)
     row = find(call, call.path["id"])
-    if row is None:  # the real server answers 500
+    if row is None:  # the real server returns 500
         raise KnownError("VERIFICATION_CODE_NOT_FOUND")
     call.server.store.codes.delete(row)
     return {"success": True}
@@ -112,7 +114,7 @@ async def delete(call: Call) -> dict[str, Any]:
 
 
 def joins(call: Call, data: dict[str, Any], user: Row) -> None:
-    """Put an invited user into the team; who is in it already stays."""
+    """Add an invited user to the team, unless they are a member."""
     primary = call.server.store.channels.primary(user["id"])
     reason = restricted_reason(call.project, user, primary)
     if reason is not None:
@@ -128,7 +130,7 @@ def joins(call: Call, data: dict[str, Any], user: Row) -> None:
 
 @operation("POST", "/team-invitations/accept", body=verification.BODY)
 async def accept(call: Call) -> dict[str, Any]:
-    """Join the team with the code of the mail; it is used up whatever follows."""
+    """Join the team with the code of the email, which is used up even if an error follows."""
     data = verification.consume_code(call, KIND)
     joins(call, data, membership.required_user(call))
     return {}
@@ -155,7 +157,7 @@ async def check(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/team-invitations/{id}/accept", params=ONE, query={"user_id": UserId()})
 async def accept_by_id(call: Call) -> dict[str, Any]:
-    """Join the team without the mail, for a user who verified the address that was invited."""
+    """Join the team by the invitation's id, for a user with the invited address, verified."""
     user_id = call.query["user_id"]
     check_own(call, user_id)
     user, row = profiles.existing(call, user_id), find(call, call.path["id"])

@@ -1,4 +1,4 @@
-"""Who is in a team, and what they are called there."""
+"""Team memberships and member profiles."""
 
 import sqlite3
 from typing import Any
@@ -32,7 +32,7 @@ async def add(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/team-memberships/{team_id}/{user_id}", params=PARAMS)
 async def remove(call: Call) -> dict[str, Any]:
-    """Take a user out of a team; everybody may leave."""
+    """Remove a user from a team; every member may leave."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
     if call.is_client:
         asker = own_user(call)
@@ -46,7 +46,7 @@ async def remove(call: Call) -> dict[str, Any]:
 
 
 def own_user(call: Call) -> Row:
-    """Return the signed-in user, or refuse."""
+    """Return the signed-in user, or raise."""
     if call.user is None:
         raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
     return call.user
@@ -68,7 +68,7 @@ async def list_profiles(call: Call) -> dict[str, Any]:
     if call.is_client:
         asker = own_user(call)
         if team_id is None:
-            raise PlainError(400, "A client names the team whose members it lists.")
+            raise PlainError(400, "The team is missing; a client must name it.")
         if user_id == asker["id"]:
             membership.required_membership(call, team_id, asker["id"])
         else:

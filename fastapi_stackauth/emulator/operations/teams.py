@@ -35,7 +35,7 @@ def to_json(call: Call, team: Row) -> dict[str, Any]:
 
 
 def columns(call: Call) -> Row:
-    """Return the columns that the body sets, or refuse."""
+    """Return the columns of the body, or raise."""
     body = call.body
     profiles.check_image(call)
     plain: Row = {name: body[name] for name in ("display_name",) if name in body}
@@ -55,7 +55,7 @@ async def list_teams(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/teams", body=CREATE_BODY, query={"add_current_user": TRUE_FALSE}, status=201)
 async def create(call: Call) -> dict[str, Any]:
-    """A new team; whoever makes it may do everything in it."""
+    """Create a team; its creator gets all permissions in it."""
     fields, creator = columns(call), find_creator(call)
     store = call.server.store
     with store.transaction():
@@ -67,7 +67,7 @@ async def create(call: Call) -> dict[str, Any]:
 
 
 def find_creator(call: Call) -> str | None:
-    """Return whose team it is to be, or refuse."""
+    """Return the creator of the team, or raise."""
     named, joins = call.body.get("creator_user_id"), call.query.get("add_current_user") == "true"
     if call.is_client:
         user = membership.required_user(call)
@@ -116,6 +116,6 @@ async def delete(call: Call) -> dict[str, Any]:
 
 
 def check(call: Call, permission_id: str) -> None:
-    """Refuse a client whose user may not do this."""
+    """Reject a client whose user may not do this."""
     if call.is_client:
         membership.required_permission(call, call.path["team_id"], membership.required_user(call), permission_id)

@@ -38,14 +38,14 @@ def to_json(call: Call, user: Row) -> dict[str, Any]:
 
 
 def check_email_fields(body: dict[str, Any]) -> None:
-    """Refuse flags of an address that is not given."""
+    """Reject flags of an address that is not given."""
     sentence = profiles.flag_without_email(body)
     if sentence is not None:
         raise PlainError(400, sentence)
 
 
 def check_providers(call: Call) -> None:
-    """Refuse accounts of providers that the project has not."""
+    """Reject accounts of providers that the project has not enabled."""
     for account in call.body.get("oauth_providers", []):
         if call.project.provider(account["id"]) is None:
             raise PlainError(400, "The project has no such OAuth provider.")
@@ -53,7 +53,7 @@ def check_providers(call: Call) -> None:
 
 @operation("POST", "/users", access=SERVER, body=profiles.SERVER_CREATE, query=query_fields, status=201)
 async def create(call: Call) -> dict[str, Any]:
-    """A new user, whatever the project says about sign-up."""
+    """Create a user, even if the project has disabled sign-up."""
     profiles.check_restriction(call)
     profiles.check_methods(call)
     check_email_fields(call.body)
@@ -132,7 +132,7 @@ async def list_users(call: Call) -> dict[str, Any]:
 
 
 def is_listed(call: Call, user: Row) -> bool:
-    """Return whether a user of this kind was asked for."""
+    """Return whether the list includes users of this kind."""
     anonymous, query = bool(user["is_anonymous"]), call.query
     if query.get("only_anonymous") == "true":
         return anonymous

@@ -9,7 +9,7 @@ from fastapi_stackauth.emulator.wire import Call, operation
 
 
 def own(call: Call) -> Row:
-    """Return the signed-in user, or refuse."""
+    """Return the signed-in user, or raise."""
     if call.user is None:
         raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
     return call.user
@@ -37,7 +37,7 @@ async def update(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/users/me")
 async def delete(call: Call) -> dict[str, Any]:
-    """Remove the signed-in user; as client only where the project allows it."""
+    """Delete the signed-in user, with client access only if the project allows it."""
     user = own(call)
     if call.is_client and not call.project.config["client_user_deletion_enabled"]:
         raise PlainError(400, "This project does not let users delete themselves.")

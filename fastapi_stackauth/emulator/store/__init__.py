@@ -1,6 +1,6 @@
-"""All that the server remembers, in one SQLite database.
+"""The state of the server in one SQLite database.
 
-Law: SQL is written in this folder alone. Uniqueness is kept by the database, never by a look beforehand.
+Law: only this folder contains SQL. The database enforces uniqueness; no code checks it beforehand.
 """
 
 from .store import Store as Store

@@ -14,7 +14,7 @@ MARK = "574ck4u7h"
 
 
 def digest(value: str) -> str:
-    """Return what a key is looked up by."""
+    """Return the lookup value of a key."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
@@ -25,7 +25,7 @@ class ApiKeys:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, kind: Kind, owner_id: str, fields: Row) -> tuple[Row, str]:
-        """Make a key; return its row and the key itself.
+        """Create a key; return its row and the key itself.
 
         Raises:
             sqlite3.IntegrityError: the owner is gone.

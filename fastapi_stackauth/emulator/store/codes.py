@@ -29,7 +29,7 @@ class Codes:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, kind: str, data: dict[str, Any]) -> str:
-        """Make a code that carries some data; return it."""
+        """Create a code that carries some data; return it."""
         code = self._chance.code()
         expires_at = self._clock.millis() + LIFETIMES[kind]
         row = {"code": code, "kind": kind, "project_id": project_id, "data": json.dumps(data), "expires_at": expires_at}
@@ -42,7 +42,7 @@ class Codes:
             found = self._database.one(
                 "select * from codes where project_id = ? and kind = ? and code = ?", project_id, kind, code
             )
-            self._database.run(  # the 7th character on: what follows the six that a person types
+            self._database.run(  # from the 7th character on: after the six that the user types
                 "update codes set attempts = attempts + 1 where project_id = ? and substr(code, 7) = ?",
                 project_id,
                 code[OTP_LENGTH:],
@@ -68,7 +68,7 @@ class Codes:
         )
 
     def use(self, row: Row) -> bool:
-        """Mark a code as used; False when somebody else was first."""
+        """Mark a code as used; False if another request was first."""
         return (
             self._database.run(
                 "update codes set used_at = ? where project_id = ? and kind = ? and code = ? and used_at is null",

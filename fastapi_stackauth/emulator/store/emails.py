@@ -1,4 +1,4 @@
-"""The outbox: every mail the server would have sent."""
+"""The outbox: the emails that the server would have sent."""
 
 from fastapi_stackauth.emulator.clock import Chance, Clock
 
@@ -6,13 +6,13 @@ from .database import Database, Row
 
 
 class Mails:
-    """The table of mails, oldest first."""
+    """The table of emails, oldest first."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
 
     def add(self, project_id: str, recipient: str, kind: str, content: Row) -> Row:
-        """Put a mail into the outbox; `content` has subject, body and perhaps link, code and otp."""
+        """Add an email; `content` has subject, body and optionally link, code and otp."""
         row: Row = {
             "id": self._chance.uuid(),
             "project_id": project_id,
@@ -25,7 +25,7 @@ class Mails:
         return row
 
     def find(self, project_id: str, to: str | None = None, kind: str | None = None) -> list[Row]:
-        """Return the mails of a project, newest first, perhaps of one recipient or kind."""
+        """Return the emails of a project, newest first, of one recipient or kind if given."""
         return self._database.all(
             "select * from mails where project_id = ? and recipient = coalesce(?, recipient)"
             " and kind = coalesce(?, kind) order by number desc",

@@ -40,7 +40,7 @@ class OAuthTable:
         return self._database.run("delete from oauth_flows where state = ?", state) == 1
 
     def issue_code(self, user: Row, data: dict[str, Any]) -> str:
-        """Make an authorization code for a user."""
+        """Create an authorization code for a user."""
         code = self._chance.hex(32)
         self._database.insert("authorization_codes", {
             "code": code, "project_id": user["project_id"], "user_id": user["id"],
@@ -57,7 +57,7 @@ class OAuthTable:
         return row and {**row, "data": json.loads(row["data"])}
 
     def burn_code(self, code: str) -> bool:
-        """Use up an authorization code; False when somebody else was first."""
+        """Use up an authorization code; False if another request was first."""
         return self._database.run("delete from authorization_codes where code = ?", code) == 1
 
     def link(self, user: Row, fields: Row) -> Row:

@@ -16,7 +16,7 @@ class Users:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, fields: Row) -> Row:
-        """Make a user; `fields` are columns."""
+        """Create a user; `fields` are columns."""
         now = self._clock.millis()
         ids = {"id": self._chance.uuid(), "project_id": project_id}
         self._database.insert("users", {"signed_up_at": now, "last_active_at": now, **ids, **fields})
@@ -60,7 +60,7 @@ class Channels:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, user: Row, value: str, flags: Row) -> Row:
-        """Add an e-mail channel; `flags` are is_primary, is_verified, used_for_auth."""
+        """Add an email channel; `flags` are is_primary, is_verified, used_for_auth."""
         row: Row = {
             "id": self._chance.uuid(),
             "project_id": user["project_id"],
@@ -126,10 +126,10 @@ class Passkeys:
         self._database = database
 
     def put(self, user: Row, credential_id: str, public_key: bytes, sign_count: int) -> None:
-        """Give a user this passkey in place of the one before.
+        """Set a user's passkey, and replace the one before.
 
         Raises:
-            sqlite3.IntegrityError: somebody else has this passkey.
+            sqlite3.IntegrityError: another user has this passkey.
         """
         with self._database.transaction():
             self.delete(user["id"])

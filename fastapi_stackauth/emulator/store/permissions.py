@@ -1,4 +1,4 @@
-"""Permissions: what they are called and contain, and who was granted them in a team or in the project."""
+"""Permission definitions, and grants in teams and in the project."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,9 @@ from .database import Database, Row
 SYSTEM: Mapping[str, str] = {
     "$update_team": "Change the team's name, image and metadata.",
     "$delete_team": "Delete the team.",
-    "$read_members": "See who is in the team.",
-    "$remove_members": "Take people out of the team.",
-    "$invite_members": "Invite people into the team.",
+    "$read_members": "List the members of the team.",
+    "$remove_members": "Remove members from the team.",
+    "$invite_members": "Invite users to the team.",
     "$manage_api_keys": "Make and revoke the team's API keys.",
 }
 """Permissions that the server itself looks at; they contain nothing and exist in every project."""
@@ -45,7 +45,7 @@ class Permissions:
         self._database.insert("permission_definitions", row)
 
     def redefine(self, project_id: str, permission_id: str, definition: Row) -> None:
-        """Put a definition in the place of another; who was granted the old id has the new one."""
+        """Replace a definition; grants of the old id become grants of the new one."""
         with self._database.transaction():
             self._database.run(
                 "update permission_definitions set id = ?, description = ?, contained = ?"
@@ -56,7 +56,7 @@ class Permissions:
             self._rename(project_id, permission_id, definition["id"])
 
     def undefine(self, project_id: str, permission_id: str) -> None:
-        """Remove a definition, also out of those that contain it and from who was granted it."""
+        """Remove a definition, its grants, and its place in other definitions."""
         with self._database.transaction():
             self._database.run(
                 "delete from permission_definitions where project_id = ? and id = ?", project_id, permission_id
@@ -96,10 +96,10 @@ class Permissions:
                 waiting += contained.get(permission_id, [])
         return found
 
-    # --- who has them ---
+    # --- grants ---
 
     def grant_in_team(self, team_id: str, user_id: str, permission_id: str) -> bool:
-        """Grant a member a permission; False where they have it already."""
+        """Grant a member a permission; False if they have it already."""
         return (
             self._database.run(
                 "insert or ignore into team_permissions values (?, ?, ?)", team_id, user_id, permission_id
@@ -108,7 +108,7 @@ class Permissions:
         )
 
     def revoke_in_team(self, team_id: str, user_id: str, permission_id: str) -> bool:
-        """Take a permission away; False where it was not granted."""
+        """Revoke a permission; False if it was not granted."""
         return self._database.run(
             "delete from team_permissions where team_id = ? and user_id = ? and permission_id = ?",
             team_id, user_id, permission_id,
@@ -122,13 +122,13 @@ class Permissions:
         return [row["permission_id"] for row in rows]
 
     def grant_in_project(self, user_id: str, permission_id: str) -> bool:
-        """Grant a user a permission; False where they have it already."""
+        """Grant a user a permission; False if they have it already."""
         return (
             self._database.run("insert or ignore into project_permissions values (?, ?)", user_id, permission_id) == 1
         )
 
     def revoke_in_project(self, user_id: str, permission_id: str) -> bool:
-        """Take a permission away; False where it was not granted."""
+        """Revoke a permission; False if it was not granted."""
         return (
             self._database.run(
                 "delete from project_permissions where user_id = ? and permission_id = ?", user_id, permission_id

@@ -73,7 +73,7 @@ DEFAULT_DEFINITIONS: tuple[Row, ...] = (
     {"id": "team_member", "scope": "team", "description": "What every member may do.", "contained": json.dumps(
         ["$invite_members", "$read_members"])},
 )  # fmt: skip
-"""The permissions that a new project has; whoever makes a team gets the first, whoever joins one the second."""
+"""The permissions of a new project: the first for the creator of a team, the second for new members."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ class Projects:
         return [self._project(row) for row in self._database.all("select * from projects order by rowid")]
 
     def create(self, config: Mapping[str, Any], **fields: str | None) -> Project:
-        """Make a project; id, name and keys may be given, what is missing is drawn.
+        """Create a project; a missing id, name or key is generated.
 
         Raises:
-            ValueError: the id is no UUID and no simple name (it stands in issuers and paths), or a setting is wrong.
+            ValueError: the id is neither a UUID nor a simple name (it is in issuers and paths), or a setting is wrong.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         project_id = given.get("id", self._chance.uuid())
@@ -228,7 +228,7 @@ class Projects:
         return replace(project, display_name=display_name)
 
     def empty(self, project_id: str) -> None:
-        """Forget every user, code, mail and sign-in of a project; keep its keys and settings."""
+        """Delete every user, code, email and sign-in of a project; keep its keys and settings."""
         with self._database.transaction():
             for table in ("teams", "users", "codes", "mails", "images", "oauth_flows", "authorization_codes"):
                 self._database.run(f"delete from {table} where project_id = ?", project_id)  # noqa: S608 - names only

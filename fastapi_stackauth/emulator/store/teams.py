@@ -1,4 +1,4 @@
-"""Teams and who is in them; a membership carries the profile that its user has in the team."""
+"""Teams and memberships; a membership has the user's profile in the team."""
 
 from fastapi_stackauth.emulator.clock import Chance, Clock
 
@@ -12,7 +12,7 @@ class Teams:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, fields: Row) -> Row:
-        """Make a team; `fields` are columns."""
+        """Create a team; `fields` are columns."""
         row = {"id": self._chance.uuid(), "created_at": self._clock.millis(), **fields, "project_id": project_id}
         self._database.insert("teams", row)
         team = self.get(project_id, row["id"])
