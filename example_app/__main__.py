@@ -42,7 +42,7 @@ def listener(name: str, default: int) -> tuple[int, socket]:
 
 
 def start_emulator(app_port: int) -> tuple[str, Served]:
-    """An auth server with sample people, and its address; the environment says what the app must know of it."""
+    """Start an auth server with sample users, put its settings into the environment, and return its URL."""
     port, emulator_socket = listener("EMULATOR_PORT", 8102)
     webhooks = f"http://localhost:{app_port}/webhooks/stack-auth"
     emulator = Emulator(f"http://localhost:{port}", webhook_url=webhooks)
@@ -56,7 +56,7 @@ def start_emulator(app_port: int) -> tuple[str, Served]:
 
 
 def main() -> None:
-    """Bind the ports, start what is needed, say where it is."""
+    """Bind the ports, start the servers, and print their URLs."""
     app_port, app_socket = listener("PORT", 8000)
     auth_server = None if any(map(os.environ.get, PROJECT_IDS)) else start_emulator(app_port)
     if not any(map(os.environ.get, APP_URLS)):
@@ -79,9 +79,9 @@ def main() -> None:
 
 
 def tell(address: str) -> None:
-    """Say where the embedded server is, and who is in it."""
-    print(f"Auth server   {address}   (embedded, in memory; look inside: users, mails, settings)")
-    print(f"Mails         {address}/emulator/outbox")
+    """Print the URL of the embedded server, and its users."""
+    print(f"Auth server   {address}   (embedded, in memory; shows users, emails, settings)")
+    print(f"Emails        {address}/emulator/outbox")
     print(f"\nSign in as one of these with the password “{PASSWORD}”, or sign up:")
     for person in PEOPLE:
         print(f"  {person.email:<20} {person.what}")

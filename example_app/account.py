@@ -29,8 +29,8 @@ async def account(page: Page, user: Anybody, caller: Caller, offered: Offered) -
 
 
 @router.get("/two-factor")
-async def two_factor(page: Page, enrolment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse:
-    return page("two_factor.html", enrolment=enrolment, qr=qr_code(enrolment.uri))
+async def two_factor(page: Page, enrollment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse:
+    return page("two_factor.html", enrollment=enrollment, qr=qr_code(enrollment.uri))
 
 
 def qr_code(content: str) -> Markup:
@@ -39,4 +39,4 @@ def qr_code(content: str) -> Markup:
     segno.make(content, micro=False).save(
         image, kind="svg", xmldecl=False, scale=5, border=3, light="#fff", title="QR code for an authenticator app"
     )
-    return Markup(image.getvalue().decode())  # noqa: S704 - the library escapes what it is given
+    return Markup(image.getvalue().decode())  # noqa: S704 - the library escapes its input

@@ -1,4 +1,4 @@
-"""Endpoints for programs: who calls, a greeting, and whether this process lives."""
+"""Endpoints for programs: the caller, a greeting, and a liveness check."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -20,20 +20,20 @@ class Alive(BaseModel):
     status: str = Field(default="ok", description="Always `ok`.", examples=["ok"])
 
 
-@router.get("/api/me", tags=["example"], summary="Who am I?")
+@router.get("/api/me", tags=["example"], summary="Get the signed-in user")
 async def me(user: CurrentUser) -> User:
-    """The signed-in user, as their access token says. Without one: 401."""
+    """Return the signed-in user, by the access token. Without a token the response is 401."""
     return user
 
 
-@router.get("/api/hello", tags=["example"], summary="Greet whoever calls")
+@router.get("/api/hello", tags=["example"], summary="Greet the caller")
 async def hello(user: OptionalUser) -> Greeting:
-    """A greeting by name for who is signed in, and a general one for everybody else."""
+    """Greet a signed-in user by name, and other callers in general."""
     name = (user.display_name or user.email) if user else None
     return Greeting(message=f"Hello, {name}!" if name else "Hello, stranger!")
 
 
 @router.get("/health/live", tags=["health"], summary="Is this process alive?")
 async def live() -> Alive:
-    """For whoever restarts processes that hang. Whether it can serve, `/health/ready` tells."""
+    """Return 204 while the process runs. `/health/ready` reports whether it can serve requests."""
     return Alive()

@@ -26,10 +26,10 @@ from fastapi_stackauth import (
 # Project id, keys, addresses and Redis come from the environment: STACK_PROJECT_ID, STACK_APP_URL, STACK_REDIS_URL, ...
 stack = StackAuth(sign_in_url="/sign-in", after_sign_in="/notes")
 
-DELETE_NOTES = "notes:delete"  # in a team; whoever makes a team has it, since the project puts it into team_admin
+DELETE_NOTES = "notes:delete"  # in a team; its creator has it, because the project contains it in team_admin
 READ_REPORTS = "reports:read"  # in the project
 
-anybody = Require(allow_anonymous=True)  # whoever is signed in: guests, and people whose address is not verified, too
+anybody = Require(allow_anonymous=True)  # any signed-in user, also anonymous ones and those without a verified address
 
 Anybody = Annotated[User, Depends(anybody)]
 MaybeAnybody = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True))]
@@ -38,16 +38,16 @@ MayDeleteNotes = Annotated[User, Depends(Require(team_permission=DELETE_NOTES, t
 Admin = Annotated[User, Depends(Require(permission=READ_REPORTS))]
 Offered = Annotated[SignInMethods, Depends(sign_in_methods)]
 
-# A WebSocket ends when its token does, or the session is revoked; it is looked at every ten seconds.
+# A WebSocket ends when its token expires or the session is revoked; it is checked every ten seconds.
 Watch = Annotated[SessionWatch, Depends(WatchSession(every=10, require=anybody))]
 WatchOfMember = Annotated[SessionWatch, Depends(WatchSession(every=10, require=Require(team_member="team_id")))]
 
 
-webhooks = stack.webhooks("/webhooks/stack-auth")  # what the auth server tells by itself; `notes.py` listens
+webhooks = stack.webhooks("/webhooks/stack-auth")  # `notes.py` registers a handler
 
 
 async def client_of_caller(token: Annotated[SecretStr, Depends(RequireAccessToken(anybody))]) -> StackAuthClient:
-    """The auth server's API with the rights of who is calling, and no others."""
+    """Return the auth server's API with the rights of the caller."""
     return stack.client.as_user(token.get_secret_value())
 
 

@@ -42,7 +42,7 @@ def real_server() -> Iterator[tuple[str, str]]:
     yield "DASHBOARD_URL", "http://localhost:8101"
     yield "AUTH_ADMIN_EMAIL", "admin@example.com"
     yield "AUTH_ADMIN_PASSWORD", secret()
-    yield "AUTH_SERVER_SECRET", secrets.token_urlsafe(32)  # the form that the server demands
+    yield "AUTH_SERVER_SECRET", secrets.token_urlsafe(32)  # the form that the server requires
     yield "AUTH_DATABASE_PASSWORD", secret()
     yield "AUTH_INTERNAL_PUBLISHABLE_CLIENT_KEY", publishable
     yield "AUTH_INTERNAL_SECRET_SERVER_KEY", server

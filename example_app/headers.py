@@ -22,11 +22,11 @@ DOCS_POLICY = policy(
 
 
 class SecurityHeaders:
-    """ASGI middleware. What an answer brings by itself stays, so that the router's own pages keep their policy.
+    """Adds security headers. Headers of a response stay, so that the router's own pages keep their policy.
 
     Args:
         app: what it wraps.
-        https: the app's public address; where it is https, browsers are told to come by https alone.
+        https: whether the app's public URL is https; if so, browsers must use https.
     """
 
     def __init__(self, app: ASGIApp, https: str | None) -> None:

@@ -28,9 +28,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await notebooks.close()
 
 
-app = FastAPIOffline(  # an app like any other, whose /docs and /redoc take no file from a CDN
+app = FastAPIOffline(  # a FastAPI app whose /docs and /redoc load no files from a CDN
     title="Example app",
-    description="Notes for people and teams: every sign-in method and protected endpoints with fastapi-stackauth.",
+    description="Notes for users and teams: every sign-in method and protected endpoints with fastapi-stackauth.",
     lifespan=lifespan,
 )
 auth.install(app)
@@ -38,7 +38,7 @@ secured = partial(SecurityHeaders, https=stack.settings.app_url)
 
 
 async def handle_failure(request: Request, error: Exception) -> ASGIApp:
-    """The answer to a mistake of this app's goes round the middleware, so it is given the headers here."""
+    """Add the headers to the response for an unexpected error, which bypasses the middleware."""
     return secured(await pages.show_failure(request, error))
 
 

@@ -1,4 +1,4 @@
-"""Notes: those that somebody keeps to themselves, and a live list of any notebook over a WebSocket."""
+"""Private notes, and a live list of any notebook over a WebSocket."""
 
 import asyncio
 from contextlib import suppress
@@ -42,7 +42,7 @@ async def live(websocket: WebSocket, watch: Watch) -> None:
 
 @webhooks.on("user.deleted")
 async def forget(event: UserDeletedEvent) -> None:
-    """Whoever is deleted, here or in the dashboard, leaves nothing of their own; the team's notes are the team's."""
+    """Delete the private notes of a deleted user; the notes of teams stay."""
     await notebooks.forget(event.data.id)
 
 
@@ -76,5 +76,5 @@ async def show_live(
     async with watch, asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(send())
         while (await websocket.receive())["type"] != "websocket.disconnect":
-            pass  # the page says nothing; this ends when it is left
+            pass  # the page sends nothing; this ends when the user leaves it
         sending.cancel()

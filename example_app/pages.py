@@ -1,4 +1,4 @@
-"""What all pages share: templates, addresses for forms, messages, and errors as pages for people."""
+"""The common parts of all pages: templates, targets of forms, messages, and error pages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ LONGEST_ADDRESS = 600  # quoted within another one it must stay below what the r
 
 
 def form_action(route: str, done: str, failed: str) -> str:
-    """Where a form posts to: a route of the auth router, which sends the browser on to one of two pages."""
+    """Return the target of a form: a route of the auth router, which redirects the browser to one of two pages."""
     return f"/auth{route}?{urlencode({'on_success': done, 'on_error': failed})}"
 
 
@@ -39,18 +39,18 @@ def local(address: str | None, default: str = "/notes") -> str:
 
 
 def display_name(user: User | None) -> str:
-    """What to call somebody."""
+    """Return the name of a user."""
     if user is None:
         return ""
     return user.display_name or user.email or ("Guest" if user.is_anonymous else "Somebody")
 
 
-templates.env.globals.update(form_action=form_action, name_of=display_name)
+templates.env.globals.update(form_action=form_action, display_name=display_name)
 Render = Callable[..., HTMLResponse]
 
 
 async def renderer(request: Request, user: MaybeAnybody) -> Render:
-    """A function that renders a template for who is asking, with what the query says has happened."""
+    """Return a function that renders a template for the caller, with the notice of the query."""
 
     def render(name: str, status_code: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any template's
         shown = {"user": user, "problem": sentence(request.query_params.get("error")), **values}
@@ -69,7 +69,7 @@ async def home(page: Page) -> HTMLResponse:
 
 
 async def show_error(connection: HTTPConnection, error: Exception) -> Response | None:
-    """An error of the library: a page where a person reads it, else the answer that the library gives."""
+    """Show an error of the library as a page in a browser, else as the library's response."""
     answer = await stack_auth_error_handler(connection, error)
     if answer is None or answer.status_code == 303 or not isinstance(error, StackAuthError) or not _reads(connection):
         return answer
@@ -85,12 +85,12 @@ async def show_http_error(request: Request, error: Exception) -> Response:
         return await http_exception_handler(request, error)
     text = "There is no such page." if error.status_code == 404 else "This cannot be done here."
     page = _error_page(request, {"code": "", "title": "Not here", "text": text, "here": "/"}, error.status_code)
-    page.headers.update(error.headers or {})  # such as Allow, which says what can be done
+    page.headers.update(error.headers or {})  # such as Allow
     return page
 
 
 async def show_invalid(request: Request, error: Exception) -> Response:
-    """What no form of this app sends. Programs are told what is wrong with it."""
+    """Show an invalid request, which no form of this app sends; programs get the details."""
     if not isinstance(error, RequestValidationError):
         raise error
     if not _reads(request):
@@ -100,7 +100,7 @@ async def show_invalid(request: Request, error: Exception) -> Response:
 
 
 async def show_failure(request: Request, _: Exception) -> Response:
-    """A mistake of this app's; what it was, the log tells."""
+    """Show an unexpected error; the log has the details."""
     if not _reads(request):
         return PlainTextResponse("Internal Server Error", 500)
     text = "This is our mistake. Try again soon."
@@ -109,20 +109,20 @@ async def show_failure(request: Request, _: Exception) -> Response:
 
 def _error_page(connection: HTTPConnection, shown: dict[str, Any], status: int) -> Response:
     request = Request(connection.scope)
-    user = getattr(request.state, "user", None)  # the library puts there who is calling, where a dependency asked
+    user = getattr(request.state, "user", None)  # the library sets the caller there if a dependency has identified them
     page = templates.TemplateResponse(request, "error.html", {"user": user, **shown}, status)
     page.headers["cache-control"] = "no-store"
     return page
 
 
 def _reads(connection: HTTPConnection) -> bool:
-    """Whether a person reads the answer: a browser asks for a page, or posts one of this app's forms."""
+    """Whether a browser requests a page, or posts one of this app's forms."""
     path = connection.scope["path"]
     asks = "text/html" in connection.headers.get("accept", "")
     return connection.scope["type"] == "http" and asks and not path.startswith(FOR_PROGRAMS)
 
 
 def _here(connection: HTTPConnection) -> str:
-    """The page to come back to; none after a form, which cannot be sent again by a link."""
+    """Return the page to return to; None after a form, which a link cannot send again."""
     url = connection.url
     return local(url.path + (f"?{url.query}" if url.query else "")) if connection.scope["method"] == "GET" else "/"

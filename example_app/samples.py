@@ -1,15 +1,15 @@
-"""Whom and what the demo finds in place: people, a team, permissions and a few notes."""
+"""The sample data of the demo: users, a team, permissions and a few notes."""
 
 from dataclasses import dataclass
 from typing import Any
 
-PASSWORD = "correct horse battery"  # noqa: S105 - everybody may know it
+PASSWORD = "correct horse battery"  # noqa: S105 - a public sample
 TEAM_ID = "3f0c2f6e-6d0e-4c5f-9a43-5d1f8a1e7c01"
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody to sign in as."""
+    """A sample user."""
 
     id: str
     email: str
@@ -34,7 +34,7 @@ PEOPLE = (
 SEED: dict[str, Any] = {
     "project": {"display_name": "Notes"},
     "permissions": [
-        {"id": "notes:delete", "scope": "team", "description": "Delete anybody's notes."},
+        {"id": "notes:delete", "scope": "team", "description": "Delete the notes of all members."},
         {"id": "reports:read", "scope": "project", "description": "See the admin page."},
         {
             "id": "team_admin",
@@ -71,7 +71,7 @@ SEED: dict[str, Any] = {
 }  # fmt: skip
 
 NOTES = (
-    (0, TEAM_ID, "Ship the new parser on Friday. Who reviews?"),
+    (0, TEAM_ID, "Ship the new parser on Friday. Please review."),
     (1, TEAM_ID, "I do. The tests for nested comments are still missing."),
     (0, TEAM_ID, "Lunch on Thursday: the place by the river."),
     (0, None, "Ask Alan about the halting case."),

@@ -1,4 +1,4 @@
-"""The pages on the way in: sign-in, sign-up, a forgotten password, and where links in mails lead. Forms, no logic."""
+"""The pages for sign-in, sign-up, forgotten passwords and links in emails. Forms, no logic."""
 
 from urllib.parse import urlencode
 

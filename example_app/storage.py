@@ -1,6 +1,6 @@
-"""Notes in a database: SQLite in a file, or what DATABASE_URL names (`postgresql+asyncpg://...`).
+"""Notes in a database: SQLite in a file, or the database of DATABASE_URL (`postgresql+asyncpg://...`).
 
-Whose a note is follows from the ids that the auth server gives: the author's, and the team's where it is the team's.
+The ids of the auth server say who owns a note: the author, and the team for a team's note.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Note(Base):
     """One note."""
 
     __tablename__ = "notes"
-    __table_args__ = ({"sqlite_autoincrement": True},)  # no id is given twice: `Notebooks.state` rests on that
+    __table_args__ = ({"sqlite_autoincrement": True},)  # `Notebooks.state` needs ids that are never reused
 
     id: Mapped[int] = mapped_column(primary_key=True)
     author_id: Mapped[str] = mapped_column(String(64), index=True)
@@ -41,7 +41,7 @@ class Note(Base):
 
 @dataclass(frozen=True)
 class Notebook:
-    """A team's notes, or those that somebody keeps to themselves."""
+    """The notes of a team, or the private notes of a user."""
 
     author_id: str | None = None
     team_id: str | None = None
@@ -60,10 +60,10 @@ class Notebooks:
     def __init__(self, url: str) -> None:
         self._engine = engine_for(url)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # of those who wait
+        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # of waiting readers
 
     async def open(self) -> None:
-        """Make the tables where there are none."""
+        """Create the tables if they do not exist."""
         for last in (False, True):
             try:
                 async with self._engine.begin() as connection:
@@ -102,12 +102,12 @@ class Notebooks:
         return bool(removed)
 
     async def forget(self, author_id: str) -> None:
-        """Remove what somebody kept to themselves."""
+        """Delete the private notes of a user."""
         async with self._session.begin() as session:
             await session.execute(delete(Note).where(Notebook(author_id=author_id).holds))
 
     async def counts(self) -> tuple[int, int]:
-        """How many notes there are, and how many people wrote them."""
+        """Return the number of notes and of their authors."""
         async with self._session() as session:
             row = (await session.execute(select(func.count(), func.count(Note.author_id.distinct())))).one()
         return int(row[0]), int(row[1])
@@ -120,9 +120,9 @@ class Notebooks:
         return int(row[0]), int(row[1])
 
     async def changes(self, notebook: Notebook, *, every: float = 1.0) -> AsyncIterator[list[Note]]:
-        """The notes now, and again after each change.
+        """Yield the notes now, and again after each change.
 
-        What this worker changes is told at once. What others change is seen by asking the database every second, so
+        A change of this worker is seen at once. Changes of other workers are found by a query every second, so
         that any number of workers may serve the app, with nothing between them but the database.
         """
         seen = None

@@ -1,52 +1,52 @@
-"""What pages say of errors and of what was done. A code comes from an address, so only known ones become words."""
+"""The texts of errors and notices. A code comes from the URL, so only known codes become text."""
 
 from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES
 
 NOTICES = {
     "account": "Your account has been deleted.",
-    "address": "The address has been added. Have a mail sent to verify it.",
-    "code": "If that address may sign in here, a mail with a code and a link is on its way.",
+    "address": "The address has been added. Send an email to verify it.",
+    "code": "If this address can sign in here, we have sent an email with a code and a link.",
     "connected": "The account has been connected.",
-    "invited": "The invitation is on its way.",
-    "joined": "You are in the team now.",
+    "invited": "The invitation has been sent.",
+    "joined": "You have joined the team.",
     "left": "You have left the team.",
-    "mfa-off": "Two-factor sign-in is off.",
-    "mfa-on": "Two-factor sign-in is on. The next sign-in will ask for a code.",
-    "passkey": "The passkey has been saved. You can sign in with it from now on.",
+    "mfa-off": "Two-factor authentication is disabled.",
+    "mfa-on": "Two-factor authentication is enabled. The next sign-in will ask for a code.",
+    "passkey": "The passkey has been added. You can sign in with it now.",
     "password": "Your password has been saved. Sign in with it now.",
     "password-changed": "Your password has been changed, and all other sessions have ended.",
     "password-set": "Your password has been saved.",
     "removed": "Removed.",
-    "reset": "If there is an account with that address, a mail with a link is on its way.",
+    "reset": "If there is an account with this address, we have sent an email with a link.",
     "saved": "Saved.",
-    "sent": "The mail is on its way.",
+    "sent": "The email has been sent.",
     "sessions": "The session has ended.",
     "signed-out": "You are signed out.",
-    "team": "The team is there.",
+    "team": "The team has been created.",
     "verified": "Your address is verified. Thank you.",
 }
 SENTENCES = {
-    "EMAIL_PASSWORD_MISMATCH": "E-mail address or password is wrong.",
-    "INVALID_TOTP_CODE": "That code is wrong. Codes change every 30 seconds; type the one that is shown now.",
+    "EMAIL_PASSWORD_MISMATCH": "The email address or the password is wrong.",
+    "INVALID_TOTP_CODE": "That code is wrong. Codes change every 30 seconds; enter the current one.",
     "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER": "That account belongs to another user of this app.",
     "PASSWORD_CONFIRMATION_MISMATCH": "The old password is wrong.",
     "PASSWORD_TOO_SHORT": "A password has at least 8 characters.",
     "USER_EMAIL_ALREADY_EXISTS": "There is an account with this address already. Sign in instead.",
-    "VERIFICATION_CODE_ALREADY_USED": "This code has been used. Ask for a new one.",
-    "VERIFICATION_CODE_EXPIRED": "This code has expired. Ask for a new one.",
-    "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or the mail was asked for in another browser.",
-    "anonymous_not_allowed": "Guests cannot do this. Sign up first: your notes stay yours.",
-    "auth_server_unavailable": "Signing in does not work at the moment. Try again soon.",
+    "VERIFICATION_CODE_ALREADY_USED": "This code has been used. Request a new one.",
+    "VERIFICATION_CODE_EXPIRED": "This code has expired. Request a new one.",
+    "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or was requested in another browser.",
+    "anonymous_not_allowed": "You need an account for this. Sign up to keep your notes.",
+    "auth_server_unavailable": "Sign-in is not available right now. Try again soon.",
     "note_form": "A note has between 1 and 2000 characters.",
-    "permission_missing": "You may not do this: it takes a permission that you do not have.",
+    "permission_missing": "You do not have permission to do this.",
     "rate_limit_exceeded": "Too many attempts. Wait a minute, then try again.",
-    "reauthentication_required": "For this the sign-in must be fresh. Sign in again, then come back.",
-    "request_invalid": "Something is missing or has the wrong form.",
-    "restricted_not_allowed": "Verify your e-mail address first: there is a link in the mail that we sent.",
-    "verification_unavailable": "Signing in does not work at the moment. Try again soon.",
+    "reauthentication_required": "Sign in again to do this.",
+    "request_invalid": "Something is missing or invalid.",
+    "restricted_not_allowed": "Verify your email address first. We have sent you an email with a link.",
+    "verification_unavailable": "Sign-in is not available right now. Try again soon.",
 }
 HEADINGS = {
-    "anonymous_not_allowed": "An account is needed",
+    "anonymous_not_allowed": "You need an account",
     "auth_server_unavailable": "Try again soon",
     "permission_missing": "Not allowed",
     "reauthentication_required": "Sign in again",
@@ -56,12 +56,12 @@ HEADINGS = {
 
 
 def notice(name: str | None) -> str:
-    """What has been done."""
+    """Return the text of a notice."""
     return NOTICES.get(name or "", "")
 
 
 def sentence(code: str | None) -> str:
-    """What a code means, for people; empty without one."""
+    """Return the text of an error code; empty without a code."""
     if not code:
         return ""
     if code in AUTH_CODES:
@@ -71,5 +71,5 @@ def sentence(code: str | None) -> str:
 
 
 def heading(code: str) -> str:
-    """The title of an error's page."""
+    """Return the title of an error's page."""
     return HEADINGS.get(code, "That did not work")

@@ -17,7 +17,7 @@ function connect() {
   socket.addEventListener("close", () => {
     failures += 1;
     if (failures >= ATTEMPTS) return giveUp();
-    if (failures > 1) state.textContent = "Not live at the moment. Reload the page to see what is new.";
+    if (failures > 1) state.textContent = "Live updates are not available. Reload the page to see new notes.";
     setTimeout(connect, 500 * 2 ** failures);
   });
 }
@@ -28,7 +28,7 @@ function giveUp() {
   const link = document.createElement("a");
   link.href = `/sign-in?return_to=${encodeURIComponent(location.pathname)}`;
   link.textContent = "Sign in again";
-  state.replaceChildren("Not live any more. ", link, " to see what is new.");
+  state.replaceChildren("Live updates have ended. ", link, " to see new notes.");
 }
 
 addEventListener("online", () => {
@@ -58,7 +58,7 @@ form.addEventListener("submit", async (event) => {
   const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
   delete form.dataset.sent;
   if (!answer) {
-    state.textContent = "The note could not be sent. Try again.";
+    state.textContent = "The note could not be saved. Try again.";
   } else if (answer.ok && !new URL(answer.url).searchParams.has("error")) {
     form.reset();
     form.elements.text.focus();

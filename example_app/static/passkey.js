@@ -21,7 +21,7 @@ if (supported() && signInButton) {
   let waiting = new AbortController();
   offer.hidden = false;
   if (await conditionalSupported()) {
-    signIn({ conditional: true, signal: waiting.signal }).then(then, (error) => error.code !== "cancelled" && show(error));
+    signIn({ conditional: true, signal: waiting.signal }).then(then, (error) => error.code !== "canceled" && show(error));
   }
   signInButton.addEventListener("click", () => {
     waiting.abort(); // a browser asks for one passkey at a time

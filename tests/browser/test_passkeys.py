@@ -127,7 +127,7 @@ async def test_who_cancels_is_told_so_and_can_try_again(browser: Browser, addres
               return tried(passkey.{call}({{ signal: stop.signal }}));
             }}"""
         )
-        assert outcome == {"name": "PasskeyError", "code": "cancelled"}
+        assert outcome == {"name": "PasskeyError", "code": "canceled"}
 
 
 @pytest.mark.parametrize("pending", ["the request", "the answer's body"])
@@ -148,7 +148,7 @@ async def test_cancelling_while_the_route_is_asked_is_told_as_well(browser: Brow
             }}""",
             pending,
         )
-        assert outcome == {"name": "PasskeyError", "code": "cancelled"}
+        assert outcome == {"name": "PasskeyError", "code": "canceled"}
 
 
 async def test_without_a_passkey_on_the_device_nobody_is_signed_in(browser: Browser, address: str):

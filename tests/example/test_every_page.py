@@ -99,7 +99,7 @@ async def test_the_api_docs_work_with_the_apps_own_files_alone(visitor: Visitor,
     answered: list[str] = []
     visitor.page.on("response", lambda response: answered.append(response.url))
     await visitor.open(path)
-    await expect(visitor.page.get_by_text("Who am I?").filter(visible=True).first).to_be_visible()
+    await expect(visitor.page.get_by_text("Get the signed-in user").filter(visible=True).first).to_be_visible()
     await visitor.page.wait_for_load_state("networkidle")
     local = (f"{demo.app}/", "data:", "blob:")
     assert [url for url in answered if not url.startswith(local)] == []
@@ -177,7 +177,7 @@ async def test_a_form_that_is_none_of_ours_gets_a_page_too_and_nothing_back(demo
             await client.post("/notes/abc/delete"),
         ):
             assert answer.status_code == 422
-            assert "Something is missing or has the wrong form." in answer.text
+            assert "Something is missing or invalid." in answer.text
             assert "secret.txt" not in answer.text
 
 

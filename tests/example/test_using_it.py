@@ -23,10 +23,10 @@ async def test_a_session_revoked_in_one_browser_is_gone_in_the_other(visit: Any,
     await there.signs_in(email)
     await here.signs_in(email)
     await here.open("/account")
-    await expect(here.page.get_by_text("this one")).to_have_count(1)
-    await here.press("End all others")
+    await expect(here.page.get_by_text("current")).to_have_count(1)
+    await here.press("End all other sessions")
     await here.sees("The session has ended.")
-    await there.sees("Not live at the moment.")
+    await there.sees("Live updates are not available.")
     await there.open("/notes")
     await there.is_at("/sign-in")
     await here.open("/notes")
@@ -65,13 +65,13 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     await host.signs_in(demo.new_person(verified=True))
     await host.open("/teams")
     await host.fill(Name="Night shift")
-    await host.press("Make the team")
+    await host.press("Create team")
     await host.follow("Night shift")
     await host.title("Night shift")
     invited = demo.new_person()
     await host.page.get_by_label("Email address").fill(invited)
-    await host.press("Send the invitation")
-    await host.sees("The invitation is on its way.")
+    await host.press("Send invitation")
+    await host.sees("The invitation has been sent.")
     link = demo.mail(invited, "team_invitation")["link"]
     await guest.open(link)
     await guest.is_at("/sign-in")
@@ -81,14 +81,14 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     await form.get_by_role("button", name="Sign in").click()
     await guest.sees("You are invited to the team Night shift.")
     await guest.sees(f"You join it as {invited}.")
-    await guest.press("Join the team")
-    await guest.sees("You are in the team now.")
+    await guest.press("Join team")
+    await guest.sees("You have joined the team.")
     await guest.follow("Night shift")
     await guest.title("Night shift")
     await guest.write("Glad to be here")
     await host.sees("Glad to be here")
     await guest.open(link)
-    await guest.sees("This invitation does not hold")
+    await guest.sees("This invitation is invalid")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -98,19 +98,19 @@ async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: 
     await host.signs_in(demo.new_person(verified=True))
     await host.open("/teams")
     await host.fill(Name="Day shift")
-    await host.press("Make the team")
+    await host.press("Create team")
     await host.follow("Day shift")
     await host.title("Day shift")
     await host.write("Said before leaving")
     team = host.page.url
     await member.signs_in(invited := demo.new_person())
     await host.page.get_by_label("Email address").fill(invited)
-    await host.press("Send the invitation")
-    await host.sees("The invitation is on its way.")
+    await host.press("Send invitation")
+    await host.sees("The invitation has been sent.")
     await member.open(demo.mail(invited, "team_invitation")["link"])
-    await member.press("Join the team")
+    await member.press("Join team")
     await member.follow("Day shift")
-    await host.press("Leave this team")
+    await host.press("Leave team")
     await host.is_at("/teams")
     await host.sees("You have left the team.")
     await host.sees_no("Day shift")
@@ -175,12 +175,12 @@ async def test_who_must_verify_an_address_first_is_told_how(visitor: Visitor, de
             await visitor.title("Verify your address")
             await visitor.press("I have verified it")
             await visitor.title("Verify your address")
-            await visitor.follow("Send the mail again")
+            await visitor.follow("Send the email again")
             await visitor.press(f"Verify {email}")
-            await visitor.sees("The mail is on its way.")
+            await visitor.sees("The email has been sent.")
             await visitor.open(demo.mail(email, "email_verification")["link"])
             await visitor.press("Yes, verify it")
-            await visitor.press("Go on")
+            await visitor.press("Continue")
             await visitor.open("/teams")
             await visitor.title("Teams")
         finally:
@@ -197,8 +197,8 @@ async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: D
     await visitor.sees("Saved.")
     await expect(visitor.page.get_by_label("Name")).to_have_value("Ada Lovelace")
     await visitor.fill(Another_address=second)
-    await visitor.page.get_by_label("It signs me in, too").check()
-    await visitor.press("Add it")
+    await visitor.page.get_by_label("Use this address to sign in").check()
+    await visitor.press("Add address")
     await visitor.press(f"Verify {second}")
     await visitor.open(demo.mail(second, "email_verification")["link"])
     await visitor.press("Yes, verify it")
@@ -207,10 +207,10 @@ async def test_one_changes_name_addresses_and_password(visitor: Visitor, demo: D
     await visitor.press(f"Remove {email}")
     await visitor.sees("Removed.")
     await visitor.fill(Old_password="wrong horse battery", New_password="a new horse battery")
-    await visitor.press("Change it")
+    await visitor.press("Change password")
     await visitor.sees("The old password is wrong.")
     await visitor.fill(Old_password=PASSWORD, New_password="a new horse battery")
-    await visitor.press("Change it")
+    await visitor.press("Change password")
     await visitor.sees("Your password has been changed")
     await visitor.press("Sign out")
     await visitor.signs_in(second, "a new horse battery")
@@ -246,10 +246,10 @@ async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visito
     assert await read_notes() != before
     await visitor.open("/account")
     await visitor.page.get_by_label("I want to delete my account").check()
-    await visitor.press("Delete it")
+    await visitor.press("Delete account")
     await visitor.sees("Your account has been deleted.")
     await visitor.sign_in(email)
-    await visitor.sees("Email address or password is wrong.")
+    await visitor.sees("The email address or the password is wrong.")
     for _ in range(300):  # a webhook tells the app of it
         if await read_notes() == before:
             return
@@ -262,7 +262,7 @@ async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: A
     visitor = await visit(java_script_enabled=False)
     email = demo.new_person()
     await visitor.sign_in(email, "wrong horse battery")
-    await visitor.sees("Email address or password is wrong.")
+    await visitor.sees("The email address or the password is wrong.")
     await expect(visitor.page.get_by_role("button", name="Sign in with a passkey")).to_have_count(0)
     await visitor.signs_in(email)
     await visitor.write("Without a script")
@@ -286,7 +286,7 @@ async def test_by_keyboard_alone_one_signs_in_and_writes(visitor: Visitor, demo:
     await visitor.open("/")
     keyboard, page = visitor.page.keyboard, visitor.page
     await keyboard.press("Tab")
-    await expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    await expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
 
     async def tab_to(name: str) -> None:
         for _ in range(30):
@@ -344,7 +344,7 @@ async def test_a_live_list_that_is_refused_stops_asking_and_says_what_to_do(visi
             break
         await page.clock.fast_forward(5_000)
         await asyncio.sleep(0.1)
-    await visitor.sees("Not live any more.")
+    await visitor.sees("Live updates have ended.")
     made = len(attempts)
     for _ in range(5):
         await page.clock.fast_forward(60_000)
@@ -376,7 +376,7 @@ async def test_a_note_that_is_none_is_refused_in_words(demo: Demo):
         assert (await browser.post("/notes/99999999999999999999/delete")).status_code == 422
         assert (await browser.post("/notes/1/delete")).status_code == 200
         form = "/auth/teams?on_success=/teams?done=team&on_error=/teams"
-        assert "has the wrong form" in (await browser.post(form, data={"display_name": " "})).text
+        assert "missing or invalid" in (await browser.post(form, data={"display_name": " "})).text
 
 
 async def test_half_a_character_in_a_note_is_replaced(demo: Demo):
@@ -409,7 +409,7 @@ async def test_a_note_that_is_sent_twice_by_a_double_click_is_written_once(visit
     await visitor.signs_in(demo.new_person())
     await visitor.page.route("**/notes", slowly)
     await visitor.page.get_by_label("New note").last.fill("Only once")
-    await visitor.page.get_by_role("button", name="Add the note").dblclick()
+    await visitor.page.get_by_role("button", name="Add note").dblclick()
     await visitor.sees("Only once")
     await visitor.write("Written after it")
     await expect(visitor.page.get_by_role("listitem").filter(has_text="Only once")).to_have_count(1)
@@ -420,8 +420,8 @@ async def test_a_note_that_cannot_be_sent_stays_in_the_field_and_that_is_said(vi
     await visitor.page.wait_for_load_state()  # before the page's script runs, the browser itself would send the form
     await visitor.page.route("**/notes", lambda route: route.abort())
     await visitor.page.get_by_label("New note").last.fill("Not lost")
-    await visitor.press("Add the note")
-    await visitor.sees("The note could not be sent.")
+    await visitor.press("Add note")
+    await visitor.sees("The note could not be saved.")
     await visitor.page.unroute("**/notes")
-    await visitor.press("Add the note")
+    await visitor.press("Add note")
     await expect(visitor.page.get_by_role("listitem").filter(has_text="Not lost")).to_have_count(1)

@@ -198,5 +198,5 @@ class Visitor:
     async def write(self, text: str) -> None:
         """Write a note, and see it in the list."""
         await self.page.get_by_label("New note").last.fill(text)
-        await self.press("Add the note")
+        await self.press("Add note")
         await self.sees(text)

@@ -3,7 +3,7 @@
 //   import { register, signIn, supported, PasskeyError } from "/auth/passkey.js";
 //
 // `signIn()` and `register()` resolve with what the route answers, and reject with a PasskeyError, whose `code` is
-// "cancelled", "not_allowed", "already_registered", "not_supported", or that of the route's problem document.
+// "canceled", "not_allowed", "already_registered", "not_supported", or that of the route's problem document.
 
 const BASE = new URL(".", import.meta.url);
 const CHALLENGE_MILLIS = 50_000; // the auth server takes an answer for 65 seconds
@@ -94,10 +94,10 @@ async function ask(answer, signal) {
 }
 
 function explained(error, signal) {
-  if (signal?.aborted || error?.name === "AbortError") return new PasskeyError("cancelled", "That was cancelled.");
+  if (signal?.aborted || error?.name === "AbortError") return new PasskeyError("canceled", "That was canceled.");
   switch (error?.name) {
     case "NotAllowedError": // browsers do not tell a refusal from a timeout, on purpose
-      return new PasskeyError("not_allowed", "That was cancelled, or took too long.");
+      return new PasskeyError("not_allowed", "That was canceled, or took too long.");
     case "InvalidStateError":
       return new PasskeyError("already_registered", "There is a passkey on this device already.");
     case "SecurityError":
