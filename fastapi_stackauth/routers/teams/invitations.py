@@ -50,13 +50,13 @@ _INVITED_TO = {"team_id": TEAM_ID, "team_display_name": "Red team"}
 _RESTRICTED = KnownApiError.of(
     "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED", details={"restricted_reason": "email_not_verified"}
 )
-_CODE_ERRORS = (*VERIFICATION_CODE_ERRORS, _RESTRICTED)
+_CODE_ERRORS = (*VERIFICATION_CODE_ERRORS, "TEAM_NOT_FOUND", _RESTRICTED)
 _NOT_FOUND = "VERIFICATION_CODE_NOT_FOUND"
 _PAGE_ERRORS = {
     400: "The invitation has expired, or was opened too often.",
     401: "No user is signed in. If the setting `sign_in_url` is set, the browser is sent there instead.",
     403: "Anonymous and restricted users cannot join teams.",
-    404: "There is no such invitation.",
+    404: "There is no such invitation, or its team was deleted.",
     409: "The invitation has been accepted already.",
     429: "Too many attempts.",
     502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
@@ -147,9 +147,7 @@ async def team_invitations_revoke(team_id: TeamId, invitation_id: InvitationId, 
         await client.team_invitations.revoke(found.id, team_id=team_id)
     except AuthServerUnavailable as error:
         # It answers 500 if the invitation is gone (corrections.md B), perhaps since our first attempt.
-        if error.response_status != 500 or found.id in {
-            each.id for each in await client.team_invitations.list(team_id)
-        }:
+        if error.response_status != 500 or found in await client.team_invitations.list(team_id):
             raise
 
 
@@ -165,7 +163,7 @@ async def invitations_list(client: UserClient) -> TeamInvitationList:
 @routes.post(
     "/invitations/{invitation_id}/accept",
     "Accept an invitation to your address",
-    errors=(_NOT_FOUND, _RESTRICTED),
+    errors=(_NOT_FOUND, "TEAM_NOT_FOUND", _RESTRICTED),
     example=_INVITED_TO,
 )
 async def invitations_accept_by_id(

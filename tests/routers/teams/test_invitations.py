@@ -115,6 +115,15 @@ async def test_a_name_set_elsewhere_is_checked_before_it_is_sent(company: Compan
     assert company.server.emails(NEW) == []
 
 
+async def test_an_invitation_to_a_deleted_team_leads_nowhere(company: Company):
+    """The team may be gone by the time that its invitation is read."""
+    await invite(company)
+    body = {"code": company.code(NEW)}
+    company.server.store.teams.delete(company.red)
+    for path in ("/invitations/details", "/invitations/accept"):
+        assert_problem(await company.outsider.call("POST", path, body), 404, "TEAM_NOT_FOUND")
+
+
 # --- limits ---
 
 

@@ -114,6 +114,38 @@ async def test_a_contained_permission_counts(company: Company):
     assert (await owner.call("POST", path(company.red, company.member))).status_code == 201
 
 
+@rows("team, user, permission, query", [
+    ("{red}", "me", DELETE, ""),
+    ("{blue}%2f..%2f{red}", "{rival}", DELETE, ""),
+    ("{blue}/../{red}", "{rival}", ADMIN, ""),
+    ("{red}%00", "{rival}", ADMIN, ""),
+    ("{red}", "{rival}", f"{ADMIN}%2f..%2f{ADMIN}", ""),
+    ("{red}", "{rival}", ADMIN, "?team_id={blue}"),
+    ("{red},{blue}", "{rival}", ADMIN, ""),
+    ("{red}", "{rival}", ADMIN.upper(), ""),
+])  # fmt: skip
+async def test_no_spelling_of_a_path_reaches_another_team(
+    company: Company, team: str, user: str, permission: str, query: str
+):
+    """The administrator of blue, a plain member of red, tries what paths can be made to say."""
+    if not company.is_in(company.red, company.rival):
+        company.server.join(company.red, company.rival.id)
+    ids = {"red": company.red, "blue": company.blue, "rival": company.rival.id}
+    target = f"/teams/{team}/members/{user}/permissions/{permission}{query}".format(**ids)
+    for body in (None, {"team_id": company.blue}):
+        answer = await company.rival.call("POST", target, body)
+        assert answer.status_code in (403, 404, 422)
+    assert company.may(company.red, company.rival) == {"team_member"}
+    assert changes(company) == 0
+
+
+async def test_a_header_of_ones_own_does_not_mix_with_a_cookie(company: Company):
+    """With the rival's token and the boss's cookies, the rival calls."""
+    headers = {"authorization": f"Bearer {company.rival.person.access_token}"}
+    answer = await company.boss.call("POST", path(company.red, company.member), headers=headers)
+    assert_problem(answer, 403, "permission_missing")
+
+
 async def test_the_checks_are_not_cached(company: Company):
     """A manager who has just lost `by` cannot grant any more, whatever any cache or token says."""
     assert (await company.boss.call("POST", path(company.red, company.member))).status_code == 201

@@ -68,6 +68,7 @@ async def test_create_decides_who_may_create_teams(server: Emulator):
     await stack.aclose()
 
 
+FORM = {"accept": "text/html", "content-type": "application/x-www-form-urlencoded"}
 NAMES = ["", "   ", "x" * 101, "a\nb", "a\u202eb", "Win at https://evil.example", "evil.example", "EVIL.EXAMPLE/x",
          "evil\u3002example", "www.evil", "a\x00", "mailto:eve@evil.example", "\u2028"]  # fmt: skip
 
@@ -158,6 +159,30 @@ async def test_removing_a_user_who_does_not_exist_signs_nobody_out(company: Comp
     answer = await company.boss.call("DELETE", f"/teams/{company.red}/members/{UNKNOWN}")
     assert_problem(answer, 404, "TEAM_MEMBERSHIP_NOT_FOUND")
     assert (await company.boss.call("GET", "/me")).status_code == 200
+
+
+@pytest.mark.parametrize("delivery", ["cookie"])
+async def test_pages_without_scripts_post_forms(company: Company):
+    """Every change takes a form; the browser goes on to a page of the app."""
+    red, query = f"/teams/{company.red}", "?on_success=/done&on_error=/failed"
+    for path, fields, leads in (
+        ("/teams", {"display_name": "Green", "profile_image_url": ""}, "/done"),
+        ("/teams", {"display_name": " "}, "/failed?error=request_invalid"),
+        (f"{red}/patch", {"display_name": "Crimson", "client_metadata": ""}, "/done"),
+        (f"{red}/profile/patch", {"display_name": ""}, "/done"),
+        (f"{red}/select", {}, "/done"),
+        (f"{red}/invitations", {"email": "new@example.com"}, "/done"),
+        (f"{red}/members/{company.member.id}/permissions/notes:delete", {}, "/done"),
+        (f"{red}/members/{company.member.id}/permissions/notes:pin", {}, "/failed?error=permission_missing"),
+        (f"{red}/members/{company.member.id}/permissions/notes:delete/delete", {}, "/done"),
+        (f"{red}/members/{company.member.id}/delete", {}, "/done"),
+        (f"{red}/leave", {}, "/done"),
+        (f"{red}/delete", {}, "/failed?error=TEAM_MEMBERSHIP_NOT_FOUND"),
+    ):
+        person = company.boss.person
+        answer = await person.client.post(person.path(path) + query, data=fields, headers=FORM)
+        assert (answer.status_code, answer.headers["location"]) == (303, leads), path
+    assert not company.is_in(company.red, company.member)
 
 
 # --- caches ---
