@@ -152,7 +152,7 @@ async def test_the_page_names_the_account_of_this_browser(house: House, browser:
     assert "signed in as" not in text
     assert "guest" not in text
     await guest_id(browser)
-    assert "You use this browser as a guest." in await page_elsewhere(browser, foreign)
+    assert "You are using this browser as a guest." in await page_elsewhere(browser, foreign)
     await browser.sign_up("o'hara&co@example.com")
     text = await page_elsewhere(browser, foreign)
     assert "This browser is signed in as o&#x27;hara&amp;co@example.com." in text
