@@ -1,7 +1,8 @@
 """Invitations to teams: send, list and revoke them, and join by the link of the email or by the invitation's id.
 
-Law: whoever holds a code may join, whichever address it was sent to, so the confirmation names the team and the account
-that joins. The auth server uses a code up even if it then rejects the user, so everything else is checked before.
+Law: any user with a code can join, because the auth server compares no addresses. So the confirmation names the team
+and the account that joins. The auth server uses a code up even if it then rejects the user, so the routes check
+everything else first.
 """
 
 from collections.abc import Iterable
@@ -99,7 +100,7 @@ async def team_invitations_send(
     """Send an email with a link that lets its reader join a team. This needs the permission `$invite_members` there.
 
     The link opens this router's page, or your own: `pages={"team_invitation": ...}`. Invitations are limited for each
-    user, for each team, and for each address whichever team invites it.
+    user, for each team, and for each address over all teams.
 
     Returns:
         The email is on its way.
@@ -210,7 +211,7 @@ async def invitations_details(
 async def invitations_accept(
     body: InvitationCodeRequest, context: Context, user: FullUser, client: UserClient
 ) -> InvitedTo | Response:
-    """Join a team with the code of the link in the email, whichever address it was sent to.
+    """Join a team with the code of the link in the email. The email may have gone to another address.
 
     The page's button posts here too; its response is a page.
 

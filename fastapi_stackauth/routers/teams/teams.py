@@ -25,7 +25,7 @@ routes = Routes("teams")
 
 MAX_NAME = 100
 _ADDRESS = re.compile(r"://|[^\W_][.\u3002\uff0e\uff61][^\W\d_]{2}", re.IGNORECASE)
-"""What an email program may make a link of: a scheme, or a domain, whichever character stands for its dot."""
+"""What an email program may turn into a link: a scheme, or a domain with any of the characters that count as a dot."""
 _TEAM = {
     "id": TEAM_ID,
     "display_name": "Red team",

@@ -229,7 +229,7 @@ async def test_a_plain_member_revokes_no_invitation(company: Company):
     assert_problem(answer, 403, "permission_missing")
 
 
-async def test_an_invitation_to_another_address_is_not_accepted_by_its_id(company: Company):
+async def test_an_invitation_to_another_address_is_rejected_by_id(company: Company):
     """Ids are not secret; codes are."""
     invitation = await invite(company)
     answer = await company.outsider.call("POST", f"/invitations/{invitation}/accept")

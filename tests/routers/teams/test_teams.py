@@ -154,7 +154,7 @@ async def test_a_missing_permission_is_403_and_named(
     assert company.is_in(company.red, company.boss)
 
 
-async def test_removing_a_user_who_does_not_exist_signs_nobody_out(company: Company):
+async def test_removing_an_unknown_member_keeps_the_caller_signed_in(company: Company):
     """The error is about the member, not about the caller."""
     answer = await company.boss.call("DELETE", f"/teams/{company.red}/members/{UNKNOWN}")
     assert_problem(answer, 404, "TEAM_MEMBERSHIP_NOT_FOUND")
