@@ -54,7 +54,7 @@ def without_links_out(markdown: str, folder: PurePosixPath) -> str:
 
 
 def with_anchors(markdown: str) -> str:
-    """The error catalogue, each code where it stands in a table first being the target of `#code`."""
+    """Return the error catalog with an anchor at the first table row of each code."""
     seen: set[str] = set()
 
     def add_anchor(match: re.Match[str]) -> str:

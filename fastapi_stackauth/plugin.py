@@ -180,7 +180,7 @@ class StackAuth(Stack):
                 request and response bodies, for mobile and command-line apps.
             methods: the sign-in methods to offer: ``password``, ``otp``, ``oauth``, ``passkey``, ``anonymous``; all by
                 default.
-            pages: the app's own pages, as paths or whole addresses, that links in mails lead to in place of the
+            pages: the app's own pages, as paths or URLs, which links in emails open instead of the
                 router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
 

@@ -1,7 +1,7 @@
 """The requirements of `Require` beyond being signed in, as one small check for each, in order.
 
-Requirements that the token alone can meet come first, because they cost no call of the auth server. A user whom a test
-puts in place has no token, so the checks that ask the auth server do not apply to them.
+Requirements that the token alone can meet come first, because they cost no call of the auth server. A user
+from an override has no token, so the checks that call the auth server do not apply to them.
 """
 
 import re

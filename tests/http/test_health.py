@@ -36,46 +36,46 @@ class Watched:
 
 
 @pytest.fixture
-async def monitored(server: Emulator) -> AsyncIterator[Watched]:
+async def watched_app(server: Emulator) -> AsyncIterator[Watched]:
     watched = Watched(server)
     yield watched
     await watched.stack.aclose()
 
 
-async def test_a_new_worker_fetches_its_keys_and_is_ready(monitored: Watched):
-    answer = await monitored.ready()
+async def test_a_new_worker_fetches_its_keys_and_is_ready(watched_app: Watched):
+    answer = await watched_app.ready()
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     health = HealthReport.model_validate(answer.json())
     assert (health.status, health.keys, health.redis, health.last_error) == ("ok", "fresh", "memory", None)
     assert health.keys_age_seconds is not None
     assert health.keys_age_seconds >= 0
     assert not health.fallback_in_use
-    await monitored.ready()
-    assert len(monitored.network.paths) == 1, "asked once"
+    await watched_app.ready()
+    assert len(watched_app.network.paths) == 1, "asked once"
 
 
-async def test_without_keys_it_is_not_ready_and_does_not_hammer_the_server(monitored: Watched):
-    monitored.network.cut = True
+async def test_without_keys_it_is_not_ready_and_does_not_hammer_the_server(watched_app: Watched):
+    watched_app.network.cut = True
     for _ in range(3):
-        answer = await monitored.ready()
+        answer = await watched_app.ready()
         assert answer.status_code == 503
     health = HealthReport.model_validate(answer.json())
     assert (health.status, health.keys, health.keys_age_seconds) == ("down", "none", None)
     assert (health.last_error, health.fallback_in_use) == ("auth_server_unavailable", True)
-    assert monitored.stack.verifier.stats.fetches == 1
-    monitored.network.cut = False
-    monitored.ahead = 31  # past the cool-down
-    assert (await monitored.ready()).status_code == 200
+    assert watched_app.stack.verifier.stats.fetches == 1
+    watched_app.network.cut = False
+    watched_app.ahead = 31  # past the cool-down
+    assert (await watched_app.ready()).status_code == 200
 
 
-async def test_keys_past_their_time_serve_and_the_state_is_degraded(monitored: Watched):
-    await monitored.ready()
-    monitored.network.cut = True
-    monitored.ahead = 90_000.0
-    health = await monitored.stack.health()
+async def test_keys_past_their_time_serve_and_the_state_is_degraded(watched_app: Watched):
+    await watched_app.ready()
+    watched_app.network.cut = True
+    watched_app.ahead = 90_000.0
+    health = await watched_app.stack.health()
     assert health.keys in ("stale", "none")
-    monitored.ahead = monitored.stack.settings.jwks_max_age + 1
-    answer = await monitored.ready()
+    watched_app.ahead = watched_app.stack.settings.jwks_max_age + 1
+    answer = await watched_app.ready()
     assert (answer.status_code, answer.json()["status"], answer.json()["keys"]) == (200, "degraded", "stale")
 
 
@@ -105,7 +105,7 @@ async def test_it_tells_no_address_and_no_secret(server: Emulator):
     await watched.stack.aclose()
 
 
-def test_openapi_describes_the_route(monitored: Watched):
-    schema = monitored.app.openapi()
+def test_openapi_describes_the_route(watched_app: Watched):
+    schema = watched_app.app.openapi()
     validate(schema)
     assert set(schema["paths"]["/ready"]["get"]["responses"]) == {"200", "503"}

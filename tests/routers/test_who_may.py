@@ -155,7 +155,7 @@ class Stage:
             headers["x-api-key"] = self.keys[caller]
         method, path = row.ours.split(" ")
         path = PREFIXES["body"] + path.format(**ids)
-        return await self.app.request(method, path, json=_filled(row.body, ids), headers=headers)
+        return await self.app.request(method, path, json=_fill_in(row.body, ids), headers=headers)
 
     async def ask_auth_server(self, caller: str, row: Row) -> httpx.Response:
         """Ask the auth server for the same, with the rights of a client."""
@@ -170,7 +170,7 @@ class Stage:
             headers["x-stack-access-token"] = self.tokens[caller]["access_token"]
         method, path = row.theirs.split(" ")
         return await self.auth_server.request(
-            method, path.format(**ids), json=_filled(row.their_body, ids), headers=headers
+            method, path.format(**ids), json=_fill_in(row.their_body, ids), headers=headers
         )
 
 
@@ -181,7 +181,7 @@ def _unique() -> str:
     return secrets.token_hex(6)
 
 
-def _filled(body: Any, ids: dict[str, str]) -> Any:
+def _fill_in(body: Any, ids: dict[str, str]) -> Any:
     if isinstance(body, dict):
         return {name: value.format(**ids) if isinstance(value, str) else value for name, value in body.items()}
     return body
@@ -194,7 +194,7 @@ def _letters(callers: set[str]) -> str:
 
 
 @asynccontextmanager
-async def staged(server: Emulator, **options: Any) -> AsyncIterator[Stage]:
+async def open_stage(server: Emulator, **options: Any) -> AsyncIterator[Stage]:
     """An app with these settings."""
     stack = new_stack(server, secret_server_key=server.secret_server_key, **options)
     stage = Stage(server, House(server, stack))
@@ -215,7 +215,7 @@ def test_the_table_has_every_team_route(house: House):
 async def test_each_caller_may_what_the_table_says(server: Emulator, options: dict[str, Any]):
     """Whichever keys the app has, its routes let exactly these callers pass."""
     found = {}
-    async with staged(server, **options) as stage:
+    async with open_stage(server, **options) as stage:
         for name, row in TABLE.items():
             passed = {caller for caller in ALL if (await stage.ask_us(caller, row)).is_success}
             found[name] = _letters(passed)
@@ -224,7 +224,7 @@ async def test_each_caller_may_what_the_table_says(server: Emulator, options: di
 
 async def test_no_caller_may_more_than_the_auth_server_lets_them(server: Emulator):
     """Except where the reason is written down."""
-    async with staged(server) as stage:
+    async with open_stage(server) as stage:
         for name, row in TABLE.items():
             passed = {caller for caller in ALL if (await stage.ask_auth_server(caller, row)).is_success}
             more = set(row.may) - set(_letters(passed))

@@ -103,7 +103,7 @@ class VerifyEmailRequest(RequestBody):
     form=True,
 )
 async def verify_email(body: VerifyEmailRequest, context: Context) -> Response | None:
-    """Verify an address with the code of the link in the email. The caller need not be signed in.
+    """Verify an address with the code of the link in the email. The caller does not have to be signed in.
 
     Access tokens say so once they are refreshed (`/session/refresh`). The page's button posts here too; its response is
     a page.

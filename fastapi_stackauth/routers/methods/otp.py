@@ -3,8 +3,8 @@
 The email shows six characters. Together with a nonce, which only the browser or app that asked has, they make the
 code. The link holds the whole code (contract/tokens.md §7).
 
-Law: only a code that this browser or app asked for, which the nonce proves, upgrades its anonymous user. Whoever sends
-a link of their own to a user must not get the account that the user has used so far.
+Law: only a code that this browser or app asked for, which the nonce proves, upgrades its anonymous user. An
+attacker who sends a link of their own to a user must not get the account that the user has used so far.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""`Grants`: who may grant which permissions in a team."""
+"""`Grants`: the permissions that members may grant in a team, and the permission that they need for it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -73,7 +73,7 @@ class TeamInvitationList(ListResponse[TeamInvitation]):
 
 
 class TeamInvitationSendRequest(RequestBody):
-    """Whom to invite."""
+    """The address to invite."""
 
     email: NewEmail
 
@@ -147,7 +147,7 @@ async def team_invitations_revoke(team_id: TeamId, invitation_id: InvitationId, 
     try:
         await client.team_invitations.revoke(found.id, team_id=team_id)
     except AuthServerUnavailable as error:
-        # It answers 500 if the invitation is gone (corrections.md B), perhaps since our first attempt.
+        # The server returns 500 if the invitation no longer exists (corrections.md B), perhaps since our first attempt.
         if error.response_status != 500 or found in await client.team_invitations.list(team_id):
             raise
 
