@@ -80,12 +80,13 @@ dist-check: $(READY) ## build sdist and wheel, and try them without the source t
 fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
 	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
-check: $(READY) ## lint, formatting, types (ours, and as users see them), import ranks
+check: $(READY) ## lint, formatting, types (ours, and as users see them), import ranks, words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.typing.check
 	$(BIN)/python -m pytest -q tests/test_ranks.py
+	$(BIN)/python -m tests.words
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
 	$(BIN)/python -m tests.example.screenshots
