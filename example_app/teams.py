@@ -69,6 +69,6 @@ async def invitation(page: Page, _: CurrentUser, caller: Caller, code: str = "")
 @router.get("/admin")
 async def admin(page: Page, _: Admin) -> HTMLResponse:
     """What the app asks in its own name: with the secret key, which no page ever sees."""
-    people = (await anext(stack.client.as_server().users.list(limit=50).pages())).items
+    users = (await anext(stack.client.as_server().users.list(limit=50).pages())).items
     written, authors = await notebooks.counts()
-    return page("admin.html", people=people, written=written, authors=authors)
+    return page("admin.html", users=users, written=written, authors=authors)

@@ -72,14 +72,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why an attempt failed.
+    """The failure of an attempt.
 
     Attributes:
         error: what the caller gets if this was the last attempt.
         is_sent: the request may have reached the server.
         retry_after: the pause that the server asks for, in seconds.
         is_final: another attempt would fail in the same way.
-        is_stale: an idle connection broke, which says nothing about the server, and the request may be sent again.
+        is_stale: an idle connection broke, so the request may be sent again.
     """
 
     error: AuthServerError

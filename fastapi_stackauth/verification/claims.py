@@ -195,7 +195,7 @@ def decode_segment(segment: str) -> bytes:
 
 
 def read_object(segment: str, name: str) -> dict[str, Any]:
-    """Return the JSON object of a segment; `name` says in errors which segment it is."""
+    """Return the JSON object of a segment; errors contain its `name`."""
     raw = decode_segment(segment)
     try:
         value = read_as_written(raw) or read_strictly(raw)

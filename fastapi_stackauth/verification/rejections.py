@@ -1,6 +1,6 @@
-"""What an error of the auth server means: the one place that decides it, for a caller, their session and a route.
+"""Decide what an error of the auth server means for a caller, their session and a route.
 
-`client/response.py` turns a response into an exception and decides no more than that.
+No other module decides this; `client/response.py` only turns a response into an exception.
 """
 
 import logging
@@ -36,25 +36,25 @@ _TOKEN_CODES = {
 
 
 def find_rejection(error: StackAuthError) -> AuthError | None:
-    """Return what an error says against the caller's token, or None if it says nothing about it."""
+    """Return the rejection of the caller's token, or None if the error is not about the token."""
     if isinstance(error, AccessTokenRejected):
-        return AuthError(_TOKEN_CODES[error.code], reason="the auth server says so")
+        return AuthError(_TOKEN_CODES[error.code], reason="rejected by the auth server")
     if isinstance(error, SignInRequired | UserNotFound):
         return AuthError("user_deleted")
     return None
 
 
 def require_rejection(error: AuthServerError, events: AuthEvents, about: str) -> AuthError:
-    """Return what an error says against the caller's token.
+    """Return the rejection of the caller's token, or raise if the error is not about the token.
 
     Args:
-        error: the auth server's.
-        events: count and log an error that says nothing about the caller.
-        about: what the library asked about: a `token`, `permission`, `session` or `api_key`.
+        error: the auth server's error.
+        events: count and log an error that is not about the caller.
+        about: the subject of the call: a `token`, `permission`, `session` or `api_key`.
 
     Raises:
         AuthServerMisconfigured: the auth server rejects this app.
-        VerificationUnavailable: any other error that says nothing about the token.
+        VerificationUnavailable: any other error that is not about the token.
     """
     if rejection := find_rejection(error):
         return rejection
@@ -67,30 +67,30 @@ def require_rejection(error: AuthServerError, events: AuthEvents, about: str) ->
 
 
 def to_unavailable(error: AuthServerError, retry_after: float) -> VerificationUnavailable:
-    """Return the 503 for what the auth server could not say. `retry_after` (seconds) counts if the error names none."""
+    """Return the 503 for a failed call. `retry_after` (seconds) counts if the error has none."""
     asked = error.retry_after if isinstance(error, AuthServerUnavailable) else retry_after
     return VerificationUnavailable(retry_after=asked)
 
 
 def to_own_user_error(error: AuthServerError) -> AuthServerError:
-    """Return what "no such user" means if it is about the user who asks."""
+    """Return the error for the caller if the auth server no longer has their account."""
     if not isinstance(error, UserNotFound):
         return error
     return SignInRequired(error.code, error.status_code, operation=error.operation, request_id=error.request_id)
 
 
 def is_absent(error: AuthServerError) -> bool:
-    """Return whether an error says that there is no such team or member; an id of the wrong form means the same."""
+    """Return whether an error means that there is no such team or member; an id of the wrong form counts too."""
     if isinstance(error, UnexpectedResponse):
         return error.status_code in (400, 403, 404)
     return isinstance(error, TeamNotFound | SchemaError | PermissionMissing | UserNotFound)
 
 
 def to_route_error(error: StackAuthError) -> StackAuthError:
-    """Return what an error means for the caller of a route: about their token, their request, or the configuration."""
+    """Return the error for the caller of a route: about their token, their request, or the configuration."""
     if isinstance(error, RedirectUrlNotAllowed):
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
-    if isinstance(error, SchemaError):  # a rule that is unknown here: the log shows it, so that the checks can get it
+    if isinstance(error, SchemaError):  # a rule that this library does not check; the log has it
         return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
     if isinstance(error, PermissionMissing) and error.code != "TEAM_PERMISSION_NOT_FOUND":
         return AuthError("permission_missing", details=error.public_details)  # a 401 would sign the user out
@@ -113,10 +113,10 @@ def is_key_unknown(rejection: AuthError) -> bool:
 def judge_refresh(failure: AuthError | AuthServerError) -> StackAuthError | None:
     """Return the error for a session that could not be refreshed, or None if the session has ended.
 
-    An outage, a wrong clock here, or a key that this worker may not fetch yet says nothing against the session.
+    An outage, a wrong clock here, or a key that this worker may not fetch yet does not end the session.
 
     Args:
-        failure: the auth server's, or the rejection of the token that it has just given.
+        failure: the auth server's error, or the rejection of the token that it has just issued.
     """
     if isinstance(failure, AuthServerError):
         if isinstance(failure, SessionEnded):

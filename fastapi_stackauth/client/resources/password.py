@@ -79,7 +79,7 @@ class PasswordApi(Resource):
         await self._client.fetch(request, Done)
 
     async def send_reset_code(self, *, email: str, callback_url: str) -> None:
-        """Send an email to reset the password. It succeeds for unknown addresses too, and never tells them apart.
+        """Send an email to reset the password. It succeeds for unknown addresses too.
 
         Args:
             email: the address.

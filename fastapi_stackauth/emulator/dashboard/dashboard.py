@@ -111,7 +111,7 @@ class Dashboard:
             try:
                 values = await show(self, request)
             except Refused as refusal:
-                return self._page("missing.html", request, {"said": str(refusal)}, 404)
+                return self._page("missing.html", request, {"message": str(refusal)}, 404)
             return self._page(template, request, values)
 
         return answer
@@ -132,7 +132,7 @@ class Dashboard:
         try:
             tokens = issuing.issue(self.server, self.project, user_id=segment(form, "user_id"))
         except ValueError as refusal:
-            return self._page("missing.html", request, {"said": str(refusal)}, 404)
+            return self._page("missing.html", request, {"message": str(refusal)}, 404)
         return self._page("signed_in.html", request, {"tokens": tokens})
 
     def _page(self, template: str, request: Request, values: dict[str, Any], status: int = 200) -> Response:
@@ -165,7 +165,7 @@ class Dashboard:
             "signed_up_at": shown_time(user["signed_up_at"] / 1000),
         }
 
-    def people(self) -> list[dict[str, Any]]:
+    def list_users(self) -> list[dict[str, Any]]:
         """Return the project's users, newest first."""
         rows = self.server.store.users.in_order(self._project_id, descending=True)
         return [self.person(row) for row in rows[:SHOWN]]

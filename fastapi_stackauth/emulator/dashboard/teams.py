@@ -17,7 +17,7 @@ async def teams(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
     store, project = dashboard.server.store, dashboard.project
     rows = store.teams.list_for_project(project.id)[:SHOWN]
     found = [{**row, "members": len(store.teams.members(project.id, row["id"]))} for row in rows]
-    return {"teams": found, "people": dashboard.people(), "shown": SHOWN}
+    return {"teams": found, "users": dashboard.list_users(), "shown": SHOWN}
 
 
 @action("/dashboard/teams/create")

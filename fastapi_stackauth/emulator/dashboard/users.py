@@ -10,7 +10,7 @@ from .dashboard import SHOWN, Dashboard, Form, Refused, action, own_path, segmen
 @view("/dashboard/users", "users.html")
 async def users(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
     """All users."""
-    return {"people": dashboard.people(), "shown": SHOWN}
+    return {"users": dashboard.list_users(), "shown": SHOWN}
 
 
 @action("/dashboard/users/create")

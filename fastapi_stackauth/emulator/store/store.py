@@ -12,11 +12,11 @@ from .database import Database
 from .emails import Mails
 from .images import Images
 from .oauth import OAuthTable
-from .people import Channels, Passkeys, Users
 from .permissions import Permissions
 from .projects import Projects
 from .sessions import Sessions
 from .teams import Teams
+from .users import Channels, Passkeys, Users
 
 
 class Store:
