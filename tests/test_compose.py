@@ -58,7 +58,8 @@ def test_it_follows_the_compose_specification():
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_every_service_belongs_to_a_profile_and_no_profile_is_unknown():
+def test_every_service_has_known_profiles():
+    """Every service belongs to a profile and no profile is unknown."""
     assert all(service.get("profiles") for service in EVERY.values()), "one without would start with every profile"
     assert {profile for service in EVERY.values() for profile in service["profiles"]} == set(PROFILES)
 
@@ -76,7 +77,8 @@ def test_a_profile_starts_these_services(profile: str, expected: set[str]):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_in_a_profile_no_two_services_want_one_port_and_the_app_is_published_once(profile: str):
+def test_services_of_a_profile_share_no_port(profile: str):
+    """In a profile no two services want one port and the app is published once."""
     published = [port.rsplit(":", 1)[0] for service in services(profile).values() for port in service.get("ports", [])]
     assert len(published) == len(set(published))
     assert sum("APP_PORT" in port for port in published) == 1
@@ -88,7 +90,8 @@ def test_ports_are_published_on_loopback_alone(name: str):
 
 
 @by_service
-def test_what_a_service_waits_for_is_in_its_profiles_and_has_a_health_check(name: str):
+def test_dependencies_of_services_have_health_checks(name: str):
+    """What a service waits for is in its profiles and has a health check."""
     for other, how in EVERY[name].get("depends_on", {}).items():
         assert how == {"condition": "service_healthy"}
         assert EVERY[other]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
@@ -130,7 +133,8 @@ def test_no_service_runs_as_root_or_can_become_it(name: str):
         assert str(service["user"]).split(":")[0] not in ("0", "root")
 
 
-def test_only_services_that_write_into_their_image_have_a_writable_one():
+def test_only_writing_services_have_a_writable_image():
+    """Only services that write into their image have a writable one."""
     assert {name for name, service in EVERY.items() if not service.get("read_only")} == {"auth", "clickhouse"}
 
 
@@ -174,7 +178,8 @@ def test_settings_of_our_library_are_spelt_as_it_spells_them(name: str):
 
 
 @rows("name", ["app", "app-1", "app-2", "app-3", "app-real"])
-def test_apps_reach_the_server_inside_and_accept_the_public_issuer(name: str):
+def test_apps_use_the_internal_url_and_the_public_issuer(name: str):
+    """Apps reach the server inside and accept the public issuer."""
     variables = dict(env.variables())
     environment = document(variables)["services"][name]["environment"]
     profile = EVERY[name]["profiles"][0]
@@ -185,7 +190,8 @@ def test_apps_reach_the_server_inside_and_accept_the_public_issuer(name: str):
 
 
 @pytest.mark.parametrize("profile", ["demo", "scale"])
-def test_the_emulators_webhooks_reach_an_app_that_shares_their_secret(profile: str):
+def test_webhooks_reach_an_app_with_the_same_secret(profile: str):
+    """The emulators webhooks reach an app that shares their secret."""
     started = services(profile, dict(env.variables()))
     command = started["emulator"]["command"]
     host = re.fullmatch(r"http://([a-z]+):8000/webhooks/stack-auth", command[command.index("--webhook-url") + 1])
@@ -201,7 +207,8 @@ def test_workers_differ_in_nothing_but_what_they_wait_for():
     assert one == two == three
 
 
-def test_only_the_proxy_shares_the_workers_network_and_workers_believe_its_address_alone():
+def test_only_the_proxy_is_in_the_workers_network():
+    """Only the proxy shares the workers network and workers believe its address alone."""
     inside = {name for name, service in EVERY.items() if "edge" in service.get("networks", [])}
     assert inside == {"proxy", "app-1", "app-2", "app-3"}
     started = services("scale", dict(env.variables()))
@@ -223,7 +230,7 @@ def test_no_worker_and_no_gateway_can_have_the_proxys_address():
 
 
 @pytest.mark.parametrize("name", ["app", "app-real"])
-def test_an_app_without_a_proxy_believes_the_gateway_of_its_network_alone(name: str):
+def test_without_proxy_an_app_trusts_its_gateway_only(name: str):
     """It is published itself, and stands behind a proxy on the host all the same."""
     written = document(dict(env.variables()))
     (pool,) = written["networks"]["default"]["ipam"]["config"]
@@ -334,7 +341,8 @@ def test_every_service_and_profile_stands_in_the_docs():
     assert [name for name in [*EVERY, *PROFILES] if f"`{name}`" not in page] == []
 
 
-def test_make_env_writes_a_private_file_once_with_secrets_of_its_own(tmp_path: Path):
+def test_make_env_writes_a_private_file_once(tmp_path: Path):
+    """Make env writes a private file once with secrets of its own."""
     target = tmp_path / ".env"
     env.write(target)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -352,7 +360,7 @@ def test_make_env_writes_a_private_file_once_with_secrets_of_its_own(tmp_path: P
     assert all(shlex.split(value) == [value] for value in read.values() if value), "nothing that needs quoting"
 
 
-def test_the_files_of_secrets_can_be_read_in_containers_and_by_nobody_else_here(tmp_path: Path):
+def test_secret_files_are_readable_in_containers_only(tmp_path: Path):
     """Compose mounts them as they are: a container's user is another one, and a umask must not shut it out."""
     before = os.umask(0o077)
     try:
@@ -378,9 +386,7 @@ def test_make_env_refuses_in_one_line_to_overwrite(tmp_path: Path, monkeypatch: 
         env.main()
 
 
-def test_make_env_writes_files_of_secrets_that_are_missing_beside_an_env_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_make_env_writes_missing_secret_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Who copies .env alone to another machine could start nothing that mounts them."""
     monkeypatch.setattr(env, "TARGET", tmp_path / ".env")
     env.main()
@@ -416,7 +422,8 @@ def test_both_stages_of_the_app_start_from_one_pinned_image():
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", images[0])
 
 
-def test_the_proxys_image_is_nginx_without_root_and_our_configuration():
+def test_the_proxy_image_is_nginx_without_root():
+    """The proxys image is nginx without root and our configuration."""
     assert [word for word, _ in instructions("proxy")] == ["FROM", "COPY"]
     (_, base), (_, copy) = instructions("proxy")
     assert re.match(r"nginxinc/nginx-unprivileged:\d+\.\d+\.\d+-alpine ", base)
@@ -442,7 +449,7 @@ def _from(options: list[str]) -> bool:
     return any(option.startswith("--from=") for option in options)
 
 
-def test_a_clone_made_with_umask_077_gives_images_that_their_users_can_read(tmp_path: Path):
+def test_umask_077_clones_make_readable_images(tmp_path: Path):
     """COPY keeps the modes of files, and neither the app nor nginx runs as their owner."""
     assert all(given == ["--chmod=444"] for given, _, _ in copies("proxy"))
     assert all(_from(given) for given, _, _ in copies("app")), "what the build stage has opened"
@@ -459,7 +466,8 @@ def test_a_clone_made_with_umask_077_gives_images_that_their_users_can_read(tmp_
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
 
 
-def test_the_image_is_not_run_as_root_and_installs_nothing_in_its_last_stage():
+def test_the_image_runs_without_root_or_installs():
+    """The image is not run as root and installs nothing in its last stage."""
     last = instructions("app")
     (user,) = [rest for word, rest in last if word == "USER"]
     assert int(user) > 0

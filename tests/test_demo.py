@@ -114,7 +114,8 @@ def test_a_port_that_is_none_is_one_clear_line(value: str):
 
 
 @pytest.mark.parametrize("name", ["STACK_PROJECT_ID", "HEXCLAVE_PROJECT_ID"])
-def test_with_a_project_configured_the_demo_starts_no_server_of_its_own(name: str, tmp_path: Path):
+def test_with_a_project_the_demo_starts_no_server(name: str, tmp_path: Path):
+    """With a project configured the demo starts no server of its own."""
     port, emulator_port = free_port(), free_port()
     with emulator_process(emulator_port, tmp_path / "data.sqlite3") as (settings, _):
         settings[name] = settings.pop("STACK_PROJECT_ID")
@@ -145,7 +146,8 @@ def emulator_process(port: int, data: Path, *more: str) -> Iterator[tuple[dict[s
         yield printed, running
 
 
-def test_an_app_runs_on_while_its_auth_server_restarts_with_fresh_keys(tmp_path: Path):
+def test_an_app_survives_a_restart_with_new_keys(tmp_path: Path):
+    """An app runs on while its auth server restarts with fresh keys."""
     data, port, app_port = tmp_path / "data.sqlite3", free_port(), free_port()
     app = f"http://127.0.0.1:{app_port}"
 

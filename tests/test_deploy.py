@@ -130,7 +130,9 @@ def test_a_killed_worker_is_not_missed(scale: Deployment):
             scale.await_health("app-2")
 
 
-def test_attempts_are_counted_for_the_visitors_address_by_all_workers_together(scale: Deployment):
+def test_workers_count_attempts_by_address_together(scale: Deployment):
+    """Attempts are counted for the visitors address by all workers together."""
+
     def forgot(client: httpx.Client, number: int, **headers: str) -> int:
         body = {"email": f"nobody-{number}@example.com"}
         return client.post(f"{COOKIES}/password/forgot", json=body, headers=headers).status_code
@@ -142,7 +144,7 @@ def test_attempts_are_counted_for_the_visitors_address_by_all_workers_together(s
         assert forgot(eager, 300, **{"x-forwarded-for": "203.0.113.9"}) == 429, "nobody chooses their address"
 
 
-def test_behind_a_proxy_on_this_machine_each_visitor_has_their_own_attempts(scale: Deployment):
+def test_behind_a_local_proxy_visitors_count_separately(scale: Deployment):
     """All connections to the published port come from the network's gateway: none may lock out the others."""
 
     def forgot(client: httpx.Client, number: int, visitor: str) -> int:
@@ -156,7 +158,7 @@ def test_behind_a_proxy_on_this_machine_each_visitor_has_their_own_attempts(scal
         assert forgot(outer, 101, "203.0.113.2") == 204
 
 
-def test_who_reaches_a_worker_past_the_proxy_cannot_choose_their_address(scale: Deployment):
+def test_past_the_proxy_no_caller_chooses_an_address(scale: Deployment):
     """A process on the host comes from the gateway's address, which the proxy believes and workers do not."""
 
     def forgot(client: httpx.Client, number: int) -> int:
@@ -204,7 +206,8 @@ def moved_to(client: httpx.Client, **headers: str) -> str:
     return client.get(f"{COOKIES}/methods/", headers=headers).headers["location"]
 
 
-def test_workers_learn_the_public_address_from_the_proxy_and_from_nobody_else(scale: Deployment):
+def test_workers_learn_the_public_url_from_the_proxy_only(scale: Deployment):
+    """Workers learn the public address from the proxy and from nobody else."""
     proto = {"x-forwarded-proto": "https", "x-forwarded-host": "evil.example"}
     with visitor(scale.url) as client:
         assert moved_to(client) == f"{scale.url}{COOKIES}/methods"
@@ -215,7 +218,8 @@ def test_workers_learn_the_public_address_from_the_proxy_and_from_nobody_else(sc
         assert moved_to(stranger, **proto) == f"{inside}{COOKIES}/methods"
 
 
-def test_the_proxys_log_holds_no_code_of_a_mail_and_the_workers_keep_none(scale: Deployment):
+def test_no_log_holds_a_code_of_an_email(scale: Deployment):
+    """The proxys log holds no code of a mail and the workers keep none."""
     with visitor(scale.url) as client:
         client.get(f"{COOKIES}/magic-link/callback?code=hunter2hunter2")
     eventually(lambda: "/magic-link/callback" in scale.log("proxy"))
@@ -229,7 +233,8 @@ def test_a_body_that_is_too_large_ends_at_the_proxy(scale: Deployment):
     assert "nginx/" not in answer.text + answer.headers["server"], "no version"
 
 
-def test_a_note_written_at_one_worker_is_in_postgresql_and_shown_live_by_the_others(scale: Deployment):
+def test_workers_share_notes_through_postgresql(scale: Deployment):
+    """A note written at one worker is in postgresql and shown live by the others."""
     with visitor(scale.url, "127.0.0.8") as browser:
         browser.post(f"{COOKIES}/password/sign-up", json={"email": "d@example.com", "password": PASSWORD})
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
@@ -262,7 +267,9 @@ def test_the_notes_of_a_deleted_account_are_gone(scale: Deployment):
 # --- the demo ---
 
 
-def test_behind_a_proxy_on_this_machine_visitors_of_the_demo_have_their_own_attempts(tmp_path: Path):
+def test_behind_a_local_proxy_demo_visitors_count_separately(tmp_path: Path):
+    """Behind a proxy on this machine visitors of the demo have their own attempts."""
+
     def forgot(client: httpx.Client, number: int, address: str) -> int:
         body = {"email": f"demo-{number}@example.com"}
         return client.post(f"{COOKIES}/password/forgot", json=body, headers={"x-forwarded-for": address}).status_code
@@ -277,7 +284,8 @@ def test_behind_a_proxy_on_this_machine_visitors_of_the_demo_have_their_own_atte
         assert [forgot(forger, 10 + number, f"203.0.113.{10 + number}") for number in range(3)] == [204, 204, 429]
 
 
-async def test_the_demo_serves_and_would_refuse_its_tokens_without_the_public_issuer(tmp_path: Path):
+async def test_the_demo_needs_the_public_issuer(tmp_path: Path):
+    """The demo serves and would refuse its tokens without the public issuer."""
     with Deployment("demo", tmp_path) as demo, visitor(demo.url) as client:
         environment = demo.loopback.environment(demo.services["app"])
         assert environment["STACK_ISSUERS"] != environment["STACK_API_URL"], "outside and inside differ"

@@ -37,7 +37,8 @@ async def test_the_readmes_integration_is_short_and_works_as_it_stands():
             assert (await client.get("/hello")).json() == "Hello, stranger"
 
 
-def test_every_code_and_every_error_class_stands_in_the_error_catalogue():
+def test_every_code_and_class_is_in_the_error_catalog():
+    """Every code and every error class stands in the error catalogue."""
     text = (ROOT / "docs/errors.md").read_text("utf-8")
     for code, (status, _) in {**errors.AUTH_CODES, **errors.RequestError.codes}.items():
         assert f"| `{code}` | {status}" in text

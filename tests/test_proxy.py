@@ -139,7 +139,8 @@ async def test_only_what_comes_from_the_gateway_names_a_visitor(tmp_path: Path, 
 
 @pytest.mark.parametrize("fault", [hang, drop])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_get_that_meets_a_worker_in_trouble_is_answered_by_another(tmp_path: Path, method: str, fault: Handler):
+async def test_a_get_at_a_failing_worker_goes_to_another(tmp_path: Path, method: str, fault: Handler):
+    """A get that meets a worker in trouble is answered by another."""
     async with run_proxy(tmp_path, fault, answer) as workers, visitor(workers) as client:
         assert (await client.request(method, "/notes?page=2")).status_code == 200
     assert [line for line, _ in workers.requests] == [f"{method} /notes?page=2"] * 2
@@ -155,7 +156,8 @@ async def test_a_post_that_a_worker_got_is_never_repeated(tmp_path: Path, method
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "POST", "PATCH"])
-async def test_no_method_but_get_is_repeated_while_a_worker_may_still_be_at_it(tmp_path: Path, method: str):
+async def test_only_get_is_repeated_while_a_worker_may_run(tmp_path: Path, method: str):
+    """No method but get is repeated while a worker may still be at it."""
     async with run_proxy(tmp_path, hang, answer) as workers, visitor(workers) as client:
         assert (await client.request(method, "/notes")).status_code == 504
     assert len(workers.requests) == 1
@@ -239,7 +241,8 @@ async def test_a_websocket_may_be_silent(tmp_path: Path):
 # --- sizes ---
 
 
-async def test_the_largest_body_of_the_routers_passes_and_more_than_two_mib_does_not(tmp_path: Path):
+async def test_the_largest_router_body_passes_and_2_mib_do_not(tmp_path: Path):
+    """The largest body of the routers passes and more than two mib does not."""
     async with run_proxy(tmp_path) as workers, visitor(workers) as client:
         assert (await client.post("/me/picture", content=b"x" * (3 << 19))).status_code == 200
         assert (await client.post("/me/picture", content=b"x" * ((2 << 20) + 1))).status_code == 413

@@ -24,7 +24,7 @@ def test_the_list_is_sorted_and_complete():
     assert found == set(names) - {"__version__"}
 
 
-def test_who_only_verifies_tokens_does_not_load_what_that_does_not_need():
+def test_verification_alone_loads_only_what_it_needs():
     """Neither the sign-in routes nor the webhooks, nor the models of what few apps ask the auth server for."""
     program = "import sys, fastapi_stackauth; fastapi_stackauth.StackAuth(project_id='p'); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout

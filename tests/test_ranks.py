@@ -8,7 +8,8 @@ import fastapi_stackauth
 from tests.ranks import violations
 
 
-def test_no_file_of_the_package_imports_upward_and_each_has_a_rank():
+def test_no_file_imports_upward_and_each_has_a_rank():
+    """No file of the package imports upward and each has a rank."""
     assert violations(Path(fastapi_stackauth.__file__).parent) == []
 
 

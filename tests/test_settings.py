@@ -58,7 +58,8 @@ def test_the_apps_address_comes_from_the_environment(monkeypatch: pytest.MonkeyP
     assert Settings().app_url == "https://app.example.com"
 
 
-def test_the_newer_name_is_read_first_and_a_keyword_argument_wins_over_both(monkeypatch: pytest.MonkeyPatch):
+def test_the_newer_variable_wins_and_arguments_beat_both(monkeypatch: pytest.MonkeyPatch):
+    """The newer name is read first and a keyword argument wins over both."""
     monkeypatch.setenv("STACK_PROJECT_ID", "old")
     assert Settings().project_id == "old"
     monkeypatch.setenv("HEXCLAVE_PROJECT_ID", "new")
@@ -150,9 +151,7 @@ def at_start(caplog: pytest.LogCaptureFixture, **options: Any) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-def test_two_brands_with_different_values_are_one_warning_at_the_start(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+def test_two_brands_with_two_values_are_one_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     """It names the variables and never a value: the setting may be a key."""
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old_secret")
     monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY", "ssk_new_secret")
@@ -185,7 +184,8 @@ def test_no_secret_shows_in_a_repr_or_a_dump():
         assert "hidden" not in text
 
 
-def test_an_app_can_be_built_with_an_empty_environment_and_says_at_first_use_what_is_missing():
+def test_an_app_without_environment_names_what_is_missing():
+    """An app can be built with an empty environment and says at first use what is missing."""
     settings = StackAuth().settings
     with pytest.raises(ConfigurationError, match="STACK_PROJECT_ID"):
         settings.require_project_id()
@@ -217,7 +217,8 @@ def test_a_wrong_setting_is_named_without_its_value(options: dict[str, object]):
     assert caught.value.__cause__ is None
 
 
-def test_issuers_cover_both_names_of_the_hosted_server_and_all_kinds():
+def test_issuers_cover_both_hosted_names_and_all_kinds():
+    """Issuers cover both names of the hosted server and all kinds."""
     kinds = Settings(project_id=PROJECT).issuer_kinds
     assert kinds == {
         f"https://api.{host}/api/v1/{path}/{PROJECT}": kind
@@ -236,7 +237,8 @@ def test_the_other_stages_have_twins_too(stage: str):
     assert f"https://api{stage}.stack-auth.com/api/v1/projects/{PROJECT}" in kinds
 
 
-def test_a_self_hosted_server_reached_inside_has_its_public_issuer_added():
+def test_an_internal_server_adds_its_public_issuer():
+    """A self hosted server reached inside has its public issuer added."""
     settings = Settings(project_id=PROJECT, base_url="http://auth:8102/prefix", issuers=["https://auth.example.com"])
     normal = {issuer for issuer, kind in settings.issuer_kinds.items() if kind is TokenKind.NORMAL}
     assert normal == {
@@ -253,7 +255,8 @@ def test_a_self_hosted_server_reached_inside_has_its_public_issuer_added():
         ("https://gw.example.com/stack/api/v1", "https://gw.example.com/stack"),
     ],
 )
-def test_the_servers_address_may_be_given_with_or_without_the_api_path(given: str, kept: str):
+def test_the_servers_url_may_have_the_api_path(given: str, kept: str):
+    """The servers address may be given with or without the api path."""
     assert Settings(base_url=given).base_url == kept
 
 
@@ -261,9 +264,8 @@ def test_the_servers_address_may_be_given_with_or_without_the_api_path(given: st
     ("publishable", "secret", "access_type"),
     [(None, None, "client"), ("pck", None, "client"), ("pck", "ssk", "client"), (None, "ssk", "server")],
 )
-def test_a_persons_requests_are_made_as_the_server_only_where_no_other_key_is_configured(
-    publishable: str | None, secret: str | None, access_type: str
-):
+def test_server_access_for_users_only_without_other_keys(publishable: str | None, secret: str | None, access_type: str):
+    """A persons requests are made as the server only where no other key is configured."""
     settings = Settings(publishable_client_key=publishable, secret_server_key=secret)
     assert settings.user_access_type == access_type
 
@@ -291,9 +293,10 @@ def test_settings_cannot_be_changed():
         Settings().leeway = 60  # type: ignore[misc]  # the very thing that must fail
 
 
-def test_a_file_of_one_brand_and_a_value_of_the_other_are_compared_too(
+def test_file_and_value_of_different_brands_are_compared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
+    """A file of one brand and a value of the other are compared too."""
     (tmp_path / "secret").write_text("ssk_new\n")
     monkeypatch.setenv("HEXCLAVE_SECRET_SERVER_KEY_FILE", str(tmp_path / "secret"))
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_old")

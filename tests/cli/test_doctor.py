@@ -135,7 +135,8 @@ async def test_a_clock_that_is_off(seconds: float, codes: dict[str, str]):
         (1000, "x", None),
     ],
 )
-def test_the_difference_of_clocks_is_what_cannot_be_due_to_the_way(date: int | None, age: str, skew: float | None):
+def test_clock_skew_excludes_the_network_delay(date: int | None, age: str, skew: float | None):
+    """The difference of clocks is what cannot be due to the way."""
     headers = {"age": age} | ({"date": formatdate(date, usegmt=True)} if date else {"date": "noon"})
     assert measure_skew(ApiResponse(200, headers, b""), 1000.5, 1002.0) == skew
 
@@ -190,7 +191,8 @@ async def test_an_issuer_mismatch():
         assert await find_codes({**environment, **APP, "STACK_ISSUERS": "https://auth.example.com"}) == {}
 
 
-async def test_an_issuer_that_the_server_does_not_show_is_seen_in_a_token(server: Emulator):
+async def test_a_token_reveals_an_unknown_issuer(server: Emulator):
+    """An issuer that the server does not show is seen in a token."""
     server.configure(oauth_providers=[])
     environment = {**server.environment(), **APP}
     assert await find_codes(environment) == {"issuer_unknown": "note"}
@@ -243,7 +245,8 @@ async def test_keys_that_arrive_later_than_the_app_waits_are_slow():
         assert "keys_fetched" in (await run(environment | APP | waiting, "--json")).stdout
 
 
-async def test_a_secret_key_that_the_server_does_not_look_at_in_time_is_unchecked_and_not_wrong():
+async def test_a_slow_secret_key_check_is_unchecked_not_wrong():
+    """A secret key that the server does not look at in time is unchecked and not wrong."""
     over, asked = asyncio.Event(), itertools.count()
 
     async def second() -> None:

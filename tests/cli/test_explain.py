@@ -92,7 +92,8 @@ async def test_it_agrees_with_the_verifier_on_mutated_tokens(signer: Signer):
     assert len(seen) > 11, seen
 
 
-def test_without_keys_the_signature_is_not_checked_and_a_good_token_stays_undecided(signer: Signer):
+def test_without_keys_a_good_token_stays_undecided(signer: Signer):
+    """Without keys the signature is not checked and a good token stays undecided."""
     settings = StackAuth(project_id=PROJECT, base_url=BASE).settings
     told = explain(signer.token(), build_frame(settings, NOW + 1, None, "offline"))
     assert told.verdict == "undecided"
@@ -126,7 +127,8 @@ def keys(tmp_path: Path, signer: Signer) -> str:
 AT = ("--at", str(NOW + 1))
 
 
-def test_a_good_token_is_accepted_with_exit_code_0_and_neither_it_nor_who_it_is_is_shown(signer: Signer, keys: str):
+def test_a_good_token_exits_0_and_is_not_shown(signer: Signer, keys: str):
+    """A good token is accepted with exit code 0 and neither it nor who it is is shown."""
     token = signer.token()
     result = run(token, "--keys", keys, *AT)
     assert result.exit_code == 0
@@ -156,7 +158,8 @@ def bundle(token: str) -> str:
         "Bearer stackauth_{b64}",
     ],
 )  # fmt: skip
-def test_it_reads_a_token_in_every_form_in_which_an_app_may_be_given_one(signer: Signer, keys: str, form: str):
+def test_it_reads_a_token_in_every_form(signer: Signer, keys: str, form: str):
+    """It reads a token in every form in which an app may be given one."""
     token = signer.token()
     as_json = bundle(token)
     text = form.format(token=token, json=as_json, b64=base64.b64encode(as_json.encode()).decode())
@@ -213,7 +216,8 @@ def test_an_issuer_of_another_address_is_shown_and_may_be_added(signer: Signer, 
     assert run(token, "--keys", keys, *AT, "--issuer", "https://public.example.com").exit_code == 0
 
 
-def test_a_token_of_another_project_at_the_same_server_is_called_that(signer: Signer, keys: str):
+def test_a_token_of_another_project_is_named_so(signer: Signer, keys: str):
+    """A token of another project at the same server is called that."""
     result = run(signer.token(), "--keys", keys, *AT, "--project-id", "other", "--json")
     issuer = next(check for check in json.loads(result.output)["checks"] if check["name"] == "issuer")
     assert "STACK_PROJECT_ID" in issuer["advice"]
@@ -286,7 +290,8 @@ def test_a_file_of_variables_that_cannot_be_read_is_exit_code_2(tmp_path: Path, 
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
 
 
-def test_a_proxy_that_cannot_be_used_leaves_a_good_token_undecided(signer: Signer):
+def test_an_unusable_proxy_leaves_a_token_undecided(signer: Signer):
+    """A proxy that cannot be used leaves a good token undecided."""
     result = run(signer.token(), *AT, ALL_PROXY="junk://ada:secret-ish@proxy")
     assert result.exit_code == 3
     assert "no keys from" in result.output

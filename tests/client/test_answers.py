@@ -62,7 +62,8 @@ def test_a_meant_status_that_is_none_is_ignored(nonsense: str):
     assert error(200, "{}", x_stack_actual_status=nonsense) is None
 
 
-def test_an_unknown_code_stays_a_known_error_with_its_code_and_details():
+def test_an_unknown_code_stays_a_known_error():
+    """An unknown code stays a known error with its code and details."""
     found = error(418, '{"code": "BRAND_NEW", "details": {"a": 1}}', x_stack_known_error="BRAND_NEW")
     assert type(found) is KnownApiError
     assert (found.code, found.status_code, found.details) == ("BRAND_NEW", 418, {"a": 1})
@@ -86,14 +87,16 @@ def test_the_server_refusing_our_own_keys_is_a_misconfiguration():
     assert found.status_code == 502
 
 
-def test_a_refusal_in_plain_text_keeps_its_status_and_not_its_text():
+def test_a_plain_text_rejection_keeps_status_not_text():
+    """A refusal in plain text keeps its status and not its text."""
     found = error(404, "Session not found.")
     assert isinstance(found, UnexpectedResponse)
     assert found.status_code == 404
     assert "Session" not in str(found)
 
 
-def test_oauth_s_own_errors_keep_their_code_and_not_their_description():
+def test_oauth_errors_keep_their_code_only():
+    """Oauth s own errors keep their code and not their description."""
     found = error(400, '{"error": "invalid_grant", "error_description": "words"}')
     assert isinstance(found, OAuthTokenError)
     assert (found.oauth_error, found.status_code) == ("invalid_grant", 400)
@@ -203,13 +206,14 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
         ({"date": "Sun, 06 Nov 99999 08:49:37 GMT"}, None),
     ],
 )
-def test_the_servers_time_is_read_from_answers_that_come_from_no_cache(headers: dict[str, str], date: float | None):
+def test_the_servers_time_comes_from_uncached_responses(headers: dict[str, str], date: float | None):
+    """The servers time is read from answers that come from no cache."""
     assert ApiResponse.from_http(200, headers, b"").date == date
 
 
 @rows("status", [400, 401, 403, 404, 410])
 @rows("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML"])
-def test_a_page_is_no_refusal_of_the_api_but_something_in_its_place(status: int, kind: str):
+def test_an_html_error_page_is_no_error_of_the_api(status: int, kind: str):
     """A 401 of a gateway's page must sign nobody out."""
     found = error_from_response(ApiResponse.from_http(status, {"content-type": kind}, b"<h1>Sorry</h1>"), OPERATION)
     assert isinstance(found, UnexpectedResponse)

@@ -69,7 +69,8 @@ async def test_persons_calls_are_made_as_client(name: str, keys: dict[str, Any])
 
 
 @rows("name", PERSONS)
-async def test_with_a_secret_key_alone_persons_get_its_rights_only_where_they_change_nothing(name: str):
+async def test_with_a_secret_key_users_get_harmless_rights_only(name: str):
+    """With a secret key alone persons get its rights only where they change nothing."""
     server = answering_all(last=success(name, "server"))
     await PERSONS[name](make_client(server, **SECRET_ONLY).as_user("a.b.c"))
     if contract()[name]["access_types"] != ["none"]:
@@ -108,7 +109,8 @@ def test_requests_refuse_fields_they_do_not_know():
     assert all(kind.model_config["extra"] == "forbid" for kind in all_subclasses(ApiRequestBody))
 
 
-async def test_with_a_secret_key_alone_the_profile_holds_what_a_client_may_read():
+async def test_with_a_secret_key_profiles_have_client_fields():
+    """With a secret key alone the profile holds what a client may read."""
     body = success("GET /users/me", "server")
     team = {"id": "t", "display_name": "T", "server_metadata": {"plan": 1}, "created_at_millis": 5}
     body = {**body, "server_metadata": {"notes": "secret"}, "selected_team": team, "added_later": "secret"}
@@ -128,7 +130,7 @@ async def test_as_client_fields_that_later_servers_add_are_kept():
     assert profile.to_json() == body
 
 
-async def test_with_a_secret_key_alone_somebody_else_s_session_cannot_be_revoked():
+async def test_with_a_secret_key_foreign_sessions_are_safe():
     """With server access the server does not compare owners (contract/endpoints.json, notes)."""
     server = answering_all(last={"success": True})
     client = make_client(server, **SECRET_ONLY).as_user("a.b.c")
@@ -140,7 +142,8 @@ async def test_with_a_secret_key_alone_somebody_else_s_session_cannot_be_revoked
     assert server.last.operation == "DELETE /api/v1/auth/sessions/s"
 
 
-async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_project_forbids_it():
+async def test_with_a_secret_key_deletion_can_be_forbidden():
+    """With a secret key alone users cannot delete themselves where the project forbids it."""
     project = success("GET /projects/current")
     project = {**project, "config": {**project["config"], "client_user_deletion_enabled": False}}
     server = FakeServer([json_response(project)])
@@ -164,7 +167,8 @@ async def test_with_a_secret_key_alone_users_cannot_delete_themselves_where_the_
         lambda client: client.request("PATCH", "/users/me", json={"server_metadata": 1}, model=ApiModel),
     ],
 )
-async def test_with_a_secret_key_alone_other_people_s_things_are_asked_for_as_client(act: Any):
+async def test_with_a_secret_key_other_users_are_read_as_client(act: Any):
+    """With a secret key alone other people s things are asked for as client."""
     server = FakeServer([json_response({"items": [], "success": True})])
     await act(make_client(server, **SECRET_ONLY).as_user("a.b.c"))
     assert server.last.headers["x-stack-access-type"] == "client"
@@ -198,7 +202,8 @@ async def test_views_leave_the_client_as_it_was():
     assert server.last.headers["x-stack-access-type"] == "client"
 
 
-async def test_guests_and_restricted_users_are_let_through_to_the_library_s_own_gate():
+async def test_kinds_of_users_are_checked_by_the_library():
+    """Guests and restricted users are let through to the library s own gate."""
     server = FakeServer([json_response(success("GET /users/me"))])
     await make_client(server).as_user("a.b.c").users.me()
     assert server.last.headers["x-stack-allow-anonymous-user"] == "true"
@@ -220,7 +225,8 @@ BROKEN = ["line\r\nx-injected: 1", "blank here", "naïve", "", "\x00", "\ud800"]
 
 
 @rows("token", [token for token in BROKEN if token])
-async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(token: str):
+async def test_a_token_unfit_for_headers_is_rejected(token: str):
+    """A token that is no header is refused like any other bad token."""
     server = FakeServer([json_response({})])
     with pytest.raises(AccessTokenRejected):
         await make_client(server).as_user(token).users.me()
@@ -228,7 +234,8 @@ async def test_a_token_that_is_no_header_is_refused_like_any_other_bad_token(tok
 
 
 @rows("token", BROKEN)
-async def test_a_refresh_token_that_is_no_header_is_a_session_that_is_gone(token: str):
+async def test_a_refresh_token_unfit_for_headers_has_no_session(token: str):
+    """A refresh token that is no header is a session that is gone."""
     server = FakeServer([json_response({})])
     with pytest.raises(SessionEnded) as caught:
         await make_client(server).refresh(token)

@@ -102,7 +102,8 @@ async def test_sign_up_sign_in_refresh_and_sign_out(scene: Scene):
 
 
 @needs("password")
-async def test_a_token_is_verified_with_the_keys_that_the_server_publishes(scene: Scene):
+async def test_published_keys_verify_a_token(scene: Scene):
+    """A token is verified with the keys that the server publishes."""
     signed_up = await scene.sign_up()
     user = await scene.stack.verifier.verify(signed_up.access_token)
     assert user.id == signed_up.user_id

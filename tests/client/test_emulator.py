@@ -232,7 +232,8 @@ async def test_users_as_server(client: StackAuthClient):
     await client.as_user(pair.access_token).sessions.sign_out()
 
 
-async def test_a_list_of_users_is_read_to_its_end_whatever_its_cursor_means(client: StackAuthClient):
+async def test_a_user_list_is_complete_with_either_cursor(client: StackAuthClient):
+    """A list of users is read to its end whatever its cursor means."""
     users = client.as_server().users
     made = {(await users.create(ServerUserCreate(display_name=str(number)))).id for number in range(5)}
     for limit in (1, 2, 5, 1000):

@@ -95,7 +95,8 @@ async def calling(server: Server, **options: Any) -> AsyncIterator[tuple[Transpo
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("call", [READ, ONCE, REFRESH], ids=["read", "single attempt", "refresh"])
-async def test_a_repeatable_call_is_sent_again_at_once_on_a_new_connection(call: ApiRequest, end: End):
+async def test_a_repeatable_call_is_resent_on_a_new_connection(call: ApiRequest, end: End):
+    """A repeatable call is sent again at once on a new connection."""
     server = Server(end)
     async with calling(server) as (http, time):
         await http.send_before_deadline(READ, {})
@@ -255,5 +256,6 @@ async def test_an_idle_connection_that_has_expired_is_not_used_again():
     assert len(server.connections) == 2
 
 
-def test_idle_connections_are_closed_before_a_node_server_closes_them():
+def test_idle_connections_close_before_a_node_server():
+    """Idle connections are closed before a node server closes them."""
     assert Settings().keepalive_expiry < 5

@@ -56,9 +56,8 @@ async def test_an_answer_that_drips_ends_at_the_deadline():
     ("name", "value"),
     [("ALL_PROXY", "junk://ada:secret-ish@proxy"), ("SSL_CERT_FILE", "/nonexistent")],
 )
-async def test_an_environment_that_allows_no_calls_is_a_configuration_error(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-):
+async def test_an_environment_without_calls_raises(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    """An environment that allows no calls is a configuration error."""
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=name) as caught:
         await Transport("https://auth.test", 0.3).send_before_deadline(READ, {})
@@ -90,7 +89,8 @@ async def test_an_answer_beyond_the_limit_is_refused_unread():
     assert stream.sent <= MAX_BODY + 2 * 1024 * 1024
 
 
-async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_other():
+async def test_a_server_cookie_of_one_caller_reaches_no_other():
+    """A cookie that the server sets for one caller travels with no other."""
     server = FakeServer([json_response({}, set_cookie="who=ada; Path=/")])
     client = make_client(server)
     for token in ("a.b.c", "d.e.f"):
@@ -99,7 +99,8 @@ async def test_a_cookie_that_the_server_sets_for_one_caller_travels_with_no_othe
     await client.aclose()
 
 
-async def test_a_cookie_in_the_jar_of_an_own_client_travels_with_no_other_caller_either():
+async def test_cookies_of_a_custom_client_reach_no_other_caller():
+    """A cookie in the jar of an own client travels with no other caller either."""
     server = FakeServer([json_response({}, set_cookie="who=ada; Path=/")])
     for headers, sent in (({}, None), ({"cookie": "gateway=1"}, "gateway=1")):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(server), headers=headers) as own:

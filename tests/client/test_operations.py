@@ -18,12 +18,14 @@ def has_method_to_be(operation: dict[str, Any]) -> bool:
     return operation["area"] in FAMILIES and bool({"client", "server"} & set(operation["access_types"]))
 
 
-def test_every_operation_of_the_families_that_allows_client_or_server_has_a_method():
+def test_every_operation_with_client_access_has_a_method():
+    """Every operation of the families that allows client or server has a method."""
     missing = [name for name, operation in contract().items() if has_method_to_be(operation) and name not in ALL]
     assert missing == []
 
 
-def test_no_method_claims_an_operation_that_the_contract_does_not_have():
+def test_no_method_claims_an_unknown_operation():
+    """No method claims an operation that the contract does not have."""
     assert [name for name in ALL if name not in contract()] == []
 
 
@@ -76,7 +78,8 @@ async def test_a_method_sends_the_fields_that_the_contract_names(name: str):
 
 
 @rows("name", ALL)
-async def test_an_operation_that_wants_a_body_gets_json_and_the_others_get_none(name: str):
+async def test_only_operations_with_a_body_get_json(name: str):
+    """An operation that wants a body gets json and the others get none."""
     asked = await record_request(name, ALL[name])
     if asked.method in ("POST", "PATCH"):
         assert asked.headers["content-type"] == "application/json"

@@ -57,7 +57,8 @@ PASSKEYS = ["POST /auth/passkey/register", "POST /auth/passkey/sign-in"]
 
 
 @pytest.mark.parametrize("name", PASSKEYS)
-async def test_a_passkey_that_makes_the_server_crash_is_one_that_was_not_accepted(name: str):
+async def test_a_passkey_that_fails_the_server_is_rejected(name: str):
+    """A passkey that makes the server crash is one that was not accepted."""
     server = FakeServer([text_answer(CRASH, 500)])
     with pytest.raises(PasskeyFailed):
         await PERSONS[name](make_client(server).as_user("a.b.c"))
@@ -91,7 +92,8 @@ UNSENDABLE = ["ä", "\u20ac", "a\r\nx-evil: 1", "a b", "a\x00", "\ud800", "\x7f"
 
 
 @rows("token", UNSENDABLE)
-async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token: str):
+async def test_an_access_token_unfit_for_headers_is_not_sent(token: str):
+    """An access token that no header can carry is refused unsent."""
     server = FakeServer([json_response({"id": "u"})])
     with pytest.raises(AccessTokenRejected) as caught:
         await make_client(server).as_user(token).users.me()
@@ -100,7 +102,8 @@ async def test_an_access_token_that_no_header_can_carry_is_refused_unsent(token:
 
 
 @rows("token", [*UNSENDABLE, ""])
-async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: str):
+async def test_a_refresh_token_no_header_can_carry_is_invalid(token: str):
+    """A refresh token that no header can carry is of no session."""
     server = FakeServer([json_response({"access_token": "a.b.c"})])
     with pytest.raises(SessionEnded):
         await make_client(server).refresh(token)
@@ -108,7 +111,7 @@ async def test_a_refresh_token_that_no_header_can_carry_is_of_no_session(token: 
 
 
 @rows("name", PERSONS)
-async def test_any_text_in_a_body_or_path_ends_in_an_answer_or_a_typed_error(name: str):
+async def test_any_text_gives_a_response_or_a_typed_error(name: str):
     """Ids and codes come from strangers."""
     odd = "\ud800/../\r\n\x00ä"
     server = FakeServer([known_error("SCHEMA_ERROR")])

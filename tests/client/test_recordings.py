@@ -105,7 +105,8 @@ def to_response(exchange: dict[str, Any]) -> ApiResponse:
 
 @rows("source", ["derived", "recorded"])
 @rows("area", AREAS)
-def test_every_error_becomes_a_typed_one_with_the_server_s_own_code_status_and_details(area: str, source: str):
+def test_every_error_is_typed_with_code_status_and_details(area: str, source: str):
+    """Every error becomes a typed one with the server s own code status and details."""
     for exchange in exchanges(area, source):
         if to_response(exchange).status >= 400:
             check_error(exchange)
@@ -145,7 +146,7 @@ def deleted_user_exchanges(source: str) -> Iterator[dict[str, Any]]:
             yield exchange
 
 
-async def test_every_answer_to_a_deleted_user_s_token_is_one_error_but_sign_out_which_succeeds():
+async def test_every_call_of_a_deleted_user_is_one_error():
     """They have four forms on the wire (corrections.md A1, A8)."""
     seen = set()
     for exchange in deleted_user_exchanges("recorded"):

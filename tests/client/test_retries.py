@@ -75,7 +75,8 @@ async def test_all_attempts_together_end_at_the_deadline():
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_failure_that_may_pass_is_repeated_where_that_does_no_harm(status: int):
+async def test_a_transient_failure_is_retried_if_harmless(status: int):
+    """A failure that may pass is repeated where that does no harm."""
     reads, _, _ = await outcome(READ, text_answer("", status), json_response({}))
     writes, _, error = await outcome(WRITE, text_answer("", status), json_response({}))
     assert (len(reads.asked), len(writes.asked)) == (2, 1)
@@ -130,9 +131,10 @@ async def test_a_call_that_was_never_sent_is_repeated_whatever_it_does(failure: 
 
 
 @pytest.mark.parametrize("failure", [httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout, httpx.WriteError])
-async def test_a_call_that_may_have_arrived_is_repeated_only_where_that_does_no_harm(
+async def test_a_call_is_repeated_only_if_that_is_harmless(
     failure: type[httpx.TransportError],
 ):
+    """A call that may have arrived is repeated only where that does no harm."""
     network, http = broken(failure)
     await http.send_before_deadline(READ, {})
     assert network.calls == 2
@@ -151,9 +153,10 @@ async def test_a_call_that_may_have_arrived_is_repeated_only_where_that_does_no_
         (httpx.ReadTimeout, AuthServerTimeout),
     ],
 )
-async def test_a_failed_network_is_a_typed_error_that_names_the_operation_alone(
+async def test_a_network_error_is_typed_and_names_the_operation(
     failure: type[httpx.TransportError], error: type[AuthServerUnavailable]
 ):
+    """A failed network is a typed error that names the operation alone."""
     _, http = broken(*[failure] * 4)
     with pytest.raises(error) as caught:
         await http.send_before_deadline(ApiRequest("GET", "/users/{user_id}?code=s", ("u1",)), {})

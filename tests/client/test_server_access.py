@@ -54,7 +54,8 @@ async def test_what_only_the_app_may_do_needs_as_server(name: str, keys: dict[st
     assert server.asked == []
 
 
-async def test_a_server_s_change_of_oneself_is_refused_though_types_are_not_checked():
+async def test_a_server_only_change_of_me_is_rejected():
+    """A server s change of oneself is refused though types are not checked."""
     server = FakeServer([json_response({"id": "u"})])
     change: Any = ServerUserUpdate(server_metadata={"plan": "pro"})
     with pytest.raises(ConfigurationError):
@@ -63,7 +64,7 @@ async def test_a_server_s_change_of_oneself_is_refused_though_types_are_not_chec
 
 
 @rows("name", PERSONS)
-async def test_an_answer_read_with_lent_access_keeps_declared_fields_alone(name: str):
+async def test_server_responses_for_users_keep_declared_fields(name: str):
     """Whatever a server answers beyond them is its own affair."""
     body = success(name)
     if not isinstance(body, dict):

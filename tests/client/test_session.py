@@ -47,7 +47,8 @@ def keeper(tokens: TokenPair, refresh: Any, listener: Any = None) -> TokenSource
 
 
 @pytest.mark.parametrize(("left", "refreshes"), [(600, 0), (20.5, 0), (20, 1), (5, 1), (0, 1), (-600, 1)])
-async def test_a_token_with_20_seconds_or_less_is_refreshed_before_it_is_used(left: float, refreshes: int):
+async def test_a_token_with_20_seconds_left_is_refreshed(left: float, refreshes: int):
+    """A token with 20 seconds or less is refreshed before it is used."""
     refresh = Refresher()
     await keeper(pair(NOW + left), refresh).access_token()
     assert len(refresh.asked) == refreshes
@@ -129,7 +130,7 @@ def refreshing(me: Response, *, fresh: str = "new") -> FakeServer:
     return FakeServer(answer=answer)
 
 
-async def test_a_session_s_client_never_sends_the_old_access_token_with_a_refresh():
+async def test_a_refresh_never_sends_the_old_access_token():
     """An expired one would be refused before the refresh token is looked at (tokens.md §3)."""
     server = refreshing(json_response(ME))
     await make_client(server).session(pair(1.0)).users.me()
@@ -175,7 +176,8 @@ async def test_a_server_that_refuses_every_token_is_not_asked_for_ever():
     assert len(server.asked) == 3
 
 
-async def test_a_token_that_is_refused_for_another_reason_is_not_refreshed():
+async def test_another_rejection_does_not_refresh_a_token():
+    """A token that is refused for another reason is not refreshed."""
     server = refreshing(known_error("UNPARSABLE_ACCESS_TOKEN", 401))
     with pytest.raises(AccessTokenRejected):
         await make_client(server).session(pair(4_000_000_000)).users.me()
@@ -198,7 +200,8 @@ async def test_oauth_s_lifetime_is_not_believed():
     assert server.last.json["client_secret"] == "pck_1"
 
 
-async def test_oauth_without_a_publishable_key_takes_the_word_for_none_and_never_the_secret_key():
+async def test_oauth_without_publishable_key_sends_no_secret():
+    """Oauth without a publishable key takes the word for none and never the secret key."""
     server = FakeServer([json_response({"access_token": "a.b.c"})])
     await make_client(server, secret_server_key="ssk_1", branch_id="preview").oauth.refresh("r1")
     assert server.last.json["client_secret"] == "__stack_public_client__"

@@ -109,7 +109,8 @@ def test_no_id_can_change_the_path(first: str, second: str):
 
 
 @rows("nasty", ["..", ".", "", "\ud800"])
-async def test_an_id_that_no_encoding_saves_is_refused_as_the_server_would(nasty: str):
+async def test_an_unencodable_id_is_rejected_as_by_the_server(nasty: str):
+    """An id that no encoding saves is refused as the server would."""
     server = FakeServer([json_response({})])
     with pytest.raises(SchemaError) as caught:
         await make_client(server).as_user("a.b.c").teams.delete(nasty)
@@ -178,7 +179,8 @@ async def test_a_bot_challenge_travels_beside_the_other_fields():
 # --- models ---
 
 
-def test_no_model_s_repr_shows_a_token_not_even_one_of_later_servers():
+def test_no_repr_of_a_model_shows_a_token():
+    """No model s repr shows a token not even one of later servers."""
     signed_in = SignIn.model_validate(
         {"access_token": "hidden1", "refresh_token": "hidden2", "user_id": "u", "session_token": "hidden3"}
     )
@@ -247,7 +249,8 @@ async def test_pages_that_lead_in_a_circle_end():
     assert len(server.asked) == 2
 
 
-async def test_only_guests_brings_the_flag_that_the_server_demands_with_it():
+async def test_anonymous_only_sends_the_required_flag():
+    """Only guests brings the flag that the server demands with it."""
     server = FakeServer([json_response({"items": []})])
     client = make_client(server, secret_server_key="ssk_1").as_server()
     await client.users.list(only_anonymous=True).page()
@@ -272,9 +275,8 @@ async def test_only_guests_brings_the_flag_that_the_server_demands_with_it():
         ("10.0.0.1", "203.0.113.9\r\nx-injected: 1", "10.0.0.1"),
     ],
 )
-def test_a_forwarded_address_counts_as_far_as_trusted_proxies_vouch_for_it(
-    peer: str | None, header: str | None, found: str | None
-):
+def test_a_forwarded_address_needs_trusted_proxies(peer: str | None, header: str | None, found: str | None):
+    """A forwarded address counts as far as trusted proxies vouch for it."""
     assert end_user_address(peer, header, ["10.0.0.0/8"]) == found
 
 
@@ -333,7 +335,8 @@ async def test_checking_a_permission_looks_into_those_that_contain_it(held: list
     assert await client.project_permissions.check("p") is answer
 
 
-async def test_an_invitation_list_is_by_team_or_by_user_as_the_server_demands():
+async def test_an_invitation_list_is_by_team_or_by_user():
+    """An invitation list is by team or by user as the server demands."""
     server = FakeServer([json_response({"items": []})])
     client = make_client(server).as_user("a.b.c")
     await client.team_invitations.list_for_user()

@@ -44,15 +44,17 @@ PROXIES = ("10.0.0.0/8", "2001:db8::1")
         ("10.1.1.1", "[2001:db8::7", "10.1.1.1"),
     ],
 )
-async def test_the_end_user_s_address_is_the_last_one_that_no_trusted_proxy_has(
+async def test_the_users_address_is_the_last_untrusted_one(
     peer: str | None, forwarded_for: str | None, told: str | None
 ):
+    """The end user s address is the last one that no trusted proxy has."""
     server = FakeServer([json_response(PROJECT)])
     await make_client(server, trusted_proxies=PROXIES).for_address(peer, forwarded_for).project.current()
     assert server.last.headers.get("x-forwarded-for") == told
 
 
-async def test_without_trusted_proxies_the_auth_server_is_told_no_address():
+async def test_without_trusted_proxies_no_address_is_sent():
+    """Without trusted proxies the auth server is told no address."""
     server = FakeServer([json_response(PROJECT)])
     await make_client(server).for_address("203.0.113.9", "203.0.113.8").project.current()
     assert "x-forwarded-for" not in server.last.headers
@@ -129,7 +131,8 @@ IDS = [str(number) for number in range(5)]
 
 
 @pytest.mark.parametrize("names_last", [False, True], ids=["april-2026", "newest"])
-async def test_each_item_comes_once_whatever_the_cursor_of_a_server_means(names_last: bool):
+async def test_each_item_comes_once_with_either_cursor(names_last: bool):
+    """Each item comes once whatever the cursor of a server means."""
     server = FakeServer(answer=serve_pages(IDS, names_last=names_last))
     client = make_client(server, secret_server_key="ssk_1").as_server()
     assert [user.id async for user in client.users.list(limit=2)] == IDS
@@ -174,7 +177,8 @@ async def test_a_list_without_an_end_ends_in_an_error():
 
 
 @pytest.mark.parametrize("limit", [1001, 0, -1])
-async def test_a_limit_that_the_newest_server_rejects_is_named_before_anything_is_sent(limit: int):
+async def test_a_too_large_limit_is_named_before_any_request(limit: int):
+    """A limit that the newest server rejects is named before anything is sent."""
     server, client = app(page([], None))
     with pytest.raises(SchemaError, match=f"limit must be from 1 to 1000; got {limit}") as caught:
         client.users.list(limit=limit)

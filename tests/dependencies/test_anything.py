@@ -84,7 +84,8 @@ async def test_no_part_of_a_token_reaches_a_log_a_header_or_a_body(
         assert f"token_rejected code={code}" in written
 
 
-async def test_a_refused_credential_is_logged_with_its_reason_and_without_itself(caplog: pytest.LogCaptureFixture):
+async def test_a_rejected_credential_is_logged_by_its_reason(caplog: pytest.LogCaptureFixture):
+    """A refused credential is logged with its reason and without itself."""
     caplog.set_level(logging.DEBUG)
     _, app = everything_on()
     await call(app, "/hello", [(b"x-stack-auth", b"secret-junk")])

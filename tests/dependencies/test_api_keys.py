@@ -184,7 +184,8 @@ async def test_the_key_of_a_user_who_is_gone_is_refused(company: Company):
     assert (await ask(company, "/robots", key)).json()["code"] == "api_key_invalid"
 
 
-async def test_an_answer_is_remembered_good_or_bad_and_many_askers_share_one_call(company: Company):
+async def test_results_are_cached_and_callers_share_one_call(company: Company):
+    """An answer is remembered good or bad and many askers share one call."""
     _, key = await user_key(company)
     await asyncio.gather(*[ask(company, "/robots", key) for _ in range(10)])
     for bad in ("sk_bad", "sk_bad", "sk_bad"):
@@ -195,7 +196,8 @@ async def test_an_answer_is_remembered_good_or_bad_and_many_askers_share_one_cal
     assert company.network.count("/user-api-keys/check") == 3
 
 
-async def test_an_answer_that_was_under_way_when_its_owner_changed_is_not_remembered(company: Company):
+async def test_a_result_from_before_an_owner_change_is_dropped(company: Company):
+    """An answer that was under way when its owner changed is not remembered."""
     owner_id, loads = company.boss.user_id, 0
     _, key = await user_key(company)
     keys = company.stack.services.api_keys
@@ -214,7 +216,8 @@ async def test_an_answer_that_was_under_way_when_its_owner_changed_is_not_rememb
     assert loads == 2
 
 
-async def test_too_many_keys_at_once_are_503_and_the_auth_server_sees_few(server: Emulator):
+async def test_too_many_keys_at_once_are_503(server: Emulator):
+    """Too many keys at once are 503 and the auth server sees few."""
     company = Company(server, secret_server_key=server.secret_server_key, api_key_concurrency=2)
     add_routes(company.app)
     answers = await asyncio.gather(*[ask(company, "/robots", f"sk_guess{number}") for number in range(20)])
@@ -225,7 +228,8 @@ async def test_too_many_keys_at_once_are_503_and_the_auth_server_sees_few(server
     await company.stack.aclose()
 
 
-async def test_without_the_auth_server_a_known_key_goes_on_and_others_are_503(company: Company):
+async def test_during_an_outage_known_keys_work_others_are_503(company: Company):
+    """Without the auth server a known key goes on and others are 503."""
     _, key = await user_key(company)
     await ask(company, "/robots", key)
     company.network.cut = True
@@ -233,7 +237,8 @@ async def test_without_the_auth_server_a_known_key_goes_on_and_others_are_503(co
     assert (await ask(company, "/robots", "sk_other")).json()["code"] == "verification_unavailable"
 
 
-async def test_a_wrong_secret_key_is_the_apps_fault_and_a_missing_one_is_named(server: Emulator):
+async def test_wrong_and_missing_secret_keys_are_the_apps_fault(server: Emulator):
+    """A wrong secret key is the apps fault and a missing one is named."""
     wrong = Company(server, secret_server_key="ssk_wrong")
     add_routes(wrong.app)
     answer = await ask(wrong, "/robots", "sk_some")
@@ -355,7 +360,8 @@ async def test_a_value_that_outlives_api_key_ttl_is_ignored(server: Emulator, re
         await worker.admin.aclose()
 
 
-async def test_an_answer_from_another_worker_counts_no_longer_than_there(server: Emulator, redis_server: RedisServer):
+async def test_another_workers_result_keeps_its_expiry(server: Emulator, redis_server: RedisServer):
+    """An answer from another worker counts no longer than there."""
     one, two = [
         Company(server, secret_server_key=server.secret_server_key, redis_url=redis_server.url) for _ in range(2)
     ]

@@ -50,7 +50,8 @@ async def test_a_mounted_app_needs_an_install_of_its_own(world: World, app: Fast
     assert await ask_app(app, path="/grown-up/it") == "401 authentication_required"
 
 
-async def test_an_error_is_answered_in_the_form_of_the_stack_that_refused(app: FastAPI):
+async def test_an_error_has_the_format_of_its_stack(app: FastAPI):
+    """An error is answered in the form of the stack that refused."""
     other = StackAuth(project_id="other", base_url=BASE, error_format="detail", jwks={"keys": [Signer("other").jwk]})
     other.install(app, default=False)
     protect(app, other.current_user, "/theirs")
@@ -156,9 +157,10 @@ def sockets(app: FastAPI) -> FastAPI:
         ("anonymous", 403, "anonymous_not_allowed"),
     ],
 )
-async def test_a_websocket_is_refused_with_a_response_where_the_server_can(
+async def test_a_websocket_gets_a_denial_response_if_possible(
     sockets: FastAPI, signer: Signer, token: str | None, status: int, code: str
 ):
+    """A websocket is refused with a response where the server can."""
     headers = [] if token is None else [bearer("a.b.c" if token == "junk" else signer.token(token))]
     answer = await connect(sockets, headers=headers)
     assert (answer.status, answer.json["code"]) == (status, code)

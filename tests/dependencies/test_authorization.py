@@ -115,7 +115,8 @@ async def company(request: pytest.FixtureRequest, server: Emulator) -> AsyncIter
     await company.admin.aclose()
 
 
-async def test_a_team_permission_lets_in_who_has_it_or_one_that_contains_it(company: Company):
+async def test_a_team_permission_may_be_contained_in_another(company: Company):
+    """A team permission lets in who has it or one that contains it."""
     protect(company.app, Require(team_permission="posts:read", team="team_id"), "/teams/{team_id}/posts")
     path = f"/teams/{company.team_id}/posts"
     assert await company.answer(company.member, path) == "ok"
@@ -169,7 +170,8 @@ async def test_a_setting_makes_hidden_teams_404(server: Emulator):
     await company.admin.aclose()
 
 
-async def test_the_team_may_stand_in_path_query_header_or_the_users_selection(company: Company):
+async def test_the_team_id_may_be_in_four_places(company: Company):
+    """The team may stand in path query header or the users selection."""
     protect(company.app, Require(team_member="query:team"), "/query")
     protect(company.app, Require(team_member="header:x-team"), "/header")
     protect(company.app, Require(team_member="selected"), "/selected")
@@ -238,7 +240,8 @@ async def test_what_one_user_may_another_may_not(company: Company):
     assert await company.answer(company.member, f"/teams/{NOBODYS}/posts") == "403 permission_missing"
 
 
-async def test_an_outage_is_503_where_nothing_is_remembered_and_nobody_is_let_in(company: Company):
+async def test_an_outage_is_503_without_a_cached_result(company: Company):
+    """An outage is 503 where nothing is remembered and nobody is let in."""
     protect(company.app, Require(permission="reports:see"), "/reports")
     protect(company.app, current_user, "/me")
     assert await company.answer(company.member, "/me") == "ok"
@@ -394,9 +397,8 @@ async def test_a_connection_ends_when_what_it_demands_is_taken_away(company: Com
     assert watch.ended is caught.value
 
 
-async def test_a_connection_goes_on_while_it_cannot_be_said_whether_the_demand_still_holds(
-    company: Company, caplog: pytest.LogCaptureFixture
-):
+async def test_an_undecided_requirement_keeps_the_connection_open(company: Company, caplog: pytest.LogCaptureFixture):
+    """A connection goes on while it cannot be said whether the demand still holds."""
     watch = await watch_of_member(company, Require(team_member="team_id"))
     async with watch, asyncio.timeout(60):
         company.network.cut_beginning = "/team-member-profiles"

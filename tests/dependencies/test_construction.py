@@ -70,7 +70,8 @@ class RequireRole(Require):
         return User(id="ada")
 
 
-async def test_a_weaker_dependency_of_the_same_class_does_not_stand_in_for_a_stronger_one():
+async def test_a_weaker_dependency_replaces_no_stronger_one():
+    """A weaker dependency of the same class does not stand in for a stronger one."""
     app = FastAPI()
     StackAuth(project_id="p").install(app)
 
@@ -81,7 +82,7 @@ async def test_a_weaker_dependency_of_the_same_class_does_not_stand_in_for_a_str
 
 
 @pytest.mark.parametrize("make", RESTING)
-async def test_a_user_of_a_subclass_without_a_token_opens_nothing_that_needs_one(make: Callable[..., Any]):
+async def test_a_tokenless_subclass_user_opens_no_token_routes(make: Callable[..., Any]):
     """`RequireTeam` gave any team to a user that a subclass of `Require` returned without a token."""
     app = FastAPI()
     StackAuth(project_id="p").install(app)

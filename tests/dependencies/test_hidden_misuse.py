@@ -96,7 +96,7 @@ HOLDERS = [Model, Outer, Page[CurrentUser], Defaults, Dictionary, Row, Context, 
 
 
 @pytest.mark.parametrize("annotation", [*HOLDERS, Annotated[Model, Query()], Annotated[Context, Body()]], ids=str)
-async def test_a_dependency_inside_a_class_that_is_read_from_a_request_stops_the_start(app: FastAPI, annotation: Any):
+async def test_a_dependency_in_a_request_class_stops_the_start(app: FastAPI, annotation: Any):
     """A forgotten `Depends()` around a class of dependencies let the caller send them."""
     declare(app, annotation)
     with pytest.raises(ConfigurationError, match=r"contains Require\(\.\.\.\) in `.*Annotated\[\w+.*, Depends\(\)\]"):
@@ -108,7 +108,9 @@ class Note(BaseModel):
     parent: "Note | None" = None
 
 
-async def test_classes_of_dependencies_work_inside_depends_and_plain_models_as_bodies(app: FastAPI):
+async def test_dependency_classes_work_inside_depends(app: FastAPI):
+    """Classes of dependencies work inside depends and plain models as bodies."""
+
     @app.post("/note")
     async def note(note: Note, constants: Constants, value: JsonValue) -> None: ...
 
@@ -156,9 +158,7 @@ async def test_a_user_as_a_default_value_stops_the_start(app: FastAPI):
 
 @pytest.mark.parametrize("dependency", [optional_user, IdentifyUser(allow_anonymous=True)], ids=repr)
 @pytest.mark.parametrize("websocket", [False, True])
-async def test_an_optional_user_that_is_declared_as_a_user_stops_the_start(
-    app: FastAPI, dependency: Any, websocket: bool
-):
+async def test_an_optional_user_typed_as_user_stops_the_start(app: FastAPI, dependency: Any, websocket: bool):
     """A type checker accepts it, and the route answered any caller."""
     declare_at = app.websocket if websocket else app.get
     declare_at("/it")(_taking(Annotated[User, Depends(dependency)]))

@@ -325,7 +325,9 @@ async def test_what_is_not_ours_and_what_is_right_passes(app: FastAPI):
     assert app.openapi()["paths"].keys() == {"/teams/{team_id}"}
 
 
-async def test_mistakes_of_inner_dependencies_and_models_as_dependencies_are_found(app: FastAPI):
+async def test_mistakes_in_inner_dependencies_are_found(app: FastAPI):
+    """Mistakes of inner dependencies and models as dependencies are found."""
+
     def account(user: User = current_user) -> User:  # type: ignore[assignment]  # the mistake
         return user
 
@@ -388,7 +390,8 @@ async def test_a_team_may_stand_in_the_prefix_of_a_router_or_a_mount(app: FastAP
     assert child.openapi()  # which knows nothing of the mount
 
 
-async def test_a_mount_may_name_the_team_of_an_app_whose_lifespan_the_parent_enters():
+async def test_a_mount_may_name_the_team_of_a_running_app():
+    """A mount may name the team of an app whose lifespan the parent enters."""
     child = FastAPI()
     StackAuth(project_id="p").install(child)
     child.get("/posts", dependencies=[Depends(current_team)])(lambda: None)
@@ -418,7 +421,8 @@ def _plain_child() -> FastAPI:
     return child
 
 
-async def test_a_mounted_app_with_an_install_is_closed_if_its_parent_has_none():
+async def test_an_installed_mount_closes_if_the_parent_is_not():
+    """A mounted app with an install is closed if its parent has none."""
     child, parent = _plain_child(), FastAPI()
 
     @child.websocket("/ws")

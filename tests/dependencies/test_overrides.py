@@ -96,9 +96,8 @@ DERIVED = ("/require", "/optional", "/profile", "/metadata", "/token")
 
 
 @pytest.mark.parametrize("override", OVERRIDES, ids=lambda override: getattr(override, "__name__", "object"))
-async def test_overriding_current_user_reaches_everything_derived_from_it(
-    world: World, derived_app: FastAPI, override: Any
-):
+async def test_overriding_current_user_reaches_what_derives(world: World, derived_app: FastAPI, override: Any):
+    """Overriding current user reaches everything derived from it."""
     derived_app.dependency_overrides[current_user] = override
     for path in DERIVED:
         assert await ask_app(derived_app, path=path) == "tester"
@@ -134,7 +133,9 @@ async def test_an_override_that_gives_no_user_says_so(derived_app: FastAPI):
         await call(derived_app, "/require")
 
 
-async def test_an_override_may_say_that_nobody_or_nobody_good_is_calling(derived_app: FastAPI):
+async def test_an_override_may_return_no_or_a_lesser_user(derived_app: FastAPI):
+    """An override may say that nobody or nobody good is calling."""
+
     def refuse() -> User:
         raise AuthError("token_expired")
 

@@ -46,7 +46,8 @@ def test_its_settings_exist_and_its_numbers_are_theirs():
     assert (defaults["fallback_concurrency"], defaults["token_cache_size"]) == (8, 10_000)
 
 
-async def test_postponed_annotations_and_a_local_alias_are_the_trap_it_describes(world: World, signer: Signer):
+async def test_postponed_annotations_are_the_documented_trap(world: World, signer: Signer):
+    """Postponed annotations and a local alias are the trap it describes."""
     app = FastAPI()
     world.stack.install(app)
     namespace: dict[str, object] = {"__name__": "trap"}

@@ -59,7 +59,8 @@ async def test_a_restricted_user_learns_why(app: FastAPI, signer: Signer):
     assert "www-authenticate" not in answer.headers
 
 
-async def test_a_full_user_must_have_a_verified_address_where_it_is_demanded(app: FastAPI, signer: Signer):
+async def test_verified_email_rejects_unverified_users(app: FastAPI, signer: Signer):
+    """A full user must have a verified address where it is demanded."""
     protect(app, Require(verified_email=True))
     assert await ask_app(app, bearer(signer.token(email_verified=False))) == "403 email_not_verified"
 
@@ -165,14 +166,14 @@ async def test_live_says_what_the_auth_server_says(signer: Signer, behaviour: st
     assert await ask_app(app, bearer(signer.token())) == expected
 
 
-async def test_a_session_that_is_not_listed_such_as_an_impersonation_is_refused(app: FastAPI, signer: Signer):
+async def test_an_unlisted_session_is_rejected(app: FastAPI, signer: Signer):
+    """A session that is not listed such as an impersonation is refused."""
     protect(app, Require(live=True))
     assert await ask_app(app, bearer(signer.token(refresh_token_id="impersonated"))) == "401 session_revoked"
 
 
-async def test_live_shares_only_a_call_that_began_after_both_requests_arrived(
-    world: World, app: FastAPI, signer: Signer
-):
+async def test_live_shares_only_calls_that_began_later(world: World, app: FastAPI, signer: Signer):
+    """Live shares only a call that began after both requests arrived."""
     protect(app, Require(live=True))
     token = bearer(signer.token())
     await world.verify(signer.token())
@@ -324,9 +325,8 @@ async def test_a_recent_and_a_live_session_are_asked_for_at_once(world: World, a
     assert world.server.count("/sessions") == 1
 
 
-async def test_whether_a_sign_in_is_recent_cannot_be_said_while_the_server_is_down(
-    world: World, app: FastAPI, signer: Signer
-):
+async def test_recency_is_unknown_while_the_server_is_down(world: World, app: FastAPI, signer: Signer):
+    """Whether a sign in is recent cannot be said while the server is down."""
     protect(app, Require(max_age=timedelta(minutes=10)))
     world.server.me = "503"
     assert await ask_app(app, bearer(signer.token())) == "503 verification_unavailable"

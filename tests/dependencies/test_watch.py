@@ -228,7 +228,9 @@ async def test_a_stream_ends_with_its_session(world: World, app: FastAPI, signer
     assert closed == ["closed"]
 
 
-async def test_a_stream_that_is_over_or_breaks_is_as_it_would_be_without(app: FastAPI, signer: Signer):
+async def test_a_finished_or_broken_stream_behaves_as_without(app: FastAPI, signer: Signer):
+    """A stream that is over or breaks is as it would be without."""
+
     async def three() -> AsyncIterator[int]:
         for number in range(3):
             yield number

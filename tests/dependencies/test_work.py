@@ -99,9 +99,8 @@ def headers(signer: Signer) -> Headers:
     return [bearer(signer.token())]
 
 
-async def test_a_token_seen_before_costs_one_digest_and_a_handful_of_calls(
-    world: World, app: FastAPI, headers: Headers
-):
+async def test_a_token_seen_before_costs_one_digest(world: World, app: FastAPI, headers: Headers):
+    """A token seen before costs one digest and a handful of calls."""
     await call(app, "/me", headers)
     asked = len(world.server.requests)
     work = await measure_work(call(app, "/me", headers))

@@ -59,9 +59,8 @@ def _client_headers(server: Emulator) -> dict[str, str]:
     }
 
 
-async def test_a_page_of_another_origin_may_call_the_api_with_a_bearer_token_and_read_its_errors(
-    guide: Guide, server: Emulator
-):
+async def test_other_origins_call_the_api_with_a_bearer_token(guide: Guide, server: Emulator):
+    """A page of another origin may call the api with a bearer token and read its errors."""
     app = (await guide("guides/spa.md"))["app"]
     tokens, origin = await sign_up(server), {"origin": "https://www.example.com"}
     async with serving(app) as client:
@@ -74,7 +73,8 @@ async def test_a_page_of_another_origin_may_call_the_api_with_a_bearer_token_and
         assert refused.headers["access-control-allow-origin"] == "https://www.example.com"
 
 
-async def test_the_server_rendered_app_signs_in_by_a_form_and_sends_strangers_to_it(guide: Guide, server: Emulator):
+async def test_the_server_rendered_app_signs_in_by_a_form(guide: Guide, server: Emulator):
+    """The server rendered app signs in by a form and sends strangers to it."""
     app = (await guide("guides/server-rendered.md"))["app"]
     user_id = (await sign_up(server))["user_id"]
     own, page = {"sec-fetch-site": "same-origin"}, {"accept": "text/html"}
@@ -113,7 +113,8 @@ async def test_the_mobile_session_renews_an_expired_token_and_signs_out(guide: G
         assert (await session.get("/me")).json()["code"] == "session_revoked"
 
 
-async def test_what_differs_between_a_hand_rolled_check_and_this_library_is_so(guide: Guide, server: Emulator):
+async def test_a_hand_written_check_differs_as_described(guide: Guide, server: Emulator):
+    """What differs between a hand rolled check and this library is so."""
     text = (ROOT / "docs/guides/from-jwks-check.md").read_text("utf-8")
     assert "PROJECT_ID" in text
     made = await guide("guides/from-jwks-check.md")
@@ -134,7 +135,8 @@ async def test_what_differs_between_a_hand_rolled_check_and_this_library_is_so(g
         assert (answer.status_code, answer.json()["code"]) == (403, "anonymous_not_allowed")
 
 
-async def test_accounts_with_bcrypt_hashes_move_and_sign_in_with_their_old_password(guide: Guide, server: Emulator):
+async def test_bcrypt_accounts_sign_in_with_their_old_password(guide: Guide, server: Emulator):
+    """Accounts with bcrypt hashes move and sign in with their old password."""
     import bcrypt
 
     made = await guide("guides/from-fastapi-users.md")

@@ -91,9 +91,8 @@ async def test_a_prometheus_counter_in_a_hook_counts_the_same(recipe: Any):
     assert names["registry"].get_sample_value("stackauth_token_rejected_total", {"code": "token_expired"}) == 2
 
 
-async def test_opentelemetry_gets_counters_durations_spans_and_the_instance_of_an_error(
-    recipe: Any, monkeypatch: pytest.MonkeyPatch
-):
+async def test_opentelemetry_gets_counters_spans_and_instances(recipe: Any, monkeypatch: pytest.MonkeyPatch):
+    """Opentelemetry gets counters durations spans and the instance of an error."""
     reader, exporter, tracing = InMemoryMetricReader(), InMemorySpanExporter(), TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(exporter))
     # Setting the global providers as an app does cannot be undone, and FastAPI would trace all later tests.
@@ -130,9 +129,8 @@ async def test_opentelemetry_gets_counters_durations_spans_and_the_instance_of_a
     await names["stack"].aclose()
 
 
-async def test_the_formatter_writes_events_as_json_and_other_lines_as_ever(
-    recipe: Any, caplog: pytest.LogCaptureFixture
-):
+async def test_the_formatter_writes_events_as_json(recipe: Any, caplog: pytest.LogCaptureFixture):
+    """The formatter writes events as json and other lines as ever."""
     formatter = recipe("class JsonLines")["JsonLines"]()
     names = recipe("def rejections")
     caplog.set_level(logging.INFO)

@@ -64,7 +64,8 @@ def test_nothing_of_it_is_fetched_from_elsewhere(site: Path):
     assert elsewhere == set()
 
 
-async def test_a_browser_that_reaches_nothing_else_shows_it_and_searches_it(site: Path, browser: Browser):
+async def test_the_site_works_offline_and_search_finds_pages(site: Path, browser: Browser):
+    """A browser that reaches nothing else shows it and searches it."""
     asked: list[str] = []
 
     async def answer(route: Route) -> None:
@@ -124,7 +125,7 @@ def test_the_search_finds_the_words_of_the_field(site: Path):
     assert set(SEARCHES.items()) - found == set()
 
 
-def test_the_navigation_has_four_parts_and_at_most_seven_entries_at_a_level():
+def test_the_navigation_has_four_parts_of_seven_entries():
     """A reader chooses from few entries: by what they want first, then by topic."""
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     navigation = yaml.safe_load(text)["nav"]
@@ -153,7 +154,8 @@ def test_a_table_that_is_rendered_as_text_fails_the_build():
         assert len(hooks["broken_tables"](render(broken))) == 1, broken
 
 
-def test_the_type_of_every_problem_can_point_at_its_place_in_the_error_catalogue(site: Path):
+def test_every_problem_type_has_an_anchor_in_the_catalog(site: Path):
+    """The type of every problem can point at its place in the error catalogue."""
     ids = read(site / "errors.html").ids
     classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     bases = {errors.StackAuthError.code, errors.AuthServerError.code}  # never raised as such

@@ -112,7 +112,8 @@ async def rotations(house: World, until: asyncio.Event) -> int:
     return count
 
 
-async def test_ten_minutes_of_mixed_load_leave_memory_sockets_and_tasks_flat(tmp_path: Path):
+async def test_ten_minutes_of_load_keep_memory_and_sockets_flat(tmp_path: Path):
+    """Ten minutes of mixed load leave memory sockets and tasks flat."""
     async with world(tmp_path, PEOPLE, lifetime=20, timeout=10.0, person=Regular) as house:
         begun, samples, until = time.monotonic(), list[tuple[float, Counts]](), asyncio.Event()
         others = [asyncio.create_task(each(house, until)) for each in (newcomers, rotations)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.drills.world import drill, world
 
 
-async def test_people_notice_nothing_but_503_of_an_auth_server_that_fails_in_three_ways(tmp_path: Path):
+async def test_three_faults_show_users_503_only(tmp_path: Path):
     """Its process is frozen, connections are reset, then answers are junk; everybody is signed in at the end."""
     async with world(tmp_path, people=6, lifetime=3, timeout=2.0) as house:
         line, auth_server = house.line, house.auth_server

@@ -79,7 +79,8 @@ async def test_made_up_bodies_are_refused(operation: Operation, data: st.DataObj
 
 @rows("number", ["1e999", "-1e999", "NaN", "Infinity"])
 @rows("field", ["client_metadata", "display_name"])
-async def test_a_number_that_no_json_can_hold_is_neither_stored_nor_shown(api: Api, field: str, number: str) -> None:
+async def test_a_number_beyond_json_is_not_stored(api: Api, field: str, number: str) -> None:
+    """A number that no json can hold is neither stored nor shown."""
     issued = api.emulator.issue_token()
     content = f'{{"{field}": {{"a": {number}}}}}' if field == "client_metadata" else f'{{"{field}": {number}}}'
     for path, access in (("me", "client"), (issued["user_id"], "server")):

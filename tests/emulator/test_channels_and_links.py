@@ -93,7 +93,8 @@ async def test_a_client_handles_its_own_users_addresses_only(api: Api) -> None:
     assert_rejected(await api.get("/contact-channels?user_id=me"), 400, "CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
-async def test_a_server_verifies_addresses_and_adds_them_for_anybody_who_exists(api: Api) -> None:
+async def test_a_server_verifies_and_adds_addresses_of_any_user(api: Api) -> None:
+    """A server verifies addresses and adds them for anybody who exists."""
     user_id = (await api.sign_up())["user_id"]
     body = {**channel("srv@example.com", is_verified=True, is_primary=True), "user_id": user_id}
     assert (await api.post("/contact-channels", body, access="server")).json()["is_verified"] is True
@@ -110,7 +111,8 @@ def link(user_id: str, **changes: Any) -> dict[str, Any]:
     return {**start, "allow_sign_in": True, "allow_connected_accounts": True, **changes}
 
 
-async def test_a_server_links_accounts_and_a_client_sees_its_own_without_ids(api: Api) -> None:
+async def test_servers_link_accounts_and_clients_see_no_ids(api: Api) -> None:
+    """A server links accounts and a client sees its own without ids."""
     signed_up = await api.sign_up()
     made = await api.post("/oauth-providers", link(signed_up["user_id"], email="hub@example.com"), access="server")
     assert (made.status_code, made.json()["account_id"]) == (201, "1")
@@ -191,7 +193,8 @@ async def test_a_client_handles_its_own_users_links_only(api: Api) -> None:
     assert (await api.get(f"/oauth-providers/me/{made['id']}", **how)).status_code == 404
 
 
-async def test_a_connected_account_gives_provider_tokens_for_what_was_granted(api: Api) -> None:
+async def test_a_connected_account_gives_tokens_for_its_scopes(api: Api) -> None:
+    """A connected account gives provider tokens for what was granted."""
     form = {"email": "hub@example.com"}
     token = (await exchange(api, await code(api, form, provider_scope="repo"))).json()["access_token"]
     [account] = (await api.get("/connected-accounts/me", token=token)).json()["items"]
@@ -217,7 +220,8 @@ async def test_a_connected_account_gives_provider_tokens_for_what_was_granted(ap
     assert_rejected(await api.post("/connected-accounts/me/github/x/access-token", {}, token=token), 400, none)
 
 
-async def test_the_older_way_to_a_provider_token_has_its_code_in_the_body_only(api: Api) -> None:
+async def test_the_older_provider_token_path_has_its_code(api: Api) -> None:
+    """The older way to a provider token has its code in the body only."""
     token = (await api.sign_up())["access_token"]
     answer = await api.post("/auth/oauth/connected-accounts/github/access-token", {}, token=token)
     assert (answer.status_code, answer.json()["code"]) == (400, "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER")

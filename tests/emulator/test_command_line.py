@@ -63,7 +63,8 @@ def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> 
         assert emulator.stop(number) == (0, "")
 
 
-def test_on_every_address_it_prints_a_link_that_opens_the_dashboard() -> None:
+def test_every_address_prints_a_working_dashboard_link() -> None:
+    """On every address it prints a link that opens the dashboard."""
     with running("--host", "0.0.0.0") as emulator:
         link = emulator.lines[1].removeprefix("Look inside: ")
         assert link.startswith(emulator.environment["STACK_API_URL"] + "/?token=")
@@ -74,7 +75,8 @@ def test_on_every_address_it_prints_a_link_that_opens_the_dashboard() -> None:
             assert browser.get(emulator.environment["STACK_API_URL"]).status_code == 200
 
 
-def test_a_dashboard_token_of_the_wrong_form_gives_one_line_that_does_not_repeat_it() -> None:
+def test_a_malformed_dashboard_token_is_one_line_without_it() -> None:
+    """A dashboard token of the wrong form gives one line that does not repeat it."""
     environment = {**os.environ, "EMULATOR_DASHBOARD_TOKEN": "hunter2"}
     run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
@@ -117,7 +119,8 @@ def test_what_signs_webhooks_may_come_from_the_environment(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("wrong", ["hunter2hunter2hunter2", "whsec_hunter2hunter2", "whsec_hunter2!" + "a" * 26])
-def test_a_webhook_secret_of_the_wrong_form_gives_one_line_that_does_not_repeat_it(wrong: str) -> None:
+def test_a_malformed_webhook_secret_is_one_line_without_it(wrong: str) -> None:
+    """A webhook secret of the wrong form gives one line that does not repeat it."""
     environment = {**os.environ, "EMULATOR_WEBHOOK_SECRET": wrong}
     run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
@@ -125,7 +128,8 @@ def test_a_webhook_secret_of_the_wrong_form_gives_one_line_that_does_not_repeat_
     assert "hunter2" not in run.stderr
 
 
-def test_a_key_of_the_wrong_form_gives_one_line_that_does_not_repeat_it() -> None:
+def test_a_malformed_key_is_one_line_without_it() -> None:
+    """A key of the wrong form gives one line that does not repeat it."""
     environment = {**os.environ, "EMULATOR_SECRET_SERVER_KEY": "hunter2hunter2hunter2"}
     run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
@@ -190,7 +194,8 @@ def test_the_profile_comes_from_the_option_or_the_environment(monkeypatch: pytes
             assert emulator.request("HEAD", "/projects/current").status_code == status
 
 
-def test_an_unknown_profile_gives_one_line_that_names_the_known_ones() -> None:
+def test_an_unknown_profile_is_one_line_with_the_known() -> None:
+    """An unknown profile gives one line that names the known ones."""
     run = subprocess.run([*COMMAND, "--profile", "may-1999"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
     assert all(name in run.stderr for name in ("newest", "april-2026", "may-1999"))
@@ -209,7 +214,8 @@ def test_a_seed_brings_users_and_settings(tmp_path: Path) -> None:
         assert emulator.request("POST", "/auth/password/sign-in", SIGN_UP).status_code == 200
 
 
-def test_a_data_file_outlives_the_process_and_new_keys_refuse_old_tokens(tmp_path: Path) -> None:
+def test_data_survives_and_new_keys_reject_old_tokens(tmp_path: Path) -> None:
+    """A data file outlives the process and new keys refuse old tokens."""
     data = ("--data", str(tmp_path / "emulator.sqlite3"))
     with running(*data) as emulator:
         before = emulator.environment
@@ -233,7 +239,8 @@ def test_a_data_file_outlives_the_process_and_new_keys_refuse_old_tokens(tmp_pat
         assert emulator.request("GET", "/users/me", **new).status_code == 200
 
 
-def test_the_environment_file_is_written_anew_for_its_owner_alone_and_replaces_nobody_elses(tmp_path: Path) -> None:
+def test_the_env_file_replaces_no_file_of_others(tmp_path: Path) -> None:
+    """The environment file is written anew for its owner alone and replaces nobody elses."""
     path = tmp_path / "dev.env"
     for _ in range(2):
         with running("--env-file", str(path)) as emulator:

@@ -237,7 +237,8 @@ async def test_what_the_form_does_not_show_of_a_setting_is_kept(visitor: Visitor
     assert 'class="note bad"' in page
 
 
-async def test_a_team_shows_all_its_members_however_many_users_there_are(visitor: Visitor):
+async def test_a_team_shows_all_members_of_a_large_project(visitor: Visitor):
+    """A team shows all its members however many users there are."""
     first = {"display_name": "The oldest", "signed_up_at": 1}
     old = visitor.server.store.users.create(visitor.server.project_id, first)
     team = find_user_id(await visitor.submit("/dashboard/teams/create", display_name="Red", creator_user_id=old["id"]))
@@ -363,7 +364,8 @@ async def test_what_people_type_reaches_pages_as_text(visitor: Visitor):
 # --- what it never shows ---
 
 
-async def test_the_list_of_calls_shows_what_happened_and_nothing_that_signs_in(visitor: Visitor, stack: StackAuth):
+async def test_the_list_of_calls_shows_no_credentials(visitor: Visitor, stack: StackAuth):
+    """The list of calls shows what happened and nothing that signs in."""
     client = stack.client
     tokens = await client.password.sign_up(email="ada@example.com", password=PASSWORD)
     await client.otp.send_sign_in_code(email="new@example.com", callback_url="http://localhost:8000/landing")
@@ -394,7 +396,8 @@ async def test_no_body_breaks_the_list_of_calls(visitor: Visitor, body: bytes):
     assert f"({len(body)} bytes)" in page
 
 
-async def test_the_faces_own_calls_are_not_listed_and_no_fault_hits_them(visitor: Visitor):
+async def test_dashboard_calls_are_not_listed_or_faulted(visitor: Visitor):
+    """The faces own calls are not listed and no fault hits them."""
     visitor.server.server.faults.add(
         Fault(path="/api", method=None, status=500, delay=0, retry_after=None, times_left=None, until=None)
     )
@@ -430,7 +433,8 @@ def test_a_body_of_any_form_is_shown_or_counted(body: bytes, kind: str):
     assert isinstance(masked_body(body, kind), str)
 
 
-def test_a_token_is_masked_whatever_its_name_and_error_codes_are_shown():
+def test_tokens_are_masked_and_error_codes_shown():
+    """A token is masked whatever its name and error codes are shown."""
     token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
     assert mask({"note": f"see {token}"}) == {"note": "…"}
     assert mask({token: 1}) == {"…": 1}

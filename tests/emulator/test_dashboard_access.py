@@ -76,7 +76,8 @@ async def test_what_a_proxy_on_this_machine_forwards_needs_the_token(emulator: E
         assert (await client.get("/", headers={"authorization": f"Bearer {TOKEN}"})).status_code == 200
 
 
-async def test_the_link_opens_the_dashboard_once_and_a_cookie_from_then_on(emulator: Emulator):
+async def test_the_link_opens_the_dashboard_once(emulator: Emulator):
+    """The link opens the dashboard once and a cookie from then on."""
     async with browser(emulator) as client:
         entered = await client.get(emulator.dashboard_url)
         assert (entered.status_code, entered.headers["location"]) == (303, "/"), "the address no longer shows it"
@@ -191,7 +192,8 @@ async def test_what_a_stranger_posts_to_the_mock_provider_is_bounded(emulator: E
 
 
 @rows("token", ["", "short", "a" * 201, "with space in the middle", "semi;colon-semi;colon", "é" * 20])
-def test_a_token_of_the_wrong_form_is_an_error_that_does_not_repeat_it(token: str):
+def test_a_malformed_token_error_does_not_repeat_it(token: str):
+    """A token of the wrong form is an error that does not repeat it."""
     with pytest.raises(ValueError, match="16 to 200") as error:
         Emulator(dashboard_token=token)
     assert not token or token not in str(error.value)

@@ -130,7 +130,8 @@ async def test_an_unverified_address_cannot_sign_in_by_code(api: Api) -> None:
     assert details == {"email": "ada@example.com", "would_work_if_email_was_verified": True}
 
 
-async def test_a_project_closed_after_sending_refuses_and_burns_the_code(api: Api) -> None:
+async def test_a_closed_project_rejects_and_uses_up_the_code(api: Api) -> None:
+    """A project closed after sending refuses and burns the code."""
     await send(api)
     code = {"code": api.emails()[0]["code"]}
     api.emulator.configure(sign_up_enabled=False)
@@ -184,7 +185,8 @@ async def verification_code(api: Api, token: str) -> str:
     return str(api.emails(kind="email_verification")[0]["code"])
 
 
-async def test_a_mailed_link_confirms_an_address_without_anybody_signed_in(api: Api) -> None:
+async def test_a_link_verifies_an_address_without_a_session(api: Api) -> None:
+    """A mailed link confirms an address without anybody signed in."""
     token = (await api.sign_up())["access_token"]
     code = {"code": await verification_code(api, token)}
     assert (await api.post("/contact-channels/verify/check-code", code)).json() == {"is_code_valid": True}
@@ -205,7 +207,8 @@ async def test_confirming_fails_for_a_channel_that_is_gone_or_changed(api: Api) 
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
 
 
-async def test_only_the_own_primary_address_can_be_confirmed_the_older_way(api: Api) -> None:
+async def test_the_older_path_confirms_the_own_primary_address(api: Api) -> None:
+    """Only the own primary address can be confirmed the older way."""
     token = (await api.sign_up())["access_token"]
     body = {"email": "other@example.com", "callback_url": CALLBACK}
     details = assert_rejected(

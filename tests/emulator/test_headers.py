@@ -142,7 +142,8 @@ async def test_an_unknown_field_is_named_but_its_value_never_repeated(api: Api) 
     assert PASSWORD not in answer.text
 
 
-async def test_a_caller_may_have_errors_as_200_with_the_real_status_beside(api: Api) -> None:
+async def test_errors_may_come_as_200_with_the_real_status(api: Api) -> None:
+    """A caller may have errors as 200 with the real status beside."""
     answer = await api.get("/users/me", override_error_status="true")
     assert answer.status_code == 200
     assert answer.headers["x-stack-actual-status"] == answer.headers["x-hexclave-actual-status"] == "400"

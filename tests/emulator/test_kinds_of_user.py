@@ -25,7 +25,8 @@ def kind(token: str, project_id: str) -> str:
     return f"{path} {claims['aud'].removeprefix(project_id)} {claims['is_anonymous']} {claims['is_restricted']}"
 
 
-async def test_an_anonymous_token_is_of_its_own_kind_and_needs_to_be_allowed(api: Api) -> None:
+async def test_an_anonymous_token_needs_permission(api: Api) -> None:
+    """An anonymous token is of its own kind and needs to be allowed."""
     token = (await anonymous(api))["access_token"]
     assert kind(token, api.emulator.project_id) == "projects-anonymous-users :anon True True"
     for how in ({}, {"allow_restricted_user": "true"}, {"allow_anonymous_user": "TRUE"}):
@@ -79,7 +80,8 @@ async def test_two_upgrades_at_once_make_one_of_the_anonymous_user(api: Api) -> 
     assert len(set(ids)) == 4
 
 
-async def test_an_unverified_user_is_restricted_until_the_address_is_confirmed(api: Api) -> None:
+async def test_an_unverified_user_is_restricted(api: Api) -> None:
+    """An unverified user is restricted until the address is confirmed."""
     api.emulator.configure(require_email_verification=True)
     body = {"email": "ada@example.com", "password": PASSWORD, "verification_callback_url": CALLBACK}
     signed_up = (await api.post("/auth/password/sign-up", body)).json()

@@ -170,7 +170,8 @@ async def test_what_an_app_asked_wrongly_is_said_at_the_end(api: Api, changes: d
     assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
 
 
-async def test_a_flow_is_used_once_within_ten_minutes_at_its_own_provider(api: Api) -> None:
+async def test_a_flow_works_once_in_ten_minutes_at_its_provider(api: Api) -> None:
+    """A flow is used once within ten minutes at its own provider."""
     back = await provide(api, (await authorize(api)).json()["location"])
     assert (await api.http.get(back)).status_code == 303
     assert (await api.http.get(back)).status_code == 400
@@ -183,7 +184,8 @@ async def test_a_flow_is_used_once_within_ten_minutes_at_its_own_provider(api: A
         assert (await api.http.get(f"/api/v1/auth/oauth/callback/github{query}")).status_code == 400
 
 
-async def test_a_providers_code_cannot_be_made_up_or_carried_to_another_flow(api: Api) -> None:
+async def test_a_providers_code_cannot_be_forged_or_moved(api: Api) -> None:
+    """A providers code cannot be made up or carried to another flow."""
     location = (await authorize(api)).json()["location"]
     back = await provide(api, location)
     made_up = back.replace(parse_qs(urlsplit(back).query)["code"][0], "nope")
@@ -210,9 +212,10 @@ async def test_a_closed_project_and_a_rule_refuse_new_users(api: Api) -> None:
         ("allow_duplicates", True, "no", "new user"),
     ],
 )
-async def test_an_address_that_is_there_already_is_merged_as_the_project_says(
+async def test_an_existing_address_is_merged_by_the_setting(
     api: Api, strategy: str, verified: bool, at_provider: str, outcome: str
 ) -> None:
+    """An address that is there already is merged as the project says."""
     user_id = (await api.sign_up())["user_id"]
     await api.patch(f"/users/{user_id}", {"primary_email_verified": verified}, access="server")
     api.emulator.configure(oauth_account_merge_strategy=strategy)

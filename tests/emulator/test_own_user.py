@@ -83,7 +83,8 @@ async def test_without_a_primary_address_none_is_verified(api: Api) -> None:
     assert not changed["primary_email_auth_enabled"]
 
 
-async def test_a_server_writes_more_and_a_new_password_ends_every_session(api: Api) -> None:
+async def test_a_servers_new_password_ends_every_session(api: Api) -> None:
+    """A server writes more and a new password ends every session."""
     signed_up = await api.sign_up()
     how = {"token": signed_up["access_token"], "access": "server"}
     changes = {"server_metadata": {"a": 1}, "client_read_only_metadata": {"plan": "pro"}, "country_code": "DE"}

@@ -119,7 +119,8 @@ async def test_changing_the_password_ends_the_other_sessions(api: Api) -> None:
     assert (await api.sign_in(password="Another-Horse-8")).status_code == 200
 
 
-async def test_changing_the_password_fails_with_the_wrong_old_one_or_without_a_user(api: Api) -> None:
+async def test_a_password_change_needs_the_old_one_and_a_user(api: Api) -> None:
+    """Changing the password fails with the wrong old one or without a user."""
     token = (await api.sign_up())["access_token"]
     body = {"old_password": "wrong", "new_password": "Another-Horse-8"}
     assert_rejected(await api.post("/auth/password/update", body, token=token), 400, "PASSWORD_CONFIRMATION_MISMATCH")
@@ -187,7 +188,8 @@ async def test_of_many_changes_with_one_old_password_at_once_one_wins(api: Api) 
 
 
 @pytest.mark.parametrize("path", ["set", "update"])
-async def test_a_user_deleted_while_their_own_password_is_hashed_gets_none(api: Api, path: str) -> None:
+async def test_a_user_deleted_during_hashing_gets_no_password(api: Api, path: str) -> None:
+    """A user deleted while their own password is hashed gets none."""
     signed_up = await api.sign_up()
     body = {"old_password": PASSWORD, "new_password": "Another-Horse-8"}
     if path == "set":

@@ -50,7 +50,8 @@ async def test_a_wrong_one_time_password_leaves_the_attempt_usable(api: Api, tot
 
 
 @pytest.mark.parametrize("secret", ["", "AAAA", "AAAAAAAA"])
-async def test_a_secret_too_short_for_one_time_passwords_signs_nobody_in(api: Api, secret: str) -> None:
+async def test_a_too_short_totp_secret_signs_in_no_user(api: Api, secret: str) -> None:
+    """A secret too short for one time passwords signs nobody in."""
     token = (await api.sign_up())["access_token"]
     await api.patch("/users/me", {"totp_secret_base64": secret}, token=token)
     assert_rejected(await api.post(PATH, {**(await attempt(api)), "totp": "123456"}), 400, "INVALID_TOTP_CODE")

@@ -62,7 +62,8 @@ EXAMPLE = json.loads((DOCS / "seed.example.json").read_text("utf-8"))
 SCHEMA = json.loads((DOCS / "seed.schema.json").read_text("utf-8"))
 
 
-def test_the_schema_in_the_docs_is_the_one_that_the_program_prints() -> None:
+def test_the_documented_schema_is_the_programs() -> None:
+    """The schema in the docs is the one that the program prints."""
     assert seed_schema() == SCHEMA
     Draft202012Validator.check_schema(SCHEMA)
 
@@ -71,7 +72,8 @@ def test_the_page_shows_the_example_as_it_is() -> None:
     assert (DOCS / "seed.example.json").read_text("utf-8") in (DOCS / "emulator.md").read_text("utf-8")
 
 
-async def test_the_example_fits_the_schema_and_fills_a_project_again_and_again(api: Api) -> None:
+async def test_the_example_seed_fits_and_can_be_repeated(api: Api) -> None:
+    """The example fits the schema and fills a project again and again."""
     Draft202012Validator(SCHEMA).validate(EXAMPLE)
     for _ in range(2):
         api.emulator.seed(EXAMPLE)

@@ -5,7 +5,8 @@ import pytest
 from .api import Api, assert_rejected
 
 
-async def test_a_refresh_token_gives_new_access_tokens_and_stays_as_it_is(api: Api) -> None:
+async def test_a_refresh_token_stays_and_gives_access_tokens(api: Api) -> None:
+    """A refresh token gives new access tokens and stays as it is."""
     signed_up = await api.sign_up()
     api.emulator.clock.advance(601)
     assert_rejected(await api.me(signed_up["access_token"]), 401, "ACCESS_TOKEN_EXPIRED")

@@ -148,7 +148,8 @@ async def test_a_guest_cannot_accept_an_invitation_and_burns_it(api: Api) -> Non
 
 
 @pytest.mark.parametrize("kind", ["user", "team"])
-async def test_a_key_is_shown_once_in_the_contracts_form_and_kept_as_a_hash(api: Api, kind: str) -> None:
+async def test_a_key_is_shown_once_and_kept_as_a_hash(api: Api, kind: str) -> None:
+    """A key is shown once in the contracts form and kept as a hash."""
     ada = await api.sign_up()
     owner = ada["user_id"] if kind == "user" else await team(api, ada["access_token"])
     body = {"description": "ci", "expires_at_millis": None, f"{kind}_id": owner}
@@ -172,7 +173,8 @@ async def test_keys_end_with_their_user(api: Api) -> None:
     assert_rejected(gone, 404, "API_KEY_NOT_FOUND")
 
 
-async def test_a_member_without_the_permission_cannot_tell_a_teams_keys_from_none(api: Api) -> None:
+async def test_a_member_without_permission_sees_no_team_keys(api: Api) -> None:
+    """A member without the permission cannot tell a teams keys from none."""
     ada, eve = await api.sign_up(), await api.sign_up(email="eve@example.com")
     team_id = await team(api, ada["access_token"])
     await api.post(f"/team-memberships/{team_id}/{eve['user_id']}", {}, access="server")

@@ -18,7 +18,8 @@ async def create(api: Api, **fields: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def test_a_server_makes_users_whatever_the_project_says_about_sign_up(api: Api) -> None:
+async def test_a_server_creates_users_with_sign_up_disabled(api: Api) -> None:
+    """A server makes users whatever the project says about sign up."""
     api.emulator.configure(sign_up_enabled=False)
     fields = {
         "primary_email": "Ada@Example.com", "primary_email_verified": True, "primary_email_auth_enabled": True,
@@ -74,7 +75,8 @@ async def test_a_switched_off_method_cannot_be_given(api: Api) -> None:
     assert (await api.post("/users", {"otp_auth_enabled": True}, **SERVER)).status_code == 400
 
 
-async def test_an_address_signs_in_one_user_but_may_be_known_for_several(api: Api) -> None:
+async def test_an_address_signs_in_one_user_and_may_have_several(api: Api) -> None:
+    """An address signs in one user but may be known for several."""
     fields = {"primary_email": "ada@example.com", "primary_email_auth_enabled": True}
     first = await create(api, **fields)
     details = assert_rejected(await api.post("/users", fields, **SERVER), 409, "USER_EMAIL_ALREADY_EXISTS")

@@ -100,7 +100,8 @@ async def test_every_creation_of_a_user_is_told(scene: Scene):
     assert emails == {"ada@example.com", "bob@example.com", None}
 
 
-async def test_a_team_of_ones_own_comes_after_the_user_who_has_none_selected_yet(scene: Scene):
+async def test_a_personal_team_comes_after_its_user(scene: Scene):
+    """A team of ones own comes after the user who has none selected yet."""
     scene.server.configure(create_personal_team_on_sign_up=True)
     await scene.client.password.sign_up(email="bob@example.com", password=PASSWORD)
     assert await scene.types(2) == ["team.created", "user.created"], "and neither membership nor permission"
@@ -193,7 +194,8 @@ async def test_the_signature_is_what_the_vendors_scheme_says(scene: Scene):
     assert set(event) == {"type", "data"}
 
 
-async def test_a_message_that_was_not_taken_comes_again_with_the_same_id_and_the_standard_back_off(scene: Scene):
+async def test_a_rejected_message_is_resent_with_its_id(scene: Scene):
+    """A message that was not taken comes again with the same id and the standard back off."""
     scene.statuses += [500, 404, 200]
     await a_user(scene)
     messages = scene.server.server.webhooks.messages(scene.server.project_id)
@@ -268,7 +270,8 @@ async def test_closing_the_server_ends_the_sending():
     assert [task.cancelled() for task in tasks] == [True]
 
 
-async def test_a_code_signs_up_and_a_guest_who_signs_up_by_code_is_changed(scene: Scene):
+async def test_webhooks_for_sign_up_and_upgrade_by_code(scene: Scene):
+    """A code signs up and a guest who signs up by code is changed."""
     for token in (None, (await scene.client.anonymous.sign_up()).access_token):
         client = scene.client.as_user(token) if token else scene.client
         email = "guest@example.com" if token else "new@example.com"
@@ -277,7 +280,8 @@ async def test_a_code_signs_up_and_a_guest_who_signs_up_by_code_is_changed(scene
     assert await scene.types(3) == ["user.created", "user.created", "user.updated"]
 
 
-async def test_an_accepted_invitation_tells_of_membership_and_permission(scene: Scene):
+async def test_accepting_an_invitation_sends_two_webhooks(scene: Scene):
+    """An accepted invitation tells of membership and permission."""
     boss = await scene.client.password.sign_up(email="boss@example.com", password=PASSWORD)
     user_id = await a_user(scene, "invited@example.com")
     tokens = scene.server.issue_token(user_id=user_id)

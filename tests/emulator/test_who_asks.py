@@ -83,9 +83,8 @@ async def test_a_key_for_no_team_needs_a_user_first(api: Api) -> None:
 
 @pytest.mark.parametrize("is_verified", [True, False])
 @pytest.mark.parametrize("how", [{}, SERVER])
-async def test_a_verified_address_stays_verified_when_it_becomes_primary(
-    api: Api, is_verified: bool, how: dict[str, str]
-) -> None:
+async def test_a_verified_address_stays_so_as_primary(api: Api, is_verified: bool, how: dict[str, str]) -> None:
+    """A verified address stays verified when it becomes primary."""
     api.emulator.configure(require_email_verification=True)
     first = {"primary_email": "ada@example.com", "primary_email_verified": True, "primary_email_auth_enabled": True}
     user = (await api.post("/users", {**first, "password": PASSWORD}, **SERVER)).json()

@@ -42,7 +42,8 @@ async def test_no_page_has_a_serious_issue_nor_is_too_wide_for_a_phone(stop: Sto
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-async def test_on_a_phone_sign_out_stands_beside_the_account_and_not_under_the_brand(visit: Any, demo: Demo):
+async def test_on_a_phone_sign_out_is_beside_the_account(visit: Any, demo: Demo):
+    """On a phone sign out stands beside the account and not under the brand."""
     for who in ("grace@example.com", "guest"):
         visitor = await visit(viewport=PHONE)
         await reach(Stop("notes", "/notes", who), visitor, demo)
@@ -143,7 +144,8 @@ async def test_the_sign_in_page_leads_nowhere_else(demo: Demo, address: str):
     assert led.headers["location"] == "/notes"
 
 
-async def test_where_one_was_bound_for_may_be_too_long_to_be_remembered_and_one_signs_in_all_the_same(demo: Demo):
+async def test_a_too_long_return_to_is_dropped_and_sign_in_works(demo: Demo):
+    """Where one was bound for may be too long to be remembered and one signs in all the same."""
     async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as client:
         for long in ("/notes?q=" + "a" * 3000, "/notes?q=" + "%C3%A9" * 98):
             page = (await client.get("/sign-in", params={"return_to": long})).text
@@ -168,7 +170,8 @@ async def test_what_cannot_be_done_here_is_a_page_that_says_what_can(demo: Demo)
     assert "<h1>" in refused.text
 
 
-async def test_a_form_that_is_none_of_ours_gets_a_page_too_and_nothing_back(demo: Demo):
+async def test_a_foreign_form_gets_a_page_that_repeats_nothing(demo: Demo):
+    """A form that is none of ours gets a page too and nothing back."""
     headers = {"origin": demo.app, "accept": "text/html"}
     async with httpx.AsyncClient(base_url=demo.app, headers=headers) as client:
         await client.post("/auth/anonymous/sign-up")

@@ -49,7 +49,8 @@ def emails(demo: Demo, to: str) -> int:
     return len(httpx.get(f"{demo.auth_server}/emulator/outbox.json", params=query).json()["items"])
 
 
-def test_one_address_gets_no_more_than_the_limit_whoever_invites_it(demo: Demo, new_host: Callable[[], Host]):
+def test_one_address_gets_limited_invitations(demo: Demo, new_host: Callable[[], Host]):
+    """One address gets no more than the limit whoever invites it."""
     victim = new_address()
     one, other = new_host(), new_host()
     assert [one.invite(victim) for _ in range(LIMIT - 1)] == [SENT] * (LIMIT - 1)
@@ -58,7 +59,8 @@ def test_one_address_gets_no_more_than_the_limit_whoever_invites_it(demo: Demo, 
     assert one.invite(new_address()) == SENT, "another address"
 
 
-def test_one_user_sends_no_more_than_the_limit_whomever_they_invite(demo: Demo, new_host: Callable[[], Host]):
+def test_one_user_sends_limited_invitations(demo: Demo, new_host: Callable[[], Host]):
+    """One user sends no more than the limit whomever they invite."""
     host, late = new_host(), new_address()
     assert [host.invite(new_address()) for _ in range(LIMIT)] == [SENT] * LIMIT
     assert host.invite(late) == LIMITED

@@ -67,7 +67,8 @@ async def test_with_a_code_from_a_mail(visitor: Visitor, demo: Demo):
 
 
 @needs("mail", "magic_link")
-async def test_with_the_link_of_a_mail_here_at_once_and_elsewhere_after_a_click(visit: Any, demo: Demo):
+async def test_a_link_works_at_once_here_and_by_button_elsewhere(visit: Any, demo: Demo):
+    """With the link of a mail here at once and elsewhere after a click."""
     here, elsewhere = await visit(), await visit()
     email = new_address()
     await ask_for_code(here, email)
@@ -123,7 +124,8 @@ async def test_with_a_passkey_and_not_without_the_persons_gesture(visitor: Visit
     await visitor.sees(email)
 
 
-async def test_a_second_factor_is_set_up_by_a_qr_code_and_asked_for_from_then_on(visitor: Visitor, demo: Demo):
+async def test_two_factor_is_enabled_by_qr_code_and_then_required(visitor: Visitor, demo: Demo):
+    """A second factor is set up by a qr code and asked for from then on."""
     email = demo.new_person()
     await visitor.signs_in(email)
     await visitor.open("/account")
@@ -152,7 +154,8 @@ async def test_a_second_factor_is_set_up_by_a_qr_code_and_asked_for_from_then_on
 
 
 @needs("emulator")
-async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_link_too(visitor: Visitor, demo: Demo):
+async def test_provider_pages_and_links_ask_for_the_second_factor(visitor: Visitor, demo: Demo):
+    """A second factor is asked for after a providers page and a mails link too."""
     email = new_address()
     await ask_for_code(visitor, email)
     await visitor.open(demo.mail(email, "sign_in")["link"])
@@ -176,7 +179,8 @@ async def test_a_second_factor_is_asked_for_after_a_providers_page_and_a_mails_l
 
 
 @needs("mail")
-async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(visitor: Visitor, demo: Demo):
+async def test_a_password_reset_link_works_once(visitor: Visitor, demo: Demo):
+    """A forgotten password is replaced by a link that works once."""
     email = demo.new_person()
     await visitor.open("/sign-in")
     await visitor.follow("Forgot password?")
@@ -196,7 +200,8 @@ async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(visito
 
 
 @needs("mail")
-async def test_an_address_is_verified_by_the_link_that_comes_with_the_sign_up(visitor: Visitor, demo: Demo):
+async def test_the_sign_up_link_verifies_the_address(visitor: Visitor, demo: Demo):
+    """An address is verified by the link that comes with the sign up."""
     email = demo.new_person()
     await visitor.signs_in(email)
     await visitor.open("/account")
@@ -234,7 +239,8 @@ async def test_a_guest_signs_up_and_keeps_the_notes(visitor: Visitor):
 
 
 @needs("emulator")
-async def test_while_the_auth_server_is_away_the_page_says_so_and_nobody_is_signed_out(visitor: Visitor, demo: Demo):
+async def test_during_an_outage_pages_say_so_and_keep_sessions(visitor: Visitor, demo: Demo):
+    """While the auth server is away the page says so and nobody is signed out."""
     email = demo.new_person()
     async with httpx.AsyncClient(base_url=demo.auth_server) as control:
         fault = {"path": "/api/v1/auth/password/sign-in", "status": 503, "for_seconds": 300}

@@ -45,7 +45,8 @@ async def test_notes_belong_to_a_person_or_a_team(tmp_path: Path):
         assert len(await texts(notebooks, TEAM)) == 2
 
 
-async def test_a_note_is_removed_from_its_notebook_alone_and_by_its_author_where_that_is_asked(tmp_path: Path):
+async def test_a_note_is_removed_by_notebook_and_author(tmp_path: Path):
+    """A note is removed from its notebook alone and by its author where that is asked."""
     async with worker(tmp_path) as notebooks:
         await write(notebooks, TEAM, "hers")
         (note,) = await notebooks.newest(TEAM)

@@ -33,7 +33,8 @@ async def test_a_session_revoked_in_one_browser_is_gone_in_the_other(visit: Any,
     await here.is_at("/notes")
 
 
-async def test_a_new_note_is_in_all_of_a_persons_browsers_at_once_and_gone_as_quickly(visit: Any, demo: Demo):
+async def test_a_new_note_shows_in_all_browsers_of_a_user(visit: Any, demo: Demo):
+    """A new note is in all of a persons browsers at once and gone as quickly."""
     email = demo.new_person()
     here, there = await visit(), await visit()
     await here.signs_in(email)
@@ -93,7 +94,8 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
 
 @pytest.mark.parametrize("scripts", [True, False])
 @needs("mail", "client_teams")
-async def test_a_team_is_left_even_by_its_last_admin_and_keeps_the_notes(visit: Any, demo: Demo, scripts: bool):
+async def test_the_last_admin_may_leave_and_notes_stay(visit: Any, demo: Demo, scripts: bool):
+    """A team is left even by its last admin and keeps the notes."""
     host, member = await visit(java_script_enabled=scripts), await visit()
     await host.signs_in(demo.new_person(verified=True))
     await host.open("/teams")
@@ -233,7 +235,9 @@ async def test_an_account_at_a_provider_is_connected_and_signs_in(visitor: Visit
 
 
 @needs("emulator")
-async def test_an_account_is_deleted_signs_in_no_more_and_leaves_no_notes(visitor: Visitor, demo: Demo):
+async def test_a_deleted_account_cannot_sign_in_and_has_no_notes(visitor: Visitor, demo: Demo):
+    """An account is deleted signs in no more and leaves no notes."""
+
     async def read_notes() -> str:
         async with httpx.AsyncClient(base_url=demo.app, headers={"origin": demo.app}) as grace:
             await grace.post("/auth/password/sign-in", json={"email": "grace@example.com", "password": PASSWORD})
@@ -331,7 +335,8 @@ async def test_the_live_list_is_for_who_may_see_the_notes(demo: Demo):
         assert refused.value.response.status_code == status
 
 
-async def test_a_live_list_that_is_refused_stops_asking_and_says_what_to_do(visitor: Visitor, demo: Demo):
+async def test_a_rejected_live_list_stops_and_says_what_to_do(visitor: Visitor, demo: Demo):
+    """A live list that is refused stops asking and says what to do."""
     page, attempts = visitor.page, list[str]()
     page.on("websocket", lambda socket: attempts.append(socket.url))
     await page.clock.install()
@@ -401,7 +406,9 @@ async def test_what_a_page_says_over_the_live_list_does_no_harm(demo: Demo):
             assert "Still live" in str(await live.recv())
 
 
-async def test_a_note_that_is_sent_twice_by_a_double_click_is_written_once(visitor: Visitor, demo: Demo):
+async def test_a_double_click_writes_one_note(visitor: Visitor, demo: Demo):
+    """A note that is sent twice by a double click is written once."""
+
     async def slowly(route: Route) -> None:
         await asyncio.sleep(0.5)
         await route.continue_()
@@ -415,7 +422,8 @@ async def test_a_note_that_is_sent_twice_by_a_double_click_is_written_once(visit
     await expect(visitor.page.get_by_role("listitem").filter(has_text="Only once")).to_have_count(1)
 
 
-async def test_a_note_that_cannot_be_sent_stays_in_the_field_and_that_is_said(visitor: Visitor, demo: Demo):
+async def test_an_unsent_note_stays_in_the_field(visitor: Visitor, demo: Demo):
+    """A note that cannot be sent stays in the field and that is said."""
     await visitor.signs_in(demo.new_person())
     await visitor.page.wait_for_load_state()  # before the page's script runs, the browser itself would send the form
     await visitor.page.route("**/notes", lambda route: route.abort())

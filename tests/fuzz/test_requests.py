@@ -36,7 +36,8 @@ Headers = list[tuple[bytes, bytes]]
 
 @given(headers=HEADERS, query=st.binary(max_size=100), kind=st.sampled_from(["http", "websocket"]))
 @example(headers=[(b"authorization", b"Bearer stackauth_W10=")], query=b"", kind="http")
-def test_any_headers_and_query_give_a_credential_none_or_a_refusal(headers: Headers, query: bytes, kind: str):
+def test_any_headers_give_a_credential_none_or_an_error(headers: Headers, query: bytes, kind: str):
+    """Any headers and query give a credential none or a refusal."""
     scope = {"type": kind, "method": "POST", "headers": headers, "query_string": b"access_token=" + query}
     with contextlib.suppress(AuthError):
         credential = read_credential(scope, SOURCES)
@@ -82,7 +83,9 @@ def test_no_bytes_in_any_header_make_a_5xx_or_an_exception(headers: Headers, que
 
 
 @given(headers=HEADERS)
-def test_no_bytes_make_more_than_a_503_while_keys_are_out_of_reach(headers: Headers):
+def test_without_keys_no_bytes_cause_worse_than_503(headers: Headers):
+    """No bytes make more than a 503 while keys are out of reach."""
+
     async def go() -> None:
         world, app = everything_on("503")
         check(await call(app, "/me", headers), up=False)

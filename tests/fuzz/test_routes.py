@@ -157,7 +157,8 @@ def ask(route: tuple[str, Route], answer: Answer | Callable[[str, str], Answer])
 
 
 @given(ROUTES, ANSWERS)
-def test_whatever_the_auth_server_answers_every_route_answers_in_form(route: Any, answer: Answer):
+def test_every_route_survives_any_server_response(route: Any, answer: Answer):
+    """Whatever the auth server answers every route answers in form."""
     ask(route, answer)
 
 
@@ -212,7 +213,8 @@ def test_no_return_from_a_provider_leads_off_this_site(facts: Any, query: Any, r
 
 
 @given(RETURN_TO, CLAIMED_HOSTS)
-def test_no_return_to_and_no_claimed_host_changes_where_a_browser_is_sent(return_to: str, hosts: Any):
+def test_return_to_and_host_never_change_the_redirect(return_to: str, hosts: Any):
+    """No return to and no claimed host changes where a browser is sent."""
     house().server.answer = real_server
     query = {"return_to": return_to.encode("utf-8", "replace").decode()}
     answer = house().call("GET", "/auth/oauth/github/authorize", params=query, headers=hosts)

@@ -174,7 +174,8 @@ def test_any_other_text_is_refused_by_a_code(text: str):
 
 
 @given(CLAIMS)
-def test_claims_that_the_server_signed_are_accepted_only_for_this_project_one_kind_and_now(odd: dict[str, Any]):
+def test_signed_claims_need_this_project_one_kind_and_time(odd: dict[str, Any]):
+    """Claims that the server signed are accepted only for this project one kind and now."""
     said = {**claims(), **odd}
     world = World.make(SIGNER, jwks=key_set(SIGNER))
     if is_rejected(world, SIGNER.compact(SIGNER.header(), said)):

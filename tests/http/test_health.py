@@ -54,7 +54,8 @@ async def test_a_new_worker_fetches_its_keys_and_is_ready(watched_app: Watched):
     assert len(watched_app.network.paths) == 1, "asked once"
 
 
-async def test_without_keys_it_is_not_ready_and_does_not_hammer_the_server(watched_app: Watched):
+async def test_without_keys_it_is_not_ready_and_fetches_rarely(watched_app: Watched):
+    """Without keys it is not ready and does not hammer the server."""
     watched_app.network.cut = True
     for _ in range(3):
         answer = await watched_app.ready()

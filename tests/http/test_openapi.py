@@ -41,7 +41,8 @@ def schema() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/me", "/v1/notes/mine", "/auth/me"])
-def test_a_protected_route_names_its_security_and_its_refusals_also_behind_a_router(schema: dict[str, Any], path: str):
+def test_a_protected_route_documents_security_and_errors(schema: dict[str, Any], path: str):
+    """A protected route names its security and its refusals also behind a router."""
     operation = schema["paths"][path]["get"]
     assert operation["security"] == WAYS
     assert ("403" in operation["responses"]) is (path != "/auth/me"), (
@@ -113,7 +114,8 @@ def test_the_schema_is_generated_once():
     assert app.openapi() is app.openapi()
 
 
-def test_enriching_twice_changes_nothing_and_the_source_is_left_alone():
+def test_enriching_twice_changes_nothing():
+    """Enriching twice changes nothing and the source is left alone."""
     once = make_app(StackAuth()).openapi()
     assert enrich(once) == once
 
@@ -154,7 +156,8 @@ def test_shared_responses_leave_an_apps_own_components_alone():
     assert "StackAuth401.2" in shared
 
 
-def test_every_operation_of_the_router_has_a_stable_name_a_summary_a_tag_and_described_answers(schema: dict[str, Any]):
+def test_every_router_operation_has_stable_documentation(schema: dict[str, Any]):
+    """Every operation of the router has a stable name a summary a tag and described answers."""
     names = set()
     for path, methods in schema["paths"].items():
         for operation in methods.values():
@@ -225,7 +228,8 @@ def test_an_apps_own_model_named_problem_stays_its_own():
     assert "code" in schemas["StackAuthProblem"]["properties"]
 
 
-def test_an_app_with_a_handler_of_its_own_is_documented_all_the_same():
+def test_an_app_with_its_own_handler_is_documented():
+    """An app with a handler of its own is documented all the same."""
     app = FastAPI()
 
     @app.exception_handler(StackAuthError)
@@ -241,7 +245,8 @@ def test_an_app_with_a_handler_of_its_own_is_documented_all_the_same():
     assert "401" in app.openapi()["paths"]["/me"]["get"]["responses"]
 
 
-def test_both_deliveries_and_a_second_stack_in_one_app_have_operation_ids_of_their_own():
+def test_deliveries_and_stacks_have_own_operation_ids():
+    """Both deliveries and a second stack in one app have operation ids of their own."""
     app = FastAPI()
     first = StackAuth(app_url="https://app.example.com")
     second = StackAuth(app_url="https://app.example.com", cookie_name="admin")
@@ -304,7 +309,8 @@ def resolve_references(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 @rows(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
-def test_every_operation_is_described_tagged_named_and_exemplified(name: str, operation: dict[str, Any]):
+def test_every_operation_has_text_tag_name_and_example(name: str, operation: dict[str, Any]):
+    """Every operation is described tagged named and exemplified."""
     assert operation["summary"], name
     assert operation["description"]
     assert operation["tags"]
@@ -337,7 +343,8 @@ def test_operation_ids_are_unique(app: str):
 
 
 @rows("name", sorted(set(MODELS) - {"JsonValue"}))  # any JSON has no shape
-def test_every_model_and_field_is_described_has_a_shape_and_an_example(name: str):
+def test_every_model_and_field_has_text_shape_and_example(name: str):
+    """Every model and field is described has a shape and an example."""
     schema = MODELS[name]
     assert schema.get("description"), "no description"
     assert schema.get("type") or schema.get("enum") or schema.get("anyOf")
@@ -372,7 +379,8 @@ def test_hidden_teams_are_documented_as_they_are_answered(setting: Any):
     assert ("404" in app.openapi()["paths"]["/teams/{team_id}"]["get"]["responses"]) is (setting == "not_found")
 
 
-def test_an_unsafe_route_that_takes_cookies_documents_what_other_sites_are_told():
+def test_unsafe_cookie_routes_document_cross_site_errors():
+    """An unsafe route that takes cookies documents what other sites are told."""
     codes = FULL["paths"]["/api/auth/password/set"]["post"]["responses"]["403"]["content"]["application/problem+json"]
     assert "cross_site_request" in codes["examples"]
     assert FULL["components"]["securitySchemes"]["StackAuthCookie"]["name"] == "__Host-stackauth-access"
@@ -381,7 +389,8 @@ def test_an_unsafe_route_that_takes_cookies_documents_what_other_sites_are_told(
     )
 
 
-async def test_the_password_form_signs_in_and_refuses_in_the_routers_words(server: Emulator):
+async def test_the_password_form_signs_in_or_shows_the_error(server: Emulator):
+    """The password form signs in and refuses in the routers words."""
     stack = StackAuth(project_id=server.project_id, base_url=server.url)
     await stack.client.password.sign_up(email="ada@example.com", password="correct horse battery")
     form = {"grant_type": "password", "username": "ada@example.com", "password": "correct horse battery"}

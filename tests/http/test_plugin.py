@@ -132,7 +132,8 @@ async def test_nothing_is_asked_of_the_network_before_the_first_use():
     assert asked == []
 
 
-async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_block_ends(server: Emulator):
+async def test_reconfigure_changes_settings_and_caches_in_a_block(server: Emulator):
+    """A reconfigured stack has other settings and no memory until the block ends."""
     stack = StackAuth(project_id="elsewhere", base_url="https://elsewhere.example", app_url="https://notes.example")
     app, before = make_app(stack), dict(vars(stack))
     token = server.issue_token()["access_token"]
@@ -152,7 +153,8 @@ async def test_a_reconfigured_stack_has_other_settings_and_no_memory_until_the_b
     assert vars(stack) == before
 
 
-def test_settings_that_are_not_named_do_not_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+def test_unnamed_settings_ignore_the_environment(monkeypatch: pytest.MonkeyPatch):
+    """Settings that are not named do not come from the environment."""
     stack = StackAuth(project_id="one")
     monkeypatch.setenv("STACK_SECRET_SERVER_KEY", "ssk_of_the_environment")
     with stack.reconfigure(project_id="two"):

@@ -34,7 +34,8 @@ async def _slow_down(server: Emulator, path: str) -> None:
         (await control.post("/emulator/faults", json=fault)).raise_for_status()
 
 
-async def test_a_worker_under_sigterm_answers_what_it_holds_and_closes_its_pool(server: Emulator, tmp_path: Path):
+async def test_sigterm_finishes_requests_and_closes_the_pool(server: Emulator, tmp_path: Path):
+    """A worker under sigterm answers what it holds and closes its pool."""
     port, log = free_port(), tmp_path / "worker.log"
     settings = {
         **server.environment(),

@@ -213,13 +213,15 @@ def _signature(raw: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(key, b"msg_1.%d." % int(NOW) + raw, hashlib.sha256).digest()).decode()
 
 
-async def test_known_events_whose_data_have_another_form_are_refused_without_repeating_them(receiver: Receiver):
+async def test_malformed_known_events_are_rejected(receiver: Receiver):
+    """Known events whose data have another form are refused without repeating them."""
     answer = await receiver.deliver({"type": "user.deleted", "data": {"id": 7, "hint": "topsecret"}})
     assert_refused(answer, 422, "request_invalid")
     assert "topsecret" not in answer.text
 
 
-def test_secrets_that_cannot_be_read_are_named_by_setting_and_never_shown():
+def test_unreadable_secrets_are_named_and_never_shown():
+    """Secrets that cannot be read are named by setting and never shown."""
     for wrong in ("not-a-secret", "whsec_%%%", "whsec_" + base64.b64encode(b"short").decode()):
         with pytest.raises(ConfigurationError, match="webhook_secrets") as error:
             StackAuth(project_id="p", webhook_secrets=[wrong])
@@ -298,7 +300,8 @@ async def test_a_message_whose_handler_failed_is_handled_anew(receiver: Receiver
     assert len(receiver.heard) == 2, "at least once is what the auth server promises"
 
 
-async def test_the_same_message_twice_at_a_time_is_not_handled_twice_and_not_lost(receiver: Receiver):
+async def test_concurrent_duplicates_are_handled_once(receiver: Receiver):
+    """The same message twice at a time is not handled twice and not lost."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     @receiver.webhooks.on("team_membership.created")
@@ -463,7 +466,8 @@ async def test_other_workers_forget_too(company: Company, redis_server: RedisSer
         await each.stack.aclose()
 
 
-async def test_an_answer_that_was_under_way_when_the_event_came_is_not_remembered(company: Company):
+async def test_a_result_from_before_an_event_is_dropped(company: Company):
+    """An answer that was under way when the event came is not remembered."""
     user = await company.stack.verifier.verify(company.member.access_token)
     known, begun, go_on = company.stack.services.authorization, asyncio.Event(), asyncio.Event()
     inner = company.network.inner

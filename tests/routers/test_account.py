@@ -35,9 +35,10 @@ async def test_who_is_not_signed_in_is_told_to_be(person: Person, method: str, p
 
 
 @pytest.mark.parametrize(("method", "path", "body"), SIGNED_IN_ONLY)
-async def test_whose_account_was_deleted_is_signed_out_and_never_a_server_error(
+async def test_a_deleted_user_is_signed_out_without_a_500(
     house: House, person: Person, method: str, path: str, body: object
 ):
+    """Whose account was deleted is signed out and never a server error."""
     user_id = await person.sign_up()
     house.server.store.users.delete(user_id)
     assert_problem(await person.call(method, path, body), 401, "user_deleted")
@@ -100,7 +101,8 @@ async def keeps_the_account(house: House, delivery: Delivery) -> None:
         assert (await owner.call("GET", "/me")).status_code == 200
 
 
-async def test_an_account_stays_where_the_project_does_not_let_people_delete_theirs(house: House, delivery: Delivery):
+async def test_an_account_stays_if_deletion_is_disabled(house: House, delivery: Delivery):
+    """An account stays where the project does not let people delete theirs."""
     await keeps_the_account(house, delivery)
 
 
@@ -189,7 +191,8 @@ async def test_an_address_that_cannot_be_added_is_refused_by_code(house: House, 
     )
 
 
-async def test_an_address_that_others_began_to_use_cannot_be_made_primary_for_signing_in(house: House, person: Person):
+async def test_an_address_in_use_cannot_become_primary(house: House, person: Person):
+    """An address that others began to use cannot be made primary for signing in."""
     await person.sign_up()
     unknown = f"/contact-channels/{NOBODYS}"
     assert_problem(await person.post(f"{unknown}/make-primary"), 400, "auth_server_rejected")
@@ -210,7 +213,8 @@ async def test_nobody_touches_anybody_elses_addresses(house: House, person: Pers
         assert (await other.call("GET", "/contact-channels")).json() == [channel]
 
 
-async def test_opening_the_link_verifies_nothing_and_pressing_the_button_does(house: House, person: Person):
+async def test_only_the_button_of_a_link_verifies(house: House, person: Person):
+    """Opening the link verifies nothing and pressing the button does."""
     await person.sign_up()
     link, code = house.mail("email_verification")["link"], house.mail("email_verification")["code"]
     for _ in range(2):
@@ -329,7 +333,8 @@ class RotatingKeys(httpx.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
-async def test_signing_out_ends_the_session_though_keys_are_rotated_meanwhile(server: Emulator, delivery: Delivery):
+async def test_sign_out_ends_the_session_during_key_rotation(server: Emulator, delivery: Delivery):
+    """Signing out ends the session though keys are rotated meanwhile."""
     stack = new_stack(server, transport=RotatingKeys(server))
     async with House(server, stack).person(delivery) as person:
         await person.sign_up()

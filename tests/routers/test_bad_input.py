@@ -56,7 +56,7 @@ async def test_no_strange_value_in_any_field_causes_a_server_error(house: House,
                 assert answer.status_code < 400 or "marker" not in answer.text
 
 
-async def test_no_answer_repeats_the_name_of_a_field_that_a_route_does_not_take(house: House, person: Person):
+async def test_no_response_repeats_an_unknown_field_name(house: House, person: Person):
     """Nor does it grow with the number of them."""
     await person.sign_up()
     others = {"marker": 1, "\ud800": 1, **{f"marker{n}": n for n in range(300)}}
@@ -112,7 +112,8 @@ async def test_no_link_causes_a_server_error(house: House, person: Person, path:
 
 
 @pytest.mark.parametrize("channel_id", ["..", "%2e%2e", "a%2Fb", "%00", "é", "x" * 100, "x" * 101, "me", "current"])
-async def test_no_id_in_a_path_causes_a_server_error_or_reaches_another_operation(person: Person, channel_id: str):
+async def test_no_id_in_a_path_causes_a_500_or_another_operation(person: Person, channel_id: str):
+    """No id in a path causes a server error or reaches another operation."""
     await person.sign_up()
     before = (await person.call("GET", "/me")).json()
     for method, path in (

@@ -203,7 +203,8 @@ async def test_it_lowers_none(server: Emulator):
     await stack.aclose()
 
 
-async def test_a_picture_as_large_as_the_auth_server_takes_fits_in_json_and_in_a_form(browser: Person):
+async def test_the_largest_picture_fits_in_json_and_forms(browser: Person):
+    """A picture as large as the auth server takes fits in json and in a form."""
     await browser.sign_up()
     assert 999_900 < len(PICTURE) <= 1_000_000
     answer = await browser.call("PATCH", "/me", {"profile_image_url": PICTURE})

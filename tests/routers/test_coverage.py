@@ -156,14 +156,16 @@ def list_routes(app: FastAPI, delivery: str) -> dict[str, Route]:
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
-def test_every_operation_that_a_person_may_ask_for_has_a_route_or_a_reason(app: FastAPI, delivery: str):
+def test_every_user_operation_has_a_route_or_a_reason(app: FastAPI, delivery: str):
+    """Every operation that a person may ask for has a route or a reason."""
     asked = {operation_name(operation) for operation in everybodys()}
     assert len(asked) >= 40
     assert asked == set(ROUTES) | set(WITHOUT_ROUTE)
     assert set(ROUTES.values()) <= set(list_routes(app, delivery))
 
 
-def test_every_operation_of_sign_in_that_takes_no_access_type_has_a_route_or_a_reason(app: FastAPI):
+def test_every_sign_in_operation_has_a_route_or_a_reason(app: FastAPI):
+    """Every operation of sign in that takes no access type has a route or a reason."""
     rest = {operation_name(o) for o in CONTRACT if o["area"].startswith("auth/") and "client" not in o["access_types"]}
     opened = {name for name in rest if name.startswith(("GET /auth/oauth", "POST /auth/oauth"))}
     assert set(FLOWS) | set(SERVERS_OWN) == opened
@@ -184,7 +186,8 @@ def test_every_refusal_of_the_contract_is_documented_on_its_route(app: FastAPI, 
         assert not missing, name
 
 
-def test_both_routers_in_one_app_have_names_of_their_own_and_a_valid_schema(app: FastAPI):
+def test_both_routers_give_own_names_and_a_valid_schema(app: FastAPI):
+    """Both routers in one app have names of their own and a valid schema."""
     schema = app.openapi()
     validate(schema)
     names = [operation["operationId"] for methods in schema["paths"].values() for operation in methods.values()]
@@ -239,7 +242,8 @@ def test_no_description_is_indented_so_that_it_reads_as_code(app: FastAPI, deliv
             assert "\n    " not in operation["description"], operation["operationId"]
 
 
-def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(app: FastAPI):
+def test_an_app_selects_methods_and_keeps_account_routes(app: FastAPI):
+    """An app chooses its methods and always gets what signed in people need."""
     chosen = FastAPI()
     stack = StackAuth(app_url="https://app.example.com")
     stack.install(chosen)
@@ -251,6 +255,7 @@ def test_an_app_chooses_its_methods_and_always_gets_what_signed_in_people_need(a
 
 @pytest.mark.parametrize("options", [{"methods": ["sms"]}, {"pages": {"sign_in": "/x"}}, {"delivery": "header"},
                                      {"oauth_scopes": {"github": ["repo"]}}])  # fmt: skip
-def test_a_method_page_or_delivery_that_does_not_exist_is_said_at_once(options: dict[str, Any]):
+def test_an_unknown_method_page_or_delivery_raises(options: dict[str, Any]):
+    """A method page or delivery that does not exist is said at once."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StackAuth().router(**options)

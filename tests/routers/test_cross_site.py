@@ -31,9 +31,10 @@ FOREIGN: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("signed_in", [True, False])
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-async def test_every_unsafe_route_refuses_another_site_and_sets_no_cookie(
+async def test_every_unsafe_route_rejects_other_sites(
     house: House, browser: Person, headers: dict[str, str], signed_in: bool
 ):
+    """Every unsafe route refuses another site and sets no cookie."""
     if signed_in:
         await browser.sign_up()
     cookies = dict(browser.client.cookies)
@@ -75,7 +76,8 @@ async def test_a_trusted_origin_may_sign_in_and_out(server: Emulator):
     await stack.aclose()
 
 
-async def test_where_tokens_travel_in_bodies_there_is_nothing_for_another_site_to_abuse(house: House, browser: Person):
+async def test_body_delivery_has_nothing_for_other_sites(house: House, browser: Person):
+    """Where tokens travel in bodies there is nothing for another site to abuse."""
     await browser.sign_up()
     for route in operations(house.app, PREFIXES["body"]):
         answer = await browser.client.request(

@@ -36,7 +36,8 @@ def seen(answer: httpx.Response) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("path", ["/otp/send", "/password/forgot"])
-async def test_known_unverified_and_unknown_addresses_are_answered_alike(accounts: House, person: Person, path: str):
+async def test_all_addresses_get_the_same_response(accounts: House, person: Person, path: str):
+    """Known unverified and unknown addresses are answered alike."""
     answers = [seen(await person.post(path, {"email": email})) for email in (KNOWN, UNVERIFIED, UNKNOWN)]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0] == (200 if path == "/otp/send" else 204)
@@ -45,9 +46,10 @@ async def test_known_unverified_and_unknown_addresses_are_answered_alike(account
 
 
 @pytest.mark.parametrize("path", ["/otp/send", "/password/forgot"])
-async def test_a_link_that_the_project_does_not_trust_tells_nothing_but_is_logged(
+async def test_an_untrusted_link_is_logged_and_not_revealed(
     accounts: House, person: Person, path: str, caplog: pytest.LogCaptureFixture
 ):
+    """A link that the project does not trust tells nothing but is logged."""
     accounts.server.configure(allow_localhost=False)
     answers = [seen(await person.post(path, {"email": email})) for email in (KNOWN, UNVERIFIED, UNKNOWN)]
     assert answers[0] == answers[1] == answers[2]
@@ -56,7 +58,8 @@ async def test_a_link_that_the_project_does_not_trust_tells_nothing_but_is_logge
     assert KNOWN not in caplog.text
 
 
-async def test_a_made_up_nonce_looks_like_a_real_one_and_signs_nobody_in(accounts: House, phone: Person):
+async def test_a_forged_nonce_looks_real_and_signs_in_no_user(accounts: House, phone: Person):
+    """A made up nonce looks like a real one and signs nobody in."""
     await phone.ask_for_code(UNKNOWN)
     made_up = phone.nonce
     await phone.ask_for_code(KNOWN)
@@ -74,9 +77,8 @@ async def test_two_made_up_nonces_differ(accounts: House, phone: Person):
     assert len(nonces) == 3
 
 
-async def test_signing_in_with_an_unknown_address_and_a_wrong_password_are_answered_alike(
-    accounts: House, person: Person
-):
+async def test_unknown_address_and_wrong_password_look_alike(accounts: House, person: Person):
+    """Signing in with an unknown address and a wrong password are answered alike."""
     answers = [
         await person.post("/password/sign-in", {"email": email, "password": "wrong password"})
         for email in (KNOWN, UNVERIFIED, UNKNOWN)

@@ -37,7 +37,8 @@ async def test_a_form_signs_up_out_and_in_and_leads_on(browser: Person):
     assert browser.client.cookies[ACCESS]
 
 
-async def test_a_failure_is_told_where_the_form_says_and_keeps_what_stood_there(browser: Person):
+async def test_a_failed_form_returns_with_its_error_and_values(browser: Person):
+    """A failure is told where the form says and keeps what stood there."""
     await browser.sign_up()
     wrong = await submit(browser, "/password/sign-in", {**CREDENTIALS, "password": "wrong horse battery"})
     assert_leads(wrong, "/sign-in?return_to=%2Fnotes&error=EMAIL_PASSWORD_MISMATCH")
@@ -49,7 +50,7 @@ async def test_a_failure_is_told_where_the_form_says_and_keeps_what_stood_there(
     )
 
 
-async def test_a_form_of_a_session_whose_key_was_rotated_away_may_be_sent_again(house: House, browser: Person):
+async def test_a_form_after_a_key_rotation_may_be_sent_again(house: House, browser: Person):
     """The auth server refuses a token that this worker still accepts."""
     await browser.sign_up()
     await browser.call("GET", "/me")
@@ -140,7 +141,8 @@ async def test_forms_change_and_delete_at_paths_that_say_so(house: House, browse
     assert (await browser.call("GET", "/me")).status_code == 401
 
 
-async def test_a_box_that_is_not_ticked_is_false_and_an_empty_field_is_null(browser: Person):
+async def test_an_unchecked_box_is_false_and_an_empty_field_null(browser: Person):
+    """A box that is not ticked is false and an empty field is null."""
     await browser.sign_up()
     await submit(browser, "/contact-channels", {"value": "ada@example.org"})
     channels = (await browser.call("GET", "/contact-channels")).json()
@@ -159,7 +161,8 @@ async def test_routes_that_have_pages_of_their_own_lead_on_as_well(house: House,
     assert_leads(await submit(browser, "/password/reset", {"code": code, "password": PASSWORD + "!"}), "/notes")
 
 
-async def test_a_link_in_a_mail_leads_where_a_second_factor_can_be_given(house: House, browser: Person):
+async def test_a_link_leads_to_the_page_for_the_second_factor(house: House, browser: Person):
+    """A link in a mail leads where a second factor can be given."""
     secret = pyotp.random_base32(32)
     in_base64 = base64.b64encode(base64.b32decode(secret)).decode()
     user = {"primary_email": EMAIL, "primary_email_verified": True, "totp_secret_base64": in_base64}

@@ -149,16 +149,17 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @rows(("method", "path", "body", "where"), WRONG)
-async def test_what_the_auth_server_would_find_wrong_is_named_and_never_sent(
+async def test_invalid_fields_are_named_and_never_sent(
     member: Person, sent_requests: list[str], method: str, path: str, body: dict[str, Any], where: str
 ):
+    """What the auth server would find wrong is named and never sent."""
     sent_requests.clear()
     problem = assert_problem(await member.call(method, path, body or None), 422, "request_invalid")
     assert [error["location"] for error in problem["details"]["errors"]] == [where]
     assert sent_requests == []
 
 
-async def test_a_rule_that_is_not_known_here_never_shows_as_schema_error(
+async def test_an_unknown_rule_never_shows_as_schema_error(
     house: House, phone: Person, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """A newer auth server may have more rules: the caller gets `request_invalid`, the log what the server said."""

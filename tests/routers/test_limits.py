@@ -38,7 +38,8 @@ async def test_each_of_them_refuses_the_attempt_that_is_too_much(server: Emulato
     await stack.aclose()
 
 
-async def test_pressing_a_links_button_is_limited_too_and_answers_with_a_page(server: Emulator):
+async def test_a_links_button_is_limited_and_shows_a_page(server: Emulator):
+    """Pressing a links button is limited too and answers with a page."""
     stack = new_stack(server, rate_limit_address="1/hour")
     async with House(server, stack).person("cookie") as person:
         for expected in (404, 429):

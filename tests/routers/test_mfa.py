@@ -217,7 +217,8 @@ async def test_workers_that_share_redis_know_the_account(server: Emulator, redis
         await stack.aclose()
 
 
-async def test_guesses_after_a_mailed_code_count_with_those_after_a_password(server: Emulator, delivery: Delivery):
+async def test_guesses_after_code_and_password_count_together(server: Emulator, delivery: Delivery):
+    """Guesses after a mailed code count with those after a password."""
     stack = new_stack(server, rate_limit_account="3/hour")
     house = House(server, stack)
     async with house.person(delivery) as person:
@@ -246,7 +247,8 @@ async def enrol(person: Person) -> tuple[str, dict[str, str]]:
     return secret, {"secret": secret} if person.delivery == "body" else {}
 
 
-async def test_a_first_code_switches_it_on_and_the_next_sign_in_asks_for_one(house: House, person: Person):
+async def test_a_first_code_enables_it_and_sign_in_asks_for_one(house: House, person: Person):
+    """A first code switches it on and the next sign in asks for one."""
     await person.sign_up()
     secret, back = await enrol(person)
     assert (await person.call("GET", "/me")).json()["requires_totp_mfa"] is False
@@ -270,7 +272,8 @@ async def test_the_address_for_the_qr_code_names_project_and_account(house: Hous
     assert len(base64.b32decode(answer["secret"])) == 20
 
 
-async def test_the_browser_keeps_the_pending_secret_where_no_script_reads_it(browser: Person):
+async def test_no_script_reads_the_pending_secret(browser: Person):
+    """The browser keeps the pending secret where no script reads it."""
     await browser.sign_up()
     answer = await browser.post("/mfa/enroll")
     (cookie,) = answer.headers.get_list("set-cookie")
@@ -279,7 +282,8 @@ async def test_the_browser_keeps_the_pending_secret_where_no_script_reads_it(bro
     assert answer.json()["secret"] not in cookie
 
 
-async def test_a_wrong_first_code_switches_nothing_on_and_can_be_tried_again(person: Person):
+async def test_a_wrong_first_code_can_be_tried_again(person: Person):
+    """A wrong first code switches nothing on and can be tried again."""
     await person.sign_up()
     secret, back = await enrol(person)
     refused = await person.post("/mfa/confirm", {**back, "code": f"{(int(pyotp.TOTP(secret).now()) + 1) % 10**6:06}"})
@@ -347,7 +351,7 @@ async def refresh(phone: Person) -> None:
     phone.tokens["access_token"] = answer.json()["access_token"]
 
 
-async def test_a_second_secret_needs_a_fresh_sign_in_like_switching_it_off(house: House, person: Person):
+async def test_a_second_secret_needs_a_recent_sign_in(house: House, person: Person):
     """Else whoever finds a session open could lock its owner out."""
     await switched_on(house, person)
     house.server.clock.advance(601)

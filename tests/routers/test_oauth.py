@@ -144,9 +144,10 @@ async def test_flows_that_were_left_do_not_pile_up(browser: Person, internet: ht
         ({"answer": "unavailable"}, "OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE"),
     ],
 )
-async def test_what_goes_wrong_at_the_provider_is_told_where_the_sign_in_began(
+async def test_provider_errors_return_to_the_start_page(
     browser: Person, internet: httpx.AsyncClient, form: dict[str, str], code: str
 ):
+    """What goes wrong at the provider is told where the sign in began."""
     back = await at_the_provider(internet, await begin(browser, return_to="/notes"), **form)
     assert "error=server_error" in back
     assert error_in(await come_back(browser, back)) == code
@@ -166,9 +167,10 @@ async def test_what_goes_wrong_at_the_provider_is_told_where_the_sign_in_began(
         ),
     ],
 )
-async def test_what_the_auth_server_has_against_an_account_is_told_by_its_own_code(
+async def test_account_errors_keep_the_servers_code(
     house: House, browser: Person, internet: httpx.AsyncClient, config: dict[str, Any], code: str, status: int
 ):
+    """What the auth server has against an account is told by its own code."""
     async with house.person("body") as other:
         await other.sign_up()
     house.server.configure(**config)
@@ -200,9 +202,8 @@ async def test_an_error_joins_the_query_that_is_there(browser: Person):
     assert told.headers["location"] == wanted
 
 
-async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(
-    browser: Person, caplog: pytest.LogCaptureFixture
-):
+async def test_a_required_bot_challenge_is_reported_and_passed_on(browser: Person, caplog: pytest.LogCaptureFixture):
+    """A demanded bot challenge is told and its outcome passed on."""
     caplog.set_level("INFO")
     url = browser.path("/oauth/github/authorize")
     asked = await browser.client.get(url, params={"bot_challenge_phase": "invisible"})
@@ -214,14 +215,16 @@ async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(
     assert "mock-turnstile" not in caplog.text
 
 
-async def test_a_wrong_challenge_stays_here_and_is_not_taken_for_an_old_server(browser: Person):
+async def test_a_wrong_challenge_is_no_sign_of_an_old_server(browser: Person):
+    """A wrong challenge stays here and is not taken for an old server."""
     answer = await browser.client.get(
         browser.path("/oauth/github/authorize"), params={"bot_challenge_phase": "nonsense"}
     )
     assert_problem(answer, 422, "request_invalid")
 
 
-async def test_more_scopes_and_tokens_are_not_to_be_had_with_shared_keys(house: House, browser: Person):
+async def test_shared_keys_give_no_scopes_and_tokens(house: House, browser: Person):
+    """More scopes and tokens are not to be had with shared keys."""
     house.server.configure(oauth_providers=[{"id": "github", "type": "shared"}])
     url = browser.path("/oauth/github/authorize")
     refused = await browser.client.get(url, params={"scope": "repo"})
@@ -240,9 +243,8 @@ async def test_a_server_that_refuses_our_key_is_the_set_ups_fault(server: Emulat
     await stack.aclose()
 
 
-async def test_nothing_that_a_browser_keeps_of_a_flow_can_write_into_the_log(
-    browser: Person, caplog: pytest.LogCaptureFixture
-):
+async def test_a_browsers_flow_cannot_write_into_the_log(browser: Person, caplog: pytest.LogCaptureFixture):
+    """Nothing that a browser keeps of a flow can write into the log."""
     import json
     import logging
 
@@ -267,9 +269,8 @@ async def test_a_server_that_is_down_is_told_too(server: Emulator):
     await stack.aclose()
 
 
-async def test_an_address_that_the_project_does_not_trust_is_the_set_ups_fault(
-    server: Emulator, internet: httpx.AsyncClient
-):
+async def test_an_untrusted_address_is_a_configuration_error(server: Emulator, internet: httpx.AsyncClient):
+    """An address that the project does not trust is the set ups fault."""
     stack = new_stack(server, app_url="https://app.example.com", insecure_cookies=False)
     house = House(server, stack)
     transport = httpx.ASGITransport(house.app)
@@ -305,7 +306,7 @@ def code_now(secret_base64: str) -> str:
     return pyotp.TOTP(base64.b32encode(base64.b64decode(secret_base64)).decode()).now()
 
 
-async def test_a_server_too_old_to_say_it_in_json_is_asked_by_the_browser_itself(
+async def test_an_old_server_is_called_by_the_browser_itself(
     house: House, browser: Person, internet: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ):
     """Only servers of early versions refuse the parameter; the emulator is none, so the refusal is made here."""
@@ -483,9 +484,10 @@ async def test_wherever_a_browser_would_go_it_is_this_app(browser: Person, addre
 # --- linking ---
 
 
-async def test_a_signed_in_person_links_an_account_and_signs_in_with_either(
+async def test_a_user_links_an_account_and_signs_in_with_either(
     house: House, browser: Person, internet: httpx.AsyncClient
 ):
+    """A signed in person links an account and signs in with either."""
     user_id = await browser.sign_up()
     answer = await browser.post("/oauth/github/link", {"return_to": "/account"})
     assert answer.status_code == 200
@@ -499,7 +501,7 @@ async def test_a_signed_in_person_links_an_account_and_signs_in_with_either(
         assert await signed_in(elsewhere, internet, email="work@example.com") == user_id
 
 
-async def test_a_form_that_links_gets_a_page_that_goes_on_to_the_provider(browser: Person):
+async def test_a_linking_form_gets_a_page_to_the_provider(browser: Person):
     """A redirect would be held to `form-action` of the page with the form."""
     await browser.sign_up()
     answer = await browser.client.post(browser.path("/oauth/github/link"), data={"return_to": "/account"})
@@ -548,7 +550,8 @@ async def test_an_account_of_somebody_else_cannot_be_linked(house: House, browse
     assert told == "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER"
 
 
-async def test_nobody_links_without_being_signed_in_nor_by_opening_a_page(browser: Person):
+async def test_linking_needs_a_session_and_a_post(browser: Person):
+    """Nobody links without being signed in nor by opening a page."""
     assert_problem(await browser.post("/oauth/github/link", {}), 401, "authentication_required")
     assert (await browser.call("GET", "/oauth/github/link")).status_code == 405
 

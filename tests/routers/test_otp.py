@@ -12,9 +12,8 @@ from tests.routers.callers import ACCESS, EMAIL, ORIGIN, OTP, House, Person, ass
 
 
 @pytest.mark.parametrize("written", [str.upper, str.lower])
-async def test_six_characters_sign_in_and_make_an_account_where_there_is_none(
-    house: House, person: Person, written: Callable[[str], str]
-):
+async def test_six_characters_sign_in_or_create_an_account(house: House, person: Person, written: Callable[[str], str]):
+    """Six characters sign in and make an account where there is none."""
     await person.ask_for_code()
     body = person.code_body(written(house.mail("sign_in")["otp"]))
     assert len(body["code"]) == 6
@@ -57,7 +56,8 @@ async def test_a_guest_who_signs_up_by_code_keeps_their_id(house: House, person:
 
 
 @pytest.mark.parametrize("path", ["/otp/sign-in", "/otp/check"])
-async def test_a_code_without_its_nonce_a_wrong_and_an_expired_one_are_refused(house: House, person: Person, path: str):
+async def test_missing_wrong_and_expired_codes_are_rejected(house: House, person: Person, path: str):
+    """A code without its nonce a wrong and an expired one are refused."""
     assert_problem(await person.post(path, {"code": "ABC123"}), 404, "VERIFICATION_CODE_NOT_FOUND")
     await person.ask_for_code()
     right = house.mail("sign_in")["otp"]
@@ -89,7 +89,8 @@ async def test_what_cannot_be_a_code_is_refused_and_not_repeated(person: Person,
     assert not (isinstance(code, str) and code and code in answer.text)
 
 
-async def test_an_account_with_a_second_factor_gets_no_session_for_a_code(house: House, person: Person):
+async def test_a_code_gives_no_session_without_the_second_factor(house: House, person: Person):
+    """An account with a second factor gets no session for a code."""
     user = {"primary_email": EMAIL, "primary_email_verified": True, "totp_secret_base64": "QUFBQQ=="}
     house.server.seed({"users": [user]})
     await person.ask_for_code()
@@ -99,7 +100,8 @@ async def test_an_account_with_a_second_factor_gets_no_session_for_a_code(house:
     assert ACCESS not in person.client.cookies
 
 
-async def test_what_forbids_an_account_is_told_to_who_proved_the_address(house: House, person: Person):
+async def test_what_forbids_an_account_is_shown_to_its_owner(house: House, person: Person):
+    """What forbids an account is told to who proved the address."""
     await person.ask_for_code()
     house.server.configure(sign_up_enabled=False)
     body = person.code_body(house.mail("sign_in")["otp"])
@@ -111,7 +113,8 @@ async def test_what_forbids_an_account_is_told_to_who_proved_the_address(house: 
     assert_problem(await person.post("/otp/sign-in", body), 403, "SIGN_UP_REJECTED")
 
 
-async def test_an_address_that_was_taken_meanwhile_is_told_to_who_proved_it(house: House, person: Person):
+async def test_an_address_taken_meanwhile_is_shown_to_its_owner(house: House, person: Person):
+    """An address that was taken meanwhile is told to who proved it."""
     await person.ask_for_code()
     body = person.code_body(house.mail("sign_in")["otp"])
     async with house.person("body") as other:
@@ -142,13 +145,15 @@ async def test_the_link_signs_in_at_once_in_the_browser_that_asked(house: House,
     assert (await browser.call("GET", "/me")).json()["primary_email"] == EMAIL
 
 
-async def test_without_a_place_to_return_to_the_link_leads_where_the_settings_say(house: House, browser: Person):
+async def test_without_return_to_the_link_follows_settings(house: House, browser: Person):
+    """Without a place to return to the link leads where the settings say."""
     await browser.ask_for_code()
     answer = await browser.client.get(house.mail("sign_in")["link"])
     assert answer.headers["location"] == "/"
 
 
-async def test_elsewhere_the_link_signs_nobody_in_until_a_button_is_pressed(house: House, browser: Person):
+async def test_elsewhere_a_link_needs_the_button(house: House, browser: Person):
+    """Elsewhere the link signs nobody in until a button is pressed."""
     await browser.ask_for_code(return_to="/notes")
     link = house.mail("sign_in")["link"]
     async with house.person("cookie") as elsewhere:
@@ -163,7 +168,8 @@ async def test_elsewhere_the_link_signs_nobody_in_until_a_button_is_pressed(hous
         assert (await elsewhere.call("GET", "/me")).json()["primary_email"] == EMAIL
 
 
-async def test_the_nonce_of_another_mail_does_not_make_a_link_sign_in_at_once(house: House, browser: Person):
+async def test_another_emails_nonce_makes_no_link_sign_in(house: House, browser: Person):
+    """The nonce of another mail does not make a link sign in at once."""
     await browser.ask_for_code("eve@example.com")
     async with house.person("cookie") as victim:
         await victim.ask_for_code()
@@ -185,7 +191,8 @@ async def test_a_link_that_no_longer_holds_is_a_page_that_says_so(house: House, 
     assert "This code is wrong." in pressed.text
 
 
-async def test_a_link_to_an_account_with_a_second_factor_is_a_page_that_says_so(house: House, browser: Person):
+async def test_a_link_to_a_two_factor_account_is_a_page(house: House, browser: Person):
+    """A link to an account with a second factor is a page that says so."""
     user = {"primary_email": EMAIL, "primary_email_verified": True, "totp_secret_base64": "QUFBQQ=="}
     house.server.seed({"users": [user]})
     await browser.ask_for_code()
@@ -195,7 +202,8 @@ async def test_a_link_to_an_account_with_a_second_factor_is_a_page_that_says_so(
     assert ACCESS not in browser.client.cookies
 
 
-async def test_where_tokens_travel_in_bodies_a_link_leads_back_to_the_app(house: House, phone: Person):
+async def test_in_body_delivery_a_link_leads_to_the_app(house: House, phone: Person):
+    """Where tokens travel in bodies a link leads back to the app."""
     await phone.ask_for_code()
     page = await phone.client.get(house.mail("sign_in")["link"])
     assert page.status_code == 200
@@ -212,7 +220,8 @@ async def test_a_link_opened_as_a_guest_keeps_their_id(house: House, browser: Pe
     assert (account["id"], account["is_anonymous"]) == (guest["user_id"], False)
 
 
-async def test_over_https_the_nonce_rides_in_a_cookie_that_no_sibling_host_can_plant(server: Emulator):
+async def test_over_https_no_sibling_host_can_plant_the_nonce(server: Emulator):
+    """Over https the nonce rides in a cookie that no sibling host can plant."""
     origin = "https://app.example.com"
     server.configure(domains=[{"domain": origin}])
     stack = new_stack(server, app_url=origin, insecure_cookies=False)

@@ -37,7 +37,8 @@ async def open_page(person: Person, path: str, code: str = "abc123") -> httpx.Re
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_can_load_nothing_be_framed_by_nobody_and_is_not_stored(person: Person, path: str):
+async def test_pages_load_nothing_and_cannot_be_framed_or_stored(person: Person, path: str):
+    """A page can load nothing be framed by nobody and is not stored."""
     headers = (await open_page(person, path)).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -110,7 +111,8 @@ async def test_links_follow_app_url_and_never_the_host_header(house: House, pers
     assert house.mail("email_verification")["link"].startswith(f"{ORIGIN}/")
 
 
-async def test_a_button_may_lead_to_the_front_end_that_the_settings_name(house: House):
+async def test_a_button_may_lead_to_a_configured_front_end(house: House):
+    """A button may lead to the front end that the settings name."""
     stack = new_stack(house.server, after_sign_in="https://front.example/home")
     own = House(house.server, stack)
     async with own.person("cookie") as asking, own.person("cookie") as elsewhere:

@@ -171,7 +171,8 @@ LONG, DEEP = '"' + "A" * 40_000 + '"', '{"a":' * 300 + "1" + "}" * 300
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e999", '"\\ud800"', LONG, DEEP], ids=range(5))
-async def test_what_json_does_not_have_or_is_too_large_is_refused_at_any_depth(phone: Person, value: str):
+async def test_non_json_and_large_values_are_rejected_at_any_depth(phone: Person, value: str):
+    """What json does not have or is too large is refused at any depth."""
     credential = f'{{"id": "a", "rawId": "a", "type": "public-key", "response": {{}}, "more": [{value}]}}'
     answer = await phone.post(
         "/passkey/sign-in",
@@ -217,9 +218,8 @@ async def test_what_no_browser_would_send_is_refused_unsent(person: Person, cred
 @pytest.mark.parametrize(
     "response", [{}, {"clientDataJSON": "!!"}, {"clientDataJSON": "e30"}, {"clientDataJSON": 5, "signature": None}]
 )
-async def test_a_credential_that_proves_nothing_is_refused_and_no_server_error(
-    person: Person, response: dict[str, Any]
-):
+async def test_a_useless_credential_is_rejected_without_a_500(person: Person, response: dict[str, Any]):
+    """A credential that proves nothing is refused and no server error."""
     await person.sign_up()
     given = await options(person, "/passkey/register/options")
     credential = {"id": "AA", "rawId": "AA", "type": "public-key", "response": response}
@@ -262,7 +262,8 @@ async def test_the_module_is_served_for_a_browser_to_keep(person: Person):
     assert other.status_code == 200
 
 
-async def test_the_module_asks_for_nothing_from_elsewhere_and_for_no_looser_policy(person: Person):
+async def test_the_module_loads_nothing_from_other_sites(person: Person):
+    """The module asks for nothing from elsewhere and for no looser policy."""
     text = (await person.client.get(person.path("/passkey.js"))).text
     assert "http" not in text.replace("HTTP", "")
     for loose in ("eval(", "innerHTML", "new Function", "style"):

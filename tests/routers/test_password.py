@@ -42,9 +42,10 @@ async def test_a_sign_up_rule_may_reject_an_account(house: House, person: Person
     assert_problem(answer, 403, "SIGN_UP_REJECTED")
 
 
-async def test_a_link_that_the_project_does_not_trust_keeps_nobody_out_but_is_logged(
+async def test_an_untrusted_link_is_logged_and_sign_up_works(
     house: House, person: Person, caplog: pytest.LogCaptureFixture
 ):
+    """A link that the project does not trust keeps nobody out but is logged."""
     house.server.configure(allow_localhost=False)
     await person.sign_up()
     assert house.server.emails() == []
@@ -52,7 +53,8 @@ async def test_a_link_that_the_project_does_not_trust_keeps_nobody_out_but_is_lo
     assert "does not trust" in error.getMessage()
 
 
-async def test_asking_for_such_a_mail_oneself_is_told_that_the_set_up_is_at_fault(house: House, person: Person):
+async def test_requesting_such_an_email_shows_the_setup_error(house: House, person: Person):
+    """Asking for such a mail oneself is told that the set up is at fault."""
     await person.sign_up()
     (channel,) = (await person.call("GET", "/contact-channels")).json()
     house.server.configure(allow_localhost=False)
@@ -60,7 +62,8 @@ async def test_asking_for_such_a_mail_oneself_is_told_that_the_set_up_is_at_faul
     assert_problem(answer, 502, "auth_server_misconfigured")
 
 
-async def test_an_account_with_a_second_factor_gets_no_session_for_a_password(house: House, person: Person):
+async def test_a_password_gives_no_session_without_second_factor(house: House, person: Person):
+    """An account with a second factor gets no session for a password."""
     house.server.seed({"users": [{"primary_email": EMAIL, "password": PASSWORD, "totp_secret_base64": "QUFBQQ=="}]})
     answer = await person.post("/password/sign-in", {"email": EMAIL, "password": PASSWORD})
     document = assert_problem(answer, 403, "mfa_required")
@@ -89,7 +92,8 @@ async def test_a_forgotten_password_is_replaced_and_every_session_ends(house: Ho
     await person.sign_in(password=NEW)
 
 
-async def test_the_page_behind_the_link_changes_the_password_without_scripts(house: House, person: Person):
+async def test_the_links_page_changes_the_password_without_scripts(house: House, person: Person):
+    """The page behind the link changes the password without scripts."""
     await person.sign_up()
     code = await reset_code(house, person)
     link = house.mail("password_reset")["link"]
@@ -105,7 +109,8 @@ async def test_the_page_behind_the_link_changes_the_password_without_scripts(hou
     await person.sign_in(password=NEW)
 
 
-async def test_a_form_that_fails_is_answered_with_a_page_and_a_program_with_a_problem(person: Person):
+async def test_a_failed_form_gets_a_page_and_a_program_a_problem(person: Person):
+    """A form that fails is answered with a page and a program with a problem."""
     fields = {"code": UNKNOWN_CODE, "password": NEW}
     page = await person.client.post(person.path("/password/reset"), data=fields)
     assert page.status_code == 404
@@ -144,7 +149,8 @@ async def test_a_used_an_expired_and_an_exhausted_code_are_told_apart(house: Hou
     assert_problem(await person.post(path, body("short")), 422, "request_invalid")
 
 
-async def test_a_password_that_is_too_short_or_too_long_does_not_use_the_code_up(house: House, person: Person):
+async def test_a_password_of_wrong_length_keeps_the_code(house: House, person: Person):
+    """A password that is too short or too long does not use the code up."""
     await person.sign_up()
     code = await reset_code(house, person)
     short = await person.post("/password/reset", {"code": code, "password": "seven c"})
@@ -162,7 +168,8 @@ async def test_forgetting_a_password_is_refused_where_there_are_none(house: Hous
 # --- changing ---
 
 
-async def test_changing_the_password_ends_the_other_sessions_and_keeps_this_one(house: House, person: Person):
+async def test_a_password_change_ends_the_other_sessions(house: House, person: Person):
+    """Changing the password ends the other sessions and keeps this one."""
     await person.sign_up()
     async with house.person("body") as elsewhere:
         await elsewhere.sign_in()
@@ -185,7 +192,8 @@ async def test_an_app_that_names_no_session_loses_them_all(house: House, phone: 
     assert_problem(ended, 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
 
 
-async def test_a_wrong_old_password_and_a_new_one_that_does_not_fit_are_refused(house: House, person: Person):
+async def test_a_wrong_old_or_unfit_new_password_is_rejected(house: House, person: Person):
+    """A wrong old password and a new one that does not fit are refused."""
     await person.sign_up()
     wrong = await person.post("/password/update", {"old_password": "not this one", "new_password": NEW})
     assert_problem(wrong, 400, "PASSWORD_CONFIRMATION_MISMATCH")
@@ -196,7 +204,8 @@ async def test_a_wrong_old_password_and_a_new_one_that_does_not_fit_are_refused(
     assert_problem(off, 400, "PASSWORD_AUTHENTICATION_NOT_ENABLED")
 
 
-async def test_an_account_without_a_password_gets_its_first_and_only_once(house: House, person: Person):
+async def test_an_account_gets_its_first_password_only_once(house: House, person: Person):
+    """An account without a password gets its first and only once."""
     await person.ask_for_code()
     await person.sign_in_at("/otp/sign-in", person.code_body(house.mail("sign_in")["otp"]))
     update = await person.post("/password/update", {"old_password": PASSWORD, "new_password": NEW})
@@ -215,7 +224,8 @@ async def test_only_who_is_signed_in_changes_a_password(person: Person, path: st
     assert_problem(await person.post(path, body), 401, "authentication_required")
 
 
-async def test_a_demanded_bot_challenge_is_told_and_its_outcome_passed_on(house: House, person: Person):
+async def test_a_required_bot_challenge_is_reported_and_passed_on(house: House, person: Person):
+    """A demanded bot challenge is told and its outcome passed on."""
     account = {"email": EMAIL, "password": PASSWORD}
     for path, body in (("/password/sign-up", account), ("/otp/send", {"email": "new@example.com"})):
         asked = await person.post(path, {**body, "bot_challenge_phase": "invisible"})

@@ -55,7 +55,8 @@ def state(house: House, user_id: str) -> dict[str, Any]:
     return {name: value for name, value in server_user(store, project, user).items() if not name.endswith("_millis")}
 
 
-async def test_every_server_only_field_on_every_route_is_refused_or_ignored(keyed_house: House, person: Person):
+async def test_server_only_fields_are_rejected_or_ignored(keyed_house: House, person: Person):
+    """Every server only field on every route is refused or ignored."""
     keyed = keyed_house
     async with keyed.person(person.delivery) as victim:
         user_id = await victim.sign_up()

@@ -70,7 +70,8 @@ def test_no_address_that_is_let_through_leads_elsewhere(address: str):
     ["/", "/notes?page=2#top", "/a//b", "http://localhost:8000/x", "https://front.example", "https://other.example/a?b",
      "myapp://auth/done", "/caf%C3%A9", "/?next=https://evil.example"],
 )  # fmt: skip
-def test_places_of_the_app_and_those_that_the_settings_name_are_let_through(address: str):
+def test_redirects_to_the_app_and_to_settings_pass(address: str):
+    """Places of the app and those that the settings name are let through."""
     assert allowed_redirect(address, SETTINGS) == address
 
 
@@ -85,7 +86,8 @@ EVIL = ["//evil.example", "/\\evil.example", "https:evil.example", "https://evil
      "http://127.0.0.1\\@evil.example/", "http://[::1", "http://localhost:99999/", "ftp://localhost/",
      "localhost:8000"],
 )  # fmt: skip
-def test_only_a_plain_http_address_of_this_very_machine_is_on_loopback(address: str):
+def test_only_plain_http_on_this_machine_is_loopback(address: str):
+    """Only a plain http address of this very machine is on loopback."""
     assert not is_loopback(address)
     assert allowed_redirect(address, SETTINGS) is None
 

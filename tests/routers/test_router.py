@@ -32,7 +32,8 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str
     return document
 
 
-async def test_who_signs_up_is_signed_in_at_once_and_reaches_a_protected_endpoint(client: httpx.AsyncClient):
+async def test_sign_up_signs_in_and_opens_a_protected_route(client: httpx.AsyncClient):
+    """Who signs up is signed in at once and reaches a protected endpoint."""
     tokens = await sign_up(client)
     assert tokens["token_type"] == "Bearer"
     assert tokens["is_new_user"] is True
@@ -64,7 +65,8 @@ async def test_the_account_is_read_fresh_from_the_server(client: httpx.AsyncClie
     assert account.json()["has_password"] is True
 
 
-async def test_the_account_route_shows_no_server_only_field_even_with_a_secret_key_alone(server: Emulator):
+async def test_with_a_secret_key_me_shows_no_server_fields(server: Emulator):
+    """The account route shows no server only field even with a secret key alone."""
     from fastapi_stackauth import StackAuth
     from tests.apps import make_app
 
@@ -85,7 +87,8 @@ async def test_the_account_route_shows_no_server_only_field_even_with_a_secret_k
     }
 
 
-async def test_a_refresh_token_yields_a_new_access_token_and_stays_valid(client: httpx.AsyncClient):
+async def test_a_refresh_gives_an_access_token_and_keeps_its_own(client: httpx.AsyncClient):
+    """A refresh token yields a new access token and stays valid."""
     tokens = await sign_up(client)
     for _ in range(2):
         answer = await client.post("/auth/session/refresh", json={"refresh_token": tokens["refresh_token"]})
@@ -107,9 +110,8 @@ async def test_signing_out_ends_the_session_and_may_be_repeated(client: httpx.As
     assert gone.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-async def test_signing_out_with_an_expired_access_token_still_ends_the_session(
-    client: httpx.AsyncClient, server: Emulator
-):
+async def test_sign_out_works_with_an_expired_access_token(client: httpx.AsyncClient, server: Emulator):
+    """Signing out with an expired access token still ends the session."""
     tokens = await sign_up(client)
     expired = {"authorization": f"Bearer {_expired_copy(tokens['access_token'])}"}
     body = {"refresh_token": tokens["refresh_token"]}
@@ -117,7 +119,8 @@ async def test_signing_out_with_an_expired_access_token_still_ends_the_session(
     assert (await client.post("/auth/session/refresh", json=body)).status_code == 401
 
 
-async def test_signing_out_ends_the_bearers_session_too_where_it_is_another(client: httpx.AsyncClient):
+async def test_sign_out_ends_the_bearers_other_session_too(client: httpx.AsyncClient):
+    """Signing out ends the bearers session too where it is another."""
     first = await sign_up(client)
     second = (await client.post("/auth/password/sign-in", json={"email": EMAIL, "password": PASSWORD})).json()
     await client.post("/auth/sign-out", json={"refresh_token": first["refresh_token"]}, headers=bearer(second))
@@ -225,9 +228,8 @@ async def test_an_auth_server_that_is_down_is_503_with_a_time_to_retry(server: E
         {"secret_server_key": "ssk_wrong"},
     ],
 )
-async def test_an_auth_server_that_refuses_our_keys_is_502_and_never_blames_the_caller(
-    server: Emulator, options: dict[str, Any]
-):
+async def test_rejected_keys_are_502_and_not_the_callers_fault(server: Emulator, options: dict[str, Any]):
+    """An auth server that refuses our keys is 502 and never blames the caller."""
     from fastapi_stackauth import StackAuth
     from tests.apps import make_app
 
@@ -248,7 +250,8 @@ def _expired_copy(token: str) -> str:
     return f"{header}.{changed}.{signature}"
 
 
-async def test_an_apps_own_400_from_a_dependency_on_the_router_stays_its_own(stack: Any):
+async def test_a_400_of_the_apps_own_dependency_stays(stack: Any):
+    """An apps own 400 from a dependency on the router stays its own."""
     from fastapi import Depends, FastAPI, HTTPException
 
     async def refuse() -> None:

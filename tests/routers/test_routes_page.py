@@ -35,9 +35,8 @@ def test_its_code_runs_and_makes_an_app_with_the_routes(block: str):
     assert "/auth/otp/send" in app.openapi()["paths"]
 
 
-async def test_a_front_end_on_a_sibling_sub_domain_signs_in_and_reads_the_answer(
-    server: Emulator, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_front_end_on_a_subdomain_signs_in(server: Emulator, monkeypatch: pytest.MonkeyPatch):
+    """A front end on a sibling sub domain signs in and reads the answer."""
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     server.configure(domains=[{"domain": "https://api.example.com"}])

@@ -57,9 +57,7 @@ def decode(text: str) -> bytes:
 # --- OAuth ---
 
 
-async def test_each_flow_has_a_state_and_a_verifier_of_its_own_with_256_bits_and_more(
-    server: Emulator, internet: httpx.AsyncClient
-):
+async def test_each_flow_has_its_own_state_and_verifier(server: Emulator, internet: httpx.AsyncClient):
     """RFC 8725 §3.5; RFC 9700 §2.1: state, PKCE with S256, the code flow alone."""
     recorder = Recorder()
     stack = new_stack(server, transport=recorder)
@@ -141,7 +139,8 @@ async def test_a_form_passes_a_password_on_as_it_was_typed(browser: Person):
     await browser.sign_in(password=password)
 
 
-async def test_a_password_that_is_longer_than_the_auth_server_takes_is_refused_and_not_cut(person: Person):
+async def test_a_too_long_password_is_rejected_not_truncated(person: Person):
+    """A password that is longer than the auth server takes is refused and not cut."""
     answer = await person.post("/password/sign-up", {"email": EMAIL, "password": "x" * 71})
     assert answer.status_code in (400, 422)
     await person.sign_up(password="x" * 70)
@@ -159,7 +158,7 @@ async def test_a_reset_does_not_get_around_the_second_factor(house: House, perso
     assert_problem(asked, 403, "mfa_required")
 
 
-async def test_passwords_are_masked_where_they_are_typed_and_may_be_pasted(person: Person):
+async def test_password_fields_are_masked_and_allow_pasting(person: Person):
     """ASVS 6.2.6, 6.2.7."""
     answer = await person.client.get(person.path("/password/reset"), params={"code": "abc123"})
     fields = re.findall(r"<input[^>]*>", answer.text)
@@ -174,7 +173,7 @@ async def grant(person: Person, password: str, username: str = EMAIL) -> httpx.R
     return await person.client.post(person.path("/token"), data=form)
 
 
-async def test_the_password_grant_is_for_body_delivery_alone_and_gets_around_nothing(server: Emulator):
+async def test_the_password_grant_is_for_bodies_and_limited(server: Emulator):
     """RFC 9700 §2.4: it is `/password/sign-in` in another form, with its limits and its second factor."""
     stack = new_stack(server, rate_limit_account="3/hour")
     house = House(server, stack)
@@ -189,7 +188,7 @@ async def test_the_password_grant_is_for_body_delivery_alone_and_gets_around_not
     await stack.aclose()
 
 
-async def test_every_route_of_body_delivery_that_can_be_guessed_at_is_limited(server: Emulator):
+async def test_every_guessable_body_route_is_limited(server: Emulator):
     """ASVS 6.3.1: those of cookie delivery are in test_limits.py."""
     stack = new_stack(server, rate_limit_address="2/hour")
     house = House(server, stack)
@@ -210,7 +209,7 @@ async def test_every_route_of_body_delivery_that_can_be_guessed_at_is_limited(se
 # --- codes ---
 
 
-async def test_a_mailed_code_is_long_and_only_its_end_is_kept_from_the_browser(house: House, person: Person):
+async def test_a_code_by_email_is_long_and_its_end_is_secret(house: House, person: Person):
     """ASVS 6.4.1, 6.5.3, 6.5.4: six characters to type beside 39 that the browser or the app that asked keeps."""
     codes = []
     for _ in range(2):
@@ -289,7 +288,8 @@ async def test_options_for_a_sign_in_name_no_credential_and_no_user(house: House
     assert not [secret for secret in (user_id, EMAIL, stored) if secret in json.dumps(given)]
 
 
-async def test_a_browsers_challenge_is_kept_where_scripts_cannot_read_it(browser: Person):
+async def test_scripts_cannot_read_a_browsers_challenge(browser: Person):
+    """A browsers challenge is kept where scripts cannot read it."""
     answer = await browser.post("/passkey/options", headers={"origin": ORIGIN})
     (cookie,) = answer.headers.get_list("set-cookie")
     assert all(part in cookie for part in ("passkey", "HttpOnly", "SameSite=Lax"))

@@ -72,7 +72,8 @@ async def test_the_button_of_a_link_from_elsewhere_upgrades_no_guest(house: Hous
     assert is_still_anonymous(house, guest)
 
 
-async def test_neither_does_the_button_where_this_browser_asked_for_another_link(house: House, browser: Person):
+async def test_nor_does_the_button_of_another_link(house: House, browser: Person):
+    """Neither does the button where this browser asked for another link."""
     guest = await guest_id(browser)
     await browser.ask_for_code(return_to="/notes")
     foreign = await link_of_another(house)
@@ -125,14 +126,16 @@ async def page_elsewhere(browser: Person, whole: str, more: str = "") -> str:
     return page.text
 
 
-async def test_the_page_names_the_masked_address_and_never_one_of_the_url(house: House, browser: Person):
+async def test_the_page_names_the_masked_address_of_the_link(house: House, browser: Person):
+    """The page names the masked address and never one of the url."""
     text = await page_elsewhere(browser, await link_of_another(house), "&email=ada@example.com&address=ada@example.com")
     assert "This link signs in as m***@example.net. It was requested in another browser" in text
     assert MALLORY not in text
     assert "ada" not in text
 
 
-async def test_a_page_whose_address_is_not_known_says_where_the_link_is_from(house: House, browser: Person):
+async def test_a_page_of_an_unknown_address_names_its_origin(house: House, browser: Person):
+    """A page whose address is not known says where the link is from."""
     text = await page_elsewhere(browser, "0" * 45)
     assert "This link was requested in another browser" in text
     assert "***" not in text
@@ -168,7 +171,8 @@ async def test_the_page_opens_though_the_session_cannot_be_checked(house: House,
 # --- the other ways ---
 
 
-async def test_a_password_sign_up_upgrades_the_caller_and_a_sign_in_nobody(house: House, person: Person):
+async def test_sign_up_upgrades_the_caller_and_sign_in_does_not(house: House, person: Person):
+    """A password sign up upgrades the caller and a sign in nobody."""
     guest = await guest_id(person)
     assert await person.sign_up() == guest
     second = await guest_id(person)
@@ -208,9 +212,10 @@ async def test_a_provider_upgrades_the_guest_of_the_browser_that_began(
     assert is_still_anonymous(house, guest)
 
 
-async def test_another_site_that_sends_the_browser_to_a_provider_upgrades_no_guest(
+async def test_a_cross_site_redirect_to_a_provider_upgrades_none(
     house: House, browser: Person, internet: httpx.AsyncClient
 ):
+    """Another site that sends the browser to a provider upgrades no guest."""
     guest = await guest_id(browser)
     opened = await browser.client.get(
         browser.path("/oauth/github/authorize"), headers={"sec-fetch-site": "cross-site", "origin": ""}
@@ -220,7 +225,8 @@ async def test_another_site_that_sends_the_browser_to_a_provider_upgrades_no_gue
     assert is_still_anonymous(house, guest)
 
 
-async def test_a_verified_address_upgrades_no_guest_of_the_browser_that_opens_the_link(house: House, browser: Person):
+async def test_verifying_an_address_upgrades_no_anonymous_user(house: House, browser: Person):
+    """A verified address upgrades no guest of the browser that opens the link."""
     guest = await guest_id(browser)
     async with house.person("cookie") as mallory:
         await mallory.sign_up(MALLORY)

@@ -40,11 +40,12 @@ def work_of_attempts(amount: int, known: int) -> int:
 
 
 @pytest.mark.parametrize("amount", [1, 5, 100])
-def test_an_attempt_is_the_same_work_however_many_counters_there_are(amount: int):
+def test_an_attempt_costs_the_same_with_many_counters(amount: int):
+    """An attempt is the same work however many counters there are."""
     assert len({work_of_attempts(amount, known) for known in (10, 100, 1_000, 10_000)}) == 1
 
 
-async def test_the_limiter_does_the_same_work_however_many_accounts_there_are():
+async def test_the_limiter_costs_the_same_with_many_accounts():
     """And starts no task and no thread: the in-memory storage of `limits` hops to a thread for every key, for ever."""
     stack = StackAuth(project_id="p", rate_limit_account="2/minute")
 
@@ -82,7 +83,8 @@ def test_a_counter_under_attack_survives_a_flood_of_others(held: int):
     assert [counters.hit("ada") > 0 for _ in range(5)] == [attempt >= 5 - held for attempt in range(5)]
 
 
-async def test_a_flood_of_accounts_forgets_no_address_and_the_other_way_round(monkeypatch: pytest.MonkeyPatch):
+async def test_floods_of_accounts_and_addresses_are_independent(monkeypatch: pytest.MonkeyPatch):
+    """A flood of accounts forgets no address and the other way round."""
     monkeypatch.setattr("fastapi_stackauth.runtime.limits.MOST_COUNTERS", 100)
     stack = StackAuth(project_id="p", rate_limit_address="1/minute", rate_limit_account="1/minute")
     await stack.limiter.count("sign_in", address="192.0.2.1", account="ada")

@@ -83,7 +83,8 @@ def emitting_calls() -> Iterator[tuple[str, ast.Call]]:
                     yield from ((name, node) for name in names if name.isupper())
 
 
-def test_every_event_is_emitted_somewhere_with_all_its_labels_and_no_other_fields():
+def test_every_event_is_emitted_with_its_labels():
+    """Every event is emitted somewhere with all its labels and no other fields."""
     emitted = set()
     for constant, node in emitting_calls():
         kind = KINDS[constant.lower()]
@@ -491,7 +492,8 @@ def test_each_event_is_made_to_happen_above():
     assert sorted(happening) == sorted(KINDS)
 
 
-async def test_a_link_that_breaks_for_no_outage_is_an_error_with_its_traceback(caplog: pytest.LogCaptureFixture):
+async def test_a_broken_link_without_outage_logs_a_traceback(caplog: pytest.LogCaptureFixture):
+    """A link that breaks for no outage is an error with its traceback."""
     events = AuthEvents()
     revocations = Revocations(Settings.load({"project_id": "p"}), Workers(LookupError("odd")), events=events)
     await revocations.follow()
@@ -530,9 +532,10 @@ async def test_every_method_of_signing_in_is_counted_by_its_name(server: Emulato
     await stack.aclose()
 
 
-async def test_what_a_provider_refuses_is_a_failed_sign_in_and_codes_that_callers_make_up_are_one_label(
+async def test_provider_errors_are_failed_sign_ins_with_one_label(
     server: Emulator,
 ):
+    """What a provider refuses is a failed sign in and codes that callers make up are one label."""
     stack = new_stack(server)
     house = House(server, stack)
     async with house.person("cookie") as person:
@@ -550,7 +553,8 @@ async def test_what_a_provider_refuses_is_a_failed_sign_in_and_codes_that_caller
 # --- calls of the auth server ---
 
 
-async def test_a_call_tells_its_operation_its_last_status_its_seconds_and_its_retries(server: Emulator):
+async def test_a_call_reports_operation_status_time_and_retries(server: Emulator):
+    """A call tells its operation its last status its seconds and its retries."""
     stack = new_stack(server)
     heard: list[AuthEvent] = []
     stack.events.on("auth_server_call")(heard.append)
@@ -577,9 +581,8 @@ async def test_a_call_that_is_never_answered_has_no_status():
 
 
 @pytest.mark.parametrize("name", ["8fd0b0ee-5cf5-4e01-a0a5-04ea4b3f3b1c", "ada@example.com", "ada%40example.com"])
-async def test_paths_that_an_app_puts_together_tell_no_event_whom_they_name(
-    name: str, caplog: pytest.LogCaptureFixture
-):
+async def test_paths_of_an_app_name_no_user_in_events(name: str, caplog: pytest.LogCaptureFixture):
+    """Paths that an app puts together tell no event whom they name."""
     network, heard = Counting(), list[AuthEvent]()
     network.cut = True
     stack = StackAuth(project_id="p", publishable_client_key="pck_x", transport=network, timeout=0.1)
@@ -648,7 +651,8 @@ def test_a_stack_counts_for_all_its_event_loops(signer: Signer):
     assert count(world.stack.events, "token_verified") == 3
 
 
-def test_the_number_of_series_is_bounded_and_the_log_still_tells_the_truth(caplog: pytest.LogCaptureFixture):
+def test_series_are_bounded_and_the_log_stays_true(caplog: pytest.LogCaptureFixture):
+    """The number of series is bounded and the log still tells the truth."""
     caplog.set_level(logging.INFO)
     events = AuthEvents()
     heard: list[AuthEvent] = []
@@ -719,9 +723,10 @@ async def test_a_hook_hears_what_it_asked_for_until_it_is_taken_off(world: World
     assert heard == ["token_rejected"]
 
 
-async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other_hooks(
+async def test_a_failing_hook_is_logged_once_and_harms_nothing(
     world: World, signer: Signer, caplog: pytest.LogCaptureFixture
 ):
+    """A failing hook is logged once and harms neither request nor other hooks."""
     heard: list[AuthEvent] = []
 
     @world.stack.events.on()
@@ -739,7 +744,8 @@ async def test_a_failing_hook_is_logged_once_and_harms_neither_request_nor_other
     assert count(world.stack.events, "event_hook_failed") == len(heard)
 
 
-def test_a_hook_for_an_event_that_does_not_exist_and_an_async_one_are_refused():
+def test_hooks_for_unknown_events_or_async_ones_raise():
+    """A hook for an event that does not exist and an async one are refused."""
     with pytest.raises(ConfigurationError, match="token_refuesd"):
         AuthEvents().on("token_refuesd")
     with pytest.raises(ConfigurationError, match=r"@events\.on\(\)"):
@@ -797,7 +803,8 @@ def test_whatever_a_field_holds_a_line_stays_a_line(written: str, caplog: pytest
     assert json.loads(message.partition("reason=")[2]) == written
 
 
-def test_numbers_and_truths_are_written_short_and_what_is_missing_is_left_out(caplog: pytest.LogCaptureFixture):
+def test_values_are_short_and_missing_ones_left_out(caplog: pytest.LogCaptureFixture):
+    """Numbers and truths are written short and what is missing is left out."""
     caplog.set_level(logging.DEBUG)
     AuthEvents().emit(replace(TOKEN_REJECTED, labels=()), seconds=0.12345678, count=3, new=True, nothing=None)
     record = caplog.records[-1]

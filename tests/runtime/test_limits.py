@@ -47,7 +47,8 @@ async def statuses(app: FastAPI, address: str | None, emails: list[str], **heade
     return [(await attempt(app, address, email, **headers)).status_code for email in emails]
 
 
-async def test_attempts_for_one_account_are_limited_however_it_is_written(make_app: Apps):
+async def test_account_limits_ignore_the_spelling(make_app: Apps):
+    """Attempts for one account are limited however it is written."""
     app = make_app(rate_limit_account="2/minute")
     assert await statuses(app, "192.0.2.1", ["ada@example.com", "ADA@example.com", "ada@example.com"]) == [
         400,
@@ -72,7 +73,8 @@ async def test_a_refusal_says_when_to_come_back(make_app: Apps):
     assert "ada@example.com" not in refused.text
 
 
-async def test_those_without_an_address_do_not_use_up_each_others_attempts(make_app: Apps):
+async def test_callers_without_address_share_no_limit(make_app: Apps):
+    """Those without an address do not use up each others attempts."""
     app = make_app(rate_limit_address="1/minute")
     assert await statuses(app, None, ["a@b.co", "c@b.co", "d@b.co"]) == [400, 400, 400]
 
@@ -183,7 +185,8 @@ async def test_redis_knows_no_account_by_name(make_app: Apps, redis_server: Redi
     assert not any(b"ada" in key for key in keys)
 
 
-def test_an_address_that_is_none_of_redis_is_named_and_its_password_is_not():
+def test_a_wrong_redis_url_is_named_without_its_password():
+    """An address that is none of redis is named and its password is not."""
     with pytest.raises(ConfigurationError, match="redis_url") as raised:
         StackAuth(project_id="p", redis_url="http://:hunter2@localhost")
     assert "hunter2" not in str(raised.value)

@@ -44,7 +44,8 @@ async def test_a_single_flight_is_shared_and_the_next_one_is_new():
     assert await again == 3
 
 
-async def test_all_who_wait_learn_of_a_failure_and_the_next_one_tries_again():
+async def test_waiters_share_a_failure_and_the_next_call_retries():
+    """All who wait learn of a failure and the next one tries again."""
     flight: SingleFlight[int] = SingleFlight()
     fail = True
 
@@ -91,7 +92,8 @@ async def test_closing_cancels_what_is_under_way(kind: Any):
     await flight.aclose()
 
 
-async def test_a_next_flight_never_gives_an_answer_that_was_begun_before_the_question():
+async def test_a_fresh_flight_never_returns_an_earlier_call():
+    """A next flight never gives an answer that was begun before the question."""
     flight: FreshSingleFlight[int] = FreshSingleFlight()
     calls = Calls()
     first = asyncio.create_task(flight.run("k", calls))
@@ -177,7 +179,7 @@ def test_a_value_belongs_to_its_loop_and_is_forgotten_with_it():
     assert watched() is None
 
 
-def test_a_value_that_refers_to_its_loop_is_forgotten_once_another_loop_asks():
+def test_a_value_with_its_loop_is_dropped_by_another_loop():
     """A connection pool does; the weak key alone would keep both alive."""
 
     class Pool:

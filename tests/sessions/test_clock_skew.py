@@ -59,9 +59,10 @@ async def page(stack: StackAuth) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize("off", [AHEAD, BEHIND])
 @pytest.mark.parametrize("path", ["/me", "/hello"])
-async def test_a_just_renewed_token_that_is_refused_for_its_time_is_503_and_the_cookies_stay(
+async def test_a_refreshed_token_off_in_time_is_503_with_cookies(
     page: httpx.AsyncClient, clock: WrongClock, off: float, path: str
 ):
+    """A just renewed token that is refused for its time is 503 and the cookies stay."""
     clock.off = off
     await sign_up(page)
     kept = dict(page.cookies)
@@ -97,7 +98,7 @@ async def test_everybody_is_still_signed_in_once_the_clock_is_right(
     assert (await page.get("/me")).json() == user_id
 
 
-async def test_the_old_token_serves_while_it_is_good_and_the_new_one_is_not(
+async def test_the_old_token_works_until_the_new_one_does(
     page: httpx.AsyncClient, stack: StackAuth, server: Emulator, clock: WrongClock
 ):
     """The clock of this host was set back while the old token was at its end."""
@@ -120,9 +121,10 @@ async def test_a_bearer_token_gets_its_ordinary_401(page: httpx.AsyncClient, clo
 
 
 @pytest.mark.parametrize("off", [AHEAD, BEHIND])
-async def test_the_log_says_how_far_this_clock_is_ahead_and_says_it_once(
+async def test_the_log_reports_the_clock_skew_once(
     page: httpx.AsyncClient, clock: WrongClock, off: float, caplog: pytest.LogCaptureFixture
 ):
+    """The log says how far this clock is ahead and says it once."""
     clock.off = off
     await sign_up(page)
     for _ in range(5):
@@ -154,12 +156,14 @@ async def test_signing_in_renewing_on_demand_and_signing_out_go_on(
     assert not page.cookies
 
 
-def test_how_long_a_fresh_token_lives_does_not_depend_on_this_clock():
+def test_a_fresh_token_lasts_independent_of_this_clock():
+    """How long a fresh token lives does not depend on this clock."""
     assert AccessToken(access_token=Signer().token(iat=5_000_000_000, exp=5_000_000_600)).lifetime == 600
 
 
 @pytest.mark.parametrize("off", [AHEAD, -1.0])
-async def test_a_clients_session_is_renewed_once_however_often_it_is_used(off: float, clock: WrongClock):
+async def test_concurrent_use_of_a_session_refreshes_it_once(off: float, clock: WrongClock):
+    """A clients session is renewed once however often it is used."""
     asked: list[str] = []
 
     async def refresh(refresh_token: str) -> AccessToken:

@@ -82,7 +82,8 @@ COOKIE = sdk_cookie(["r", "from-cookie"])
         (LEGACY, "x-stack-auth"),
     ],
 )
-def test_every_header_form_gives_the_token_and_says_where_it_came_from(header: Header, source: str):
+def test_every_header_form_gives_the_token_and_source(header: Header, source: str):
+    """Every header form gives the token and says where it came from."""
     credential = read(header)
     assert credential == Credential("tok", source)
     assert "tok'" not in repr(credential)
@@ -211,7 +212,8 @@ def test_the_sdks_cookie_is_read(header: Header, token: str | None):
     assert read_token(header) == token
 
 
-def test_the_newer_name_of_the_cookie_goes_first_and_its_credential_is_ambient():
+def test_the_newer_cookie_name_wins_and_is_ambient():
+    """The newer name of the cookie goes first and its credential is ambient."""
     credential = read(sdk_cookie(["r", "old"]), sdk_cookie(["r", "new"], "hexclave-access"))
     assert credential == Credential("new", "cookie:hexclave-access", ambient=True)
 
@@ -304,9 +306,8 @@ def is_allowed(origin: str | None, fetch_site: str | None) -> bool:
 @rows("kind", [*UNSAFE, "websocket"])
 @rows("fetch_site", FETCH_SITES)
 @rows("origin", ORIGINS)
-def test_a_cookie_counts_for_unsafe_requests_of_our_own_site_alone(
-    origin: str | None, fetch_site: str | None, kind: str
-):
+def test_unsafe_requests_need_the_cookies_own_site(origin: str | None, fetch_site: str | None, kind: str):
+    """A cookie counts for unsafe requests of our own site alone."""
     headers = [COOKIE]
     if origin is not None:
         headers.append((b"origin", origin.encode()))
@@ -334,7 +335,8 @@ def test_the_cross_site_rule_is_for_cookies_alone():
     assert read_token(*evil, method="POST") is None
 
 
-def test_an_origin_of_null_is_never_trusted_even_when_it_is_listed():
+def test_a_null_origin_is_never_trusted():
+    """An origin of null is never trusted even when it is listed."""
     with pytest.raises(AuthError):
         OriginPolicy("null", ("null",)).check(scope((b"origin", b"null"), method="POST"))
 

@@ -184,9 +184,8 @@ def test_plain_http_beyond_loopback_gets_no_cookies_and_says_why():
 
 
 @pytest.mark.parametrize("path", ["/stream", "/file", "/away"])
-async def test_cookies_go_out_on_every_kind_of_response_and_none_is_stored(
-    page: httpx.AsyncClient, server: Emulator, path: str
-):
+async def test_cookies_go_out_on_every_response_unstored(page: httpx.AsyncClient, server: Emulator, path: str):
+    """Cookies go out on every kind of response and none is stored."""
     await sign_up(page)
     server.clock.advance(590)
     answer = await page.get(path)
@@ -194,9 +193,10 @@ async def test_cookies_go_out_on_every_kind_of_response_and_none_is_stored(
     assert answer.headers.get_list("cache-control") == ["no-store"]
 
 
-async def test_an_answer_that_depends_on_the_session_is_not_stored_unless_the_app_keeps_it_private(
+async def test_session_responses_are_not_stored_unless_private(
     page: httpx.AsyncClient,
 ):
+    """An answer that depends on the session is not stored unless the app keeps it private."""
     await sign_up(page)
     assert (await page.get("/me")).headers["cache-control"] == "no-store"
     assert (await page.get("/file")).headers["cache-control"] == "no-store"
@@ -204,7 +204,8 @@ async def test_an_answer_that_depends_on_the_session_is_not_stored_unless_the_ap
     assert "cache-control" not in (await page.post("/untouched")).headers
 
 
-async def test_a_token_that_no_browser_would_keep_is_refused_where_it_is_delivered(stack: StackAuth):
+async def test_a_token_too_large_for_a_cookie_is_rejected(stack: StackAuth):
+    """A token that no browser would keep is refused where it is delivered."""
     app = make_app(stack)
 
     @app.post("/start")
@@ -244,9 +245,8 @@ async def test_an_apps_own_form_handler_can_start_and_end_a_session(stack: Stack
 # --- renewal ---
 
 
-async def test_a_token_near_its_end_is_renewed_and_only_the_access_cookie_is_written(
-    page: httpx.AsyncClient, server: Emulator
-):
+async def test_a_token_near_its_end_rewrites_the_access_cookie(page: httpx.AsyncClient, server: Emulator):
+    """A token near its end is renewed and only the access cookie is written."""
     user_id = await sign_up(page)
     before = page.cookies[ACCESS]
     server.clock.advance(540)
@@ -258,9 +258,10 @@ async def test_a_token_near_its_end_is_renewed_and_only_the_access_cookie_is_wri
     assert page.cookies[ACCESS] != before
 
 
-async def test_200_requests_and_50_stragglers_cause_one_refresh_and_all_are_answered(
+async def test_concurrent_requests_and_stragglers_share_one_refresh(
     stack: StackAuth, server: Emulator, monkeypatch: pytest.MonkeyPatch
 ):
+    """200 requests and 50 stragglers cause one refresh and all are answered."""
     async with browser(make_app(stack)) as client:
         user_id = await sign_up(client)
         jar = {ACCESS: client.cookies[ACCESS], REFRESH: client.cookies[REFRESH]}
@@ -279,9 +280,10 @@ async def test_200_requests_and_50_stragglers_cause_one_refresh_and_all_are_answ
     assert all(set(set_cookies(answer)) == {ACCESS} for answer in first + late)
 
 
-async def test_a_dead_session_clears_the_cookies_and_counts_as_signed_out(
+async def test_a_dead_session_clears_cookies_and_is_signed_out(
     page: httpx.AsyncClient, stack: StackAuth, server: Emulator
 ):
+    """A dead session clears the cookies and counts as signed out."""
     await sign_up(page)
     await stack.client.as_user(page.cookies[ACCESS]).sessions.sign_out()
     server.clock.advance(590)
@@ -319,9 +321,7 @@ async def test_an_auth_server_that_is_down_signs_nobody_out(
 
 
 @pytest.mark.parametrize("path", ["/profile", "/auth/me", "/auth/sessions"])
-async def test_a_token_that_expires_while_the_auth_server_is_asked_signs_nobody_out(
-    server: Emulator, stack: StackAuth, path: str
-):
+async def test_a_token_that_expires_during_a_call_signs_none_out(server: Emulator, stack: StackAuth, path: str):
     """The old token serves while renewals fail; the auth server, which forgives no seconds, then refuses it."""
     from fastapi_stackauth.errors import AuthServerUnreachable
 
@@ -349,9 +349,7 @@ async def test_a_token_that_expires_while_the_auth_server_is_asked_signs_nobody_
         assert (await client.get(path)).status_code == 200
 
 
-async def test_a_token_that_the_auth_server_refuses_for_its_key_is_renewed_by_that_answer(
-    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
-):
+async def test_a_token_rejected_for_its_key_is_refreshed(page: httpx.AsyncClient, server: Emulator, stack: StackAuth):
     """This worker has the old keys yet, and accepts what they signed."""
     user_id = await sign_up(page)
     assert (await page.get("/me")).json() == user_id
@@ -367,9 +365,10 @@ async def test_a_token_that_the_auth_server_refuses_for_its_key_is_renewed_by_th
     assert (await page.get("/auth/me")).json()["id"] == user_id
 
 
-async def test_a_session_that_has_ended_is_401_also_where_its_key_was_rotated_away(
+async def test_an_ended_session_is_401_after_a_key_rotation_too(
     page: httpx.AsyncClient, server: Emulator, stack: StackAuth
 ):
+    """A session that has ended is 401 also where its key was rotated away."""
     await sign_up(page)
     assert (await page.get("/me")).status_code == 200
     await stack.client.as_user(page.cookies[ACCESS]).sessions.sign_out()
@@ -379,9 +378,7 @@ async def test_a_session_that_has_ended_is_401_also_where_its_key_was_rotated_aw
     assert not page.cookies
 
 
-async def test_a_fresh_token_whose_key_is_not_known_yet_signs_nobody_out(
-    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
-):
+async def test_a_token_with_a_new_key_signs_no_user_out(page: httpx.AsyncClient, server: Emulator, stack: StackAuth):
     """Anybody can make a worker ask for an unknown key, which it then does not do again for half a minute."""
     user_id = await sign_up(page)
     assert (await page.get("/me")).json() == user_id
@@ -410,9 +407,7 @@ async def test_a_session_survives_the_rotation_of_signing_keys(page: httpx.Async
     assert (await page.get("/me")).json() == user_id
 
 
-async def test_a_session_that_was_renewed_here_survives_the_rotation_of_signing_keys_too(
-    page: httpx.AsyncClient, server: Emulator, stack: StackAuth
-):
+async def test_a_refreshed_session_survives_a_key_rotation(page: httpx.AsyncClient, server: Emulator, stack: StackAuth):
     """The token that this worker remembers from the renewal is signed by a key that is gone."""
     user_id = await sign_up(page)
     refresh_token = page.cookies[REFRESH]
@@ -447,9 +442,8 @@ async def test_a_straggler_cannot_revive_a_session_that_was_signed_out(page: htt
 
 
 @pytest.mark.parametrize("value", ["junk", "a.b.c", "ünïcode", "x" * 20_000, '"quoted"', "%00"])
-async def test_a_cookie_of_nonsense_is_renewed_by_the_refresh_cookie_or_refused_and_never_a_server_error(
-    page: httpx.AsyncClient, value: str
-):
+async def test_a_junk_access_cookie_is_refreshed_or_rejected(page: httpx.AsyncClient, value: str):
+    """A cookie of nonsense is renewed by the refresh cookie or refused and never a server error."""
     await sign_up(page)
     good = page.cookies[REFRESH]
     page.cookies.clear()
@@ -459,9 +453,8 @@ async def test_a_cookie_of_nonsense_is_renewed_by_the_refresh_cookie_or_refused_
         assert answer.status_code in (200, 401), answer.text
 
 
-async def test_signing_out_clears_the_cookies_even_when_the_auth_server_is_down(
-    page: httpx.AsyncClient, stack: StackAuth
-):
+async def test_sign_out_clears_cookies_during_an_outage(page: httpx.AsyncClient, stack: StackAuth):
+    """Signing out clears the cookies even when the auth server is down."""
     from fastapi_stackauth.errors import AuthServerUnreachable
 
     await sign_up(page)
@@ -544,7 +537,8 @@ async def test_other_sites_cannot_use_or_plant_a_session(
     assert untouched.status_code == 200, "an app's own route that uses none of ours is its own affair"
 
 
-async def test_a_header_beats_the_cookie_which_is_then_neither_read_nor_checked(page: httpx.AsyncClient):
+async def test_a_header_beats_an_unchecked_cookie(page: httpx.AsyncClient):
+    """A header beats the cookie which is then neither read nor checked."""
     user_id = await sign_up(page)
     headers = {"authorization": f"Bearer {page.cookies[ACCESS]}", "origin": "https://evil.example.org"}
     headers["sec-fetch-site"] = "cross-site"
@@ -630,7 +624,8 @@ async def test_two_stacks_in_one_app_keep_their_sessions_apart(server: Emulator)
         await stack.aclose()
 
 
-async def test_a_page_that_needs_a_user_sends_a_browser_to_the_sign_in_page(server: Emulator):
+async def test_a_protected_page_redirects_to_sign_in(server: Emulator):
+    """A page that needs a user sends a browser to the sign in page."""
     stack = new_stack(server, sign_in_url="/welcome?from=app")
     async with browser(make_app(stack)) as client:
         html = {"accept": "text/html,application/xhtml+xml"}

@@ -196,7 +196,8 @@ async def test_a_mounted_app_without_install_raises_the_message_itself():
 
 
 @rows("make", [Require, IdentifyUser, RequireUserApiKey, RequireTeamApiKey], ids=lambda make: make.__name__)
-async def test_a_dependency_of_a_stack_that_is_not_installed_here_raises(make: Any):
+async def test_a_dependency_of_an_uninstalled_stack_raises(make: Any):
+    """A dependency of a stack that is not installed here raises."""
     child = FastAPI()
 
     @child.get("/me")
@@ -277,9 +278,10 @@ async def sign_up(app: FastAPI, base_url: str, **headers: str) -> httpx.Response
         ({"origin": "http://127.0.0.1:8000"}, "not_trusted", "Origin http://127.0.0.1:8000"),
     ],
 )
-async def test_a_cross_site_request_says_what_was_seen_and_what_is_allowed(
+async def test_a_cross_site_error_names_seen_and_allowed_origins(
     signing_in_here: FastAPI, caplog: pytest.LogCaptureFixture, headers: dict[str, str], origin: str, seen: str
 ):
+    """A cross site request says what was seen and what is allowed."""
     caplog.set_level("INFO")
     answer = await sign_up(signing_in_here, HERE, **headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_site_request")

@@ -123,7 +123,8 @@ async def test_nothing_is_reported_where_nothing_is_missing_or_needed(caplog: py
     assert lines(caplog) == []
 
 
-def test_the_routes_that_need_each_setting_are_known_from_what_is_declared():
+def test_routes_that_need_a_setting_are_known():
+    """The routes that need each setting are known from what is declared."""
     stack = StackAuth()
     app = whole_app(stack)
     missing = stack.missing_settings()

@@ -66,9 +66,8 @@ async def test_a_header_or_a_cookie_signs_in(stack_user: Users, stack_client: Cl
     assert "authorization" not in stack_client(ada, by="cookie").headers
 
 
-async def test_a_cookie_may_change_something_because_the_origin_is_the_apps_own(
-    stack_user: Users, stack_client: Clients
-):
+async def test_a_cookie_may_change_things_from_the_apps_origin(stack_user: Users, stack_client: Clients):
+    """A cookie may change something because the origin is the apps own."""
     browser = stack_client(stack_user(), by="cookie")
     assert (await browser.post("/auth/sign-out", headers={"origin": "https://evil.example"})).status_code == 403
     assert (await browser.post("/auth/sign-out")).status_code == 204

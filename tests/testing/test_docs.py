@@ -28,9 +28,8 @@ def project(pytester: pytest.Pytester) -> list[str]:
     return names
 
 
-def test_the_first_test_is_short_and_works_in_a_folder_with_nothing_but_the_app(
-    pytester: pytest.Pytester, project: list[str]
-):
+def test_the_first_test_works_in_an_empty_folder(pytester: pytest.Pytester, project: list[str]):
+    """The first test is short and works in a folder with nothing but the app."""
     first, *others = project
     for name in [*others, "pyproject.toml"]:
         pytester.path.joinpath(name).unlink()

@@ -49,7 +49,8 @@ def test_keys_that_an_app_does_not_have_stay_away(have: tuple[str, ...], shared_
         assert all(key.get_secret_value() == getattr(kit.emulator, name) for name, key in keys.items() if key)
 
 
-def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared_server: Emulator):
+def test_an_app_without_settings_gets_all_and_cookies(shared_server: Emulator):
+    """An app without any settings gets all of them and cookies too."""
     app, stack = FastAPI(), StackAuth()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")
@@ -63,7 +64,8 @@ def test_an_app_without_any_settings_gets_all_of_them_and_cookies_too(shared_ser
     assert app.user_middleware == []
 
 
-def test_every_stack_of_an_app_and_of_mounted_apps_has_its_project(shared_server: Emulator):
+def test_every_stack_of_mounted_apps_has_its_project(shared_server: Emulator):
+    """Every stack of an app and of mounted apps has its project."""
     partners, inner = StackAuth(project_id="partners", cookie_name="partners"), StackAuth(project_id="inner")
     app = small_app(StackAuth(project_id="main"))
     app.mount("/inner", small_app(inner))
@@ -124,7 +126,8 @@ def test_an_app_without_a_stack_is_named_and_so_is_a_missing_app(shared_server: 
         kit.client()
 
 
-def test_people_of_several_blocks_on_one_emulator_do_not_get_in_each_others_way(app: FastAPI, shared_server: Emulator):
+def test_blocks_on_one_emulator_do_not_interfere(app: FastAPI, shared_server: Emulator):
+    """People of several blocks on one emulator do not get in each others way."""
     people = []
     for _ in range(2):
         with emulate(app, emulator=shared_server) as kit:

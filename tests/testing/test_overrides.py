@@ -24,7 +24,8 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_every_request_comes_from_the_chosen_user_while_the_block_runs(app: FastAPI, client: httpx.AsyncClient):
+async def test_the_block_gives_every_request_the_chosen_user(app: FastAPI, client: httpx.AsyncClient):
+    """Every request comes from the chosen user while the block runs."""
     with override_user(app, ADA) as user:
         assert user is ADA
         assert (await client.get("/me")).json()["email"] == "ada@example.com"

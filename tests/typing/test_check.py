@@ -135,7 +135,8 @@ def test_a_block_that_uses_names_of_an_earlier_one_follows_it():
     )
 
 
-def test_the_docs_and_the_consumer_import_from_public_packages_alone():
+def test_docs_and_consumer_import_public_packages_only():
+    """The docs and the consumer import from public packages alone."""
     public = {"fastapi_stackauth", *(f"fastapi_stackauth.{name}" for name in PACKAGES)}
     sources = [*documented_code().values(), *(path.read_text("utf-8") for path in CONSUMER.glob("*.py"))]
     imported = {
@@ -177,7 +178,8 @@ def test_both_checkers_report_a_mistake():
             assert "right.py" not in report
 
 
-def test_types_that_are_unknown_are_told_from_those_that_are_inferred():
+def test_unknown_types_differ_from_inferred_ones():
+    """Types that are unknown are told from those that are inferred."""
     symbol = {"isExported": True, "isTypeKnown": False, "isTypeAmbiguous": False}
     assert is_unknown(symbol)
     assert not is_unknown(symbol | {"isTypeAmbiguous": True})

@@ -208,7 +208,7 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in ("ecdsa", "rs
 """
 
 
-def test_only_the_cryptography_backend_of_python_jose_is_ever_loaded():
+def test_only_the_cryptography_backend_is_loaded():
     """`ecdsa`, which python-jose brings along, leaks timing; it is installed but never imported."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", _PROOF], capture_output=True, text=True, check=False)
     assert done.stderr == ""

@@ -140,9 +140,10 @@ async def test_issuer_audience_and_claims_name_the_same_kind(
         {"is_restricted": 1},
     ],
 )
-async def test_flags_that_are_no_booleans_or_contradict_themselves_are_refused(
+async def test_wrong_and_contradicting_flags_are_rejected(
     verifier: Verifier, signer: Signer, kind: str, flags: dict[str, Any]
 ):
+    """Flags that are no booleans or contradict themselves are refused."""
     assert await refusal(verifier, signer.token(kind, **flags)) == "token_kind_mismatch"
 
 
@@ -167,9 +168,10 @@ async def test_a_time_is_a_whole_number_of_seconds(verifier: Verifier, signer: S
         (LIFETIME + 86_400, "token_expired"),
     ],
 )
-async def test_a_token_lives_from_its_issue_to_its_expiry_give_or_take_the_leeway(
+async def test_a_token_is_valid_from_issue_to_expiry(
     verifier: Verifier, world: World, signer: Signer, seconds: float, code: str | None
 ):
+    """A token lives from its issue to its expiry give or take the leeway."""
     world.clock.now = NOW + seconds
     token = signer.token()
     if code is None:
@@ -211,10 +213,8 @@ async def test_form_then_signature_then_binding_then_time(verifier: Verifier, si
     assert codes == ["token_malformed", "token_signature_invalid", "token_issuer_not_allowed", "token_expired"]
 
 
-async def test_a_token_is_refused_by_name_of_the_setting_when_there_is_no_project(
-    monkeypatch: pytest.MonkeyPatch, signer: Signer
-):
-
+async def test_without_project_a_token_error_names_the_setting(monkeypatch: pytest.MonkeyPatch, signer: Signer):
+    """A token is refused by name of the setting when there is no project."""
     monkeypatch.delenv("STACK_PROJECT_ID", raising=False)
     stack = StackAuth(jwks={"keys": [signer.jwk]})
     with pytest.raises(ConfigurationError, match="project_id"):

@@ -27,9 +27,8 @@ async def get_error_code(world: World, token: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["normal", "restricted", "anonymous"])
-async def test_a_token_that_the_server_knows_is_accepted_as_if_keys_had_verified_it(
-    down: World, signer: Signer, kind: str
-):
+async def test_the_fallback_accepts_what_the_server_knows(down: World, signer: Signer, kind: str):
+    """A token that the server knows is accepted as if keys had verified it."""
     token = signer.token(kind)
     by_server = await down.verify(token)
     assert len(down.verifier) == 0
@@ -95,7 +94,8 @@ async def test_a_server_that_hangs_is_503(signer: Signer):
         await world.verify(signer.token())
 
 
-async def test_nothing_is_asked_twice_at_a_time_and_answers_are_kept_for_a_moment(down: World, signer: Signer):
+async def test_concurrent_lookups_are_shared_and_cached(down: World, signer: Signer):
+    """Nothing is asked twice at a time and answers are kept for a moment."""
     token = signer.token()
     await asyncio.gather(*(down.verify(token) for _ in range(50)))
     down.advance(9)
@@ -130,7 +130,8 @@ async def test_a_bad_signature_never_reaches_the_fallback(world: World, stranger
     assert world.server.count("/users/me") == 0
 
 
-async def test_an_unknown_key_is_asked_about_only_while_the_last_fetch_failed(world: World, stranger: Signer):
+async def test_an_unknown_key_is_fetched_after_failures_only(world: World, stranger: Signer):
+    """An unknown key is asked about only while the last fetch failed."""
     await world.stack.warm_up()
     token = stranger.token(header={"kid": "key-9"})
     assert await get_error_code(world, token) == "token_key_unknown"
@@ -159,9 +160,10 @@ async def test_an_unknown_key_is_asked_about_only_while_the_last_fetch_failed(wo
         ({"secret_server_key": "ssk_1"}, "server", "x-stack-secret-server-key", "x-stack-publishable-client-key"),
     ],
 )
-async def test_it_asks_as_client_unless_only_the_secret_key_is_configured(
+async def test_it_calls_as_client_unless_only_the_secret_key_is_set(
     signer: Signer, keys: dict[str, Any], access_type: str, sent: str | None, not_sent: str
 ):
+    """It asks as client unless only the secret key is configured."""
     world = World.make(signer, **keys)
     world.server.keys = "503"
     token = signer.token("anonymous")

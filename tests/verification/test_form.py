@@ -37,9 +37,8 @@ async def test_a_good_token_of_each_kind_is_accepted(verifier: Verifier, signer:
 # --- signature -------------------------------------------------------------------------------------------
 
 
-async def test_a_token_signed_by_another_key_under_our_key_id_is_refused(
-    verifier: Verifier, stranger: Signer, world: World
-):
+async def test_a_foreign_signature_under_our_key_id_is_rejected(verifier: Verifier, stranger: Signer, world: World):
+    """A token signed by another key under our key id is refused."""
     assert await refusal(verifier, stranger.token()) == "token_signature_invalid"
     assert world.server.requests == []
 
@@ -145,9 +144,10 @@ async def test_critical_extensions_and_b64_are_refused(verifier: Verifier, signe
 
 
 @rows("member", ["jwk", "jku", "x5u", "x5c"])
-async def test_keys_that_a_token_brings_along_are_neither_used_nor_fetched(
+async def test_keys_inside_a_token_are_neither_used_nor_fetched(
     verifier: Verifier, stranger: Signer, world: World, member: str
 ):
+    """Keys that a token brings along are neither used nor fetched."""
     brought = {"jwk": stranger.jwk, "jku": "https://evil.test/keys", "x5u": "https://evil.test/x", "x5c": ["MIIB"]}
     assert await refusal(verifier, stranger.token(header={member: brought[member]})) == "token_signature_invalid"
     assert world.server.requests == []

@@ -41,7 +41,8 @@ async def test_100_cold_requests_at_once_cause_1_fetch(world: World, signer: Sig
     assert world.server.key_fetches == 1
 
 
-async def test_1000_random_key_ids_cause_at_most_1_fetch_in_each_cool_down(world: World):
+async def test_random_key_ids_cause_one_fetch_per_cool_down(world: World):
+    """1000 random key ids cause at most 1 fetch in each cool down."""
     await world.stack.warm_up()
     assert set(await outcomes(world, strangers(500))) == {"token_key_unknown"}
     for token in strangers(500, start=500):
@@ -90,7 +91,8 @@ async def test_a_key_made_right_after_a_scheduled_renewal_is_accepted(world: Wor
     assert world.server.key_fetches == 3
 
 
-async def test_two_new_keys_one_after_the_other_are_both_accepted_at_once(world: World):
+async def test_two_new_keys_in_a_row_are_accepted(world: World):
+    """Two new keys one after the other are both accepted at once."""
     await world.stack.warm_up()
     for key_id in ("key-2", "key-3"):
         world.server.signers.append(new := Signer(key_id))
@@ -213,13 +215,15 @@ async def test_keys_down_and_none_known_is_503_with_retry_after(world: World, si
     assert 1 <= caught.value.retry_after <= 30
 
 
-async def test_a_key_server_whose_every_answer_is_refused_cannot_be_warmed_up(world: World):
+async def test_warm_up_fails_if_every_response_is_rejected(world: World):
+    """A key server whose every answer is refused cannot be warmed up."""
     world.server.keys = "junk"
     with pytest.raises(VerificationUnavailable):
         await world.stack.warm_up()
 
 
-async def test_a_flood_of_1000_junk_tokens_causes_at_most_the_capped_number_of_calls(world: World, signer: Signer):
+async def test_a_flood_of_junk_tokens_causes_capped_calls(world: World, signer: Signer):
+    """A flood of 1000 junk tokens causes at most the capped number of calls."""
     world.server.keys, world.server.me = "503", "slow"
     flood = asyncio.create_task(outcomes(world, strangers(1_000)))
     await until(lambda: world.server.count("/users/me"))
@@ -234,7 +238,8 @@ async def test_a_flood_of_1000_junk_tokens_causes_at_most_the_capped_number_of_c
     assert world.server.key_fetches == 1
 
 
-async def test_junk_that_fails_a_check_of_our_own_never_reaches_the_fallback(world: World, signer: Signer):
+async def test_junk_never_reaches_the_fallback(world: World, signer: Signer):
+    """Junk that fails a check of our own never reaches the fallback."""
     world.server.keys = "503"
     junk = [
         signer.token(iss="https://evil.test"),
@@ -250,7 +255,8 @@ async def test_junk_that_fails_a_check_of_our_own_never_reaches_the_fallback(wor
 # --- answers of the key endpoint -------------------------------------------------------------------------
 
 
-async def test_the_keys_of_all_three_kinds_are_asked_for_without_any_header_of_ours(world: World):
+async def test_key_requests_have_no_headers_of_ours(world: World):
+    """The keys of all three kinds are asked for without any header of ours."""
     await world.stack.warm_up()
     ((path, query, headers),) = world.server.requests
     assert path.endswith("/.well-known/jwks.json")
@@ -287,7 +293,8 @@ async def test_cache_control_is_honoured_within_bounds(world: World, signer: Sig
     assert world.server.key_fetches == 2
 
 
-async def test_keys_of_other_kinds_duplicates_and_nonsense_are_passed_over(world: World, signer: Signer):
+async def test_other_duplicate_and_junk_keys_are_skipped(world: World, signer: Signer):
+    """Keys of other kinds duplicates and nonsense are passed over."""
     other = Signer("key-1")  # a server that rotates may publish a key id twice
     good = world.signer.jwk
     document = {
@@ -338,7 +345,8 @@ def test_the_table_in_the_docs_names_these_tests():
     assert [name for name in named if name not in globals()] == []
 
 
-async def test_an_outage_does_not_switch_off_the_memory_of_verified_tokens(world: World, signer: Signer):
+async def test_an_outage_keeps_verified_tokens_cached(world: World, signer: Signer):
+    """An outage does not switch off the memory of verified tokens."""
     await world.stack.warm_up()
     world.server.keys = "503"
     token = signer.token(iat=1, exp=2_000_000_000)
@@ -351,7 +359,8 @@ async def test_an_outage_does_not_switch_off_the_memory_of_verified_tokens(world
     assert world.verifier.stats.misses == misses
 
 
-async def test_a_set_that_has_outlived_its_time_serves_while_the_endpoint_hangs(world: World, signer: Signer):
+async def test_an_expired_set_is_used_while_the_endpoint_hangs(world: World, signer: Signer):
+    """A set that has outlived its time serves while the endpoint hangs."""
     await world.stack.warm_up()
     world.server.keys = "slow"
     world.advance(3_601)

@@ -34,7 +34,8 @@ def test_all_three_kinds_were_recorded():
 
 
 @rows("recorded", TOKENS, ids=lambda recorded: recorded["kind"])
-async def test_a_real_token_verifies_while_it_lives_and_fails_after_expiry_plus_leeway(recorded: dict[str, Any]):
+async def test_a_real_token_verifies_until_expiry_plus_leeway(recorded: dict[str, Any]):
+    """A real token verifies while it lives and fails after expiry plus leeway."""
     for now in (recorded["issued_at"], recorded["expires_at"], recorded["expires_at"] + 4.9):
         user = await verifier_at(now).verify(recorded["token"])
         assert user.kind is TokenKind(recorded["kind"])
@@ -64,7 +65,8 @@ async def test_a_real_token_says_who_it_is(recorded: dict[str, Any]):
 @pytest.mark.parametrize(
     ("jwks", "kinds"), [("jwks_default", {"normal"}), ("jwks_restricted", {"normal", "restricted"})]
 )
-async def test_a_key_set_without_a_kinds_keys_verifies_the_other_kinds_alone(jwks: str, kinds: set[str]):
+async def test_a_missing_kinds_keys_affect_that_kind_only(jwks: str, kinds: set[str]):
+    """A key set without a kinds keys verifies the other kinds alone."""
     for recorded in TOKENS:
         verifier = verifier_at(recorded["issued_at"], jwks)
         if recorded["kind"] in kinds:
@@ -130,7 +132,8 @@ async def test_an_old_guest_is_no_full_user(world: World, signer: Signer):
     assert caught.value.code == "token_kind_mismatch"
 
 
-async def test_claims_of_unforeseen_types_and_unknown_reasons_are_kept_and_harm_nobody(world: World, signer: Signer):
+async def test_unexpected_claims_and_reasons_are_kept(world: World, signer: Signer):
+    """Claims of unforeseen types and unknown reasons are kept and harm nobody."""
     odd: dict[str, Any] = {
         "name": 7,
         "email": ["a"],
@@ -152,7 +155,8 @@ async def test_a_project_has_tokens_under_the_servers_old_and_new_name(signer: S
     assert await world.verify(signer.token(iss=f"https://{named}/api/v1/projects/{PROJECT}"))
 
 
-async def test_a_self_hosted_server_has_an_internal_and_a_public_address(signer: Signer):
+async def test_a_self_hosted_server_has_two_addresses(signer: Signer):
+    """A self hosted server has an internal and a public address."""
     world = World.make(signer, base_url="http://stack:8102/prefix", issuers=["https://auth.example.com/"])
     issuers = ("http://stack:8102", "https://auth.example.com")
     tokens = [signer.token(iss=f"{issuer}/api/v1/projects/{PROJECT}") for issuer in issuers]

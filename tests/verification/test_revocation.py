@@ -106,7 +106,8 @@ async def test_sessions_that_are_ended_from_another_device_are_refused(server: E
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
-async def test_a_changed_password_refuses_the_other_sessions_and_keeps_this_one(server: Emulator, delivery: Any):
+async def test_a_password_change_rejects_other_sessions_only(server: Emulator, delivery: Any):
+    """A changed password refuses the other sessions and keeps this one."""
     async with house(server) as app, app.person(delivery) as ada, app.person("body") as thief:
         await ada.sign_up()
         await thief.sign_in()
@@ -117,7 +118,8 @@ async def test_a_changed_password_refuses_the_other_sessions_and_keeps_this_one(
         assert (await me(app, ada.access_token))[0] == 200
 
 
-async def test_a_changed_password_without_the_refresh_token_ends_this_session_too(server: Emulator):
+async def test_without_refresh_token_a_change_ends_this_session_too(server: Emulator):
+    """A changed password without the refresh token ends this session too."""
     async with house(server) as app, app.person("body") as ada:
         await ada.sign_up()
         await ada.post("/password/update", {"old_password": PASSWORD, "new_password": "another horse battery"})
@@ -143,7 +145,8 @@ class _Lists(httpx.AsyncBaseTransport):
         await self.inner.aclose()
 
 
-async def test_a_password_is_not_changed_where_the_other_sessions_cannot_be_named(server: Emulator):
+async def test_a_password_stays_if_sessions_cannot_be_listed(server: Emulator):
+    """A password is not changed where the other sessions cannot be named."""
     async with house(server, transport=_Lists(1)) as app, app.person("body") as ada:
         await ada.sign_up()
         answer = await ada.post("/password/update", {"old_password": PASSWORD, "new_password": "another horse battery"})
@@ -172,7 +175,8 @@ async def test_all_tokens_of_a_deleted_account_are_refused(server: Emulator, del
         assert await me(app, phone.access_token) == (401, "user_deleted")
 
 
-async def test_a_browser_whose_session_was_revoked_elsewhere_is_signed_out(server: Emulator):
+async def test_a_session_revoked_elsewhere_signs_the_browser_out(server: Emulator):
+    """A browser whose session was revoked elsewhere is signed out."""
     async with house(server) as app, app.person("cookie") as browser, app.person("body") as phone:
         await browser.sign_up()
         await phone.sign_in()
@@ -182,7 +186,8 @@ async def test_a_browser_whose_session_was_revoked_elsewhere_is_signed_out(serve
         assert not browser.client.cookies, "its cookies are gone"
 
 
-async def test_nobody_is_revoked_by_an_id_that_the_server_did_not_confirm(server: Emulator):
+async def test_an_unconfirmed_id_revokes_no_session(server: Emulator):
+    """Nobody is revoked by an id that the server did not confirm."""
     async with house(server) as app, app.person("body") as ada, app.person("body") as mallory:
         await ada.sign_up()
         await mallory.sign_up("mallory@example.com")
@@ -216,7 +221,8 @@ class _Loses(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("times", [1, 9])
-async def test_a_session_whose_end_was_not_confirmed_is_refused_all_the_same(server: Emulator, times: int):
+async def test_an_unconfirmed_end_still_rejects_the_session(server: Emulator, times: int):
+    """A session whose end was not confirmed is refused all the same."""
     transport = _Loses("DELETE", "/auth/sessions/", times)
     async with house(server, transport=transport) as app, app.person("body") as phone, app.person("body") as laptop:
         await phone.sign_up()
@@ -236,7 +242,8 @@ async def test_an_id_in_capitals_is_refused_as_the_server_writes_it(server: Emul
         assert await me(app, phone.access_token) == REVOKED
 
 
-async def test_an_account_whose_deletion_was_not_confirmed_is_refused_all_the_same(server: Emulator):
+async def test_an_unconfirmed_deletion_still_rejects_tokens(server: Emulator):
+    """An account whose deletion was not confirmed is refused all the same."""
     transport = _Loses("DELETE", "/users/me")
     async with house(server, transport=transport) as app, app.person("body") as ada, app.person("body") as phone:
         await ada.sign_up()
@@ -245,7 +252,8 @@ async def test_an_account_whose_deletion_was_not_confirmed_is_refused_all_the_sa
         assert await me(app, phone.access_token) == (401, "user_deleted")
 
 
-async def test_a_password_whose_change_was_not_confirmed_refuses_the_other_sessions(server: Emulator):
+async def test_an_unconfirmed_change_rejects_other_sessions(server: Emulator):
+    """A password whose change was not confirmed refuses the other sessions."""
     transport = _Loses("POST", "/auth/password/update", 9)
     async with house(server, transport=transport) as app, app.person("body") as ada, app.person("body") as thief:
         await ada.sign_up()
@@ -257,7 +265,8 @@ async def test_a_password_whose_change_was_not_confirmed_refuses_the_other_sessi
         assert (await me(app, ada.access_token))[0] == 200
 
 
-async def test_signing_out_with_two_sessions_refuses_both_whatever_fails(server: Emulator):
+async def test_sign_out_with_two_sessions_rejects_both(server: Emulator):
+    """Signing out with two sessions refuses both whatever fails."""
     transport = _Loses("DELETE", "/auth/sessions/current", 0)
     async with house(server, transport=transport) as app, app.person("body") as one, app.person("body") as two:
         await one.sign_up()
@@ -494,7 +503,8 @@ async def _redis(server: RedisServer, *command: str) -> str:
     return answer
 
 
-async def test_without_redis_a_strict_app_refuses_everybody_and_recovers(server: Emulator, redis_server: RedisServer):
+async def test_without_redis_a_strict_app_rejects_and_recovers(server: Emulator, redis_server: RedisServer):
+    """Without redis a strict app refuses everybody and recovers."""
     strict = {"revocation_outage": "error"}
     async with workers(server, redis_server, **strict) as (one, two), one.person("body") as ada:
         await ada.sign_up()
@@ -685,7 +695,8 @@ async def test_each_event_makes_all_forget_though_clocks_disagree(redis_server: 
 
 
 @pytest.mark.parametrize("address", ["redis://h:999999/0", "redis://:pa/ss@h:1/0", "redis://h:1/0?nonsense=1"])
-def test_an_address_of_redis_that_cannot_be_read_is_said_at_once_and_not_repeated(address: str):
+def test_an_unreadable_redis_url_is_reported_and_hidden(address: str):
+    """An address of redis that cannot be read is said at once and not repeated."""
     with pytest.raises(ConfigurationError, match="redis_url") as error:
         StackAuth(project_id="p", redis_url=address)
     assert "pa" not in str(error.value).replace("password", "")
