@@ -1,7 +1,7 @@
 """`StackAuth`: the composition root. The only file that knows all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,7 +19,14 @@ from fastapi_stackauth.http.health import (
     readiness_router,
     report_missing_settings,
 )
-from fastapi_stackauth.http.installed import StackNotInstalled, check_app, find_installation, remember
+from fastapi_stackauth.http.installed import (
+    StackNotInstalled,
+    add_router,
+    check_app,
+    check_cookie_name,
+    find_installation,
+    remember,
+)
 from fastapi_stackauth.http.openapi import enrich, install_openapi
 from fastapi_stackauth.runtime.events import VARIABLES_CONFLICT, AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
@@ -36,7 +43,7 @@ from fastapi_stackauth.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from fastapi_stackauth.http.webhooks import WebhookRouter
-    from fastapi_stackauth.routers import Delivery, Grants, Method, Page, TeamPage
+    from fastapi_stackauth.routers import Delivery, Grants, Method, Page, TeamFeature, TeamPage
 
 
 class StackAuth(Stack):
@@ -149,7 +156,7 @@ class StackAuth(Stack):
         if app.middleware_stack is not None:
             raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
         known = find_installation(app).stacks
-        self._check_cookie_name(known)
+        check_cookie_name(self, known)
         remember(app, self, default=default)
         if StackAuthError not in app.exception_handlers:
             handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
@@ -190,13 +197,15 @@ class StackAuth(Stack):
         """
         from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - apps that only verify tokens never import them
 
-        self._add_router()
+        add_router(self)
         return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def teams_router(
         self,
         *,
         delivery: "Delivery" = "cookie",
+        include: "Collection[TeamFeature] | None" = None,
+        exclude: "Collection[TeamFeature] | None" = None,
         pages: "Mapping[TeamPage, str] | None" = None,
         create: Require | None = None,
         manage_permissions: "Grants | None" = None,
@@ -205,18 +214,28 @@ class StackAuth(Stack):
 
         Args:
             delivery: as for `router`.
+            include: mount these features and no others: ``teams``, ``team_creation``, ``team_deletion``, ``members``,
+                ``profiles``, ``permissions``, ``invitations``.
+            exclude: mount all features but these.
             pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
             create: what a user must meet to create a team, beside the project's own setting.
             manage_permissions: lets members grant and revoke these permissions; needs a secret key.
 
         Raises:
-            ConfigurationError: the delivery or page does not exist, or a wrong `create` or `manage_permissions`.
+            ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
+                something else.
         """
         from fastapi_stackauth.routers import build_teams_router  # noqa: PLC0415 - as above
 
-        self._add_router()
+        add_router(self)
         return build_teams_router(
-            self, delivery=delivery, pages=pages, create=create, manage_permissions=manage_permissions
+            self,
+            delivery=delivery,
+            include=include,
+            exclude=exclude,
+            pages=pages,
+            create=create,
+            manage_permissions=manage_permissions,
         )
 
     def webhooks(self, path: str) -> "WebhookRouter":
@@ -302,30 +321,6 @@ class StackAuth(Stack):
         cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None
         hidden_teams = settings.unknown_team == "permission_missing"
         return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
-
-    def _add_router(self) -> None:
-        self.has_router = True
-        for app in self.apps:
-            self._check_cookie_name(find_installation(app).stacks)
-
-    def _check_cookie_name(self, others: Iterable[Stack]) -> None:
-        """Reject a stack with the cookie names or operation ids of another one of the same app.
-
-        Raises:
-            ConfigurationError: both can set cookies, or both have a router, under the same name.
-        """
-        name = self.settings.cookie_name
-        for other in others:
-            theirs = other.services.settings
-            if other is self or theirs.cookie_name != name:
-                continue
-            cookies = self.settings.cookies_possible and theirs.cookies_possible
-            if cookies or (self.has_router and other.has_router):
-                shared = "cookies" if cookies else "routes' operation ids"
-                raise ConfigurationError(
-                    f'Two StackAuth of this app have the cookie_name "{name}", so their {shared} would mix. Each needs '
-                    'a name of its own: pass StackAuth(cookie_name="...") for one of them.'
-                )
 
 
 def _add_cookie_middleware(app: FastAPI) -> None:

@@ -1,5 +1,6 @@
 """Which `StackAuth` serves a connection."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -104,6 +105,37 @@ def check_app(app: object) -> None:
         "Starlette": "Create the app with FastAPI(); a Starlette app has no dependencies and no OpenAPI document",
     }.get(type(app).__name__, "Call it on the app itself, before any ASGI middleware is wrapped around it")
     raise ConfigurationError(f"install() takes a FastAPI app; got {type(app).__name__}. {advice}.")
+
+
+def add_router(stack: Stack) -> None:
+    """Note that a stack has a router.
+
+    Raises:
+        ConfigurationError: another stack of the same app has a router under the same name.
+    """
+    stack.has_router = True
+    for app in stack.apps:
+        check_cookie_name(stack, find_installation(app).stacks)
+
+
+def check_cookie_name(stack: Stack, others: Iterable[Stack]) -> None:
+    """Reject a second stack whose cookies or operation ids would be those of another one of the same app.
+
+    Raises:
+        ConfigurationError: both can set cookies, or both have a router, under the same name.
+    """
+    settings = stack.services.settings
+    for other in others:
+        theirs = other.services.settings
+        if other is stack or theirs.cookie_name != settings.cookie_name:
+            continue
+        cookies = settings.cookies_possible and theirs.cookies_possible
+        if cookies or (stack.has_router and other.has_router):
+            shared = "cookies" if cookies else "routes' operation ids"
+            raise ConfigurationError(
+                f'Two StackAuth of this app have the cookie_name "{settings.cookie_name}", so their {shared} would '
+                'mix. Each needs a name of its own: pass StackAuth(cookie_name="...") for one of them.'
+            )
 
 
 def find_services(connection: HTTPConnection, stack: Stack | None) -> Services:

@@ -5,7 +5,7 @@ from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_me
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
 from fastapi_stackauth.routers.router import Method, build_router
 from fastapi_stackauth.routers.teams.grants import Grants
-from fastapi_stackauth.routers.teams.router import build_teams_router
+from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
 
 __all__ = [
     "Delivery",
@@ -13,6 +13,7 @@ __all__ = [
     "Method",
     "Page",
     "SignInMethods",
+    "TeamFeature",
     "TeamPage",
     "TotpEnrollment",
     "build_router",

@@ -60,7 +60,7 @@ _DESCRIPTIONS = {
 def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) -> None:
     """Add the routes of a module, those of this delivery, to a router."""
     for declaration in routes.declarations:
-        if declaration.options.get("only", mount.delivery) == mount.delivery:
+        if mount.has(declaration):
             _add(router, declaration, stack, mount)
 
 

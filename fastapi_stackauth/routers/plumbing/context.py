@@ -39,6 +39,7 @@ class Mount:
         oauth_scopes: by provider, the scopes to ask for beside those of a plain sign-in.
         requirements: what the app requires of the callers of some routes (see `RouteOptions`).
         grants: which team permissions members may grant.
+        features: the features that are mounted; None for all.
     """
 
     delivery: Delivery
@@ -46,6 +47,12 @@ class Mount:
     oauth_scopes: Mapping[str, str] = field(default_factory=dict)
     requirements: Mapping[str, Require] = field(default_factory=dict)
     grants: Grants | None = None
+    features: frozenset[str] | None = None
+
+    def has(self, declaration: Declaration) -> bool:
+        """Whether the router has a route: its delivery and its feature are chosen."""
+        chosen = self.features is None or declaration.feature is None or declaration.feature in self.features
+        return chosen and declaration.options.get("only", self.delivery) == self.delivery
 
 
 class RouteContext:

@@ -81,6 +81,7 @@ class RouteOptions(TypedDict, total=False):
         operation: the operation's id, if it is not the handler's name.
         status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
         requirement: the key in `Mount.requirements` of what the app requires of the caller of this route.
+        feature: the feature that the route belongs to, if it is not that of its module.
     """
 
     errors: tuple[RouteError, ...]
@@ -94,6 +95,7 @@ class RouteOptions(TypedDict, total=False):
     operation: str
     status_code: int
     requirement: str
+    feature: str
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Declaration:
         signs_in: whether it delivers the tokens of a sign-in.
         second_factor: whether its response may require a second factor.
         page_errors: the other statuses of a page, with their descriptions; None if the route is not a page.
+        feature: the name by which an app includes or excludes the route; None if it is always mounted.
     """
 
     handler: FunctionType
@@ -131,6 +134,7 @@ class Declaration:
     signs_in: bool = False
     second_factor: bool = False
     page_errors: Mapping[int, str] | None = None
+    feature: str | None = None
 
     @cached_property
     def max_body(self) -> int:
@@ -197,6 +201,7 @@ class Routes:
 
     Args:
         tag: the group of the routes in OpenAPI; if they sign in, also the method that events name.
+        feature: the name by which an app includes or excludes them; None if they are always mounted.
 
     Example:
         >>> routes = Routes("password")
@@ -204,8 +209,9 @@ class Routes:
         ... async def password_sign_in(body: PasswordSignInRequest, context: Context) -> SignInResult: ...
     """
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, *, feature: str | None = None) -> None:
         self.tag = tag
+        self.feature = feature
         self.declarations: list[Declaration] = []
 
     def get(self, path: str, summary: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
@@ -251,9 +257,20 @@ class Routes:
         **more: Any,  # noqa: ANN401 - see Declaration
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
+            feature = options.get("feature", self.feature)
             attempt = options.get("attempt", handler.__name__ if more.get("signs_in") else None)
             self.declarations.append(
-                Declaration(cast("FunctionType", handler), method, path, self.tag, summary, options, attempt, **more)
+                Declaration(
+                    cast("FunctionType", handler),
+                    method,
+                    path,
+                    self.tag,
+                    summary,
+                    options,
+                    attempt,
+                    feature=feature,
+                    **more,
+                )
             )
             return handler
 

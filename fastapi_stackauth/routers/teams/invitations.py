@@ -33,7 +33,7 @@ from fastapi_stackauth.routers.teams.shared import (
 from fastapi_stackauth.routers.teams.teams import check_name
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("team invitations")
+routes = Routes("team invitations", feature="invitations")
 
 InvitationId = Annotated[Uuid, Path(description="The invitation's id, as in the list.")]
 InvitingUser = Annotated[User, Depends(Require(verified_email=True))]

@@ -21,7 +21,7 @@ from fastapi_stackauth.routers.teams.shared import (
 )
 from fastapi_stackauth.routers.teams.teams import Picture
 
-routes = Routes("team members")
+routes = Routes("team members", feature="members")
 
 _MEMBER = {"team_id": TEAM_ID, "user_id": USER_ID, "display_name": "Ada Lovelace", "profile_image_url": None}
 
@@ -70,7 +70,9 @@ async def team_members_remove(team_id: TeamId, user_id: MemberId, context: Conte
             raise KnownApiError.of(NOT_IN_TEAM) from None
 
 
-@routes.get("/teams/{team_id}/profile", "Get your profile in a team", errors=(NOT_IN_TEAM,), example=_MEMBER)
+@routes.get(
+    "/teams/{team_id}/profile", "Get your profile in a team", errors=(NOT_IN_TEAM,), example=_MEMBER, feature="profiles"
+)
 async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberResponse:
     """Get how you appear in a team."""
     return _as_members_see(await client.team_members.get(team_id))
@@ -88,6 +90,7 @@ class TeamProfileUpdateRequest(RequestBody):
 @routes.patch(
     "/teams/{team_id}/profile",
     "Change your profile in a team",
+    feature="profiles",
     errors=(NOT_IN_TEAM, 400),
     example=_MEMBER,
     max_body=PICTURE,
@@ -107,6 +110,7 @@ class TeamPermissionList(ListResponse[TeamPermission]):
 @routes.get(
     "/teams/{team_id}/permissions",
     "List your permissions in a team",
+    feature="permissions",
     example=list_example({"id": "notes:delete", "user_id": USER_ID, "team_id": TEAM_ID}),
 )
 async def team_permissions_list(team_id: TeamId, client: UserClient) -> TeamPermissionList:

@@ -32,7 +32,7 @@ from fastapi_stackauth.routers.teams.shared import (
 from fastapi_stackauth.runtime.storage import StorageUnavailable
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("team permissions")
+routes = Routes("team permissions", feature="permissions")
 
 GrantingUser = Annotated[User, Depends(Require(live=True))]
 PermissionId = Annotated[str, Path(pattern=r"^\$?[a-z0-9_:]{1,200}$", description="The permission's id.")]

@@ -1,7 +1,7 @@
 """Puts the chosen team routes on one router."""
 
-from collections.abc import Mapping
-from typing import get_args
+from collections.abc import Collection, Mapping
+from typing import Literal, get_args
 
 from fastapi import APIRouter
 
@@ -10,16 +10,21 @@ from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.routers.plumbing.building import add_routes
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, TeamPage
+from fastapi_stackauth.routers.plumbing.features import choose_features
 from fastapi_stackauth.routers.router import check_mount
 from fastapi_stackauth.routers.teams import invitations, members, permissions, teams
 from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.services import Stack
+
+TeamFeature = Literal["teams", "team_creation", "team_deletion", "members", "profiles", "permissions", "invitations"]
 
 
 def build_teams_router(
     stack: Stack,
     *,
     delivery: Delivery,
+    include: Collection[TeamFeature] | None = None,
+    exclude: Collection[TeamFeature] | None = None,
     pages: Mapping[TeamPage, str] | None = None,
     create: Require | None = None,
     manage_permissions: Grants | None = None,
@@ -27,9 +32,10 @@ def build_teams_router(
     """A router with the team routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery or page that does not exist, an `app_url` under which browsers keep no
-            cookies, `create` that is no `Require` or allows API keys, or `manage_permissions` that is no `Grants`.
+        ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers keep
+            no cookies, `create` that is no `Require` or allows API keys, or `manage_permissions` that is no `Grants`.
     """
+    features = choose_features(get_args(TeamFeature), include, exclude)
     check_mount(stack, delivery, pages or {}, get_args(TeamPage))
     if create is not None and not isinstance(create, Require):
         raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")
@@ -43,7 +49,7 @@ def build_teams_router(
         create.reject_api_keys()
         requirements["create_team"] = create
     router = APIRouter()
-    mount = Mount(delivery, dict(pages or {}), requirements=requirements, grants=manage_permissions)
+    mount = Mount(delivery, dict(pages or {}), requirements=requirements, grants=manage_permissions, features=features)
     optional = () if manage_permissions is None else (permissions.routes,)
     for routes in (teams.routes, members.routes, *optional, invitations.routes):
         add_routes(router, routes, stack, mount)

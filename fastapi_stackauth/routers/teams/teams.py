@@ -21,7 +21,7 @@ from fastapi_stackauth.routers.teams.shared import (
     needs_permission,
 )
 
-routes = Routes("teams")
+routes = Routes("teams", feature="teams")
 
 MAX_NAME = 100
 _ADDRESS = re.compile(r"://|[^\W_][.\u3002\uff0e\uff61][^\W\d_]{2}", re.IGNORECASE)
@@ -105,6 +105,7 @@ class TeamCreateRequest(RequestBody):
     max_body=PICTURE,
     status_code=201,
     requirement="create_team",
+    feature="team_creation",
 )
 async def teams_create(body: TeamCreateRequest, client: UserClient) -> TeamResponse:
     """Create a team, if the project lets users create teams. You become its first member and its administrator."""
@@ -139,7 +140,9 @@ async def teams_update(team_id: TeamId, body: TeamUpdateRequest, context: Contex
         return _as_members_see(await client.teams.update(team_id, change))
 
 
-@routes.delete("/teams/{team_id}", "Delete a team", errors=(NOT_IN_TEAM, needs_permission("$delete_team")))
+@routes.delete(
+    "/teams/{team_id}", "Delete a team", errors=(NOT_IN_TEAM, needs_permission("$delete_team")), feature="team_deletion"
+)
 async def teams_delete(team_id: TeamId, context: Context, client: UserClient) -> None:
     """Delete a team. This needs the permission `$delete_team` in it, and cannot be undone."""
     async with changing(context, team_id=team_id):

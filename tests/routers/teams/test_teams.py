@@ -1,6 +1,6 @@
 """Teams, members and profiles: done with the user's own rights, and forgotten by the caches at once."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 from fastapi import Depends, FastAPI
@@ -8,7 +8,8 @@ from fastapi import Depends, FastAPI
 from fastapi_stackauth import ConfigurationError, Grants, Require, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
-from tests.routers.callers import ORIGIN, House, assert_problem, new_stack
+from fastapi_stackauth.routers import TeamFeature
+from tests.routers.callers import GRANTS, ORIGIN, House, assert_problem, new_stack
 from tests.routers.operations import operations
 from tests.routers.teams.company import UNKNOWN, Company, company_at, keyed_stack
 from tests.support.redis_server import RedisServer
@@ -274,7 +275,34 @@ async def test_a_rejected_change_empties_no_cache(company: Company):
 # --- construction ---
 
 
+@rows("options, left", [
+    ({"include": ["invitations"]}, {"invitations"}),
+    ({"include": ["teams", "team_creation"]}, {"teams", "team_creation"}),
+    ({"include": []}, set()),
+    ({"exclude": ["team_creation", "team_deletion"]}, {"teams", "members", "profiles", "permissions", "invitations"}),
+    ({}, set(get_args(TeamFeature))),
+])  # fmt: skip
+def test_an_app_chooses_features(options: dict[str, Any], left: set[str]):
+    """A feature that is left out is not in OpenAPI."""
+    routes = {
+        "teams_get": "teams", "teams_leave": "teams", "teams_create": "team_creation", "teams_delete": "team_deletion",
+        "team_members_list": "members", "team_profile_get": "profiles", "team_permissions_list": "permissions",
+        "team_permissions_grant": "permissions", "team_invitations_send": "invitations",
+        "invitations_accept": "invitations", "invitations_accept_page": "invitations",
+    }  # fmt: skip
+    app, stack = FastAPI(), StackAuth(app_url=ORIGIN, insecure_cookies=True)
+    stack.install(app)
+    app.include_router(stack.teams_router(manage_permissions=GRANTS, **options), prefix="/auth")
+    mounted = {route.operation_id for route in operations(app, "/auth")}
+    assert {routes[name] for name in mounted & set(routes)} == left
+    assert {name for name, feature in routes.items() if feature in left} == mounted & set(routes)
+
+
 @rows("options, message", [
+    ({"include": ["sms"]}, "include: 'sms' is not one of teams"),
+    ({"exclude": ["sms"]}, "exclude: 'sms' is not one of teams"),
+    ({"include": "teams"}, "include must be a list"),
+    ({"include": ["teams"], "exclude": ["members"]}, "pass one of them"),
     ({"pages": {"verify_email": "/x"}}, "pages"),
     ({"pages": {"team_invitation": "x"}}, "team_invitation"),
     ({"delivery": "header"}, "delivery"),

@@ -163,6 +163,7 @@ assert_type(stack.teams_router(), APIRouter)
 app.include_router(
     stack.teams_router(
         delivery="body",
+        exclude=["team_creation", "team_deletion"],
         pages={"team_invitation": "/welcome"},
         create=Require(verified_email=True),
         manage_permissions=Grants(by="team_admin", grantable={"notes:delete"}),
