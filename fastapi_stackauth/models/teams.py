@@ -6,6 +6,8 @@ from pydantic import Field, JsonValue
 
 from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
+_TEAM_ID = "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"
+
 
 class Team(ApiModel):
     """A team. The last two fields are sent to servers only."""
@@ -72,15 +74,19 @@ class ServerTeamUpdate(TeamUpdate):
 class TeamInvitation(ApiModel):
     """An invitation that has not been accepted yet."""
 
-    id: str
-    team_id: str
-    team_display_name: str | None = None
-    expires_at_millis: Millis | None = None
-    recipient_email: str | None = None
+    id: str = Field(description="The invitation's id.", examples=["3b0f9a52-7c1e-4b7e-9a57-2f1d6c0e8d44"])
+    team_id: str = Field(description="The team to join.", examples=[_TEAM_ID])
+    team_display_name: str | None = Field(default=None, description="The team's name.", examples=["Red team"])
+    expires_at_millis: Millis | None = Field(
+        default=None, description="When the invitation expires.", examples=[1796039263397]
+    )
+    recipient_email: str | None = Field(
+        default=None, description="The address that is invited.", examples=["grace@example.com"]
+    )
 
 
 class InvitedTo(ApiModel):
     """What team an invitation's code leads to."""
 
-    team_id: str
-    team_display_name: str
+    team_id: str = Field(description="The team's id.", examples=[_TEAM_ID])
+    team_display_name: str = Field(description="Its name.", examples=["Red team"])

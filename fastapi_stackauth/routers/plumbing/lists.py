@@ -14,7 +14,7 @@ class ListResponse(BaseModel, Generic[T]):
 
     model_config = ConfigDict(frozen=True)
 
-    items: tuple[T, ...] = Field(description="The items of this page.")
+    items: tuple[T, ...] = Field(description="The items of this page.", examples=[[]])
     next_cursor: str | None = Field(
         default=None,
         description="The cursor of the next page; null on the last one, and if the auth server does not page the list.",
