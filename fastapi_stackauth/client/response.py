@@ -6,7 +6,7 @@ Codes decide, never texts: the server's sentences change between versions (contr
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TypedDict
@@ -31,11 +31,14 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """One response of the auth server: its real status, its headers with lower-case names, its body."""
+    """One response of the auth server: its real status, its headers with lower-case names, its body.
+
+    The repr shows the status alone: headers and body may hold tokens.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @classmethod
     def from_http(cls, status: int, headers: Mapping[str, str], body: bytes) -> "ApiResponse":

@@ -418,8 +418,8 @@ def test_why_a_user_is_restricted_is_told_alike_whoever_says_it():
     assert problem_document(said)["details"] == problem_document(own)["details"]
 
 
-async def test_an_answer_that_the_schema_lacks_is_noticed(pytestconfig: pytest.Config):
-    """The plugin that looks answers up while tests run, tried on an app with one answer too many."""
+def make_odd_app() -> FastAPI:
+    """An app with an answer that its schema does not have."""
     app = FastAPI()
     StackAuth(project_id="p").install(app)
 
@@ -430,12 +430,38 @@ async def test_an_answer_that_the_schema_lacks_is_noticed(pytestconfig: pytest.C
     @app.get("/me")
     async def me(user: CurrentUser) -> None: ...
 
-    collector = pytestconfig.pluginmanager.get_plugin("undocumented")
-    assert isinstance(collector, Collector)
+    return app
+
+
+async def find_missing(app: FastAPI, collector: Collector) -> list[str]:
+    """Call both routes; return what the collector notices, and make it forget that."""
     before = set(collector.missing)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
         await client.get("/odd")
         await client.get("/me")
     found = collector.missing - before
     collector.missing -= found
+    return sorted(found)
+
+
+@pytest.fixture
+def collector(pytestconfig: pytest.Config) -> Collector:
+    plugin = pytestconfig.pluginmanager.get_plugin("undocumented")
+    assert isinstance(plugin, Collector)
+    return plugin
+
+
+async def test_an_answer_that_the_schema_lacks_is_noticed(collector: Collector):
+    """The plugin that looks answers up while tests run, tried on an app with one answer too many."""
+    found = await find_missing(make_odd_app(), collector)
     assert [line.partition(" (in")[0] for line in found] == ["odd_odd_get: 403 email_not_verified"]
+
+
+async def test_an_app_of_several_test_files_is_looked_up_in_each(collector: Collector, request: pytest.FixtureRequest):
+    """An app that another file's tests have called is no less looked up."""
+    app, found = make_odd_app(), []
+    for file in ("tests/one.py", "tests/two.py"):
+        collector.enter(f"{file}::test")
+        found += await find_missing(app, collector)
+    collector.enter(request.node.nodeid)
+    assert found == [f"odd_odd_get: 403 email_not_verified (in {file})" for file in ("tests/one.py", "tests/two.py")]

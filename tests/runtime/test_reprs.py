@@ -11,13 +11,14 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 import fastapi_stackauth
+from fastapi_stackauth.client.response import ApiResponse
 from fastapi_stackauth.errors import KnownApiError, SecondFactorRequired
 from tests.support.rows import rows
 
 SENTINEL = "a-secret-value"
 SECRET = re.compile(
     r"(^|_)(code|state|token|tokens|password|secret|secrets|verifier|nonce|attempt|otp|totp|credential|key|bundle"
-    r"|signature|signatures|authorization|cookie|location)$|(^|_)(secret|token|password)_"
+    r"|signature|signatures|authorization|cookie|location|headers)$|(^|_)(secret|token|password)_"
 )
 """Names of fields that may hold a secret."""
 PLAIN = {
@@ -78,6 +79,20 @@ def test_the_walk_meets_the_classes_that_hold_secrets():
         "Location.location", "SignIn.access_token", "SignIn.refresh_token",
         "Settings.secret_server_key", "TotpEnrollment.secret",
     } <= met  # fmt: skip
+
+
+def test_a_request_under_way_shows_no_headers():
+    """They hold the access token and the app's keys; error reporters show the repr of every local variable."""
+    module = "fastapi_stackauth.client.transport"
+    (delivery,) = [each.values for each in secret_fields() if each.values[0].__module__ == module]
+    assert delivery[1] == "headers"
+    assert SENTINEL not in repr(holding(*delivery))
+
+
+def test_a_response_shows_neither_headers_nor_body():
+    """Both hold the tokens after a sign-in."""
+    response = ApiResponse.from_http(200, {"set-cookie": SENTINEL}, SENTINEL.encode())
+    assert repr(response) == "ApiResponse(status=200)"
 
 
 def test_no_error_shows_the_attempt_that_it_carries():

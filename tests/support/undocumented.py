@@ -35,10 +35,14 @@ class Collector:
 
     # --- while tests run ---
 
+    def enter(self, node_id: str) -> None:
+        """Know which file the apps of the next answers come from."""
+        self._module = node_id.partition("::")[0]
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Know which file the apps of this test come from."""
-        self._module = item.nodeid.partition("::")[0]
+        self.enter(item.nodeid)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
