@@ -58,7 +58,7 @@ async def resolve(
             resolution.error = error
             if credential is None and override is None:  # it is unreadable; the verifier logs what it rejects
                 services.events.emit(CREDENTIALS_REJECTED, code=error.code, reason=error.reason)
-        context.resolutions.append(resolution)
+        context.resolutions += (resolution,)
     context.resolution = resolution
     scope.setdefault("state", {})["credential"] = resolution.credential
     return resolution
@@ -82,7 +82,7 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
         user = await services.api_keys.user(key)
         await services.revocations.check(user)
         resolution.user = user
-        context.resolutions.append(resolution)
+        context.resolutions += (resolution,)
     context.resolution = resolution
     return resolution
 

@@ -121,7 +121,7 @@ class ApiModel(TrustedModel, BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
-        extra = self.__pydantic_extra__ or {}
+        extra = self.model_extra or {}
         return ((name, value) for name, value in super().__repr_args__() if name not in extra)
 
 

@@ -93,8 +93,10 @@ class User(TrustedModel, BaseModel):
         return _construct(fields) if cls is User else cls.model_construct(_ALL_FIELDS, **fields)
 
 
+# The only place that writes pydantic's private attributes. The benchmarks' row "token never seen" needs it: with
+# `model_construct`, which looks for aliases and defaults of each field, it takes 42,000 instructions more (3.4 %).
 def _construct(fields: dict[str, Any]) -> User:
-    """What `model_construct` makes of all fields, in a fifth of its time: it looks for aliases and defaults of each."""
+    """Return what `model_construct` makes of all fields."""
     user = User.__new__(User)
     object.__setattr__(user, "__dict__", fields)
     object.__setattr__(user, "__pydantic_fields_set__", _ALL_FIELDS)

@@ -3,7 +3,7 @@
 The scope belongs to one request. `scope["state"]` may not: some servers share it between the requests of a connection.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Generic, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,7 +57,7 @@ class RequestContext(Generic[S, R]):
         self.services: S | None = None
         self.route: Any = None  # of a higher rank
         self.resolution: R | None = None
-        self.resolutions: list[R] = []
+        self.resolutions: tuple[R, ...] = ()
         self.cookies: CookieQueue | None = None
         self.checked_origin_policy: Any = None  # of another module of this rank
 
@@ -94,9 +94,9 @@ class CookieMiddleware:
             return
         context = get_context(scope)
 
-        async def send_with_cookies(message: Message) -> None:
+        def send_with_cookies(message: Message) -> Awaitable[None]:  # a coroutine of its own costs time on each message
             if context.cookies is not None and message["type"] in _STARTS:
                 message["headers"] = context.cookies.apply(message.get("headers", ()))
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_cookies)

@@ -98,10 +98,6 @@ class KeyStore:
         """Whether the cool-down after a failed fetch is over."""
         return self._clock() >= self._retry_at
 
-    def peek(self, key_id: str) -> VerificationKey | None:
-        """Return the key of this id, even if it has expired."""
-        return self._keys.get(key_id)
-
     def is_current(self, key: VerificationKey) -> bool:
         """Whether what this key verified is still valid: the key is in the current set, which is fresh enough."""
         return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._is_settled())

@@ -63,7 +63,8 @@ class Revocations:
         events: count and log entries, and the state of the connection.
 
     Attributes:
-        shared: whether the workers share the list.
+        is_shared: whether the workers share the list.
+        entries: the time until which each entry holds, by the entry. Only this class changes it.
         on_forget: called with the id of a user and of a team, either of which may be empty, when cached values about
             them are outdated.
     """
@@ -81,7 +82,7 @@ class Revocations:
         self.is_shared = storage.is_shared
         self._clock = clock
         self._events = events or AuthEvents()
-        self._until: dict[str, float] = {}
+        self.entries: dict[str, float] = {}
         self._unpublished: dict[str, float] = {}
         self._added = 0
         self._listeners: dict[str, list[Callable[[AuthError], object]]] = {}
@@ -90,7 +91,7 @@ class Revocations:
         self._publishing: SingleFlight[None] = SingleFlight()
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self.entries)
 
     @property
     def state(self) -> LinkState:
@@ -124,10 +125,9 @@ class Revocations:
         Raises:
             AuthError: 401 `session_revoked` or `user_deleted`.
         """
-        if self._until:
-            for entry in (_session(user.session_id), _user(user.id)):
-                if self._has(entry):
-                    raise _to_error(entry)
+        for entry in (_session(user.session_id), _user(user.id)):
+            if self._has(entry):
+                raise _to_error(entry)
 
     async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
         """Reject all tokens of these sessions: in this worker at once, in the others when they get the entry."""
@@ -192,20 +192,20 @@ class Revocations:
     # --- the list ---
 
     def _has(self, entry: str) -> bool:
-        until = self._until.get(entry)
+        until = self.entries.get(entry)
         return until is not None and until > self._clock()
 
     def _learn(self, news: Mapping[str, float]) -> None:
         for entry, until in news.items():
             new = not self._has(entry)
-            self._until[entry] = max(until, self._until.get(entry, 0.0))
+            self.entries[entry] = max(until, self.entries.get(entry, 0.0))
             if new:
                 self._apply(entry)
         self._added += len(news)
-        if self._added >= max(_SWEEP_EVERY, len(self._until) // 2):
+        if self._added >= max(_SWEEP_EVERY, len(self.entries) // 2):
             self._added, now = 0, self._clock()
-            for entry in [entry for entry, until in list(self._until.items()) if until <= now]:
-                self._until.pop(entry, None)
+            for entry in [entry for entry, until in list(self.entries.items()) if until <= now]:
+                self.entries.pop(entry, None)
 
     def _apply(self, entry: str) -> None:
         if entry.startswith("f:"):
@@ -286,7 +286,7 @@ class Revocations:
 
     def _live(self) -> dict[str, float]:
         now = self._clock()
-        return {entry: until for entry, until in list(self._until.items()) if until > now}
+        return {entry: until for entry, until in list(self.entries.items()) if until > now}
 
     def _on_link_change(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():

@@ -159,9 +159,11 @@ class Verifier:
                 user = known.value.user
             else:
                 user = await self._check(token, digest, min_left)
-            if self.revocations.is_shared:  # as in `revocations.check`, whose coroutine costs time on every request
-                await self.revocations.follow()
-            self.revocations.check_here(user)
+            revocations = self.revocations
+            if revocations.is_shared:  # as in `revocations.check`, whose coroutine costs time on every request
+                await revocations.follow()
+            if revocations.entries:
+                revocations.check_here(user)
         except AuthError as rejection:
             self._events.emit(TOKEN_REJECTED, code=rejection.code, reason=rejection.reason)
             raise

@@ -395,7 +395,7 @@ async def test_a_long_list_costs_a_check_nothing():
     for size in (1, 100_000):
         revocations, _ = make_revocations()
         await revocations.revoke_sessions(f"s-{number}" for number in range(size))
-        revocations._until = Counting(revocations._until)
+        revocations.entries = Counting(revocations.entries)
         Counting.looked = 0
         await revocations.check(User(id="u", session_id="other"))
         counts.append(Counting.looked)
@@ -567,7 +567,7 @@ async def test_junk_on_the_channel_harms_nothing(redis_server: RedisServer):
         await _redis(redis_server, "PUBLISH", "stackauth:p:revoked", junk)
     other = StackAuth(project_id="p", redis_url=redis_server.url)
     await other.revocations.revoke_user("u")
-    await eventually(lambda: _true("u:u" in stack.revocations._until))
+    await eventually(lambda: _true("u:u" in stack.revocations.entries))
     assert stack.revocations.state == "connected"
     await stack.aclose()
     await other.aclose()
@@ -644,7 +644,7 @@ async def test_a_request_that_is_cancelled_while_it_tells_loses_nothing(redis_se
     telling.cancel()
     await asyncio.gather(telling, return_exceptions=True)
     redis_server.thaw()
-    await eventually(lambda: _true("u:u" in two.revocations._until))
+    await eventually(lambda: _true("u:u" in two.revocations.entries))
     for stack in (one, two):
         await stack.aclose()
 
