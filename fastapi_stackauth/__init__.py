@@ -57,7 +57,7 @@ from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import CurrentUserProfile, Team, User
 from fastapi_stackauth.plugin import StackAuth
 from fastapi_stackauth.runtime.events import AuthEvent, AuthEvents
-from fastapi_stackauth.runtime.late import loaded_late as _loaded_late
+from fastapi_stackauth.runtime.late import load_late as _load_late
 from fastapi_stackauth.sessions.cookies import OriginPolicy, SdkCookies
 from fastapi_stackauth.sessions.credentials import Credential, CredentialSource, HeaderCredentials, QueryToken
 from fastapi_stackauth.settings import Settings
@@ -181,4 +181,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
-    __getattr__, __dir__ = _loaded_late(__name__, ("http.webhooks", "routers"), __all__)
+    __getattr__, __dir__ = _load_late(__name__, ("http.webhooks", "routers"), __all__)

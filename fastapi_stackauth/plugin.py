@@ -3,11 +3,12 @@
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
+from fastapi_stackauth import http, routers
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
@@ -40,10 +41,6 @@ from fastapi_stackauth.settings import Options, Settings, variables_conflict
 from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
-
-if TYPE_CHECKING:
-    from fastapi_stackauth.http.webhooks import WebhookRouter
-    from fastapi_stackauth.routers import Delivery, Grants, Method, Page, TeamFeature, TeamPage
 
 
 class StackAuth(Stack):
@@ -175,9 +172,9 @@ class StackAuth(Stack):
     def router(
         self,
         *,
-        delivery: "Delivery" = "cookie",
-        methods: "Iterable[Method] | None" = None,
-        pages: "Mapping[Page, str] | None" = None,
+        delivery: "routers.Delivery" = "cookie",
+        methods: "Iterable[routers.Method] | None" = None,
+        pages: "Mapping[routers.Page, str] | None" = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
         """Return the sign-in routes, for `app.include_router(..., prefix=...)`. An app may include several.
@@ -195,20 +192,18 @@ class StackAuth(Stack):
             ConfigurationError: for a delivery, method or page that does not exist, an `app_url` under which browsers
                 keep no cookies, or a `cookie_name` that another stack of the app has.
         """
-        from fastapi_stackauth.routers import build_router  # noqa: PLC0415 - apps that only verify tokens never import them
-
         add_router(self)
-        return build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
+        return routers.build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
 
     def teams_router(
         self,
         *,
-        delivery: "Delivery" = "cookie",
-        include: "Collection[TeamFeature] | None" = None,
-        exclude: "Collection[TeamFeature] | None" = None,
-        pages: "Mapping[TeamPage, str] | None" = None,
+        delivery: "routers.Delivery" = "cookie",
+        include: "Collection[routers.TeamFeature] | None" = None,
+        exclude: "Collection[routers.TeamFeature] | None" = None,
+        pages: "Mapping[routers.TeamPage, str] | None" = None,
         create: Require | None = None,
-        manage_permissions: "Grants | None" = None,
+        manage_permissions: "routers.Grants | None" = None,
     ) -> APIRouter:
         """Return the routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
 
@@ -225,10 +220,8 @@ class StackAuth(Stack):
             ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
                 something else.
         """
-        from fastapi_stackauth.routers import build_teams_router  # noqa: PLC0415 - as above
-
         add_router(self)
-        return build_teams_router(
+        return routers.build_teams_router(
             self,
             delivery=delivery,
             include=include,
@@ -238,15 +231,13 @@ class StackAuth(Stack):
             manage_permissions=manage_permissions,
         )
 
-    def webhooks(self, path: str) -> "WebhookRouter":
+    def webhooks(self, path: str) -> "http.WebhookRouter":
         """Return a router for the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
 
         Messages are verified with the setting `webhook_secrets`. The router rejects the tokens of deleted
         users, and drops cached permissions and teams that have changed.
         """
-        from fastapi_stackauth.http.webhooks import WebhookRouter  # noqa: PLC0415 - as with the routes above
-
-        return WebhookRouter(self, path)
+        return http.WebhookRouter(self, path)
 
     def readiness(self, path: str) -> APIRouter:
         """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""

@@ -11,7 +11,8 @@ import pytest
 
 import fastapi_stackauth
 import fastapi_stackauth.testing
-from fastapi_stackauth import models
+from fastapi_stackauth import http, models, routers
+from fastapi_stackauth.client import resources
 
 
 def test_the_list_is_sorted_and_complete():
@@ -29,18 +30,21 @@ def test_verification_alone_loads_only_what_it_needs():
     program = "import sys, fastapi_stackauth; fastapi_stackauth.StackAuth(project_id='p'); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     late = (
-        "routers",
+        "routers.router",
         "http.webhooks",
         "models.webhooks",
         "models.api_keys",
         "models.connections",
+        "models.passkeys",
         "client.resources.oauth",
     )
     assert "fastapi_stackauth.models.user" in output.split()
     assert not {f"fastapi_stackauth.{module}" for module in late} & set(output.split())
 
 
-@pytest.mark.parametrize("package", [fastapi_stackauth, models], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package", [fastapi_stackauth, http, models, resources, routers], ids=lambda package: package.__name__
+)
 def test_what_is_loaded_late_is_there_by_name_and_nothing_else_is(package: ModuleType):
     for name in package.__all__:
         assert getattr(package, name) is not None

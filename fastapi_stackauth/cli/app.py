@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from dotenv import load_dotenv  # comes with pydantic-settings
 from typer.core import TyperGroup
 
 from fastapi_stackauth._version import __version__
@@ -206,8 +207,6 @@ def _settings(given: dict[str, Any], issuers: list[str]) -> Settings:
 
 def _load(file: Path | None) -> None:
     if file is not None:
-        from dotenv import load_dotenv  # noqa: PLC0415 - it comes with pydantic-settings, and is rarely needed
-
         if not file.is_file():
             raise _UsageError(f"--env-file: there is no file {str(file)!r}.")
         try:

@@ -1,26 +1,24 @@
 """`StackAuthClient`: the resources of the auth server's API, and the caller that uses them."""
 
-import importlib
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 import httpx
 from pydantic import BaseModel
 
+from fastapi_stackauth.client import resources
 from fastapi_stackauth.client.api_caller import ApiCaller
 from fastapi_stackauth.client.caller import Caller, check_sendable
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.request import ApiRequest, Method, check_path
 from fastapi_stackauth.client.resources.anonymous import AnonymousApi
 from fastapi_stackauth.client.resources.base import Resource
-from fastapi_stackauth.client.resources.contact_channels import ContactChannelsApi
 from fastapi_stackauth.client.resources.keys import KeysApi
 from fastapi_stackauth.client.resources.mfa import MfaApi
 from fastapi_stackauth.client.resources.otp import OtpApi
-from fastapi_stackauth.client.resources.passkey import PasskeyApi
 from fastapi_stackauth.client.resources.password import PasswordApi
 from fastapi_stackauth.client.resources.permissions import ProjectPermissionsApi, TeamPermissionsApi
 from fastapi_stackauth.client.resources.project import ProjectApi
@@ -37,12 +35,6 @@ from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.settings import Settings
 
-if TYPE_CHECKING:
-    from fastapi_stackauth.client.resources.api_keys import TeamApiKeysApi, UserApiKeysApi
-    from fastapi_stackauth.client.resources.connected_accounts import ConnectedAccountsApi
-    from fastapi_stackauth.client.resources.oauth import OAuthApi
-    from fastapi_stackauth.client.resources.oauth_providers import OAuthProvidersApi
-
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound=Resource)
 
@@ -51,7 +43,7 @@ class BoundResource(Generic[R]):
     """A resource as an attribute of a client: it makes its requests as that client's caller.
 
     Args:
-        resource: its class; or ``module.Class`` if few apps need its models, so that the first use imports it.
+        resource: its class; or its name if few apps need its models, so that the first use imports it.
     """
 
     def __init__(self, resource: type[R] | str) -> None:
@@ -59,9 +51,7 @@ class BoundResource(Generic[R]):
 
     def __get__(self, client: ApiCaller, owner: type | None = None) -> R:
         if isinstance(self._resource, str):
-            module, _, name = self._resource.partition(".")
-            package = importlib.import_module(f"fastapi_stackauth.client.resources.{module}")
-            self._resource = cast("type[R]", getattr(package, name))
+            self._resource = cast("type[R]", getattr(resources, self._resource))
         return self._resource(client)
 
 
@@ -81,21 +71,21 @@ class StackAuthClient(ApiCaller):
 
     anonymous = BoundResource(AnonymousApi)
     """Anonymous users."""
-    connected_accounts: "BoundResource[ConnectedAccountsApi]" = BoundResource("connected_accounts.ConnectedAccountsApi")
+    connected_accounts: "BoundResource[resources.ConnectedAccountsApi]" = BoundResource("ConnectedAccountsApi")
     """Accounts at OAuth providers that the app may use for its user."""
-    contact_channels = BoundResource(ContactChannelsApi)
+    contact_channels: "BoundResource[resources.ContactChannelsApi]" = BoundResource("ContactChannelsApi")
     """Email addresses and their verification."""
     keys = BoundResource(KeysApi)
     """The project's public signing keys."""
     mfa = BoundResource(MfaApi)
     """The second factor of a sign-in."""
-    oauth: "BoundResource[OAuthApi]" = BoundResource("oauth.OAuthApi")
+    oauth: "BoundResource[resources.OAuthApi]" = BoundResource("OAuthApi")
     """Sign-in at OAuth providers."""
-    oauth_providers: "BoundResource[OAuthProvidersApi]" = BoundResource("oauth_providers.OAuthProvidersApi")
+    oauth_providers: "BoundResource[resources.OAuthProvidersApi]" = BoundResource("OAuthProvidersApi")
     """What a user's accounts at OAuth providers may be used for."""
     otp = BoundResource(OtpApi)
     """Sign-in by a one-time code or link in an email."""
-    passkey = BoundResource(PasskeyApi)
+    passkey: "BoundResource[resources.PasskeyApi]" = BoundResource("PasskeyApi")
     """Passkeys."""
     password = BoundResource(PasswordApi)
     """Sign-up and sign-in by email and password; password change and reset."""
@@ -105,7 +95,7 @@ class StackAuthClient(ApiCaller):
     """Permissions in the whole project."""
     sessions = BoundResource(SessionsApi)
     """Token refresh, sign-out, the list of sessions."""
-    team_api_keys: "BoundResource[TeamApiKeysApi]" = BoundResource("api_keys.TeamApiKeysApi")
+    team_api_keys: "BoundResource[resources.TeamApiKeysApi]" = BoundResource("TeamApiKeysApi")
     """API keys of teams."""
     team_invitations = BoundResource(TeamInvitationsApi)
     """Invitations to teams."""
@@ -115,7 +105,7 @@ class StackAuthClient(ApiCaller):
     """Permissions in teams."""
     teams = BoundResource(TeamsApi)
     """Teams."""
-    user_api_keys: "BoundResource[UserApiKeysApi]" = BoundResource("api_keys.UserApiKeysApi")
+    user_api_keys: "BoundResource[resources.UserApiKeysApi]" = BoundResource("UserApiKeysApi")
     """API keys of users."""
     users = BoundResource(UsersApi)
     """The signed-in user; as server, all users."""

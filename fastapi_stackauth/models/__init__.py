@@ -14,14 +14,6 @@ from fastapi_stackauth.models.account import (
     TrustedDomain,
 )
 from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, FrozenDict, Millis, freeze
-from fastapi_stackauth.models.contact_channels import (
-    ContactChannel,
-    ContactChannelCreate,
-    ContactChannelUpdate,
-    ServerContactChannelCreate,
-    ServerContactChannelUpdate,
-)
-from fastapi_stackauth.models.passkeys import PasskeyChallenge, PasskeyRegistration
 from fastapi_stackauth.models.permissions import ProjectPermission, TeamPermission
 from fastapi_stackauth.models.server_user import (
     NewOAuthAccount,
@@ -51,7 +43,7 @@ from fastapi_stackauth.models.tokens import (
     TokenPair,
 )
 from fastapi_stackauth.models.user import User
-from fastapi_stackauth.runtime.late import loaded_late
+from fastapi_stackauth.runtime.late import load_late
 
 if TYPE_CHECKING:
     from fastapi_stackauth.models.api_keys import (
@@ -74,6 +66,14 @@ if TYPE_CHECKING:
         ServerOAuthProviderCreate,
         ServerOAuthProviderUpdate,
     )
+    from fastapi_stackauth.models.contact_channels import (
+        ContactChannel,
+        ContactChannelCreate,
+        ContactChannelUpdate,
+        ServerContactChannelCreate,
+        ServerContactChannelUpdate,
+    )
+    from fastapi_stackauth.models.passkeys import PasskeyChallenge, PasskeyRegistration
     from fastapi_stackauth.models.webhooks import DeletedUser, Identified, Membership, ProjectGrant, TeamGrant
 
 __all__ = [
@@ -149,4 +149,6 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
-    __getattr__, __dir__ = loaded_late(__name__, ("api_keys", "connections", "webhooks"), __all__)
+    __getattr__, __dir__ = load_late(
+        __name__, ("contact_channels", "passkeys", "connections", "api_keys", "webhooks"), __all__
+    )

@@ -1,11 +1,16 @@
 """The sign-in routes that an app mounts: one file for each method, handlers at module level."""
 
-from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
-from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
-from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
-from fastapi_stackauth.routers.router import Method, build_router
-from fastapi_stackauth.routers.teams.grants import Grants
-from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
+from typing import TYPE_CHECKING
+
+from fastapi_stackauth.runtime.late import load_late
+
+if TYPE_CHECKING:
+    from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
+    from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
+    from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
+    from fastapi_stackauth.routers.router import Method, build_router
+    from fastapi_stackauth.routers.teams.grants import Grants
+    from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
 
 __all__ = [
     "Delivery",
@@ -21,3 +26,10 @@ __all__ = [
     "sign_in_methods",
     "totp_enrollment",
 ]
+
+if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
+    __getattr__, __dir__ = load_late(
+        __name__,
+        ("router", "teams.router", "teams.grants", "methods.mfa", "methods.overview", "plumbing.declaration"),
+        __all__,
+    )
