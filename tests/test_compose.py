@@ -104,7 +104,7 @@ def test_every_service_has_a_health_check_and_none_needs_curl(name: str):
     assert not any("curl" in word for word in test)
 
 
-def test_an_image_of_ours_is_built_by_one_service_of_each_profile():
+def test_one_service_of_each_profile_builds_an_image_of_ours():
     """Else a tag is built several times, and a plain `up -d` recreates containers."""
     for profile in PROFILES:
         used = [service for service in services(profile).values() if service["image"] in OURS]

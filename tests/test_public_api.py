@@ -45,7 +45,7 @@ def test_verification_alone_loads_only_what_it_needs():
 @pytest.mark.parametrize(
     "package", [fastapi_stackauth, http, models, resources, routers], ids=lambda package: package.__name__
 )
-def test_what_is_loaded_late_is_there_by_name_and_nothing_else_is(package: ModuleType):
+def test_lazy_names_exist_and_unknown_names_do_not(package: ModuleType):
     for name in package.__all__:
         assert getattr(package, name) is not None
     assert set(package.__all__) <= set(dir(package))

@@ -59,7 +59,7 @@ async def test_with_all_options_nothing_is_skipped(env_file: Path, server: Emula
     assert " skipped" not in output.splitlines()[-1]
 
 
-async def test_what_the_project_does_not_allow_is_skipped_by_its_switch(env_file: Path, server: Emulator):
+async def test_each_switch_skips_what_the_project_does_not_allow(env_file: Path, server: Emulator):
     server.configure(credential_enabled=False)
     code, output = await run(env_file, CONTRACT)
     assert code == 0, output

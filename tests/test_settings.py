@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
     assert "hunter2" not in str(error.value)
 
 
-def test_an_empty_file_counts_as_absent_and_only_secrets_have_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_an_empty_file_counts_as_absent_only_secrets_have_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "empty").write_text("\n")
     monkeypatch.setenv("STACK_REDIS_URL_FILE", str(tmp_path / "empty"))
     monkeypatch.setenv("STACK_PROJECT_ID_FILE", str(tmp_path / "empty"))

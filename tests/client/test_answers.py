@@ -51,7 +51,7 @@ def test_a_code_in_the_body_alone_is_read():
     assert isinstance(error(400, '{"code": "EMAIL_PASSWORD_MISMATCH"}'), EmailPasswordMismatch)
 
 
-def test_the_status_that_is_meant_wins_over_the_one_that_was_sent():
+def test_the_actual_status_header_wins_over_the_status_line():
     found = error(200, "words", x_stack_actual_status="403")
     assert isinstance(found, UnexpectedResponse)
     assert found.status_code == 403

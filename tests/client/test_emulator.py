@@ -113,7 +113,7 @@ async def test_a_profile_is_the_same_whichever_key_it_is_read_with(emulator: Emu
     assert "hidden" not in repr(profile)
 
 
-async def test_with_a_secret_key_alone_nobody_revokes_another_s_session(emulator: Emulator):
+async def test_a_secret_key_alone_revokes_no_user_s_session(emulator: Emulator):
     client = make_client(emulator, "secret_server_key")
     first = await ada(client)
     second = await client.password.sign_up(email="bob@example.com", password=PASSWORD)

@@ -189,7 +189,7 @@ def nothing() -> None: ...
 
 
 @pytest.mark.parametrize("writes", [["fail"], ["reset"], ["nothing", "fail"]], ids=["head", "between", "body"])
-async def test_a_post_whose_request_was_not_written_whole_is_sent_again(writes: list[str]):
+async def test_a_post_that_was_not_written_whole_is_sent_again(writes: list[str]):
     """The connection ends after the pool handed it out, before the body is written: the server has no request."""
     server, network = Server(close_after_request, ending=0), Network()
     transport = httpx.AsyncHTTPTransport()
@@ -209,7 +209,7 @@ async def test_a_post_whose_request_was_not_written_whole_is_sent_again(writes: 
     assert time.pauses == []
 
 
-async def test_a_post_without_a_response_in_time_may_have_been_executed():
+async def test_a_post_that_timed_out_may_have_been_executed():
     async def stall(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 

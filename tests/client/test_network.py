@@ -209,7 +209,7 @@ def own_certificate(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_that_is_not_trusted_is_said_and_tried_once(own_certificate: ssl.SSLContext):
+async def test_an_untrusted_certificate_is_reported_and_tried_once(own_certificate: ssl.SSLContext):
     pauses = []
 
     async def sleep(seconds: float) -> None:

@@ -107,7 +107,7 @@ async def test_the_listener_hears_of_new_tokens_before_they_are_used(asynchronou
     assert heard[0].refresh_token == "r1"
 
 
-async def test_a_replaced_token_is_not_replaced_again_by_who_comes_late():
+async def test_a_late_caller_does_not_replace_a_replaced_token():
     refresh = Refresher()
     kept = keeper(pair(NOW + 600), refresh)
     refused = kept.tokens.access_token

@@ -300,7 +300,7 @@ def test_proxies_that_are_no_networks_are_refused():
 
 
 @pytest.mark.parametrize("name", ["POST /auth/passkey/register", "POST /auth/passkey/sign-in"])
-async def test_a_passkey_that_the_server_crashes_on_is_a_failed_passkey(name: str):
+async def test_a_passkey_that_crashes_the_server_is_a_failed_passkey(name: str):
     """Most that cannot be verified make it answer 500 (corrections.md B)."""
     client = make_client(FakeServer([text_answer("words", 500)])).as_user("a.b.c")
     with pytest.raises(PasskeyFailed) as caught:

@@ -163,7 +163,7 @@ def json_lines(name: str, lines: list[str], **tables: list[str]) -> str:
     return f'{{"{name}":[\n{body}\n]{rest}}}\n'
 
 
-def kind_of(words: str) -> str:
+def type_word(words: str) -> str:
     """Return the type word that a described type begins with."""
     if words.startswith('"'):
         return "string"
@@ -177,21 +177,21 @@ def shape(value: Any) -> Any:
     """Return the keys and types of a described response, without its sentences."""
     if isinstance(value, str):
         match = re.match(r"schemas\.([\w.]+)", value)
-        return {"schema": match[1]} if match else {"type": kind_of(value)}
+        return {"schema": match[1]} if match else {"type": type_word(value)}
     if isinstance(value, list):
         return {"type": "array", "items": shape(value[0])}
     if not isinstance(value, dict):
         return {"type": "boolean"}
     if isinstance(value.get("type"), str) and ("required" in value or "fields" in value):
-        return described(value)
+        return field_shape(value)
     if value and set(value) <= {"client", "server/admin", "server", "admin"}:
         return {"by_access_type": {key: shape(item) for key, item in value.items()}}
     return {"type": "object", "fields": {key: shape(item) for key, item in value.items() if " " not in key}}
 
 
-def described(value: dict[str, Any]) -> dict[str, Any]:
+def field_shape(value: dict[str, Any]) -> dict[str, Any]:
     """Return one described field: type, whether it may be missing or null, and what is inside."""
-    field: dict[str, Any] = {"type": kind_of(value["type"]), "required": value.get("required", False) is True}
+    field: dict[str, Any] = {"type": type_word(value["type"]), "required": value.get("required", False) is True}
     if value.get("nullable") or "null" in value["type"]:
         field["nullable"] = True
     if isinstance(value.get("fields"), dict):

@@ -97,7 +97,7 @@ async def test_two_stacks_in_one_app_each_take_their_own_tokens(world: World, ap
     assert await ask_app(app, path="/me") == "401 authentication_required"
 
 
-async def test_one_dependency_for_the_whole_app_and_open_sign_in_routes(signer: Signer):
+async def test_an_app_wide_dependency_leaves_sign_in_routes_open(signer: Signer):
     """The recipe of docs/verification.md: the demand stands on a router, the sign-in routes beside it."""
     world = World.make(signer)
     app = FastAPI()

@@ -138,7 +138,7 @@ async def test_a_401_asks_for_a_bearer_token_in_constant_words(app: FastAPI, tok
 # --- live ------------------------------------------------------------------------------------------------
 
 
-async def test_live_refuses_a_revoked_session_whose_token_is_still_good(world: World, app: FastAPI, signer: Signer):
+async def test_live_rejects_the_valid_token_of_a_revoked_session(world: World, app: FastAPI, signer: Signer):
     protect(app, Require(live=True))
     token = bearer(signer.token())
     assert await ask_app(app, token) == SUBJECT

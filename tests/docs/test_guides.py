@@ -99,7 +99,7 @@ async def test_the_server_rendered_app_signs_in_by_a_form(guide: Guide, server: 
         assert "/auth/mfa/sign-in?" in (await client.get("/sign-in?mfa=required")).text
 
 
-async def test_the_mobile_session_renews_an_expired_token_and_signs_out(guide: Guide, server: Emulator):
+async def test_the_mobile_session_refreshes_a_token_and_signs_out(guide: Guide, server: Emulator):
     made = await guide("guides/mobile.md")
     async with serving(made["app"]) as client:
         session = made["Session"](client, (await client.post("/auth/password/sign-up", json=ADA)).json())
@@ -165,7 +165,7 @@ async def test_from_auth0_permissions_take_the_place_of_scopes(guide: Guide, ser
         assert (await client.post("/payout", headers=bearer)).status_code == 200
 
 
-async def test_several_projects_a_token_of_one_never_passes_for_another(
+async def test_a_token_of_one_project_never_passes_for_another(
     guide: Guide, server: Emulator, monkeypatch: pytest.MonkeyPatch
 ):
     made = await guide("guides/several-projects.md")

@@ -162,7 +162,7 @@ async def test_browsers_of_any_origin_may_ask(api: Api) -> None:
     assert "x-stack-known-error" in answer.headers["access-control-expose-headers"]
 
 
-async def test_unknown_paths_and_methods_are_refused_like_the_real_ones(api: Api) -> None:
+async def test_unknown_paths_and_methods_fail_like_the_real_ones(api: Api) -> None:
     unknown = await api.get("/does-not-exist")
     assert (unknown.status_code, unknown.headers["content-type"]) == (404, "text/plain; charset=utf-8")
     wrong = await api.delete("/projects/current")

@@ -282,7 +282,7 @@ async def test_the_token_endpoint_refuses_what_it_does_not_know(api: Api) -> Non
     assert "x-stack-known-error" not in missing.headers
 
 
-async def test_without_a_secret_pkce_is_enough_unless_a_key_is_required(api: Api) -> None:
+async def test_pkce_replaces_the_secret_unless_a_key_is_required(api: Api) -> None:
     assert (await exchange(api, await code(api), client_secret=None)).status_code == 200
     authorization_code = await code(api)
     api.emulator.configure(require_publishable_client_key=True)

@@ -46,7 +46,7 @@ async def test_signing_out_without_a_token_is_an_expired_one(api: Api) -> None:
     assert details["user_id"] is None
 
 
-async def test_sessions_are_listed_newest_first_and_only_to_their_owner(api: Api) -> None:
+async def test_only_the_owner_lists_sessions_newest_first(api: Api) -> None:
     first = await api.sign_up()
     api.emulator.clock.advance(1)
     second = (await api.sign_in()).json()

@@ -183,7 +183,7 @@ async def test_a_member_without_permission_sees_no_team_keys(api: Api) -> None:
     )
 
 
-async def test_reset_forgets_teams_and_keeps_what_permissions_there_are(api: Api) -> None:
+async def test_reset_deletes_teams_and_keeps_permission_definitions(api: Api) -> None:
     ada = await api.sign_up()
     await team(api, ada["access_token"])
     await define(api, "posts:delete")

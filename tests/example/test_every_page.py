@@ -184,9 +184,7 @@ async def test_a_foreign_form_gets_a_page_that_repeats_nothing(demo: Demo):
             assert "secret.txt" not in answer.text
 
 
-async def test_a_mistake_of_the_app_is_a_page_with_the_security_headers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_server_error_is_a_page_with_security_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3")
     from example_app.main import app
 

@@ -262,7 +262,7 @@ async def test_a_deleted_account_cannot_sign_in_and_has_no_notes(visitor: Visito
 
 
 @needs("provider")
-async def test_without_scripts_all_but_passkeys_and_the_live_list_works(visit: Any, demo: Demo):
+async def test_without_scripts_all_but_passkeys_and_live_list_works(visit: Any, demo: Demo):
     visitor = await visit(java_script_enabled=False)
     email = demo.new_person()
     await visitor.sign_in(email, "wrong horse battery")

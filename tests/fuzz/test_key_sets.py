@@ -65,7 +65,7 @@ def test_any_document_is_a_key_set_or_none(document: Any, renewed: bool):
 
 
 @given(ANSWERS, DOCUMENTS, st.booleans())
-def test_any_answer_of_the_key_endpoint_is_keys_or_a_failed_fetch(answer: Any, document: Any, junk: bool):
+def test_any_response_of_the_key_endpoint_is_keys_or_a_failure(answer: Any, document: Any, junk: bool):
     async def go() -> None:
         server = RawServer(answer if junk else (200, answer[1], to_bytes(document)))
         world = World.make(SIGNER, transport=server.transport, jwks_timeout=20)

@@ -160,8 +160,8 @@ def test_nothing_made_of_a_real_token_is_accepted(token: str):
     assert is_rejected(real(), token) or token in real().tokens
 
 
-def test_the_twin_of_a_signature_says_nothing_but_what_was_signed():
-    """ECDSA has a second signature for each, which anybody can reckon. It is accepted, for the same claims alone."""
+def test_a_signatures_twin_verifies_only_what_was_signed():
+    """Every ECDSA signature has a computable twin. It is accepted for the same claims only."""
     signed, _, signature = real().tokens[0].rpartition(".")
     raw = decode(signature)
     twin = raw[:32] + (ORDER - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
@@ -190,10 +190,8 @@ def test_signed_claims_need_this_project_one_kind_and_time(odd: dict[str, Any]):
 
 
 @given(JSON, st.booleans(), st.lists(st.tuples(st.integers(0, 200), st.sampled_from(b'{}[]",:0e.- nul\\')), max_size=2))
-def test_what_is_read_the_short_way_is_read_the_same_way_strictly(
-    value: Any, escaped: bool, changes: list[tuple[int, int]]
-):
-    """Claims are read by a quick reader where that cannot matter: it takes nothing that the strict one refuses."""
+def test_the_fast_parser_agrees_with_the_strict_one(value: Any, escaped: bool, changes: list[tuple[int, int]]):
+    """The fast parser of claims accepts only what the strict one accepts, and reads the same values."""
     text = json.dumps({"a": value}, separators=(",", ":"), ensure_ascii=escaped)
     raw = bytearray(text.encode("utf-8", "surrogatepass"))
     for place, byte in changes:

@@ -35,7 +35,7 @@ async def test_the_stack_can_be_used_again_after_the_app_has_shut_down(app: Fast
             assert (await stack.client.project.current()).id == stack.settings.project_id
 
 
-async def test_a_second_default_is_refused_and_says_how_to_install_more(app: FastAPI):
+async def test_a_second_default_is_an_error_with_advice(app: FastAPI):
     with pytest.raises(ConfigurationError, match="default=False"):
         StackAuth().install(app)
 

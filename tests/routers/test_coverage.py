@@ -175,7 +175,7 @@ def test_every_sign_in_operation_has_a_route_or_a_reason(app: FastAPI):
 
 
 @pytest.mark.parametrize("delivery", ["cookie", "body"])
-def test_every_refusal_of_the_contract_is_documented_on_its_route(app: FastAPI, delivery: str):
+def test_every_error_of_the_contract_is_documented_on_its_route(app: FastAPI, delivery: str):
     routes = list_routes(app, delivery)
     for operation in everybodys():
         name = ROUTES.get(operation_name(operation))

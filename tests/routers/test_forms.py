@@ -173,7 +173,7 @@ async def test_a_link_leads_to_the_page_for_the_second_factor(house: House, brow
     assert_leads(await submit(browser, "/mfa/sign-in", {"code": pyotp.TOTP(secret).now()}), "/notes")
 
 
-async def test_a_page_of_the_apps_own_shows_what_an_authenticator_needs(house: House):
+async def test_a_page_of_the_app_shows_what_an_authenticator_needs(house: House):
     own = House(house.server, house.stack)
 
     @own.app.get("/two-factor")

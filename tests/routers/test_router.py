@@ -43,7 +43,7 @@ async def test_sign_up_signs_in_and_opens_a_protected_route(client: httpx.AsyncC
         assert (user["id"], user["email"], user["kind"]) == (tokens["user_id"], EMAIL, "normal")
 
 
-async def test_signing_in_again_gives_the_same_user_and_another_session(client: httpx.AsyncClient):
+async def test_a_second_sign_in_is_the_same_user_in_a_new_session(client: httpx.AsyncClient):
     first = await sign_up(client)
     answer = await client.post("/auth/password/sign-in", json={"email": EMAIL, "password": PASSWORD})
     second = answer.json()

@@ -133,6 +133,6 @@ def test_it_counts_as_a_plain_list_would(amount: int, attempts: list[tuple[str, 
 
 @pytest.mark.parametrize("limit", ["0/minute", f"{MOST_AMOUNT + 1}/minute"])
 @pytest.mark.parametrize("setting", ["rate_limit_address", "rate_limit_account"])
-def test_a_limit_that_protects_nothing_or_lets_nobody_in_is_named(setting: str, limit: str):
+def test_a_limit_that_allows_all_or_none_is_an_error(setting: str, limit: str):
     with pytest.raises(ConfigurationError, match=rf"{setting} must allow 1 to \d+ .*{limit}"):
         StackAuth(project_id="p", **{setting: limit})  # type: ignore[arg-type]  # any setting

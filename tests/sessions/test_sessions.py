@@ -549,7 +549,7 @@ async def test_a_header_beats_an_unchecked_cookie(page: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize(("origin", "accepted"), [(ORIGIN, True), ("https://evil.example.org", False), (None, False)])
-async def test_a_websocket_uses_the_cookie_only_from_the_apps_own_pages(
+async def test_a_websocket_uses_the_cookie_only_from_the_apps_pages(
     stack: StackAuth, server: Emulator, origin: str | None, accepted: bool
 ):
     app = make_app(stack)

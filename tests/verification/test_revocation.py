@@ -435,7 +435,7 @@ async def test_what_one_worker_revokes_the_other_refuses(server: Emulator, redis
         await refused_in(two, ada.access_token)
 
 
-async def test_a_worker_that_starts_later_knows_what_was_revoked_before(server: Emulator, redis_server: RedisServer):
+async def test_a_worker_that_starts_later_knows_past_revocations(server: Emulator, redis_server: RedisServer):
     async with house(server, redis_url=redis_server.url) as one, one.person("body") as ada:
         await ada.sign_up()
         await sign_out(ada)
@@ -635,7 +635,7 @@ async def test_two_worker_processes_tell_each_other(server: Emulator, redis_serv
         await eventually(is_rejected)
 
 
-async def test_a_request_that_is_cancelled_while_it_tells_loses_nothing(redis_server: RedisServer):
+async def test_a_request_canceled_while_it_publishes_loses_nothing(redis_server: RedisServer):
     one, two = [StackAuth(project_id="p", redis_url=redis_server.url) for _ in range(2)]
     await two.revocations.follow()
     redis_server.freeze()
