@@ -10,8 +10,7 @@ import httpx
 from pydantic import BaseModel
 
 from fastapi_stackauth.client import resources
-from fastapi_stackauth.client.api_caller import ApiCaller
-from fastapi_stackauth.client.caller import Caller, check_sendable
+from fastapi_stackauth.client.caller import ApiCaller, Caller, check_sendable
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.client.request import ApiRequest, Method, check_path
 from fastapi_stackauth.client.resources.anonymous import AnonymousApi

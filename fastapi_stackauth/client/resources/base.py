@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from fastapi_stackauth.client.api_caller import ApiCaller
+from fastapi_stackauth.client.caller import ApiCaller
 from fastapi_stackauth.client.paging import Listing, Page
 from fastapi_stackauth.client.request import ApiRequest, Rights
 from fastapi_stackauth.errors import UnexpectedResponse
