@@ -1,7 +1,6 @@
 """What callers get for an error, pure: an error in, a document and headers out, and nothing of the request in them."""
 
 import math
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -9,37 +8,6 @@ from fastapi_stackauth.errors.tree import AuthServerUnavailable, RateLimitExceed
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:fastapi-stackauth:error:"
-
-_FIELD_ERROR = {
-    "location": {"type": "string", "description": "The field, such as `body.email`.", "examples": ["body.email"]},
-    "message": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
-}
-DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
-    "attempt": {"type": "string", "description": "Goes with the code from the authenticator app; a secret."},
-    "errors": {
-        "type": "array",
-        "description": "Each place that is wrong, and why.",
-        "items": {"type": "object", "required": ["location", "message"], "properties": _FIELD_ERROR},
-    },
-    "fields": {"type": "array", "description": "Where stored metadata do not fit.", "items": {"type": "string"}},
-    "max_age": {"type": "integer", "description": "Seconds that the sign-in may lie back."},
-    "max_body_size": {"type": "integer", "description": "Bytes that the body may have."},
-    "maxLength": {"type": "integer", "description": "Characters that a password may have."},
-    "min_length": {"type": "integer", "description": "Characters that a password must have."},
-    "origin": {
-        "type": "string",
-        "enum": ["missing", "not_trusted"],
-        "description": "Whether the request had no `Origin` header, or one that the app does not trust.",
-    },
-    "permission_id": {"type": "string", "description": "The permission that is missing."},
-    "restricted_reason": {"type": ["string", "null"], "description": "Why the user is restricted."},
-    "team_id": {"type": "string", "description": "The team in which it is missing."},
-    "would_work_if_email_was_verified": {
-        "type": "boolean",
-        "description": "Whether the account could be linked, were its address verified.",
-    },
-}
-"""The members of `details`, by name."""
 
 
 def problem_document(

@@ -6,26 +6,10 @@ from typing import Any, NamedTuple, Unpack
 from fastapi_stackauth.errors.tree import AuthServerError, Exchange
 
 __all__ = [
-    "MISCONFIGURATION_CODES",
-    "SERVER_CODES",
-    "AccessTokenRejected",
-    "ApiKeyNotValid",
-    "EmailAlreadyExists",
-    "EmailPasswordMismatch",
-    "KnownApiError",
-    "MethodNotEnabled",
-    "MfaRequired",
-    "OAuthConnectionError",
-    "PasskeyFailed",
-    "PermissionMissing",
-    "RedirectUrlNotAllowed",
-    "SchemaError",
-    "SessionEnded",
-    "SignInRequired",
-    "SignUpNotEnabled",
-    "TeamNotFound",
-    "UserNotFound",
-    "VerificationCodeError",
+    "MISCONFIGURATION_CODES", "SERVER_CODES", "AccessTokenRejected", "ApiKeyNotValid", "EmailAlreadyExists",
+    "EmailPasswordMismatch", "KnownApiError", "MethodNotEnabled", "MfaRequired", "OAuthConnectionError",
+    "PasskeyFailed", "PermissionMissing", "RedirectUrlNotAllowed", "SchemaError", "SessionEnded", "SignInRequired",
+    "SignUpNotEnabled", "TeamNotFound", "UserNotFound", "VerificationCodeError",
 ]  # fmt: skip
 
 _TYPES: Mapping[str, type] = {"maxLength": int, "min_length": int, "would_work_if_email_was_verified": bool}
@@ -70,7 +54,7 @@ class KnownApiError(AuthServerError):
 
 
 def _select(names: tuple[str, ...], details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the details of these names that have the type documented in `problems.DETAIL_SCHEMAS`."""
+    """Yield the details of these names that have the type documented in `http.responses.DETAIL_SCHEMAS`."""
     for name in names:
         value = details.get(name)
         if name == "restricted_reason" and isinstance(value, Mapping):  # the server nests it (contract/tokens.md §1)

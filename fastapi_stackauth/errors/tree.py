@@ -10,26 +10,10 @@ from typing import Any, ClassVar, TypedDict, Unpack
 from uuid import uuid4
 
 __all__ = [
-    "AUTH_CODES",
-    "AuthError",
-    "AuthServerError",
-    "AuthServerMisconfigured",
-    "AuthServerRateLimited",
-    "AuthServerTimeout",
-    "AuthServerUnavailable",
-    "AuthServerUnreachable",
-    "ClockSkew",
-    "ConfigurationError",
-    "MisuseError",
-    "OAuthTokenError",
-    "RateLimitExceeded",
-    "RequestError",
-    "RequestInvalid",
-    "SecondFactorRequired",
-    "StackAuthError",
-    "UnexpectedResponse",
-    "VerificationUnavailable",
-    "WebhookInvalid",
+    "AUTH_CODES", "AuthError", "AuthServerError", "AuthServerMisconfigured", "AuthServerRateLimited",
+    "AuthServerTimeout", "AuthServerUnavailable", "AuthServerUnreachable", "ClockSkew", "ConfigurationError",
+    "MisuseError", "OAuthTokenError", "RateLimitExceeded", "RequestError", "RequestInvalid", "SecondFactorRequired",
+    "StackAuthError", "UnexpectedResponse", "VerificationUnavailable", "WebhookInvalid",
 ]  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import SERVER_CODES, AuthServerError, KnownApiError, StackAuthError
-from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS
 from fastapi_stackauth.http.handlers import error_response
+from fastapi_stackauth.http.responses import DETAIL_SCHEMAS
 from tests.client.fakes import settings
 from tests.client.table import PERSONS, SERVERS, success
 from tests.fuzz.server import ANSWERS, HEADERS, Answer, RawServer

@@ -24,8 +24,9 @@ from fastapi_stackauth import (
 )
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import SERVER_CODES, AuthError, KnownApiError
-from fastapi_stackauth.errors.problems import DETAIL_SCHEMAS, problem_document
+from fastapi_stackauth.errors.problems import problem_document
 from fastapi_stackauth.http.openapi import enrich
+from fastapi_stackauth.http.responses import DETAIL_SCHEMAS
 from tests.apps import make_app
 from tests.support.openapi import inline_references
 from tests.support.rows import rows
