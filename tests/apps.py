@@ -1,5 +1,9 @@
 """Small apps that tests call."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
 from fastapi import APIRouter, FastAPI
 
 from fastapi_stackauth import CurrentUser, OptionalUser, StackAuth, User
@@ -28,3 +32,25 @@ def make_app(stack: StackAuth) -> FastAPI:
         return user.id if user else "nobody"
 
     return app
+
+
+def add_routes(app: FastAPI) -> None:
+    @app.get("/me")
+    async def me(user: CurrentUser) -> str:
+        return user.id
+
+    @app.get("/maybe")
+    async def maybe(user: OptionalUser) -> str | None:
+        return user.id if user else None
+
+
+PASSWORD = "correct horse battery"
+ADA = {"email": "ada@example.com", "password": PASSWORD}
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, base_url: str = "https://localhost:8000") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app whose lifespan runs."""
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=base_url) as client:
+        yield client

@@ -7,6 +7,21 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 
+# Before their first import, so that a failed assert of a helper shows its values.
+pytest.register_assert_rewrite(
+    "tests.cli.servers",
+    "tests.client.wire",
+    "tests.dependencies.helpers",
+    "tests.emulator.api",
+    "tests.emulator.replaying",
+    "tests.example.visitors",
+    "tests.routers.callers",
+    "tests.routers.flows",
+    "tests.sessions.helpers",
+    "tests.support",
+    "tests.verification.helpers",
+)
+
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
 from tests.apps import make_app

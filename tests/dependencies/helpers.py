@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
+from fastapi.security import SecurityScopes
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import HTTPConnection
 
-from fastapi_stackauth import (
-    User,
-)
-from tests.support.asgi import call
+from fastapi_stackauth import SessionWatch, User, WatchSession
+from tests.support.asgi import bearer, call
 
 
 def protect(app: FastAPI, dependency: Any, path: str = "/it") -> None:
@@ -38,3 +38,26 @@ class Preferences(BaseModel):
 
 
 TESTER = User(id="tester", email="t@example.com", email_verified=True)
+
+
+async def start(app: FastAPI) -> None:
+    """Start an app and stop it, as a server does."""
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+
+SOON = 0.001
+NOTHING = SecurityScopes()
+
+
+async def open_watch(app: FastAPI, token: str | None, watched: WatchSession | None = None) -> SessionWatch:
+    headers = [bearer(token)] if token else []
+    scope = {"type": "http", "app": app, "headers": headers, "method": "GET", "query_string": b""}
+    return await (watched or WatchSession(every=SOON))(HTTPConnection(scope), NOTHING)

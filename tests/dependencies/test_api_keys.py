@@ -26,7 +26,7 @@ from fastapi_stackauth import (
 from fastapi_stackauth.access.api_keys import OwnerKind
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate, ApiKeyUpdate, ServerTeamUpdate
-from tests.dependencies.test_authorization import Company
+from tests.support.company import Company
 from tests.support.openapi import inline_references
 from tests.support.redis_server import RedisServer
 

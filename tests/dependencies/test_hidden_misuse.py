@@ -26,7 +26,7 @@ from fastapi_stackauth import (
 )
 from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.testing import unguarded_routes
-from tests.dependencies.test_misuse import start
+from tests.dependencies.helpers import start
 from tests.support.asgi import call
 
 Item = TypeVar("Item")

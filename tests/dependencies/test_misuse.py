@@ -40,7 +40,7 @@ from fastapi_stackauth import (
     current_user,
 )
 from fastapi_stackauth.models import ServerUser
-from tests.dependencies.helpers import Preferences
+from tests.dependencies.helpers import Preferences, start
 from tests.support.asgi import call, connect
 from tests.support.rows import rows
 from tests.support.world import World
@@ -93,19 +93,6 @@ def _endpoint(parameter: inspect.Parameter) -> Callable[..., Any]:
 
     endpoint.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]  # what FastAPI reads
     return endpoint
-
-
-async def start(app: FastAPI) -> None:
-    """Start an app and stop it, as a server does."""
-    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-
-    async def receive() -> Any:
-        return messages.pop(0)
-
-    async def send(message: Any) -> None:
-        pass
-
-    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
 def new_app() -> FastAPI:

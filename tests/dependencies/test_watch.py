@@ -7,8 +7,6 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
-from fastapi.security import SecurityScopes
-from starlette.requests import HTTPConnection
 
 from fastapi_stackauth import (
     AuthError,
@@ -20,18 +18,10 @@ from fastapi_stackauth import (
     WatchSession,
     current_user,
 )
+from tests.dependencies.helpers import SOON, open_watch
 from tests.support.asgi import bearer, call, connect
 from tests.support.forge import LIFETIME, NOW, SUBJECT, Signer
 from tests.support.world import World, turns, until
-
-SOON = 0.001
-NOTHING = SecurityScopes()
-
-
-async def open_watch(app: FastAPI, token: str | None, watched: WatchSession | None = None) -> SessionWatch:
-    headers = [bearer(token)] if token else []
-    scope = {"type": "http", "app": app, "headers": headers, "method": "GET", "query_string": b""}
-    return await (watched or WatchSession(every=SOON))(HTTPConnection(scope), NOTHING)
 
 
 async def test_the_body_is_cancelled_when_the_token_expires(world: World, app: FastAPI, signer: Signer):

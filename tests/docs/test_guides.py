@@ -4,8 +4,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -18,10 +17,9 @@ from standardwebhooks import Webhook
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ServerUserCreate
+from tests.apps import ADA, PASSWORD, serving
 from tests.docs.blocks import ROOT, run
 
-PASSWORD = "correct horse battery"
-ADA = {"email": "ada@example.com", "password": PASSWORD}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 Guide = Callable[[str], Awaitable[dict[str, Any]]]
 
@@ -32,14 +30,6 @@ async def guide(server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Guide:
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     return lambda page: run(ROOT / "docs" / page)
-
-
-@asynccontextmanager
-async def serving(app: FastAPI, base_url: str = "https://localhost:8000") -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app whose lifespan runs."""
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=base_url) as client:
-        yield client
 
 
 async def sign_up(server: Emulator) -> dict[str, str]:

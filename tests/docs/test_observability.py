@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import RateLimitExceeded
 from fastapi_stackauth.runtime.events import TOKEN_REJECTED
+from tests.apps import ADA, serving
 from tests.docs.blocks import ROOT, blocks
-from tests.docs.test_guides import ADA, serving
 
 PAGE = ROOT / "docs" / "observability.md"
 OPERATION = "POST /auth/password/sign-in"

@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 
 from fastapi_stackauth.emulator import Emulator
 from tests.docs.blocks import ROOT, blocks
-from tests.docs.test_tutorial import Reader
+from tests.docs.reader import Reader
 from tests.support.redis_server import free_port
 
 PAGE = ROOT / "docs/guides/spa-cookies.md"

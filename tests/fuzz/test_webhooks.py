@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastapi_stackauth.models.webhooks import EVENT_TYPES
 from tests.fuzz.strategies import EDITS, JSON, NASTY, edit, to_bytes
-from tests.http.test_webhooks import NOW, SECRET, Receiver, sign
+from tests.support.webhooks import NOW, SECRET, Receiver, sign
 
 USER: Any = {
     "id": "u", "primary_email": "ada@example.com", "primary_email_verified": True, "primary_email_auth_enabled": True,

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 
 from fastapi_stackauth import HealthReport, StackAuth
 from fastapi_stackauth.emulator import Emulator
-from tests.dependencies.test_authorization import Counting
+from tests.support.company import Counting
 
 
 class Watched:

@@ -7,16 +7,13 @@ import hmac
 import json
 import threading
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
-from standardwebhooks import Webhook
 from starlette.datastructures import Headers
 
 from fastapi_stackauth import ConfigurationError, StackAuth, TeamEvent, UserEvent, WebhookEvent
@@ -24,52 +21,15 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import WebhookInvalid
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.models.webhooks import UserDeletedEvent
-from tests.dependencies.test_authorization import Company
+from tests.apps import add_routes
+from tests.support.company import Company
 from tests.support.redis_server import RedisServer
 from tests.support.rows import rows
-from tests.verification.test_revocation import add_routes, eventually
+from tests.support.webhooks import JOINED, NOW, PATH, SECRET, Receiver, sign
+from tests.support.world import eventually
 
-SECRET = "whsec_" + base64.b64encode(b"of the endpoint, thirty-two byte").decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"the one before it, as long again").decode()
 FOREIGN_SECRET = "whsec_" + base64.b64encode(b"of somebody else, just as long..").decode()
-NOW = 1_800_000_000.0
-PATH = "/webhooks/stack-auth"
-
-
-class Receiver:
-    """An app that takes webhooks, and what its handlers heard."""
-
-    def __init__(self, **options: Any) -> None:
-        self.now = NOW
-        chosen: dict[str, Any] = {"project_id": "p", "webhook_secrets": [SECRET], "clock": lambda: self.now, **options}
-        self.stack = StackAuth(**chosen)
-        self.app = FastAPI()
-        self.stack.install(self.app)
-        self.webhooks = self.stack.webhooks(PATH)
-        self.heard: list[WebhookEvent] = []
-        self.webhooks.on()(self.heard.append)
-        self.app.include_router(self.webhooks)
-
-    async def deliver(
-        self, body: object, *, secret: str = SECRET, message_id: str = "msg_1", prefix: str = "svix", **more: Any
-    ) -> httpx.Response:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = sign(raw, secret, message_id, more.pop("at", self.now), prefix)
-        return await self.post(more.pop("sent", raw), {**headers, **more.pop("headers", {})})
-
-    async def post(self, raw: bytes, headers: dict[str, str]) -> httpx.Response:
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
-            return await client.post(PATH, content=raw, headers={"content-type": "application/json", **headers})
-
-
-def sign(raw: bytes, secret: str, message_id: str, at: float, prefix: str = "svix") -> dict[str, str]:
-    """Headers made by the vendor's scheme's own library, not by ours."""
-    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(at, UTC), raw.decode("utf-8", "replace"))
-    return {f"{prefix}-id": message_id, f"{prefix}-timestamp": str(int(at)), f"{prefix}-signature": signature}
-
-
-JOINED = {"type": "team_membership.created", "data": {"team_id": "t", "user_id": "u"}}
 
 
 @pytest.fixture

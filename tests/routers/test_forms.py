@@ -11,16 +11,9 @@ from fastapi import Depends
 
 from fastapi_stackauth import TotpEnrollment, totp_enrollment
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, PASSWORD, House, Person, assert_problem
+from tests.routers.flows import FORM, submit
 
-FORM = "?on_success=/notes&on_error=/sign-in?return_to=%2Fnotes"
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
-
-
-async def submit(browser: Person, path: str, fields: dict[str, str] | None = None, query: str = FORM) -> httpx.Response:
-    """Post as a browser posts a form."""
-    content = httpx.QueryParams(fields or {}).__str__()
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
-    return await browser.client.post(browser.path(path) + query, content=content, headers=headers)
 
 
 def assert_leads(answer: httpx.Response, address: str) -> None:

@@ -17,7 +17,7 @@ from fastapi_stackauth import AuthEvent
 from fastapi_stackauth.routers import Delivery
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
-from tests.routers.test_oauth import CHALLENGE, VERIFIER, at_the_provider, begin
+from tests.routers.flows import CHALLENGE, VERIFIER, at_the_provider, begin
 
 OTHER_PASSWORD, NEW_EMAIL = "another battery staple", "ada@example.org"
 

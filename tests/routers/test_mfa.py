@@ -5,50 +5,24 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import httpx
 import pyotp
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.routers import Delivery
 from tests.routers.callers import ACCESS, EMAIL, House, Person, assert_problem, new_stack
+from tests.routers.flows import code, enroll, find_attempt
 from tests.support.redis_server import RedisServer
-
-SECRET = pyotp.random_base32()
-
-
-def code(house: House, secret: str = SECRET) -> str:
-    """What an authenticator app shows now, by the auth server's clock."""
-    return pyotp.TOTP(secret).at(int(house.server.clock.now()))
 
 
 def wrong(house: House) -> str:
     return "000000" if code(house) != "000000" else "111111"
 
 
-async def enroll(house: House, person: Person) -> str:
-    """An account with a second factor, signed out; its id."""
-    user_id = await person.sign_up()
-    key = base64.b64encode(base64.b32decode(SECRET)).decode()
-    house.server.store.users.update(user_id, {"totp_secret": key, "requires_totp_mfa": 1})
-    await person.post("/sign-out", {"refresh_token": person.refresh_token} if person.delivery == "body" else None)
-    person.tokens = {}
-    return user_id
-
-
 async def first_factor(house: House, person: Person) -> dict[str, Any]:
     """Sign in with the password; what goes with the code."""
     refused = await person.post("/password/sign-in", {"email": EMAIL, "password": "correct horse battery"})
     return find_attempt(person, refused)
-
-
-def find_attempt(person: Person, refused: httpx.Response) -> dict[str, Any]:
-    document = assert_problem(refused, 403, "mfa_required")
-    assert ACCESS not in person.client.cookies
-    if person.delivery == "body":
-        return {"attempt": document["details"]["attempt"]}
-    assert "details" not in document, "the attempt rides in a cookie"
-    return {}
 
 
 # --- signing in ---

@@ -17,11 +17,10 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import KnownApiError
 from fastapi_stackauth.routers.plumbing.pages import onward_page
-from tests.routers.callers import ACCESS, EMAIL, ORIGIN, REFRESH, House, Person, assert_problem, new_stack
+from tests.routers.callers import ACCESS, EMAIL, ORIGIN, House, Person, assert_problem, new_stack
+from tests.routers.flows import CHALLENGE, VERIFIER, at_the_provider, begin, come_back, error_in, signed_in, stolen
 
 APP_REDIRECT = "myapp://auth/callback"
-VERIFIER = "verifier-verifier-verifier-verifier-verifier"
-CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
 @pytest.fixture
@@ -29,46 +28,6 @@ async def internet() -> AsyncIterator[httpx.AsyncClient]:
     """The browser's way to the auth server and the provider."""
     async with httpx.AsyncClient() as client:
         yield client
-
-
-async def begin(person: Person, provider: str = "github", **query: str) -> str:
-    """Press "sign in with ..."; where the browser is sent."""
-    answer = await person.client.get(person.path(f"/oauth/{provider}/authorize"), params=query)
-    assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"])
-
-
-async def at_the_provider(internet: httpx.AsyncClient, location: str, **form: str) -> str:
-    """Fill in the provider's page; where the auth server sends the browser at last."""
-    state = parse_qs(urlsplit(location).query)["state"][0]
-    answer = await internet.post(location, data={"state": state, "answer": "allow", "email": EMAIL, **form})
-    assert answer.status_code == 303, answer.text
-    back = await internet.get(answer.headers["location"])
-    assert back.status_code in (303, 307), back.text
-    return str(back.headers["location"])
-
-
-async def come_back(person: Person, address: str) -> httpx.Response:
-    """Let the browser follow the last redirect, into the app; from another site, as a navigation."""
-    assert address.startswith(ORIGIN + person.path("/oauth/callback/"))
-    return await person.client.get(address, headers={"sec-fetch-site": "cross-site", "origin": ""})
-
-
-async def signed_in(person: Person, internet: httpx.AsyncClient, provider: str = "github", **form: str) -> str:
-    """Go through the whole flow; the id of who is signed in."""
-    answer = await come_back(person, await at_the_provider(internet, await begin(person, provider), **form))
-    assert answer.status_code == 303, answer.text
-    return str((await person.call("GET", "/me")).json()["id"])
-
-
-def error_in(answer: httpx.Response, return_to: str = "/notes") -> str:
-    """The code that the browser is sent back with; no session was begun."""
-    assert answer.status_code == 303, answer.text
-    target = urlsplit(answer.headers["location"])
-    assert target._replace(query="").geturl() == return_to
-    assert not any(cookie.startswith((ACCESS, REFRESH)) for cookie in answer.headers.get_list("set-cookie"))
-    assert answer.headers["cache-control"] == "no-store"
-    return parse_qs(target.query)["error"][0]
 
 
 # --- in a browser ---
@@ -327,11 +286,6 @@ async def test_an_old_server_is_called_by_the_browser_itself(
 
 
 # --- attacks ---
-
-
-async def stolen(browser: Person, internet: httpx.AsyncClient, **form: str) -> str:
-    """An address that leads back, of a flow that this browser began."""
-    return await at_the_provider(internet, await begin(browser, return_to="/notes"), **form)
 
 
 async def test_another_browser_cannot_end_a_flow(house: House, browser: Person, internet: httpx.AsyncClient):

@@ -11,28 +11,7 @@ from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import ACCESS, ORIGIN, House, Person, assert_problem, new_stack
-from tests.routers.test_mfa import code, enroll, find_attempt
-
-
-async def options(person: Person, path: str, **headers: str) -> dict[str, Any]:
-    """Ask for options, as a page of the app does."""
-    answer = await person.post(path, headers={"origin": ORIGIN, **headers})
-    assert answer.status_code == 200, answer.text
-    given = dict(answer.json())
-    assert ("code" in given) is (person.delivery == "body")
-    return given
-
-
-def back(given: dict[str, Any], credential: object) -> dict[str, Any]:
-    """What is sent back: the credential, and in body delivery the code."""
-    return {"credential": credential, **({"code": given["code"]} if "code" in given else {})}
-
-
-async def register_passkey(person: Person, authenticator: Authenticator) -> None:
-    given = await options(person, "/passkey/register/options")
-    answer = await person.post("/passkey/register", back(given, authenticator.register(given["options"]["challenge"])))
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["user_handle"]
+from tests.routers.flows import back, code, enroll, find_attempt, options, register_passkey
 
 
 @pytest.fixture

@@ -15,11 +15,20 @@ import pytest
 from fastapi_stackauth.emulator import Emulator
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, PASSWORD, PREFIXES, House, Person, assert_problem, new_stack
+from tests.routers.flows import (
+    at_the_provider,
+    back,
+    begin,
+    come_back,
+    enroll,
+    error_in,
+    options,
+    register_passkey,
+    signed_in,
+    stolen,
+    submit,
+)
 from tests.routers.operations import operations
-from tests.routers.test_forms import submit
-from tests.routers.test_mfa import enroll
-from tests.routers.test_oauth import at_the_provider, begin, come_back, error_in, signed_in, stolen
-from tests.routers.test_passkey import back, options, register_passkey
 
 COMBINING, COMPOSED = (unicodedata.normalize(form, "é") for form in ("NFD", "NFC"))
 

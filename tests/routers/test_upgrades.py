@@ -14,9 +14,7 @@ import fastapi_stackauth.routers
 from fastapi_stackauth.routers import Delivery
 from tests.emulator.authenticator import Authenticator
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person
-from tests.routers.test_mfa import code, enroll
-from tests.routers.test_oauth import at_the_provider, begin, come_back
-from tests.routers.test_passkey import back, options, register_passkey
+from tests.routers.flows import at_the_provider, back, begin, code, come_back, enroll, options, register_passkey
 
 MALLORY = "mallory@example.net"
 UPGRADES = {"password.password_sign_up", "otp._sign_in", "oauth.oauth_authorize", "oauth_app.oauth_start"}

@@ -43,17 +43,16 @@ from fastapi_stackauth.runtime.events import KINDS, MOST_SERIES, TOKEN_REJECTED,
 from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
-from tests.dependencies.test_authorization import Counting
-from tests.dependencies.test_watch import open_watch
+from tests.dependencies.helpers import open_watch
 from tests.emulator.authenticator import Authenticator
-from tests.http.test_webhooks import JOINED, Receiver
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person, new_stack
-from tests.routers.test_mfa import code, enroll
+from tests.routers.flows import code, enroll
 from tests.support.asgi import bearer, call
+from tests.support.company import Counting
 from tests.support.fixtures import signer, stranger, world
 from tests.support.forge import Signer
-from tests.support.world import World, until
-from tests.verification.test_revocation import eventually
+from tests.support.webhooks import JOINED, Receiver
+from tests.support.world import World, eventually, until
 
 __all__ = ["signer", "stranger", "world"]
 

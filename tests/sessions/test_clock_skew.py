@@ -12,7 +12,7 @@ from fastapi_stackauth import StackAuth
 from fastapi_stackauth.client.tokens import TokenSource
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import AccessToken, TokenPair
-from tests.sessions.test_sessions import (
+from tests.sessions.helpers import (
     ACCESS,
     CREDENTIALS,
     REFRESH,

@@ -1,7 +1,7 @@
 """A fake auth server, a `StackAuth` that uses it, and clocks that move only when told to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,3 +100,13 @@ class World:
             return user.id if user else "nobody"
 
         return app
+
+
+WITHIN = 15.0  # a limit for waiting, and no measure
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something has become true; the limit is there for what never does."""
+    async with asyncio.timeout(WITHIN):
+        while not await true():  # noqa: ASYNC110 - other workers and servers give no event to wait for
+            await asyncio.sleep(0.02)

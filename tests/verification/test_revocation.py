@@ -5,19 +5,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends
 
 from fastapi_stackauth import (
     AuthError,
     ConfigurationError,
-    CurrentUser,
-    OptionalUser,
     SessionWatch,
     StackAuth,
     User,
@@ -28,28 +26,11 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.runtime.storage import MAX_VALUES, MemoryStorage
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
+from tests.apps import add_routes
 from tests.routers.callers import EMAIL, PASSWORD, House, Person, new_stack
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.rows import rows
-
-WITHIN = 15.0  # a limit for waiting, and no measure
-
-
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something has become true; the limit is there for what never does."""
-    async with asyncio.timeout(WITHIN):
-        while not await true():  # noqa: ASYNC110 - other workers and servers give no event to wait for
-            await asyncio.sleep(0.02)
-
-
-def add_routes(app: FastAPI) -> None:
-    @app.get("/me")
-    async def me(user: CurrentUser) -> str:
-        return user.id
-
-    @app.get("/maybe")
-    async def maybe(user: OptionalUser) -> str | None:
-        return user.id if user else None
+from tests.support.world import WITHIN, eventually
 
 
 @asynccontextmanager
