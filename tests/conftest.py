@@ -1,6 +1,6 @@
 """Fixtures: an auth server, an app that uses it, and clients of that app."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -28,6 +28,7 @@ from tests.apps import make_app
 from tests.support import real
 from tests.support.browser import browser
 from tests.support.redis_server import redis_server
+from tests.support.resolver import resolve_here_only
 from tests.support.undocumented import Collector
 
 __all__ = ["browser", "redis_server"]
@@ -59,6 +60,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """List what was skipped against a real auth server."""
     real.summarize(terminalreporter, config)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def resolver(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test depends on a name server, except against a real auth server."""
+    if real.KEY in request.config.stash:
+        yield
+        return
+    with resolve_here_only():
+        yield
 
 
 @pytest.fixture

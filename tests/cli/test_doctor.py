@@ -211,8 +211,8 @@ async def test_a_key_set_that_a_proxy_keeps_back():
 # --- the way to the server -------------------------------------------------------------------------------
 
 
-async def away(url: str) -> dict[str, str]:
-    return await find_codes({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, "STACK_TIMEOUT": "0.5", **APP})
+async def away(url: str, timeout: str = "30") -> dict[str, str]:
+    return await find_codes({"STACK_PROJECT_ID": OTHER, "STACK_API_URL": url, "STACK_TIMEOUT": timeout, **APP})
 
 
 async def test_a_name_that_does_not_resolve():
@@ -222,7 +222,7 @@ async def test_a_name_that_does_not_resolve():
 
 async def test_a_server_that_keeps_silent():
     async with raw(None) as port:
-        assert await away(f"http://127.0.0.1:{port}") == {"server_timeout": "error"}
+        assert await away(f"http://127.0.0.1:{port}", timeout="0.2") == {"server_timeout": "error"}
 
 
 async def test_keys_that_do_not_arrive_in_time_are_slow_and_not_wrong():
