@@ -13,7 +13,7 @@ REAL_TESTS := tests/client/test_contract.py tests/example/test_signing_in.py tes
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than cores: many tests wait
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
+.PHONY: help demo test coverage test-real test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ env: ## write .env, with secrets of its own, for docker-compose.yml
 
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+coverage: $(TOOLS) ## run every test, and list what of the package no test runs (branches, too)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --timeout 600 $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-real: $(TOOLS) ## run the tests that any auth server must pass against the one of ENV_FILE (.env.real)
 	$(BIN)/python -m pytest -r fE --real "$(ENV_FILE)" $(REAL_TESTS) $(PYTEST_ARGS)
