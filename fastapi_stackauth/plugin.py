@@ -1,7 +1,7 @@
 """`StackAuth`: the composition root. The only file that knows all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Unpack
 
@@ -173,7 +173,8 @@ class StackAuth(Stack):
         self,
         *,
         delivery: "routers.Delivery" = "cookie",
-        methods: "Iterable[routers.Method] | None" = None,
+        include: "Collection[routers.Feature] | None" = None,
+        exclude: "Collection[routers.Feature] | None" = None,
         pages: "Mapping[routers.Page, str] | None" = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
@@ -182,18 +183,22 @@ class StackAuth(Stack):
         Args:
             delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
                 request and response bodies, for mobile and command-line apps.
-            methods: the sign-in methods to offer: ``password``, ``otp``, ``oauth``, ``passkey``, ``anonymous``; all by
-                default.
+            include: mount these features and no others: ``password``, ``sign_up`` (with a password), ``otp``,
+                ``oauth``, ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
+                ``contact_channels``, ``connected_accounts``. `GET /methods`, refresh and sign-out are always mounted.
+            exclude: mount all features but these.
             pages: the app's own pages, as paths or URLs, which links in emails open instead of the
                 router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
 
         Raises:
-            ConfigurationError: for a delivery, method or page that does not exist, an `app_url` under which browsers
+            ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers
                 keep no cookies, or a `cookie_name` that another stack of the app has.
         """
         add_router(self)
-        return routers.build_router(self, delivery=delivery, methods=methods, pages=pages, oauth_scopes=oauth_scopes)
+        return routers.build_router(
+            self, delivery=delivery, include=include, exclude=exclude, pages=pages, oauth_scopes=oauth_scopes
+        )
 
     def teams_router(
         self,

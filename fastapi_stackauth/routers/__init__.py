@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
     from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
     from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
-    from fastapi_stackauth.routers.router import Method, build_router
+    from fastapi_stackauth.routers.router import Feature, build_router
     from fastapi_stackauth.routers.teams.grants import Grants
     from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
 
 __all__ = [
     "Delivery",
+    "Feature",
     "Grants",
-    "Method",
     "Page",
     "SignInMethods",
     "TeamFeature",

@@ -1,7 +1,7 @@
 """Puts the chosen routes on one router."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter
@@ -21,39 +21,59 @@ from fastapi_stackauth.routers.methods import (
 )
 from fastapi_stackauth.routers.plumbing.building import add_routes
 from fastapi_stackauth.routers.plumbing.context import Mount
-from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, Routes
+from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page
+from fastapi_stackauth.routers.plumbing.features import choose_features
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 
-Method = Literal["password", "otp", "oauth", "passkey", "anonymous"]
+Feature = Literal[
+    "password",
+    "sign_up",
+    "otp",
+    "oauth",
+    "passkey",
+    "anonymous",
+    "mfa",
+    "sessions",
+    "account",
+    "account_deletion",
+    "contact_channels",
+    "connected_accounts",
+]
 
 _PAGE_ADDRESS = re.compile(r"/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://")
-_METHODS: Mapping[Method, tuple[Routes, ...]] = {
-    "password": (password.routes,),
-    "otp": (otp.routes,),
-    "oauth": (oauth.routes, oauth_app.routes),
-    "passkey": (passkey.routes,),
-    "anonymous": (anonymous.routes,),
-}
-_ALWAYS = (mfa.routes, session.routes, profile.routes, contact_channels.routes, connected_accounts.routes)
+_MODULES = (
+    overview,
+    password,
+    otp,
+    oauth,
+    oauth_app,
+    passkey,
+    anonymous,
+    mfa,
+    session,
+    profile,
+    contact_channels,
+    connected_accounts,
+)
 
 
 def build_router(
     stack: Stack,
     *,
     delivery: Delivery,
-    methods: Iterable[Method] | None = None,
+    include: Collection[Feature] | None = None,
+    exclude: Collection[Feature] | None = None,
     pages: Mapping[Page, str] | None = None,
     oauth_scopes: Mapping[str, str] | None = None,
 ) -> APIRouter:
     """A router with the sign-in routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery, method or page that does not exist, a page that is no address, scopes that
+        ConfigurationError: for a delivery, feature or page that does not exist, a page that is no address, scopes that
             are no text, or an `app_url` under which browsers keep no cookies.
     """
-    chosen = list(_METHODS) if methods is None else _read_methods(methods)
-    _check("methods", chosen, get_args(Method))
+    features = choose_features(get_args(Feature), include, exclude)
     check_mount(stack, delivery, pages or {}, get_args(Page))
     if oauth_scopes is not None and not isinstance(oauth_scopes, Mapping):
         raise ConfigurationError(
@@ -62,10 +82,9 @@ def build_router(
         )
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
         raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
-    router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}))
-    sign_in_routes = [routes for method in dict.fromkeys(chosen) for routes in _METHODS[method]]
-    for routes in (overview.routes, *sign_in_routes, *_ALWAYS):
-        add_routes(router, routes, stack, mount)
+    router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}), features=features)
+    for module in _MODULES:
+        add_routes(router, module.routes, stack, mount)
     return router
 
 
@@ -81,21 +100,6 @@ def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], know
     _check_pages(pages)
     if delivery == "cookie" and stack.services.settings.app_url:
         CookiePolicy.of(stack.services.settings)
-
-
-def _read_methods(methods: Iterable[Method]) -> list[Method]:
-    """Return the methods as a list.
-
-    Raises:
-        ConfigurationError: for a text, whose letters would be read as methods.
-    """
-    if isinstance(methods, str) or not isinstance(methods, Iterable):
-        example = f"[{methods!r}]" if methods in _METHODS else '["password", "otp"]'
-        raise ConfigurationError(
-            f"methods must be a list of sign-in methods ({', '.join(_METHODS)}); got {methods!r}. "
-            f"Pass methods={example}."
-        )
-    return list(methods)
 
 
 def _check_pages(pages: Mapping[Any, str]) -> None:

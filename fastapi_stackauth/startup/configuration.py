@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 
 from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
-from fastapi_stackauth.runtime.events import SETTING_MISSING, AuthEvents
+from fastapi_stackauth.runtime.events import MFA_NOT_MOUNTED, SETTING_MISSING, AuthEvents
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
@@ -19,6 +19,7 @@ from fastapi_stackauth.startup.routes import flatten_routes
 CHECKED = ("project_id", "app_url", "secret_server_key", "webhook_secrets")
 """The settings that have no default, and without which some routes cannot work."""
 _NEEDS = "__stack_auth_needs__"
+_NEED_MFA = frozenset(("password", "otp", "oauth", "passkey"))  # features whose sign-ins may ask for a second factor
 _MOST_ROUTES = 100  # that one log line names
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +103,24 @@ def report_missing(events: AuthEvents, missing: Iterable[MissingSetting]) -> Non
                 routes=shown,
                 advice=f"Set {variable}, or pass StackAuth({setting.name}=...).",
             )
+
+
+def report_unfinished_sign_ins(app: FastAPI, stack: Stack) -> None:
+    """Log one WARNING if users with TOTP cannot finish a sign-in, because no route of the app takes their code."""
+    signing_in: dict[str, list[str]] = {}
+    finishing: set[str] = set()
+    for route in flatten_routes(app.routes):
+        original = getattr(route, "original_route", route)
+        if getattr(original, "stack", None) is stack:
+            delivery, features = original.mount.delivery, original.declaration.features
+            if _NEED_MFA.intersection(features):
+                signing_in.setdefault(delivery, []).append(_describe(route))
+            if "mfa" in features:
+                finishing.add(delivery)
+    unfinished = [each for delivery, names in signing_in.items() if delivery not in finishing for each in names]
+    if unfinished and stack.services.events.is_first("mfa_not_mounted"):
+        advice = 'Mount the feature "mfa" too: users with two-factor authentication cannot finish signing in.'
+        stack.services.events.emit(MFA_NOT_MOUNTED, routes=", ".join(unfinished[:_MOST_ROUTES]), advice=advice)
 
 
 def _describe(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's context of one

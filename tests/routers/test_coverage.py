@@ -2,19 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI
 from openapi_spec_validator import validate
 
 from fastapi_stackauth import ConfigurationError, StackAuth
+from fastapi_stackauth.routers import Feature
 from tests.routers.callers import GRANTS, PREFIXES
 from tests.routers.operations import Route, operations
 from tests.support.openapi import inline_references
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
-AREAS = {"contact-channels", "connected-accounts"}
+AREAS = {"contact-channels", "connected-accounts", "oauth-providers"}
 TEAM_AREAS = {"teams", "team-memberships", "team-member-profiles", "team-permissions", "team-invitations"}
 MEMBER = "{team_id}/{user_id}"
 CHANNEL = "/contact-channels/{user_id}/{contact_channel_id}"
@@ -55,6 +56,7 @@ ROUTES = {
     "POST /connected-accounts/{user_id}/{provider_id}/{provider_account_id}/access-token": (
         "connected_accounts_get_token"
     ),
+    "DELETE /oauth-providers/{user_id}/{provider_id}": "connected_accounts_delete",
     "GET /teams": "teams_list",
     "POST /teams": "teams_create",
     "GET /teams/{team_id}": "teams_get",
@@ -85,6 +87,9 @@ WITHOUT_ROUTE = {
     "POST /contact-channels/verify/check-code": "verifying takes nothing but the code: just verify",
     f"POST /team-memberships/{MEMBER}": "only servers add members: users are invited",
     "POST /team-invitations/accept/check-code": "`/invitations/details` checks the code, too",
+    "GET /oauth-providers": "`GET /me` has the accounts that sign in, `GET /connected-accounts` the others",
+    "GET /oauth-providers/{user_id}/{provider_id}": "the same",
+    "PATCH /oauth-providers/{user_id}/{provider_id}": "an account is disconnected as a whole",
     "POST /auth/cli": "a command-line app signs in by the auth server's own pages",
     "POST /auth/cli/poll": "the same",
     "POST /auth/cli/complete": "the same",
@@ -242,20 +247,46 @@ def test_no_description_is_indented_so_that_it_reads_as_code(app: FastAPI, deliv
             assert "\n    " not in operation["description"], operation["operationId"]
 
 
-def test_an_app_selects_methods_and_keeps_account_routes(app: FastAPI):
-    """An app chooses its methods and always gets what signed in people need."""
-    chosen = FastAPI()
-    stack = StackAuth(app_url="https://app.example.com")
-    stack.install(chosen)
-    chosen.include_router(stack.router(methods=["otp"]), prefix=PREFIXES["cookie"])
-    paths = {route.path for route in operations(chosen, PREFIXES["cookie"])}
-    assert not [path for path in paths if path.startswith(("/password", "/anonymous"))]
-    assert {"/otp/send", "/magic-link/callback", "/me", "/sessions", "/contact-channels", "/verify-email"} <= paths
+ALWAYS = {"methods", "session_refresh", "sign_out"}
 
 
-@pytest.mark.parametrize("options", [{"methods": ["sms"]}, {"pages": {"sign_in": "/x"}}, {"delivery": "header"},
-                                     {"oauth_scopes": {"github": ["repo"]}}])  # fmt: skip
-def test_an_unknown_method_page_or_delivery_raises(options: dict[str, Any]):
-    """A method page or delivery that does not exist is said at once."""
+def names_with(delivery: str, **options: Any) -> set[str]:
+    """The operations of a router that was built with these options."""
+    app, stack = FastAPI(), StackAuth(app_url="https://app.example.com")
+    stack.install(app)
+    app.include_router(stack.router(delivery=delivery, **options), prefix=PREFIXES[delivery])  # type: ignore[arg-type]
+    return set(list_routes(app, delivery))
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_include_mounts_the_named_features_and_no_others(delivery: str):
+    """Together the features are the whole router; refresh, sign-out and the list of methods are always there."""
+    by_feature = {name: names_with(delivery, include=[name]) - ALWAYS for name in get_args(Feature)}
+    assert all(by_feature.values())
+    assert set().union(*by_feature.values(), ALWAYS) == names_with(delivery)
+    assert names_with(delivery, include=[]) == ALWAYS
+    assert by_feature["sign_up"] == {"password_sign_up", "verify_email", "verify_email_page"}
+    assert by_feature["sessions"] == {"sessions_list", "sessions_end", "sessions_end_others"}
+    assert by_feature["account"] == {"me", "me_update"}
+    assert by_feature["account_deletion"] == {"me_delete"}
+
+
+@pytest.mark.parametrize("delivery", ["cookie", "body"])
+def test_exclude_mounts_all_but_the_named_features(delivery: str):
+    """The page that an email of a sign-up leads to stays while anything needs it."""
+    everything = names_with(delivery)
+    assert everything - names_with(delivery, exclude=["sign_up"]) == {"password_sign_up"}
+    assert everything - names_with(delivery, exclude=["account_deletion", "sessions"]) == {
+        "me_delete", "sessions_list", "sessions_end", "sessions_end_others",
+    }  # fmt: skip
+    left = names_with(delivery, exclude=["contact_channels"])
+    assert "verify_email" in left
+    assert "contact_channels_list" not in left
+
+
+@pytest.mark.parametrize("options", [{"include": ["sms"]}, {"exclude": ["sms"]}, {"pages": {"sign_in": "/x"}},
+                                     {"delivery": "header"}, {"oauth_scopes": {"github": ["repo"]}}])  # fmt: skip
+def test_an_unknown_feature_page_or_delivery_raises(options: dict[str, Any]):
+    """The message names the argument."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StackAuth().router(**options)

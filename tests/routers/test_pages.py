@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastapi_stackauth.emulator import Emulator
-from tests.routers.callers import ORIGIN, PREFIXES, House, Person, new_stack
+from tests.routers.callers import ACCESS, ORIGIN, PREFIXES, House, Person, new_stack
 
 PAGES = ["/password/reset", "/verify-email", "/magic-link/callback"]
 EVIL = """"><script>alert(1)</script><img src=x onerror='alert(1)'>"""
@@ -48,6 +48,25 @@ async def test_pages_load_nothing_and_cannot_be_framed_or_stored(person: Person,
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_head_asks_for_a_page_without_its_text(person: Person, path: str):
+    """Programs that check links ask so; OpenAPI shows the GET alone."""
+    for code in ({"code": "abc123"}, {}):
+        shown = await person.client.get(person.path(path), params=code)
+        asked = await person.client.head(person.path(path), params=code)
+        assert (asked.status_code, dict(asked.headers)) == (shown.status_code, dict(shown.headers))
+
+
+async def test_head_uses_no_magic_link_up(house: House, browser: Person):
+    """Not even in the browser that requested it, where GET signs in."""
+    await browser.ask_for_code()
+    link = house.mail("sign_in")["link"]
+    assert (await browser.client.head(link)).status_code == 200
+    assert ACCESS not in browser.client.cookies
+    assert (await browser.client.get(link)).status_code == 303
+    assert browser.client.cookies[ACCESS]
 
 
 async def test_the_style_is_the_one_that_the_policy_allows(person: Person):

@@ -410,6 +410,16 @@ async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
+@scene("mfa_not_mounted")
+async def no_mfa(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id="p", app_url="http://localhost:8000")
+    stack.install(app)
+    app.include_router(stack.router(exclude=["mfa"]))
+    async with app.router.lifespan_context(app):
+        pass
+    return stack
+
+
 class Workers(MemoryStorage):
     """What workers share, as far as these tests go: out of reach at first, or broken."""
 

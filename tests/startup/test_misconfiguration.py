@@ -79,9 +79,11 @@ def test_a_message_shows_no_secret(options: dict[str, Any]):
 @rows(
     ("options", "texts"),
     [
-        ({"methods": "password"}, ["methods must be a list", "got 'password'", "methods=['password']"]),
-        ({"methods": "sms"}, ["methods must be a list", "got 'sms'", 'methods=["password", "otp"]']),
-        ({"methods": ["sms"]}, ["'sms' is not one of password, otp"]),
+        ({"include": "password"}, ["include must be a list", "got 'password'", "include=["]),
+        ({"exclude": "sms"}, ["exclude must be a list", "got 'sms'", "exclude=["]),
+        ({"include": ["sms"]}, ["include", "'sms' is not one of password, sign_up, otp"]),
+        ({"exclude": ["otp", "teams"]}, ["exclude", "'teams' is not one of password, sign_up, otp"]),
+        ({"include": ["otp"], "exclude": []}, ["include and exclude", "pass one of them"]),
         ({"oauth_scopes": "repo"}, ["oauth_scopes must be a mapping", "got str", 'oauth_scopes={"github"']),
         ({"pages": {"verify_email": "verify"}}, ["pages", "verify_email", '"/verify-email"']),
         ({"pages": {"verify_email": "//elsewhere.example"}}, ["pages", "verify_email"]),

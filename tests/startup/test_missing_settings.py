@@ -82,9 +82,45 @@ def add_own_routes(app: FastAPI) -> None:  # noqa: C901 - one small route after 
     async def live(websocket: WebSocket, user: CurrentUser) -> None: ...
 
 
-def lines(caplog: pytest.LogCaptureFixture, event: str = "setting_missing") -> list[Any]:
+def lines(caplog: pytest.LogCaptureFixture, event: str = "setting_missing", level: int = logging.ERROR) -> list[Any]:
     found = [record for record in caplog.records if getattr(record, "stack_event", None) == event]
-    return [record for record in found if record.levelno == logging.ERROR]
+    return [record for record in found if record.levelno == level]
+
+
+@pytest.mark.parametrize(("routers", "delivery"), [
+    ([{"exclude": ["mfa"]}], "cookie"),
+    ([{"include": ["otp"]}, {"include": ["passkey"]}], "cookie"),
+    ([{"include": ["oauth"]}, {"include": ["mfa"], "delivery": "body"}], "cookie"),
+    ([{}, {"delivery": "body", "exclude": ["mfa"]}], "body"),
+])  # fmt: skip
+async def test_sign_in_without_mfa_is_one_warning(caplog: pytest.LogCaptureFixture, routers: list[Any], delivery: str):
+    """Users with TOTP could not finish signing in; the line names the routes, of this delivery alone."""
+    stack, app = StackAuth(project_id="p", app_url="https://app.example.com"), FastAPI()
+    stack.install(app)
+    for number, options in enumerate(routers):
+        app.include_router(stack.router(**options), prefix=f"/{options.get('delivery', 'cookie')}/{number}")
+    for _ in range(2):
+        async with app.router.lifespan_context(app):
+            pass
+    (line,) = lines(caplog, "mfa_not_mounted", logging.WARNING)
+    assert {each.split(" ")[1].split("/")[1] for each in line.stack_fields["routes"].split(", ")} == {delivery}
+
+
+@pytest.mark.parametrize("routers", [
+    [{}],
+    [{"include": []}],
+    [{"include": ["anonymous", "account"]}],
+    [{"include": ["password"]}, {"include": ["mfa"]}],
+])  # fmt: skip
+async def test_mfa_is_not_missing_if_no_sign_in_needs_it(caplog: pytest.LogCaptureFixture, routers: list[Any]):
+    """An app may also mount it with another router of the same delivery."""
+    stack, app = StackAuth(project_id="p", app_url="https://app.example.com"), FastAPI()
+    stack.install(app)
+    for options in routers:
+        app.include_router(stack.router(**options))
+    async with app.router.lifespan_context(app):
+        pass
+    assert lines(caplog, "mfa_not_mounted", logging.WARNING) == []
 
 
 async def test_the_start_reports_each_missing_setting_in_one_line(caplog: pytest.LogCaptureFixture):
@@ -151,7 +187,7 @@ def test_a_page_at_a_whole_address_needs_no_app_url():
     app = FastAPI()
     stack.install(app)
     app.include_router(
-        stack.router(delivery="body", methods=["otp"], pages={"magic_link": "https://app.example.com/link"})
+        stack.router(delivery="body", include=["otp", "password"], pages={"magic_link": "https://app.example.com/link"})
     )
     assert "POST /otp/send" not in stack.missing_settings()["app_url"]
 

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from fastapi_stackauth.errors import KnownApiError, UnexpectedResponse
 from fastapi_stackauth.models import ConnectedAccount, ProviderToken
 from fastapi_stackauth.routers.methods.oauth_parts import Provider, Scope
 from fastapi_stackauth.routers.plumbing.context import UserClient
@@ -9,13 +10,32 @@ from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import CONNECTED_ACCOUNTS, PROVIDER_TOKEN
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody
 
-routes = Routes("connected accounts")
+_NOT_CONNECTED = "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER"
+
+routes = Routes("connected accounts", feature="connected_accounts")
 
 
 @routes.get("/connected-accounts", "List your accounts at providers", example=CONNECTED_ACCOUNTS)
 async def connected_accounts_list(client: UserClient) -> list[ConnectedAccount]:
     """List the accounts at providers that the app may use for the user. `POST /oauth/{provider}/link` adds one."""
     return list(await client.connected_accounts.list())
+
+
+@routes.delete("/connected-accounts/{provider}", "Disconnect your accounts at a provider", errors=(_NOT_CONNECTED,))
+async def connected_accounts_delete(provider: Provider, client: UserClient) -> None:
+    """Disconnect all your accounts at a provider: you can no longer sign in with them, nor can the app use them.
+
+    Add another way to sign in before you disconnect the only one.
+    """
+    found = [account for account in await client.oauth_providers.list() if account.provider_config_id == provider]
+    if not found:
+        raise KnownApiError.of(_NOT_CONNECTED)
+    for account in found:
+        try:
+            await client.oauth_providers.delete(account.id)
+        except UnexpectedResponse as error:
+            if error.status_code != 404:  # it is gone meanwhile, perhaps at our first attempt
+                raise
 
 
 class ProviderTokenRequest(RequestBody):
@@ -35,7 +55,7 @@ class ProviderTokenRequest(RequestBody):
     "/connected-accounts/{provider}/access-token",
     "Get a provider's access token",
     errors=(
-        "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER",
+        _NOT_CONNECTED,
         "OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE",
         "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS",
         "OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED",

@@ -15,11 +15,12 @@ from fastapi_stackauth.routers.plumbing.inputs import Email, LinkCode, OneTimeCo
 from fastapi_stackauth.routers.plumbing.pages import form_page, message_page
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("contact channels")
+routes = Routes("contact channels", feature="contact_channels")
 
 ChannelId = Annotated[Uuid, Path(description="The address's id, as in the list.")]
 
 _REFUSED = 400
+_VERIFYING = ("contact_channels", "sign_up")  # the email of a sign-up has such a link too
 _TAKEN = KnownApiError.of(
     "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
 )
@@ -101,6 +102,7 @@ class VerifyEmailRequest(RequestBody):
     errors=(*VERIFICATION_CODE_ERRORS, _REFUSED),
     attempt="verify_email",
     form=True,
+    features=_VERIFYING,
 )
 async def verify_email(body: VerifyEmailRequest, context: Context) -> Response | None:
     """Verify an address with the code of the link in the email. The caller does not have to be signed in.
@@ -116,7 +118,7 @@ async def verify_email(body: VerifyEmailRequest, context: Context) -> Response |
     return None
 
 
-@routes.page("/verify-email", "Open a link to verify an address")
+@routes.page("/verify-email", "Open a link to verify an address", features=_VERIFYING)
 @needs()
 async def verify_email_page(code: LinkCode) -> HTMLResponse:
     """Show a page with a button: the link in the email opens it, and programs that look at emails follow links."""

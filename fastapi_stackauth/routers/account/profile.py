@@ -14,7 +14,7 @@ from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.examples import ACCOUNT
 from fastapi_stackauth.routers.plumbing.inputs import Json, RequestBody, Url, Uuid
 
-routes = Routes("account")
+routes = Routes("account", feature="account")
 
 Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANY_USER))]
 
@@ -55,7 +55,7 @@ async def me_update(body: AccountUpdateRequest, client: UserClient) -> CurrentUs
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 
 
-@routes.delete("/me", "Delete your account", errors=(400,))
+@routes.delete("/me", "Delete your account", errors=(400,), features=("account_deletion",))
 async def me_delete(context: Context, user: SignedInUser, client: UserClient) -> None:
     """Delete your account, if the project allows it. This cannot be undone."""
     try:

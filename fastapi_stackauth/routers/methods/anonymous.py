@@ -4,7 +4,7 @@ from fastapi_stackauth.routers.plumbing.context import Context, account_key
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.plumbing.transport import SignInResult
 
-routes = Routes("anonymous")
+routes = Routes("anonymous", feature="anonymous")
 
 
 @routes.sign_in(

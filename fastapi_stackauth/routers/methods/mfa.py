@@ -23,7 +23,7 @@ from fastapi_stackauth.routers.plumbing.transport import MFA_FLOW, CookieTranspo
 from fastapi_stackauth.services import Services
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("mfa")
+routes = Routes("mfa", feature="mfa")
 
 ENROLMENT_FLOW = "totp"
 ENROLMENT_SECONDS = 900

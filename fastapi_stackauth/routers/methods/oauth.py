@@ -49,7 +49,7 @@ from fastapi_stackauth.settings import to_origin
 from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.verification.rejections import to_route_error
 
-routes = Routes("oauth")
+routes = Routes("oauth", feature="oauth")
 
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)

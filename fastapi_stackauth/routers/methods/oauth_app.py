@@ -20,7 +20,7 @@ from fastapi_stackauth.routers.plumbing.inputs import ChallengedBody, RequestBod
 from fastapi_stackauth.routers.plumbing.transport import SignInResult
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, is_loopback
 
-routes = Routes("oauth")
+routes = Routes("oauth", feature="oauth")
 
 RedirectUri = Annotated[
     str,

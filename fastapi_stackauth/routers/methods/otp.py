@@ -40,7 +40,7 @@ from fastapi_stackauth.routers.plumbing.transport import SignInResponse, SignInR
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect, with_query
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("otp")
+routes = Routes("otp", feature="otp")
 
 FLOW = "otp"
 CODE_SECONDS = 7 * 24 * 3600  # contract/tokens.md §7
@@ -258,7 +258,8 @@ async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | Redirec
     names the masked address that the link signs in to, if it is known, and the account that this browser is signed in
     to: the link may be another user's.
     """
-    if _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
+    opened = context.request.method == "GET"  # HEAD only asks whether there is a page
+    if opened and _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
         await context.count_address()
         return await _sign_in_and_redirect(context, code)
     address = await context.services.storage.get(_address_storage_key(code[TYPED:]))

@@ -26,7 +26,7 @@ from fastapi_stackauth.routers.plumbing.inputs import CODE_LENGTH, EXAMPLE_CODE,
 from fastapi_stackauth.routers.plumbing.transport import SignInResult
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("passkey")
+routes = Routes("passkey", feature="passkey")
 
 SIGN_IN_FLOW, REGISTRATION_FLOW = "passkey", "passkey-new"
 CHALLENGE_SECONDS = 120

@@ -33,7 +33,7 @@ from fastapi_stackauth.routers.plumbing.pages import RESET_FIELDS, form_page, me
 from fastapi_stackauth.routers.plumbing.transport import SignInResponse, SignInResult, Tokens
 from fastapi_stackauth.startup.configuration import needs
 
-routes = Routes("password")
+routes = Routes("password", feature="password")
 
 MIN_LENGTH = 8  # contract/known_errors.json, PASSWORD_TOO_SHORT
 _LENGTH = (
@@ -66,6 +66,7 @@ class PasswordSignUpRequest(ChallengedBody):
         "BOT_CHALLENGE_REQUIRED",
         "BOT_CHALLENGE_FAILED",
     ),
+    features=("sign_up",),
 )
 async def password_sign_up(body: PasswordSignUpRequest, context: Context) -> SignInResult:
     """Create an account and sign in to it. An anonymous user who signs up keeps their id.

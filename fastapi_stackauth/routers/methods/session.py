@@ -17,6 +17,8 @@ from fastapi_stackauth.services import Services
 
 routes = Routes("session")
 
+_LIST = ("sessions",)
+
 SessionId = Annotated[Uuid, Path(description="The session's id, as in the list.")]
 
 
@@ -75,13 +77,13 @@ async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
 # --- the list ---
 
 
-@routes.get("/sessions", "List your sessions", example=SESSIONS)
+@routes.get("/sessions", "List your sessions", example=SESSIONS, features=_LIST)
 async def sessions_list(client: UserClient) -> list[Session]:
     """List the signed-in user's sessions, newest first: one for each device or browser."""
     return list(await client.sessions.list())
 
 
-@routes.delete("/sessions", "End all other sessions")
+@routes.delete("/sessions", "End all other sessions", features=_LIST)
 async def sessions_end_others(context: Context, user: SignedInUser, client: UserClient) -> None:
     """End all your sessions but the one in use. This app rejects their access tokens from then on."""
     for session in await client.sessions.list():
@@ -89,7 +91,12 @@ async def sessions_end_others(context: Context, user: SignedInUser, client: User
             await _end(context.services, client, session.id)
 
 
-@routes.delete("/sessions/{session_id}", "End another session", errors=("CANNOT_DELETE_CURRENT_SESSION", 404))
+@routes.delete(
+    "/sessions/{session_id}",
+    "End another session",
+    errors=("CANNOT_DELETE_CURRENT_SESSION", 404),
+    features=_LIST,
+)
 async def sessions_end(session_id: SessionId, context: Context, client: UserClient) -> None:
     """End another of your sessions, on a device that was lost. The one in use ends with `/sign-out`.
 

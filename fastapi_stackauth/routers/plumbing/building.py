@@ -76,6 +76,8 @@ def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount
     if declaration.method in METHODS_WITHOUT_FORMS and delivery == "cookie":
         path = f"{declaration.path}/{declaration.method.lower()}"
         router.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False, **answer)
+    if declaration.page_errors is not None and declaration.method == "GET":
+        router.add_api_route(declaration.path, endpoint, methods=["HEAD"], include_in_schema=False, **answer)
     router.add_api_route(
         declaration.path,
         endpoint,

@@ -51,7 +51,8 @@ class Mount:
 
     def has(self, declaration: Declaration) -> bool:
         """Whether the router has a route: its delivery and its feature are chosen."""
-        chosen = self.features is None or declaration.feature is None or declaration.feature in self.features
+        features = declaration.features
+        chosen = self.features is None or not features or not self.features.isdisjoint(features)
         return chosen and declaration.options.get("only", self.delivery) == self.delivery
 
 

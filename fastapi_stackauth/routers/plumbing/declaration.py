@@ -81,7 +81,7 @@ class RouteOptions(TypedDict, total=False):
         operation: the operation's id, if it is not the handler's name.
         status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
         requirement: the key in `Mount.requirements` of what the app requires of the caller of this route.
-        feature: the feature that the route belongs to, if it is not that of its module.
+        features: the features that have the route, if they are not that of its module.
     """
 
     errors: tuple[RouteError, ...]
@@ -95,7 +95,7 @@ class RouteOptions(TypedDict, total=False):
     operation: str
     status_code: int
     requirement: str
-    feature: str
+    features: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ class Declaration:
         signs_in: whether it delivers the tokens of a sign-in.
         second_factor: whether its response may require a second factor.
         page_errors: the other statuses of a page, with their descriptions; None if the route is not a page.
-        feature: the name by which an app includes or excludes the route; None if it is always mounted.
+        features: the names by which an app includes or excludes the route. Any of them mounts it; a route without a
+            name is always mounted.
     """
 
     handler: FunctionType
@@ -134,7 +135,7 @@ class Declaration:
     signs_in: bool = False
     second_factor: bool = False
     page_errors: Mapping[int, str] | None = None
-    feature: str | None = None
+    features: tuple[str, ...] = ()
 
     @cached_property
     def max_body(self) -> int:
@@ -257,7 +258,7 @@ class Routes:
         **more: Any,  # noqa: ANN401 - see Declaration
     ) -> Callable[[H], H]:
         def declare(handler: H) -> H:
-            feature = options.get("feature", self.feature)
+            features = options.get("features", (self.feature,) if self.feature else ())
             attempt = options.get("attempt", handler.__name__ if more.get("signs_in") else None)
             self.declarations.append(
                 Declaration(
@@ -268,7 +269,7 @@ class Routes:
                     summary,
                     options,
                     attempt,
-                    feature=feature,
+                    features=features,
                     **more,
                 )
             )

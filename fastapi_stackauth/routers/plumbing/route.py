@@ -81,7 +81,7 @@ class AuthRoute(APIRoute):
         """Let FastAPI handle the request, and raise only errors of this library."""
         request = context.request
         try:
-            if request.method != "GET":
+            if request.method not in SAFE_METHODS:
                 request = await self._admit(context, redirects)
             return await handle(request)
         except RequestValidationError as error:

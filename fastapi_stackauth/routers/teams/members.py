@@ -71,7 +71,11 @@ async def team_members_remove(team_id: TeamId, user_id: MemberId, context: Conte
 
 
 @routes.get(
-    "/teams/{team_id}/profile", "Get your profile in a team", errors=(NOT_IN_TEAM,), example=_MEMBER, feature="profiles"
+    "/teams/{team_id}/profile",
+    "Get your profile in a team",
+    errors=(NOT_IN_TEAM,),
+    example=_MEMBER,
+    features=("profiles",),
 )
 async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberResponse:
     """Get how you appear in a team."""
@@ -90,7 +94,7 @@ class TeamProfileUpdateRequest(RequestBody):
 @routes.patch(
     "/teams/{team_id}/profile",
     "Change your profile in a team",
-    feature="profiles",
+    features=("profiles",),
     errors=(NOT_IN_TEAM, 400),
     example=_MEMBER,
     max_body=PICTURE,
@@ -110,7 +114,7 @@ class TeamPermissionList(ListResponse[TeamPermission]):
 @routes.get(
     "/teams/{team_id}/permissions",
     "List your permissions in a team",
-    feature="permissions",
+    features=("permissions",),
     example=list_example({"id": "notes:delete", "user_id": USER_ID, "team_id": TEAM_ID}),
 )
 async def team_permissions_list(team_id: TeamId, client: UserClient) -> TeamPermissionList:

@@ -105,7 +105,7 @@ class TeamCreateRequest(RequestBody):
     max_body=PICTURE,
     status_code=201,
     requirement="create_team",
-    feature="team_creation",
+    features=("team_creation",),
 )
 async def teams_create(body: TeamCreateRequest, client: UserClient) -> TeamResponse:
     """Create a team, if the project lets users create teams. You become its first member and its administrator."""
@@ -143,7 +143,10 @@ async def teams_update(team_id: TeamId, body: TeamUpdateRequest, context: Contex
 
 
 @routes.delete(
-    "/teams/{team_id}", "Delete a team", errors=(NOT_IN_TEAM, needs_permission("$delete_team")), feature="team_deletion"
+    "/teams/{team_id}",
+    "Delete a team",
+    errors=(NOT_IN_TEAM, needs_permission("$delete_team")),
+    features=("team_deletion",),
 )
 async def teams_delete(team_id: TeamId, context: Context, client: UserClient) -> None:
     """Delete a team. This needs the permission `$delete_team` in it, and cannot be undone."""

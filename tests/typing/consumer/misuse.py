@@ -16,7 +16,7 @@ Settings(timeout="soon")  # type: ignore[arg-type]  # pyright: ignore[reportArgu
 StackAuth(projectid="...")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 StackAuth(error_format="xml")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 StackAuth().router(delivery="header")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-StackAuth().router(methods="passwort")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+StackAuth().router(include=["passwort"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 Require(max_age=600)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Require(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

@@ -173,7 +173,7 @@ app.include_router(
 app.include_router(
     stack.router(
         delivery="body",
-        methods=["password", "otp", "oauth", "passkey", "anonymous"],
+        include=["password", "otp", "oauth", "passkey", "anonymous", "mfa", "sessions", "account"],
         pages={"magic_link": "/sign-in", "password_reset": "/new-password", "verify_email": "/verified"},
         oauth_scopes={"github": "repo"},
     ),
