@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "tests.client.wire",
     "tests.dependencies.helpers",
     "tests.emulator.api",
+    "tests.emulator.oauth",
     "tests.emulator.replaying",
     "tests.example.visitors",
     "tests.routers.callers",

@@ -36,6 +36,10 @@ class Faults:
         """Switch every fault off."""
         self._faults.clear()
 
+    def is_pending(self, path: str) -> bool:
+        """Return whether a fault of exactly this path has requests left to hit."""
+        return any(fault.path == path and fault.times_left != 0 for fault in self._faults)
+
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that hits a request, and count it."""
         now = self._clock.now()

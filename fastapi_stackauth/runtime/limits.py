@@ -124,7 +124,7 @@ class AttemptCounters:
     ) -> None:
         self._amount = amount
         self._window = window
-        self._most = most or max(_FEWEST_COUNTERS, min(MOST_COUNTERS, MOST_ATTEMPTS // amount))
+        self.most = most or max(_FEWEST_COUNTERS, min(MOST_COUNTERS, MOST_ATTEMPTS // amount))
         self._clock = clock
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
@@ -165,7 +165,7 @@ class AttemptCounters:
         for level in self._levels:
             if level and self._times[oldest := next(iter(level))][-1] <= over:
                 del level[oldest], self._times[oldest]
-        if len(self._times) >= self._most and key not in self._times:
+        if len(self._times) >= self.most and key not in self._times:
             oldest, _ = next(level for level in self._levels if level).popitem(last=False)
             del self._times[oldest]
 

@@ -99,6 +99,10 @@ class FreshSingleFlight(Generic[T]):
         self._running: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
         self._queued: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
 
+    def count(self) -> int:
+        """How many calls are under way or queued in this loop."""
+        return len(self._running.get()) + len(self._queued.get())
+
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
         """The answer of a call that begins after this moment; raises what it raises."""
         queued = self._queued.get()

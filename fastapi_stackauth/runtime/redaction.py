@@ -43,7 +43,7 @@ class RedactingFilter(logging.Filter):
         # A quote stands before the first parameter of an ASGI scope, which uvicorn logs at TRACE.
         # An address within a parameter, such as `return_to=%2Finvitation%3Fcode%3D...`, has a query of its own.
         pattern = rf"((?:[?&;\"']|%3F|%26)(?:{names})(?:=|%3D))[^&\s#\"']+"
-        self._pattern = re.compile(pattern, re.IGNORECASE)
+        self.pattern = re.compile(pattern, re.IGNORECASE)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record. Every record passes."""
@@ -58,14 +58,14 @@ class RedactingFilter(logging.Filter):
 
     def same_as(self, other: "RedactingFilter") -> bool:
         """Whether both redact the same parameters."""
-        return self._pattern == other._pattern  # noqa: SLF001 - another of this class
+        return self.pattern == other.pattern
 
     def _redact(self, value: object) -> object:
         """Return the value without secrets. Anything but a number is read as the text that it is logged as."""
         if value is None or isinstance(value, bool | int | float):
             return value
         text = str(value)
-        redacted = redact_tokens(_redact_header(self._pattern.sub(rf"\1{REDACTED}", text)))
+        redacted = redact_tokens(_redact_header(self.pattern.sub(rf"\1{REDACTED}", text)))
         return value if redacted == text else redacted
 
 

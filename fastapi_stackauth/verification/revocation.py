@@ -195,7 +195,8 @@ class Revocations:
         until = self.entries.get(entry)
         return until is not None and until > self._clock()
 
-    def _learn(self, news: Mapping[str, float]) -> None:
+    def learn(self, news: Mapping[str, float]) -> None:
+        """Add entries with their expiry, here only. An earlier expiry never replaces a later one."""
         for entry, until in news.items():
             new = not self._has(entry)
             self.entries[entry] = max(until, self.entries.get(entry, 0.0))
@@ -224,7 +225,7 @@ class Revocations:
         if not entries:
             return
         news = dict.fromkeys(entries, self._clock() + seconds)
-        self._learn(news)
+        self.learn(news)
         if not self._storage.is_shared:
             return
         self._unpublished.update(news)
@@ -259,7 +260,7 @@ class Revocations:
             try:
                 async with aclosing(self._storage.follow(NAME)) as stream:
                     async for entries, whole in stream:
-                        self._learn(entries)
+                        self.learn(entries)
                         if whole:
                             self._publish_again(set(entries))
                             attempt, compare_at = 0, self._clock() + _COMPARE_SECONDS

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 from pathlib import Path
@@ -54,7 +55,8 @@ def on_a_terminal(*words: str, typed: str | None = None, **more: str) -> tuple[i
                 break
             shown += part
             if typed is not None and b": " in shown:
-                time.sleep(0.2)  # the prompt stands before echo is off, and what is typed between is thrown away
+                while termios.tcgetattr(ours)[3] & termios.ECHO:  # what is typed before echo is off is thrown away
+                    time.sleep(0.01)
                 os.write(ours, typed.encode())
                 typed = None
         return process.wait(60), shown.decode()

@@ -254,4 +254,4 @@ async def test_a_key_with_a_line_break_is_named_and_not_shown(setting: str, pref
 async def test_no_repr_shows_a_token_or_a_key():
     client = make_client(FakeServer(), publishable_client_key="pck_hidden", secret_server_key="ssk_hidden")
     for view in (client, client.as_user("tok_hidden"), client.as_server()):
-        assert "hidden" not in f"{view!r} {view._caller!r} {view.settings!r} {vars(view)!r}"
+        assert "hidden" not in f"{view!r} {view.settings!r} {vars(view)!r}"

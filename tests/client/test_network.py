@@ -246,7 +246,7 @@ async def test_a_cancelled_call_leaves_no_connection_behind(after: str):
             writer.write(HEAD + b"content-length: 100\r\n\r\n{")
             await writer.drain()
         reached.set()
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     async with listening(stall) as address:
         own = httpx.AsyncClient()

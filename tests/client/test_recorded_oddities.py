@@ -156,4 +156,4 @@ def test_no_client_or_call_shows_a_key_or_token():
     keys: dict[str, Any] = {"publishable_client_key": f"pck_{PLANTED}", "secret_server_key": f"ssk_{PLANTED}"}
     client = make_client(FakeServer(), **keys).as_user(PLANTED)
     call = ApiRequest("POST", "/x", json={"password": PLANTED}, params={"code": PLANTED}, refresh_token=PLANTED)
-    assert PLANTED not in f"{client!r} {client._caller!r} {client.settings!r} {call!r}"
+    assert PLANTED not in f"{client!r} {vars(client)!r} {client.settings!r} {call!r}"

@@ -313,7 +313,6 @@ async def test_a_connection_ends_when_what_it_demands_is_taken_away(company: Com
     watch = await watch_of_member(company, demanded)
     with pytest.raises(AuthError) as caught:  # noqa: PT012 - what happens meanwhile is the matter
         async with watch, asyncio.timeout(60):
-            await asyncio.sleep(0.1)
             if lost == "membership":
                 await company.admin.team_members.remove(company.team_id, company.member.user_id)
             else:

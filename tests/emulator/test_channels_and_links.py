@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.emulator.oauth import code, exchange
+
 from .api import CALLBACK, Api, assert_rejected
-from .test_oauth import code, exchange
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 USED = "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN"

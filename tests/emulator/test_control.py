@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from fastapi_stackauth.emulator import Emulator, emulator, keys
+from tests.emulator.oauth import authorize
 from tests.support.rows import rows
 
 from .api import CALLBACK, PASSWORD, Api, assert_rejected
-from .test_oauth import authorize
 
 
 async def order(api: Api, method: str, path: str, body: Any = None, **headers: str) -> Any:

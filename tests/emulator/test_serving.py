@@ -6,6 +6,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from fastapi_stackauth.emulator.serving import bind, run_servers
+from tests.support.world import until
 
 
 async def test_a_request_in_progress_is_answered() -> None:
@@ -15,7 +16,7 @@ async def test_a_request_in_progress_is_answered() -> None:
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             begun.set()
-            await asyncio.sleep(0.05)
+            await until(lambda: listener.fileno() == -1)  # the server stops: its listener is closed
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 

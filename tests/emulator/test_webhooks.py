@@ -55,10 +55,14 @@ class Scene:
         return await call_next(request)
 
     async def types(self, number: int) -> list[str]:
-        """The types of what was heard, once so many have come; order is not promised."""
-        await until(lambda: len(self.heard) >= number)
-        await asyncio.sleep(0.05)  # what should not come would come now
+        """The types of what was heard, once so many have come and no message waits; order is not promised."""
+        await until(lambda: len(self.heard) >= number and not self.is_sending())
         return sorted(event.type for event in self.heard)
+
+    def is_sending(self) -> bool:
+        """Return whether a message is still to be sent."""
+        webhooks = self.server.server.webhooks
+        return any(message.pending for message in webhooks.messages(self.server.project_id))
 
     async def control(self, method: str, path: str, body: object = None) -> httpx.Response:
         async with httpx.AsyncClient() as client:
@@ -263,8 +267,9 @@ async def test_messages_that_are_forgotten_are_sent_no_more(scene: Scene):
 
 async def test_closing_the_server_ends_the_sending():
     server = Emulator(webhook_url="http://127.0.0.1:9/nobody")
+    before = asyncio.all_tasks()
     server.server.webhooks.tell(server.project_id, "user.created", {"id": "x"})
-    tasks = list(server.server.webhooks._tasks)
+    tasks = asyncio.all_tasks() - before
     server.close()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert [task.cancelled() for task in tasks] == [True]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from example_app.storage import Notebook, Notebooks, engine_for
+from tests.support.world import turns
 
 ADA, BOB, TEAM = Notebook(author_id="ada"), Notebook(author_id="bob"), Notebook(team_id="team")
 
@@ -78,7 +79,7 @@ async def test_what_a_worker_writes_itself_it_tells_at_once(tmp_path: Path):
         seen = notebooks.changes(ADA, every=3600)
         await anext(seen)
         told = asyncio.ensure_future(anext(seen))
-        await asyncio.sleep(0.05)
+        await turns(10)
         await write(notebooks, ADA, "now")
         assert [note.text for note in await told] == ["now"]
 

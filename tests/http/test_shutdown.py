@@ -2,13 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-import pytest
 
-from fastapi_stackauth.emulator import Emulator, emulator
+from fastapi_stackauth.emulator import Emulator
 from tests.drills.processes import Process, eventually
 from tests.support.redis_server import free_port
 
@@ -17,15 +15,9 @@ CREDENTIALS = {"email": "ada@example.com", "password": "correct horse battery"}
 SLOW = 1.5  # seconds that the auth server takes, longer than it takes to send a signal
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Emulator]:
-    async with emulator(token_lifetime=1) as running:
-        yield running
-
-
 async def _is_held(server: Emulator, path: str) -> bool:
     """Whether the auth server has been asked for this path, and is slow to answer."""
-    return all(fault.path != path for fault in server.server.faults._faults if fault.times_left)
+    return not server.server.faults.is_pending(path)
 
 
 async def _slow_down(server: Emulator, path: str) -> None:
@@ -60,7 +52,9 @@ async def test_sigterm_finishes_requests_and_closes_the_pool(server: Emulator, t
             await eventually(up, "the worker is up")
             signed_in = await client.post("/auth/password/sign-up", json=CREDENTIALS)
             user_id = signed_in.json()["user_id"]
-            await asyncio.sleep(1.1)  # the access token lives for a second: the next request has to renew it
+            expired = server.issue_token(user_id=user_id, expires_in=-5)["access_token"]
+            client.cookies.delete("stackauth-access")
+            client.cookies.set("stackauth-access", expired)  # the next request has to refresh the session
             await _slow_down(server, "/api/v1/auth/sessions/current/refresh")
             renewing = asyncio.create_task(client.get("/me"))
             await eventually(

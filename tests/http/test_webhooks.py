@@ -26,7 +26,7 @@ from tests.support.company import Company
 from tests.support.redis_server import RedisServer
 from tests.support.rows import rows
 from tests.support.webhooks import JOINED, NOW, PATH, SECRET, Receiver, sign
-from tests.support.world import eventually
+from tests.support.world import eventually, until
 
 OLD_SECRET = "whsec_" + base64.b64encode(b"the one before it, as long again").decode()
 FOREIGN_SECRET = "whsec_" + base64.b64encode(b"of somebody else, just as long..").decode()
@@ -310,14 +310,15 @@ async def test_two_endpoints_of_one_app_each_hear_a_message(receiver: Receiver):
 
 
 async def test_a_handler_that_blocks_blocks_nobody_else(receiver: Receiver):
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     @receiver.webhooks.on("team_membership.created")
     def slow(event: WebhookEvent) -> None:
+        begun.set()
         assert go_on.wait(10), "nobody else could run"
 
     first = asyncio.create_task(receiver.deliver(JOINED))
-    await asyncio.sleep(0.1)
+    await until(begun.is_set)
     go_on.set()
     assert (await first).status_code == 204
 

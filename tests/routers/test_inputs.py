@@ -69,8 +69,8 @@ def matched_characters(rule: Callable[[str], bool], text: str) -> int:
             return self.pattern.fullmatch(part)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(inputs, "_LOCAL", Counted(inputs._LOCAL))
-        patched.setattr(inputs, "_LABEL", Counted(inputs._LABEL))
+        patched.setattr(inputs, "LOCAL_PART", Counted(inputs.LOCAL_PART))
+        patched.setattr(inputs, "DOMAIN_LABEL", Counted(inputs.DOMAIN_LABEL))
         rule(text)
     return sum(work)
 

@@ -69,7 +69,7 @@ def test_the_number_of_counters_is_bounded():
         counters.hit(str(number))
         assert len(counters) <= 100
     for amount in (1, 10, 1_000, MOST_AMOUNT):
-        assert AttemptCounters(amount, 60)._most * amount <= max(MOST_ATTEMPTS, MOST_COUNTERS)
+        assert AttemptCounters(amount, 60).most * amount <= max(MOST_ATTEMPTS, MOST_COUNTERS)
 
 
 @pytest.mark.parametrize("held", [2, 3, 4, 5])

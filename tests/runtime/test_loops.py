@@ -111,7 +111,7 @@ async def test_a_fresh_flight_never_returns_an_earlier_call():
     await turns(5)
     calls.gates[2].set()
     assert (await first, await asyncio.gather(*late), await later) == (1, [2] * 5, 3)
-    assert flight._running.get() == flight._queued.get() == {}
+    assert flight.count() == 0
 
 
 async def test_those_who_ask_together_before_a_call_begins_share_it():

@@ -199,6 +199,9 @@ async def test_without_fallback_keys_out_of_reach_are_503(signer: Signer):
 
 
 async def test_the_answers_kept_are_bounded(down: World, signer: Signer):
-    for number in range(1_100):
-        await down.verify(signer.token(jti=number))
-    assert len(down.verifier.fallback._outcomes) == 1_000
+    tokens = [signer.token(jti=number) for number in range(1_001)]
+    for token in [*tokens, tokens[1], tokens[1_000]]:
+        await down.verify(token)
+    assert down.server.count("/users/me") == 1_001
+    await down.verify(tokens[0])  # it was evicted
+    assert down.server.count("/users/me") == 1_002

@@ -35,14 +35,14 @@ MAX_PASSWORD = 70
 MAX_JSON_VALUES = 20_000
 """Values that JSON of a caller's own may hold. A body of 1.5 MiB may hold half a million, which take over a second."""
 
-_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
+DOMAIN_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def is_email(text: str) -> bool:
     """Return whether the operations that only look an address up accept it: `ada@localhost` does."""
     local, at, domain = text.partition("@")
-    return bool(at and _LOCAL.fullmatch(local)) and all(map(_LABEL.fullmatch, domain.split(".")))
+    return bool(at and LOCAL_PART.fullmatch(local)) and all(map(DOMAIN_LABEL.fullmatch, domain.split(".")))
 
 
 def is_new_email(text: str) -> bool:
