@@ -70,7 +70,7 @@ class Scene:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - a server of its own gives no event to wait for
             await asyncio.sleep(0.02)
 
