@@ -65,7 +65,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("example_app/templates/home.html", "You are a guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/home.html", "Try it as a guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/home.html", "Start as a guest", "how a page speaks to an anonymous user"),
-    Allowed("example_app/templates/macros.html", "Continue as a guest", "how a page speaks to an anonymous user"),
+    Allowed("example_app/templates/macros.html", "Continue as guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/notes.html", "You are a guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/sign_in.html", "You are a guest", "how a page speaks to an anonymous user"),
     Allowed("fastapi_stackauth/emulator/store/database.py", "table mails", "the table's name in users' data files"),

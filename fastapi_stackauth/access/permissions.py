@@ -47,19 +47,20 @@ class Authorization:
         self._answers: Cache[Question, Any] = Cache(clock, size=_SIZE)
 
     async def require_permission(self, user: User, token: str, permission: str) -> None:
-        """Check a permission in the project.
+        """Require a permission in the project.
 
         Raises:
-            AuthError: 403 `permission_missing`, which names it.
+            AuthError: 403 `permission_missing`, with the permission's id.
         """
         if not await self._answer(Question("project", user.id, permission=permission), token):
             raise AuthError("permission_missing", details={"permission_id": permission})
 
     async def require_team_permission(self, user: User, token: str, team_id: str, permission: str) -> None:
-        """Check a permission in a team.
+        """Require a permission in a team.
 
         Raises:
-            AuthError: 403 `permission_missing`, which names it, or 404.
+            AuthError: 403 `permission_missing`, with the permission's id; or 404 `team_not_found`, if the user is not a
+                member and the setting `unknown_team` is ``not_found``.
         """
         if await self._answer(Question("team", user.id, team_id, permission), token):
             return

@@ -161,7 +161,7 @@ def explain_command(
     ] = None,
     show_claims: Annotated[bool, typer.Option("--show-claims", help="Show personal claims unmasked.")] = False,
     at: Annotated[
-        str | None, typer.Option(help="Check at this time: ISO 8601, or unix seconds.", metavar="TIME")
+        str | None, typer.Option(help="Check as of this time: ISO 8601, or unix seconds.", metavar="TIME")
     ] = None,
     project_id: ProjectId = None,
     api_url: ApiUrl = None,

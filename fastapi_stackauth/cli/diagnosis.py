@@ -13,7 +13,7 @@ from fastapi_stackauth.cli.report import Finding, Report, error
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.settings import Settings, documented_name, variables_in_use
 
-_CORRECT_IT = "Correct it: the app does not start with it."
+_CORRECT_IT = "Fix this setting: the app cannot start with its current value."
 
 
 def diagnose(facts: Facts) -> Report:

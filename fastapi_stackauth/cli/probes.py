@@ -1,7 +1,7 @@
-"""The I/O of the command line: asks the auth server and Redis, and brings facts back.
+"""The I/O of the command line: asks the auth server and Redis, and returns the results as facts.
 
-Law: a failure on the way is a fact, never an exception. Nothing changes at the server, except that one sign-in at a
-provider begins and never ends: it shows under which address the server knows itself.
+Law: a failed probe is a fact, never an exception. The probes change nothing on the server, with one exception: they
+start an OAuth sign-in that never finishes, to learn which public URL the server has.
 """
 
 import asyncio

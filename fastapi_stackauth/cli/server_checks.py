@@ -75,7 +75,7 @@ _NOT_REACHED = {
     "tls": (
         "server_tls",
         "The TLS connection to {url} failed{detail}.",
-        "Replace its certificate, or let this machine trust its authority (SSL_CERT_FILE).",
+        "Replace its certificate, or set SSL_CERT_FILE to a CA bundle that this machine can trust.",
     ),
     "plain_http": (
         "server_speaks_http",

@@ -32,17 +32,17 @@ def document_source(source: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
-    """Return the id of the team of a request.
+    """Return the team id of a request.
 
     Args:
         connection: the request or WebSocket.
-        source: the place of the id; see `check_source`.
+        source: where to read the id; see `check_source`.
         user: the user, for the source ``selected``.
 
     Raises:
-        RequestInvalid: 400, the value is missing, given twice, or no id at all.
-        AuthError: 403 `permission_missing`: the user has selected no team.
-        ConfigurationError: the route's path has no such parameter.
+        RequestInvalid: 400, the value is missing, repeated or not a valid id.
+        AuthError: 403 `permission_missing`: the user has not selected a team.
+        ConfigurationError: the route's path does not have this parameter.
     """
     if source == SELECTED:
         if user.selected_team_id is None:

@@ -94,9 +94,9 @@ class WatchSession(Secured):
 class SessionWatch(Guarded):
     """Ends its block when the token expires, the session is revoked, or a requirement is no longer met.
 
-    `WatchSession` makes it. As an async context manager it cancels its body and raises the error, which closes an
-    accepted WebSocket with code 1008. `stream` ends an event stream instead. A watch serves one connection, one use at
-    a time.
+    `WatchSession` creates it. With `async with`, it cancels the body and raises the error, which closes an accepted
+    WebSocket with code 1008. For an event stream use `stream`, which ends the stream instead. A watch belongs to one
+    connection and cannot be used twice at the same time.
 
     Attributes:
         user: the user of the session.

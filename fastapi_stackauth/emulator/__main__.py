@@ -113,7 +113,7 @@ def write_environment(path: Path, emulator: Emulator) -> None:
 
 
 def greeting(emulator: Emulator, address: str) -> str:
-    """Return what is printed when the server starts."""
+    """Return the message that is printed at the start."""
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
     return "\n".join([
         f"Stack Auth emulator on {address} - for development and tests, no production server.",

@@ -13,7 +13,7 @@ KINDS = ("normal", "restricted", "anonymous")
 
 
 def make_user(server: Server, project: Project, kind: str, email: str | None = None) -> Row:
-    """Create a user of a kind: with a verified address, restricted by an administrator, or anonymous."""
+    """Create a user with a verified address, one that an administrator has restricted, or an anonymous one."""
     if kind not in KINDS:
         raise ValueError(f"the kind of user must be one of {', '.join(KINDS)}")
     store, columns = server.store, {"restricted_by_admin": int(kind == "restricted")}

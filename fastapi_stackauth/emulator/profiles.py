@@ -102,7 +102,7 @@ def check_methods(call: Call) -> None:
     if sentence is not None:
         raise PlainError(400, sentence)
     if (body.get("password") is not None or "password_hash" in body) and not config["credential_enabled"]:
-        raise PlainError(400, "Passwords are switched off in this project.")
+        raise PlainError(400, "Password sign-in is disabled in this project.")
     if body.get("otp_auth_enabled") and not config["magic_link_enabled"]:
         raise PlainError(400, "Sign-in by email code is disabled in this project.")
     check_image(call)
@@ -161,7 +161,7 @@ async def update(call: Call, user: Row) -> Row:
 
     Raises:
         KnownError: SCHEMA_ERROR, TEAM_MEMBERSHIP_NOT_FOUND, USER_EMAIL_ALREADY_EXISTS, USER_NOT_FOUND.
-        PlainError: a method is switched off, or a field cannot be set so.
+        PlainError: a method is disabled, or a field cannot be set so.
     """
     check_restriction(call)
     check_methods(call)

@@ -36,10 +36,10 @@ class Envelope:
 
     @classmethod
     def read(cls, headers: Headers) -> "Envelope":
-        """The envelope of a request, from ``svix-*`` headers, or from ``webhook-*`` where those are missing.
+        """Read the envelope from the ``svix-*`` headers, or from ``webhook-*`` if those are missing.
 
         Raises:
-            WebhookInvalid: a header is missing, doubled or of another form.
+            WebhookInvalid: a header is missing, repeated or malformed.
         """
         prefix = next((prefix for prefix in _PREFIXES if f"{prefix}-id" in headers), None)
         if prefix is None:

@@ -58,7 +58,7 @@ class CurrentUserProfile(ApiModel):
     client_read_only_metadata: JsonValue = Field(default=None, description="What the user may read.", examples=[None])
     profile_image_url: str | None = Field(default=None, description="The user's picture.", examples=[None])
     signed_up_at_millis: Millis | None = Field(
-        default=None, description="When the account was made.", examples=[1762333949000]
+        default=None, description="When the account was created.", examples=[1762333949000]
     )
     has_password: bool = Field(default=False, description="Whether a password signs in.", examples=[True])
     auth_with_email: bool = Field(

@@ -44,7 +44,7 @@ class ServerOAuthProvider(OAuthProvider):
 
 
 class OAuthProviderUpdate(ApiRequestBody):
-    """What a user may change of it. Once switched off, the user cannot switch sign-in on again."""
+    """What a user may change of it. Once disabled, the user cannot enable sign-in again."""
 
     allow_sign_in: bool | None = None
     allow_connected_accounts: bool | None = None
@@ -60,7 +60,7 @@ class ServerOAuthProviderUpdate(OAuthProviderUpdate):
 
 
 class ServerOAuthProviderCreate(ApiRequestBody):
-    """A new account at a provider, made by the server."""
+    """A new account at a provider, created by the server."""
 
     server_only: ClassVar[bool] = True
 
@@ -73,7 +73,7 @@ class ServerOAuthProviderCreate(ApiRequestBody):
 
 
 class Authorization(ApiModel):
-    """Where to send the browser for a sign-in at a provider."""
+    """The URL that starts a sign-in with a provider. Redirect the browser to it."""
 
     location: str = Field(repr=False)
 

@@ -67,10 +67,10 @@ class _ServerUserFields(ApiRequestBody):
     primary_email_auth_enabled: bool | None = Field(default=None, description="The server's default is False.")
     passkey_auth_enabled: bool | None = None
     password: str | None = Field(
-        default=None, repr=False, description="At most 70 characters; there is no least length."
+        default=None, repr=False, description="At most 70 characters; there is no minimum length."
     )
     password_hash: str | None = Field(
-        default=None, repr=False, description="Instead of a password: bcrypt, 16 rounds at most."
+        default=None, repr=False, description="A bcrypt hash in place of the password; its cost is at most 16."
     )
     otp_auth_enabled: bool | None = None
     totp_secret_base64: str | None = Field(default=None, repr=False)
@@ -93,7 +93,7 @@ class NewOAuthAccount(ApiRequestBody):
 
 
 class ServerUserCreate(_ServerUserFields):
-    """A new user, made by the server (`POST /users`)."""
+    """A new user, created by the server (`POST /users`)."""
 
     oauth_providers: tuple[NewOAuthAccount, ...] = ()
 

@@ -24,7 +24,7 @@ class Team(ApiModel):
         default=None, description="What its members may read.", examples=[None]
     )
     server_metadata: JsonValue = Field(default=None, description="What the server alone may read.", examples=[None])
-    created_at_millis: Millis | None = Field(default=None, description="When it was made.", examples=[1762333949000])
+    created_at_millis: Millis | None = Field(default=None, description="When it was created.", examples=[1762333949000])
 
     def as_members_see(self) -> "Team":
         """Return the team without the fields that only a server may read (design decision 15)."""
@@ -46,7 +46,7 @@ class TeamCreate(ApiRequestBody):
 
 
 class ServerTeamCreate(TeamCreate):
-    """A new team, made by the server: without `creator_user_id` it has no members."""
+    """A new team, created by the server: without `creator_user_id` it has no members."""
 
     server_only: ClassVar[bool] = True
 

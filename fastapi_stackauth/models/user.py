@@ -13,7 +13,7 @@ from fastapi_stackauth.models.base import TrustedModel, freeze
 class User(TrustedModel, BaseModel):
     """The caller, by the claims of the access token (contract/tokens.md §1).
 
-    A snapshot of when the token was made, at most its lifetime old (10 minutes by default);
+    A snapshot of when the token was issued, at most its lifetime old (10 minutes by default);
     `current_profile` asks the auth server for today's facts. Deeply immutable, so it may be shared and hashed.
     """
 
@@ -44,10 +44,10 @@ class User(TrustedModel, BaseModel):
     selected_team_id: str | None = Field(default=None, description="The team last selected, if any.", examples=[None])
     mfa_required: bool = Field(default=False, description="Whether signing in takes a second factor.", examples=[False])
     signed_up_at: datetime | None = Field(
-        default=None, description="When the account was made.", examples=["2026-11-05T09:12:29Z"]
+        default=None, description="When the account was created.", examples=["2026-11-05T09:12:29Z"]
     )
     issued_at: datetime | None = Field(
-        default=None, description="When the token was made.", examples=["2026-11-05T09:12:29Z"]
+        default=None, description="When the token was issued.", examples=["2026-11-05T09:12:29Z"]
     )
     expires_at: datetime | None = Field(
         default=None, description="When the token expires.", examples=["2026-11-05T09:22:29Z"]

@@ -200,7 +200,7 @@ class Sessions:
             raise AuthError("authentication_required") from None
 
     def _judge(self, failure: AuthError | AuthServerError) -> StackAuthError | None:
-        """Return the error for a session that could not be refreshed, or None if it has ended; log what that means."""
+        """Return the error for a session that could not be refreshed, or None if it has ended. Log it."""
         error, now = judge_refresh(failure), time.monotonic()
         if error is None and isinstance(failure, AuthError):
             self._client.events.emit(SESSION_ENDED, reason=failure.code)

@@ -1,4 +1,4 @@
-"""Every setting: its fields, its environment variables, and what is checked of its value."""
+"""The settings: their fields, environment variables and validation."""
 
 from fastapi_stackauth.settings.environment import documented_name, environment_names, secret_file_names
 from fastapi_stackauth.settings.fields import (

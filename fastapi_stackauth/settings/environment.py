@@ -42,7 +42,7 @@ def secret_file_names(field: str) -> tuple[str, ...]:
 
 
 class Environment(PydanticBaseSettingsSource):
-    """Reads the environment into field names, so that a keyword argument of the same field wins."""
+    """Maps environment variables to field names, so that a keyword argument for the same field takes precedence."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - parent's
         """Return the value of the first variable of a field that is set."""

@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         description="How many tokens are checked at `/users/me` at once while the keys are unavailable.",
     )
     fallback_ttl: float = Field(
-        default=10.0, ge=0, le=60, description="Seconds that a response of `/users/me` to a token is cached."
+        default=10.0, ge=0, le=60, description="How long to cache the response of `/users/me` to a token, in seconds."
     )
 
     if TYPE_CHECKING:  # without its plugin, a checker takes the types of the fields for those of the arguments

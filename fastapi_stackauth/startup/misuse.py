@@ -1,8 +1,8 @@
-"""Routes that FastAPI accepts although a mistake leaves them open: found before an app answers its first request.
+"""Detects routes that a mistake leaves open although FastAPI accepts them, before the app serves its first request.
 
-The guards of `guards.py` raise when a route is declared. What FastAPI cannot see there is found here: `user: User`
-without `Depends` is a valid request body, and `user = current_user` is a valid default. FastAPI's own view of each
-route decides what comes from the request, so this module never disagrees with FastAPI about it.
+The guards in `guards.py` raise when a route is declared. This module finds the mistakes that they cannot see: `user:
+User` without `Depends` is a valid request body, and `user = current_user` is a valid default. It reads the parameters
+from FastAPI's own analysis of each route, so the two never disagree.
 """
 
 import inspect
@@ -136,7 +136,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
             f"Write a dependency such as current_user inside Depends(...)."
         )
     elif get_origin(call) is not None and (inner := _dependency_in(call)):
-        yield f"Depends(...) wraps an alias that contains Depends({_describe(inner)}) already. Write the alias alone."
+        yield f"Depends(...) wraps an alias that already contains Depends({_describe(inner)}). Write the alias alone."
 
 
 def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:

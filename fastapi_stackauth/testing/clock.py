@@ -18,7 +18,10 @@ class Clock:
         return self._clock.now()
 
     def advance(self, by: float | timedelta) -> None:
-        """Advance by seconds or a timedelta; a negative value goes back. Access tokens live 600 seconds."""
+        """Advance by seconds or a timedelta; a negative value goes back.
+
+        Access tokens live 600 seconds, and apps accept them for `leeway` (5 seconds) longer.
+        """
         self._clock.advance(by.total_seconds() if isinstance(by, timedelta) else by)
 
     def reset(self) -> None:

@@ -130,7 +130,7 @@ class TokenFactory:
 
         Args:
             kind: ``normal``, ``restricted`` or ``anonymous``.
-            expires_in: seconds until it expires; negative for one that has expired.
+            expires_in: seconds until it expires; an app rejects those below minus `leeway` (-5).
             **claims: claims that replace the usual ones, such as `sub`, `email` or `requires_totp_mfa`.
 
         Raises:

@@ -89,7 +89,7 @@ class Users:
             team_permissions: permissions in that team, beside those of every member.
             select_team: whether the user has selected that team.
             mfa: whether two-factor authentication is enabled; see `totp`.
-            expires_in: seconds until the access token expires; negative for one that has expired.
+            expires_in: seconds until the access token expires; an app rejects those below minus `leeway` (-5).
             claims: claims that replace the token's real ones, for tokens that no server would issue.
             **fields: more fields of the account, as in a seed for the emulator: `id`, `display_name`,
                 `client_metadata`, `oauth_providers`, ...

@@ -131,7 +131,7 @@ class Verifier:
 
     @property
     def stats(self) -> VerifierStats:
-        """Counts since the start, as of now."""
+        """A snapshot of the counters since this verifier was created."""
         return VerifierStats.from_events(self._events)
 
     def __len__(self) -> int:

@@ -216,5 +216,5 @@ async def test_without_any_provider_one_can_still_begin_as_a_guest(page: str):
     )  # fmt: skip
     request = Request({"type": "http", "path": "/sign-up", "headers": [], "query_string": b""})
     shown = templates.get_template(page).render(request=request, offered=offered, user=None, then="/notes", here="/")
-    assert "Continue as a guest" in shown
+    assert "Continue as guest" in shown
     assert "Or continue with" not in shown

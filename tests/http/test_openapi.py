@@ -177,7 +177,7 @@ def test_every_router_operation_has_stable_documentation(schema: dict[str, Any])
         "contact_channels_make_primary", "contact_channels_send_verification", "verify_email_page", "verify_email",
         "oauth_start", "oauth_link", "oauth_finish", "passkey_options", "passkey_sign_in", "passkey_register_options",
         "passkey_register", "passkey_delete", "mfa_sign_in", "mfa_enroll", "mfa_confirm", "mfa_disable",
-        "connected_accounts_list", "connected_accounts_get_token", "password_grant",
+        "connected_accounts_list", "connected_accounts_delete", "connected_accounts_get_token", "password_grant",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""API keys of users and teams: made, listed, revoked, checked (contract: area `api-keys`)."""
+"""API keys of users and teams: create, list, revoke and check them (contract: area `api-keys`)."""
 
 import re
 import sqlite3
@@ -20,7 +20,7 @@ KEY = re.compile(r"[\x21-\x7e]*")
 
 
 def to_json(row: Row, value: str | None = None) -> dict[str, Any]:
-    """Return a key; the key itself only when it was just made."""
+    """Return a key; the key itself only when it was just created."""
     times = {"expires_at_millis": row["expires_at"], "manually_revoked_at_millis": row["revoked_at"]}
     return {
         "id": row["id"],
@@ -37,7 +37,7 @@ def to_json(row: Row, value: str | None = None) -> dict[str, Any]:
 def check_enabled(call: Call, kind: Kind) -> None:
     """Raise unless the project has enabled keys of this kind."""
     if not call.project.config[f"allow_{kind}_api_keys"]:
-        raise PlainError(400, f"API keys of {kind}s are switched off in this project.")
+        raise PlainError(400, f"API keys of {kind}s are disabled in this project.")
 
 
 def check_owner(call: Call, kind: Kind, owner_id: str | None) -> None:
@@ -99,7 +99,7 @@ def register(kind: Kind) -> None:
 
 
 def register_creation(kind: Kind) -> None:
-    """Register the making of keys of users or of teams."""
+    """Register the operation that creates keys of users or of teams."""
     owner = f"{kind}_id"
     body: dict[str, Check] = {
         "description": Text(),

@@ -31,7 +31,7 @@ PARAMS = {"user_id": UserId(), "contact_channel_id": Text(form="uuid")}
 LIST_QUERY = {"user_id": UserId(required=False), "contact_channel_id": Text(form="uuid", required=False)}
 SEND_BODY = {"callback_url": URL}
 DEPRECATED_BODY = {"email": Text(form="strict_email"), "callback_url": URL}
-FOREIGN = "A client handles the contact channels of its own user only."
+FOREIGN = "With client access, users can only manage their own contact channels."
 UNKNOWN = "There is no such contact channel."
 
 

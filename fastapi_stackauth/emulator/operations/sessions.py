@@ -13,7 +13,7 @@ LONGEST_MILLIS = 367 * 24 * 3600 * 1000
 
 @operation("POST", "/auth/sessions/current/refresh")
 async def refresh(call: Call) -> dict[str, Any]:
-    """A new access token for a refresh token, which stays as it is."""
+    """Issue a new access token for a refresh token. The refresh token does not change."""
     token = call.header("refresh-token")
     if token is None:
         raise schema_error(call.request, ["headers.x-stack-refresh-token must be defined"])

@@ -1,4 +1,4 @@
-"""Invitations to teams, accepted by the code of the email or, with the verified address, by id."""
+"""Team invitations. A user accepts one with the code from the email, or by its id if their address is verified."""
 
 import sqlite3
 from typing import Any

@@ -19,7 +19,7 @@ LIST_QUERY = {"team_id": Text(required=False, form="uuid"), "user_id": UserId(re
 
 @operation("POST", "/team-memberships/{team_id}/{user_id}", access=SERVER, params=PARAMS, body={}, status=201)
 async def add(call: Call) -> dict[str, Any]:
-    """Put a user into a team."""
+    """Add a user to a team."""
     user = profiles.existing(call, call.path["user_id"])
     team = membership.existing_team(call, call.path["team_id"])
     try:

@@ -199,7 +199,7 @@ class Projects:
             self._define_defaults(project.id)
 
     def delete(self, project_id: str) -> None:
-        """Remove a project with all that is its own."""
+        """Delete a project and all its data."""
         self._database.run("delete from projects where id = ?", project_id)
 
     def configure(self, project: Project, changes: Mapping[str, Any]) -> Project:

@@ -90,7 +90,7 @@ class Flow:
 
 @routes.get(
     "/oauth/{provider}/authorize",
-    "Sign in at a provider",
+    "Sign in with a provider",
     errors=START_ERRORS,
     attempt="oauth_authorize",
     only="cookie",
@@ -193,7 +193,7 @@ async def oauth_callback(
     error: Given = "",
     error_code: Annotated[str, Query(alias="errorCode", max_length=2000, include_in_schema=False)] = "",
 ) -> RedirectResponse:
-    """Finish a sign-in at a provider. This works once, in the browser that started it, within ten minutes.
+    """Finish a sign-in with a provider. This works once, in the browser that started it, within ten minutes.
 
     It sends the browser on to the `return_to` of `authorize`: signed in; or with `?error=<code>`; or with
     `?mfa=required` if a second factor must follow (`/mfa/sign-in`).

@@ -54,13 +54,13 @@ class OAuthStartRequest(ChallengedBody):
 
 @routes.post(
     "/oauth/{provider}/start",
-    "Begin a sign-in at a provider",
+    "Begin a sign-in with a provider",
     errors=START_ERRORS,
     attempt="oauth_authorize",
     only="body",
 )
 async def oauth_start(provider: Provider, body: OAuthStartRequest, context: Context) -> Location:
-    """Start a sign-in at a provider: open the URL of the response in a browser, and wait at your `redirect_uri`.
+    """Start a sign-in with a provider: open the URL of the response in a browser, and wait at your `redirect_uri`.
 
     An anonymous user who calls with their token keeps their id. Errors are returned as `errorCode` in the query.
 
@@ -119,7 +119,7 @@ class OAuthFinishRequest(RequestBody):
 
 
 @routes.sign_in(
-    "/oauth/finish", "Finish a sign-in at a provider", errors=("INVALID_AUTHORIZATION_CODE", 400), only="body"
+    "/oauth/finish", "Finish a sign-in with a provider", errors=("INVALID_AUTHORIZATION_CODE", 400), only="body"
 )
 async def oauth_finish(body: OAuthFinishRequest, context: Context) -> SignInResult:
     """Trade the code that came back for tokens. It works once, within five minutes."""

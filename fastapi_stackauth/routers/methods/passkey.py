@@ -64,7 +64,7 @@ class TokenPasskeyOptions(PasskeyOptions):
 
 
 class PasskeyCredentialRequest(RequestBody):
-    """What the authenticator made of the options."""
+    """The response of the authenticator."""
 
     credential: dict[str, JsonValue] = Field(
         repr=False,
@@ -74,7 +74,7 @@ class PasskeyCredentialRequest(RequestBody):
 
 
 class TokenPasskeyCredentialRequest(PasskeyCredentialRequest):
-    """What the authenticator made of the options, and their code."""
+    """The response of the authenticator, and the code of the options."""
 
     code: SecretStr = Field(
         min_length=CODE_LENGTH,
@@ -113,7 +113,7 @@ async def passkey_options(context: Context) -> OptionsResult:
     errors=(*VERIFICATION_CODE_ERRORS, "PASSKEY_AUTHENTICATION_FAILED", _OFF),
 )
 async def passkey_sign_in(body: Credential, context: Context) -> SignInResult:
-    """Sign in with what the authenticator made of the options.
+    """Sign in with the response of the authenticator.
 
     Cookie delivery: The options work once, in the browser that asked for them.
 
@@ -152,7 +152,7 @@ async def passkey_register_options(context: Context, client: UserClient) -> Opti
     example=PASSKEY,
 )
 async def passkey_register(body: Credential, context: Context, client: UserClient) -> PasskeyRegistration:
-    """Register the passkey that the authenticator made. It replaces the one before: an account has one."""
+    """Register the passkey that the authenticator created. It replaces the one before: an account has one."""
     code = _take_code(context, REGISTRATION_FLOW, body)
     return await client.passkey.register(code=code, credential=_check_credential(body.credential))
 

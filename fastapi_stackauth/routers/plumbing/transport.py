@@ -37,7 +37,7 @@ class SignInResponse(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
-    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+    is_new_user: bool = Field(description="Whether this created the account.", examples=[False])
 
 
 class AccessTokenResponse(BaseModel):
@@ -59,7 +59,7 @@ class Tokens(AccessTokenResponse):
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
     )
     user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
-    is_new_user: bool = Field(description="Whether this made the account.", examples=[False])
+    is_new_user: bool = Field(description="Whether this created the account.", examples=[False])
 
 
 SignInResult = Annotated[SignInResponse | Tokens, ByDelivery(cookie=SignInResponse, body=Tokens)]
