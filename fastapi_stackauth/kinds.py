@@ -4,7 +4,7 @@ import enum
 
 
 class TokenKind(enum.StrEnum):
-    """What sort of user a token speaks for."""
+    """The kind of user that a token belongs to."""
 
     NORMAL = "normal"
     RESTRICTED = "restricted"

@@ -256,7 +256,7 @@ class StackAuth(Stack):
         return missing_settings(self)
 
     async def health(self) -> HealthReport:
-        """How authentication is doing in this worker: keys, fallback, Redis, and which settings are missing."""
+        """The health of authentication in this worker: keys, fallback, Redis and missing settings."""
         return await check_health(self)
 
     async def warm_up(self) -> None:

@@ -1,1 +1,1 @@
-"""What the auth server knows about a verified caller: permissions, API keys, the project."""
+"""Data of the auth server about a verified caller: permissions, API keys, the project."""

@@ -37,7 +37,7 @@ _NO_OWNER = ""
 
 
 def looks_like_a_key(value: str) -> bool:
-    """Whether this is an API key by its prefix, and no access token."""
+    """Whether this is an API key, not an access token, by its prefix."""
     return PREFIX.fullmatch(value) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a user may do: the library asks the auth server and caches the result (contract/endpoints.json, permissions).
+"""The permissions of users: fetched from the auth server and cached (contract/endpoints.json, permissions).
 
 A permission is checked by listing it, which includes permissions that contain it. With a secret key the app asks as the
 server, else as the user; the result is the same.

@@ -102,7 +102,7 @@ class Explanation(BaseModel):
 
 @dataclass(frozen=True)
 class Frame:
-    """What a token is checked against.
+    """The expected values of a token.
 
     Attributes:
         now: unix time in seconds.

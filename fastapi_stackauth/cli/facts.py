@@ -1,4 +1,4 @@
-"""What `doctor` learned of the set-up, as data; `probes.py` gathers it, `diagnosis.py` judges it."""
+"""The facts that `doctor` collects about the setup; `probes.py` collects them, `diagnosis.py` judges them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ Outcome = ApiResponse | NoResponse
 
 @dataclass
 class Facts:
-    """What was learned. None: `doctor` did not ask.
+    """The collected facts. None: `doctor` did not ask.
 
     Attributes:
         client: the answer to `GET /projects/current`, asked as a front end would.

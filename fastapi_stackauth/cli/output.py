@@ -38,7 +38,7 @@ class Printer:
         self._console.file.write(json.dumps(json.loads(text), indent=2) + "\n")
 
     def report(self, report: Report) -> None:
-        """What `doctor` found."""
+        """The findings of `doctor`."""
         for finding in report.findings:
             self._finding(finding)
         counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
@@ -51,7 +51,7 @@ class Printer:
             self._block("", "", f"-> {finding.advice}")
 
     def explanation(self, explanation: Explanation) -> None:
-        """What `explain` found."""
+        """The findings of `explain`."""
         for check in explanation.checks:
             mark, style = _MARKS[check.status]
             self._block(mark, style, f"{check.name:<{_NAME}}{check.detail}", _CHECKED, hanging=_NAME)

@@ -1,4 +1,4 @@
-"""What `doctor` found, as data, and values of others as text that cannot move a terminal's cursor."""
+"""The findings of `doctor` as data, and foreign values as text that cannot move a terminal's cursor."""
 
 import json
 from collections.abc import Iterable

@@ -68,7 +68,7 @@ def _address(facts: Facts) -> Iterator[Finding]:
 
 
 def is_inner(host: str) -> bool:
-    """Whether a host is this machine or in a private network, by its name."""
+    """Whether a host is this machine or in a private network, judged by its name."""
     try:
         return not ip_address(host).is_global
     except ValueError:

@@ -81,7 +81,7 @@ class StackAuthClient(ApiCaller):
     oauth: "BoundResource[resources.OAuthApi]" = BoundResource("OAuthApi")
     """Sign-in at OAuth providers."""
     oauth_providers: "BoundResource[resources.OAuthProvidersApi]" = BoundResource("OAuthProvidersApi")
-    """What a user's accounts at OAuth providers may be used for."""
+    """The permitted uses of a user's accounts at OAuth providers."""
     otp = BoundResource(OtpApi)
     """Sign-in by a one-time code or link in an email."""
     passkey: "BoundResource[resources.PasskeyApi]" = BoundResource("PasskeyApi")

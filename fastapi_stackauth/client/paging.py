@@ -15,7 +15,7 @@ T = TypeVar("T", bound=ApiModel)
 
 
 class Pagination(ApiModel):
-    """How to ask for the next page."""
+    """The request for the next page."""
 
     next_cursor: str | None = None
 

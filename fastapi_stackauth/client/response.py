@@ -96,7 +96,7 @@ class ApiResponse:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a web page: from something in front of the server's API, or for an unknown path."""
+        """Whether it is a web page: from a proxy in front of the API, or for an unknown path."""
         return self.headers.get("content-type", "").lower().startswith("text/html")
 
     @property

@@ -44,7 +44,7 @@ _BACKOFF_BASE, _BACKOFF_CAP = 0.2, 3.0
 
 @dataclass
 class Progress:
-    """How far one attempt got, from the trace events of httpcore, httpx's transport.
+    """The progress of one attempt, from the trace events of httpcore, httpx's transport.
 
     Another transport reports nothing. Its requests count as written, on a connection that was not used before.
 
@@ -314,7 +314,7 @@ def _failure(error: httpx.RequestError, delivery: _Delivery) -> _Failure:
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether the server's certificate is not trusted; it will not be trusted a moment later either."""
+    """Whether the server's certificate is not trusted, so that another attempt is useless."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -1,4 +1,4 @@
-"""Which team a request is about: a path parameter, a query parameter, a header, or the user's selected team."""
+"""Finds the team id of a request: in a path parameter, a query parameter, a header, or the user's selected team."""
 
 from starlette.requests import HTTPConnection
 

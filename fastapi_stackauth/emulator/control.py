@@ -232,7 +232,7 @@ def message_view(message: Message) -> dict[str, Any]:
 
 @control("GET", "/webhooks.json")
 def webhooks(order: Order) -> dict[str, Any]:
-    """Where webhooks go, what signs them, and the latest of them, newest first."""
+    """The URL and the secret for webhooks, and the latest of them, newest first."""
     told, project_id = order.server.webhooks, order.project.id
     items = [message_view(message) for message in told.messages(project_id)]
     return {"url": told.url(project_id), "secret": told.secret(project_id), "items": items}

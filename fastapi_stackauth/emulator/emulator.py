@@ -235,7 +235,7 @@ class Emulator:
 
     @property
     def webhook_secret(self) -> str:
-        """What signs the default project's webhooks."""
+        """The secret that signs the default project's webhooks."""
         return self.server.webhooks.secret(self.project_id)
 
     def environment(self) -> dict[str, str]:

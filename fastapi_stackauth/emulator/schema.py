@@ -64,7 +64,7 @@ FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
 
 @dataclass
 class Problems:
-    """What is wrong with a request, in sentences, and whether it named 'me' without a user."""
+    """The errors of a request, as sentences, and whether it named 'me' without a user."""
 
     me: str | None
     found: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What every operation works with: the store, the clock, chance, tokens and the address of this server.
+"""The shared parts of every operation: the store, the clock, chance, tokens and the address of this server.
 
 Law: one instance a server; no module holds state.
 """

@@ -1,4 +1,4 @@
-"""Which version of the real auth server the emulator plays: every fact that differs between versions, by name.
+"""The version of the real auth server that the emulator behaves like: every difference between versions, by name.
 
 Law: an operation asks the profile for a fact and never compares names or versions; all differences are in this file.
 """
@@ -72,7 +72,7 @@ NEWEST = replace(
     shows_development_fields=True,
     trusts_hosted_pages=True,
 )
-"""What is merged or published in the newest sources; what is only proposed there is left out."""
+"""The behavior that is merged or published in the newest sources; proposals are left out."""
 
 PROFILES = {profile.name: profile for profile in (NEWEST, APRIL_2026)}
 

@@ -1,4 +1,4 @@
-"""Which addresses a project trusts to return to, and as origins of passkeys.
+"""The addresses that a project trusts for redirects, and as origins of passkeys.
 
 Law: pure. The rule is the real server's (contract/tokens.md section 9).
 """

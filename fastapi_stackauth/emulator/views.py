@@ -1,4 +1,4 @@
-"""How rows look on the wire: users for client and server, channels, sessions, links, projects.
+"""The wire form of rows: users for client and server, channels, sessions, links, projects.
 
 Law: pure apart from reading what belongs to a user; no view shows a hash, a secret or a key.
 """

@@ -50,7 +50,7 @@ class Call:
 
     @property
     def is_client(self) -> bool:
-        """Whether the client, not the project's own server, asks."""
+        """Whether the request has client access, not server access."""
         return self.asker.access == "client"
 
     @property

@@ -1,4 +1,4 @@
-"""What callers get for an error, pure: an error in, a document and headers out, and nothing of the request in them."""
+"""The response to an error. Pure: an error in, a document and headers out, and no part of the request in them."""
 
 import math
 from http import HTTPStatus
@@ -45,7 +45,7 @@ def get_error_headers(error: StackAuthError) -> dict[str, str]:
 
 
 def _challenge(error: StackAuthError) -> str:
-    """What a 401 asks for (RFC 6750 §3; RFC 9470 §3 if the sign-in is too long ago), made of constants."""
+    """The challenge of a 401 (RFC 6750 §3; RFC 9470 §3 if the sign-in is too long ago), made of constants."""
     if error.code == "authentication_required":
         return "Bearer"
     if error.code == "reauthentication_required":

@@ -98,7 +98,7 @@ class MfaRequired(KnownApiError):
 
     @property
     def attempt_code(self) -> str:
-        """What `client.mfa.sign_in` takes beside the six digits; valid for 5 minutes (tokens.md §7)."""
+        """The code that `client.mfa.sign_in` needs besides the six digits; valid for 5 minutes (tokens.md §7)."""
         return str(self.details.get("attempt_code", ""))
 
 

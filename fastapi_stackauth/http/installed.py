@@ -1,4 +1,4 @@
-"""Which `StackAuth` serves a connection."""
+"""Finds the `StackAuth` that serves a connection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Resolution:
 
 
 RequestContext = context.RequestContext[Services, Resolution]
-"""What the library keeps on one connection, with its types."""
+"""The values that the library keeps on one connection, with their types."""
 
 
 class StackNotInstalled(ConfigurationError):

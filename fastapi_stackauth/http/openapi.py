@@ -1,4 +1,4 @@
-"""What protected routes say of themselves in OpenAPI. A pure function from schema to schema.
+"""Describes protected routes in OpenAPI. A pure function from schema to schema.
 
 FastAPI writes `security` where our `SecurityBase` objects stand; here the answers that such routes can give are added.
 What the app wrote itself wins.
@@ -114,7 +114,7 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
 
 
 def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
-    """How a token may come along beside `Authorization: Bearer`, in the order in which docs offer it."""
+    """The ways to send a token other than `Authorization: Bearer`, in the order of the docs."""
     schemes: dict[str, Schema] = {}
     for path, item in schema.get("paths", {}).items():
         if item.get("post", {}).get("operationId", "").endswith(TOKEN_OPERATION):

@@ -28,7 +28,7 @@ PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
 TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
 """The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
 _COMPUTED = ("_hash", "_requirements", "_number")
-"""What dependencies keep that follows from their fields."""
+"""Values that dependencies compute from their fields and keep."""
 API_KEY_SCHEME = {
     "type": "apiKey",
     "in": "header",

@@ -1,4 +1,4 @@
-"""Whether a webhook message is the auth server's and fresh: Standard Webhooks (contract/webhooks.md). Pure."""
+"""Checks that a webhook message is from the auth server and fresh: Standard Webhooks (contract/webhooks.md). Pure."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from fastapi_stackauth.errors import WebhookInvalid
 
 WINDOW_SECONDS = 300
-"""How old, or how far ahead of the clock, a message may be."""
+"""The most that the time of a message may differ from the clock."""
 _PREFIXES = ("svix", "webhook")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)  # without the dot that separates it from the timestamp
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)

@@ -44,9 +44,9 @@ from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.startup.routes import check_path
 
 _HANDLING_SECONDS = 60.0
-"""How long a message counts as being handled, should its worker die meanwhile."""
+"""The time for which a message counts as being handled, in case its worker dies."""
 _DONE_SECONDS = 2 * 86_400.0
-"""How long a message that was handled is remembered; the last attempt to deliver one comes after a day and more."""
+"""The time for which a handled message is remembered; its last delivery attempt can be more than a day later."""
 _DONE = "done"
 
 Handler = TypeVar("Handler", bound=Callable[[Any], Any])

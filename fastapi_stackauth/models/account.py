@@ -120,7 +120,7 @@ class TrustedDomain(ApiModel):
 
 
 class ProjectConfig(ApiModel):
-    """What the project allows."""
+    """The settings of the project that a client may read."""
 
     sign_up_enabled: bool = False
     credential_enabled: bool = False

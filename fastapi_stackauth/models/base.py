@@ -1,4 +1,4 @@
-"""What all models share: immutability that reaches inside, unknown fields kept, one place for wire times."""
+"""The base of all models: deeply immutable, with unknown fields, and times in one form."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

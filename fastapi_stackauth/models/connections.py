@@ -44,14 +44,14 @@ class ServerOAuthProvider(OAuthProvider):
 
 
 class OAuthProviderUpdate(ApiRequestBody):
-    """What a user may change of it. Once disabled, the user cannot enable sign-in again."""
+    """The fields that a user may change. Once disabled, the user cannot enable sign-in again."""
 
     allow_sign_in: bool | None = None
     allow_connected_accounts: bool | None = None
 
 
 class ServerOAuthProviderUpdate(OAuthProviderUpdate):
-    """What a server may change of it."""
+    """The fields that a server may change."""
 
     server_only: ClassVar[bool] = True
 
@@ -79,6 +79,6 @@ class Authorization(ApiModel):
 
 
 class Handoff(ApiModel):
-    """Where to send the browser to carry a session to another domain."""
+    """The URL that carries a session to another domain. Redirect the browser to it."""
 
     redirect_url: str = Field(repr=False)

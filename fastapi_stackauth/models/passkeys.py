@@ -6,7 +6,7 @@ from fastapi_stackauth.models.base import ApiModel
 
 
 class PasskeyChallenge(ApiModel):
-    """What the browser's WebAuthn call takes, and the code that belongs to it; both live for 65 seconds."""
+    """The options for the browser's WebAuthn call, and their code; both expire after 65 seconds."""
 
     options_json: dict[str, JsonValue] = Field(
         repr=False, description="As the browser takes it, but for the relying party's id, which is a placeholder."

@@ -10,7 +10,7 @@ from fastapi_stackauth.models.teams import Team
 
 
 class SignUpRisk(ApiModel):
-    """How risky a sign-up looked, 0 to 100 each."""
+    """Risk scores of a sign-up, 0 to 100 each."""
 
     bot: int | float
     free_trial_abuse: int | float
@@ -99,6 +99,6 @@ class ServerUserCreate(_ServerUserFields):
 
 
 class ServerUserUpdate(_ServerUserFields):
-    """What a server may change of a user (`PATCH /users/{user_id}`); only what is set is changed."""
+    """The fields of a user that a server may change (`PATCH /users/{user_id}`); only fields that are set change."""
 
     selected_team_id: str | None = None

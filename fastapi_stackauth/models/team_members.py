@@ -12,7 +12,7 @@ class TeamMembership(ApiModel):
 
 
 class TeamMemberProfile(TeamMembership):
-    """How a member appears in a team. `user` is sent to servers only."""
+    """A member of a team, as the team sees them. `user` is sent to servers only."""
 
     display_name: str | None = None
     profile_image_url: str | None = None
@@ -20,7 +20,7 @@ class TeamMemberProfile(TeamMembership):
 
 
 class TeamMemberProfileUpdate(ApiRequestBody):
-    """How a member wants to appear in a team; only what is set is changed."""
+    """The fields that members may change of their own profile; only fields that are set change."""
 
     display_name: str | None = None
     profile_image_url: str | None = None

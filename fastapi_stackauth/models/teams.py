@@ -55,7 +55,7 @@ class ServerTeamCreate(TeamCreate):
 
 
 class TeamUpdate(ApiRequestBody):
-    """What a member with the permission `$update_team` may change; only what is set is changed."""
+    """The fields that a member with the permission `$update_team` may change; only fields that are set change."""
 
     display_name: str | None = None
     profile_image_url: str | None = None
@@ -63,7 +63,7 @@ class TeamUpdate(ApiRequestBody):
 
 
 class ServerTeamUpdate(TeamUpdate):
-    """What a server may change of a team."""
+    """The fields of a team that a server may change."""
 
     server_only: ClassVar[bool] = True
 
@@ -86,7 +86,7 @@ class TeamInvitation(ApiModel):
 
 
 class InvitedTo(ApiModel):
-    """What team an invitation's code leads to."""
+    """The team that an invitation code belongs to."""
 
     team_id: str = Field(description="The team's id.", examples=[_TEAM_ID])
     team_display_name: str = Field(description="Its name.", examples=["Red team"])

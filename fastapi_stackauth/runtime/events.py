@@ -23,7 +23,7 @@ Value = str | int | float | bool | None
 Labels = tuple[tuple[str, str], ...]
 
 MOST_SERIES = 500
-"""How many combinations of labels are counted for one kind; further ones are counted together, as `other`."""
+"""The most combinations of labels that are counted for one kind; further ones are counted together, as `other`."""
 _PLAIN = re.compile(r"[\w.:/+-]+", re.ASCII)
 
 

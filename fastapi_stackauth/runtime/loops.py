@@ -1,4 +1,4 @@
-"""What belongs to one event loop: HTTP pools and calls under way. Nothing here is shared between loops."""
+"""State of one event loop: HTTP pools and running calls. Nothing here is shared between loops."""
 
 import asyncio
 import threading
@@ -51,11 +51,11 @@ class SingleFlight(Generic[T]):
         self._tasks: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
 
     def running(self, key: Hashable) -> bool:
-        """Whether a fetch of this key is under way in this loop."""
+        """Whether a fetch of this key is running in this loop."""
         return key in self._tasks.get()
 
     def count(self) -> int:
-        """How many fetches are under way in this loop."""
+        """The number of fetches that are running in this loop."""
         return len(self._tasks.get())
 
     def start(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
@@ -100,7 +100,7 @@ class FreshSingleFlight(Generic[T]):
         self._queued: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
 
     def count(self) -> int:
-        """How many calls are under way or queued in this loop."""
+        """The number of calls that are running or queued in this loop."""
         return len(self._running.get()) + len(self._queued.get())
 
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:

@@ -49,7 +49,7 @@ Entries = Mapping[str, float]
 
 
 class Storage(Protocol):
-    """What workers share: texts by key, which expire after `seconds`, and sets of entries.
+    """Shared state of the workers: texts by key, which expire after `seconds`, and sets of entries.
 
     `get`, `set` and `remove` do nothing if the storage is unavailable; the others raise `StorageUnavailable`.
     """

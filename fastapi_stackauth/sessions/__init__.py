@@ -1,1 +1,1 @@
-"""How a session travels: cookies, credentials, redirects."""
+"""Sessions between requests: cookies, credentials, redirects."""

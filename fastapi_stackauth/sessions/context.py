@@ -1,4 +1,4 @@
-"""What the library keeps on one connection: one object, under one key of its scope.
+"""The state of the library on one connection: one object, under one key of the scope.
 
 The scope belongs to one request. `scope["state"]` may not: some servers share it between the requests of a connection.
 """
@@ -40,7 +40,7 @@ class CookieQueue:
 
 
 class RequestContext(Generic[S, R]):
-    """What the library keeps about one connection.
+    """The state of the library on one connection.
 
     Attributes:
         services: those of the router that serves the connection; None on an app's own routes.

@@ -282,18 +282,18 @@ class Settings(BaseSettings):
 
     @property
     def cookies_possible(self) -> bool:
-        """Whether browsers keep this app's cookies: its public origin is https, or loopback."""
+        """Whether browsers store this app's cookies: its public origin is https, or loopback."""
         return bool(self.app_url) and (urlsplit(self.app_url or "").scheme == "https" or self.app_url_is_loopback)
 
     @property
     def app_url_is_loopback(self) -> bool:
-        """Whether the app's public origin is this very machine."""
+        """Whether the app's public origin is on this machine."""
         host = urlsplit(self.app_url or "").hostname or ""
         return host == "localhost" or host.endswith(".localhost") or host == "::1" or host.startswith("127.")
 
     @property
     def browser_url(self) -> str:
-        """Where browsers reach the auth server: `base_url` may be a name that only this app's network knows."""
+        """The URL of the auth server for browsers: `base_url` may be a name that only this app's network knows."""
         return self.issuers[0] if self.issuers else self.base_url
 
     @property

@@ -1,1 +1,1 @@
-"""What is checked before the first request: misuse, missing settings."""
+"""Checks before the first request: misuse and missing settings."""

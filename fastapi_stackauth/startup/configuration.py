@@ -1,4 +1,4 @@
-"""Which settings the routes of an app need and do not have.
+"""Finds settings that the routes of an app need and that are missing.
 
 It is computed from what is declared: the dependencies of each route, and what handlers say with `needs`. Law: a missing
 setting changes neither routes nor schema. It is reported by name, and closes the routes that need it.

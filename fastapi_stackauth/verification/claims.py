@@ -44,7 +44,7 @@ class UnverifiedToken:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What ties a token to this project: the issuers and audiences it may name, each with its kind of user."""
+    """The issuers and audiences that this project accepts, each with its kind of user."""
 
     project_id: str
     branch_id: str

@@ -99,7 +99,7 @@ class KeyStore:
         return self._clock() >= self._retry_at
 
     def is_current(self, key: VerificationKey) -> bool:
-        """Whether what this key verified is still valid: the key is in the current set, which is fresh enough."""
+        """Whether tokens of this key are still valid: the key is in the current set, which is fresh enough."""
         return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._is_settled())
 
     async def find(self, key_id: str) -> VerificationKey:

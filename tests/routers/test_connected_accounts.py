@@ -26,7 +26,7 @@ async def connect(house: House, person: Person, *accounts: str, provider: str = 
     await keyed.aclose()
 
 
-async def connected(person: Person) -> list[str]:
+async def list_accounts(person: Person) -> list[str]:
     listed = (await person.call("GET", "/connected-accounts")).json()
     return [account["provider_account_id"] for account in listed]
 
@@ -34,11 +34,11 @@ async def connected(person: Person) -> list[str]:
 async def test_disconnecting_removes_all_accounts_at_a_provider(house: House, person: Person):
     """Those of other providers stay, and there is nothing to disconnect twice."""
     await connect(house, person, "1", "2")
-    assert await connected(person) == ["1", "2"]
+    assert await list_accounts(person) == ["1", "2"]
     other = await person.call("DELETE", "/connected-accounts/google")
     assert_problem(other, 400, "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER")
     assert (await person.call("DELETE", PATH)).status_code == 204
-    assert await connected(person) == []
+    assert await list_accounts(person) == []
     assert_problem(await person.call("DELETE", PATH), 400, "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER")
 
 
@@ -48,9 +48,9 @@ async def test_other_users_keep_their_accounts(keyed_house: House, delivery: Del
         await connect(keyed_house, ada, "1")
         await bob.sign_up("bob@example.com")
         assert_problem(await bob.call("DELETE", PATH), 400, "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER")
-        assert await connected(ada) == ["1"]
+        assert await list_accounts(ada) == ["1"]
         assert (await ada.call("DELETE", PATH)).status_code == 204
-        assert await connected(ada) == []
+        assert await list_accounts(ada) == []
 
 
 async def test_a_form_disconnects(house: House, browser: Person):
@@ -59,7 +59,7 @@ async def test_a_form_disconnects(house: House, browser: Person):
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
     answer = await browser.post(f"{PATH}/delete?on_success=/account", content="", headers=headers)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
-    assert await connected(browser) == []
+    assert await list_accounts(browser) == []
 
 
 @pytest.mark.parametrize("path", ["/connected-accounts/git hub", "/connected-accounts/a%2fb"])

@@ -10,7 +10,7 @@ _ONE = "/oauth-providers/{user_id}/{provider_id}"
 
 
 class OAuthProvidersApi(Resource):
-    """What accounts at OAuth providers may be used for: those of the user this client is bound to; as server, of any.
+    """The permitted uses of accounts at OAuth providers: those of the user this client is bound to; as server, of any.
 
     Methods raise SignInRequired, UserNotFound, and UnexpectedResponse: 403 for another user's account, 404 if there is
     no such account.

@@ -18,7 +18,7 @@ _ME = "/users/me"
 _ONE = "/users/{user_id}"
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-"""What servers since August 2026 accept; older ones accept more."""
+"""The values that servers since August 2026 accept; older ones accept more."""
 
 
 class UsersApi(Resource):

@@ -9,7 +9,7 @@ from .dashboard import SHOWN, Dashboard, Form, action, shown_time, view
 
 @view("/", "start.html")
 async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """What an app needs, and what there is."""
+    """The settings for an app, and counts of the data."""
     server, project = dashboard.server, dashboard.project
     environment = {
         "STACK_API_URL": server.public_url,
@@ -30,7 +30,7 @@ async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @view("/dashboard/webhooks", "webhooks.html")
 async def webhooks(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """Where webhooks go, and the latest of them."""
+    """The URL for webhooks, and the latest of them."""
     told, project_id = dashboard.server.webhooks, dashboard.project.id
     messages = [
         {

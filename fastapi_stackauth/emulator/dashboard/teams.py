@@ -74,7 +74,7 @@ async def grant_in_team(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/permissions", "permissions.html")
 async def permissions(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """What permissions there are."""
+    """The defined permissions."""
     return {"definitions": dashboard.server.store.permissions.definitions(dashboard.project.id), "system": SYSTEM}
 
 

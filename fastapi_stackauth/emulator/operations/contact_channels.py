@@ -162,6 +162,6 @@ async def verify(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/verify/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
-    """Whether a code would work; it stays usable."""
+    """Check a code without using it."""
     verification.attempt_code(call, "email_verification")
     return verification.VALID

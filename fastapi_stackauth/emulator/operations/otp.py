@@ -56,6 +56,6 @@ async def sign_in(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/otp/sign-in/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
-    """Whether a code would work; it stays usable."""
+    """Check a code without using it."""
     verification.attempt_code(call, "sign_in")
     return verification.VALID

@@ -41,6 +41,6 @@ async def reset(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/password/reset/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
-    """Whether a code would work; it stays usable."""
+    """Check a code without using it."""
     verification.attempt_code(call, "password_reset")
     return verification.VALID

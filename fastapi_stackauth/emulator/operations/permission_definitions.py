@@ -1,4 +1,4 @@
-"""What permissions there are, and which others they contain; for the project's admin."""
+"""Definitions of permissions, with the permissions that they contain; for the project's admin."""
 
 import re
 import sqlite3

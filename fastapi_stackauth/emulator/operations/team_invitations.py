@@ -138,7 +138,7 @@ async def accept(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/team-invitations/accept/details", body=verification.BODY)
 async def details(call: Call) -> dict[str, Any]:
-    """Which team a code invites into; it stays usable."""
+    """Return the team of an invitation code; the code stays usable."""
     row = verification.attempt_code(call, KIND)
     user = membership.required_user(call)
     reason = restricted_reason(call.project, user, call.server.store.channels.primary(user["id"]))
@@ -150,7 +150,7 @@ async def details(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/team-invitations/accept/check-code", body=verification.BODY)
 async def check(call: Call) -> dict[str, Any]:
-    """Whether a code would work; it stays usable."""
+    """Check a code without using it."""
     verification.attempt_code(call, KIND)
     return verification.VALID
 

@@ -39,7 +39,7 @@ async def connected_accounts_delete(provider: Provider, client: UserClient) -> N
 
 
 class ProviderTokenRequest(RequestBody):
-    """Which token of the provider is wanted."""
+    """The scope that the provider's token must have."""
 
     scope: Scope = None
     provider_account_id: str | None = Field(

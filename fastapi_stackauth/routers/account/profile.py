@@ -26,7 +26,7 @@ async def me(account: Account) -> CurrentUserProfile:
 
 
 class AccountUpdateRequest(RequestBody):
-    """What to change; what is absent stays as it is, and null clears it."""
+    """The fields to change. A missing field does not change, and null clears it."""
 
     display_name: str | None = Field(default=None, max_length=256, description="The name.", examples=["Ada Lovelace"])
     profile_image_url: Url | None = Field(

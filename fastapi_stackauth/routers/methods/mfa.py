@@ -43,7 +43,7 @@ def _check_base32(value: SecretStr) -> SecretStr:
 
 
 class MfaCodeRequest(RequestBody):
-    """What the authenticator app shows."""
+    """The code from the authenticator app."""
 
     code: SecretStr = Field(
         min_length=6, max_length=6, description="The six digits that the authenticator app shows.", examples=["287082"]
@@ -54,7 +54,7 @@ class MfaCodeRequest(RequestBody):
 
 
 class TokenMfaSignInRequest(MfaCodeRequest):
-    """What the authenticator app shows, and the sign-in that waits for it."""
+    """The code from the authenticator app, and the sign-in that needs it."""
 
     attempt: SecretStr = Field(
         min_length=1, max_length=200, description="What came with `mfa_required`.", examples=[EXAMPLE_CODE]

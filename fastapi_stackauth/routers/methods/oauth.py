@@ -71,7 +71,7 @@ ReturnTo = Annotated[
 
 @dataclass(frozen=True)
 class Flow:
-    """What the browser keeps while it is at the provider."""
+    """The state that the browser keeps while the user is at the provider."""
 
     state: str = field(repr=False)
     verifier: str = field(repr=False)
@@ -123,7 +123,7 @@ async def oauth_authorize(
 
 
 class OAuthLinkRequest(RequestBody):
-    """What to do when the account is linked."""
+    """The URL to return to when the account is linked."""
 
     return_to: ReturnTo = None
     scope: Scope = None

@@ -34,7 +34,7 @@ RedirectUri = Annotated[
 
 
 class OAuthStartRequest(ChallengedBody):
-    """What the auth server must know of a flow that the app keeps."""
+    """The parts of a flow that the app keeps and the auth server needs."""
 
     redirect_uri: RedirectUri
     state: str = Field(

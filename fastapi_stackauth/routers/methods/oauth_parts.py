@@ -34,7 +34,7 @@ START_ERRORS = (
     "BOT_CHALLENGE_FAILED",
     400,
 )
-"""What the beginning of a flow can answer."""
+"""The errors that can occur when a flow begins."""
 
 
 class Location(BaseModel):

@@ -290,7 +290,7 @@ async def _describe_account(context: RouteContext) -> str:
 
 
 class MagicLinkForm(RequestBody):
-    """What the page's button sends."""
+    """The form behind the button of the page."""
 
     code: str = Field(repr=False, max_length=200, description="The code of the link.", examples=[EXAMPLE_CODE])
 

@@ -1,4 +1,4 @@
-"""What the project offers, for a front end to draw itself."""
+"""The sign-in methods of the project, so that a front end can show the right form."""
 
 from typing import Annotated, ClassVar
 
@@ -15,7 +15,7 @@ routes = Routes("methods")
 
 
 class SignInMethods(TrustedModel, BaseModel):
-    """What the project has enabled. The app chooses which of these methods its router offers."""
+    """The sign-in methods that the project has enabled. The app chooses which of these methods its router offers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ async def sign_in_methods(services: Annotated[Services, Depends(route_services)]
     """Return how users can sign in, as the project is set up; at most a minute old. Anonymous users need no setting.
 
     Returns:
-        What the project has enabled.
+        The sign-in methods that the project has enabled.
     """
     project = await services.project.get()
     config = project.config

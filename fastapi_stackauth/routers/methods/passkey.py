@@ -45,7 +45,7 @@ _EXAMPLE_CREDENTIAL = {
 
 
 class PasskeyOptions(BaseModel):
-    """What the browser's WebAuthn call takes."""
+    """The options for the browser's WebAuthn call."""
 
     model_config = ConfigDict(frozen=True)
 

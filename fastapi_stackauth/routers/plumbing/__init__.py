@@ -1,1 +1,1 @@
-"""What all routes share: declaration, delivery of tokens, forms, pages."""
+"""The shared parts of all routes: declaration, delivery of tokens, forms, pages."""

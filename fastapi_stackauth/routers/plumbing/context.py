@@ -1,4 +1,4 @@
-"""What a handler knows of the request that it answers: the client of the auth server, limits, links, the transport."""
+"""The context of a request for its handler: the client of the auth server, limits, links, the transport."""
 
 import hashlib
 from collections.abc import Awaitable, Mapping
@@ -31,7 +31,7 @@ SignedInUser = Annotated[User, Depends(ANY_USER)]
 
 @dataclass(frozen=True)
 class Mount:
-    """How one router was built.
+    """The choices with which one router was built.
 
     Attributes:
         delivery: how its tokens travel.

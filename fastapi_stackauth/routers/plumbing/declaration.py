@@ -40,7 +40,7 @@ VERIFICATION_CODE_ERRORS = (
     "VERIFICATION_CODE_ALREADY_USED",
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",
 )
-"""What every operation that takes a one-time code can answer."""
+"""The errors of every operation that takes a one-time code."""
 
 RouteError = StackAuthError | str | int
 """An error of a route: one of this library; a code of the auth server; or the status of a 4xx of it without a code."""
@@ -100,7 +100,7 @@ class RouteOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Result:
-    """What a handler returns: the model of the response, and whether it may redirect."""
+    """The return type of a handler: the model of the response, and whether it may redirect."""
 
     model: Any
     redirects: bool

@@ -1,4 +1,4 @@
-"""What responses may reveal of an email that was not sent."""
+"""Decides how much a response reveals about an email that was not sent."""
 
 import logging
 from collections.abc import Iterator

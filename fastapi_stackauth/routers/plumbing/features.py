@@ -1,4 +1,4 @@
-"""Which routes a router has: `include=` and `exclude=` take the names of features, the same way for every router."""
+"""Chooses the routes of a router: `include=` and `exclude=` take names of features, for every router."""
 
 from collections.abc import Collection
 

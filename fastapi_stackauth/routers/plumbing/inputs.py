@@ -1,4 +1,4 @@
-"""What the routes take, by the auth server's own rules, so that a wrong value is named here and never sent.
+"""The input types of the routes. They follow the auth server's rules, so an invalid value is never sent.
 
 The rules are those of `contract/endpoints.json` for each operation, and never stricter. Each is linear in the length of
 its input.

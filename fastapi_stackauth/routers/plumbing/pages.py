@@ -127,7 +127,7 @@ def onward_page(address: str) -> HTMLResponse:
 
 
 def error_page(error: StackAuthError) -> HTMLResponse:
-    """What a browser is shown of an error: its sentence, which is a constant."""
+    """The page for an error: it shows the message of the error, which is a constant."""
     hint = "" if isinstance(error, VerificationCodeError) else " Go back and try again."
     headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
     return message_page("That did not work", f"{error.message}{hint}", status_code=error.status_code, headers=headers)

@@ -1,4 +1,4 @@
-"""What every route of the router does around its handler: checks, body limits, forms, errors of the right shape."""
+"""The steps of every route around its handler: checks, body limits, forms, and errors in the right form."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial

@@ -1,4 +1,4 @@
-"""How tokens, and what a flow of several requests keeps, reach the caller: in cookies, or in the body.
+"""Delivers tokens, and the state of a flow of several requests, to the caller: in cookies or in the body.
 
 Law: in cookie delivery, no token, nonce or code of a flow appears in a body: scripts of a page must not read them.
 """
@@ -63,7 +63,7 @@ class Tokens(AccessTokenResponse):
 
 
 SignInResult = Annotated[SignInResponse | Tokens, ByDelivery(cookie=SignInResponse, body=Tokens)]
-"""What a route that signs in returns."""
+"""The return type of a route that signs in."""
 
 
 class Transport:

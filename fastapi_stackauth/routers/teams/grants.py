@@ -9,7 +9,7 @@ from fastapi_stackauth.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Grants:
-    """Which team permissions members may grant and revoke, and the permission that they need for it.
+    """The team permissions that members may grant and revoke, and the permission that they need for it.
 
     The auth server lets only servers grant permissions, so these routes act with the secret key. Before each change
     they ask the auth server whether the caller has `by` and the permission itself in this team, and whether the other

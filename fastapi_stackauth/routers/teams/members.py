@@ -27,7 +27,7 @@ _MEMBER = {"team_id": TEAM_ID, "user_id": USER_ID, "display_name": "Ada Lovelace
 
 
 class TeamMemberResponse(BaseModel):
-    """How a member appears in a team."""
+    """A member of a team, as the team sees them."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -83,7 +83,7 @@ async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberRes
 
 
 class TeamProfileUpdateRequest(RequestBody):
-    """What to change; what is absent stays as it is. Null clears the picture, but never the name."""
+    """The fields to change; a missing field does not change. Null clears the picture, but never the name."""
 
     display_name: str | None = Field(
         default=None, max_length=256, description="Your name there.", examples=["Ada Lovelace"]
@@ -108,7 +108,7 @@ async def team_profile_update(
 
 
 class TeamPermissionList(ListResponse[TeamPermission]):
-    """What a user may do in a team."""
+    """The permissions that a user has in a team."""
 
 
 @routes.get(

@@ -1,4 +1,4 @@
-"""What the team routes share: ids in paths, errors, and what every worker forgets after a change."""
+"""Shared parts of the team routes: ids in paths, errors, and the caches that every worker clears after a change."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

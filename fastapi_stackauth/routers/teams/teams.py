@@ -119,7 +119,7 @@ async def teams_get(team_id: TeamId, client: UserClient) -> TeamResponse:
 
 
 class TeamUpdateRequest(RequestBody):
-    """What to change; what is absent stays as it is. Null clears the picture or the metadata, but never the name."""
+    """The fields to change; a missing field does not change. Null clears the picture or metadata, never the name."""
 
     display_name: TeamName | None = Field(
         default=None, description="The team's name. It may not contain a web address.", examples=["Red team"]
