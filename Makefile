@@ -12,6 +12,9 @@ ENV_FILE ?= .env.real
 REAL_TESTS := tests/client/test_contract.py tests/example/test_signing_in.py tests/example/test_using_it.py
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than cores: many tests wait
 
+# Workers, and the servers that tests start, share compiled modules even if the environment asks for none.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage test-real test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
 

@@ -27,12 +27,12 @@ from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator, emulator
 from tests.apps import make_app
 from tests.support import real
-from tests.support.browser import browser
+from tests.support.browser import browser, chromium, debugging_port
 from tests.support.redis_server import redis_server
 from tests.support.resolver import resolve_here_only
 from tests.support.undocumented import Collector
 
-__all__ = ["browser", "redis_server"]
+__all__ = ["browser", "chromium", "debugging_port", "redis_server"]
 
 # The properties of `make test` draw the same examples each time, so that no change is blamed for a find of chance.
 # `make fuzz` draws others each time, and many more.

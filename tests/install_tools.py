@@ -26,7 +26,7 @@ def server_program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin") or (str(versions[-1]) if versions else None)
 
 
-def chromium(own: str) -> str | None:
+def find_chromium(own: str) -> str | None:
     """A Chromium: Playwright's own, where it would be, else one on the path; None where there is none."""
     if Path(own).exists():
         return own
@@ -35,7 +35,7 @@ def chromium(own: str) -> str | None:
 
 def _chromium() -> str | None:
     with sync_playwright() as playwright:
-        return chromium(playwright.chromium.executable_path)
+        return find_chromium(playwright.chromium.executable_path)
 
 
 def _run(*command: str) -> bool:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,24 @@ def uses(place: str, source: str, call: ast.Call) -> Iterator[tuple["re.Pattern[
         yield re.compile(text, flags), mode
 
 
+@cache
+def methods_by_name() -> dict[str, set[str]]:
+    """Return the functions of a pattern that the package calls on each name, such as `_pattern` or `self._pattern`."""
+    found: dict[str, set[str]] = {}
+    for text in EVERY_SOURCE.values():
+        for expression, method in re.findall(rf"([\w.]+)\.({'|'.join(FUNCTIONS)})\(", text):
+            parts = expression.split(".")
+            for start in range(len(parts)):
+                found.setdefault(".".join(parts[start:]), set()).add(method)
+    return found
+
+
 def mode_of_name(source: str, call: ast.Call) -> Mode:
     """How a compiled pattern is used, wherever its name stands."""
     assigned = re.search(r"([\w.]+) = re\.compile", source.splitlines()[call.lineno - 1])
     if assigned is None:
         return "search"
-    methods = {
-        found[1]
-        for text in EVERY_SOURCE.values()
-        for found in re.finditer(rf"\b{re.escape(assigned[1])}\.(\w+)\(", text)
-        if found[1] in FUNCTIONS
-    }
-    modes = {MODE_OF_METHOD.get(method, "search") for method in methods}
+    modes = {MODE_OF_METHOD.get(method, "search") for method in methods_by_name().get(assigned[1], ())}
     return modes.pop() if len(modes) == 1 else "search"
 
 

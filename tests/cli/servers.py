@@ -37,7 +37,7 @@ async def serving(app: ASGIApp, listener: Any) -> AsyncIterator[None]:
             await asyncio.sleep(0.005)
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await task
         listener.close()
 

@@ -21,19 +21,22 @@ import fastapi_stackauth.testing
 from fastapi_stackauth import Settings, SignInMethods, errors
 from fastapi_stackauth.settings import documented_name
 from tests.docs.blocks import ROOT
+from tests.support.once import make_once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
-    folder = tmp_path_factory.mktemp("site")
+    return make_once(tmp_path_factory, "site", build)
+
+
+def build(folder: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     built = subprocess.run(
         command, check=False, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )
     assert built.returncode == 0, built.stderr
     assert "WARNING" not in built.stderr
-    return folder
 
 
 class _Loaded(HTMLParser):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,6 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from fastapi_stackauth.emulator.__main__ import main
+from tests.support.rows import rows
 
 COMMAND = [sys.executable, "-W", "error", "-m", "fastapi_stackauth.emulator", "--port", "0"]
 SIGN_UP = {"email": "ada@example.com", "password": "Correct-Horse-7"}
@@ -75,13 +77,37 @@ def test_every_address_prints_a_working_dashboard_link() -> None:
             assert browser.get(emulator.environment["STACK_API_URL"]).status_code == 200
 
 
-def test_a_malformed_dashboard_token_is_one_line_without_it() -> None:
-    """A dashboard token of the wrong form gives one line that does not repeat it."""
-    environment = {**os.environ, "EMULATOR_DASHBOARD_TOKEN": "hunter2"}
-    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
+class Mistake:
+    """Runs the command line with a mistake in it, in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def report(self, *words: str) -> str:
+        """Return the one line on stderr that the command line ends with."""
+        assert main(["--port", "0", *words]) == 1
+        printed = self.capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1), printed
+        return printed.err
+
+
+@pytest.fixture
+def mistake(capsys: pytest.CaptureFixture[str]) -> Mistake:
+    return Mistake(capsys)
+
+
+def test_a_mistake_ends_the_process_with_1_and_one_line() -> None:
+    """The process as a whole prints what the tests below see of `main`."""
+    run = subprocess.run([*COMMAND, "--profile", "may-1999"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
-    assert "dashboard_token" in run.stderr
-    assert "hunter2" not in run.stderr
+
+
+def test_a_malformed_dashboard_token_is_one_line_without_it(mistake: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dashboard token of the wrong form gives one line that does not repeat it."""
+    monkeypatch.setenv("EMULATOR_DASHBOARD_TOKEN", "hunter2")
+    line = mistake.report()
+    assert "dashboard_token" in line
+    assert "hunter2" not in line
 
 
 WEBHOOK_SECRET = "whsec_" + "c" * 32
@@ -118,58 +144,54 @@ def test_what_signs_webhooks_may_come_from_the_environment(tmp_path: Path, monke
         assert emulator.environment["STACK_WEBHOOK_SECRETS"] == WEBHOOK_SECRET, "kept in the data file"
 
 
-@pytest.mark.parametrize("wrong", ["hunter2hunter2hunter2", "whsec_hunter2hunter2", "whsec_hunter2!" + "a" * 26])
-def test_a_malformed_webhook_secret_is_one_line_without_it(wrong: str) -> None:
+@rows("wrong", ["hunter2hunter2hunter2", "whsec_hunter2hunter2", "whsec_hunter2!" + "a" * 26])
+def test_a_malformed_webhook_secret_is_one_line_without_it(
+    mistake: Mistake, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
     """A webhook secret of the wrong form gives one line that does not repeat it."""
-    environment = {**os.environ, "EMULATOR_WEBHOOK_SECRET": wrong}
-    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
-    assert "webhook_secret" in run.stderr
-    assert "hunter2" not in run.stderr
+    monkeypatch.setenv("EMULATOR_WEBHOOK_SECRET", wrong)
+    line = mistake.report()
+    assert "webhook_secret" in line
+    assert "hunter2" not in line
 
 
-def test_a_malformed_key_is_one_line_without_it() -> None:
+def test_a_malformed_key_is_one_line_without_it(mistake: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key of the wrong form gives one line that does not repeat it."""
-    environment = {**os.environ, "EMULATOR_SECRET_SERVER_KEY": "hunter2hunter2hunter2"}
-    run = subprocess.run(COMMAND, capture_output=True, text=True, check=False, env=environment)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
-    assert "secret_server_key" in run.stderr
-    assert "hunter2" not in run.stderr
+    monkeypatch.setenv("EMULATOR_SECRET_SERVER_KEY", "hunter2hunter2hunter2")
+    line = mistake.report()
+    assert "secret_server_key" in line
+    assert "hunter2" not in line
 
 
-def test_a_taken_port_gives_one_line() -> None:
+def test_a_taken_port_gives_one_line(mistake: Mistake) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        run = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert run.stdout == ""
-    assert run.stderr.count("\n") == 1
-    assert port in run.stderr
+        assert port in mistake.report("--port", port)
 
 
-@pytest.mark.parametrize(
+@rows(
     "content",
     [
         "{bad", "[]", '{"users": [{"foo": 1}]}', '{"project": {"config": {"foo": 1}}}', "[" * 200_000,
         '{"project": {"display_name": "\\ud800"}}', '{"users": [{"password": "1234567"}]}',
     ],
-    ids=range(7),
 )  # fmt: skip
-def test_a_bad_seed_gives_one_line(tmp_path: Path, content: str) -> None:
+def test_a_bad_seed_gives_one_line(mistake: Mistake, tmp_path: Path, content: str) -> None:
     (tmp_path / "seed.json").write_text(content)
-    run = subprocess.run([*COMMAND, "--seed", tmp_path / "seed.json"], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert mistake.report("--seed", str(tmp_path / "seed.json"))
 
 
-def test_a_bad_data_file_gives_one_line(tmp_path: Path) -> None:
+def test_a_bad_data_file_gives_one_line(mistake: Mistake, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database, but a text that is long enough to be looked at" * 20)
     for data in (tmp_path / "text", tmp_path / "missing" / "file"):
-        run = subprocess.run([*COMMAND, "--data", data], capture_output=True, text=True, check=False)
-        assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1), run.stderr
+        assert mistake.report("--data", str(data))
 
 
-def test_help_explains_every_option() -> None:
-    run = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    printed = capsys.readouterr().out
     for option in (
         "--project-id",
         "--port",
@@ -180,7 +202,7 @@ def test_help_explains_every_option() -> None:
         "--rotate-keys",
         "--profile",
     ):
-        assert option in run.stdout
+        assert option in printed
 
 
 def test_the_profile_comes_from_the_option_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,11 +216,10 @@ def test_the_profile_comes_from_the_option_or_the_environment(monkeypatch: pytes
             assert emulator.request("HEAD", "/projects/current").status_code == status
 
 
-def test_an_unknown_profile_is_one_line_with_the_known() -> None:
+def test_an_unknown_profile_is_one_line_with_the_known(mistake: Mistake) -> None:
     """An unknown profile gives one line that names the known ones."""
-    run = subprocess.run([*COMMAND, "--profile", "may-1999"], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
-    assert all(name in run.stderr for name in ("newest", "april-2026", "may-1999"))
+    line = mistake.report("--profile", "may-1999")
+    assert all(name in line for name in ("newest", "april-2026", "may-1999"))
 
 
 def test_a_seed_brings_users_and_settings(tmp_path: Path) -> None:
@@ -239,7 +260,7 @@ def test_data_survives_and_new_keys_reject_old_tokens(tmp_path: Path) -> None:
         assert emulator.request("GET", "/users/me", **new).status_code == 200
 
 
-def test_the_env_file_replaces_no_file_of_others(tmp_path: Path) -> None:
+def test_the_env_file_replaces_no_file_of_others(mistake: Mistake, tmp_path: Path) -> None:
     """The environment file is written anew for its owner alone and replaces nobody elses."""
     path = tmp_path / "dev.env"
     for _ in range(2):
@@ -249,8 +270,5 @@ def test_the_env_file_replaces_no_file_of_others(tmp_path: Path) -> None:
             assert dict(line.split("=", 1) for line in lines[1:]) == emulator.environment
             assert path.stat().st_mode & 0o077 == 0
     path.write_text("SECRET=mine\n")
-    refused = subprocess.run([*COMMAND, "--env-file", str(path)], check=False, capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert "not written by the emulator" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert "not written by the emulator" in mistake.report("--env-file", str(path))
     assert path.read_text("utf-8") == "SECRET=mine\n"

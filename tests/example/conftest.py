@@ -1,4 +1,4 @@
-"""The demo as a real process, one Chromium for all tests, and people who use the app with it."""
+"""The demo as a real process, and people who use the app, each in a browser context of their own."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -8,7 +8,6 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.example.visitors import Demo, Visitor, running_demo
-from tests.support.browser import running_chromium
 from tests.support.real import KEY
 
 
@@ -17,13 +16,6 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
     """What `make demo` runs: the app and its auth server, on free ports; or the app at a real auth server."""
     with running_demo(real=request.config.stash.get(KEY, None)) as demo:
         yield demo
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    """One browser; each visitor has a profile of their own in it."""
-    async with running_chromium() as browser:
-        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -89,16 +89,17 @@ async def test_a_fault_names_the_field_and_nothing_within_it(phone: Person, path
     assert "marker" not in answer.text
 
 
-@pytest.mark.parametrize("content_type", TYPES)
-async def test_no_body_of_any_type_causes_a_server_error(house: House, person: Person, content_type: str):
+async def test_no_body_of_any_type_causes_a_server_error(house: House, person: Person):
+    """Each route gets every body and every type, and any seven routes in a row get every pair of them."""
     await person.sign_up()
-    for route in posts(house, person):
-        if route.path in ("/sign-out", "/anonymous/sign-up"):
-            continue
-        for content in BODIES:
+    routes = [route for route in posts(house, person) if route.path not in ("/sign-out", "/anonymous/sign-up")]
+    assert len(routes) > 2 * len(TYPES)
+    for place, route in enumerate(routes):
+        for number, content in enumerate(BODIES):
+            content_type = TYPES[(place + number) % len(TYPES)]
             headers = {"content-type": content_type} if content_type else {}
             answer = await person.call(route.method, route.concrete, content=content, headers=headers)
-            assert answer.status_code < 500, f"{route.path} {content[:20]!r}"
+            assert answer.status_code < 500, f"{route.path} {content_type} {content[:20]!r}"
             assert "marker" not in answer.text
 
 
