@@ -1,6 +1,7 @@
-"""How servers in this process stop."""
+"""How servers in this process listen and stop."""
 
 import asyncio
+import socket
 
 import httpx
 from starlette.types import Receive, Scope, Send
@@ -26,3 +27,11 @@ async def test_a_request_in_progress_is_answered() -> None:
             answer = asyncio.create_task(http.get("/"))
             await begun.wait()
         assert (await answer).status_code == 204
+
+
+def test_accepted_connections_send_small_responses_at_once() -> None:
+    """Without TCP_NODELAY, the second packet of a response waits for the client's delayed acknowledgment."""
+    with bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
