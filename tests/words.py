@@ -148,4 +148,5 @@ def _find_python_sentences(text: str) -> Iterator[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(f"{path}:{line}: {text!r}: write {advice}" for path, line, text, advice in check(ROOT)))
+    findings = [f"{path}:{line}: {text!r}: write {advice}" for path, line, text, advice in check(ROOT)]
+    sys.exit("\n".join(findings) or None)

@@ -190,7 +190,7 @@ class Declaration:
         """Return the description of success: the section `Returns` of the docstring."""
         if self.page_errors is not None:
             return "A page."
-        return self._docstring()[1] or ("Signed in." if self.signs_in else "Done.")
+        return self._docstring()[1] or ("Signed in." if self.signs_in else "The request succeeded.")
 
     def _docstring(self) -> tuple[str, str]:
         text, _, returns = (inspect.getdoc(self.handler) or "").partition("\n\nReturns:\n")
