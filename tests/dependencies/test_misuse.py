@@ -332,7 +332,7 @@ async def test_mistakes_in_inner_dependencies_are_found(app: FastAPI):
         "parameter `user` has Require(...) as i",
         "parameter `user` is a User that FastAP",
         "Depends(User) lets the caller choose i",
-        "Depends(...) wraps an alias that conta",
+        "Depends(...) wraps an alias that alrea",
     ]
 
 
