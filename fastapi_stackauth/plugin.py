@@ -147,7 +147,7 @@ class StackAuth(Stack):
 
         Raises:
             ConfigurationError: where another stack is the app's default already or has the same `cookie_name`, the app
-                serves already, or it is no FastAPI app.
+                serves already, or it is not a FastAPI app.
         """
         check_app(app)
         if app.middleware_stack is not None:

@@ -69,7 +69,7 @@ class Facts:
 
 
 def find_project(*outcomes: Outcome | None) -> Project | None:
-    """Return the project, from the first answer that holds one."""
+    """Return the project from the first response that has one."""
     for outcome in outcomes:
         if isinstance(outcome, ApiResponse) and outcome.status == 200:
             try:

@@ -28,12 +28,12 @@ class Printer:
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" is no reason to fail
+            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" is not a reason to fail
         self._console = Console(highlight=False, markup=False, emoji=False)
 
     def json(self, value: BaseModel) -> None:
         """Print a value as JSON without color."""
-        # A variable of the environment may hold bytes that are no UTF-8: no JSON text can have what Python reads there.
+        # An environment variable may hold bytes that are not UTF-8, which JSON cannot represent.
         text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False).encode(errors="replace")
         self._console.file.write(json.dumps(json.loads(text), indent=2) + "\n")
 

@@ -45,7 +45,7 @@ _REDIS_SECONDS = 3.0
 
 def open_client(seconds: float) -> httpx.AsyncClient | NoResponse:
     """Return an HTTP client, or why the environment allows none."""
-    limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is no finding
+    limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is not a finding
     try:
         return httpx.AsyncClient(timeout=seconds, follow_redirects=False, limits=limits)
     except OSError:
@@ -80,8 +80,8 @@ async def ask(
 
 
 def no_response(failure: BaseException) -> NoResponse:
-    """Return why there is no answer, from an exception and its causes."""
-    if isinstance(failure, httpx.ProtocolError):  # what came is no HTTP, whatever raised that
+    """Return why there is no response, from an exception and its causes."""
+    if isinstance(failure, httpx.ProtocolError):  # the response is not HTTP
         return _BROKEN
     causes = list(_causes(failure))
     for cause in causes:
@@ -243,7 +243,7 @@ def read_keys(source: dict[str, Any] | Path) -> KeySet:
     except OSError as fault:
         raise ValueError(f"the file cannot be read: {fault.strerror}") from None
     except (ValueError, RecursionError):
-        raise ValueError("the file is no JSON") from None
+        raise ValueError("the file is not JSON") from None
     return read_key_set(document)
 
 

@@ -289,7 +289,7 @@ async def _read(response: httpx.Response, request: ApiRequest) -> bytes:
     async for chunk in response.aiter_bytes():
         size += len(chunk)
         if size > MAX_BODY:
-            raise UnexpectedResponse(message="The auth server's answer is too large.", operation=request.operation)
+            raise UnexpectedResponse(message="The auth server's response is too large.", operation=request.operation)
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -86,7 +86,7 @@ class WatchSession(Secured):
         return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
-        """Return the watch, for FastAPI to pass to the endpoint; it begins when it is entered or iterated."""
+        """Return the watch, for FastAPI to pass to the endpoint; it starts when it is entered or iterated."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         return SessionWatch(self, connection, user, resolution)
 

@@ -118,5 +118,5 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_error_code(name: str, value: object, answered: bool) -> bool:
-    """Return whether this is the code of an error, in an answer."""
+    """Return whether this is the error code of a response."""
     return answered and name == "code" and isinstance(value, str) and ERROR_CODE.fullmatch(value) is not None

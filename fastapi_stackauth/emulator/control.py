@@ -184,7 +184,7 @@ def create_project(order: Order) -> dict[str, Any]:
 
 @control("POST", "/faults", FAULT)
 def add_fault(order: Order) -> None:
-    """Make paths that begin so fail, or be slow, for a while."""
+    """Make paths with this prefix fail, or respond slowly, for a while."""
     body, seconds = order.body, order.body.get("for_seconds")
     fault = Fault(
         path=body["path"],
@@ -278,7 +278,7 @@ async def read_order(server: Server, default_project: str, fields: Mapping[str, 
     """Return a request to the control API after a look at its form.
 
     Raises:
-        ValueError: the body is no JSON, has not the right form, or names an unknown project.
+        ValueError: the body is not JSON, does not have the right form, or names an unknown project.
     """
     raw, problems = await request.body(), Problems(me=None)
     if raw and not request.headers.get("content-type", "").startswith("application/json"):

@@ -14,7 +14,7 @@ Details = dict[str, Any]
 
 
 class ApiError(Exception):
-    """An answer that is not a success; `status` is its HTTP status."""
+    """A response that is not a success; `status` is its HTTP status."""
 
     status: int
 

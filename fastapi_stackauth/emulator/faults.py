@@ -10,7 +10,7 @@ from .clock import Clock
 
 @dataclass
 class Fault:
-    """One fault: answer `status` (or the real answer when None) after `delay` seconds."""
+    """One fault: respond with `status` (or as usual if None) after `delay` seconds."""
 
     path: str
     method: str | None

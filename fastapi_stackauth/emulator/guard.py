@@ -148,7 +148,7 @@ class Guard:
                 return STRANGER
             host = parse_host(headers.get("host", ""))
             if not is_loopback(host) and host != self._public_host:
-                return "This page answers on this machine's own names only."
+                return "This page is available under this machine's own names only."
         if scope["method"] in SAFE:
             return None
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):

@@ -72,7 +72,7 @@ def read_data_url(url: str) -> bytes:
 
 
 def detect_format(content: bytes) -> str | None:
-    """Return which image format some bytes begin like, or None."""
+    """Return the image format that the first bytes show, or None."""
     return next((name for name, start in FORMATS.items() if start.match(content)), None)
 
 

@@ -1,4 +1,4 @@
-"""The API middleware: names of headers, CORS, faults on order, the headers of every answer.
+"""The API middleware: names of headers, CORS, injected faults, the headers of every response.
 
 Law: every response of the API passes here, errors and unknown paths included; no code here depends on an endpoint.
 """
@@ -49,7 +49,7 @@ def cors_headers(profile: ServerProfile) -> dict[str, str]:
 
 
 def answer_as_framework(method: str, path: str, query: bytes, profile: ServerProfile) -> Response | None:
-    """Return what the real server's web framework answers before it looks for an endpoint, or None."""
+    """Return the response of the real server's web framework before it looks for an endpoint, or None."""
     if method == "OPTIONS":
         return Response(status_code=200)
     if method not in (*METHODS, "HEAD"):
@@ -87,7 +87,7 @@ class Record:
         return message
 
     def record_response(self, message: Message) -> None:
-        """Look at a part of the answer."""
+        """Inspect one part of the response."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], Headers(raw=message.get("headers", []))
         self._take("answered", message)

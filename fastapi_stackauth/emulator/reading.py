@@ -11,7 +11,7 @@ def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
     """Return JSON (RFC 8259) that `check_writable` has passed.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or holds what no JSON could hold.
+        ValueError: it is not JSON, is nested too deeply, or has values that JSON cannot represent.
     """
     try:
         value = json.loads(raw)

@@ -113,7 +113,7 @@ async def run_servers(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer
 
 
 async def wait_until_started(servers: Sequence[QuietServer], tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Return when every server answers."""
+    """Wait until every server responds."""
     while not all(server.started for server in servers):
         if any(task.done() for task in tasks):
             raise RuntimeError("a server ended before it had started")

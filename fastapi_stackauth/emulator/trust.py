@@ -44,7 +44,7 @@ def _spans(part: str, character: str) -> bool:
 
 
 def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
-    """Return these positions and those after the wildcards that begin there: a wildcard may be empty."""
+    """Return these positions, and those after the wildcards that start there: a wildcard may be empty."""
     for at, part in enumerate(parts):
         if at in reached and part in ("*", "**"):
             reached.add(at + 1)

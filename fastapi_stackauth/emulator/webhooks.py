@@ -119,7 +119,7 @@ class Webhooks:
         """Set the URL for a project's messages.
 
         Raises:
-            ValueError: that is no address.
+            ValueError: that is not a URL.
         """
         if url is None:
             self._urls.pop(project_id, None)

@@ -204,7 +204,7 @@ async def dispatch(server: "Server", operation: Operation, request: Request) -> 
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:  # noqa: ANN401
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return JSONResponse(body, status, {"content-type": "application/json; charset=utf-8", **(headers or {})})
 
 

@@ -33,7 +33,7 @@ _PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
 
 def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
-    """The response an error is answered with.
+    """Build the response to an error.
 
     Args:
         error: any error of this library.

@@ -93,7 +93,7 @@ def remember(app: Starlette, stack: Stack, *, default: bool) -> None:
 
 
 def check_app(app: object) -> None:
-    """Reject what is no FastAPI app, such as a router or an app that middleware is wrapped around.
+    """Reject objects that are not a FastAPI app, such as a router or an app that middleware is wrapped around.
 
     Raises:
         ConfigurationError: it is something else.

@@ -222,7 +222,7 @@ def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
 
 
 def _as_details(operation: Schema) -> None:
-    """Say of our answers what they are with `error_format="detail"`."""
+    """Describe our error responses as they are with `error_format="detail"`."""
     for answer in operation.get("responses", {}).values():
         ours = answer.get("content", {}).pop(PROBLEM_MEDIA_TYPE, None)
         if ours is not None:

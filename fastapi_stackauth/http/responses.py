@@ -99,7 +99,7 @@ _DESCRIPTIONS = {
     403: "Signed in, but not allowed to do this.",
     404: "There is no such thing.",
     409: "What is stored about the user is not of the form that this app expects.",
-    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    502: "The auth server does not accept this app's configuration, or its response cannot be read.",
     503: "The sign-in cannot be checked, or the auth server cannot be reached, right now.",
 }
 

@@ -62,7 +62,7 @@ class TokenPair(AccessToken):
 
 
 class SignIn(TokenPair):
-    """The answer to a sign-in or sign-up (contract/endpoints.json, `auth/**`)."""
+    """The response to a sign-in or sign-up (contract/endpoints.json, `auth/**`)."""
 
     user_id: str = Field(description="The user's id.")
     is_new_user: bool | None = Field(
@@ -71,7 +71,7 @@ class SignIn(TokenPair):
 
 
 class OAuthRefresh(AccessToken):
-    """The answer of OAuth's token endpoint to a refresh token (RFC 6749 §5.1)."""
+    """The response of OAuth's token endpoint to a refresh token (RFC 6749 §5.1)."""
 
     token_type: str | None = None
     expires_in: int | float | None = Field(default=None, description="Wrong on real servers: see `expires_at`.")
@@ -80,7 +80,7 @@ class OAuthRefresh(AccessToken):
 
 
 class OAuthTokens(OAuthRefresh):
-    """The answer of OAuth's token endpoint to an authorization code."""
+    """The response of OAuth's token endpoint to an authorization code."""
 
     refresh_token: str = Field(repr=False, description="Opaque and long-lived; not rotated (tokens.md §3).")
     is_new_user: bool | None = None

@@ -70,8 +70,8 @@ def build_router(
     """A router with the sign-in routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery, feature or page that does not exist, a page that is no address, scopes that
-            are no text, or an `app_url` under which browsers keep no cookies.
+        ConfigurationError: the delivery, a feature or a page does not exist, a page is not a path or URL, scopes are
+            not text, or browsers would not store cookies for `app_url`.
     """
     features = choose_features(get_args(Feature), include, exclude)
     check_mount(stack, delivery, pages or {}, get_args(Page))
@@ -81,7 +81,7 @@ def build_router(
             'Write oauth_scopes={"github": "repo read:org"}.'
         )
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
-        raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be one text, scopes separated by blanks.")
+        raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be text, with scopes separated by spaces.")
     router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}), features=features)
     for module in _MODULES:
         add_routes(router, module.routes, stack, mount)
@@ -89,11 +89,11 @@ def build_router(
 
 
 def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], known_pages: Iterable[str]) -> None:
-    """Check what all routers are built with.
+    """Check the arguments that all routers share.
 
     Raises:
-        ConfigurationError: for a delivery or page that does not exist, a page that is no address, or an `app_url` under
-            which browsers keep no cookies.
+        ConfigurationError: the delivery or a page does not exist, a page is not a path or URL, or browsers would not
+            store cookies for `app_url`.
     """
     _check("delivery", [delivery], get_args(Delivery))
     _check("pages", pages, known_pages)

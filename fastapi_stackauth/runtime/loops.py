@@ -104,7 +104,7 @@ class FreshSingleFlight(Generic[T]):
         return len(self._running.get()) + len(self._queued.get())
 
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
-        """The answer of a call that begins after this moment; raises what it raises."""
+        """Return the result of a call that starts from now on, or raise its error."""
         queued = self._queued.get()
         if key not in queued:
             queued[key] = asyncio.create_task(self._follow(key, fetch))

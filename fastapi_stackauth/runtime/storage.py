@@ -210,7 +210,7 @@ class RedisStorage(Storage):
             return int(await self._redis().zcard(self._prefix + name))
 
     async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
-        """Yield the whole set whenever the subscription begins, and new entries as they come."""
+        """Yield the whole set whenever the subscription starts, then new entries as they arrive."""
         key, redis = self._prefix + name, self._redis()
         pubsub: Any = redis.pubsub()  # which redis-py types as untyped
         try:

@@ -94,7 +94,7 @@ def cookie(scope: Scope, name: str) -> str | None:
 
 
 def cookie_names(scope: Scope, prefix: str) -> list[str]:
-    """Return the names of the cookies that begin like this, oldest first, as browsers send them (RFC 6265 §5.4)."""
+    """Return the names of the cookies with this prefix, oldest first, as browsers send them (RFC 6265 §5.4)."""
     wanted = prefix.encode("ascii")
     return [key.decode("latin-1") for key, _ in _read_cookies(scope) if key.startswith(wanted)]
 
@@ -155,7 +155,7 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 class SessionCookies(Guarded):
-    """The app's own cookie session: an access and a refresh cookie. One without the other is no session.
+    """The app's own cookie session: an access and a refresh cookie. One without the other is not a session.
 
     Only requests of the app's own site may use it if they change something.
     """

@@ -73,7 +73,7 @@ def check_sources(sources: object) -> tuple[CredentialSource, ...]:
     """Return an app's own sources of credentials.
 
     Raises:
-        ConfigurationError: they are no list, or one of them is a class or has no `read`.
+        ConfigurationError: they are not a list, or one of them is a class or has no `read`.
     """
     if not isinstance(sources, Iterable) or isinstance(sources, str):
         raise ConfigurationError(

@@ -69,7 +69,7 @@ def _read_variable(field: str, name: str) -> str | None:
     try:
         return _read_file(path) or None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text of at most 16 KiB"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text of at most 16 KiB"
         raise ConfigurationError(
             f"{name}_FILE must name a readable text file that holds {field}; got {path!r}: {reason}. "
             "Correct the path, or let the user that runs this app read the file."
@@ -123,6 +123,6 @@ def read_all_variables(field: str) -> dict[str, str | None]:
 
 
 def find_unread(fields: Iterable[str]) -> tuple[str, ...]:
-    """Return the environment variables that begin as those of this library do, but set none of these fields."""
+    """Return the environment variables with this library's prefixes that set none of these fields."""
     read = {name for field in fields for name in environment_names(field) + secret_file_names(field)}
     return tuple(sorted(name for name in os.environ if name.startswith(("STACK_", "HEXCLAVE_")) and name not in read))

@@ -334,7 +334,7 @@ def variables_conflict() -> dict[str, tuple[str, ...]]:
 
 
 def variables_unread() -> tuple[str, ...]:
-    """Return the environment variables that begin as those of this library do, but that it does not read."""
+    """Return the environment variables with this library's prefixes that it does not read."""
     return find_unread(Settings.model_fields)
 
 

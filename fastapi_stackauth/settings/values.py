@@ -21,7 +21,7 @@ def to_origin(url: str) -> str:
     """Return scheme, host and port of a URL without default ports, as browsers write origins (RFC 6454 §6.2).
 
     Raises:
-        ValueError: it is no http or https address.
+        ValueError: it is not an http or https URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -39,7 +39,7 @@ def signing_key(secret: str) -> bytes:
     """Return the key of a ``whsec_`` secret.
 
     Raises:
-        ValueError: it is no such secret.
+        ValueError: it is not such a secret.
     """
     if not secret.startswith("whsec_"):
         raise ValueError("must begin with whsec_")

@@ -11,7 +11,9 @@ from fastapi_stackauth.errors import MisuseError
 
 
 class _Misused(inspect.Signature):
-    """The signature of what is no dependency. FastAPI reads its parameters when a route is declared, which raises.
+    """The signature of a class that is not a dependency.
+
+    FastAPI reads its parameters when a route is declared, and reading them raises.
 
     `inspect`, `pydoc` and `unittest.mock` keep working: they get a signature, and its text is ``(...)``.
     """

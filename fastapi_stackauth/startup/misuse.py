@@ -118,7 +118,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
     if isinstance(call, Secured):
         if not _is_asynchronous(type(call).__call__):
             yield (
-                f"{type(call).__name__}.__call__ is no async function, so FastAPI does not await what it returns and "
+                f"{type(call).__name__}.__call__ is not async, so FastAPI does not await what it returns and "
                 "checks no caller. Write `async def __call__`, and await super().__call__(connection, scopes) in it."
             )
         if scopes := [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]:

@@ -26,7 +26,7 @@ _MAX_KEY_ID = 256
 _MAX_DEPTH = 64  # levels of nested JSON; the claims of real tokens have two
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/...")  # RFC 4648 §5; the dot is in no alphabet, so the decoder rejects it
 _REQUIRED = ("sub", "iss", "aud", "exp", "iat")
-_LATEST_TIME = 2**53  # beyond it a JSON number is no exact integer everywhere (RFC 8259 §6)
+_LATEST_TIME = 2**53  # beyond it not every JSON parser keeps an integer exact (RFC 8259 §6)
 
 Checks = Iterator[tuple[str, AuthError | None]]
 """The name of each check, and its error if it fails."""

@@ -194,7 +194,7 @@ class Synchronous(Require):
 
 async def test_a_subclass_that_is_not_asynchronous_stops_the_start(app: FastAPI):
     app.get("/it", dependencies=[Depends(Synchronous())])(lambda: None)
-    with pytest.raises(ConfigurationError, match=r"Synchronous.__call__ is no async function.*async def __call__"):
+    with pytest.raises(ConfigurationError, match=r"Synchronous.__call__ is not async.*async def __call__"):
         await start(app)
 
 

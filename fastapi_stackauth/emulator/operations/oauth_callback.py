@@ -1,4 +1,4 @@
-"""OAuth, the way back: a provider's answer becomes a user, and a code for the app."""
+"""The OAuth callback: a provider's response becomes a user, and a code for the app."""
 
 import json
 from dataclasses import replace
@@ -26,18 +26,18 @@ ADDRESS_CHARACTERS = ":/%#?=@[]!$&'()*+,;"
 
 @operation("GET", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True)
 async def callback(call: Call) -> Response:
-    """A provider's answer in the query."""
+    """A provider's response in the query."""
     return to_redirect(call, call.query)
 
 
 @operation("POST", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True, body=FIELDS, open_body=True)
 async def posted_callback(call: Call) -> Response:
-    """A provider's answer in a form."""
+    """A provider's response in a form."""
     return to_redirect(call, {**call.query, **call.body})
 
 
 def to_redirect(call: Call, fields: dict[str, Any]) -> Response:
-    """Answer a provider's answer."""
+    """Handle a provider's response."""
     state = fields.get("state", "")
     row = call.server.store.oauth.flow(state)
     if row is None or "provider" not in row["data"]:

@@ -61,7 +61,7 @@ def by_refresh_token(call: Call) -> dict[str, Any]:
 
 
 def answer(access_token: str, after_callback: str | None, **more: object) -> dict[str, Any]:
-    """Return the answer of the token endpoint, with the newer and the older names."""
+    """Return the response of the token endpoint, with the newer and the older names."""
     return {
         "access_token": access_token,
         "token_type": "Bearer",

@@ -104,7 +104,7 @@ async def register(call: Call) -> dict[str, Any]:
 
 
 def verify_registration(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return what a registration answer proves."""
+    """Return what a registration response proves."""
     try:
         origin, host = to_origin(call, credential)
         return webauthn.verify_registration_response(
@@ -136,7 +136,7 @@ async def initiate_sign_in(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/passkey/sign-in", body=SIGN_IN)
 async def sign_in(call: Call) -> dict[str, Any]:
-    """A session for a passkey's answer to the challenge."""
+    """Create a session for a passkey's response to the challenge."""
     check_enabled(call.project)
     data = verification.consume_code(call, "passkey_sign_in")
     store, response = call.server.store, call.body["authentication_response"]
@@ -149,7 +149,7 @@ async def sign_in(call: Call) -> dict[str, Any]:
 
 
 def new_count(call: Call, response: Any, challenge: str, passkey: Row) -> int:  # noqa: ANN401 - JSON from outside
-    """Return the authenticator's counter after its answer has proved right."""
+    """Verify the authenticator's response, and return its counter."""
     try:
         origin, host = to_origin(call, response)
         verified = webauthn.verify_authentication_response(

@@ -123,7 +123,7 @@ class Database:
         path: the file; in memory when None. A new file gets the schema.
 
     Raises:
-        sqlite3.Error: the file cannot be opened, or is no database.
+        sqlite3.Error: the file cannot be opened, or is not a database.
         ValueError: the file was written by another version of this schema.
     """
 

@@ -62,7 +62,7 @@ async def contact_channels_delete(channel_id: ChannelId, client: UserClient) -> 
     example=CHANNEL,
 )
 async def contact_channels_make_primary(channel_id: ChannelId, client: UserClient) -> ContactChannel:
-    """Make an address the account's primary one, instead of the one before.
+    """Make an address the account's primary address.
 
     Access tokens have the new address once they are refreshed (`/session/refresh`).
     """

@@ -104,7 +104,7 @@ class TotpEnrollment(TrustedModel, BaseModel):
 
 @routes.post("/mfa/enroll", "Begin to enable two-factor authentication")
 async def mfa_enroll(context: Context, user: SignedInUser) -> TotpEnrollment:
-    """Begin to enable two-factor authentication: show the address as a QR code, and ask for a code (`/mfa/confirm`).
+    """Start to enable two-factor authentication. Show the URL as a QR code, and ask for a code (`/mfa/confirm`).
 
     Cookie delivery: This browser keeps the secret until then, in an HttpOnly cookie, for 15 minutes.
 

@@ -54,7 +54,7 @@ routes = Routes("oauth", feature="oauth")
 FLOW = "oauth-"
 FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
 OPEN_FLOWS = 8
-"""Flows that a browser may have begun and not ended; the oldest are forgotten, since cookies are few."""
+"""The most unfinished flows of a browser. The oldest are dropped, because a browser stores few cookies."""
 
 _ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 

@@ -145,7 +145,7 @@ def _account_storage_key(nonce: str) -> str:
 
 
 def _address_storage_key(nonce: str) -> str:
-    """Return the storage key for the masked address of a code: a hash, so that the storage contains no code."""
+    """Return the storage key for the masked address of a code. It is a hash, so the storage contains no code."""
     return "magic-link:" + account_key("address", nonce)
 
 

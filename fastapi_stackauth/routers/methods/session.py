@@ -62,8 +62,8 @@ async def sign_out(context: Context) -> None:
 async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
     """End the session of this refresh token, and that of the bearer token if it is another.
 
-    It may be repeated: a session that has ended before is no error. This app rejects the access tokens of the session
-    from then on.
+    You may repeat it: a session that has already ended is not an error. From then on, this app rejects the access
+    tokens of the session.
     """
     services = context.services
     ended = await services.sessions.tokens.end(body.refresh_token.get_secret_value())

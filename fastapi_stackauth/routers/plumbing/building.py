@@ -52,7 +52,7 @@ _DESCRIPTIONS = {
     413: "The body is longer than this route takes.",
     422: "The request does not have the expected form.",
     429: "Too many attempts.",
-    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    502: "The auth server does not accept this app's configuration, or its response cannot be read.",
     503: "The auth server cannot be reached right now.",
 }
 
@@ -131,7 +131,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
 
 
 def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError]:
-    """Return what a route can answer beside what every route can."""
+    """Return the responses of a route beyond those of every route."""
     options, browser = declaration.options, delivery == "cookie"
     own = (*options.get("errors", ()), *(options.get("cookie_errors", ()) if browser else ()))
     errors = [_to_error(error) for error in own]

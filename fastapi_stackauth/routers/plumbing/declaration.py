@@ -246,7 +246,7 @@ class Routes:
         page_errors: Mapping[int, str] | None = None,
         **options: Unpack[RouteOptions],
     ) -> Callable[[H], H]:
-        """Declare a route that answers with HTML pages; its errors, described by status, are pages too."""
+        """Declare a route that returns HTML pages. Its errors, described by status, are pages too."""
         return self._declare(method, path, summary, options, page_errors=page_errors or {})
 
     def _declare(

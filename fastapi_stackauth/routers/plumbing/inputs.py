@@ -40,13 +40,13 @@ DOMAIN_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def is_email(text: str) -> bool:
-    """Return whether the operations that only look an address up accept it: `ada@localhost` does."""
+    """Return whether operations that only look up an address accept it, such as `ada@localhost`."""
     local, at, domain = text.partition("@")
     return bool(at and LOCAL_PART.fullmatch(local)) and all(map(DOMAIN_LABEL.fullmatch, domain.split(".")))
 
 
 def is_new_email(text: str) -> bool:
-    """Return whether the operations that send to an address accept it: they ask for a domain with a dot."""
+    """Return whether operations that send to an address accept it: they require a domain with a dot."""
     local, _, domain = text.partition("@")
     whole = all(local.split(".")) and "." in domain and len(domain.rpartition(".")[2]) > 1
     return whole and len(text) <= 256 and is_email(text)

@@ -114,8 +114,8 @@ def find_foreign_origin(address: str, settings: Settings) -> str | None:
 def onward_page(address: str) -> HTMLResponse:
     """Return a page that continues to another site by itself, with a link for browsers that do not.
 
-    Browsers hold the redirects of a posted form to the `form-action` of the page with the form: a strict policy would
-    stop one to a provider, and the user would see nothing. What the response's own page opens next is no part of that.
+    Browsers apply the `form-action` of the page with a form to the redirects of its response: a strict policy would
+    stop a redirect to a provider, and the user would see nothing. It does not apply to what a new page opens.
 
     Args:
         address: an http or https address.

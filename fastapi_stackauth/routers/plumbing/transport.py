@@ -115,7 +115,7 @@ class Transport:
         """Remove the facts of a flow from the browser."""
 
     def list_flows(self, prefix: str) -> list[str]:  # noqa: ARG002 - the caller knows
-        """Return the flows in the browser whose names begin like this, oldest first."""
+        """Return the flows in the browser with this prefix, oldest first."""
         return []
 
     async def keep_attempt(self, attempt: str, account: str) -> str | None:

@@ -60,7 +60,7 @@ _PAGE_ERRORS = {
     404: "There is no such invitation, or its team was deleted.",
     409: "The invitation has been accepted already.",
     429: "Too many attempts.",
-    502: "The auth server does not accept this app's configuration, or its answer cannot be read.",
+    502: "The auth server does not accept this app's configuration, or its response cannot be read.",
     503: "The auth server cannot be reached right now.",
 }
 

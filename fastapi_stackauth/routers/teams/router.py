@@ -32,8 +32,8 @@ def build_teams_router(
     """A router with the team routes of one stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers keep
-            no cookies, `create` that is no `Require` or allows API keys, or `manage_permissions` that is no `Grants`.
+        ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
+            `app_url`, `create` is not a `Require` or allows API keys, or `manage_permissions` is not a `Grants`.
     """
     features = choose_features(get_args(TeamFeature), include, exclude)
     check_mount(stack, delivery, pages or {}, get_args(TeamPage))
