@@ -28,7 +28,7 @@ class Finding(BaseModel):
 
 
 class Report(BaseModel):
-    """All that `doctor` found."""
+    """The findings of `doctor`."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -39,7 +39,7 @@ class ApiRequest:
         rights: the rights that the auth server checks. A body that only a server may send needs ``server``.
         without_user: the access token does not travel with it.
         refresh_token: travels as a header, for the few operations that read it.
-        translate: returns the error that an error means for this operation.
+        translate: maps an error of the auth server to the error that this operation raises.
         is_custom: the app wrote the path, so it may hold ids.
     """
 

@@ -104,7 +104,7 @@ async def _call_override(override: Callable[..., Any], connection: HTTPConnectio
         raise ConfigurationError(
             "The override of current_user must return a User, or None for a caller who is not signed in; it returned "
             f"{type(user).__name__}. "
-            "What is derived from it has no other way to judge who is calling."
+            "Dependencies built on current_user have no other way to identify the caller."
         )
     return user
 

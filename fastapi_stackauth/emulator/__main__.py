@@ -116,7 +116,7 @@ def greeting(emulator: Emulator, address: str) -> str:
     """Return the message that is printed at the start."""
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
     return "\n".join([
-        f"Stack Auth emulator on {address} - for development and tests, no production server.",
+        f"Stack Auth emulator on {address} - for development and tests, not for production.",
         f"Look inside: {emulator.dashboard_url}",
         "For your environment file:",
         "",

@@ -60,10 +60,10 @@ def checked_advance(clock: Clock, seconds: float, *, from_real_time: bool = Fals
 
 
 class Chance:
-    """Random values in the shapes that the wire has.
+    """Random values in the formats that the API uses.
 
     Args:
-        draw: returns so many random bytes; `random.Random(7).randbytes` makes a run repeatable.
+        draw: returns the given number of random bytes; `random.Random(7).randbytes` makes a run repeatable.
     """
 
     def __init__(self, draw: Callable[[int], bytes] = secrets.token_bytes) -> None:

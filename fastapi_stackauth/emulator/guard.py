@@ -119,7 +119,7 @@ class Guard:
         await app(scope, receive, send_with_cookie)
 
     def _early(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the response that needs no page: to the link with the token, or a rejection."""
+        """Return a redirect for the link with the token, a rejection, or None to serve the page."""
         if scope["method"] in SAFE and self._is_token(QueryParams(scope["query_string"]).get("token", "")):
             return self._entrance()
         rejection = self._rejection(scope, headers)
@@ -148,7 +148,7 @@ class Guard:
                 return STRANGER
             host = parse_host(headers.get("host", ""))
             if not is_loopback(host) and host != self._public_host:
-                return "This page is available under this machine's own names only."
+                return "This page is not available under this host name. Use localhost or 127.0.0.1."
         if scope["method"] in SAFE:
             return None
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):

@@ -38,7 +38,7 @@ ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
 
 
 def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any value a template shows
-    """Return a page made of a template."""
+    """Return a page rendered from a template."""
     return HTMLResponse(TEMPLATES.get_template(name).render(values), status)
 
 

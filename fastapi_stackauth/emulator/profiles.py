@@ -74,7 +74,7 @@ def contradiction(body: dict[str, Any]) -> str | None:
     if body.get("password") is not None and "password_hash" in body:
         return "password and password_hash exclude each other."
     if body.get("passkey_auth_enabled"):
-        return "Passkey sign-in is on exactly when there is a passkey."
+        return "passkey_auth_enabled cannot be set to true: it is true when the user has a passkey."
     if "password_hash" in body and not passwords.BCRYPT.fullmatch(body["password_hash"]):
         return "password_hash must be a bcrypt hash in Modular Crypt Format."
     return None

@@ -55,7 +55,7 @@ class HealthReport(BaseModel):
         examples=[["app_url"]],
     )
     revocations_unpublished: int = Field(
-        default=0, description="Revocations of this worker that the others have not heard of yet.", examples=[0]
+        default=0, description="Revocations that this worker has not yet published to the others.", examples=[0]
     )
 
 

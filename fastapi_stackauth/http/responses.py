@@ -81,7 +81,7 @@ PROBLEM_SCHEMA: Schema = {
         "instance": {
             "type": "string",
             "format": "uri-reference",
-            "description": "This very occurrence: the app's log names it too.",
+            "description": "Identifies this occurrence of the error; the app's log has the same value.",
             "examples": ["urn:uuid:0d9f6f7a-5f0e-4f53-9a43-3f3f2b1f6d5e"],
         },
         "details": {

@@ -56,7 +56,7 @@ def running(*words: str) -> Iterator[Running]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_an_environment_file_serves_and_stops_cleanly(number: int) -> None:
     with running() as emulator:
-        assert "no production server" in emulator.lines[0]
+        assert "not for production" in emulator.lines[0]
         assert "127.0.0.1" in emulator.lines[0]
         names = {"API_URL", "PROJECT_ID", "PUBLISHABLE_CLIENT_KEY", "SECRET_SERVER_KEY", "WEBHOOK_SECRETS"}
         assert set(emulator.environment) == {f"STACK_{name}" for name in names}

@@ -37,7 +37,7 @@ class Codes:
         return code
 
     def attempt(self, project_id: str, kind: str, code: str) -> Row | None:
-        """Count an attempt on every code with this ending; return the one meant, with its earlier attempts."""
+        """Count an attempt on every code that shares this suffix; return the matching code as it was before."""
         with self._database.transaction():
             found = self._database.one(
                 "select * from codes where project_id = ? and kind = ? and code = ?", project_id, kind, code

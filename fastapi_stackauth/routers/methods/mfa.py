@@ -122,7 +122,7 @@ async def totp_enrollment(
 ) -> TotpEnrollment:
     """Return the secret for an authenticator app, for a page of the app's own; `POST /mfa/confirm` takes the code.
 
-    It is what `POST /mfa/enroll` of the cookie router gives. A page that is shown again, after a wrong code, shows the
+    `POST /mfa/enroll` of the cookie router returns the same. A page that is shown again, after a wrong code, shows the
     same secret. Needs `app_url`.
 
     Example:

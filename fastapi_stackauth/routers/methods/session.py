@@ -1,4 +1,4 @@
-"""Sessions: refresh, sign-out, the list of them, ending others."""
+"""Sessions: refresh, sign out, list them, and end others."""
 
 from typing import Annotated
 

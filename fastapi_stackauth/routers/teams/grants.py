@@ -24,7 +24,7 @@ class Grants:
         Grants(by='team_admin', grantable=frozenset({'notes:delete'}))
 
     Raises:
-        ConfigurationError: one of them is not the id of a permission, or nothing is grantable.
+        ConfigurationError: one of them is not a valid permission id, or `grantable` is empty.
     """
 
     by: str
@@ -39,6 +39,6 @@ class Grants:
         for permission in (self.by, *self.grantable):
             if not isinstance(permission, str) or not PERMISSION_ID.fullmatch(permission):
                 raise ConfigurationError(
-                    f"Grants: {permission!r} is not the id of a permission. Use small letters, digits, : and _ only."
+                    f"Grants: {permission!r} is not a valid permission id. Use small letters, digits, : and _ only."
                 )
         object.__setattr__(self, "grantable", frozenset(self.grantable))
