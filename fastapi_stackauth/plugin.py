@@ -1,14 +1,14 @@
 """`StackAuth`: the composition root. The only file that knows all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from fastapi_stackauth import http, routers
+from fastapi_stackauth import http
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
@@ -22,17 +22,17 @@ from fastapi_stackauth.http.health import (
 )
 from fastapi_stackauth.http.installed import (
     StackNotInstalled,
-    add_router,
     check_app,
     check_cookie_name,
     find_installation,
     remember,
 )
 from fastapi_stackauth.http.openapi import enrich, install_openapi
+from fastapi_stackauth.routers.mounting import MountsRouters
 from fastapi_stackauth.runtime.events import VARIABLES_CONFLICT, AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
-from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import CookieMiddleware
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
@@ -43,7 +43,7 @@ from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
 
 
-class StackAuth(Stack):
+class StackAuth(MountsRouters):
     """Stack Auth (Hexclave) for one FastAPI app.
 
     Args:
@@ -168,73 +168,6 @@ class StackAuth(Stack):
             _add_cookie_middleware(app)
         _compose_lifespan(app, self)
         install_redaction(tuple(s.parameter for s in self.services.sources if isinstance(s, QueryToken)))
-
-    def router(
-        self,
-        *,
-        delivery: "routers.Delivery" = "cookie",
-        include: "Collection[routers.Feature] | None" = None,
-        exclude: "Collection[routers.Feature] | None" = None,
-        pages: "Mapping[routers.Page, str] | None" = None,
-        oauth_scopes: Mapping[str, str] | None = None,
-    ) -> APIRouter:
-        """Return the sign-in routes, for `app.include_router(..., prefix=...)`. An app may include several.
-
-        Args:
-            delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
-                request and response bodies, for mobile and command-line apps.
-            include: mount these features and no others: ``password``, ``sign_up`` (with a password), ``otp``,
-                ``oauth``, ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
-                ``contact_channels``, ``connected_accounts``. `GET /methods`, refresh and sign-out are always mounted.
-            exclude: mount all features but these.
-            pages: the app's own pages, as paths or URLs, which links in emails open instead of the
-                router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
-            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
-
-        Raises:
-            ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers
-                keep no cookies, or a `cookie_name` that another stack of the app has.
-        """
-        add_router(self)
-        return routers.build_router(
-            self, delivery=delivery, include=include, exclude=exclude, pages=pages, oauth_scopes=oauth_scopes
-        )
-
-    def teams_router(
-        self,
-        *,
-        delivery: "routers.Delivery" = "cookie",
-        include: "Collection[routers.TeamFeature] | None" = None,
-        exclude: "Collection[routers.TeamFeature] | None" = None,
-        pages: "Mapping[routers.TeamPage, str] | None" = None,
-        create: Require | None = None,
-        manage_permissions: "routers.Grants | None" = None,
-    ) -> APIRouter:
-        """Return the routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
-
-        Args:
-            delivery: as for `router`.
-            include: mount these features and no others: ``teams``, ``team_creation``, ``team_deletion``, ``members``,
-                ``profiles``, ``permissions``, ``invitations``.
-            exclude: mount all features but these.
-            pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
-            create: what a user must meet to create a team, beside the project's own setting.
-            manage_permissions: lets members grant and revoke these permissions; needs a secret key.
-
-        Raises:
-            ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
-                something else.
-        """
-        add_router(self)
-        return routers.build_teams_router(
-            self,
-            delivery=delivery,
-            include=include,
-            exclude=exclude,
-            pages=pages,
-            create=create,
-            manage_permissions=manage_permissions,
-        )
 
     def webhooks(self, path: str) -> "http.WebhookRouter":
         """Return a router for the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.

@@ -61,6 +61,7 @@ class ApiKeys:
         self._owners: Cache[tuple[OwnerKind, str], User | Team | None] = Cache(
             clock, size=_CACHE_SIZE, concurrency=settings.api_key_concurrency
         )
+        self._forgotten: Cache[str, float] = Cache(clock, size=_CACHE_SIZE)
 
     async def user(self, key: str) -> User:
         """Return the user who owns a key; there is no session and there are no claims.
@@ -88,6 +89,8 @@ class ApiKeys:
     def forget(self, owner_id: str) -> None:
         """Forget a user or team, so that their keys are checked anew."""
         self._owners.forget(lambda _, owner: owner is not None and owner.id == owner_id)
+        now = self._clock()
+        self._forgotten.put(owner_id, now, now + self._settings.api_key_ttl)  # what the workers share lives as long
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
@@ -146,6 +149,9 @@ class ApiKeys:
             return None
         if not 0 < float(until) - self._clock() <= self._settings.api_key_ttl:
             return None  # an old value, written back: its MAC is right, but it has expired
+        forgotten = self._forgotten.get(owner_id)
+        if forgotten and float(until) - self._settings.api_key_ttl <= forgotten.value:
+            return None  # stored before the owner's keys changed
         return owner_id, float(until)
 
     async def _check(self, kind: OwnerKind, key: str) -> str:

@@ -4,6 +4,7 @@ Law: no port is opened until `run` or `emulator()`; arguments win over the data 
 """
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping
 from copy import copy
 from pathlib import Path
@@ -21,6 +22,8 @@ from .server import Server
 from .server_profile import NEWEST, ServerProfile, find_profile
 from .serving import bind, run_servers
 from .store import Store
+from .store.api_keys import Kind
+from .store.database import Row
 from .store.projects import FRIENDLY, Project
 from .tokens import LIFETIME_SECONDS
 
@@ -196,6 +199,21 @@ class Emulator:
         """
         with self.store.transaction():
             join(self.server, self.project, team_id, user_id, permissions)
+
+    def add_api_key(self, owner_id: str, *, kind: Kind = "user", expires_in: float | None = None) -> str:
+        """Create an API key of a user or a team; return the key itself.
+
+        Raises:
+            ValueError: there is no such owner, or the project allows no such keys.
+        """
+        if not self.project.config[f"allow_{kind}_api_keys"]:
+            raise ValueError(f"this project allows no API keys of {kind}s: configure(allow_{kind}_api_keys=True)")
+        expires_at = None if expires_in is None else self.clock.millis() + int(expires_in * 1000)
+        fields: Row = {"description": "test", "is_public": 0, "expires_at": expires_at}
+        try:
+            return self.store.api_keys.create(self.project_id, kind, owner_id, fields)[1]
+        except sqlite3.IntegrityError:
+            raise ValueError(f"there is no such {kind}") from None
 
     def define_permission(self, permission_id: str, *, scope: str = "team", contains: Iterable[str] = ()) -> None:
         """Define a permission of scope ``team`` or ``project``, or replace the one with this id.

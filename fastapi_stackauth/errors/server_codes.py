@@ -204,7 +204,8 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("OAUTH_PROVIDER_ACCESS_DENIED OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE OUTER_OAUTH_TIMEOUT",
      Code(400, "The sign-in with the provider failed. Try again.")),
     ("INVALID_AUTHORIZATION_CODE", Code(400, "This authorization code was not accepted.")),
-    ("API_KEY_NOT_FOUND API_KEY_EXPIRED API_KEY_REVOKED WRONG_API_KEY_TYPE PUBLIC_API_KEY_CANNOT_BE_REVOKED",
+    ("API_KEY_NOT_FOUND", Code(404, "There is no such API key.", ApiKeyNotValid)),
+    ("API_KEY_EXPIRED API_KEY_REVOKED WRONG_API_KEY_TYPE PUBLIC_API_KEY_CANNOT_BE_REVOKED",
      Code(401, "This API key was not accepted.", ApiKeyNotValid)),
 ) for code in codes.split()}  # fmt: skip
 """Every code of the auth server that this library knows, with the others of the same row."""

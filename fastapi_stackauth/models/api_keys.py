@@ -11,49 +11,51 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 class LastFour(ApiModel):
     """The end of a key's value."""
 
-    last_four: str
+    last_four: str = Field(description="The last four characters.", examples=["1d3f"])
 
 
 class _ApiKeyFields(ApiModel):
-    id: str
-    description: str
-    type: str
-    is_public: bool = False
-    created_at_millis: Millis
-    expires_at_millis: Millis | None = None
-    manually_revoked_at_millis: Millis | None = None
+    id: str = Field(description="The key's id; not a secret.", examples=["378f9b70-e609-401e-83f9-6bd71db14249"])
+    description: str = Field(description="What the key is for.", examples=["backup script"])
+    type: str = Field(description="Whose key it is: `user` or `team`.", examples=["user"])
+    is_public: bool = Field(default=False, description="Whether it may be published.", examples=[False])
+    created_at_millis: Millis = Field(description="When it was created.", examples=[1762333949000])
+    expires_at_millis: Millis | None = Field(
+        default=None, description="When it expires; never, if it is absent.", examples=[1770109949000]
+    )
+    manually_revoked_at_millis: Millis | None = Field(default=None, description="When it was revoked.", examples=[None])
 
 
 class UserApiKey(_ApiKeyFields):
     """A key that acts for a user."""
 
-    user_id: str
-    value: LastFour
+    user_id: str = Field(description="The user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    value: LastFour = Field(description="The end of the key's value.", examples=[{"last_four": "1d3f"}])
 
 
 class TeamApiKey(_ApiKeyFields):
     """A key that acts for a team."""
 
-    team_id: str
-    value: LastFour
+    team_id: str = Field(description="The team.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
+    value: LastFour = Field(description="The end of the key's value.", examples=[{"last_four": "1d3f"}])
 
 
 class NewUserApiKey(_ApiKeyFields):
     """A new key of a user, with its value."""
 
-    user_id: str
-    value: str = Field(repr=False)
+    user_id: str = Field(description="The user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    value: str = Field(repr=False, description="The key itself, a secret; never shown again.", examples=["sk_..."])
 
 
 class NewTeamApiKey(_ApiKeyFields):
     """A new key of a team, with its value."""
 
-    team_id: str
-    value: str = Field(repr=False)
+    team_id: str = Field(description="The team.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
+    value: str = Field(repr=False, description="The key itself, a secret; never shown again.", examples=["sk_..."])
 
 
 class ApiKeyCreate(ApiRequestBody):
-    """A new key; `expires_at_millis` None means that it never expires."""
+    """A new key. Only `is_public` may be left out: a key that never expires needs `expires_at_millis=None`."""
 
     description: str
     expires_at_millis: Millis | None

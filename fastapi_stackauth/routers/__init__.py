@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fastapi_stackauth.runtime.late import load_late
 
 if TYPE_CHECKING:
+    from fastapi_stackauth.routers.api_keys import ApiKeyFeature, build_api_keys_router
     from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
     from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
     from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
 
 __all__ = [
+    "ApiKeyFeature",
     "Delivery",
     "Feature",
     "Grants",
@@ -21,6 +23,7 @@ __all__ = [
     "TeamFeature",
     "TeamPage",
     "TotpEnrollment",
+    "build_api_keys_router",
     "build_router",
     "build_teams_router",
     "sign_in_methods",
@@ -30,6 +33,14 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
     __getattr__, __dir__ = load_late(
         __name__,
-        ("router", "teams.router", "teams.grants", "methods.mfa", "methods.overview", "plumbing.declaration"),
+        (
+            "router",
+            "teams.router",
+            "teams.grants",
+            "api_keys",
+            "methods.mfa",
+            "methods.overview",
+            "plumbing.declaration",
+        ),
         __all__,
     )

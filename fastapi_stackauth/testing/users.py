@@ -168,6 +168,24 @@ class Users:
                 return str(team["id"])
         return self._emulator.add_team(name, **({"id": name} if _is_uuid(name) else {}))
 
+    def create_api_key(
+        self, user: KitUser | str | None = None, *, team: str | None = None, expires_in: float | None = None
+    ) -> str:
+        """Create an API key of a user or of a team, and return it, for the header `x-api-key`.
+
+        Args:
+            user: the user, or their id.
+            team: the name or id of a team, instead of a user; it is created if necessary.
+            expires_in: seconds until the key expires, by the emulator's clock; negative for one that has expired.
+
+        Raises:
+            ValueError: not exactly one owner is given, or the user was deleted.
+        """
+        if (user is None) == (team is None):
+            raise ValueError("an API key has one owner: pass a user, or team=...")
+        owner_id = self.team(team) if team is not None else user.id if isinstance(user, KitUser) else str(user)
+        return self._emulator.add_api_key(owner_id, kind="user" if team is None else "team", expires_in=expires_in)
+
     def end_session(self, user: KitUser) -> None:
         """End the user's session at the auth server; the access token stays valid until it expires."""
         self._emulator.store.sessions.delete(user.session_id)

@@ -250,12 +250,21 @@ async def test_a_local_row_follows_the_account(
 
 
 async def test_a_script_calls_with_the_api_key_that_the_guide_creates(guide: Guide, server: Emulator):
-    """A user creates a key, and a script uses it in either header."""
-    server.configure(allow_user_api_keys=True)
-    app = (await guide("guides/api-keys.md"))["app"]
-    bearer = {"authorization": f"Bearer {(await sign_up(server))['access_token']}"}
-    async with serving(app) as client:
-        key = (await client.post("/api-keys", headers=bearer)).json()
-        for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
-            assert (await client.get("/reports", headers=headers)).json() == []
+    """A user or the app creates a key, and a script uses it in either header until it is revoked."""
+    made = await guide("guides/api-keys.md")
+    tokens = await sign_up(server)
+    bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+    page = {**bearer, "origin": "http://localhost:8000"}
+    async with serving(made["app"]) as client:
+        created = await client.post("/auth/api-keys", json={"description": "backup script"}, headers=page)
+        assert created.status_code == 201, created.text
+        for key in (created.json()["value"], await made["create_user_key"](tokens["user_id"])):
+            for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
+                assert (await client.get("/reports", headers=headers)).json() == []
+        team_id = server.add_team("Red")
+        key = {"x-api-key": server.add_api_key(team_id, kind="team")}
+        assert (await client.post("/teams/imports", headers=key)).status_code == 200
+        (listed,) = await made["stack"].client.as_server().team_api_keys.list(team_id)
+        await made["revoke_team_key"](team_id, listed.id)
+        assert (await client.post("/teams/imports", headers=key)).status_code == 401
         assert (await client.post("/imports", headers=bearer)).status_code == 401

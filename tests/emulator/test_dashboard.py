@@ -17,11 +17,12 @@ from fastapi_stackauth.emulator.dashboard.dashboard import ACTIONS, VIEWS, own_p
 from fastapi_stackauth.emulator.dashboard.settings import SWITCHES
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.emulator.store.projects import DEFAULTS
+from fastapi_stackauth.errors import ApiKeyNotValid
 from tests.support.rows import rows
 
 PASSWORD = "correct horse battery"
 PAGES = [path for path, _, _ in VIEWS if "{" not in path] + ["/emulator/outbox"]
-FORMS = [path for path, _ in ACTIONS] + ["/dashboard/sign-in-as"]
+FORMS = [path for path, _ in ACTIONS] + ["/dashboard/sign-in-as", "/dashboard/api-keys/create"]
 
 
 class Visitor:
@@ -154,6 +155,31 @@ async def test_teams_members_and_permissions(visitor: Visitor):
     assert "<code>posts:delete" not in await visitor.submit("/dashboard/permissions/undefine", id="posts:delete")
     told = {message.type for message in visitor.server.server.webhooks.messages(visitor.server.project_id)}
     assert {"user.created", "team.created", "team_membership.created", "project_permission.deleted"} <= told
+
+
+async def test_api_keys_are_created_listed_and_revoked(visitor: Visitor, stack: StackAuth):
+    """Those of users and of teams; only the page after the creation shows the key."""
+    owners = {"user": visitor.server.add_user(primary_email="ada@example.com"), "team": visitor.server.add_team("Red")}
+    client = StackAuth(
+        project_id=visitor.server.project_id,
+        base_url=visitor.server.url,
+        secret_server_key=visitor.server.secret_server_key,
+    ).client.as_server()
+    checks: dict[str, Any] = {"user": client.user_api_keys.check, "team": client.team_api_keys.check}
+    for kind, owner_id in owners.items():
+        form = {f"{kind}_id": owner_id, "description": "<i>backup</i>"}
+        made = await visitor.client.post("/dashboard/api-keys/create", data=form)
+        (value,) = re.findall("sk_[a-z0-9]+", made.text)
+        key = await checks[kind](value)
+        page = await visitor.see(f"/dashboard/{kind}s/{owner_id}")
+        assert "&lt;i&gt;backup&lt;/i&gt;" in page
+        assert value[-4:] in page
+        assert value not in page
+        page = await visitor.submit("/dashboard/api-keys/revoke", **{f"{kind}_id": owner_id, "id": key.id})
+        assert "<td>revoked</td>" in page
+        with pytest.raises(ApiKeyNotValid):
+            await checks[kind](value)
+    await client.aclose()
 
 
 async def test_switches_providers_and_domains_are_set_as_the_form_says(visitor: Visitor, stack: StackAuth):

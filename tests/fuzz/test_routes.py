@@ -56,6 +56,7 @@ class House:
             self.app.include_router(self.stack.router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
             teams = self.stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
             self.app.include_router(teams, prefix=prefix)
+            self.app.include_router(self.stack.api_keys_router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request, as a page of the app itself would make it."""

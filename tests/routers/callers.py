@@ -112,6 +112,8 @@ class House:
         for delivery, prefix in PREFIXES.items():
             teams = stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
             self.app.include_router(teams, prefix=prefix)
+            keys = stack.api_keys_router(delivery=delivery)  # type: ignore[arg-type]
+            self.app.include_router(keys, prefix=prefix)
 
     @asynccontextmanager
     async def person(self, delivery: Delivery) -> AsyncIterator[Person]:

@@ -13,6 +13,7 @@ VALUES: dict[str, Any] = {
     "email": "new@example.com",
     "value": "new@example.org",
     "display_name": "Red team",
+    "description": "backup script",
     "password": PASSWORD,
     "old_password": PASSWORD,
     "new_password": PASSWORD,
@@ -55,7 +56,9 @@ class Route:
     def concrete(self) -> str:
         """The path with ids that fit but belong to nothing."""
         values = {"{provider}": "github", "{flow}": "f" * 43, "{permission_id}": "notes:delete"}
-        values |= {f"{{{name}_id}}": NOTHING for name in ("session", "channel", "team", "user", "invitation")}
+        values |= {
+            f"{{{name}_id}}": NOTHING for name in ("session", "channel", "team", "user", "invitation", "api_key")
+        }
         path = self.path
         for name, value in values.items():
             path = path.replace(name, value)

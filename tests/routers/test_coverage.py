@@ -15,7 +15,7 @@ from tests.routers.operations import Route, operations
 from tests.support.openapi import inline_references
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "data" / "operations.json").read_text("utf-8"))["operations"]
-AREAS = {"contact-channels", "connected-accounts", "oauth-providers"}
+AREAS = {"contact-channels", "connected-accounts", "oauth-providers", "api-keys"}
 TEAM_AREAS = {"teams", "team-memberships", "team-member-profiles", "team-permissions", "team-invitations"}
 MEMBER = "{team_id}/{user_id}"
 CHANNEL = "/contact-channels/{user_id}/{contact_channel_id}"
@@ -57,6 +57,12 @@ ROUTES = {
         "connected_accounts_get_token"
     ),
     "DELETE /oauth-providers/{user_id}/{provider_id}": "connected_accounts_delete",
+    "GET /user-api-keys": "api_keys_list",
+    "POST /user-api-keys": "api_keys_create",
+    "PATCH /user-api-keys/{api_key_id}": "api_keys_update",
+    "GET /team-api-keys": "team_api_keys_list",
+    "POST /team-api-keys": "team_api_keys_create",
+    "PATCH /team-api-keys/{api_key_id}": "team_api_keys_update",
     "GET /teams": "teams_list",
     "POST /teams": "teams_create",
     "GET /teams/{team_id}": "teams_get",
@@ -87,6 +93,8 @@ WITHOUT_ROUTE = {
     "POST /contact-channels/verify/check-code": "verifying takes nothing but the code: just verify",
     f"POST /team-memberships/{MEMBER}": "only servers add members: users are invited",
     "POST /team-invitations/accept/check-code": "`/invitations/details` checks the code, too",
+    "GET /user-api-keys/{api_key_id}": "the list has all that one would show",
+    "GET /team-api-keys/{api_key_id}": "the same",
     "GET /oauth-providers": "`GET /me` has the accounts that sign in, `GET /connected-accounts` the others",
     "GET /oauth-providers/{user_id}/{provider_id}": "the same",
     "PATCH /oauth-providers/{user_id}/{provider_id}": "an account is disconnected as a whole",
@@ -122,6 +130,11 @@ BY_ROUTE = {
     "otp_send": {"USER_EMAIL_ALREADY_EXISTS", "SIGN_UP_NOT_ENABLED"},  # they would tell who has an account
     "sign_out": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # it has ended: that is what was asked for
     "me_update": {"USER_EMAIL_ALREADY_EXISTS"},  # the address is changed at the contact channels
+    # No key is named: the user may not manage the team's keys, which is 403 permission_missing.
+    "api_keys_list": {"API_KEY_NOT_FOUND"},
+    "api_keys_create": {"API_KEY_NOT_FOUND"},
+    "team_api_keys_list": {"API_KEY_NOT_FOUND"},
+    "team_api_keys_create": {"API_KEY_NOT_FOUND"},
     "session_refresh": {"REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED"},  # a browser's session: 401 by our own code
 }
 
@@ -153,6 +166,7 @@ def app() -> FastAPI:
         app.include_router(stack.router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
         teams = stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
         app.include_router(teams, prefix=prefix)
+        app.include_router(stack.api_keys_router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
     return app
 
 

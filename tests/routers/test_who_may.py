@@ -1,4 +1,4 @@
-"""Who may do what: every kind of caller at every team route, beside what the auth server itself lets them do.
+"""Who may do what: every kind of caller at the routes of teams and API keys, beside what the auth server lets them do.
 
 Anonymous and restricted users administer the team, as does `admin`; `other_admin` administers another team. The keys
 are the admin's own API key and one of the team.
@@ -27,6 +27,7 @@ class Row:
     """A route: the request, what the auth server is asked for the same, and who may.
 
     In paths, queries and bodies, names in braces stand for ids of the stage. `may` lists the first letters of `USERS`.
+    A route with several rows is the first word of each name.
     """
 
     ours: str
@@ -38,6 +39,8 @@ class Row:
 
 NAME = {"display_name": "New"}
 SEND = {"team_id": "{red}", "email": "{address}", "callback_url": f"{ORIGIN}/x"}
+TEXT = {"description": "robot"}
+NEVER = {"expires_at_millis": None}
 PERMISSION = "{red}/{target}/notes:delete"
 TABLE: dict[str, Row] = {
     "teams_list": Row("GET /teams", "GET /teams?user_id=me", "aromAO"),
@@ -83,6 +86,29 @@ TABLE: dict[str, Row] = {
     ),
     "invitations_accept": Row(
         "POST /invitations/accept", "POST /team-invitations/accept", "omAO", {"code": "{code}"}, {"code": "{code}"}
+    ),
+    "api_keys_list": Row("GET /api-keys", "GET /user-api-keys?user_id=me", "aromAO"),
+    "api_keys_create": Row(
+        "POST /api-keys", "POST /user-api-keys", "aromAO", TEXT, {**TEXT, **NEVER, "user_id": "me"}
+    ),
+    "api_keys_update": Row("PATCH /api-keys/{key}", "PATCH /user-api-keys/{key}", "A", TEXT, TEXT),
+    "api_keys_revoke": Row("DELETE /api-keys/{key}", "PATCH /user-api-keys/{key}", "A", None, {"revoked": True}),
+    "team_api_keys_list": Row("GET /teams/{red}/api-keys", "GET /team-api-keys?team_id={red}", "arA"),
+    "team_api_keys_create": Row(
+        "POST /teams/{red}/api-keys", "POST /team-api-keys", "arA", TEXT, {**TEXT, **NEVER, "team_id": "{red}"}
+    ),
+    "team_api_keys_update": Row(
+        "PATCH /teams/{red}/api-keys/{red_key}", "PATCH /team-api-keys/{red_key}?team_id={red}", "arA", TEXT, TEXT
+    ),
+    "team_api_keys_revoke": Row(
+        "DELETE /teams/{red}/api-keys/{red_key}", "PATCH /team-api-keys/{red_key}?team_id={red}", "arA", None,
+        {"revoked": True},
+    ),
+    "api_keys_update of a team's key": Row(
+        "PATCH /api-keys/{red_key}", "PATCH /user-api-keys/{red_key}", "", TEXT, TEXT
+    ),
+    "team_api_keys_update by another team": Row(
+        "PATCH /teams/{blue}/api-keys/{red_key}", "PATCH /team-api-keys/{red_key}?team_id={blue}", "", TEXT, TEXT
     ),
 }  # fmt: skip
 EXCEPTIONS = {
@@ -137,8 +163,11 @@ class Stage:
         if "{own}" in asked:
             primary = caller in USERS and server.store.channels.primary(self.tokens[caller]["user_id"])
             ids["own"] = await self._invite(ids["blue"], primary["value"] if primary else f"b-{ids['address']}")
-        if caller == "team_key":
-            self.keys[caller] = (await self._admin.team_api_keys.create(KEY, team_id=ids["red"])).value
+        if "{key}" in asked:
+            ids["key"] = (await self._admin.user_api_keys.create(KEY, user_id=self.tokens["admin"]["user_id"])).id
+        if "{red_key}" in asked or caller == "team_key":
+            key = await self._admin.team_api_keys.create(KEY, team_id=ids["red"])
+            ids["red_key"], self.keys["team_key"] = key.id, key.value
         return ids
 
     async def _invite(self, team_id: str, email: str) -> str:
@@ -204,11 +233,13 @@ async def open_stage(server: Emulator, **options: Any) -> AsyncIterator[Stage]:
     await stack.aclose()
 
 
-def test_the_table_has_every_team_route(house: House):
+def test_the_table_has_every_route(house: House):
     """Pages aside, which show what the routes of the table do."""
-    tags = ("teams", "team_", "invitations")
+    tags = ("teams", "team_", "invitations", "api_keys")
     names = {r.operation_id.removeprefix("token_") for r in operations(house.app, PREFIXES["body"])}
-    assert {name for name in names if name.startswith(tags)} - {"invitations_accept_page"} == set(TABLE)
+    assert {name for name in names if name.startswith(tags)} - {"invitations_accept_page"} == {
+        name.split()[0] for name in TABLE
+    }
 
 
 @pytest.mark.parametrize("options", [{}, {"publishable_client_key": None}], ids=["both keys", "secret key alone"])

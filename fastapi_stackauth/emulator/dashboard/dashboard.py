@@ -8,7 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import httpx
@@ -78,6 +78,7 @@ class Dashboard:
         for path, do in ACTIONS:
             app.add_route(path, self._does(do), methods=["POST"])
         app.add_route("/dashboard/sign-in-as", self._sign_in_as, methods=["POST"])
+        app.add_route("/dashboard/api-keys/create", self._create_api_key, methods=["POST"])
 
     @property
     def project(self) -> Project:
@@ -135,6 +136,18 @@ class Dashboard:
             return self._page("missing.html", request, {"message": str(refusal)}, 404)
         return self._page("signed_in.html", request, {"tokens": tokens})
 
+    async def _create_api_key(self, request: Request) -> Response:
+        form = await read_form(request)
+        try:
+            kind = "team" if form.get("team_id") else "user"
+            owner = {f"{kind}_id": segment(form, f"{kind}_id")}
+            body = {"description": form.get("description", ""), "expires_at_millis": None, **owner}
+            made = await self.call("POST", f"/{kind}-api-keys", body)
+        except (Refused, ValueError) as refusal:
+            return self._page("missing.html", request, {"message": str(refusal)}, 404)
+        back = f"/dashboard/{kind}s/{made[f'{kind}_id']}"
+        return self._page("api_key.html", request, {"key": made, "kind": kind, "back": back})
+
     def _page(self, template: str, request: Request, values: dict[str, Any], status: int = 200) -> Response:
         note = self._notes.get(request.query_params.get("note", ""))
         shared = {"project": self.project, "navigation": NAVIGATION, "here": request.url.path, "note": note}
@@ -182,6 +195,29 @@ class Dashboard:
             }
             for row in rows[:SHOWN]
         ]
+
+    def api_keys(self, kind: Literal["user", "team"], owner_id: str) -> list[dict[str, Any]]:
+        """Return the API keys of a user or a team as lists show them."""
+        return [
+            {
+                **{name: row[name] for name in ("id", "description", "last_four", "is_public")},
+                "created_at": shown_time(row["created_at"] / 1000),
+                "state": self._describe_key(row),
+            }
+            for row in self.server.store.api_keys.list_for_owner(self._project_id, kind, owner_id)[:SHOWN]
+        ]
+
+    def _describe_key(self, row: Row) -> str:
+        if row["revoked_at"] is not None:
+            return "revoked"
+        if row["expires_at"] is None:
+            return "valid"
+        expired = row["expires_at"] <= self.server.clock.millis()
+        try:
+            until = shown_time(row["expires_at"] / 1000)
+        except (OverflowError, ValueError):  # JavaScript's calendar reaches further
+            return "expired" if expired else "valid"
+        return f"expired {until}" if expired else f"valid until {until}"
 
 
 async def read_form(request: Request) -> Form:

@@ -43,7 +43,10 @@ async def team_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
     ]
     others = [dashboard.person(row) for user_id, row in users.items() if user_id not in held][:SHOWN]
     grantable = [row["id"] for row in store.permissions.definitions(project.id, "team")]
-    return {"team": team, "members": members, "others": others, "grantable": grantable, "shown": SHOWN}
+    return {
+        "team": team, "members": members, "others": others, "grantable": grantable, "shown": SHOWN,
+        "api_keys": dashboard.api_keys("team", team["id"]),
+    }  # fmt: skip
 
 
 @action("/dashboard/teams/delete")

@@ -35,6 +35,7 @@ async def user_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
         "sessions": dashboard.sessions(store.sessions.list_for_user(user["id"])),
         "teams": store.teams.list_for_user(project.id, user["id"]),
         "granted": sorted(granted),
+        "api_keys": dashboard.api_keys("user", user["id"]),
         "grantable": [row["id"] for row in store.permissions.definitions(project.id, "project")],
     }
 
@@ -81,3 +82,13 @@ async def revoke_session(dashboard: Dashboard, form: Form) -> str:
     path = f"/auth/sessions/{segment(form, 'id')}?user_id={segment(form, 'user_id')}"
     await dashboard.call("DELETE", path)
     return own_path(form.get("back", "/dashboard/sessions"))
+
+
+@action("/dashboard/api-keys/revoke")
+async def revoke_api_key(dashboard: Dashboard, form: Form) -> str:
+    """Revoke an API key of a user or a team."""
+    kind = "team" if form.get("team_id") else "user"
+    owner_id = segment(form, f"{kind}_id")
+    path = f"/{kind}-api-keys/{segment(form, 'id')}?{kind}_id={owner_id}"
+    await dashboard.call("PATCH", path, {"revoked": True})
+    return f"/dashboard/{kind}s/{owner_id}"

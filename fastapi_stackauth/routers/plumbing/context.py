@@ -69,6 +69,7 @@ class RouteContext:
         settings: the settings of the stack.
         in_browser: whether tokens and flows travel in cookies.
         transport: how they travel.
+        next_page: where a form wants the browser to go next.
     """
 
     def __init__(self, request: Request, services: Services, mount: Mount, declaration: Declaration) -> None:
@@ -79,6 +80,7 @@ class RouteContext:
         self.declaration = declaration
         self.in_browser = mount.delivery == "cookie"
         self.transport = TRANSPORTS[mount.delivery](request, services)
+        self.next_page: str | None = None
 
     @cached_property
     def is_page_form(self) -> bool:

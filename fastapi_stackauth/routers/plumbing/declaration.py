@@ -76,6 +76,8 @@ class RouteOptions(TypedDict, total=False):
             reads the body only if the caller is signed in.
         example: of the response, if the fields of its model have none.
         form: whether a form may come instead of JSON, in both deliveries.
+        shows_result: whether a form gets the page of the response even if it names a next page, because no later page
+            can show the same.
         only: the one delivery that has this route.
         hidden: whether OpenAPI leaves the route out.
         operation: the operation's id, if it is not the handler's name.
@@ -90,6 +92,7 @@ class RouteOptions(TypedDict, total=False):
     max_body: int
     example: Example
     form: bool
+    shows_result: bool
     only: Delivery
     hidden: bool
     operation: str

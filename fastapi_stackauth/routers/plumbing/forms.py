@@ -21,6 +21,7 @@ from fastapi_stackauth.settings import Settings
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _TRUE = ("on", "true", "1", "yes")
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,18 @@ def read_redirects(request: Request, settings: Settings) -> FormRedirects | None
 async def convert_to_json(request: Request, annotation: object) -> Request:
     """Return the request as a script would have sent it: the form's fields as JSON.
 
-    An empty field is null, and a ticked checkbox is true.
+    An empty field is null, a ticked checkbox is true, and the digits of a number are a number.
 
     Args:
         request: the form.
-        annotation: the type of the body; the fields of a model show which inputs are checkboxes.
+        annotation: the type of the body; the fields of a model show which inputs are checkboxes and numbers.
 
     Raises:
         RequestInvalid: 400, the form cannot be parsed, or has a file.
     """
     known = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
-    boxes = {name for name, field in known.items() if bool in (field.annotation, *get_args(field.annotation))}
-    fields = {
-        name: True if name in boxes and value.lower() in _TRUE else value or None
-        for name, value in (await read_form(request)).items()
-    }
+    types = {name: (field.annotation, *get_args(field.annotation)) for name, field in known.items()}
+    fields = {name: _convert(value, types.get(name, ())) for name, value in (await read_form(request)).items()}
     body = json.dumps(fields).encode()
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -88,3 +86,11 @@ async def convert_to_json(request: Request, annotation: object) -> Request:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return Request({**request.scope, "headers": headers}, receive)
+
+
+def _convert(value: str, types: tuple[object, ...]) -> object:
+    if bool in types and value.lower() in _TRUE:
+        return True
+    if int in types and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        return int(value)
+    return value or None

@@ -51,6 +51,9 @@ $form</main>
 _FORM = Template('<form method="post" action="$action">\n$fields<button type="submit">$button</button>\n</form>\n')
 _HIDDEN = Template('<input type="hidden" name="$name" value="$value">\n')
 
+_SECRET = Template(
+    '<label for="secret">$label</label>\n<input id="secret" value="$value" readonly autocomplete="off">\n'
+)
 _LINK = Template('<p><a href="$address" rel="noreferrer">$label</a></p>\n')
 _URL_SAFE = ":/%#?=@[]!$&'()*+,;"
 
@@ -124,6 +127,14 @@ def onward_page(address: str) -> HTMLResponse:
     link = _LINK.substitute(address=escape(address), label="Continue")
     text = "You are on your way to another site to sign in there. If nothing happens, continue by yourself."
     return _page("One moment", text, link, "'none'", 200, {"refresh": f"0; url={address}"})
+
+
+def secret_page(title: str, text: str, *, label: str, value: str, next_page: str | None) -> HTMLResponse:
+    """Return a page that shows a new secret, with a link to the next page if there is one."""
+    shown = _SECRET.substitute(label=escape(label), value=escape(value))
+    if next_page:
+        shown += _LINK.substitute(address=escape(quote(next_page, safe=_URL_SAFE)), label="Continue")
+    return _page(title, text, shown, "'none'", 201)
 
 
 def error_page(error: StackAuthError) -> HTMLResponse:

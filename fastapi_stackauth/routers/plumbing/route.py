@@ -56,9 +56,10 @@ class AuthRoute(APIRoute):
         shared = get_context(request.scope)
         shared.services, shared.route = services, context
         redirects = read_redirects(request, services.settings) if context.in_browser else None
+        context.next_page = redirects.on_success if redirects else None
         try:
             response = await self._handle(handle, context, redirects)
-            if redirects:
+            if redirects and not self.declaration.options.get("shows_result"):
                 response = RedirectResponse(redirects.on_success, 303)
         except StackAuthError as error:
             reads_page = self.declaration.page_errors is not None or (

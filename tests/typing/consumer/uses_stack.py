@@ -160,6 +160,7 @@ stack.install(app)
 stack.install(FastAPI(), default=False)
 assert_type(stack.router(), APIRouter)
 assert_type(stack.teams_router(), APIRouter)
+assert_type(stack.api_keys_router(include=["user_api_keys"], max_age=None), APIRouter)
 app.include_router(
     stack.teams_router(
         delivery="body",

@@ -1,0 +1,105 @@
+"""The methods of `StackAuth` that return routers. A router is imported when an app asks for it."""
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from fastapi import APIRouter
+
+from fastapi_stackauth import routers
+from fastapi_stackauth.dependencies import Require
+from fastapi_stackauth.http.installed import add_router
+from fastapi_stackauth.services import Stack
+
+
+class MountsRouters(Stack):
+    """A stack that has routers."""
+
+    def router(
+        self,
+        *,
+        delivery: "routers.Delivery" = "cookie",
+        include: "Collection[routers.Feature] | None" = None,
+        exclude: "Collection[routers.Feature] | None" = None,
+        pages: "Mapping[routers.Page, str] | None" = None,
+        oauth_scopes: Mapping[str, str] | None = None,
+    ) -> APIRouter:
+        """Return the sign-in routes, for `app.include_router(..., prefix=...)`. An app may include several.
+
+        Args:
+            delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
+                request and response bodies, for mobile and command-line apps.
+            include: mount these features and no others: ``password``, ``sign_up`` (with a password), ``otp``,
+                ``oauth``, ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
+                ``contact_channels``, ``connected_accounts``. `GET /methods`, refresh and sign-out are always mounted.
+            exclude: mount all features but these.
+            pages: the app's own pages, as paths or URLs, which links in emails open instead of the
+                router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
+            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
+
+        Raises:
+            ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers
+                keep no cookies, or a `cookie_name` that another stack of the app has.
+        """
+        add_router(self)
+        return routers.build_router(
+            self, delivery=delivery, include=include, exclude=exclude, pages=pages, oauth_scopes=oauth_scopes
+        )
+
+    def teams_router(
+        self,
+        *,
+        delivery: "routers.Delivery" = "cookie",
+        include: "Collection[routers.TeamFeature] | None" = None,
+        exclude: "Collection[routers.TeamFeature] | None" = None,
+        pages: "Mapping[routers.TeamPage, str] | None" = None,
+        create: Require | None = None,
+        manage_permissions: "routers.Grants | None" = None,
+    ) -> APIRouter:
+        """Return the routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
+
+        Args:
+            delivery: as for `router`.
+            include: mount these features and no others: ``teams``, ``team_creation``, ``team_deletion``, ``members``,
+                ``profiles``, ``permissions``, ``invitations``.
+            exclude: mount all features but these.
+            pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
+            create: what a user must meet to create a team, beside the project's own setting.
+            manage_permissions: lets members grant and revoke these permissions; needs a secret key.
+
+        Raises:
+            ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
+                something else.
+        """
+        add_router(self)
+        return routers.build_teams_router(
+            self,
+            delivery=delivery,
+            include=include,
+            exclude=exclude,
+            pages=pages,
+            create=create,
+            manage_permissions=manage_permissions,
+        )
+
+    def api_keys_router(
+        self,
+        *,
+        delivery: "routers.Delivery" = "cookie",
+        include: "Collection[routers.ApiKeyFeature] | None" = None,
+        exclude: "Collection[routers.ApiKeyFeature] | None" = None,
+        max_age: timedelta | None = timedelta(hours=1),
+    ) -> APIRouter:
+        """Return the routes for API keys of users and their teams, for `app.include_router(..., prefix=...)`.
+
+        Args:
+            delivery: as for `router`.
+            include: mount these features and no others: ``user_api_keys``, ``team_api_keys``.
+            exclude: mount all features but these.
+            max_age: the sign-in must be younger than this to create a key; None for any sign-in. Revoking a key never
+                needs a recent sign-in.
+
+        Raises:
+            ConfigurationError: the delivery or a feature does not exist; `max_age` is no positive timedelta.
+        """
+        add_router(self)
+        return routers.build_api_keys_router(self, delivery=delivery, include=include, exclude=exclude, max_age=max_age)
