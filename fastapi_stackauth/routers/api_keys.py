@@ -258,7 +258,7 @@ def build_api_keys_router(
 
     Raises:
         ConfigurationError: for a delivery or feature that does not exist, an `app_url` under which browsers keep no
-            cookies, or a `max_age` that is no positive timedelta.
+            cookies, or a `max_age` that is not a positive timedelta.
     """
     features = choose_features(get_args(ApiKeyFeature), include, exclude)
     check_mount(stack, delivery, {}, ())
