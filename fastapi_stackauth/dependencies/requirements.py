@@ -144,17 +144,17 @@ async def _check_team_member(fields: RequirementFields, context: RequirementCont
 
 def _document_age(fields: RequirementFields) -> RequirementDoc:
     seconds = int(fields.max_age.total_seconds()) if fields.max_age else 0
-    sentence = f"The sign-in must be younger than {seconds} seconds."
+    sentence = f"The user must have signed in within the last {seconds} seconds."
     return RequirementDoc("reauthentication_required", sentence, {"max_age": seconds})
 
 
 def _document_permission(fields: RequirementFields) -> RequirementDoc:
-    sentence = f"Needs the permission `{fields.permission}`."
+    sentence = f"Requires the permission `{fields.permission}`."
     return RequirementDoc("permission_missing", sentence, {"permission_id": fields.permission})
 
 
 def _document_team_permission(fields: RequirementFields) -> RequirementDoc:
-    sentence = f"Needs the permission `{fields.team_permission}` in the team (`{fields.team}`)."
+    sentence = f"Requires the permission `{fields.team_permission}` in the team (`{fields.team}`)."
     return RequirementDoc("permission_missing", sentence, {"permission_id": fields.team_permission})
 
 

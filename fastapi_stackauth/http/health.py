@@ -55,7 +55,9 @@ class HealthReport(BaseModel):
         examples=[["app_url"]],
     )
     revocations_unpublished: int = Field(
-        default=0, description="Revocations that this worker has not yet published to the others.", examples=[0]
+        default=0,
+        description="Revocations that this worker has not yet published to the others.",
+        examples=[0],
     )
 
 
@@ -131,9 +133,9 @@ def readiness_router(stack: Stack, path: str) -> APIRouter:
         ready,
         methods=["GET"],
         operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
-        summary="Whether authentication is ready",
-        response_description="Ready.",
+        summary="Check whether authentication is ready",
+        response_description="This worker can authenticate requests.",
         tags=["health"],
-        responses={503: {"model": HealthReport, "description": "Not ready."}},
+        responses={503: {"model": HealthReport, "description": "This worker cannot authenticate requests."}},
     )
     return router

@@ -13,17 +13,17 @@ _FIELD_ERROR = {
     "message": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
 }
 DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
-    "attempt": {"type": "string", "description": "Goes with the code from the authenticator app; a secret."},
+    "attempt": {"type": "string", "description": "A secret. Send it with the code from the authenticator app."},
     "errors": {
         "type": "array",
-        "description": "Each place that is wrong, and why.",
+        "description": "The invalid fields.",
         "items": {"type": "object", "required": ["location", "message"], "properties": _FIELD_ERROR},
     },
-    "fields": {"type": "array", "description": "Where stored metadata do not fit.", "items": {"type": "string"}},
-    "max_age": {"type": "integer", "description": "Seconds that the sign-in may lie back."},
-    "max_body_size": {"type": "integer", "description": "Bytes that the body may have."},
-    "maxLength": {"type": "integer", "description": "Characters that a password may have."},
-    "min_length": {"type": "integer", "description": "Characters that a password must have."},
+    "fields": {"type": "array", "description": "The stored metadata that is invalid.", "items": {"type": "string"}},
+    "max_age": {"type": "integer", "description": "Seconds since the sign-in, at most."},
+    "max_body_size": {"type": "integer", "description": "Bytes of the body, at most."},
+    "maxLength": {"type": "integer", "description": "Characters of a password, at most."},
+    "min_length": {"type": "integer", "description": "Characters of a password, at least."},
     "origin": {
         "type": "string",
         "enum": ["missing", "not_trusted"],
@@ -34,7 +34,7 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
     "team_id": {"type": "string", "description": "The team in which it is missing."},
     "would_work_if_email_was_verified": {
         "type": "boolean",
-        "description": "Whether the account could be linked, were its address verified.",
+        "description": "Whether the account could be linked if its email address were verified.",
     },
 }
 """The members of `details`, by name."""
@@ -46,13 +46,13 @@ PROBLEM_NAME = "StackAuthProblem"
 
 DETAIL_SCHEMA: Schema = {
     "title": PROBLEM_NAME,
-    "description": "An error, in FastAPI's own shape.",
+    "description": "An error in FastAPI's format.",
     "type": "object",
     "required": ["detail"],
     "properties": {
         "detail": {
             "type": "string",
-            "description": "One sentence for humans.",
+            "description": "One sentence for a reader.",
             "examples": ["The access token has expired."],
         }
     },
@@ -60,33 +60,33 @@ DETAIL_SCHEMA: Schema = {
 
 PROBLEM_SCHEMA: Schema = {
     "title": PROBLEM_NAME,
-    "description": "An error (RFC 9457). `code` is stable; match it, and not the texts.",
+    "description": "A problem document (RFC 9457). Match `code`, which is stable, not the texts.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {
             "type": "string",
             "format": "uri-reference",
-            "description": "What kind of problem this is; with the setting `error_docs_url` the address of its page.",
+            "description": "A URI for the code; with the setting `error_docs_url`, the URL of its documentation.",
             "examples": ["urn:fastapi-stackauth:error:token_expired"],
         },
         "title": {"type": "string", "description": "The HTTP status in words.", "examples": ["Unauthorized"]},
         "status": {"type": "integer", "description": "The HTTP status.", "examples": [401]},
         "detail": {
             "type": "string",
-            "description": "One sentence for humans.",
+            "description": "One sentence for a reader.",
             "examples": ["The access token has expired."],
         },
         "code": {"type": "string", "description": "A stable name for programs.", "examples": ["token_expired"]},
         "instance": {
             "type": "string",
             "format": "uri-reference",
-            "description": "Identifies this occurrence of the error; the app's log has the same value.",
+            "description": "The id of this occurrence, which is also in the app's log.",
             "examples": ["urn:uuid:0d9f6f7a-5f0e-4f53-9a43-3f3f2b1f6d5e"],
         },
         "details": {
             "type": "object",
-            "description": "Facts about this problem, where its code has any.",
+            "description": "More about this error, depending on its code.",
             "additionalProperties": True,
             "examples": [{"permission_id": "posts:delete"}],
         },
@@ -94,13 +94,13 @@ PROBLEM_SCHEMA: Schema = {
 }
 
 _DESCRIPTIONS = {
-    400: "The request does not have the expected form.",
-    401: "No credential, or one that is not accepted.",
-    403: "Signed in, but not allowed to do this.",
-    404: "There is no such thing.",
-    409: "What is stored about the user is not of the form that this app expects.",
+    400: "The request cannot be parsed.",
+    401: "The credential is missing or not accepted.",
+    403: "The caller may not do this; `code` has the reason.",
+    404: "Not found.",
+    409: "The stored metadata of the user does not have the shape that this app expects.",
     502: "The auth server does not accept this app's configuration, or its response cannot be read.",
-    503: "The sign-in cannot be checked, or the auth server cannot be reached, right now.",
+    503: "Access tokens cannot be verified right now, or the auth server is unavailable.",
 }
 
 

@@ -39,7 +39,7 @@ HEADER_SCHEME = {
     "type": "apiKey",
     "in": "header",
     "name": "x-stack-access-token",
-    "description": "The access token in the header of the vendor's SDKs; `x-hexclave-access-token` is read as well.",
+    "description": "The access token in the header of the vendor's SDKs; `x-hexclave-access-token` works as well.",
 }
 SCHEME = HTTPBearer(
     bearerFormat="JWT",
@@ -50,7 +50,7 @@ SCHEME = HTTPBearer(
 
 def cookie_scheme(name: str) -> dict[str, str]:
     """Return the scheme of the session cookie of this name."""
-    text = "The session cookie that the sign-in routes set. Browsers send it by themselves; scripts cannot read it."
+    text = "The session cookie that the sign-in routes set. Browsers send it automatically; scripts cannot read it."
     return {"type": "apiKey", "in": "cookie", "name": name, "description": text}
 
 

@@ -77,21 +77,26 @@ class WebhookRouter(APIRouter):
             methods=["POST"],
             status_code=204,
             response_class=Response,
-            response_description="Handled, now or before.",
+            response_description="The message is handled. A repeated message is not handled again.",
             operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
             summary="Receive webhooks of the auth server",
             description=(
-                "For the auth server alone: each message is signed over its raw body, with `svix-id`, `svix-timestamp` "
-                "and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
+                "Only the auth server calls this route. Each message is signed over its raw body, with the headers "
+                "`svix-id`, `svix-timestamp` and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
             ),
             tags=["webhooks"],
             responses={
-                400: problem_response("Not from the auth server, old, or not JSON.", (WebhookInvalid(""), not_json())),
-                409: problem_response("Being handled right now: try again.", (RequestError("webhook_in_progress"),)),
-                413: problem_response(
-                    "Too large.", (RequestError("request_too_large", details={"max_body_size": WEBHOOK}),)
+                400: problem_response(
+                    "The message is not from the auth server, too old, or not JSON.", (WebhookInvalid(""), not_json())
                 ),
-                422: problem_response("Not of the form of an event.", (RequestInvalid((("body.type", "Missing"),)),)),
+                409: problem_response(
+                    "Another request is handling the message. Try again.", (RequestError("webhook_in_progress"),)
+                ),
+                413: problem_response(
+                    "The message is too large.",
+                    (RequestError("request_too_large", details={"max_body_size": WEBHOOK}),),
+                ),
+                422: problem_response("The message is not an event.", (RequestInvalid((("body.type", "Missing"),)),)),
             },
             openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
         )

@@ -15,17 +15,24 @@ _NOT_CONNECTED = "OAUTH_CONNECTION_NOT_CONNECTED_TO_USER"
 routes = Routes("connected accounts", feature="connected_accounts")
 
 
-@routes.get("/connected-accounts", "List your accounts at providers", example=CONNECTED_ACCOUNTS)
+@routes.get("/connected-accounts", "List your connected accounts", example=CONNECTED_ACCOUNTS)
 async def connected_accounts_list(client: UserClient) -> list[ConnectedAccount]:
-    """List the accounts at providers that the app may use for the user. `POST /oauth/{provider}/link` adds one."""
+    """List the accounts at providers that are connected to the user. `POST /oauth/{provider}/link` adds one.
+
+    Returns:
+        The connected accounts of the user.
+    """
     return list(await client.connected_accounts.list())
 
 
 @routes.delete("/connected-accounts/{provider}", "Disconnect your accounts at a provider", errors=(_NOT_CONNECTED,))
 async def connected_accounts_delete(provider: Provider, client: UserClient) -> None:
-    """Disconnect all your accounts at a provider: you can no longer sign in with them, nor can the app use them.
+    """Disconnect all your accounts at a provider. You can no longer sign in with them, and the app cannot use them.
 
     Add another way to sign in before you disconnect the only one.
+
+    Returns:
+        The accounts are disconnected.
     """
     found = [account for account in await client.oauth_providers.list() if account.provider_config_id == provider]
     if not found:
@@ -46,7 +53,7 @@ class ProviderTokenRequest(RequestBody):
         default=None,
         min_length=1,
         max_length=500,
-        description="Which of the user's accounts there; any account with the scope if it is absent.",
+        description="The id of the account at the provider. By default, any account with the scope.",
         examples=["583231"],
     )
 
@@ -68,8 +75,10 @@ async def connected_accounts_get_token(
 ) -> ProviderToken:
     """Get the provider's own access token, to call the provider for the user.
 
-    If its scope is too small (`OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE`), link the account again with the missing
-    `scope`.
+    If a scope is missing (`OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE`), link the account again with that `scope`.
+
+    Returns:
+        The access token of the provider.
     """
     return await client.connected_accounts.access_token(
         provider, provider_account_id=body.provider_account_id, scope=body.scope

@@ -17,23 +17,27 @@ from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("contact channels", feature="contact_channels")
 
-ChannelId = Annotated[Uuid, Path(description="The address's id, as in the list.")]
+ChannelId = Annotated[Uuid, Path(description="The id of the email address, from the list.")]
 
-_REFUSED = 400
+_REJECTED = 400
 _VERIFYING = ("contact_channels", "sign_up")  # the email of a sign-up has such a link too
 _TAKEN = KnownApiError.of(
     "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE", details={"would_work_if_email_was_verified": False}
 )
 
 
-@routes.get("/contact-channels", "List your addresses", example=CHANNELS)
+@routes.get("/contact-channels", "List your email addresses", example=CHANNELS)
 async def contact_channels_list(client: UserClient) -> list[ContactChannel]:
-    """List the signed-in user's addresses, oldest first."""
+    """List the signed-in user's email addresses, oldest first.
+
+    Returns:
+        The email addresses of the user.
+    """
     return list(await client.contact_channels.list())
 
 
 class ContactChannelAddRequest(RequestBody):
-    """An address to add."""
+    """An email address to add."""
 
     value: Email
     used_for_auth: bool = Field(
@@ -41,37 +45,48 @@ class ContactChannelAddRequest(RequestBody):
     )
 
 
-@routes.post("/contact-channels", "Add an address", errors=(_TAKEN, _REFUSED), example=CHANNEL, status_code=201)
+@routes.post("/contact-channels", "Add an email address", errors=(_TAKEN, _REJECTED), example=CHANNEL, status_code=201)
 async def contact_channels_add(body: ContactChannelAddRequest, client: UserClient) -> ContactChannel:
-    """Add an address. It is unverified; `/contact-channels/{channel_id}/send-verification` sends an email to it."""
+    """Add an email address. It is unverified: send it an email with `/contact-channels/{channel_id}/send-verification`.
+
+    Returns:
+        The email address is added.
+    """
     return await client.contact_channels.create(
         ContactChannelCreate(value=body.value, used_for_auth=body.used_for_auth)
     )
 
 
-@routes.delete("/contact-channels/{channel_id}", "Remove an address", errors=(_REFUSED,))
+@routes.delete("/contact-channels/{channel_id}", "Delete an email address", errors=(_REJECTED,))
 async def contact_channels_delete(channel_id: ChannelId, client: UserClient) -> None:
-    """Remove an address. It can no longer be used to sign in."""
+    """Delete an email address. It can no longer be used to sign in.
+
+    Returns:
+        The email address is deleted.
+    """
     await client.contact_channels.delete(channel_id)
 
 
 @routes.post(
     "/contact-channels/{channel_id}/make-primary",
-    "Make an address the primary one",
-    errors=(_TAKEN, _REFUSED),
+    "Make an email address primary",
+    errors=(_TAKEN, _REJECTED),
     example=CHANNEL,
 )
 async def contact_channels_make_primary(channel_id: ChannelId, client: UserClient) -> ContactChannel:
     """Make an address the account's primary address.
 
     Access tokens have the new address once they are refreshed (`/session/refresh`).
+
+    Returns:
+        The primary email address.
     """
     return await client.contact_channels.update(channel_id, ContactChannelUpdate(is_primary=True))
 
 
 @routes.post(
     "/contact-channels/{channel_id}/send-verification",
-    "Have an address verified",
+    "Send a verification email",
     errors=("EMAIL_ALREADY_VERIFIED", 404),
     attempt="send_verification",
 )
@@ -79,36 +94,39 @@ async def contact_channels_make_primary(channel_id: ChannelId, client: UserClien
 async def contact_channels_send_verification(
     channel_id: ChannelId, context: Context, user: SignedInUser, client: UserClient
 ) -> None:
-    """Send the email with a link that verifies an address.
+    """Send an email with a link that verifies the address.
 
     The link opens this router's page, or your own: `pages={"verify_email": ...}`.
 
     Returns:
-        The email is on its way.
+        The email is sent.
     """
     await context.count_account(user.id)
     await client.contact_channels.send_verification_code(channel_id, callback_url=context.page_url("verify_email"))
 
 
 class VerifyEmailRequest(RequestBody):
-    """The code of a link that verifies an address."""
+    """The code of a link that verifies an email address."""
 
     code: OneTimeCode
 
 
 @routes.post(
     "/verify-email",
-    "Verify an address",
-    errors=(*VERIFICATION_CODE_ERRORS, _REFUSED),
+    "Verify an email address",
+    errors=(*VERIFICATION_CODE_ERRORS, _REJECTED),
     attempt="verify_email",
     form=True,
     features=_VERIFYING,
 )
 async def verify_email(body: VerifyEmailRequest, context: Context) -> Response | None:
-    """Verify an address with the code of the link in the email. The caller does not have to be signed in.
+    """Verify an email address with the code of the link in the email. The caller does not have to be signed in.
 
-    Access tokens say so once they are refreshed (`/session/refresh`). The page's button posts here too; its response is
-    a page.
+    Access tokens have the change once they are refreshed (`/session/refresh`). The form of this router's page posts
+    here too, and gets a page as the response.
+
+    Returns:
+        The email address is verified.
     """
     code = body.code.get_secret_value()
     await context.count_account(code)
@@ -118,10 +136,10 @@ async def verify_email(body: VerifyEmailRequest, context: Context) -> Response |
     return None
 
 
-@routes.page("/verify-email", "Open a link to verify an address", features=_VERIFYING)
+@routes.page("/verify-email", "Show the email verification page", features=_VERIFYING)
 @needs()
 async def verify_email_page(code: LinkCode) -> HTMLResponse:
-    """Show a page with a button: the link in the email opens it, and programs that look at emails follow links."""
+    """Show a page with a button that verifies the address, because email scanners follow the link in the email."""
     return form_page(
         "Verify your address",
         "Is this email address yours?",

@@ -21,14 +21,20 @@ Account = Annotated[CurrentUserProfile, Depends(LoadProfile(require=ANY_USER))]
 
 @routes.get("/me", "Get your account", example=ACCOUNT)
 async def me(account: Account) -> CurrentUserProfile:
-    """Get the account of the signed-in user, as the auth server knows it now; anonymous users have one too."""
+    """Get the current account of the signed-in user from the auth server. Anonymous users have an account too.
+
+    Returns:
+        The account.
+    """
     return account
 
 
 class AccountUpdateRequest(RequestBody):
     """The fields to change. A missing field does not change, and null clears it."""
 
-    display_name: str | None = Field(default=None, max_length=256, description="The name.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(
+        default=None, max_length=256, description="The display name.", examples=["Ada Lovelace"]
+    )
     profile_image_url: Url | None = Field(
         default=None,
         max_length=1_000_000,
@@ -37,27 +43,35 @@ class AccountUpdateRequest(RequestBody):
     )
     client_metadata: Json = Field(
         default=None,
-        description="Any JSON that the user may write; it replaces what is there.",
+        description="JSON that the user may write. It replaces the previous value.",
         examples=[{"theme": "dark"}],
     )
     selected_team_id: Uuid | None = Field(
         default=None,
-        description="The team they work in.",
+        description="The id of the selected team.",
         examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"],
     )
 
 
 @routes.patch(
-    "/me", "Change your account", errors=("TEAM_MEMBERSHIP_NOT_FOUND", 400), example=ACCOUNT, max_body=PICTURE
+    "/me", "Update your account", errors=("TEAM_MEMBERSHIP_NOT_FOUND", 400), example=ACCOUNT, max_body=PICTURE
 )
 async def me_update(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
-    """Change your account. Access tokens have the changes once they are refreshed (`/session/refresh`)."""
+    """Update your account. Access tokens have the changes once they are refreshed (`/session/refresh`).
+
+    Returns:
+        The updated account.
+    """
     return await client.users.update_me(CurrentUserUpdate(**body.model_dump(exclude_unset=True)))
 
 
 @routes.delete("/me", "Delete your account", errors=(400,), features=("account_deletion",))
 async def me_delete(context: Context, user: SignedInUser, client: UserClient) -> None:
-    """Delete your account, if the project allows it. This cannot be undone."""
+    """Delete your account, if the project allows it. This cannot be undone.
+
+    Returns:
+        The account is deleted.
+    """
     try:
         await client.users.delete_me()
     except SignInRequired:  # perhaps at our first attempt, whose response was lost

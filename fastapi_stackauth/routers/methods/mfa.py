@@ -25,8 +25,8 @@ from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("mfa", feature="mfa")
 
-ENROLMENT_FLOW = "totp"
-ENROLMENT_SECONDS = 900
+ENROLLMENT_FLOW = "totp"
+ENROLLMENT_SECONDS = 900
 RECENT = timedelta(minutes=10)
 SECRET_LENGTH = 32  # base32 characters: 160 bits, as RFC 4226 §4 recommends
 EXAMPLE_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - an example
@@ -57,19 +57,26 @@ class TokenMfaSignInRequest(MfaCodeRequest):
     """The code from the authenticator app, and the sign-in that needs it."""
 
     attempt: SecretStr = Field(
-        min_length=1, max_length=200, description="What came with `mfa_required`.", examples=[EXAMPLE_CODE]
+        min_length=1,
+        max_length=200,
+        description="The `attempt` in the details of the error `mfa_required`.",
+        examples=[EXAMPLE_CODE],
     )
 
 
 @routes.sign_in(
-    "/mfa/sign-in", "Finish a sign-in with a code", errors=(*VERIFICATION_CODE_ERRORS, _WRONG), second_factor=False
+    "/mfa/sign-in",
+    "Finish a sign-in with a second factor",
+    errors=(*VERIFICATION_CODE_ERRORS, _WRONG),
+    second_factor=False,
 )
 async def mfa_sign_in(
     body: Annotated[MfaCodeRequest, ByDelivery(cookie=MfaCodeRequest, body=TokenMfaSignInRequest)], context: Context
 ) -> SignInResult:
     """Finish a sign-in that returned `mfa_required`. The user can try again after a wrong code, for five minutes.
 
-    Cookie delivery: The sign-in began in this browser; a redirect with `?mfa=required` counts too.
+    Cookie delivery: The sign-in must have started in this browser. It may have ended in a redirect with
+    `?mfa=required`.
     """
     attempt, account = await context.transport.recall_attempt(body)
     await context.count_account(account or attempt)
@@ -94,24 +101,24 @@ class TotpEnrollment(TrustedModel, BaseModel):
 
     _use: ClassVar[str] = "`{name}: Annotated[TotpEnrollment, Depends(totp_enrollment)]`"
 
-    secret: str = Field(repr=False, description="The secret in base32, for typing it in.", examples=[EXAMPLE_SECRET])
+    secret: str = Field(repr=False, description="The secret in base32, to type it in.", examples=[EXAMPLE_SECRET])
     uri: str = Field(
         repr=False,
-        description="The same as an `otpauth://` address, for a QR code.",
+        description="The secret as an `otpauth://` URL, for a QR code.",
         examples=[f"otpauth://totp/Notes:ada%40example.com?secret={EXAMPLE_SECRET}&issuer=Notes"],
     )
 
 
-@routes.post("/mfa/enroll", "Begin to enable two-factor authentication")
+@routes.post("/mfa/enroll", "Start enabling two-factor authentication")
 async def mfa_enroll(context: Context, user: SignedInUser) -> TotpEnrollment:
     """Start to enable two-factor authentication. Show the URL as a QR code, and ask for a code (`/mfa/confirm`).
 
-    Cookie delivery: This browser keeps the secret until then, in an HttpOnly cookie, for 15 minutes.
+    Cookie delivery: An HttpOnly cookie keeps the secret until then, for 15 minutes.
 
-    Body delivery: Until then the app alone keeps the secret, and sends it back.
+    Body delivery: The app keeps the secret until then, and sends it with the code.
 
     Returns:
-        What the authenticator app needs.
+        The secret for the authenticator app.
     """
     return await _enroll(context.transport, user, pyotp.random_base32(SECRET_LENGTH))
 
@@ -122,15 +129,15 @@ async def totp_enrollment(
 ) -> TotpEnrollment:
     """Return the secret for an authenticator app, for a page of the app's own; `POST /mfa/confirm` takes the code.
 
-    `POST /mfa/enroll` of the cookie router returns the same. A page that is shown again, after a wrong code, shows the
-    same secret. Needs `app_url`.
+    `POST /mfa/enroll` of the cookie router returns the same model. If the page is shown again after a wrong code, the
+    secret stays the same. Requires `app_url`.
 
     Example:
         >>> @app.get("/two-factor")
         ... async def page(enrollment: Annotated[TotpEnrollment, Depends(totp_enrollment)]) -> HTMLResponse: ...
     """
     transport = CookieTransport(request, services)
-    secret = transport.recall(ENROLMENT_FLOW).get("secret", "")
+    secret = transport.recall(ENROLLMENT_FLOW).get("secret", "")
     if not re.fullmatch(rf"[A-Z2-7]{{{SECRET_LENGTH}}}", secret):
         secret = pyotp.random_base32(SECRET_LENGTH)
     return await _enroll(transport, user, secret)
@@ -139,17 +146,17 @@ async def totp_enrollment(
 async def _enroll(transport: Transport, user: User, secret: str) -> TotpEnrollment:
     issuer = (await transport.services.project.get()).display_name
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email or user.display_name or user.id, issuer_name=issuer)
-    transport.remember(ENROLMENT_FLOW, {"secret": secret}, ENROLMENT_SECONDS)
+    transport.remember(ENROLLMENT_FLOW, {"secret": secret}, ENROLLMENT_SECONDS)
     return TotpEnrollment(secret=secret, uri=uri)
 
 
 class TokenMfaConfirmRequest(MfaCodeRequest):
-    """A first code, and the secret that it was made from."""
+    """A first code from the authenticator app, and the secret."""
 
     secret: Annotated[SecretStr, AfterValidator(_check_base32)] = Field(
         min_length=SECRET_LENGTH,
         max_length=SECRET_LENGTH,
-        description="The secret that `/mfa/enroll` gave.",
+        description="The secret from `/mfa/enroll`.",
         examples=[EXAMPLE_SECRET],
     )
 
@@ -167,9 +174,16 @@ async def mfa_confirm(
     user: SignedInUser,
     client: UserClient,
 ) -> None:
-    """Enable two-factor authentication, with a first code that is right. Every sign-in asks for one from then on."""
+    """Enable two-factor authentication with a first code. From then on, every sign-in requires one.
+
+    To replace the secret of an account that has two-factor authentication, the user must have signed in recently: else
+    401 `reauthentication_required`.
+
+    Returns:
+        Two-factor authentication is enabled.
+    """
     await context.count_account(user.id)
-    secret = context.transport.recall(ENROLMENT_FLOW, body).get("secret")
+    secret = context.transport.recall(ENROLLMENT_FLOW, body).get("secret")
     if not secret:
         raise KnownApiError.of("VERIFICATION_CODE_EXPIRED")
     account = await client.users.me()
@@ -179,12 +193,16 @@ async def mfa_confirm(
         raise KnownApiError.of("INVALID_TOTP_CODE")
     encoded = base64.b64encode(base64.b32decode(secret)).decode()
     await client.users.update_me(CurrentUserUpdate(totp_secret_base64=encoded))
-    context.transport.forget(ENROLMENT_FLOW)
+    context.transport.forget(ENROLLMENT_FLOW)
 
 
 @routes.post("/mfa/disable", "Disable two-factor authentication", errors=(_TOO_LONG_AGO,))
 async def mfa_disable(client: UserClient, _: Annotated[User, Depends(_RECENT_USER)]) -> None:
-    """Disable two-factor authentication. The sign-in must be fresh: else 401 `reauthentication_required`."""
+    """Disable two-factor authentication. After 401 `reauthentication_required`, sign in again and repeat the request.
+
+    Returns:
+        Two-factor authentication is disabled.
+    """
     await client.users.update_me(CurrentUserUpdate(totp_secret_base64=None))
 
 

@@ -62,8 +62,8 @@ ReturnTo = Annotated[
     str | None,
     Field(
         max_length=MAX_ADDRESS,
-        description="The final target of the browser: a path of the app, or a URL that redirects may lead to. "
-        "Errors arrive there as `?error=<code>`. `after_sign_in` if it is absent.",
+        description="Where to send the browser afterwards: a path of the app, or an allowed URL. Errors are added as "
+        "`?error=<code>`. By default, the setting `after_sign_in`.",
         examples=["/notes"],
     ),
 ]
@@ -105,11 +105,11 @@ async def oauth_authorize(
 ) -> RedirectResponse:
     """Redirect the browser to a provider, which sends it back signed in. An anonymous user keeps their id.
 
-    Open it as a page, not with a script: a link or a form leads here. Errors on the way arrive at `return_to` as
-    `?error=<code>`; without a `return_to`, as a problem document.
+    Open this route as a page, with a link or a form, not with a script. An error sends the browser to `return_to` with
+    `?error=<code>`; without a `return_to`, the response is a problem document.
 
     Returns:
-        Sent to the provider.
+        The browser is redirected to the provider.
     """
     _check_return(return_to, "query.return_to", context)
     try:
@@ -131,7 +131,7 @@ class OAuthLinkRequest(RequestBody):
 
 @routes.post(
     "/oauth/{provider}/link",
-    "Link an account",
+    "Link an account at a provider",
     errors=(*UNAUTHENTICATED, *START_ERRORS),  # a form gets pages of these, too
     attempt="oauth_link",
     form=True,
@@ -145,7 +145,7 @@ async def oauth_link(
     A script gets the URL for the browser; a form gets a page that continues to it.
 
     Returns:
-        Where to send the browser.
+        The URL for the browser.
     """
     _check_return(body.return_to, "body.return_to", context)
     await context.count_account(user.id)
@@ -157,7 +157,7 @@ FlowId = Annotated[
     str,
     Path(
         pattern=r"^[A-Za-z0-9_-]{43}$",
-        description="Which flow it is.",
+        description="The id of the flow.",
         examples=["47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"],
     ),
 ]
@@ -195,11 +195,11 @@ async def oauth_callback(
 ) -> RedirectResponse:
     """Finish a sign-in with a provider. This works once, in the browser that started it, within ten minutes.
 
-    It sends the browser on to the `return_to` of `authorize`: signed in; or with `?error=<code>`; or with
+    The browser is redirected to the `return_to` of `authorize`. `?error=<code>` is added if the sign-in failed, and
     `?mfa=required` if a second factor must follow (`/mfa/sign-in`).
 
     Returns:
-        Signed in, and sent on.
+        The browser is redirected to the app.
     """
     begun = _recall(context, flow)
     context.transport.forget(FLOW + flow)

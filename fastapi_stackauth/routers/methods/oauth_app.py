@@ -26,15 +26,15 @@ RedirectUri = Annotated[
     str,
     Field(
         max_length=MAX_ADDRESS,
-        description="Where the browser returns to the app: within `redirect_urls`, or on loopback (RFC 8252 §7.3). "
-        "The project must trust it too.",
+        description="The URL that returns to the app: one that `redirect_urls` allows, or a loopback URL "
+        "(RFC 8252 §7.3). The project must trust it too.",
         examples=["myapp://auth/callback"],
     ),
 ]
 
 
 class OAuthStartRequest(ChallengedBody):
-    """The parts of a flow that the app keeps and the auth server needs."""
+    """The redirect URL, state and PKCE challenge of the app's flow."""
 
     redirect_uri: RedirectUri
     state: str = Field(
@@ -54,7 +54,7 @@ class OAuthStartRequest(ChallengedBody):
 
 @routes.post(
     "/oauth/{provider}/start",
-    "Begin a sign-in with a provider",
+    "Start a sign-in with a provider",
     errors=START_ERRORS,
     attempt="oauth_authorize",
     only="body",
@@ -65,12 +65,14 @@ async def oauth_start(provider: Provider, body: OAuthStartRequest, context: Cont
     An anonymous user who calls with their token keeps their id. Errors are returned as `errorCode` in the query.
 
     Returns:
-        Where to send the browser.
+        The URL for the browser.
     """
     return await _start(provider, body, context, await context.find_client(upgrade=True), link=False)
 
 
-@routes.post("/oauth/{provider}/link", "Link an account", errors=START_ERRORS, attempt="oauth_link", only="body")
+@routes.post(
+    "/oauth/{provider}/link", "Link an account at a provider", errors=START_ERRORS, attempt="oauth_link", only="body"
+)
 async def token_oauth_link(
     provider: Provider, body: OAuthStartRequest, context: Context, user: SignedInUser, client: UserClient
 ) -> Location:
@@ -79,7 +81,7 @@ async def token_oauth_link(
     The account is linked when the browser returns with a code; the app does not have to use the code.
 
     Returns:
-        Where to send the browser.
+        The URL for the browser.
     """
     await context.count_account(user.id)
     return await _start(provider, body, context, client, link=True)
@@ -104,10 +106,10 @@ async def _start(
 
 
 class OAuthFinishRequest(RequestBody):
-    """The code and state of the redirect, and the PKCE verifier of the flow."""
+    """The code of the redirect, the redirect URL and the PKCE verifier of the flow."""
 
     code: SecretStr = Field(
-        min_length=1, max_length=512, description="From the query of the redirect.", examples=["3f9ac1d0b7..."]
+        min_length=1, max_length=512, description="The `code` in the query of the redirect.", examples=["3f9ac1d0b7..."]
     )
     redirect_uri: RedirectUri
     code_verifier: SecretStr = Field(
@@ -122,7 +124,7 @@ class OAuthFinishRequest(RequestBody):
     "/oauth/finish", "Finish a sign-in with a provider", errors=("INVALID_AUTHORIZATION_CODE", 400), only="body"
 )
 async def oauth_finish(body: OAuthFinishRequest, context: Context) -> SignInResult:
-    """Trade the code that came back for tokens. It works once, within five minutes."""
+    """Exchange the code of the redirect for tokens. It works once, within five minutes."""
     verifier = body.code_verifier.get_secret_value()
     call = exchange_code(context, body.code.get_secret_value(), body.redirect_uri, verifier)
     return await context.sign_in(call, account_key("oauth", verifier))

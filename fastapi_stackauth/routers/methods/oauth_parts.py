@@ -14,7 +14,7 @@ Provider = Annotated[
     Path(
         max_length=100,
         pattern=r"^[A-Za-z0-9_-]+$",
-        description="The provider's id, as `GET /methods` names it.",
+        description="The id of the provider, from `GET /methods`.",
         examples=["github"],
     ),
 ]
@@ -23,7 +23,7 @@ Scope = Annotated[
     Field(
         max_length=1000,
         pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$",  # RFC 6749 §3.3
-        description="More scopes to ask the provider for, separated by spaces, beside those of `oauth_scopes`.",
+        description="Scopes to request from the provider in addition to `oauth_scopes`, separated by spaces.",
         examples=["repo"],
     ),
 ]
@@ -38,7 +38,7 @@ START_ERRORS = (
 
 
 class Location(BaseModel):
-    """Where to send the browser."""
+    """The URL to open in the browser."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class Location(BaseModel):
 
 
 def join_scopes(context: RouteContext, provider: str, more: str | None) -> str | None:
-    """Return the scopes to ask a provider for beside those of a plain sign-in: the router's, and the request's."""
+    """Return the scopes to request in addition to those of a plain sign-in: the router's and the request's."""
     return " ".join(scope for scope in (context.mount.oauth_scopes.get(provider), more) if scope) or None
 
 

@@ -72,14 +72,14 @@ class OtpSendRequest(TokenOtpSendRequest):
     return_to: str | None = Field(
         default=None,
         max_length=MAX_ADDRESS,
-        description="Where the link in the email leads after signing in, in this browser: a path of the app, or an "
-        "address that redirects may lead to. `after_sign_in` if it is absent.",
+        description="Where the link in the email leads after the sign-in, in this browser: a path of the app, or an "
+        "allowed URL. By default, the setting `after_sign_in`.",
         examples=["/notes"],
     )
 
 
 class OtpSendResponse(BaseModel):
-    """The email is on its way, if this address may sign in or up."""
+    """How long the code is valid. The response is the same for every address."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,10 +89,10 @@ class OtpSendResponse(BaseModel):
 
 
 class TokenOtpSendResponse(OtpSendResponse):
-    """The same, with what goes with the code."""
+    """How long the code is valid, and the nonce that completes it."""
 
     nonce: str = Field(
-        repr=False, description="Goes with the six characters from the email.", examples=[_EXAMPLE_NONCE]
+        repr=False, description="Send it with the six characters from the email.", examples=[_EXAMPLE_NONCE]
     )
 
 
@@ -106,17 +106,17 @@ class TokenOtpSendResponse(OtpSendResponse):
 async def otp_send(
     body: Annotated[TokenOtpSendRequest, ByDelivery(cookie=OtpSendRequest, body=TokenOtpSendRequest)], context: Context
 ) -> Annotated[OtpSendResponse, ByDelivery(cookie=OtpSendResponse, body=TokenOtpSendResponse)]:
-    """Send a code and a link to an address.
+    """Send an email with a code and a link that sign in.
 
-    Cookie delivery: Ask for the six characters then; the browser keeps what goes with them. The link in the email signs
-    in at once in this browser, and after a click on a button in any other.
+    Cookie delivery: Then ask the user for the six characters of the code; an HttpOnly cookie keeps the rest. In this
+    browser the link signs in at once, in any other after a click on a button.
 
-    Body delivery: Ask for the six characters then, and send them with the nonce.
+    Body delivery: Then ask the user for the six characters of the code, and send them with the nonce.
 
-    The response is the same whether or not the address has an account, and whether or not it may get one.
+    The response is the same whether or not the address has an account, and whether or not it can get one.
 
     Returns:
-        The email is on its way, if it may be sent.
+        The email is sent if the address can sign in or sign up.
     """
     facts = {}
     if isinstance(body, OtpSendRequest) and body.return_to is not None:
@@ -164,7 +164,7 @@ class OtpSignInRequest(RequestBody):
     code: SecretStr = Field(
         min_length=TYPED,
         max_length=WHOLE,
-        description="The six characters that the email shows, in any case; or the whole code of its link.",
+        description="The six characters in the email, in upper or lower case; or the whole code of the link.",
         examples=["7BD52H"],
     )
 
@@ -185,8 +185,8 @@ class TokenOtpSignInRequest(OtpSignInRequest):
     nonce: SecretStr | None = Field(
         default=None,
         max_length=WHOLE,
-        description="What `/otp/send` gave. The whole code of a link signs in without it, but only with it does an "
-        "anonymous user keep their id. Never take it from the link itself.",
+        description="The nonce from `/otp/send`. The whole code of a link signs in without it, but then an anonymous "
+        "user does not keep their id. Never take the nonce from the link itself.",
         examples=[_EXAMPLE_NONCE],
     )
 
@@ -198,7 +198,7 @@ OtpCode = Annotated[OtpSignInRequest, ByDelivery(cookie=OtpSignInRequest, body=T
 async def otp_sign_in(body: OtpCode, context: Context) -> SignInResult:
     """Sign in with the code from the email. An address without an account gets one; an anonymous user keeps their id.
 
-    Cookie delivery: Six characters are enough in the browser that asked for them. In any other, the whole code of the
+    Cookie delivery: Six characters are enough in the browser that requested them. In any other, the whole code of the
     link signs in, but an anonymous user does not keep their id.
 
     Body delivery: The whole code of a link upgrades an anonymous user only together with the nonce: an app that did not
@@ -210,9 +210,13 @@ async def otp_sign_in(body: OtpCode, context: Context) -> SignInResult:
     return signed_in
 
 
-@routes.post("/otp/check", "Check a code", errors=VERIFICATION_CODE_ERRORS, attempt="otp_check")
+@routes.post("/otp/check", "Check a sign-in code", errors=VERIFICATION_CODE_ERRORS, attempt="otp_check")
 async def otp_check(body: OtpCode, context: Context) -> None:
-    """Check whether a code signs in, without using it. This is one of the code's 20 attempts."""
+    """Check whether a code can sign in, without using it up. This counts as one of the code's 20 attempts.
+
+    Returns:
+        The code is valid.
+    """
     code = _complete(body.code, context.transport.recall(FLOW, body).get("nonce", ""))
     await context.count_account(code[TYPED:])
     await context.client.otp.check_code(code=code)
@@ -227,7 +231,7 @@ async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignInRespon
 
 
 def _is_requested_here(code: str, nonce: str) -> bool:
-    """Whether a whole code belongs to the nonce that the calling browser or app was given when it asked for a code."""
+    """Whether a whole code belongs to the nonce that the calling browser or app received when it requested a code."""
     own, given = (text.lower().encode("utf-8", "replace") for text in (nonce, code[TYPED:]))
     return bool(own) and hmac.compare_digest(own, given)
 
@@ -249,16 +253,18 @@ def _complete(code: SecretStr, nonce: str) -> str:
 # --- the link, opened ---
 
 
-@routes.page("/magic-link/callback", "Open a link", page_errors=_PAGE_ERRORS, attempt="otp_sign_in", only="cookie")
+@routes.page(
+    "/magic-link/callback", "Open a magic link", page_errors=_PAGE_ERRORS, attempt="otp_sign_in", only="cookie"
+)
 @needs("project_id", "app_url")
 async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | RedirectResponse:
-    """Open the link in the email. In the browser that asked for the email it signs in at once.
+    """Open the link in the email. In the browser that requested the email, it signs in at once.
 
-    Elsewhere it shows a button first: programs that look at emails follow links, and must not use them up. The page
-    names the masked address that the link signs in to, if it is known, and the account that this browser is signed in
-    to: the link may be another user's.
+    Other browsers show a button first, because email scanners follow links and must not use up the code. The page names
+    the masked email address of the link, if it is known, and the account that this browser is signed in to: the link
+    may belong to another user.
     """
-    opened = context.request.method == "GET"  # HEAD only asks whether there is a page
+    opened = context.request.method == "GET"  # HEAD only checks whether there is a page
     if opened and _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
         await context.count_address()
         return await _sign_in_and_redirect(context, code)
@@ -297,34 +303,34 @@ class MagicLinkForm(RequestBody):
 
 @routes.page(
     "/magic-link/callback",
-    "Sign in by a link",
+    "Sign in with a magic link",
     method="POST",
     page_errors=_PAGE_ERRORS,
     attempt="otp_sign_in",
     only="cookie",
 )
 async def magic_link_confirm(body: Annotated[MagicLinkForm, Form()], context: Context) -> RedirectResponse:
-    """Sign in by the button of the page, and send the browser on."""
+    """Sign in when the user presses the button of the page, and redirect the browser."""
     return await _sign_in_and_redirect(context, body.code)
 
 
-@routes.page("/magic-link/callback", "Open a link", only="body")
+@routes.page("/magic-link/callback", "Open a magic link", only="body")
 @needs()
-async def token_magic_link(code: LinkCode) -> Response:  # noqa: ARG001 - the link has it, the page has no use for it
-    """Open the link in the email. A browser has no use for tokens that travel in bodies.
+async def token_magic_link(code: LinkCode) -> Response:  # noqa: ARG001 - part of the link; the page does not use it
+    """Open the link in the email. The page asks the user to type the code in the app: tokens belong there.
 
-    Point the link at your app with `pages={"magic_link": ...}`: then the link itself signs in there.
+    To sign in with the link itself, point it at your app with `pages={"magic_link": ...}`.
     """
     return message_page("Go back to the app", "Type the six characters from the email there.")
 
 
 async def _sign_in_and_redirect(context: RouteContext, code: str) -> RedirectResponse:
-    """Sign in, and send the browser on; to its `return_to` with `?mfa=required` if a second factor must follow.
+    """Sign in, and redirect the browser; to its `return_to` with `?mfa=required` if a second factor must follow.
 
-    What this browser asked for itself counts only for its own code.
+    The nonce and `return_to` of this browser count only for the code that it requested.
 
     Raises:
-        SecondFactorRequired: it must follow, and the app named no place for that.
+        SecondFactorRequired: it must follow, and the request for the code had no `return_to`.
     """
     own = context.transport.recall(FLOW)
     nonce = own.get("nonce", "")

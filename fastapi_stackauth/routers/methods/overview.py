@@ -23,21 +23,23 @@ class SignInMethods(TrustedModel, BaseModel):
 
     project_name: str = Field(description="The name of the project.", examples=["Notes"])
     sign_up: bool = Field(description="Whether new accounts can be created.", examples=[True])
-    password: bool = Field(description="Sign-in with email address and password.", examples=[True])
-    otp: bool = Field(description="Sign-in with a code or a link in an email.", examples=[True])
-    passkey: bool = Field(description="Sign-in with a passkey.", examples=[False])
+    password: bool = Field(
+        description="Whether users can sign in with an email address and a password.", examples=[True]
+    )
+    otp: bool = Field(description="Whether users can sign in with a code or a link in an email.", examples=[True])
+    passkey: bool = Field(description="Whether users can sign in with a passkey.", examples=[False])
     oauth_providers: tuple[str, ...] = Field(
-        description="Sign-in at these providers; ids may be of providers of the project's own.",
+        description="The ids of the OAuth providers, the project's own included.",
         examples=[["github", "google"]],
     )
     account_deletion: bool = Field(description="Whether users may delete their own accounts.", examples=[False])
 
 
-# Public as a dependency too, for pages that draw themselves from it on the server.
+# Also a public dependency, for pages that the app renders on the server.
 @routes.get("/methods", "List the sign-in methods", operation="methods")
 @needs("project_id")
 async def sign_in_methods(services: Annotated[Services, Depends(route_services)]) -> SignInMethods:
-    """Return how users can sign in, as the project is set up; at most a minute old. Anonymous users need no setting.
+    """Return the sign-in methods of the project, at most a minute old. Anonymous users need no setting.
 
     Returns:
         The sign-in methods that the project has enabled.

@@ -1,7 +1,7 @@
 """Passkeys (WebAuthn Level 3; contract/tokens.md §9). The browser's part is `passkey.js`, which the router serves.
 
 The auth server leaves the relying party's id open and takes the hostname of the origin that the browser signs; it is
-filled in here, from origins that the settings name and never from what a request claims alone.
+filled in here, from the origins of the settings and never from the request alone.
 """
 
 import hashlib
@@ -58,9 +58,9 @@ class PasskeyOptions(BaseModel):
 
 
 class TokenPasskeyOptions(PasskeyOptions):
-    """The same, with the code that goes back with the credential."""
+    """The options for the browser's WebAuthn call, and their code."""
 
-    code: str = Field(repr=False, description="Goes back with the credential.", examples=[EXAMPLE_CODE])
+    code: str = Field(repr=False, description="Send it back with the credential.", examples=[EXAMPLE_CODE])
 
 
 class PasskeyCredentialRequest(RequestBody):
@@ -68,7 +68,7 @@ class PasskeyCredentialRequest(RequestBody):
 
     credential: dict[str, JsonValue] = Field(
         repr=False,
-        description="What the browser's WebAuthn call returned, as `credential.toJSON()` writes it.",
+        description="The result of the browser's WebAuthn call, as `credential.toJSON()` returns it.",
         examples=[_EXAMPLE_CREDENTIAL],
     )
 
@@ -79,7 +79,7 @@ class TokenPasskeyCredentialRequest(PasskeyCredentialRequest):
     code: SecretStr = Field(
         min_length=CODE_LENGTH,
         max_length=CODE_LENGTH,
-        description="What came with the options.",
+        description="The code that came with the options.",
         examples=[EXAMPLE_CODE],
     )
 
@@ -93,16 +93,16 @@ Credential = Annotated[
 # --- signing in ---
 
 
-@routes.post("/passkey/options", "Begin a sign-in by passkey", errors=(_OFF,), attempt="passkey_options")
+@routes.post("/passkey/options", "Start a sign-in with a passkey", errors=(_OFF,), attempt="passkey_options")
 @needs("project_id", "app_url")
 async def passkey_options(context: Context) -> OptionsResult:
-    """Begin a sign-in by passkey. It names no user: the authenticator knows which passkeys it has.
+    """Start a sign-in with a passkey. The options name no user: the authenticator offers the passkeys that it has.
 
-    Cookie delivery: This browser keeps what goes with the credential, in an HttpOnly cookie. `passkey.js` does all of
-    it.
+    Cookie delivery: An HttpOnly cookie keeps the code of the options. This router's script `passkey.js` makes all the
+    requests of a sign-in.
 
     Returns:
-        For the browser.
+        The options for the browser's WebAuthn call.
     """
     return _offer(context, await context.client.passkey.initiate_authentication(), SIGN_IN_FLOW)
 
@@ -115,7 +115,7 @@ async def passkey_options(context: Context) -> OptionsResult:
 async def passkey_sign_in(body: Credential, context: Context) -> SignInResult:
     """Sign in with the response of the authenticator.
 
-    Cookie delivery: The options work once, in the browser that asked for them.
+    Cookie delivery: The options work once, in the browser that requested them.
 
     Body delivery: The options work once.
     """
@@ -132,15 +132,15 @@ async def _sign_in(client: StackAuthClient, code: str, credential: Mapping[str, 
 # --- registering one, and deleting it ---
 
 
-@routes.post("/passkey/register/options", "Begin to register a passkey", errors=(_OFF,))
+@routes.post("/passkey/register/options", "Start registering a passkey", errors=(_OFF,))
 @needs("project_id", "app_url")
 async def passkey_register_options(context: Context, client: UserClient) -> OptionsResult:
-    """Begin to register a passkey for the signed-in user.
+    """Start registering a passkey for the signed-in user.
 
-    Cookie delivery: This browser keeps what goes with the credential.
+    Cookie delivery: An HttpOnly cookie keeps the code of the options.
 
     Returns:
-        For the browser.
+        The options for the browser's WebAuthn call.
     """
     return _offer(context, await client.passkey.initiate_registration(), REGISTRATION_FLOW)
 
@@ -152,14 +152,22 @@ async def passkey_register_options(context: Context, client: UserClient) -> Opti
     example=PASSKEY,
 )
 async def passkey_register(body: Credential, context: Context, client: UserClient) -> PasskeyRegistration:
-    """Register the passkey that the authenticator created. It replaces the one before: an account has one."""
+    """Register the passkey that the authenticator created. It replaces an earlier one: an account has at most one.
+
+    Returns:
+        The passkey is registered.
+    """
     code = _take_code(context, REGISTRATION_FLOW, body)
     return await client.passkey.register(code=code, credential=_check_credential(body.credential))
 
 
 @routes.delete("/passkey", "Delete the passkey", errors=(400,))
 async def passkey_delete(client: UserClient) -> None:
-    """Delete the passkey of the signed-in user. The authenticator may still show it, but it signs in no more."""
+    """Delete the passkey of the signed-in user. The authenticator may still show it, but it no longer signs in.
+
+    Returns:
+        The passkey is deleted.
+    """
     await client.users.update_me(CurrentUserUpdate(passkey_auth_enabled=False))
 
 
@@ -177,7 +185,7 @@ def _offer(context: RouteContext, challenge: PasskeyChallenge, flow: str) -> Pas
 
 
 def find_relying_party(context: RouteContext) -> str:
-    """Return the host that a passkey belongs to: that of the page that asks, if it is the app's own or a trusted one.
+    """Return the host of a passkey: that of the calling page if its origin is the app's or trusted, else the app's.
 
     Raises:
         ConfigurationError: `app_url` is missing.
@@ -202,7 +210,7 @@ def _take_code(context: RouteContext, flow: str, body: BaseModel) -> str:
 
 
 def _check_credential(credential: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a credential of the form that browsers write; the auth server crashes on others.
+    """Return a credential that has the form of a browser's; the auth server crashes on others.
 
     Raises:
         RequestInvalid: it does not have that form.
@@ -238,7 +246,7 @@ def _load_script() -> tuple[bytes, str]:
 async def passkey_script(request: Request) -> Response:
     """Serve the browser's part, an ES module: `import { signIn, register } from "/auth/passkey.js"`.
 
-    It needs no more of a Content-Security-Policy than `script-src 'self'` and `connect-src 'self'`.
+    A Content-Security-Policy needs only `script-src 'self'` and `connect-src 'self'` for it.
     """
     content, tag = _load_script()
     headers = {"etag": tag, "cache-control": "public, no-cache", "x-content-type-options": "nosniff"}

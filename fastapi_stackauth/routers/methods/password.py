@@ -102,12 +102,12 @@ class PasswordSignInRequest(RequestBody):
 
 @routes.sign_in("/password/sign-in", "Sign in with a password", errors=(_MISMATCH, _OFF))
 async def password_sign_in(body: PasswordSignInRequest, context: Context) -> SignInResult:
-    """Sign in to an account."""
+    """Sign in with an email address and its password."""
     return await _sign_in(context, body.email, body.password)
 
 
 class PasswordGrant(BaseModel):
-    """A sign-in as OAuth's password grant writes it (RFC 6749 §4.3.2); unknown members are ignored."""
+    """A sign-in in the form of OAuth's password grant (RFC 6749 §4.3.2); unknown fields are ignored."""
 
     grant_type: Literal["password"] = Field(default="password", description="Always `password`.", examples=["password"])
     username: Email
@@ -116,12 +116,12 @@ class PasswordGrant(BaseModel):
 
 
 @routes.sign_in(
-    "/token", "Sign in with a password, by a form", errors=(_MISMATCH, _OFF), attempt="password_sign_in", only="body"
+    "/token", "Sign in with the OAuth password grant", errors=(_MISMATCH, _OFF), attempt="password_sign_in", only="body"
 )
 async def password_grant(body: Annotated[PasswordGrant, Form()], context: Context) -> SignInResult:
-    """Sign in with email and password by a form, as “Authorize” in an API's docs does (RFC 6749 §4.3).
+    """Sign in with an email address and a password, sent as a form (RFC 6749 §4.3).
 
-    It is `/password/sign-in` in another form, for tools; its errors are the same.
+    It is for tools, such as the “Authorize” button of the API docs. Its errors are those of `/password/sign-in`.
     """
     return await _sign_in(context, body.username, body.password)
 
@@ -141,7 +141,7 @@ class PasswordForgotRequest(RequestBody):
     email: Email
 
 
-@routes.post("/password/forgot", "Ask for a new password", errors=(_OFF,), attempt="password_forgot")
+@routes.post("/password/forgot", "Send a password reset email", errors=(_OFF,), attempt="password_forgot")
 @needs("project_id", "app_url", unless_page="password_reset")
 async def password_forgot(body: PasswordForgotRequest, context: Context) -> None:
     """Send an email with a link to choose a new password. The response is the same whether or not an account exists.
@@ -149,7 +149,7 @@ async def password_forgot(body: PasswordForgotRequest, context: Context) -> None
     The link opens this router's page, or your own: `pages={"password_reset": ...}`.
 
     Returns:
-        The email is on its way, if there is an account.
+        The email is sent if there is an account.
     """
     await context.count_account(body.email)
     with hiding_accounts(context.services.events):
@@ -162,9 +162,18 @@ class PasswordResetCheckRequest(RequestBody):
     code: OneTimeCode
 
 
-@routes.post("/password/reset/check", "Check a code", errors=VERIFICATION_CODE_ERRORS, attempt="password_reset_check")
+@routes.post(
+    "/password/reset/check",
+    "Check a password reset code",
+    errors=VERIFICATION_CODE_ERRORS,
+    attempt="password_reset_check",
+)
 async def password_reset_check(body: PasswordResetCheckRequest, context: Context) -> None:
-    """Check whether a code allows a new password, without using it. This is one of the code's 20 attempts."""
+    """Check whether a code can reset the password, without using it up. This counts as one of the code's 20 attempts.
+
+    Returns:
+        The code is valid.
+    """
     code = body.code.get_secret_value()
     await context.count_account(code)
     await context.client.password.check_reset_code(code=code)
@@ -179,7 +188,7 @@ class PasswordResetRequest(RequestBody):
 
 @routes.post(
     "/password/reset",
-    "Choose a new password",
+    "Reset the password",
     errors=(*VERIFICATION_CODE_ERRORS, *_LENGTH, _OFF),
     attempt="password_reset",
     form=True,
@@ -187,7 +196,10 @@ class PasswordResetRequest(RequestBody):
 async def password_reset(body: PasswordResetRequest, context: Context) -> Response | None:
     """Choose a new password with the code of the link in the email. All sessions of the account end; sign in again.
 
-    The page's form posts here too; its response is a page.
+    The form of this router's page posts here too, and gets a page as the response.
+
+    Returns:
+        The password is changed.
     """
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     await context.count_account(code)
@@ -199,10 +211,10 @@ async def password_reset(body: PasswordResetRequest, context: Context) -> Respon
     return None
 
 
-@routes.page("/password/reset", "Open a link to choose a new password")
+@routes.page("/password/reset", "Show the password reset page")
 @needs()
 async def password_reset_page(code: LinkCode) -> HTMLResponse:
-    """Show the form for a new password: the link in the email opens it. It works without scripts."""
+    """Show a form for the new password. The link in the email opens this page; it works without JavaScript."""
     return form_page(
         "Choose a new password",
         "You will be signed out everywhere, and can sign in with it then.",
@@ -224,7 +236,11 @@ class PasswordSetRequest(RequestBody):
 
 @routes.post("/password/set", "Set a first password", errors=(*_LENGTH, _OFF, 400))
 async def password_set(body: PasswordSetRequest, context: Context, user: SignedInUser, client: UserClient) -> None:
-    """Set a password on an account that has none. To change an existing password, use `/password/update`."""
+    """Set a password on an account that has none. To change an existing password, use `/password/update`.
+
+    Returns:
+        The password is set.
+    """
     async with _revoking_ended_sessions(context, client, {user.session_id}):
         await client.password.set(password=body.password.get_secret_value())
 
@@ -237,12 +253,12 @@ class PasswordUpdateRequest(RequestBody):
 
 
 class TokenPasswordUpdateRequest(PasswordUpdateRequest):
-    """The old password and the new one, and the session that does not end."""
+    """The old password and the new one, and the refresh token of the session to keep."""
 
     refresh_token: SecretStr | None = Field(
         default=None,
         max_length=512,
-        description="Of the session that does not end; without it all sessions end.",
+        description="The refresh token of this session, to keep it. Without it, all sessions end.",
         examples=[EXAMPLE_CODE],
     )
 
@@ -263,7 +279,10 @@ async def password_update(
 
     Cookie delivery: This browser stays signed in.
 
-    Body delivery: This session ends too, unless its refresh token comes along.
+    Body delivery: This session ends too, unless the request has its refresh token.
+
+    Returns:
+        The password is changed.
     """
     await context.count_account(user.id)
     kept = await context.transport.find_refresh_token(body)

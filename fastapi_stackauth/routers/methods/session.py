@@ -19,7 +19,7 @@ routes = Routes("session")
 
 _LIST = ("sessions",)
 
-SessionId = Annotated[Uuid, Path(description="The session's id, as in the list.")]
+SessionId = Annotated[Uuid, Path(description="The id of the session, from the list.")]
 
 
 class RefreshTokenRequest(RequestBody):
@@ -28,32 +28,44 @@ class RefreshTokenRequest(RequestBody):
     refresh_token: RefreshToken
 
 
-# --- refresh and sign-out: the two deliveries have nothing in common ---
+# --- refresh and sign-out: each delivery has routes of its own ---
 
 
 @routes.post(
     "/session/refresh", "Refresh the access cookie", errors=(AuthError("authentication_required"),), only="cookie"
 )
 async def session_refresh(context: Context) -> None:
-    """Refresh the access cookie now. The library refreshes it by itself shortly before it expires.
+    """Refresh the access cookie now. The library does so automatically shortly before it expires.
 
-    Call it after facts of the account changed, such as a verified email address: the token has them only then.
+    Call this after the account changes, for example when an email address is verified: only a new token has the change.
+
+    Returns:
+        The access cookie is refreshed.
     """
     await context.services.sessions.refresh(context.request)
 
 
-@routes.post("/session/refresh", "Get a new access token", errors=("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",), only="body")
+@routes.post(
+    "/session/refresh", "Refresh the access token", errors=("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED",), only="body"
+)
 async def token_session_refresh(body: RefreshTokenRequest, context: Context) -> AccessTokenResponse:
-    """Trade a refresh token for a new access token. The refresh token stays valid and is not given again."""
+    """Exchange a refresh token for a new access token. The refresh token stays valid; the response does not repeat it.
+
+    Returns:
+        The new access token.
+    """
     token = await context.services.sessions.tokens.refresh(body.refresh_token.get_secret_value(), "body")
     return AccessTokenResponse(access_token=token.access_token, expires_in=require_lifetime(token))
 
 
 @routes.post("/sign-out", "Sign out", only="cookie")
 async def sign_out(context: Context) -> None:
-    """End the session and remove its cookies. It may be repeated, and works with an expired access token too.
+    """End the session and remove its cookies. Repeating this is safe, and the access token may be expired.
 
-    The response removes the cookies even if the auth server cannot be reached.
+    The response removes the cookies even if the auth server is down.
+
+    Returns:
+        The user is signed out.
     """
     await context.services.sessions.end(context.request)
 
@@ -79,13 +91,21 @@ async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
 
 @routes.get("/sessions", "List your sessions", example=SESSIONS, features=_LIST)
 async def sessions_list(client: UserClient) -> list[Session]:
-    """List the signed-in user's sessions, newest first: one for each device or browser."""
+    """List the signed-in user's sessions, newest first. Each device or browser has its own.
+
+    Returns:
+        The sessions of the user.
+    """
     return list(await client.sessions.list())
 
 
 @routes.delete("/sessions", "End all other sessions", features=_LIST)
 async def sessions_end_others(context: Context, user: SignedInUser, client: UserClient) -> None:
-    """End all your sessions but the one in use. This app rejects their access tokens from then on."""
+    """End all your sessions except the current one. From then on, this app rejects their access tokens.
+
+    Returns:
+        All other sessions are ended.
+    """
     for session in await client.sessions.list():
         if not session.is_current_session and session.id != user.session_id:
             await _end(context.services, client, session.id)
@@ -98,9 +118,12 @@ async def sessions_end_others(context: Context, user: SignedInUser, client: User
     features=_LIST,
 )
 async def sessions_end(session_id: SessionId, context: Context, client: UserClient) -> None:
-    """End another of your sessions, on a device that was lost. The one in use ends with `/sign-out`.
+    """End another session, for example on a lost device. To end the current one, use `/sign-out`.
 
-    This app rejects the access tokens of the session from then on.
+    From then on, this app rejects the access tokens of the session.
+
+    Returns:
+        The session is ended.
     """
     sessions = await client.sessions.list()
     own = next((session.id for session in sessions if session.id.lower() == session_id.lower()), None)

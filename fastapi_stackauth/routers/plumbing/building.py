@@ -46,12 +46,12 @@ _EVERYWHERE: tuple[StackAuthError, ...] = (
 _DESCRIPTIONS = {
     400: "The request is rejected; `code` has the reason.",
     401: "There is no session, or it has ended.",
-    403: "Not allowed.",
-    404: "There is no such thing.",
-    409: "This contradicts what is there already.",
-    413: "The body is longer than this route takes.",
-    422: "The request does not have the expected form.",
-    429: "Too many attempts.",
+    403: "The caller may not do this; `code` has the reason.",
+    404: "Not found.",
+    409: "The request conflicts with existing data.",
+    413: "The request body is too large.",
+    422: "The request does not fit the schema of the route.",
+    429: "Too many attempts. Try again later.",
     502: "The auth server does not accept this app's configuration, or its response cannot be read.",
     503: "The auth server cannot be reached right now.",
 }
@@ -108,7 +108,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
     """Return the responses of a route for OpenAPI: one example for each error, beside those that any route can give."""
     result = declaration.result(delivery)
     if declaration.page_errors is not None:
-        texts = {422: "The address is not whole.", **declaration.page_errors}
+        texts = {422: "The URL is incomplete.", **declaration.page_errors}
         pages: dict[int | str, Schema] = {
             status: {"description": text, "content": _PAGE} for status, text in sorted(texts.items())
         }

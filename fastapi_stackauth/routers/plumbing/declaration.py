@@ -48,8 +48,8 @@ RouteError = StackAuthError | str | int
 H = TypeVar("H", bound=Callable[..., Any])
 _LABELS: Mapping[Delivery, str] = {"cookie": "Cookie delivery: ", "body": "Body delivery: "}
 _WHAT_NEXT: Mapping[Delivery, str] = {
-    "cookie": "Both tokens travel in HttpOnly cookies: the browser is signed in, and there is nothing more to do.",
-    "body": "Keep the refresh token, and send the access token as `Authorization: Bearer` until it expires.",
+    "cookie": "The tokens are set as HttpOnly cookies: the browser is signed in, and scripts do not handle tokens.",
+    "body": "Store the refresh token, and send the access token as `Authorization: Bearer` until it expires.",
 }
 
 
@@ -192,7 +192,7 @@ class Declaration:
     def response_description(self) -> str:
         """Return the description of success: the section `Returns` of the docstring."""
         if self.page_errors is not None:
-            return "A page."
+            return "An HTML page."
         return self._docstring()[1] or ("Signed in." if self.signs_in else "The request succeeded.")
 
     def _docstring(self) -> tuple[str, str]:

@@ -131,7 +131,7 @@ LinkCode = Annotated[str, Query(max_length=200, description="The code of the lin
 RefreshToken = Annotated[
     SecretStr,
     AfterValidator(_check_refresh_token),
-    Field(min_length=1, max_length=512, description="What the sign-in gave.", examples=[EXAMPLE_CODE]),
+    Field(min_length=1, max_length=512, description="The refresh token of the sign-in.", examples=[EXAMPLE_CODE]),
 ]
 
 
@@ -162,7 +162,7 @@ ChallengePhase = Annotated[
     str | None,
     Field(
         pattern="^(invisible|visible)$",
-        description="Which challenge it was: `invisible` or `visible`.",
+        description="The kind of the challenge: `invisible` or `visible`.",
         examples=["invisible"],
     ),
 ]

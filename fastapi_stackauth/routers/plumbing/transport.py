@@ -41,7 +41,7 @@ class SignInResponse(BaseModel):
 
 
 class AccessTokenResponse(BaseModel):
-    """A new access token. The refresh token stays as it was."""
+    """A new access token. The refresh token does not change."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,7 +55,7 @@ class Tokens(AccessTokenResponse):
 
     refresh_token: str = Field(
         repr=False,
-        description="Long-lived; keep it safe, and trade it for new access tokens.",
+        description="Long-lived. Store it safely, and exchange it for new access tokens.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
     )
     user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
