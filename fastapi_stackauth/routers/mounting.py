@@ -34,7 +34,7 @@ class MountsRouters(Stack):
             exclude: mount all features but these.
             pages: the app's own pages, as paths or URLs, which links in emails open instead of the
                 router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
-            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by blanks.
+            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
 
         Raises:
             ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers

@@ -33,7 +33,7 @@ class ConnectedAccountsApi(Resource):
         Args:
             provider_id: such as `github`.
             provider_account_id: one of the user's accounts there; any matching account by default.
-            scope: the scopes that the token must have, separated by blanks.
+            scope: the scopes that the token must have, separated by spaces.
             user_id: the user's id.
 
         Raises:
