@@ -37,8 +37,8 @@ class MountsRouters(Stack):
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
 
         Raises:
-            ConfigurationError: for a delivery, feature or page that does not exist, an `app_url` under which browsers
-                keep no cookies, or a `cookie_name` that another stack of the app has.
+            ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
+                `app_url`, or another stack of the app has the same `cookie_name`.
         """
         add_router(self)
         return routers.build_router(
@@ -63,7 +63,7 @@ class MountsRouters(Stack):
                 ``profiles``, ``permissions``, ``invitations``.
             exclude: mount all features but these.
             pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
-            create: what a user must meet to create a team, beside the project's own setting.
+            create: what a user needs to create a team, besides the setting of the project.
             manage_permissions: lets members grant and revoke these permissions; needs a secret key.
 
         Raises:
@@ -99,7 +99,7 @@ class MountsRouters(Stack):
                 needs a recent sign-in.
 
         Raises:
-            ConfigurationError: the delivery or a feature does not exist; `max_age` is no positive timedelta.
+            ConfigurationError: the delivery or a feature does not exist; `max_age` is not a positive timedelta.
         """
         add_router(self)
         return routers.build_api_keys_router(self, delivery=delivery, include=include, exclude=exclude, max_age=max_age)
