@@ -52,8 +52,7 @@ class RequirementFields:
         age: object = self.max_age
         if age is not None and not (isinstance(age, timedelta) and age > timedelta(0)):
             raise ConfigurationError(
-                f"max_age must be a timedelta longer than zero; got {age!r}. "
-                "Write Require(max_age=timedelta(minutes=10))."
+                f"max_age must be a timedelta longer than zero; got {age!r}. Write max_age=timedelta(minutes=10)."
             )
         if self.allow_api_key and (self.live or age is not None):
             raise ConfigurationError(

@@ -41,6 +41,7 @@ Feature = Literal[
     "connected_accounts",
 ]
 
+_FEATURES_OF_PAGES: Mapping[Page, Feature] = {"password_reset": "password", "magic_link": "otp"}
 _PAGE_ADDRESS = re.compile(r"/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://")
 _MODULES = (
     overview,
@@ -73,7 +74,10 @@ def build_router(
         ConfigurationError: the delivery, a feature or a page does not exist, a page is not a path or URL, scopes are
             not text, or browsers would not store cookies for `app_url`.
     """
-    features = choose_features(get_args(Feature), include, exclude)
+    options = {f"pages: {page}": feature for page, feature in _FEATURES_OF_PAGES.items() if page in (pages or {})}
+    if oauth_scopes:
+        options["oauth_scopes"] = "oauth"
+    features = choose_features(get_args(Feature), include, exclude, options=options, may_be_empty=True)
     check_mount(stack, delivery, pages or {}, get_args(Page))
     if oauth_scopes is not None and not isinstance(oauth_scopes, Mapping):
         raise ConfigurationError(

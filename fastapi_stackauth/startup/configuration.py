@@ -4,7 +4,7 @@ It is computed from what is declared: the dependencies of each route, and what h
 setting changes neither routes nor schema. It is reported by name, and closes the routes that need it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +19,6 @@ from fastapi_stackauth.startup.routes import flatten_routes
 CHECKED = ("project_id", "app_url", "secret_server_key", "webhook_secrets")
 """The settings that have no default, and without which some routes cannot work."""
 _NEEDS = "__stack_auth_needs__"
-_NEED_MFA = frozenset(("password", "otp", "oauth", "passkey"))  # features whose sign-ins may ask for a second factor
 _MOST_ROUTES = 100  # that one log line names
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,14 +92,12 @@ def report_missing(events: AuthEvents, missing: Iterable[MissingSetting]) -> Non
     """Log one ERROR line for each missing setting, unless it was reported before."""
     for setting in missing:
         if events.is_first(f"missing {setting.name}"):
-            more = len(setting.routes) - _MOST_ROUTES
-            shown = ", ".join(setting.routes[:_MOST_ROUTES]) + (f" and {more} more" if more > 0 else "")
             variable = documented_name(setting.name)
             events.emit(
                 SETTING_MISSING,
                 setting=setting.name,
                 variable=variable,
-                routes=shown,
+                routes=_join(setting.routes),
                 advice=f"Set {variable}, or pass StackAuth({setting.name}=...).",
             )
 
@@ -112,15 +109,20 @@ def report_unfinished_sign_ins(app: FastAPI, stack: Stack) -> None:
     for route in flatten_routes(app.routes):
         original = getattr(route, "original_route", route)
         if getattr(original, "stack", None) is stack:
-            delivery, features = original.mount.delivery, original.declaration.features
-            if _NEED_MFA.intersection(features):
+            delivery, declaration = original.mount.delivery, original.declaration
+            if declaration.may_need_mfa:
                 signing_in.setdefault(delivery, []).append(_describe(route))
-            if "mfa" in features:
+            if "mfa" in declaration.features:
                 finishing.add(delivery)
     unfinished = [each for delivery, names in signing_in.items() if delivery not in finishing for each in names]
     if unfinished and stack.services.events.is_first("mfa_not_mounted"):
         advice = 'Mount the feature "mfa" too: users with two-factor authentication cannot finish signing in.'
-        stack.services.events.emit(MFA_NOT_MOUNTED, routes=", ".join(unfinished[:_MOST_ROUTES]), advice=advice)
+        stack.services.events.emit(MFA_NOT_MOUNTED, routes=_join(unfinished), advice=advice)
+
+
+def _join(routes: Sequence[str]) -> str:
+    more = len(routes) - _MOST_ROUTES
+    return ", ".join(routes[:_MOST_ROUTES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _describe(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's context of one

@@ -82,6 +82,14 @@ def test_a_message_shows_no_secret(options: dict[str, Any]):
         ({"include": "password"}, ["include must be a list", "got 'password'", "include=["]),
         ({"exclude": "sms"}, ["exclude must be a list", "got 'sms'", "exclude=["]),
         ({"include": ["sms"]}, ["include", "'sms' is not one of password, sign_up, otp"]),
+        (
+            {"include": ["otp"], "oauth_scopes": {"github": "repo"}},
+            ["oauth_scopes has no effect", '"oauth" is left out'],
+        ),
+        (
+            {"exclude": ["otp"], "pages": {"magic_link": "/link"}},
+            ["pages: magic_link has no effect", "Include it, or drop"],
+        ),
         ({"exclude": ["otp", "teams"]}, ["exclude", "'teams' is not one of password, sign_up, otp"]),
         ({"include": ["otp"], "exclude": []}, ["include and exclude", "pass one of them"]),
         ({"oauth_scopes": "repo"}, ["oauth_scopes must be a mapping", "got str", 'oauth_scopes={"github"']),

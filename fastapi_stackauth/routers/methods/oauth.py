@@ -183,6 +183,7 @@ Given = Annotated[str, Query(max_length=2000, include_in_schema=False)]
         400,
     ),
     only="cookie",
+    mfa_by_redirect=True,
 )
 @needs("project_id", "app_url")
 async def oauth_callback(

@@ -82,6 +82,7 @@ class RouteOptions(TypedDict, total=False):
         hidden: whether OpenAPI leaves the route out.
         operation: the operation's id, if it is not the handler's name.
         status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
+        mfa_by_redirect: whether its redirect may ask for a second factor.
         requirement: the key in `Mount.requirements` of what the app requires of the caller of this route.
         features: the features that have the route, if they are not that of its module.
     """
@@ -97,6 +98,7 @@ class RouteOptions(TypedDict, total=False):
     hidden: bool
     operation: str
     status_code: int
+    mfa_by_redirect: bool
     requirement: str
     features: tuple[str, ...]
 
@@ -144,6 +146,11 @@ class Declaration:
     def max_body(self) -> int:
         """The bytes that a body may have."""
         return self.options.get("max_body", SMALL if self.attempt else MEDIUM)
+
+    @cached_property
+    def may_need_mfa(self) -> bool:
+        """Whether a sign-in that begins here may need the feature `mfa` to finish."""
+        return self.second_factor or self.options.get("mfa_by_redirect", False)
 
     @cached_property
     def takes_forms(self) -> bool:

@@ -1,12 +1,17 @@
 """Chooses the routes of a router: `include=` and `exclude=` take names of features, for every router."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fastapi_stackauth.errors import ConfigurationError
 
 
 def choose_features(
-    known: Collection[str], include: Collection[str] | None, exclude: Collection[str] | None
+    known: Collection[str],
+    include: Collection[str] | None,
+    exclude: Collection[str] | None,
+    *,
+    options: Mapping[str, str] | None = None,
+    may_be_empty: bool = False,
 ) -> frozenset[str]:
     """Return the features that a router mounts.
 
@@ -14,9 +19,12 @@ def choose_features(
         known: the features that the router has.
         include: these and no others.
         exclude: all but these.
+        options: the other options that the app passes, each with the feature that it is for.
+        may_be_empty: whether the router has other routes.
 
     Raises:
-        ConfigurationError: a name is unknown, both are given, or one of them is a text.
+        ConfigurationError: a name is unknown, both are given, one of them is a text, no feature is left, or an option
+            is for a feature that is left out.
     """
     if include is not None and exclude is not None:
         raise ConfigurationError("include and exclude exclude each other: pass one of them.")
@@ -27,6 +35,12 @@ def choose_features(
             raise ConfigurationError(
                 f"{option}: {', '.join(map(repr, unknown))} is not one of {', '.join(known)}. Choose among these."
             )
-    if include is not None:
-        return frozenset(include)
-    return frozenset(known) - frozenset(exclude or ())
+    chosen = frozenset(known) - frozenset(exclude or ()) if include is None else frozenset(include)
+    if not chosen and not may_be_empty:
+        raise ConfigurationError("No feature is left, so the router has no routes. Include one, or mount no router.")
+    for option, feature in (options or {}).items():
+        if feature not in chosen:
+            raise ConfigurationError(
+                f'{option} has no effect, because the feature "{feature}" is left out. Include it, or drop {option}.'
+            )
+    return chosen

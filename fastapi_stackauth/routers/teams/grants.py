@@ -31,7 +31,7 @@ class Grants:
     grantable: Collection[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.grantable, str) or not self.grantable:
+        if isinstance(self.grantable, str) or not isinstance(self.grantable, Collection) or not self.grantable:
             raise ConfigurationError(
                 f"grantable must be a set of permission ids; got {self.grantable!r}. "
                 'Write Grants(by="team_admin", grantable={"notes:delete"}).'
@@ -39,6 +39,6 @@ class Grants:
         for permission in (self.by, *self.grantable):
             if not isinstance(permission, str) or not PERMISSION_ID.fullmatch(permission):
                 raise ConfigurationError(
-                    f"Grants: {permission!r} is not a valid permission id. Use small letters, digits, : and _ only."
+                    f"Grants: {permission!r} is not a valid permission id. Use lowercase letters, digits, : and _ only."
                 )
         object.__setattr__(self, "grantable", frozenset(self.grantable))

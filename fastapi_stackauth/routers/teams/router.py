@@ -35,7 +35,13 @@ def build_teams_router(
         ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
             `app_url`, `create` is not a `Require` or allows API keys, or `manage_permissions` is not a `Grants`.
     """
-    features = choose_features(get_args(TeamFeature), include, exclude)
+    given = {
+        "create": (create, "team_creation"),
+        "manage_permissions": (manage_permissions, "permissions"),
+        "pages": (pages, "invitations"),
+    }
+    options = {name: feature for name, (value, feature) in given.items() if value is not None}
+    features = choose_features(get_args(TeamFeature), include, exclude, options=options)
     check_mount(stack, delivery, pages or {}, get_args(TeamPage))
     if create is not None and not isinstance(create, Require):
         raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")
@@ -47,6 +53,8 @@ def build_teams_router(
     requirements = {}
     if create is not None:
         create.reject_api_keys()
+        if create.stack not in (None, stack):
+            raise ConfigurationError("create belongs to another stack. Write create=Require(...) without stack=.")
         requirements["create_team"] = create
     router = APIRouter()
     mount = Mount(delivery, dict(pages or {}), requirements=requirements, grants=manage_permissions, features=features)

@@ -278,8 +278,8 @@ async def test_a_rejected_change_empties_no_cache(company: Company):
 @rows("options, left", [
     ({"include": ["invitations"]}, {"invitations"}),
     ({"include": ["teams", "team_creation"]}, {"teams", "team_creation"}),
-    ({"include": []}, set()),
     ({"exclude": ["team_creation", "team_deletion"]}, {"teams", "members", "profiles", "permissions", "invitations"}),
+    ({"exclude": ["permissions"]}, set(get_args(TeamFeature)) - {"permissions"}),
     ({}, set(get_args(TeamFeature))),
 ])  # fmt: skip
 def test_an_app_chooses_features(options: dict[str, Any], left: set[str]):
@@ -292,7 +292,8 @@ def test_an_app_chooses_features(options: dict[str, Any], left: set[str]):
     }  # fmt: skip
     app, stack = FastAPI(), StackAuth(app_url=ORIGIN, insecure_cookies=True)
     stack.install(app)
-    app.include_router(stack.teams_router(manage_permissions=GRANTS, **options), prefix="/auth")
+    grants = GRANTS if "permissions" in left else None
+    app.include_router(stack.teams_router(manage_permissions=grants, **options), prefix="/auth")
     mounted = {route.operation_id for route in operations(app, "/auth")}
     assert {routes[name] for name in mounted & set(routes)} == left
     assert {name for name, feature in routes.items() if feature in left} == mounted & set(routes)
@@ -309,6 +310,12 @@ def test_an_app_chooses_features(options: dict[str, Any], left: set[str]):
     ({"create": Require}, "create must be"),
     ({"create": Require(allow_api_key=True)}, "API key"),
     ({"manage_permissions": {"notes:delete"}}, "manage_permissions must be"),
+    ({"include": []}, "No feature is left"),
+    ({"exclude": get_args(TeamFeature)}, "No feature is left"),
+    ({"exclude": ["team_creation"], "create": Require()}, 'create has no effect, because the feature "team_creation"'),
+    ({"exclude": ["permissions"], "manage_permissions": GRANTS}, "manage_permissions has no effect"),
+    ({"exclude": ["invitations"], "pages": {"team_invitation": "/join"}}, "pages has no effect"),
+    ({"create": Require(stack=StackAuth())}, "create belongs to another stack"),
 ])  # fmt: skip
 def test_a_wrong_option_raises_when_the_router_is_made(options: dict[str, Any], message: str):
     """The message names the option."""
@@ -316,7 +323,7 @@ def test_a_wrong_option_raises_when_the_router_is_made(options: dict[str, Any], 
         StackAuth(app_url=ORIGIN, insecure_cookies=True).teams_router(**options)
 
 
-@rows("by, grantable", [("team admin", {"a"}), ("a", {"B"}), ("a", set()), ("a", "notes"), ("", {"a"})])
+@rows("by, grantable", [("team admin", {"a"}), ("a", {"B"}), ("a", set()), ("a", "notes"), ("a", 5), ("", {"a"})])
 def test_grants_name_permissions(by: str, grantable: Any):
     """An id that no permission can have is an error."""
     with pytest.raises(ConfigurationError):
