@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import ApiKeyNotValid, KnownApiError
+from fastapi_stackauth.errors import ApiKeyNotValid, KnownApiError, RequestInvalid
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -23,7 +23,7 @@ from fastapi_stackauth.models import (
     UserApiKey,
 )
 from fastapi_stackauth.routers.plumbing.building import add_routes
-from fastapi_stackauth.routers.plumbing.context import Context, Mount, SignedInUser, UserClient
+from fastapi_stackauth.routers.plumbing.context import Context, Mount, RouteContext, SignedInUser, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, Routes
 from fastapi_stackauth.routers.plumbing.features import choose_features
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
@@ -129,6 +129,7 @@ async def api_keys_create(body: ApiKeyCreateRequest, context: Context, client: U
 
     A form gets a page that shows it.
     """
+    _check_expiry(body, context)
     key = await client.user_api_keys.create(body.to_key())
     return _show(key.value, context.next_page) if context.is_page_form else key
 
@@ -183,6 +184,7 @@ async def team_api_keys_create(
 
     This needs the permission `$manage_api_keys` in the team. A form gets a page that shows the key.
     """
+    _check_expiry(body, context)
     with _needing_permission(team_id):
         key = await client.team_api_keys.create(body.to_key(), team_id=team_id)
     return _show(key.value, context.next_page) if context.is_page_form else key
@@ -241,8 +243,19 @@ def _check_listed(api_key_id: str, keys: tuple[UserApiKey, ...] | tuple[TeamApiK
         raise KnownApiError.of(_NOT_FOUND)
 
 
+def _check_expiry(body: ApiKeyCreateRequest, context: RouteContext) -> None:
+    """Reject a key that has already expired, such as one whose expiry is in seconds.
+
+    Raises:
+        RequestInvalid: 422.
+    """
+    if body.expires_at_millis is not None and body.expires_at_millis <= context.services.clock() * 1000:
+        raise RequestInvalid((("body.expires_at_millis", "Must be in the future, in milliseconds since 1970"),))
+
+
 def _show(value: str, next_page: str | None) -> Response:
-    text = "Copy it now and keep it secret. It is not shown again."
+    secret = "" if value.startswith("pk_") else " and keep it secret"  # `pk_`: a public key
+    text = f"Copy it now{secret}. It is not shown again."
     return secret_page("Your new API key", text, label="API key", value=value, next_page=next_page)
 
 

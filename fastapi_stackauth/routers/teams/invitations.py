@@ -242,6 +242,8 @@ async def invitations_accept_page(
 
     If no user is signed in, the browser is sent to `sign_in_url`, if that is set, and comes back.
     """
+    if context.request.method == "HEAD":  # whether there is a page; the code has few attempts
+        return message_page("Join a team", "Open this link in a browser.")
     await context.count_address()
     invited_to = await _read_invitation(context, client, code)
     name = user.display_name or user.email or user.id

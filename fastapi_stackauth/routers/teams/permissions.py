@@ -1,11 +1,13 @@
 """Granting and revoking permissions in a team: mounted only with `Grants`, and the only team routes that act as server.
 
 Law: all checks ask the auth server anew and come before the change; a check that fails is 403 or 404, and nothing
-changes. The caller has a live session of a full user; they have `Grants.by` and the permission in this very team; the
+changes. They run once before the team's claim, so that a stranger cannot keep it, and again under it. The caller has a
+live session of a full user; they have `Grants.by` and the permission in this very team; the
 permission is grantable; the other user is a member; `Grants.by` is never taken from its last holder.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -14,7 +16,13 @@ from fastapi import Depends, Path
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import AuthError, KnownApiError, PermissionMissing, UserNotFound, VerificationUnavailable
+from fastapi_stackauth.errors import (
+    AuthError,
+    KnownApiError,
+    PermissionMissing,
+    UserNotFound,
+    VerificationUnavailable,
+)
 from fastapi_stackauth.models import TeamPermission, User
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import Routes
@@ -64,6 +72,7 @@ async def team_permissions_grant(
 
     Which permissions can be granted, and which permission you need for it, the app decides.
     """
+    await _authorize(context, user, client, team_id, user_id, permission_id)
     async with _one_at_a_time(context, team_id):
         server = await _authorize(context, user, client, team_id, user_id, permission_id)
         async with changing(context, team_id=team_id, user_id=user_id):
@@ -88,6 +97,7 @@ async def team_permissions_revoke(
 
     You need the same permissions as to grant it.
     """
+    await _authorize(context, user, client, team_id, user_id, permission_id)
     async with _one_at_a_time(context, team_id):
         server = await _authorize(context, user, client, team_id, user_id, permission_id)
         await _check_other_holders(server, _grants(context).by, team_id, user_id, permission_id)
@@ -174,7 +184,9 @@ async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[N
             raise VerificationUnavailable(retry_after=1.0) from None
     else:
         raise VerificationUnavailable(retry_after=1.0)
+    expires_at = time.monotonic() + _LOCK_SECONDS
     try:
         yield
     finally:
-        await storage.remove(claim)
+        if time.monotonic() < expires_at:  # later, another request may have claimed the team
+            await storage.remove(claim)
