@@ -42,6 +42,7 @@ class KnownError(ApiError):
         "ACCESS_TOKEN_EXPIRED": (401, "The access token has expired: refresh it."),
         "INVALID_PROJECT_FOR_ACCESS_TOKEN": (401, "The access token belongs to another project."),
         "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED": (401, "The refresh token is unknown, or its session has ended."),
+        "INVALID_POLLING_CODE": (400, "The polling code is unknown."),
         "CANNOT_DELETE_CURRENT_SESSION": (400, "The session that asks cannot be ended this way."),
         "USER_EMAIL_ALREADY_EXISTS": (409, "Another user signs in with this email address."),
         "USER_ID_DOES_NOT_EXIST": (400, "There is no user with this id."),

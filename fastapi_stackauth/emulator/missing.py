@@ -13,8 +13,6 @@ from starlette.responses import PlainTextResponse, Response
 MISSING_PARTS = {
     "/auth/oauth/callback/apple/native": "Apple's native sign-in",
     "/auth/oauth/cross-domain/authorize": "Cross-domain sign-in",
-    "/auth/cli": "Sign-in for command lines",
-    "/auth/cli/{rest:path}": "Sign-in for command lines",
     "/check-version": "The check for new versions",
     "/data-vault/{rest:path}": "The data vault",
     "/emails/{rest:path}": "The email API",

@@ -6,6 +6,7 @@ Law: an operation asks the profile for a fact and never compares names or versio
 from dataclasses import dataclass, replace
 
 MEBIBYTE = 1024 * 1024
+MINUTE_MILLIS = 60 * 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,9 @@ class ServerProfile:
         names_rejected_redirect: REDIRECT_URL_NOT_WHITELISTED repeats the URL as `details.redirect_url`.
         shows_development_fields: `projects/current` has the six fields that the newest JavaScript SDK reads.
         trusts_hosted_pages: every project trusts the origins of the vendor's hosted pages for it.
+        cli_login_millis: how long a command-line sign-in lives unless the request sets a lifetime.
+        longest_cli_login_millis: the longest lifetime that a request may set.
+        expired_before_used: a poll for a command-line sign-in that is both used and expired returns `expired`.
     """
 
     name: str
@@ -39,6 +43,9 @@ class ServerProfile:
     names_rejected_redirect: bool
     shows_development_fields: bool
     trusts_hosted_pages: bool
+    cli_login_millis: int
+    longest_cli_login_millis: int
+    expired_before_used: bool
 
 
 APRIL_2026 = ServerProfile(
@@ -54,6 +61,9 @@ APRIL_2026 = ServerProfile(
     names_rejected_redirect=False,
     shows_development_fields=False,
     trusts_hosted_pages=False,
+    cli_login_millis=2 * 60 * MINUTE_MILLIS,
+    longest_cli_login_millis=24 * 60 * MINUTE_MILLIS,
+    expired_before_used=True,
 )
 """Version 2.8.86, of which recorded exchanges exist."""
 
@@ -71,6 +81,9 @@ NEWEST = replace(
     names_rejected_redirect=True,
     shows_development_fields=True,
     trusts_hosted_pages=True,
+    cli_login_millis=2 * MINUTE_MILLIS,
+    longest_cli_login_millis=15 * MINUTE_MILLIS,
+    expired_before_used=False,
 )
 """The behavior that is merged or published in the newest sources; proposals are left out."""
 

@@ -99,6 +99,7 @@ class Operation:
     params: Forms = field(default_factory=dict)
     open_query: bool = False
     open_body: bool = False
+    optional_body: bool = False
     status: int = 200
 
     def query_fields(self, profile: ServerProfile) -> Forms:
@@ -177,6 +178,7 @@ def read_forms(
     """Return path, query and body as the handler gets them."""
     problems = Problems(me=asker.user["id"] if asker.user else None)
     form = operation.body_form(asker.access)
+    body = {} if body is MISSING and operation.optional_body else body
     query = Record(fields=operation.query_fields(profile), open=operation.open_query)
     read = [
         Record(fields=operation.params).read(dict(request.path_params), "params", problems),

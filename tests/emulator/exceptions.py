@@ -43,7 +43,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 }
 
 NOT_EMULATED = {
-    r"/auth/cli": "sign-in for command lines",
     r"/auth/oauth/callback/apple/native": "Apple's native sign-in",
     r"/auth/oauth/cross-domain": "cross-domain sign-in",
     r"/check-version": "the check for new versions",

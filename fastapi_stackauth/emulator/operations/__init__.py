@@ -4,6 +4,7 @@ from fastapi_stackauth.emulator.wire import OPERATIONS as OPERATIONS
 
 from . import anonymous as anonymous
 from . import api_keys as api_keys
+from . import cli as cli
 from . import connected_accounts as connected_accounts
 from . import contact_channels as contact_channels
 from . import mfa as mfa

@@ -78,6 +78,12 @@ create table codes (
   data text not null, expires_at integer not null, used_at integer, attempts integer not null default 0,
   primary key (project_id, kind, code)
 ) strict;
+create table cli_logins (
+  number integer primary key, project_id text not null references projects on delete cascade,
+  polling_code text not null unique, login_code text not null unique, anonymous_token text, refresh_token text,
+  created_at integer not null, expires_at integer not null, used_at integer
+) strict;
+create index cli_logins_in_order on cli_logins (project_id, number);
 create index codes_by_ending on codes (project_id, substr(code, 7));
 create table mails (
   number integer primary key, id text not null unique, project_id text not null references projects on delete cascade,
@@ -113,7 +119,7 @@ create table authorization_codes (
   user_id text not null references users on delete cascade, data text not null, expires_at integer not null
 ) strict;
 """
-VERSION = 3
+VERSION = 4
 
 
 class Database:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi_stackauth.emulator.clock import Chance, Clock
 
 from .api_keys import ApiKeys
+from .cli_logins import CliLogins
 from .codes import Codes
 from .database import Database
 from .emails import Mails
@@ -36,6 +37,7 @@ class Store:
         self.passkeys = Passkeys(self.database)
         self.sessions = Sessions(self.database, clock, chance)
         self.codes = Codes(self.database, clock, chance)
+        self.cli_logins = CliLogins(self.database, clock, chance)
         self.emails = Mails(self.database, clock, chance)
         self.oauth = OAuthTable(self.database, clock, chance)
         self.teams = Teams(self.database, clock, chance)
