@@ -56,7 +56,8 @@ class Witness(StackAuthClient):
 def exchanges(area: str, source: str) -> list[dict[str, Any]]:
     if source == "derived":
         return list(json.loads((DATA / "exchanges" / f"{area}.json").read_text())["exchanges"])
-    return list(json.loads((SHARED / f"{area}.json").read_text()))
+    newer = SHARED.with_name("recordings_next") / f"{area}.json"
+    return list(json.loads((newer if newer.is_file() else SHARED / f"{area}.json").read_text()))
 
 
 def exchange_name(exchange: dict[str, Any]) -> str:

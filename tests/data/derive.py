@@ -65,6 +65,8 @@ NEWEST: dict[str, dict[str, Any]] = {
     **{name: NEWEST_USER_QUERY for name in CORRECTIONS if "/users" in name},
 }
 NEWEST_DETAILS = {"REDIRECT_URL_NOT_WHITELISTED": ["redirect_url"]}
+TAKEN_UP = ("cli", "impersonation")
+"""The areas of `recordings_next/` that the project has built; each replaces the older recording of its area."""
 TYPE_WORDS = {"literal": "literal", "uuid": "string", "ISO-8601": "string", "type": "mixed"}
 
 
@@ -310,8 +312,20 @@ def mails(contract: Path) -> str:
 
 def projects(contract: Path) -> str:
     """Return the projects that the exchanges talk to."""
-    source = json.loads((contract / "recordings" / "_projects.json").read_text())
+    source = [
+        project
+        for folder in ("recordings", "recordings_next")
+        for project in json.loads((contract / folder / "_projects.json").read_text())
+        if (project["area"] in TAKEN_UP) == (folder == "recordings_next")
+    ]
     return json_lines("projects", [dump(without_rule_texts(project)) for project in source])
+
+
+def recordings(contract: Path) -> dict[str, Path]:
+    """Return the file of each recorded area by the name of the area."""
+    files = {path.stem: path for path in (contract / "recordings").glob("[a-z]*.json") if path.stem != "token-vectors"}
+    files |= {area: contract / "recordings_next" / f"{area}.json" for area in TAKEN_UP}
+    return dict(sorted(files.items()))
 
 
 def without_rule_texts(project: dict[str, Any]) -> dict[str, Any]:
@@ -331,14 +345,13 @@ def token_vectors(contract: Path) -> str:
 def derive(shared: Path) -> dict[str, str]:
     """Return every derived file's text by its path under `tests/data/`."""
     contract = shared / "contract"
-    areas = sorted(path for path in (contract / "recordings").glob("[a-z]*.json") if path.stem != "token-vectors")
     return {
         "token-vectors.json": token_vectors(contract),
         "operations.json": operations(contract),
         "known_errors.json": known_errors(contract),
         "mails.json": mails(contract),
         "projects.json": projects(contract),
-        **{f"exchanges/{path.name}": exchanges(path) for path in areas},
+        **{f"exchanges/{area}.json": exchanges(path) for area, path in recordings(contract).items()},
     }
 
 

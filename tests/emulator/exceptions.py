@@ -22,6 +22,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("headers", "admin-token-for-server"): DASHBOARD,
     ("headers", "admin-token-not-owner"): DASHBOARD,
     ("headers", "unknown-path-outside-api"): PAGES,
+    ("impersonation", "create-zero"): FAILS,
     ("jwks", "internal"): DASHBOARD,
     ("mfa", "attempt-on-otp-sign-in"): FAILS,
     ("oauth", "no-iss-callback"): PROVIDER,
