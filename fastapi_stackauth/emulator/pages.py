@@ -26,6 +26,7 @@ NAVIGATION = (
     ("/", "Start"),
     ("/dashboard/users", "Users"),
     ("/dashboard/sessions", "Sessions"),
+    ("/dashboard/cli-logins", "Command line"),
     ("/dashboard/teams", "Teams"),
     ("/dashboard/permissions", "Permissions"),
     ("/emulator/outbox", "Outbox"),

@@ -32,6 +32,7 @@ async def full_emulator() -> AsyncIterator[Emulator]:
         )
         await stack.client.password.sign_up(email="eve@example.com", password="correct horse battery")
         await stack.client.otp.send_sign_in_code(email="new@example.com", callback_url="http://localhost:8000/landing")
+        server.store.cli_logins.create(server.project_id, 60_000, None)
         yield server
         await stack.aclose()
 
@@ -74,6 +75,17 @@ async def test_a_session_is_revoked(page: Page):
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.get_by_role("button", name="Revoke the session").click()
     await expect(page.get_by_text("No user is signed in.")).to_be_visible()
+
+
+async def test_a_cli_login_is_completed(page: Page):
+    await page.goto("/")
+    await page.get_by_role("link", name="Command line", exact=True).click()
+    await page.get_by_label("User who gets a new session for it").select_option("bob@example.com")
+    await page.get_by_role("button", name="Complete").click()
+    await expect(page.get_by_role("status")).to_have_text("Done.")
+    await expect(page.get_by_role("cell", name="the tool has not polled yet")).to_be_visible()
+    await page.goto("/dashboard/sessions")
+    await expect(page.get_by_role("link", name="bob@example.com")).to_be_visible()
 
 
 async def test_a_method_is_switched_off(page: Page, full_emulator: Emulator):

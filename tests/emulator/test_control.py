@@ -51,9 +51,11 @@ async def test_the_outbox_page_shows_mails_and_escapes_them(api: Api) -> None:
 async def test_reset_forgets_people_but_not_the_project(api: Api) -> None:
     signed_up = await api.sign_up()
     await send_email(api)
+    await api.post("/auth/cli")
     await order(api, "POST", "/clock", {"advance_seconds": 100})
     await order(api, "POST", "/faults", {"path": "/api/v1/projects/current", "status": 500})
     await order(api, "POST", "/reset")
+    assert api.emulator.store.cli_logins.list_for_project(api.emulator.project_id, 1) == []
     assert_rejected(await api.refresh(signed_up["refresh_token"]), 401, "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED")
     assert (await api.get("/users", access="server")).json()["items"] == []
     assert not api.emails()

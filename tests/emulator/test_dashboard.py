@@ -182,6 +182,42 @@ async def test_api_keys_are_created_listed_and_revoked(visitor: Visitor, stack: 
     await client.aclose()
 
 
+async def test_a_cli_login_is_completed_as_a_chosen_user(visitor: Visitor, stack: StackAuth):
+    """The page lists sign-ins without their codes; the tool then gets a new session of the user."""
+    ada = visitor.server.add_user(primary_email="ada@example.com")
+    headers = {"x-stack-access-type": "client", "x-stack-project-id": visitor.server.project_id}
+    started = await visitor.client.post("/api/v1/auth/cli", json={}, headers=headers)
+    login = started.json()
+    [row] = visitor.server.store.cli_logins.list_for_project(visitor.server.project_id, 2)
+    pages = [await visitor.see("/dashboard/cli-logins")]
+    assert "<td>waiting</td>" in pages[0]
+    unknown = await visitor.submit("/dashboard/cli-logins/complete", id=row["id"], user_id="nobody")
+    assert "note bad" in unknown
+    pages.append(await visitor.submit("/dashboard/cli-logins/complete", id=row["id"], user_id=ada))
+    assert "the tool has not polled yet" in pages[1]
+    twice = await visitor.submit("/dashboard/cli-logins/complete", id=row["id"], user_id=ada)
+    assert "unknown, completed or expired" in twice
+    assert len(visitor.server.store.sessions.list_for_user(ada)) == 1
+    polled = await visitor.client.post(
+        "/api/v1/auth/cli/poll", json={"polling_code": login["polling_code"]}, headers=headers
+    )
+    refreshed = await stack.client.refresh(polled.json()["refresh_token"])
+    assert (await stack.verifier.verify(refreshed.access_token)).id == ada
+    pages.append(await visitor.see("/dashboard/cli-logins"))
+    assert "the tool has the session" in pages[2]
+    for page in pages:
+        assert login["login_code"][-4:] in page
+        assert login["login_code"] not in page
+        assert login["polling_code"] not in page
+
+
+async def test_a_waiting_cli_login_without_users_says_what_to_do(visitor: Visitor):
+    visitor.server.store.cli_logins.create(visitor.server.project_id, 60_000, None)
+    page = await visitor.see("/dashboard/cli-logins")
+    assert "create a user" in page
+    assert 'action="/dashboard/cli-logins/complete"' not in page
+
+
 async def test_switches_providers_and_domains_are_set_as_the_form_says(visitor: Visitor, stack: StackAuth):
     page = await visitor.client.post(
         "/dashboard/settings/change",

@@ -114,7 +114,7 @@ def claim(call: Call, row: Row) -> dict[str, Any]:
 
 
 def hand_over(call: Call, row: Row) -> dict[str, Any]:
-    """Complete the sign-in with any running session of the project, whoever its user is."""
+    """Complete the sign-in with a running session of any user of the project."""
     token = call.body.get("refresh_token")
     if not token:
         raise PlainError(400, "The mode 'complete' needs a refresh_token.")

@@ -21,6 +21,7 @@ class CliLogins:
         """Start a sign-in, and forget those that are too old or too many."""
         now = self._clock.millis()
         row: Row = {
+            "id": self._chance.uuid(),
             "project_id": project_id,
             "polling_code": self._chance.code(),
             "login_code": self._chance.code(),
@@ -37,6 +38,10 @@ class CliLogins:
                 project_id, project_id, MOST,
             )  # fmt: skip
         return row
+
+    def get(self, project_id: str, login_id: str) -> Row | None:
+        """Return a sign-in by its id, in any state."""
+        return self._database.one("select * from cli_logins where project_id = ? and id = ?", project_id, login_id)
 
     def by_polling_code(self, project_id: str, code: str) -> Row | None:
         """Return a sign-in by the code that the tool polls with, in any state."""
@@ -75,8 +80,8 @@ class CliLogins:
         """Set the refresh token that the tool receives; False if the sign-in is no longer pending."""
         return (
             self._database.run(
-                f"update cli_logins set refresh_token = ?, anonymous_token = null where number = ? and {PENDING}",  # noqa: S608 - a constant
-                refresh_token, row["number"], self._clock.millis(),
+                f"update cli_logins set refresh_token = ?, anonymous_token = null where id = ? and {PENDING}",  # noqa: S608 - a constant
+                refresh_token, row["id"], self._clock.millis(),
             )
             == 1
         )  # fmt: skip
@@ -85,8 +90,8 @@ class CliLogins:
         """Detach the anonymous session; False if another request was first."""
         return row["anonymous_token"] is not None and (
             self._database.run(
-                f"update cli_logins set anonymous_token = null where number = ? and anonymous_token = ? and {PENDING}",  # noqa: S608 - a constant
-                row["number"], row["anonymous_token"], self._clock.millis(),
+                f"update cli_logins set anonymous_token = null where id = ? and anonymous_token = ? and {PENDING}",  # noqa: S608 - a constant
+                row["id"], row["anonymous_token"], self._clock.millis(),
             )
             == 1
         )  # fmt: skip
@@ -96,8 +101,8 @@ class CliLogins:
         return (
             self._database.run(
                 "update cli_logins set used_at = ?"
-                " where number = ? and used_at is null and refresh_token is not null",
-                self._clock.millis(), row["number"],
+                " where id = ? and used_at is null and refresh_token is not null",
+                self._clock.millis(), row["id"],
             )
             == 1
         )  # fmt: skip

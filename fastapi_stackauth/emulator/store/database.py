@@ -79,7 +79,7 @@ create table codes (
   primary key (project_id, kind, code)
 ) strict;
 create table cli_logins (
-  number integer primary key, project_id text not null references projects on delete cascade,
+  number integer primary key, id text not null unique, project_id text not null references projects on delete cascade,
   polling_code text not null unique, login_code text not null unique, anonymous_token text, refresh_token text,
   created_at integer not null, expires_at integer not null, used_at integer
 ) strict;

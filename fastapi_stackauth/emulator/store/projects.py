@@ -230,7 +230,9 @@ class Projects:
     def empty(self, project_id: str) -> None:
         """Delete every user, code, email and sign-in of a project; keep its keys and settings."""
         with self._database.transaction():
-            for table in ("teams", "users", "codes", "mails", "images", "oauth_flows", "authorization_codes"):
+            for table in (
+                "teams", "users", "codes", "cli_logins", "mails", "images", "oauth_flows", "authorization_codes",
+            ):  # fmt: skip
                 self._database.run(f"delete from {table} where project_id = ?", project_id)  # noqa: S608 - names only
 
     @staticmethod
