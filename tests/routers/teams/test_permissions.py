@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.models import ApiKeyCreate
 from fastapi_stackauth.routers import Delivery
+from fastapi_stackauth.runtime.storage import MemoryStorage
 from tests.routers.callers import House, assert_problem
 from tests.routers.teams.company import UNKNOWN, Company, Member, company_at, keyed_stack
 from tests.support.rows import rows
@@ -203,6 +204,27 @@ async def test_grants_at_the_same_time_all_succeed(company: Company):
     assert [answer.status_code for answer in answers] == [201, 201, 201]
 
 
+async def test_a_rejected_request_never_claims_the_team(company: Company, monkeypatch: pytest.MonkeyPatch):
+    """Otherwise a flood of them would make every grant of the team's manager fail with 503."""
+    claimed = list[str]()
+    claim = MemoryStorage.add
+
+    async def add(storage: MemoryStorage, key: str, seconds: float) -> bool:
+        claimed.append(key)
+        return await claim(storage, key, seconds)
+
+    monkeypatch.setattr(MemoryStorage, "add", add)
+    own = path(company.red, company.member)
+    strangers = (company.outsider, company.rival, company.member)
+    flood = [person.call(method, own) for person in strangers for method in ("POST", "DELETE") for _ in range(10)]
+    *answers, granted = await asyncio.gather(*flood, company.boss.call("POST", own))
+    assert {answer.status_code for answer in answers} == {403}
+    assert granted.status_code == 201
+    for target, status in ((path(company.red, company.outsider), 404), (path(company.red, "me"), 422)):
+        assert (await company.boss.call("POST", target)).status_code == status
+    assert [key for key in claimed if "team-grants" in key] == [f"team-grants:{company.red}"], "by the manager alone"
+
+
 async def test_two_managers_who_revoke_each_other_leave_one(company: Company):
     """Revocations in a team wait for each other; the second one finds out that it is too late."""
     other = await company.hire("other", company.red, ADMIN, DELETE)
@@ -233,12 +255,22 @@ async def test_no_api_key_grants_anything(server: Emulator, delivery: Delivery, 
     await stack.aclose()
 
 
-async def test_without_a_secret_key_the_routes_are_closed(server: Emulator, delivery: Delivery):
-    """The missing setting is reported by name, and nothing is granted."""
+async def test_without_a_secret_key_the_routes_are_closed(
+    server: Emulator, delivery: Delivery, caplog: pytest.LogCaptureFixture
+):
+    """The missing setting is reported by name, with the routes that need it, and nothing is granted."""
     stack = keyed_stack(server)
     async with company_at(House(server, stack), server, delivery) as company:
+        target = path(company.red, company.member)
         with stack.reconfigure(secret_server_key=None, clock=server.clock.now):
-            answer = await company.boss.call("POST", path(company.red, company.member))
-            assert answer.status_code == 500
+            for method in ("POST", "DELETE"):
+                answer = await company.boss.call(method, target)
+                assert "STACK_SECRET_SERVER_KEY" in assert_problem(answer, 500, "configuration_error")["detail"]
             await stack.aclose()
+        (missing,) = [line for line in caplog.messages if line.startswith("setting_missing")]
+        template = company.boss.person.path("/teams/{team_id}/members/{user_id}/permissions/{permission_id}")
+        for method in ("POST", "DELETE"):
+            assert f"{method} {template}" in missing
+        assert DELETE not in company.may(company.red, company.member)
+        assert changes(company) == 0
     await stack.aclose()

@@ -1,11 +1,13 @@
 """Teams, members and profiles: done with the user's own rights, and forgotten by the caches at once."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, get_args
 
 import pytest
 from fastapi import Depends, FastAPI
 
-from fastapi_stackauth import ConfigurationError, Grants, Require, StackAuth, User
+from fastapi_stackauth import ConfigurationError, CurrentTeam, Grants, Require, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.routers import TeamFeature
@@ -190,18 +192,27 @@ async def test_pages_without_scripts_post_forms(company: Company):
 
 
 def protect(stack: StackAuth) -> FastAPI:
-    """An app of the same stack with a route for members."""
+    """An app of the same stack with routes that cache: for members, for a permission, and one that shows the team."""
     app = FastAPI()
     stack.install(app)
     app.include_router(stack.router(), prefix="/auth")
     app.include_router(stack.router(delivery="body"), prefix="/api/auth")
     for delivery, prefix in (("cookie", "/auth"), ("body", "/api/auth")):
-        app.include_router(stack.teams_router(delivery=delivery), prefix=prefix)  # type: ignore[arg-type]
+        teams = stack.teams_router(delivery=delivery, manage_permissions=GRANTS)  # type: ignore[arg-type]
+        app.include_router(teams, prefix=prefix)
         member = Require(team_member="team_id")
+        with_permission = Require(team_permission="notes:delete", team="team_id")
 
         @app.get(prefix + "/app/{team_id}")
         async def count_members(team_id: str, user: Annotated[User, Depends(member)]) -> str:
             return f"{user.id} {team_id}"
+
+        @app.get(prefix + "/app/{team_id}/notes", dependencies=[Depends(with_permission)])
+        async def delete_notes() -> None: ...
+
+        @app.get(prefix + "/app/{team_id}/name")
+        async def show_name(team: CurrentTeam) -> str:
+            return team.display_name
 
     return app
 
@@ -233,6 +244,55 @@ async def test_who_leaves_or_joins_is_treated_so_at_once(server: Emulator, deliv
         assert (await company.rival.call("POST", f"/teams/{company.red}/leave")).status_code == 204
         assert_problem(await company.rival.call("GET", path), 403, "permission_missing")
     await stack.aclose()
+
+
+@pytest.fixture
+async def caching(server: Emulator, delivery: Any) -> AsyncIterator[Company]:
+    """The company at an app whose caches outlast the test."""
+    stack = keyed_stack(server, authorization_ttl=300)
+    async with aclosing(stack), company_at(House(server, stack, app=protect(stack)), server, delivery) as company:
+        yield company
+
+
+async def test_who_accepts_by_code_is_a_member_at_once(caching: Company):
+    """The cached absence is forgotten, as with an invitation that is accepted by its id."""
+    path = f"/app/{caching.red}"
+    assert_problem(await caching.rival.call("GET", path), 403, "permission_missing")
+    await caching.boss.call("POST", f"/teams/{caching.red}/invitations", {"email": "grace@example.com"})
+    body = {"code": caching.code("grace@example.com")}
+    assert (await caching.rival.call("POST", "/invitations/accept", body)).status_code == 200
+    assert (await caching.rival.call("GET", path)).status_code == 200
+
+
+async def test_a_granted_or_revoked_permission_counts_at_once(caching: Company):
+    """Neither the permission nor its absence stays in the cache."""
+    path = f"/app/{caching.red}/notes"
+    change = f"/teams/{caching.red}/members/{caching.member.id}/permissions/notes:delete"
+    assert_problem(await caching.member.call("GET", path), 403, "permission_missing")
+    assert (await caching.boss.call("POST", change)).status_code == 201
+    assert (await caching.member.call("GET", path)).status_code == 200
+    assert (await caching.boss.call("DELETE", change)).status_code == 204
+    assert_problem(await caching.member.call("GET", path), 403, "permission_missing")
+
+
+async def test_a_changed_team_is_shown_to_its_members_at_once(caching: Company):
+    """Not only to the member who changes it."""
+    for member in (caching.boss, caching.member):
+        assert (await member.call("GET", f"/app/{caching.red}/name")).json() == "Red team"
+    assert (await caching.boss.call("PATCH", f"/teams/{caching.red}", {"display_name": "Crimson"})).status_code == 200
+    for member in (caching.boss, caching.member):
+        assert (await member.call("GET", f"/app/{caching.red}/name")).json() == "Crimson"
+
+
+async def test_a_deleted_team_has_no_members_at_once(caching: Company):
+    """Everything that is cached about the team is forgotten, for each of its members."""
+    red = f"/app/{caching.red}"
+    used = ((caching.boss, red), (caching.boss, f"{red}/notes"), (caching.member, red), (caching.member, f"{red}/name"))
+    for member, path in used:
+        assert (await member.call("GET", path)).status_code == 200
+    assert (await caching.boss.call("DELETE", f"/teams/{caching.red}")).status_code == 204
+    for member, path in used:
+        assert_problem(await member.call("GET", path), 403, "permission_missing")
 
 
 async def test_other_workers_forget_a_removed_member_too(server: Emulator, delivery: Any, redis_server: RedisServer):
