@@ -93,6 +93,23 @@ async def test_a_key_is_created_listed_renamed_and_revoked(company: Company):
         assert revoked["manually_revoked_at_millis"]
 
 
+async def test_the_response_with_a_new_key_is_not_stored(company: Company):
+    """Neither a browser nor a proxy keeps the secret."""
+    for path in paths(company).values():
+        made = await company.boss.call("POST", path, NEW)
+        assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+
+
+async def test_a_public_key_can_be_told_from_a_secret_one(company: Company):
+    """A key that may be published starts with `pk_`, any other with `sk_`."""
+    for robots, path in paths(company).items():
+        for is_public, start in ((True, "pk_"), (False, "sk_")):
+            made = await create(company.boss, path, is_public=is_public)
+            assert made["is_public"] is is_public
+            assert made["value"].startswith(start)
+            assert (await use(company.house, robots, made["value"])).status_code == 200
+
+
 async def test_a_revoked_key_is_rejected_at_once(company: Company):
     """Whatever is cached about its owner, in this worker."""
     for robots, path in paths(company).items():
@@ -139,6 +156,18 @@ async def test_a_form_creates_a_key_and_its_page_shows_it(server: Emulator):
             (listed,) = (await company.boss.call("GET", path)).json()["items"]
             assert listed["description"] == "renamed"
             assert listed["manually_revoked_at_millis"]
+
+
+async def test_only_the_page_of_a_secret_key_says_so(server: Emulator):
+    """A public key is no secret."""
+    secret, public = "Copy it now and keep it secret.", "Copy it now."
+    async with working(server, "cookie") as company:
+        for path in paths(company).values():
+            for field, start, advice in (({}, "sk_", secret), ({"is_public": "on"}, "pk_", public)):
+                page = await submit(company.boss.person, path, {**NEW, **field})
+                assert page.status_code == 201, page.text
+                assert re.search(f'value="{start}[^"]+"', page.text)
+                assert f"<p>{advice} It is not shown again.</p>" in page.text
 
 
 async def test_a_form_that_fails_leads_back_with_the_error(server: Emulator):
@@ -241,6 +270,19 @@ async def test_a_body_of_the_wrong_form_is_422(company: Company, body: dict[str,
     """No field of a body can name another owner."""
     for path in paths(company).values():
         assert_problem(await company.boss.call("POST", path, body), 422, "request_invalid")
+
+
+async def test_a_key_that_has_expired_is_422(company: Company):
+    """Such as one whose expiry is in seconds. The auth server, which would take it, is not asked."""
+    now = int(company.server.clock.now())
+    for path in paths(company).values():
+        for expiry in (0, now, now + 3600, now * 1000):
+            company.server.server.calls.clear()
+            answer = await company.boss.call("POST", path, {**NEW, "expires_at_millis": expiry})
+            (fault,) = assert_problem(answer, 422, "request_invalid")["details"]["errors"]
+            assert fault["location"] == "body.expires_at_millis"
+            assert not [call for call in company.server.server.calls if "-api-keys" in call.path]
+        await create(company.boss, path, expires_at_millis=now * 1000 + 60_000)
 
 
 async def test_no_log_line_has_a_key(company: Company, caplog: pytest.LogCaptureFixture):

@@ -278,6 +278,18 @@ async def test_the_page_names_the_team_and_the_account(office: Company):
     assert (page.status_code, page.headers["content-type"]) == (409, "text/html; charset=utf-8")
 
 
+async def test_head_uses_no_attempt_of_the_code(office: Company):
+    """Programs that check links ask so, more often than the auth server lets anybody read an invitation."""
+    path = f"/invitations/accept?code={await _code(office)}"
+    for _ in range(30):
+        answer = await office.outsider.call("HEAD", path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not [call for call in office.server.server.calls if "/accept/details" in call.path]
+    page = await office.outsider.call("GET", path)
+    assert (page.status_code, "Red team" in page.text) == (200, True)
+
+
 async def test_a_signed_out_visitor_signs_in_first(office: Company):
     """The browser is sent to `sign_in_url` and comes back to the page; without that setting, a page says it."""
     code = await _code(office)
