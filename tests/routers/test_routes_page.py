@@ -2,15 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.routers import ApiKeyFeature, Feature, TeamFeature
 from tests.routers.callers import PREFIXES, House
 from tests.routers.operations import operations
+from tests.support.rows import rows
 
 TEXT = (Path(__file__).parents[2] / "docs" / "routes.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -26,6 +29,20 @@ def test_the_tables_name_every_route_and_no_other(house: House):
     told = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", TEXT, re.MULTILINE))
     routes = {f"{route.method} {route.path}" for prefix in PREFIXES.values() for route in operations(house.app, prefix)}
     assert told == routes
+
+
+@rows("router, features", [
+    ("router", Feature),
+    ("teams_router", TeamFeature),
+    ("api_keys_router", ApiKeyFeature),
+])  # fmt: skip
+def test_its_tables_name_every_feature_and_no_other(router: str, features: Any):
+    """So does the docstring of the method, which editors show."""
+    (table,) = re.findall(rf"^\| feature of `stack\.{router}\(\)` .*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert named == list(get_args(features))
+    documented = str(getattr(StackAuth, router).__doc__).partition("include: ")[2].partition("exclude: ")[0]
+    assert re.findall(r"``(\w+)``", documented) == named
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
