@@ -230,6 +230,31 @@ async function picture(sdk, email) {
   assert.equal(served.headers.get("content-type"), "image/png");
 }
 
+// The SDK is the tool that starts and polls; the session of a browser completes the sign-in.
+async function cliLogin(sdk, email) {
+  const app = client(sdk);
+  await ok(app.signInWithCredential({ email, password: `${PASSWORD}-new`, noRedirect: true }));
+  const user = await app.getUser({ or: "throw" });
+  const { refreshToken } = await user.currentSession.getTokens();
+  let completed;
+  const promptLink = (url) => {
+    completed = fetch(`${env.STACK_API_URL}/api/v1/auth/cli/complete`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "x-stack-access-type": "client",
+        "x-stack-project-id": env.STACK_PROJECT_ID,
+      },
+      body: JSON.stringify({ login_code: new URL(url).searchParams.get("login_code"), refresh_token: refreshToken }),
+    });
+  };
+  const options = { appUrl: "http://localhost:3000", promptLink, waitTimeMillis: 20, maxAttempts: 100 };
+  assert.equal(await ok(client(sdk).promptCliLogin(options)), refreshToken);
+  assert.deepEqual(await (await completed).json(), { success: true });
+  const expired = await client(sdk).promptCliLogin({ ...options, promptLink: () => {}, expiresInMillis: 0 });
+  assert.equal(expired.error.errorCode, "CLI_AUTH_EXPIRED_ERROR");
+}
+
 const which = process.argv[2];
 const sdk = await import(which);
 const mark = Buffer.from(webcrypto.getRandomValues(new Uint8Array(4))).toString("hex");
@@ -247,6 +272,7 @@ const steps = {
   "manages users as a server": () => serverSide(sdk, steps.id),
   "reads users page by page, each once": () => pages(sdk),
   "sets a picture": () => picture(sdk, email),
+  "signs in to a command-line tool": () => cliLogin(sdk, email),
 };
 for (const [name, step] of Object.entries(steps)) {
   await step();

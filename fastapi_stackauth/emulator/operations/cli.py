@@ -95,7 +95,7 @@ async def complete(call: Call) -> dict[str, Any]:
     mode = call.body.get("mode", "complete")
     if mode == "check":
         return {"cli_session_state": "anonymous" if has_anonymous_session(call, row) else "none"}
-    return claim(call, row) if mode == "claim-anon-session" else hand_over(call, row)
+    return take_anonymous_session(call, row) if mode == "claim-anon-session" else attach_session(call, row)
 
 
 def has_anonymous_session(call: Call, row: Row) -> bool:
@@ -104,7 +104,7 @@ def has_anonymous_session(call: Call, row: Row) -> bool:
     return user is not None and bool(user["is_anonymous"])
 
 
-def claim(call: Call, row: Row) -> dict[str, Any]:
+def take_anonymous_session(call: Call, row: Row) -> dict[str, Any]:
     """Return the tool's anonymous session, once. The sign-in stays pending."""
     with call.server.store.transaction():
         if not has_anonymous_session(call, row) or not call.server.store.cli_logins.take_anonymous_token(row):
@@ -113,7 +113,7 @@ def claim(call: Call, row: Row) -> dict[str, Any]:
         return {"access_token": refresh_session(call, token), "refresh_token": token}
 
 
-def hand_over(call: Call, row: Row) -> dict[str, Any]:
+def attach_session(call: Call, row: Row) -> dict[str, Any]:
     """Complete the sign-in with a running session of any user of the project."""
     token = call.body.get("refresh_token")
     if not token:
