@@ -69,14 +69,29 @@ async def test_a_poll_needs_the_polling_code_as_it_is(api: Api) -> None:
 
 
 async def test_completing_needs_a_running_session(api: Api) -> None:
-    """Any running session will do; an unknown, ended or missing refresh token leaves the sign-in waiting."""
+    """An unknown, ended or missing refresh token leaves the sign-in waiting."""
     signed_up, login = await api.sign_up(), await start(api)
     await api.delete("/auth/sessions/current", token=signed_up["access_token"])
     for body in ({}, {"refresh_token": ""}, {"refresh_token": "nope"}, {"refresh_token": signed_up["refresh_token"]}):
         assert (await complete(api, login, **body))[0] == 400
     assert await poll(api, login) == (200, {"status": "waiting"})
-    anonymous = await sign_up_anonymous(api)
-    assert await complete(api, login, refresh_token=anonymous["refresh_token"]) == (200, {"success": True})
+
+
+async def test_only_april_completes_for_restricted_users(api: Api, april: Api) -> None:
+    """The newest server rejects the session of an anonymous or restricted user; version 2.8.86 took any."""
+    for each in (api, april):
+        restricted = await each.sign_up()
+        body = {"restricted_by_admin": True}
+        await each.patch(f"/users/{restricted['user_id']}", body, access="server")
+        for user, reason in ((await sign_up_anonymous(each), "anonymous"), (restricted, "restricted_by_administrator")):
+            login = await start(each)
+            status, answer = await complete(each, login, refresh_token=user["refresh_token"])
+            if each is april:
+                assert (status, answer) == (200, {"success": True})
+                continue
+            assert (status, answer["code"]) == (403, "RESTRICTED_USER_NOT_ALLOWED")
+            assert answer["details"] == {"restricted_reason": {"type": reason}}
+            assert await poll(each, login) == (200, {"status": "waiting"})
 
 
 async def test_a_poll_hands_out_a_session_that_ended_meanwhile(api: Api) -> None:

@@ -47,5 +47,10 @@ async def complete_cli_login(dashboard: Dashboard, form: Form) -> str:
         raise Refused("This sign-in is unknown, completed or expired.")
     session = await dashboard.call("POST", "/auth/sessions", {"user_id": segment(form, "user_id")})
     body = {"login_code": login["login_code"], "refresh_token": session["refresh_token"]}
-    await dashboard.call("POST", "/auth/cli/complete", body)
+    try:
+        await dashboard.call("POST", "/auth/cli/complete", body)
+    except Refused:  # the user is restricted, or the sign-in ended meanwhile
+        if made := store.sessions.by_token(project_id, session["refresh_token"]):
+            store.sessions.delete(made["id"])
+        raise
     return "/dashboard/cli-logins"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from fastapi_stackauth.emulator.errors import KnownError, PlainError
 from fastapi_stackauth.emulator.schema import Number, Text
 from fastapi_stackauth.emulator.store.database import Row
+from fastapi_stackauth.emulator.tokens import restricted_reason
 from fastapi_stackauth.emulator.wire import Call, json_response, operation, schema_error
 
 from .sessions import refresh_session
@@ -18,6 +19,7 @@ from .sessions import refresh_session
 EARLIEST_MILLIS = -500 * 365 * 24 * 3600 * 1000  # the real server returns 500 to what its calendar does not reach
 MODES = ("check", "claim-anon-session", "complete")
 UNKNOWN = "The login code is unknown, completed or expired."
+NO_SESSION = "No session of this project has this refresh token."
 NO_ANONYMOUS_SESSION = "This sign-in has no anonymous session."
 
 
@@ -58,7 +60,7 @@ def check_anonymous(call: Call, refresh_token: str) -> None:
     """Raise unless a refresh token belongs to an anonymous user of this project."""
     user = find_user(call, refresh_token)
     if user is None:
-        raise PlainError(400, "No session of this project has this refresh token.")
+        raise PlainError(400, NO_SESSION)
     if not user["is_anonymous"]:
         raise PlainError(400, "The refresh token is not one of an anonymous user.")
 
@@ -114,12 +116,22 @@ def take_anonymous_session(call: Call, row: Row) -> dict[str, Any]:
 
 
 def attach_session(call: Call, row: Row) -> dict[str, Any]:
-    """Complete the sign-in with a running session of any user of the project."""
+    """Complete the sign-in with a running session of the project."""
     token = call.body.get("refresh_token")
     if not token:
         raise PlainError(400, "The mode 'complete' needs a refresh_token.")
-    if find_user(call, token) is None:
-        raise PlainError(400, "No session of this project has this refresh token.")
+    user = find_user(call, token)
+    if user is None:
+        raise PlainError(400, NO_SESSION)
+    if call.server.profile.cli_needs_full_user:
+        check_full_user(call, user)
     if not call.server.store.cli_logins.complete(row, token):
         raise PlainError(400, UNKNOWN)
     return {"success": True}
+
+
+def check_full_user(call: Call, user: Row) -> None:
+    """Reject a restricted or anonymous user."""
+    reason = restricted_reason(call.project, user, call.server.store.channels.primary(user["id"]))
+    if reason is not None:
+        raise KnownError("RESTRICTED_USER_NOT_ALLOWED", restricted_reason=reason)
