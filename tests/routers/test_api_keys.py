@@ -196,6 +196,15 @@ async def test_creating_a_key_needs_a_recent_sign_in(company: Company):
         await create(company.boss, path)
 
 
+async def test_an_impersonation_session_creates_no_key(company: Company):
+    """The key would outlive the impersonation. Such a session has no sign-in of the user's whose age could be known."""
+    headers = await company.impersonate(company.boss)
+    async with company.house.person(company.delivery) as admin:
+        for path in paths(company).values():
+            assert_problem(await admin.post(path, NEW, headers=headers), 401, "session_revoked")
+            assert (await admin.call("GET", path, headers=headers)).json()["items"] == []
+
+
 async def test_max_age_none_takes_any_sign_in(server: Emulator):
     """Then OpenAPI does not speak of it either."""
     stack, app = keyed_stack(server), FastAPI()

@@ -62,6 +62,13 @@ class Company:
         self.members[name] = Member(person, user_id, email)
         return self.members[name]
 
+    async def impersonate(self, member: Member) -> dict[str, str]:
+        """Return the header with which an administrator calls the app as a user."""
+        admin = keyed_stack(self.server)
+        pair = await admin.client.as_server().sessions.create(member.id, is_impersonation=True)
+        await admin.aclose()
+        return {"authorization": f"Bearer {pair.access_token}"}
+
     def may(self, team: str, member: Member) -> set[str]:
         """Return what a member was granted directly."""
         return set(self.server.store.permissions.in_team(team, member.id))

@@ -169,6 +169,17 @@ async def test_an_ended_session_grants_nothing(company: Company):
     assert_problem(await company.boss.call("POST", path(company.red, company.member)), 401, "session_revoked")
 
 
+async def test_an_impersonation_session_grants_nothing(company: Company):
+    """An administrator who acts as the user can do less than the user: the auth server does not list the session."""
+    headers = await company.impersonate(company.boss)
+    async with company.house.person(company.delivery) as admin:
+        assert (await admin.call("GET", "/me", headers=headers)).json()["id"] == company.boss.id
+        for method in ("POST", "DELETE"):
+            answer = await admin.call(method, path(company.red, company.member), headers=headers)
+            assert_problem(answer, 401, "session_revoked")
+    assert changes(company) == 0
+
+
 async def test_an_anonymous_user_grants_nothing(company: Company):
     """Not even one who was given the permissions."""
     async with company.house.person(company.delivery) as person:
