@@ -70,6 +70,8 @@ class StackAuthClient(ApiCaller):
 
     anonymous = BoundResource(AnonymousApi)
     """Anonymous users."""
+    cli: "BoundResource[resources.CliApi]" = BoundResource("CliApi")
+    """Sign-in for command-line tools."""
     connected_accounts: "BoundResource[resources.ConnectedAccountsApi]" = BoundResource("ConnectedAccountsApi")
     """Accounts at OAuth providers that the app may use for its user."""
     contact_channels: "BoundResource[resources.ContactChannelsApi]" = BoundResource("ContactChannelsApi")

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         TeamApiKey,
         UserApiKey,
     )
+    from fastapi_stackauth.models.cli import CliLogin, CliPoll
     from fastapi_stackauth.models.connections import (
         Authorization,
         ConnectedAccount,
@@ -84,6 +85,8 @@ __all__ = [
     "ApiRequestBody",
     "Authorization",
     "BotChallenge",
+    "CliLogin",
+    "CliPoll",
     "ConnectedAccount",
     "ConnectedProvider",
     "ContactChannel",
@@ -150,5 +153,5 @@ __all__ = [
 
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
     __getattr__, __dir__ = load_late(
-        __name__, ("contact_channels", "passkeys", "connections", "api_keys", "webhooks"), __all__
+        __name__, ("contact_channels", "passkeys", "connections", "api_keys", "cli", "webhooks"), __all__
     )

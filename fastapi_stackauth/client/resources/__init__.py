@@ -11,6 +11,7 @@ from fastapi_stackauth.runtime.late import load_late
 
 if TYPE_CHECKING:
     from fastapi_stackauth.client.resources.api_keys import TeamApiKeysApi, UserApiKeysApi
+    from fastapi_stackauth.client.resources.cli import CliApi
     from fastapi_stackauth.client.resources.connected_accounts import ConnectedAccountsApi
     from fastapi_stackauth.client.resources.contact_channels import ContactChannelsApi
     from fastapi_stackauth.client.resources.oauth import OAuthApi
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fastapi_stackauth.client.resources.passkey import PasskeyApi
 
 __all__ = [
+    "CliApi",
     "ConnectedAccountsApi",
     "ContactChannelsApi",
     "OAuthApi",
@@ -29,5 +31,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
     __getattr__, __dir__ = load_late(
-        __name__, ("contact_channels", "passkey", "oauth", "oauth_providers", "connected_accounts", "api_keys"), __all__
+        __name__,
+        ("contact_channels", "passkey", "oauth", "oauth_providers", "connected_accounts", "api_keys", "cli"),
+        __all__,
     )
