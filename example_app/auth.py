@@ -62,6 +62,7 @@ def install(app: FastAPI) -> None:
         stack.router(pages={"password_reset": "/new-password", "verify_email": "/verify-email"}), prefix="/auth"
     )
     app.include_router(stack.teams_router(pages={"team_invitation": "/invitation"}), prefix="/auth")
+    app.include_router(stack.cli_router(), prefix="/auth")
     app.include_router(stack.router(delivery="body"), prefix="/api/auth")  # for mobile and command-line apps
     app.include_router(stack.teams_router(delivery="body"), prefix="/api/auth")
     app.include_router(stack.readiness("/health/ready"))

@@ -19,12 +19,12 @@ async def sign_in(
     return_to: str = "",
     step: str = "",
     mfa: str = "",
-    again: str = "",
+    prompt: str = "",
 ) -> Response:
     then = local(return_to)
-    if user and not user.is_anonymous and not again:
+    if user and not user.is_anonymous and prompt != "login":
         return RedirectResponse(then, 303)
-    here = "/sign-in?" + urlencode({"return_to": then, **({"again": "1"} if again else {})})
+    here = "/sign-in?" + urlencode({"return_to": then, **({"prompt": prompt} if prompt else {})})
     template = "second_factor.html" if mfa == "required" else "code.html" if step == "code" else "sign_in.html"
     return page(template, offered=offered, then=then, here=here)
 

@@ -95,7 +95,7 @@ class Services:
             revocations=revocations,
             verifier=verifier,
             sessions=Sessions(settings, client, verifier, clock),
-            live_sessions=LiveSessions(list_sessions, clock, events),
+            live_sessions=LiveSessions(list_sessions, storage, clock, events),
             authorization=authorization,
             api_keys=api_keys,
             project=CurrentProject(client, clock),

@@ -112,6 +112,14 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
     ),
     "profile_metadata_invalid": (409, "The metadata stored for this user does not have the expected shape."),
     "session_too_large": (500, "This session does not fit into a cookie."),
+    # device authorization (RFC 8628 §3.5, RFC 6749 §5.2)
+    "authorization_pending": (400, "The user has not decided yet. Ask again later."),
+    "slow_down": (400, "This comes too soon. Wait five seconds longer between requests."),
+    "access_denied": (400, "The user has denied access."),
+    "expired_token": (400, "The device code has expired. Start again."),
+    "invalid_grant": (400, "This code or token is unknown, used up or revoked, or belongs to another client."),
+    "unsupported_grant_type": (400, "This grant type is not supported."),
+    "user_code_invalid": (404, "There is no such code, or it has expired."),
     "webhook_invalid": (400, "This message could not be verified."),
     "webhook_in_progress": (409, "Another request is handling this message."),
 }

@@ -112,7 +112,10 @@ def _is_open_websocket(connection: HTTPConnection) -> bool:
 
 
 def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
-    """Return the sign-in page for a browser that opens a page without a session, if `sign_in_url` is set."""
+    """Return the sign-in page for a browser that opens a page without a session, if `sign_in_url` is set.
+
+    `prompt=login` (OpenID Connect Core §3.1.2.1) tells the page that a user is signed in and must sign in again.
+    """
     if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
@@ -122,7 +125,8 @@ def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, setting
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
     return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
     separator = "&" if "?" in settings.sign_in_url else "?"
-    return f"{settings.sign_in_url}{separator}return_to={return_to}"
+    prompt = "&prompt=login" if error.code == "reauthentication_required" else ""
+    return f"{settings.sign_in_url}{separator}return_to={return_to}{prompt}"
 
 
 async def _refuse_websocket(websocket: WebSocket, response: Response) -> Response | None:

@@ -10,7 +10,13 @@ from fastapi_stackauth.errors import VerificationUnavailable
 from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.runtime.events import HEALTH_WITHOUT_KEYS
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.startup.configuration import find_missing, needs, report_missing, report_unfinished_sign_ins
+from fastapi_stackauth.startup.configuration import (
+    find_missing,
+    needs,
+    report_missing,
+    report_single_worker,
+    report_unfinished_sign_ins,
+)
 from fastapi_stackauth.startup.routes import check_path
 from fastapi_stackauth.verification.jwks import KeyState
 from fastapi_stackauth.verification.revocation import LinkState
@@ -76,6 +82,7 @@ def report_missing_settings(app: FastAPI) -> None:
     for stack in installation.stacks:
         report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
         report_unfinished_sign_ins(app, stack)
+        report_single_worker(app, stack)
     for route in app.routes:
         if isinstance(mounted := getattr(route, "app", None), FastAPI):
             report_missing_settings(mounted)

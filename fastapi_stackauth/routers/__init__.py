@@ -6,15 +6,17 @@ from fastapi_stackauth.runtime.late import load_late
 
 if TYPE_CHECKING:
     from fastapi_stackauth.routers.api_keys import ApiKeyFeature, build_api_keys_router
+    from fastapi_stackauth.routers.device.router import build_cli_router
     from fastapi_stackauth.routers.methods.mfa import TotpEnrollment, totp_enrollment
     from fastapi_stackauth.routers.methods.overview import SignInMethods, sign_in_methods
-    from fastapi_stackauth.routers.plumbing.declaration import Delivery, Page, TeamPage
+    from fastapi_stackauth.routers.plumbing.declaration import CliPage, Delivery, Page, TeamPage
     from fastapi_stackauth.routers.router import Feature, build_router
     from fastapi_stackauth.routers.teams.grants import Grants
     from fastapi_stackauth.routers.teams.router import TeamFeature, build_teams_router
 
 __all__ = [
     "ApiKeyFeature",
+    "CliPage",
     "Delivery",
     "Feature",
     "Grants",
@@ -24,6 +26,7 @@ __all__ = [
     "TeamPage",
     "TotpEnrollment",
     "build_api_keys_router",
+    "build_cli_router",
     "build_router",
     "build_teams_router",
     "sign_in_methods",
@@ -38,6 +41,7 @@ if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown
             "teams.router",
             "teams.grants",
             "api_keys",
+            "device.router",
             "methods.mfa",
             "methods.overview",
             "plumbing.declaration",

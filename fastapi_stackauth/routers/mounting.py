@@ -103,3 +103,31 @@ class MountsRouters(Stack):
         """
         add_router(self)
         return routers.build_api_keys_router(self, delivery=delivery, include=include, exclude=exclude, max_age=max_age)
+
+    def cli_router(
+        self,
+        *,
+        delivery: "routers.Delivery" = "cookie",
+        pages: "Mapping[routers.CliPage, str] | None" = None,
+        share_browser_session: bool = False,
+    ) -> APIRouter:
+        """Return the routes with which command-line tools sign in, for `app.include_router(..., prefix=...)`.
+
+        They are the device authorization grant (RFC 8628), for any OAuth client. The user confirms on a page of the
+        router. Without `redis_url` this works in a single worker only. The secret key is needed.
+
+        Args:
+            delivery: as for `router`: how the session of the user who confirms travels. The tool always gets its tokens
+                in the body.
+            pages: the app's own page on which users type the code: ``device``. Needed for ``body``.
+            share_browser_session: give the tool the session of the browser that confirms, instead of one of its own.
+                Then no secret key is needed, but signing out on either side ends both, and the session no longer counts
+                as a recent sign-in.
+
+        Raises:
+            ConfigurationError: the delivery or the page does not exist; ``body`` has no page, or shall share a session.
+        """
+        add_router(self)
+        return routers.build_cli_router(
+            self, delivery=delivery, pages=pages, share_browser_session=share_browser_session
+        )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_AMOUNT = 10_000
 """A higher limit protects nothing, and each of its attempts takes memory."""
+TOTAL_LIMIT = "300/minute"
+"""Attempts of all callers together, for actions that count them: guesses of short codes from many addresses."""
 MOST_COUNTERS = 100_000
 MOST_ATTEMPTS = 1_000_000
 """Attempts that are remembered at most, over all counters: about 32 MB."""
@@ -52,6 +54,8 @@ class AttemptLimiter:
         self._events = events or AuthEvents()
         parsed = {by: _parse_limit(settings, f"rate_limit_{by}") for by in ("address", "account")}
         self._limits = {by: limit for by, limit in parsed.items() if limit}
+        if "account" in self._limits:
+            self._limits["total"] = parse(TOTAL_LIMIT)
         # One for each, so that a flood of addresses evicts no account, and a flood of accounts no address.
         self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in self._limits.items()}
         self._pools: PerLoop[ConnectionPool] | None = None
@@ -59,7 +63,9 @@ class AttemptLimiter:
             require_redis()
             self._pools = PerLoop(lambda: redis_pool(url))
 
-    async def count(self, action: str, *, address: str | None, account: str | None = None) -> None:
+    async def count(
+        self, action: str, *, address: str | None, account: str | None = None, in_total: bool = False
+    ) -> None:
         """Count one attempt.
 
         Args:
@@ -67,6 +73,7 @@ class AttemptLimiter:
             address: the client's address; if it is unknown, no address is counted, so that clients without one do not
                 use up each other's attempts.
             account: the email address or code that the attempt is about; counted by its hash.
+            in_total: whether the attempts of all callers are counted together, too.
 
         Raises:
             RateLimitExceeded: 429, with the seconds to wait.
@@ -74,6 +81,8 @@ class AttemptLimiter:
         seen = {"address": counted_address(address)} if address else {}
         if account:
             seen["account"] = hashlib.sha256(account.strip().lower().encode("utf-8", "replace")).hexdigest()
+        if in_total:
+            seen["total"] = "all"
         for by, limit in self._limits.items():
             if by not in seen:
                 continue

@@ -10,11 +10,12 @@ import hmac
 import math
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.errors import ConfigurationError, VerificationUnavailable
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import STORAGE_UNAVAILABLE, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop
@@ -29,7 +30,7 @@ IDLE_SECONDS = 0.5
 """Seconds of silence after which a subscription sends a ping."""
 _CHUNK = 1_000
 MAX_VALUES = 50_000
-"""Values that one worker keeps in memory: callers make some of them, such as one for each email with a link."""
+"""Values of one kind that a worker keeps in memory: callers make some, such as one for each email with a link."""
 _SLACK_SECONDS = 60  # for clocks of workers that disagree
 
 
@@ -51,17 +52,18 @@ Entries = Mapping[str, float]
 class Storage(Protocol):
     """Shared state of the workers: texts by key, which expire after `seconds`, and sets of entries.
 
-    `get`, `set` and `remove` do nothing if the storage is unavailable; the others raise `StorageUnavailable`.
+    A key begins with the kind of its value and a colon. If the storage is unavailable, `remove` does nothing, nor do
+    `get` and `set` unless `tolerant` is False; the others raise `StorageUnavailable`.
     """
 
     @property
     def is_shared(self) -> bool:
         """Whether other workers see what is stored."""
 
-    async def get(self, key: str) -> str | None:
+    async def get(self, key: str, *, tolerant: bool = True) -> str | None:
         """Return a value, or None."""
 
-    async def set(self, key: str, value: str, seconds: float) -> None:
+    async def set(self, key: str, value: str, seconds: float, *, tolerant: bool = True) -> None:
         """Store a value."""
 
     async def add(self, key: str, seconds: float) -> bool:
@@ -87,7 +89,9 @@ class Storage(Protocol):
 
 
 class MemoryStorage(Storage):
-    """Storage of one worker. It is bounded: of too many values, the least recently used one goes first.
+    """Storage of one worker. It is bounded: of too many values of a kind, the least recently used one goes first.
+
+    So callers who make many values of one kind cannot evict those of another.
 
     Args:
         clock: unix time in seconds.
@@ -97,27 +101,30 @@ class MemoryStorage(Storage):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._values: Cache[str, str] = Cache(clock, size=MAX_VALUES)
+        self._kinds: defaultdict[str, Cache[str, str]] = defaultdict(lambda: Cache(clock, size=MAX_VALUES))
 
-    async def get(self, key: str) -> str | None:
+    async def get(self, key: str, *, tolerant: bool = True) -> str | None:  # noqa: ARG002 - memory is always available
         """Return a value, or None."""
-        entry = self._values.get(key)
+        entry = self._kind(key).get(key)
         return entry.value if entry else None
 
-    async def set(self, key: str, value: str, seconds: float) -> None:
+    async def set(self, key: str, value: str, seconds: float, *, tolerant: bool = True) -> None:  # noqa: ARG002 - as `get`
         """Store a value."""
-        self._values.put(key, value, self._clock() + seconds)
+        self._kind(key).put(key, value, self._clock() + seconds)
 
     async def add(self, key: str, seconds: float) -> bool:
         """Claim a key; return False if it is claimed already."""
-        if self._values.get(key):
+        if self._kind(key).get(key):
             return False
-        self._values.put(key, "1", self._clock() + seconds)
+        self._kind(key).put(key, "1", self._clock() + seconds)
         return True
 
     async def remove(self, key: str) -> None:
         """Remove a value or a claim."""
-        self._values.pop(key)
+        self._kind(key).pop(key)
+
+    def _kind(self, key: str) -> Cache[str, str]:
+        return self._kinds[key.partition(":")[0]]
 
     async def publish(self, name: str, entries: Entries, seconds: float) -> None:
         """Do nothing: there is no other worker."""
@@ -165,16 +172,16 @@ class RedisStorage(Storage):
         self._events = events or AuthEvents()
         self._pools: PerLoop[ConnectionPool] = PerLoop(lambda: redis_pool(url, decode_responses=True))
 
-    async def get(self, key: str) -> str | None:
+    async def get(self, key: str, *, tolerant: bool = True) -> str | None:
         """Return a value, or None."""
         value = None
-        with self._tolerate("get"):
+        with self._tolerate("get") if tolerant else _translate():
             value = await self._redis().get(self._prefix + key)
         return None if value is None else str(value)
 
-    async def set(self, key: str, value: str, seconds: float) -> None:
+    async def set(self, key: str, value: str, seconds: float, *, tolerant: bool = True) -> None:
         """Store a value."""
-        with self._tolerate("set"):
+        with self._tolerate("set") if tolerant else _translate():
             await self._redis().set(self._prefix + key, value, px=max(1, int(seconds * 1000)))
 
     async def add(self, key: str, seconds: float) -> bool:
@@ -279,6 +286,19 @@ def _translate() -> Iterator[None]:
         yield
     except _failures() as error:
         raise StorageUnavailable from error
+
+
+@contextmanager
+def needing_storage() -> Iterator[None]:
+    """Around what cannot continue without the shared storage.
+
+    Raises:
+        VerificationUnavailable: it is unavailable; trying again helps.
+    """
+    try:
+        yield
+    except StorageUnavailable:
+        raise VerificationUnavailable(retry_after=1.0) from None
 
 
 def _failures() -> tuple[type[BaseException], ...]:

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds that a browser keeps a session; None: until the browser is closed.",
     )
+    cli_session_max_age: int = Field(
+        default=2_592_000,
+        gt=0,
+        le=31_708_800,
+        description="Seconds that the session of a command-line tool lives, at most 367 days.",
+    )
     after_sign_in: Destination = Field(
         default="/", description="The target of the browser after a sign-in without `return_to`."
     )

@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
     cookie_domain: str | None
     insecure_cookies: bool
     session_max_age: int | None
+    cli_session_max_age: int
     after_sign_in: str
     sign_in_url: str | None
     redirect_urls: Sequence[str]

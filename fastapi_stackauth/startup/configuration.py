@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 
 from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
-from fastapi_stackauth.runtime.events import MFA_NOT_MOUNTED, SETTING_MISSING, AuthEvents
+from fastapi_stackauth.runtime.events import CLI_IN_ONE_WORKER, MFA_NOT_MOUNTED, SETTING_MISSING, AuthEvents
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
@@ -118,6 +118,21 @@ def report_unfinished_sign_ins(app: FastAPI, stack: Stack) -> None:
     if unfinished and stack.services.events.is_first("mfa_not_mounted"):
         advice = 'Mount the feature "mfa" too: users with two-factor authentication cannot finish signing in.'
         stack.services.events.emit(MFA_NOT_MOUNTED, routes=_join(unfinished), advice=advice)
+
+
+def report_single_worker(app: FastAPI, stack: Stack) -> None:
+    """Log one WARNING line if routes work in a single worker only, because there is no `redis_url`."""
+    if stack.services.storage.is_shared:
+        return
+    bound = [
+        _describe(route)
+        for route in flatten_routes(app.routes)
+        if getattr(original := getattr(route, "original_route", route), "stack", None) is stack
+        and original.declaration.options.get("needs_redis", False)
+    ]
+    if bound and stack.services.events.is_first("cli_in_one_worker"):
+        advice = "Set redis_url if the app has several workers: a worker does not know the codes of the others."
+        stack.services.events.emit(CLI_IN_ONE_WORKER, routes=_join(bound), advice=advice)
 
 
 def _join(routes: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.loops import FreshSingleFlight
+from fastapi_stackauth.runtime.storage import Storage, needing_storage
 from fastapi_stackauth.verification.rejections import require_rejection
 
 _SIZE = 10_000
@@ -25,6 +26,7 @@ class LiveSessions:
 
     Args:
         sessions: returns the current sessions of the user of an access token: their ids, and when each began.
+        storage: knows which sessions belong to terminals.
         clock: unix time in seconds.
         events: count and log failures.
     """
@@ -32,10 +34,12 @@ class LiveSessions:
     def __init__(
         self,
         sessions: Callable[[str], Awaitable[Mapping[str, datetime]]],
+        storage: Storage,
         clock: Callable[[], float] = time.time,
         events: AuthEvents | None = None,
     ) -> None:
         self._sessions = sessions
+        self._storage = storage
         self._clock = clock
         self._events = events or AuthEvents()
         self._flight: FreshSingleFlight[Mapping[str, datetime]] = FreshSingleFlight()
@@ -54,14 +58,33 @@ class LiveSessions:
     async def check_recent(self, token: str, user: User, within: timedelta) -> None:
         """Return if the user's session began within this time. The start never changes, so it is cached.
 
+        A session whose tokens a terminal has is never recent: its user signed in elsewhere.
+
         Raises:
             AuthError: 401 `reauthentication_required` (RFC 9470), or as `check`.
             VerificationUnavailable, AuthServerMisconfigured: as `check`.
         """
         known = self._began.get(user.session_id or "")
         began = known.value if known else await self._fetch_start(token, user)
-        if self._clock() - began > within.total_seconds():
+        if self._clock() - began > within.total_seconds() or await self._is_of_terminal(user.session_id or ""):
             raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
+
+    async def mark_of_terminal(self, session_id: str, seconds: float) -> None:
+        """Note that a terminal has the tokens of a session, which never counts as a recent sign-in from now on.
+
+        Args:
+            session_id: the session.
+            seconds: how long it lives.
+
+        Raises:
+            VerificationUnavailable: Redis is unavailable.
+        """
+        with needing_storage():
+            await self._storage.add(_terminal_key(session_id), seconds)
+
+    async def _is_of_terminal(self, session_id: str) -> bool:
+        with needing_storage():
+            return await self._storage.get(_terminal_key(session_id), tolerant=False) is not None
 
     async def aclose(self) -> None:
         """Cancel the calls under way in the running loop."""
@@ -78,3 +101,7 @@ class LiveSessions:
         began = sessions[user.session_id].timestamp()
         self._began.put(user.session_id, began, math.inf)
         return began
+
+
+def _terminal_key(session_id: str) -> str:
+    return f"terminal-session:{session_id}"

@@ -114,6 +114,8 @@ class House:
             self.app.include_router(teams, prefix=prefix)
             keys = stack.api_keys_router(delivery=delivery)  # type: ignore[arg-type]
             self.app.include_router(keys, prefix=prefix)
+            cli = stack.cli_router(delivery=delivery, pages=None if delivery == "cookie" else {"device": "/device"})  # type: ignore[arg-type]
+            self.app.include_router(cli, prefix=prefix)
 
     @asynccontextmanager
     async def person(self, delivery: Delivery) -> AsyncIterator[Person]:

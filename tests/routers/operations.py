@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "code_challenge": "c" * 43,
     "code_verifier": "v" * 43,
     "attempt": "0" * 45,
+    "user_code": "BCDF-GHJK",
     "secret": "A" * 32,
 }
 SIX_DIGITS = ("mfa_sign_in", "mfa_confirm")
@@ -40,6 +41,7 @@ class Route:
         takes_json: whether it has a JSON body.
         page: whether it answers people with pages.
         secured: whether somebody must be signed in.
+        oauth: whether OAuth clients call it.
         codes: the codes that it is documented to answer.
     """
 
@@ -50,6 +52,7 @@ class Route:
     takes_json: bool
     page: bool
     secured: bool
+    oauth: bool
     codes: frozenset[str]
 
     @property
@@ -75,6 +78,11 @@ _KNOWN: dict[tuple[object, str], list[Route]] = {}
 
 
 def operations(app: FastAPI, prefix: str) -> list[Route]:
+    """Every route of the router under a prefix, but those for OAuth clients: device/test_device.py has their rules."""
+    return [route for route in all_operations(app, prefix) if not route.oauth]
+
+
+def all_operations(app: FastAPI, prefix: str) -> list[Route]:
     """Every route of the router under a prefix."""
     alike = getattr(app.state, "alike", None)
     if alike is None:
@@ -108,6 +116,7 @@ def _route(schema: dict[str, Any], method: str, path: str, operation: dict[str, 
         takes_json="application/json" in content,
         page="200" in operation["responses"] and "text/html" in operation["responses"]["200"].get("content", {}),
         secured=bool(operation.get("security")),
+        oauth="/device/" in path and not operation.get("security"),
         codes=frozenset(
             code for answer in answers for code in answer.get("application/problem+json", {}).get("examples", {})
         ),

@@ -11,6 +11,7 @@ LIMITED = {
     "password_update", "otp_send", "otp_sign_in", "otp_check", "anonymous_sign_up", "verify_email",
     "contact_channels_send_verification", "oauth_authorize", "oauth_link", "passkey_options", "passkey_sign_in",
     "mfa_sign_in", "mfa_confirm", "team_invitations_send", "invitations_details", "invitations_accept",
+    "device_verify", "device_confirm", "device_deny",
 }  # fmt: skip
 OF_NO_ACCOUNT = {"anonymous_sign_up", "oauth_authorize", "passkey_options", "mfa_sign_in", "team_invitations_send"}
 """They name no account; the last two do, once a sign-in waits for it, and if the user's address is verified."""

@@ -410,6 +410,16 @@ async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
+@scene("cli_in_one_worker")
+async def one_worker(_world: World, _signer: Signer) -> StackAuth:
+    app, stack = FastAPI(), StackAuth(project_id="p", app_url="http://localhost:8000", secret_server_key="s")
+    stack.install(app)
+    app.include_router(stack.cli_router())
+    async with app.router.lifespan_context(app):
+        pass
+    return stack
+
+
 @scene("mfa_not_mounted")
 async def no_mfa(_world: World, _signer: Signer) -> StackAuth:
     app, stack = FastAPI(), StackAuth(project_id="p", app_url="http://localhost:8000")

@@ -20,6 +20,7 @@ from fastapi_stackauth.http.openapi import EnrichedOpenApi
 from tests.support.openapi import inline_references
 
 _KEY = "undocumented"
+_OF_OAUTH = ("invalid_request", "server_error", "temporarily_unavailable")  # what other errors are to OAuth clients
 _OWN_WORDS = "*"
 CATALOGUE = frozenset(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "errors.md").read_text("utf-8")))
 
@@ -74,10 +75,11 @@ class Collector:
         """Look an answer up; the schemas of one file's apps are so alike that most are known from the first."""
         route = scope.get("route")
         name = getattr(route, "unique_id", None)
-        code = json.loads(answer.body).get("code")
+        document = json.loads(answer.body)
+        code = document.get("code", document.get("error")) if isinstance(document, dict) else None
         if name is None or not getattr(route, "include_in_schema", True):
             return
-        if code not in CATALOGUE or answer.status == 500 or self._module.startswith("tests/fuzz/"):
+        if code not in {*CATALOGUE, *_OF_OAUTH} or answer.status == 500 or self._module.startswith("tests/fuzz/"):
             return  # or what a later server answers, or what none would
         known = self._documented.setdefault(self._module, {})
         wanted = {(answer.status, code), (answer.status, _OWN_WORDS)}
@@ -121,7 +123,10 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             kinds = [value for name, value in message.get("headers", ()) if name.lower() == b"content-type"]
-            self.is_problem = PROBLEM_MEDIA_TYPE.encode() in kinds
+            # OAuth clients get errors as plain JSON.
+            self.is_problem = PROBLEM_MEDIA_TYPE.encode() in kinds or (
+                self.status >= 400 and b"application/json" in kinds
+            )
         elif self.is_problem:
             self.body += message.get("body", b"")
 
@@ -140,6 +145,11 @@ def _read_documented(app: FastAPI) -> dict[str, set[tuple[int, str]]]:
 
 def _answers(operation: dict[str, Any]) -> Iterator[tuple[int, str]]:
     for status, answer in operation["responses"].items():
-        examples = answer.get("content", {}).get(PROBLEM_MEDIA_TYPE, {}).get("examples")
+        if status == "default":  # of routes for OAuth clients, whose other statuses have examples
+            continue
+        content = answer.get("content", {})
+        examples = content.get(PROBLEM_MEDIA_TYPE, {}).get("examples")
+        if examples is None and int(status) >= 400:  # of OAuth
+            examples = content.get("application/json", {}).get("examples")
         for code in [_OWN_WORDS] if examples is None else examples:
             yield int(status), code

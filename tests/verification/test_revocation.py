@@ -688,8 +688,17 @@ def test_an_unreadable_redis_url_is_reported_and_hidden(address: str):
 async def test_what_is_kept_in_memory_is_bounded_and_the_newest_stays():
     storage = MemoryStorage()
     for number in range(MAX_VALUES + 1_000):
-        await storage.set(f"{number}", "x", 1000)
-    kept = [await storage.get(f"{number}") for number in range(MAX_VALUES + 1_000)]
+        await storage.set(f"link:{number}", "x", 1000)
+    kept = [await storage.get(f"link:{number}") for number in range(MAX_VALUES + 1_000)]
     assert len(kept) - kept.count(None) == MAX_VALUES
-    assert await storage.get("0") is None
-    assert await storage.get(f"{MAX_VALUES + 999}") == "x"
+    assert await storage.get("link:0") is None
+    assert await storage.get(f"link:{MAX_VALUES + 999}") == "x"
+
+
+async def test_values_of_one_kind_evict_none_of_another():
+    """Callers make values of some kinds, and must not be able to drop what protects others."""
+    storage = MemoryStorage()
+    assert await storage.add("terminal-session:1", 1000)
+    for number in range(MAX_VALUES + 1_000):
+        await storage.set(f"link:{number}", "x", 1000)
+    assert await storage.get("terminal-session:1")

@@ -144,6 +144,6 @@ async def verify_email_page(code: LinkCode) -> HTMLResponse:
         "Verify your address",
         "Is this email address yours?",
         action="verify-email",
-        code=code,
+        hidden={"code": code},
         button="Yes, verify it",
     )

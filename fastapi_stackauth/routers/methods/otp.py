@@ -274,7 +274,7 @@ async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | Redirec
         (f"This link signs in as {address}. It " if address else "This link ") + _ELSEWHERE,
         note=await _describe_account(context),
         action="callback",
-        code=code,
+        hidden={"code": code},
         button="Sign in",
         leads_to=find_foreign_origin(context.settings.after_sign_in, context.settings),
     )

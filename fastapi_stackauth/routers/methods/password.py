@@ -219,7 +219,7 @@ async def password_reset_page(code: LinkCode) -> HTMLResponse:
         "Choose a new password",
         "You will be signed out everywhere, and can sign in with it then.",
         action="reset",
-        code=code,
+        hidden={"code": code},
         button="Save the password",
         fields=RESET_FIELDS,
     )

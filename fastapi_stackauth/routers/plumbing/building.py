@@ -25,6 +25,7 @@ from fastapi_stackauth.http.responses import Schema, problem_response
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, Delivery, RouteError, Routes
 from fastapi_stackauth.routers.plumbing.forms import FORM_TYPES
+from fastapi_stackauth.routers.plumbing.oauth_errors import document_oauth_errors, oauth_status
 from fastapi_stackauth.routers.plumbing.route import AuthRoute
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import COOKIE_NAME
@@ -113,12 +114,17 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
             status: {"description": text, "content": _PAGE} for status, text in sorted(texts.items())
         }
         return {**pages, 303: {"description": "The browser is redirected."}} if result.redirects else pages
+    oauth = declaration.for_oauth_clients
     by_status: dict[int, list[StackAuthError]] = {}
     for error in (*_errors(declaration, delivery), *_EVERYWHERE):
-        by_status.setdefault(error.status_code, []).append(error)
+        by_status.setdefault(oauth_status(error) if oauth else error.status_code, []).append(error)
+    document = document_oauth_errors if oauth else problem_response
     responses: dict[int | str, Schema] = {
-        status: problem_response(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
+        status: document(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
     }
+    if oauth:
+        # Instead of the 422 that FastAPI adds.
+        responses["default"] = document_oauth_errors("Another error.", [AuthServerUnavailable()])
     content: Schema = {}
     if "example" in declaration.options:
         content["application/json"] = {"example": declaration.options["example"]}
@@ -139,7 +145,7 @@ def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError
         errors.append(SecondFactorRequired(None if browser else "attempt-code"))
     if declaration.method != "GET":
         too_large = RequestError("request_too_large", details={"max_body_size": declaration.max_body})
-        errors += [not_json(), too_large, *([_CROSS_SITE] if browser else [])]
+        errors += [not_json(), too_large, *([_CROSS_SITE] if browser and not declaration.for_oauth_clients else [])]
     if declaration.attempt:
         errors.append(RateLimitExceeded(30))
     return errors

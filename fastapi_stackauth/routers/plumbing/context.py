@@ -13,7 +13,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.dependencies import Require, resolve
 from fastapi_stackauth.dependencies.account import RequireAccessToken
-from fastapi_stackauth.errors import MfaRequired, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.models import SignIn, User
 from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery
 from fastapi_stackauth.routers.plumbing.forms import is_page_form
@@ -40,6 +40,7 @@ class Mount:
         requirements: what the app requires of the callers of some routes (see `RouteOptions`).
         grants: which team permissions members may grant.
         features: the features that are mounted; None for all.
+        share_browser_session: whether a terminal gets the session of the browser that confirms it.
     """
 
     delivery: Delivery
@@ -48,6 +49,7 @@ class Mount:
     requirements: Mapping[str, Require] = field(default_factory=dict)
     grants: Grants | None = None
     features: frozenset[str] | None = None
+    share_browser_session: bool = False
 
     def has(self, declaration: Declaration) -> bool:
         """Whether the router has a route: its delivery and its feature are chosen."""
@@ -105,13 +107,14 @@ class RouteContext:
         """
         await self.services.limiter.count(self.declaration.attempt or "", address=self.address)
 
-    async def count_account(self, account: str) -> None:
-        """Count one attempt for an account: its email address, user id or code.
+    async def count_account(self, account: str, *, in_total: bool = False) -> None:
+        """Count one attempt for an account: its email address, user id or code; perhaps also for all callers together.
 
         Raises:
             RateLimitExceeded: 429.
         """
-        await self.services.limiter.count(self.declaration.attempt or "", address=None, account=account)
+        action = self.declaration.attempt or ""
+        await self.services.limiter.count(action, address=None, account=account, in_total=in_total)
 
     # --- the auth server ---
 
@@ -196,6 +199,20 @@ async def build_user_client(
 ) -> StackAuthClient:
     """Return the client that speaks for the signed-in user."""
     return context.client.as_user(token.get_secret_value())
+
+
+async def check_full_user(client: StackAuthClient) -> None:
+    """Ask the auth server whether the user is neither anonymous nor restricted; their token may be minutes old.
+
+    Raises:
+        AuthError: 403, the user is.
+    """
+    account = await client.users.me()
+    if account.is_anonymous:
+        raise AuthError("anonymous_not_allowed")
+    if account.is_restricted:
+        reason = account.restricted_reason
+        raise AuthError("restricted_not_allowed", details={"restricted_reason": reason.type if reason else None})
 
 
 UserClient = Annotated[StackAuthClient, Depends(build_user_client)]

@@ -25,12 +25,15 @@ Page = Literal["password_reset", "verify_email", "magic_link"]
 """The pages that links in emails of the sign-in router open."""
 TeamPage = Literal["team_invitation"]
 """The page that links in emails of the teams router open."""
+CliPage = Literal["device"]
+"""The page on which users of a command-line tool type the tool's code."""
 
 PAGE_PATHS: Mapping[str, str] = {
     "password_reset": "/password/reset",
     "verify_email": "/verify-email",
     "magic_link": "/magic-link/callback",
     "team_invitation": "/invitations/accept",
+    "device": "/device",
 }
 """The paths of the routers' own pages."""
 
@@ -78,6 +81,8 @@ class RouteOptions(TypedDict, total=False):
         form: whether a form may come instead of JSON, in both deliveries.
         shows_result: whether a form gets the page of the response even if it names a next page, because no later page
             can show the same.
+        oauth: whether an OAuth client calls the route: it has no cookies, sends a form, and reads errors of RFC 6749.
+        needs_redis: whether several workers need `redis_url` to serve the route.
         only: the one delivery that has this route.
         hidden: whether OpenAPI leaves the route out.
         operation: the operation's id, if it is not the handler's name.
@@ -94,6 +99,8 @@ class RouteOptions(TypedDict, total=False):
     example: Example
     form: bool
     shows_result: bool
+    oauth: bool
+    needs_redis: bool
     only: Delivery
     hidden: bool
     operation: str
@@ -151,6 +158,11 @@ class Declaration:
     def may_need_mfa(self) -> bool:
         """Whether a sign-in that begins here may need the feature `mfa` to finish."""
         return self.second_factor or self.options.get("mfa_by_redirect", False)
+
+    @cached_property
+    def for_oauth_clients(self) -> bool:
+        """Whether OAuth clients call the route, and no browsers."""
+        return self.options.get("oauth", False)
 
     @cached_property
     def takes_forms(self) -> bool:

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 from fastapi_stackauth.errors import StackAuthError, VerificationCodeError
 from fastapi_stackauth.errors.problems import get_error_headers
+from fastapi_stackauth.models import User
 from fastapi_stackauth.settings import Settings, to_origin
 
 _STYLE = """
@@ -26,6 +27,7 @@ label { display: block; margin: 1rem 0 .25rem; }
 input, button { font: inherit; box-sizing: border-box; width: 100%; padding: .6rem .75rem; border-radius: .4rem; }
 input { border: 1px solid GrayText; background: Field; color: FieldText; }
 button { margin-top: 1.25rem; border: 0; background: #1f4fd8; color: #fff; cursor: pointer; }
+button.other { background: GrayText; }
 :focus-visible { outline: 3px solid #7aa2ff; outline-offset: 2px; }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -48,7 +50,10 @@ $form</main>
 </html>
 """
 )
-_FORM = Template('<form method="post" action="$action">\n$fields<button type="submit">$button</button>\n</form>\n')
+_FORM = Template(
+    '<form method="post" action="$action">\n$fields<button type="submit">$button</button>\n$other</form>\n'
+)
+_OTHER_BUTTON = Template('<button type="submit" class="other" formaction="$action">$label</button>\n')
 _HIDDEN = Template('<input type="hidden" name="$name" value="$value">\n')
 
 _SECRET = Template(
@@ -78,29 +83,40 @@ def form_page(
     text: str,
     *,
     action: str,
-    code: str,
+    hidden: Mapping[str, str],
     button: str,
+    other_button: tuple[str, str] | None = None,
     note: str = "",
     fields: str = "",
     leads_to: str | None = None,
 ) -> HTMLResponse:
-    """Return a page with a form for a code.
+    """Return a page with a form.
 
     Args:
         title: its heading.
         text: what pressing the button does.
         action: the target of the form, relative to the page, so that a proxy may add a prefix.
-        code: the code, which goes into a hidden field.
+        hidden: values that the form sends along, such as a code.
         button: the button's label.
+        other_button: the target and the label of a second button.
         note: a second paragraph.
         fields: further fields, as HTML of ours.
         leads_to: another origin that the answer redirects to; browsers hold a form's redirects to the policy too.
     """
-    hidden = _HIDDEN.substitute(name="code", value=escape(code))
-    form = _FORM.substitute(action=escape(action), fields=hidden + fields, button=escape(button))
+    values = "".join(_HIDDEN.substitute(name=name, value=escape(value)) for name, value in hidden.items())
+    other = (
+        _OTHER_BUTTON.substitute(action=escape(other_button[0]), label=escape(other_button[1])) if other_button else ""
+    )
+    form = _FORM.substitute(action=escape(action), fields=values + fields, button=escape(button), other=other)
     if note:
         form = f"<p>{escape(note)}</p>\n{form}"
     return _page(title, text, form, f"'self' {leads_to}" if leads_to else "'self'")
+
+
+def describe_account(user: User) -> str:
+    """Return the account that a browser is signed in as, in words."""
+    name = user.display_name or user.email or user.id
+    return f"{name} ({user.email})" if user.email and user.email != name else name
 
 
 def find_foreign_origin(address: str, settings: Settings) -> str | None:

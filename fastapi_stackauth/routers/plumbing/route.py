@@ -18,6 +18,7 @@ from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.routers.plumbing.context import ANY_USER, Mount, RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration
 from fastapi_stackauth.routers.plumbing.forms import FormRedirects, convert_to_json, has_form, read_redirects
+from fastapi_stackauth.routers.plumbing.oauth_errors import oauth_error_response
 from fastapi_stackauth.routers.plumbing.pages import error_page
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import get_context
@@ -55,7 +56,8 @@ class AuthRoute(APIRoute):
         context = RouteContext(request, services, self.mount, self.declaration)
         shared = get_context(request.scope)
         shared.services, shared.route = services, context
-        redirects = read_redirects(request, services.settings) if context.in_browser else None
+        in_browser = context.in_browser and not self.declaration.for_oauth_clients
+        redirects = read_redirects(request, services.settings) if in_browser else None
         context.next_page = redirects.on_success if redirects else None
         try:
             response = await self._handle(handle, context, redirects)
@@ -65,11 +67,14 @@ class AuthRoute(APIRoute):
             reads_page = self.declaration.page_errors is not None or (
                 self.declaration.takes_forms and context.is_page_form
             )
-            if isinstance(error, ConfigurationError) or not (redirects or reads_page):
+            oauth = self.declaration.for_oauth_clients
+            if isinstance(error, ConfigurationError) or not (redirects or reads_page or oauth):
                 raise
             shown = await refresh_rejected_session(request, error)
             log_error_response(shown, services.events)
-            if redirects:
+            if oauth:
+                response = oauth_error_response(shown, services.settings.error_docs_url)
+            elif redirects:
                 response = redirects.after(shown)
             elif sign_in_page := find_sign_in_page(request, shown, services.settings):
                 response = RedirectResponse(sign_in_page, 303)
@@ -108,7 +113,8 @@ class AuthRoute(APIRoute):
             RequestInvalid: 400, a form that cannot be parsed, or that has a file.
         """
         declaration, services = self.declaration, context.services
-        if context.in_browser:  # if tokens travel in bodies, another site has nothing to abuse
+        # If tokens travel in bodies, another site has nothing to abuse.
+        if context.in_browser and not declaration.for_oauth_clients:
             services.sessions.site.check(context.request.scope)
         if declaration.attempt is not None:
             await services.limiter.count(declaration.attempt, address=context.address)
@@ -129,6 +135,8 @@ class AuthRoute(APIRoute):
             needed -= {"app_url"}
         if self.mount.delivery == "cookie" and set(self.methods or ()) - SAFE_METHODS:
             needed |= {"app_url"}
+        if self.mount.share_browser_session:
+            needed -= {"secret_server_key"}
         return needed
 
 

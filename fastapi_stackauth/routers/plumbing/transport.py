@@ -50,14 +50,19 @@ class AccessTokenResponse(BaseModel):
     token_type: Literal["Bearer"] = Field(default="Bearer", description="How the access token is sent (RFC 6750).")
 
 
-class Tokens(AccessTokenResponse):
-    """The tokens of a sign-in."""
+class TokenPairResponse(AccessTokenResponse):
+    """The tokens of a session."""
 
     refresh_token: str = Field(
         repr=False,
         description="Long-lived. Store it safely, and exchange it for new access tokens.",
         examples=["7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"],
     )
+
+
+class Tokens(TokenPairResponse):
+    """The tokens of a sign-in."""
+
     user_id: str = Field(description="The id of the user who signed in.", examples=[_USER_ID])
     is_new_user: bool = Field(description="Whether this created the account.", examples=[False])
 

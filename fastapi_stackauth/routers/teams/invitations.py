@@ -20,7 +20,7 @@ from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, Us
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, Routes
 from fastapi_stackauth.routers.plumbing.inputs import LinkCode, NewEmail, OneTimeCode, RequestBody, Uuid
 from fastapi_stackauth.routers.plumbing.lists import ListResponse, list_example
-from fastapi_stackauth.routers.plumbing.pages import form_page, message_page
+from fastapi_stackauth.routers.plumbing.pages import describe_account, form_page, message_page
 from fastapi_stackauth.routers.teams.shared import (
     NOT_IN_TEAM,
     TEAM_ID,
@@ -246,14 +246,12 @@ async def invitations_accept_page(
         return message_page("Join a team", "Open this link in a browser.")
     await context.count_address()
     invited_to = await _read_invitation(context, client, code)
-    name = user.display_name or user.email or user.id
-    account = f"{name} ({user.email})" if user.email and user.email != name else name
     return form_page(
         "Join a team",
         f"You are invited to the team {invited_to.team_display_name}.",
-        note=f"This browser is signed in as {account}. This account joins the team.",
+        note=f"This browser is signed in as {describe_account(user)}. This account joins the team.",
         action="accept",
-        code=code,
+        hidden={"code": code},
         button="Join the team",
     )
 

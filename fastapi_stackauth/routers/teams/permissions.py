@@ -24,7 +24,7 @@ from fastapi_stackauth.errors import (
     VerificationUnavailable,
 )
 from fastapi_stackauth.models import TeamPermission, User
-from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
+from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient, check_full_user
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.routers.teams.shared import (
@@ -37,7 +37,7 @@ from fastapi_stackauth.routers.teams.shared import (
     needs_permission,
     permission_missing,
 )
-from fastapi_stackauth.runtime.storage import StorageUnavailable
+from fastapi_stackauth.runtime.storage import needing_storage
 from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("team permissions", feature="permissions")
@@ -127,11 +127,7 @@ async def _authorize(
     grants = _grants(context)
     if permission_id not in grants.grantable:
         raise permission_missing(permission_id, team_id)
-    account = await client.users.me()  # the token may be minutes old
-    if account.is_anonymous:
-        raise AuthError("anonymous_not_allowed")
-    if account.is_restricted:
-        raise AuthError("restricted_not_allowed", details={"restricted_reason": user.restricted_reason})
+    await check_full_user(client)
     granted = await client.team_permissions.list(team_id=team_id, recursive=True)
     held = {each.id for each in granted if each.team_id == team_id and each.user_id == user.id}
     for permission in (grants.by, permission_id):
@@ -177,11 +173,9 @@ async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[N
     for attempt in range(_LOCK_ATTEMPTS):
         if attempt:
             await asyncio.sleep(_LOCK_PAUSE)
-        try:
+        with needing_storage():
             if await storage.add(claim, _LOCK_SECONDS):
                 break
-        except StorageUnavailable:
-            raise VerificationUnavailable(retry_after=1.0) from None
     else:
         raise VerificationUnavailable(retry_after=1.0)
     expires_at = time.monotonic() + _LOCK_SECONDS

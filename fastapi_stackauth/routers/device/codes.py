@@ -1,0 +1,225 @@
+"""The pending sign-ins of devices, in the storage that the workers share.
+
+Law: the storage has no code of a device in the clear. A user code is a MAC there, a device code a hash, and what gets
+the tokens is encrypted with the device code, so only the device can use it. Values are sealed against other writers.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from typing import Literal
+
+from jose import jwe
+from jose.exceptions import JWEError
+from pydantic import BaseModel, ConfigDict, Field
+
+from fastapi_stackauth.client.resources.cli import LONGEST
+from fastapi_stackauth.errors import RequestError
+from fastapi_stackauth.runtime.storage import needing_storage, seal
+from fastapi_stackauth.services import Services
+
+CODE_SECONDS = LONGEST // timedelta(seconds=1)
+"""Seconds that both codes are valid."""
+INTERVAL = 5
+"""Seconds between two requests of a device (RFC 8628 §3.2)."""
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+"""The letters of user codes: no vowels, so that they form no words (RFC 8628 §6.1)."""
+HALF = 4
+"""Letters before and after the hyphen of a user code."""
+_REMEMBERED = 2 * CODE_SECONDS  # so that a device whose code has expired learns that
+_EARLY = 1.0  # seconds by which a request may come too soon, because networks vary
+
+Decision = Literal["approved", "denied"]
+
+
+class PendingDevice(BaseModel):
+    """A device that waits for its user, found by its user code.
+
+    Attributes:
+        id: the hash of its device code.
+        client_id: what it calls itself, which is not verified.
+        address: where its request came from, if that is known.
+        requested_at: when, in Unix seconds.
+        login_code: the auth server's code for the browser.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    client_id: str
+    address: str | None
+    requested_at: float
+    login_code: str = Field(repr=False)
+
+    @property
+    def expires_at(self) -> float:
+        """When its codes expire, in Unix seconds."""
+        return self.requested_at + CODE_SECONDS
+
+
+class DeviceGrant(BaseModel):
+    """What a device code is good for.
+
+    Attributes:
+        client_id: the client that it was given to.
+        expires_at: in Unix seconds.
+        polling_code: the auth server's code for the tool, encrypted with the device code.
+        refresh_token: the session's, encrypted likewise, if the auth server has given it already.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    client_id: str
+    expires_at: float
+    polling_code: str = Field(repr=False)
+    refresh_token: str | None = Field(default=None, repr=False)
+
+
+class DeviceCodes:
+    """The codes of pending sign-ins. Without Redis, `VerificationUnavailable` is raised.
+
+    Args:
+        services: those of the stack.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._settings = services.settings
+        self._storage = services.storage
+        self._clock = services.clock
+
+    # --- the device ---
+
+    async def create(
+        self, *, client_id: str, address: str | None, login_code: str, polling_code: str
+    ) -> tuple[str, str]:
+        """Return a new device code and its user code."""
+        device_code, now = secrets.token_urlsafe(32), self._clock()
+        user_code = "".join(secrets.choice(LETTERS) for _ in range(2 * HALF))
+        device = PendingDevice(
+            id=_hash(device_code), client_id=client_id, address=address, requested_at=now, login_code=login_code
+        )
+        grant = DeviceGrant(
+            client_id=client_id, expires_at=device.expires_at, polling_code=encrypt(polling_code, device_code)
+        )
+        await self.save_grant(device_code, grant)
+        await self._set(self._user_code_key(user_code), device.model_dump_json(), CODE_SECONDS)
+        return device_code, f"{user_code[:HALF]}-{user_code[HALF:]}"
+
+    async def save_grant(self, device_code: str, grant: DeviceGrant) -> None:
+        """Save what a device code is good for."""
+        await self._set(f"device-grant:{_hash(device_code)}", grant.model_dump_json(), _REMEMBERED)
+
+    async def find_grant(self, device_code: str, client_id: str) -> DeviceGrant:
+        """Return what a device code is good for.
+
+        Raises:
+            RequestError: `invalid_grant`, `expired_token`, or `slow_down`.
+        """
+        stored = await self._get(f"device-grant:{_hash(device_code)}")
+        grant = DeviceGrant.model_validate_json(stored) if stored else None
+        if grant is None or grant.client_id != client_id:
+            raise RequestError("invalid_grant")
+        if not await self._claim(f"device-poll:{_hash(device_code)}", INTERVAL - _EARLY):
+            raise RequestError("slow_down")
+        if self._clock() >= grant.expires_at:
+            raise RequestError("expired_token")
+        return grant
+
+    async def forget_grant(self, device_code: str) -> None:
+        """Forget what a device code was good for."""
+        await self._storage.remove(f"device-grant:{_hash(device_code)}")
+
+    async def read_decision(self, device_code: str) -> Decision | None:
+        """Return what the user has decided, if they have."""
+        decision = await self._get(f"device-decision:{_hash(device_code)}")
+        return "approved" if decision == "approved" else "denied" if decision else None
+
+    async def claim_tokens(self, device_code: str) -> bool:
+        """Return whether this request may fetch the tokens; of several at the same moment, one may."""
+        return await self._claim(f"device-tokens:{_hash(device_code)}", CODE_SECONDS)
+
+    async def release_tokens(self, device_code: str) -> None:
+        """Let another request fetch the tokens, because this one failed."""
+        await self._storage.remove(f"device-tokens:{_hash(device_code)}")
+
+    # --- the user ---
+
+    async def find(self, user_code: str) -> PendingDevice:
+        """Return the device that shows a user code.
+
+        Raises:
+            RequestError: 404 `user_code_invalid`.
+        """
+        stored = await self._get(self._user_code_key(user_code))
+        if stored is None:
+            raise RequestError("user_code_invalid")
+        return PendingDevice.model_validate_json(stored)
+
+    async def claim_decision(self, device: PendingDevice) -> None:
+        """Let no other request decide about a device.
+
+        Raises:
+            RequestError: 404 `user_code_invalid`, a user has decided, or is about to.
+        """
+        if not await self._claim(f"device-decided:{device.id}", CODE_SECONDS):
+            raise RequestError("user_code_invalid")
+
+    async def release_decision(self, device: PendingDevice) -> None:
+        """Let the user try again, because deciding failed."""
+        await self._storage.remove(f"device-decided:{device.id}")
+
+    async def decide(self, device: PendingDevice, user_code: str, decision: Decision) -> None:
+        """Write down what the user has decided, and forget the user code."""
+        await self._set(f"device-decision:{device.id}", decision, CODE_SECONDS)
+        await self._storage.remove(self._user_code_key(user_code))
+
+    # --- the storage ---
+
+    def _user_code_key(self, user_code: str) -> str:
+        letters = "".join(letter for letter in user_code.upper() if letter in LETTERS)
+        return "user-code:" + seal(self._settings, f"user-code\n{letters}")
+
+    async def _get(self, key: str) -> str | None:
+        with needing_storage():
+            stored = await self._storage.get(key, tolerant=False)
+        proof, _, value = (stored or "").partition(" ")
+        return value if hmac.compare_digest(proof.encode(), self._seal(key, value).encode()) else None
+
+    async def _set(self, key: str, value: str, seconds: float) -> None:
+        with needing_storage():
+            await self._storage.set(key, f"{self._seal(key, value)} {value}", seconds, tolerant=False)
+
+    def _seal(self, key: str, value: str) -> str:
+        return seal(self._settings, f"device\n{key}\n{value}")
+
+    async def _claim(self, key: str, seconds: float) -> bool:
+        with needing_storage():
+            return await self._storage.add(key, seconds)
+
+
+def encrypt(text: str, device_code: str) -> str:
+    """Encrypt a secret of a device with its code (RFC 7516)."""
+    key = hashlib.sha256(f"encrypt\n{device_code}".encode()).digest()
+    encrypted: bytes = jwe.encrypt(text, key, algorithm="dir", encryption="A256GCM")
+    return encrypted.decode()
+
+
+def decrypt(text: str, device_code: str) -> str:
+    """Decrypt what `encrypt` returned.
+
+    Raises:
+        RequestError: `invalid_grant`, the storage has something else.
+    """
+    key = hashlib.sha256(f"encrypt\n{device_code}".encode()).digest()
+    try:
+        plain: bytes | None = jwe.decrypt(text, key)
+    except JWEError:
+        plain = None
+    if plain is None:
+        raise RequestError("invalid_grant")
+    return plain.decode()
+
+
+def _hash(device_code: str) -> str:
+    return hashlib.sha256(device_code.encode("utf-8", "replace")).hexdigest()
