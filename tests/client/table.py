@@ -37,8 +37,8 @@ from fastapi_stackauth.models import (
 DATA = Path(__file__).parents[1] / "data"
 API = "/api/v1"
 FAMILIES = {
-    "auth/password", "auth/otp", "auth/passkey", "auth/oauth", "auth/anonymous", "auth/mfa", "auth/sessions", "users",
-    "contact-channels", "teams", "team-memberships", "team-member-profiles", "team-invitations", "team-permissions",
+    "auth/password", "auth/otp", "auth/passkey", "auth/oauth", "auth/anonymous", "auth/mfa", "auth/sessions",
+    "auth/cli", "users", "contact-channels", "teams", "team-memberships", "team-member-profiles", "team-invitations", "team-permissions",
     "project-permissions", "api-keys", "connected-accounts", "oauth-providers", "projects",
 }  # fmt: skip
 
@@ -68,6 +68,9 @@ PERSONS: dict[str, Act] = {
     "POST /auth/otp/sign-in/check-code": lambda c: c.otp.check_code(code="c"),
     "POST /auth/mfa/sign-in": lambda c: c.mfa.sign_in(attempt_code="c", totp="123456"),
     "POST /auth/anonymous/sign-up": lambda c: c.anonymous.sign_up(),
+    "POST /auth/cli": lambda c: c.cli.start(),
+    "POST /auth/cli/poll": lambda c: c.cli.poll("p"),
+    "POST /auth/cli/complete": lambda c: c.cli.complete("l", refresh_token="r"),
     "GET /auth/sessions": lambda c: c.sessions.list(),
     "DELETE /auth/sessions/{id}": lambda c: c.sessions.revoke("s"),
     "DELETE /auth/sessions/current": lambda c: c.sessions.sign_out(),

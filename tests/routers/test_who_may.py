@@ -146,6 +146,18 @@ TABLE: dict[str, Row] = {
         "DELETE /teams/{red}/api-keys/{red_key}", "PATCH /team-api-keys/{red_key}?team_id={red}", "arA", None,
         {"revoked": True},
     ),
+    "device_verify": Row(
+        "POST /device/verify", "POST /auth/cli/complete", "omAO", {"user_code": "{device}"},
+        {"login_code": "{login}", "mode": "check"},
+    ),
+    "device_confirm": Row(
+        "POST /device/confirm", "POST /auth/cli/complete", "omAO", {"user_code": "{device}"},
+        {"login_code": "{login}", "refresh_token": "{refresh}"},
+    ),
+    "device_deny": Row(
+        "POST /device/deny", "POST /auth/cli/complete", "omAO", {"user_code": "{device}"},
+        {"login_code": "{login}", "mode": "check"},
+    ),
     "api_keys_update of a team's key": Row(
         "PATCH /api-keys/{red_key}", "PATCH /user-api-keys/{red_key}", "", TEXT, TEXT
     ),
@@ -217,11 +229,20 @@ class Stage:
         if "{own}" in asked:
             primary = caller in USERS and server.store.channels.primary(self.tokens[caller]["user_id"])
             ids["own"] = await self._invite(ids["blue"], primary["value"] if primary else f"b-{ids['address']}")
+        if "{device}" in asked:
+            ids |= await self._start_device(caller)
         ids |= await self._make_property(asked, ids["address"])
         if "{red_key}" in asked or caller == "team_key":
             key = await self._admin.team_api_keys.create(KEY, team_id=ids["red"])
             ids["red_key"], self.keys["team_key"] = key.id, key.value
         return ids
+
+    async def _start_device(self, caller: str) -> dict[str, str]:
+        """Return the codes of a device, and what a caller gives the auth server for it."""
+        started = await self.app.post(PREFIXES["body"] + "/device/authorization", data={"client_id": "notes-cli"})
+        login = self.server.store.cli_logins.list_for_project(self.server.project_id, 1)[0]
+        refresh = self.tokens[caller]["refresh_token"] if caller in USERS else ""
+        return {"device": started.json()["user_code"], "login": login["login_code"], "refresh": refresh}
 
     async def _make_property(self, asked: str, address: str) -> dict[str, str]:
         """Return the ids of what the admin has, as far as a row asks for them."""
@@ -307,7 +328,7 @@ async def open_stage(server: Emulator, **options: Any) -> AsyncIterator[Stage]:
 
 def test_the_table_has_every_route(house: House):
     """Of accounts, teams and API keys. Pages show what routes of the table do."""
-    tags = ("sessions", "contact_channels", "connected_accounts", "teams", "team_", "invitations", "api_keys")
+    tags = ("sessions", "contact_channels", "connected_accounts", "teams", "team_", "invitations", "api_keys", "device")
     names = {r.operation_id.removeprefix("token_") for r in operations(house.app, PREFIXES["body"])}
     expected = {name for name in names if name.startswith(tags) or name in ("me", "me_update", "me_delete")}
     assert expected - set(LEFT_OUT) <= {name.split()[0] for name in TABLE} <= names
