@@ -38,8 +38,9 @@ DATA = Path(__file__).parents[1] / "data"
 API = "/api/v1"
 FAMILIES = {
     "auth/password", "auth/otp", "auth/passkey", "auth/oauth", "auth/anonymous", "auth/mfa", "auth/sessions",
-    "auth/cli", "users", "contact-channels", "teams", "team-memberships", "team-member-profiles", "team-invitations", "team-permissions",
-    "project-permissions", "api-keys", "connected-accounts", "oauth-providers", "projects",
+    "auth/cli", "users", "contact-channels", "teams", "team-memberships", "team-member-profiles",
+    "team-invitations", "team-permissions", "project-permissions", "api-keys", "connected-accounts", "oauth-providers",
+    "projects",
 }  # fmt: skip
 
 Act = Callable[[StackAuthClient], Awaitable[object]]
