@@ -27,7 +27,7 @@ label { display: block; margin: 1rem 0 .25rem; }
 input, button { font: inherit; box-sizing: border-box; width: 100%; padding: .6rem .75rem; border-radius: .4rem; }
 input { border: 1px solid GrayText; background: Field; color: FieldText; }
 button { margin-top: 1.25rem; border: 0; background: #1f4fd8; color: #fff; cursor: pointer; }
-button.other { background: GrayText; }
+button.other { background: none; color: CanvasText; border: 1px solid GrayText; }
 :focus-visible { outline: 3px solid #7aa2ff; outline-offset: 2px; }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
