@@ -158,7 +158,8 @@ async def _get_tokens(context: RouteContext, device_code: str, client_id: str) -
         refresh_token = await _fetch_refresh_token(context, codes, grant, device_code)
         response = _to_response(await _refresh(context, refresh_token), refresh_token)
     except StackAuthError as error:
-        events.emit(SIGN_IN_FAILED, method=routes.tag, code=get_error_code(error))
+        if error.code != "authorization_pending":
+            events.emit(SIGN_IN_FAILED, method=routes.tag, code=get_error_code(error))
         await codes.release_tokens(device_code)
         raise
     await codes.forget_grant(device_code)

@@ -13,9 +13,13 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import ConfigurationError, Require, StackAuth, User
+from fastapi_stackauth.client.resources.cli import CliApi
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
+from fastapi_stackauth.errors import KnownApiError
+from fastapi_stackauth.models import CliPoll
 from fastapi_stackauth.routers import Delivery
+from fastapi_stackauth.routers.device import confirmation
 from fastapi_stackauth.routers.device.codes import CODE_SECONDS, LETTERS
 from fastapi_stackauth.routers.device.terminal import DEVICE_GRANT
 from fastapi_stackauth.runtime.limits import TOTAL_LIMIT
@@ -77,6 +81,7 @@ def assert_oauth_error(answer: httpx.Response, error: str, status: int = 400) ->
 async def test_a_device_gets_tokens_once_its_user_confirms(office: tuple[Company, Terminal]):
     """The session is the user's, has a life of its own, and the codes work once."""
     company, terminal = office
+    before = company.server.clock.now()
     codes = await terminal.start()
     assert codes == {
         "device_code": codes["device_code"], "user_code": codes["user_code"], "expires_in": 900, "interval": 5,
@@ -86,11 +91,10 @@ async def test_a_device_gets_tokens_once_its_user_confirms(office: tuple[Company
     assert re.fullmatch(f"[{LETTERS}]{{4}}-[{LETTERS}]{{4}}", codes["user_code"])
     assert_oauth_error(await terminal.poll(), "authorization_pending")
     seen = await company.boss.call("POST", "/device/verify", {"user_code": codes["user_code"]})
-    now = company.server.clock.now()
-    assert seen.json() == {
-        "client_id": CLIENT, "address": "127.0.0.1",
-        "requested_at": pytest.approx(now * 1000, abs=1000), "expires_at": pytest.approx((now + 900) * 1000, abs=1000),
-    }  # fmt: skip
+    times = seen.json()
+    assert times == {**times, "client_id": CLIENT, "address": "127.0.0.1"}
+    assert before * 1000 - 1 <= times["requested_at"] <= company.server.clock.now() * 1000
+    assert times["expires_at"] == pytest.approx(times["requested_at"] + 900_000)
     spelled = codes["user_code"].lower().replace("-", " ")
     confirmed = await company.boss.call("POST", "/device/confirm", {"user_code": spelled})
     assert confirmed.status_code == 204, confirmed.text
@@ -150,6 +154,8 @@ async def test_a_denied_device_learns_it(office: tuple[Company, Terminal]):
     await terminal.start()
     denied = await company.boss.call("POST", "/device/deny", {"user_code": terminal.codes["user_code"]})
     assert denied.status_code == 204
+    assert_oauth_error(await terminal.poll(), "access_denied")
+    company.server.clock.advance(5)
     assert_oauth_error(await terminal.poll(), "access_denied")
     assert_problem(await confirm(company, terminal), 404, "user_code_invalid")
     assert len((await company.boss.call("GET", "/sessions")).json()) == 1
@@ -424,6 +430,51 @@ async def test_tokens_are_not_lost_if_the_refresh_fails(office: tuple[Company, T
     assert (await terminal.poll()).status_code == 200
 
 
+@rows("poll, error", [
+    (CliPoll(status="waiting"), "authorization_pending"),
+    (CliPoll(status="expired"), "expired_token"),
+    (CliPoll(status="used"), "invalid_grant"),
+    (KnownApiError.of("INVALID_POLLING_CODE"), "invalid_grant"),
+    (KnownApiError.of("PROJECT_NOT_FOUND"), "invalid_request"),
+])  # fmt: skip
+async def test_each_state_of_the_auth_server_has_a_code(server: Emulator, poll: Any, error: str):
+    """Its own codes may end earlier than ours, or be used by another."""
+    async with working(server, "body") as (company, terminal):
+        await terminal.start()
+        await confirm(company, terminal)
+
+        async def answer(*_: object) -> CliPoll:
+            if isinstance(poll, KnownApiError):
+                raise poll
+            assert isinstance(poll, CliPoll)
+            return poll
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CliApi, "poll", answer)  # the emulator's codes end when ours do
+            assert_oauth_error(await terminal.poll(), error)
+        company.server.clock.advance(5)
+        assert (await terminal.poll()).status_code == 200
+        dismiss(company)
+
+
+async def test_the_auth_server_has_the_last_word_on_the_user(
+    office: tuple[Company, Terminal], monkeypatch: pytest.MonkeyPatch
+):
+    """Newer ones reject a restricted user; none knows a code that has ended. No session is left behind."""
+    company, terminal = office
+    await terminal.start()
+
+    async def check_nothing(_: object) -> None: ...
+
+    monkeypatch.setattr(confirmation, "check_full_user", check_nothing)  # as if the user were restricted a moment later
+    company.server.store.users.update(company.member.id, {"restricted_by_admin": 1})
+    assert_problem(await confirm(company, terminal, company.member), 403, "restricted_not_allowed")
+    for login in company.server.store.cli_logins.list_for_project(company.server.project_id, 1):
+        company.server.store.cli_logins.complete(login, "another")
+    assert_problem(await confirm(company, terminal), 404, "user_code_invalid")
+    assert len((await company.boss.call("GET", "/sessions")).json()) == 1
+
+
 async def test_without_redis_the_answer_is_to_try_again(server: Emulator, monkeypatch: pytest.MonkeyPatch):
     """Nothing counts as unknown, decided or recent because the storage is unavailable."""
     async with working(server, "body") as (company, terminal):
@@ -533,6 +584,11 @@ async def test_a_shared_session_needs_no_secret_key(server: Emulator):
         terminal = Terminal(house, "cookie")
         tokens = await get_tokens(company, terminal)
         assert tokens["refresh_token"] == company.boss.person.refresh_token
+        await terminal.start()
+        bearer = {"authorization": f"Bearer {company.member.person.access_token}", "origin": ORIGIN}
+        body = {"user_code": terminal.codes["user_code"]}
+        answer = await terminal.client.post(terminal.path + "/confirm", json=body, headers=bearer)
+        assert_problem(answer, 401, "authentication_required")  # its refresh token is not known
         other = Terminal(house, "cookie")
         await other.start()
         assert_problem(await confirm(company, other), 401, "reauthentication_required")

@@ -14,6 +14,8 @@ from fastapi_stackauth.models import (
     ApiModel,
     Authorization,
     BotChallenge,
+    CliLogin,
+    CliPoll,
     ConnectedAccount,
     ContactChannel,
     ContactChannelCreate,
@@ -96,6 +98,9 @@ async def signing_in() -> None:
     await client.otp.check_code(code="...")
     assert_type(await client.otp.sign_in(code="..."), SignIn)
     assert_type(await client.anonymous.sign_up(), SignIn)
+    assert_type(await client.cli.start(expires_in=timedelta(minutes=5)), CliLogin)
+    assert_type(await client.cli.poll("polling-code"), CliPoll)
+    await client.cli.complete("login-code", refresh_token="refresh-token")
     assert_type(await client.mfa.sign_in(attempt_code="...", totp="123456"), SignIn)
     assert_type(await client.passkey.initiate_authentication(), PasskeyChallenge)
     assert_type(await client.passkey.sign_in(code="...", authentication_response={"id": "..."}), SignIn)

@@ -13,6 +13,8 @@ from fastapi_stackauth.models import (
     ApiRequestBody,
     Authorization,
     BotChallenge,
+    CliLogin,
+    CliPoll,
     ConnectedAccount,
     ConnectedProvider,
     ContactChannel,
@@ -343,6 +345,8 @@ UserApiKey(
     user_id="ada",
     value=LastFour(last_four="abcd"),
 )
+CliLogin(polling_code="p", login_code="l", expires_at="2026-11-27T12:00:00.000Z")
+CliPoll(status="success", refresh_token="r")
 TeamApiKey(
     id="k-1",
     description="robot",
