@@ -85,7 +85,7 @@ OptionalUser = Annotated[User | None, Depends(optional_user)]
 """The signed-in user or None: `async def hello(user: OptionalUser)`."""
 
 AccessToken = Annotated[SecretStr, Depends(access_token)]
-"""The signed-in user's verified access token, for calls of the auth server on their behalf."""
+"""The signed-in user's verified access token, for calls to the auth server on their behalf."""
 
 CurrentTeam = Annotated[Team, Depends(current_team)]
 """The team of the path parameter `team_id`; 403 unless the user is a member."""

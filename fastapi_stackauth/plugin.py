@@ -49,7 +49,7 @@ class StackAuth(MountsRouters):
     Args:
         sources: the places of access tokens, in this order; by default the headers, then, with
             `sdk_cookies=True`, the JavaScript SDK's cookies.
-        http_client: an own `httpx.AsyncClient` for calls of the auth server; it stays yours to close.
+        http_client: an own `httpx.AsyncClient` for calls to the auth server; it stays yours to close.
         transport: an own httpx transport for them.
         clock: unix time in seconds, for tests of what expires.
         **options: the settings; what is not given is read from the environment (see `Settings`).
@@ -119,7 +119,7 @@ class StackAuth(MountsRouters):
 
     @property
     def limiter(self) -> AttemptLimiter:
-        """Counts attempts of an app's own routes."""
+        """Counts attempts on an app's own routes."""
         return self.services.limiter
 
     # --- dependencies of this very stack ---
@@ -219,7 +219,7 @@ class StackAuth(MountsRouters):
         app has cookies at all, for one. `fastapi_stackauth.testing.emulate` points a whole app at an emulator with it.
 
         Args:
-            transport: an own httpx transport for calls of the auth server; an own `http_client` is not used meanwhile.
+            transport: an own httpx transport for calls to the auth server; an own `http_client` is not used meanwhile.
             clock: unix time in seconds.
             **options: the settings to change; the others keep their values, independent of the environment.
 

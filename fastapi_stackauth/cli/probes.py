@@ -80,7 +80,7 @@ async def ask(
 
 
 def no_response(failure: BaseException) -> NoResponse:
-    """Return why there is no response, from an exception and its causes."""
+    """Derive from an exception and its causes why there is no response."""
     if isinstance(failure, httpx.ProtocolError):  # the response is not HTTP
         return _BROKEN
     causes = list(_causes(failure))

@@ -169,7 +169,7 @@ def _secret_key(facts: Facts) -> Iterator[Finding]:
             advice = "Set STACK_SECRET_SERVER_KEY if this app accepts API keys or calls stack.client.as_server()."
             yield warning("secret_key_missing", message, advice)
         else:
-            message = "No secret key is set. Only calls as server need one."
+            message = "No secret key is set. Only calls made as the server need one."
             yield note("secret_key_missing", message)
     elif isinstance(outcome, NoResponse) and outcome.cause == "timeout":
         message = "The secret key could not be checked: the server did not respond in time."

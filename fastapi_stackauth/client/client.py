@@ -162,7 +162,7 @@ class StackAuthClient(ApiCaller):
         return self._for_caller(Caller(access_token=access_token, address=self._caller.address))
 
     def session(self, tokens: TokenPair, *, on_tokens: Listener | None = None) -> Self:
-        """Return this client for the user of a session; it refreshes the access token itself.
+        """Return this client, bound to the user of a session; it refreshes the access token automatically.
 
         Args:
             tokens: both tokens, such as the response to a sign-in.

@@ -36,7 +36,7 @@ class Profile(CurrentUserProfile, Generic[M]):
 
 @dataclass(frozen=True, eq=False)
 class LoadProfile(Secured, Generic[M]):
-    """Load the caller's account from `GET /users/me`: one call of the auth server per request.
+    """Load the caller's account from `GET /users/me`: one call to the auth server per request.
 
     Attributes:
         metadata: the app's own model for `client_metadata`. The endpoint then gets a `Profile` of that model; a user
@@ -97,7 +97,7 @@ class LoadProfile(Secured, Generic[M]):
 
 @dataclass(frozen=True, eq=False)
 class RequireAccessToken(Secured):
-    """Return the caller's verified access token, for calls of the auth server on their behalf.
+    """Return the caller's verified access token, for calls to the auth server on their behalf.
 
     Attributes:
         require: the requirements that the user must meet first.

@@ -1,6 +1,6 @@
 """The requirements of `Require` beyond being signed in, as one small check for each, in order.
 
-Requirements that the token alone can meet come first, because they cost no call of the auth server. A user
+Requirements that the token alone can meet come first, because they cost no call to the auth server. A user
 from an override has no token, so the checks that call the auth server do not apply to them.
 """
 

@@ -47,7 +47,7 @@ class WatchSession(Secured):
     """Return a `SessionWatch` for the caller.
 
     Attributes:
-        every: seconds between two checks that the session still exists, each one call of the auth server, and that the
+        every: seconds between two checks that the session still exists, each one call to the auth server, and that the
             user still has the permissions and the membership that `require` names (cached for `authorization_ttl`
             seconds). None watches the token's expiry alone.
         require: the requirements that the user must meet first.

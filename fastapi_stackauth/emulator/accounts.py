@@ -101,8 +101,8 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
     Args:
         server: the server's parts.
         project: the user's project.
-        user: the user, their address written.
-        renamed: they were anonymous before, and their team gets a name now.
+        user: the user, whose address is already stored.
+        renamed: whether they were anonymous before and their team now gets a name.
     """
     if not project.config["create_personal_team_on_sign_up"]:
         return user

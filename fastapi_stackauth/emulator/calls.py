@@ -86,7 +86,7 @@ def masked_query(query: str) -> str:
 
 
 def masked_path(path: str) -> str:
-    """Return a path as it may be shown."""
+    """Return a path that is safe to show."""
     return "/".join(masked_text(segment) for segment in path.split("/"))
 
 

@@ -78,7 +78,7 @@ class KnownError(ApiError):
         "TEAM_PERMISSION_NOT_FOUND": (401, "The user was not granted this permission in this team."),
         "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED": (403, "A restricted user cannot join a team."),
         "PERMISSION_NOT_FOUND": (404, "There is no such permission."),
-        "PERMISSION_ID_ALREADY_EXISTS": (400, "There is a permission with this id."),
+        "PERMISSION_ID_ALREADY_EXISTS": (400, "A permission with this id already exists."),
         "CONTAINED_PERMISSION_NOT_FOUND": (400, "A contained permission does not exist."),
         "WRONG_PERMISSION_SCOPE": (404, "The permission is of another scope."),
         "USER_AUTHENTICATION_REQUIRED": (401, "This needs a signed-in user."),
@@ -117,7 +117,7 @@ class KnownError(ApiError):
 
 
 class PlainError(ApiError):
-    """An error with a sentence and no code."""
+    """An error with a message but no code."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text

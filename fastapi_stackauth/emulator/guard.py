@@ -152,8 +152,8 @@ class Guard:
         if scope["method"] in SAFE:
             return None
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return "Another site may not do this."
+            return "Requests from other sites are not allowed."
         origin = headers.get("origin")
         if origin is not None and not is_own(origin, headers.get("host", "")):
-            return "Another site may not do this."
+            return "Requests from other sites are not allowed."
         return None

@@ -210,7 +210,7 @@ class Webhooks:
         return message.attempts[-1].is_delivered
 
     def _http(self) -> httpx.AsyncClient:
-        """Return one client for all messages; the environment's proxies are not asked to reach this machine."""
+        """Return one client for all messages; the environment's proxies are not used to reach this machine."""
         if self._client is None:
             limits = httpx.Limits(max_connections=10, max_keepalive_connections=0)
             self._client = httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False, limits=limits)

@@ -114,7 +114,7 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
     "session_too_large": (500, "This session does not fit into a cookie."),
     # device authorization (RFC 8628 §3.5, RFC 6749 §5.2)
     "authorization_pending": (400, "The user has not decided yet. Ask again later."),
-    "slow_down": (400, "This comes too soon. Wait five seconds longer between requests."),
+    "slow_down": (400, "This request came too soon. Wait five seconds longer between requests."),
     "access_denied": (400, "The user has denied access."),
     "expired_token": (400, "The device code has expired. Start again."),
     "invalid_grant": (400, "This code or token is unknown, used up or revoked, or belongs to another client."),
@@ -225,7 +225,7 @@ class UnexpectedResponse(AuthServerError):
     """The response has none of the server's codes (a plain-text 4xx), or it cannot be read (502)."""
 
     code = "auth_server_unexpected_response"
-    message = "The response of the auth server cannot be read."
+    message = "The auth server's response cannot be read."
 
     def __init__(self, status_code: int = 502, message: str | None = None, **exchange: Unpack[Exchange]) -> None:
         self.status_code = status_code

@@ -139,7 +139,7 @@ async def _refuse_websocket(websocket: WebSocket, response: Response) -> Respons
 
 
 def log_error_response(error: StackAuthError, events: AuthEvents) -> None:
-    """Log the error of a response: ERROR if the operator must act, WARNING for outages, INFO for rejections."""
+    """Log the error behind a response: ERROR if the operator must act, WARNING for outages, INFO for rejections."""
     failed = error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     level = logging.WARNING if failed else logging.INFO
     if isinstance(error, AuthServerMisconfigured):

@@ -96,7 +96,7 @@ PROBLEM_SCHEMA: Schema = {
 _DESCRIPTIONS = {
     400: "The request cannot be parsed.",
     401: "The credential is missing or not accepted.",
-    403: "The caller may not do this; `code` has the reason.",
+    403: "The caller may not do this; `code` gives the reason.",
     404: "Not found.",
     409: "The stored metadata of the user does not have the shape that this app expects.",
     502: "The auth server does not accept this app's configuration, or its response cannot be read.",

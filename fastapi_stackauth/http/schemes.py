@@ -1,8 +1,8 @@
-"""The security schemes of OpenAPI, and the documentation of our dependencies there.
+"""The OpenAPI security schemes, and the OpenAPI documentation of our dependencies.
 
 FastAPI writes a scheme for each `SecurityBase` object under its name. Each of ours has a name of its own, by which
 `openapi.py` finds the object again, asks what its routes return, and puts the real schemes in their place. Routes are
-not walked for this: FastAPI's own schema already has the dependencies of each route, also through included routers.
+not walked for this: FastAPI's own schema already has the dependencies of each route, even through included routers.
 """
 
 from collections.abc import Mapping

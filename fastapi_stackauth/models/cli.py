@@ -11,7 +11,7 @@ class CliLogin(ApiModel):
     """A sign-in that has started. No repr shows its codes."""
 
     polling_code: str = Field(repr=False, description="The secret of the tool: it gets the refresh token.")
-    login_code: str = Field(repr=False, description="The code of the browser: it completes the sign-in.")
+    login_code: str = Field(repr=False, description="The code for the browser: it completes the sign-in.")
     expires_at: str = Field(description="When both codes expire, in ISO 8601.")
 
 

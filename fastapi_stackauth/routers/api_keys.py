@@ -45,7 +45,9 @@ ApiKeyFeature = Literal["user_api_keys", "team_api_keys"]
 user_routes = Routes("API keys", feature="user_api_keys")
 team_routes = Routes("team API keys", feature="team_api_keys")
 
-ApiKeyId = Annotated[Uuid, AfterValidator(str.lower), Path(description="The key's id, as in the list.")]
+ApiKeyId = Annotated[
+    Uuid, AfterValidator(str.lower), Path(description="The key's id, as returned when keys are listed.")
+]
 
 _MANAGE = "$manage_api_keys"
 _OFF = 400  # the project has no such keys

@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         "end user's address.",
     )
     leeway: float = Field(default=5.0, ge=0, le=60, description="Seconds of clock difference that are tolerated.")
-    timeout: float = Field(default=10.0, gt=0, description="Seconds that one call of the auth server may take in all.")
+    timeout: float = Field(default=10.0, gt=0, description="Seconds that one call to the auth server may take in all.")
     keepalive_expiry: float = Field(
         default=4.0,
         ge=0,

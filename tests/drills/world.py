@@ -41,7 +41,7 @@ class World:
     Args:
         folder: for data, certificates and logs.
         lifetime: seconds that access tokens live.
-        timeout: seconds that a call of the auth server may take.
+        timeout: seconds that a call to the auth server may take.
     """
 
     def __init__(self, folder: Path, lifetime: int, timeout: float) -> None:

@@ -80,7 +80,7 @@ async def test_a_team_grows_by_an_invitation(visit: Any, demo: Demo):
     await form.get_by_label("Email address").fill(invited)
     await form.get_by_label("Password").fill(PASSWORD)
     await form.get_by_role("button", name="Sign in").click()
-    await guest.sees("You are invited to the team Night shift.")
+    await guest.sees("You have been invited to join the team Night shift.")
     await guest.sees(f"You join it as {invited}.")
     await guest.press("Join team")
     await guest.sees("You have joined the team.")

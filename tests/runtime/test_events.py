@@ -569,7 +569,7 @@ async def test_provider_errors_are_failed_sign_ins_with_one_label(
     await stack.aclose()
 
 
-# --- calls of the auth server ---
+# --- calls to the auth server ---
 
 
 async def test_a_call_reports_operation_status_time_and_retries(server: Emulator):

@@ -55,7 +55,7 @@ class UserApiKeysApi(Resource):
         return await self._client.fetch(request, UserApiKey)
 
     async def check(self, api_key: str) -> UserApiKey:
-        """Return the key with a value, as server.
+        """Return the key that has this value, as the server.
 
         Raises:
             ApiKeyNotValid: it is unknown, expired, revoked or a team's key.
@@ -100,7 +100,7 @@ class TeamApiKeysApi(Resource):
         return await self._client.fetch(request, TeamApiKey)
 
     async def check(self, api_key: str) -> TeamApiKey:
-        """Return the key with a value, as server.
+        """Return the key that has this value, as the server.
 
         Raises:
             ApiKeyNotValid: it is unknown, expired, revoked or a user's key.

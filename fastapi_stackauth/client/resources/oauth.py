@@ -156,13 +156,13 @@ class OAuthApi(Resource):
         code_challenge: str,
         after_callback_redirect_url: str | None = None,
     ) -> Handoff:
-        """Return a one-time code that moves the session of the user this client is bound to, to another domain.
+        """Return a one-time code that moves the session of this client's user to another domain.
 
         Args:
-            refresh_token: of the same session as the access token.
+            refresh_token: the one from the same session as the access token.
             redirect_uri: on a domain that the project trusts.
             state: returned beside the code; at most 512 characters.
-            code_challenge: of the PKCE verifier, by S256.
+            code_challenge: the S256 challenge for the PKCE verifier.
             after_callback_redirect_url: returned with the tokens.
 
         Raises:

@@ -64,7 +64,7 @@ class Dashboard:
     Args:
         server: the server's parts.
         project_id: the project it shows.
-        api: answers the API's paths, without faults on order and without the log of calls.
+        api: answers the API's paths, without injected faults or the call log.
     """
 
     def __init__(self, server: Server, project_id: str, api: ASGIApp) -> None:
@@ -154,7 +154,7 @@ class Dashboard:
         return page(f"dashboard/{template}", status, **{**shared, **values})
 
     def _keep(self, text: str, *, well: bool) -> str:
-        """Keep a note for the page that comes next; the address names it, so that no address can put words there."""
+        """Keep a note for the next page; its URL holds only the note's name, so no URL can inject text."""
         name = self.server.chance.code(16)
         self._notes[name] = (text, well)
         while len(self._notes) > SHOWN:

@@ -62,7 +62,7 @@ def check_anonymous(call: Call, refresh_token: str) -> None:
     if user is None:
         raise PlainError(400, NO_SESSION)
     if not user["is_anonymous"]:
-        raise PlainError(400, "The refresh token is not one of an anonymous user.")
+        raise PlainError(400, "The refresh token does not belong to an anonymous user.")
 
 
 @operation("POST", "/auth/cli/poll", body={"polling_code": Text()})

@@ -24,7 +24,7 @@ CLIENT_UPDATE = {"allow_sign_in": FLAG, "allow_connected_accounts": FLAG}
 SERVER_UPDATE = {**CLIENT_UPDATE, "email": EMAIL, "account_id": Text(required=False)}
 UPDATE = {"client": CLIENT_UPDATE, "server": SERVER_UPDATE, "admin": SERVER_UPDATE}
 PARAMS = {"user_id": UserId(), "provider_id": Text(form="uuid")}
-FOREIGN = "A client handles the OAuth providers of its own user only."
+FOREIGN = "A client can only access its own user's OAuth providers."
 USED_FOR_SIGN_IN = "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN"
 FLAGS = ("allow_sign_in", "allow_connected_accounts")
 

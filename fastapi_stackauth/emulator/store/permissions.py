@@ -25,7 +25,7 @@ class Permissions:
     # --- what they are ---
 
     def definitions(self, project_id: str, scope: str | None = None) -> list[Row]:
-        """Return the definitions of a project in order of their ids, the system's among those of teams."""
+        """Return the definitions of a project in order of id; those for teams include the system's own."""
         rows = self._database.all("select * from permission_definitions where project_id = ?", project_id)
         own = [{**row, "contained": json.loads(row["contained"])} for row in rows]
         system = [{"id": name, "scope": "team", "description": text, "contained": []} for name, text in SYSTEM.items()]

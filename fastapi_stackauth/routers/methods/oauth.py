@@ -307,7 +307,7 @@ def _redirect_error(error: StackAuthError, return_to: str | None, context: Route
 
 def _check_return(return_to: str | None, where: str, context: RouteContext) -> None:
     if return_to is not None and allowed_redirect(return_to, context.settings) is None:
-        raise RequestInvalid(((where, "Redirects may not lead there"),))
+        raise RequestInvalid(((where, "Redirects to this URL are not allowed"),))
 
 
 def _s256(value: str) -> str:

@@ -92,7 +92,7 @@ async def _start(
 ) -> Location:
     whole = "://" in body.redirect_uri and allowed_redirect(body.redirect_uri, context.settings)
     if not whole and not is_loopback(body.redirect_uri):
-        raise RequestInvalid((("body.redirect_uri", "Redirects may not lead there"),))
+        raise RequestInvalid((("body.redirect_uri", "Redirects to this URI are not allowed"),))
     authorization = await client.oauth.authorize(
         provider,
         redirect_uri=body.redirect_uri,

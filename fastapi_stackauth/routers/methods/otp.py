@@ -121,7 +121,7 @@ async def otp_send(
     facts = {}
     if isinstance(body, OtpSendRequest) and body.return_to is not None:
         if allowed_redirect(body.return_to, context.settings) is None:
-            raise RequestInvalid((("body.return_to", "Redirects may not lead there"),))
+            raise RequestInvalid((("body.return_to", "Redirects to this URL are not allowed"),))
         facts["return_to"] = body.return_to
     await context.count_account(body.email)
     sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))  # of an email not sent

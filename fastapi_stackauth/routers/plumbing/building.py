@@ -45,9 +45,9 @@ _EVERYWHERE: tuple[StackAuthError, ...] = (
     ClockSkew(),
 )
 _DESCRIPTIONS = {
-    400: "The request is rejected; `code` has the reason.",
+    400: "The request is rejected; `code` gives the reason.",
     401: "There is no session, or it has ended.",
-    403: "The caller may not do this; `code` has the reason.",
+    403: "The caller may not do this; `code` gives the reason.",
     404: "Not found.",
     409: "The request conflicts with existing data.",
     413: "The request body is too large.",

@@ -137,7 +137,7 @@ class RouteContext:
         """Await a sign-in and deliver its tokens; if it needs a second factor, keep the attempt.
 
         Args:
-            call: the call of the auth server.
+            call: the call to the auth server.
             account: what names the account (`account_key`); guesses of the second factor count for it.
             is_new_user: whether it made the account, if the auth server does not say so.
 

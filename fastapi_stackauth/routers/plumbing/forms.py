@@ -59,7 +59,7 @@ def read_redirects(request: Request, settings: Settings) -> FormRedirects | None
     error = request.query_params.get("on_error", success)
     for name, address in (("on_success", success), ("on_error", error)):
         if allowed_redirect(address, settings) is None:
-            raise RequestInvalid(((f"query.{name}", "Redirects may not lead there"),))
+            raise RequestInvalid(((f"query.{name}", "Redirects to this URL are not allowed"),))
     return FormRedirects(success, error)
 
 

@@ -35,7 +35,7 @@ from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("team invitations", feature="invitations")
 
-InvitationId = Annotated[Uuid, Path(description="The invitation's id, as in the list.")]
+InvitationId = Annotated[Uuid, Path(description="The invitation's id, as returned when invitations are listed.")]
 InvitingUser = Annotated[User, Depends(Require(verified_email=True))]
 
 _INVITE = "$invite_members"
@@ -83,7 +83,7 @@ class TeamInvitationSent(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(description="The invitation's id, as in the list.", examples=[_ID])
+    id: str = Field(description="The invitation's id, as returned when invitations are listed.", examples=[_ID])
 
 
 @routes.post(
@@ -248,7 +248,7 @@ async def invitations_accept_page(
     invited_to = await _read_invitation(context, client, code)
     return form_page(
         "Join a team",
-        f"You are invited to the team {invited_to.team_display_name}.",
+        f"You have been invited to join the team {invited_to.team_display_name}.",
         note=f"This browser is signed in as {describe_account(user)}. This account joins the team.",
         action="accept",
         hidden={"code": code},

@@ -24,7 +24,7 @@ def path(team: str, member: Member | str, permission: str = DELETE) -> str:
 
 
 def changes(company: Company) -> int:
-    """Count the calls of the auth server that change permissions, among its latest ones."""
+    """Count the calls to the auth server that change permissions, among its latest ones."""
     calls = company.server.server.calls
     return sum(call.method != "GET" and "/team-permissions/" in call.path for call in calls)
 
