@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
 from fastapi_stackauth import (
+    Grants,
     IdentifyUser,
     Require,
     RequireAccessToken,
@@ -28,6 +29,7 @@ stack = StackAuth(sign_in_url="/sign-in", after_sign_in="/notes")
 
 DELETE_NOTES = "notes:delete"  # in a team; its creator has it, because the project contains it in team_admin
 READ_REPORTS = "reports:read"  # in the project
+GRANTS = Grants(by="team_admin", grantable={DELETE_NOTES})  # what a team's admins may grant its members
 
 anybody = Require(allow_anonymous=True)  # any signed-in user, also anonymous ones and those without a verified address
 
@@ -61,10 +63,14 @@ def install(app: FastAPI) -> None:
     app.include_router(
         stack.router(pages={"password_reset": "/new-password", "verify_email": "/verify-email"}), prefix="/auth"
     )
-    app.include_router(stack.teams_router(pages={"team_invitation": "/invitation"}), prefix="/auth")
+    app.include_router(
+        stack.teams_router(pages={"team_invitation": "/invitation"}, manage_permissions=GRANTS), prefix="/auth"
+    )
+    app.include_router(stack.api_keys_router(), prefix="/auth")
     app.include_router(stack.cli_router(), prefix="/auth")
     app.include_router(stack.router(delivery="body"), prefix="/api/auth")  # for mobile and command-line apps
-    app.include_router(stack.teams_router(delivery="body"), prefix="/api/auth")
+    app.include_router(stack.teams_router(delivery="body", manage_permissions=GRANTS), prefix="/api/auth")
+    app.include_router(stack.api_keys_router(delivery="body"), prefix="/api/auth")
     app.include_router(stack.readiness("/health/ready"))
     if stack.settings.webhook_secrets:
         app.include_router(webhooks)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import ApiKeyNotValid, KnownApiError, RequestInvalid
+from fastapi_stackauth.errors import ApiKeyNotValid, AuthError, KnownApiError, RequestInvalid
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -51,6 +51,10 @@ ApiKeyId = Annotated[
 
 _MANAGE = "$manage_api_keys"
 _OFF = 400  # the project has no such keys
+_OF_USERS = (
+    AuthError("authentication_required"),
+    AuthError("cross_site_request", details={"origin": "not_trusted"}),
+)  # any route for signed-in users has them; named by those with forms, so that they can be pages, too
 _NOT_FOUND = "API_KEY_NOT_FOUND"
 _LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
 _KEY: dict[str, Any] = {
@@ -119,7 +123,7 @@ async def api_keys_list(client: UserClient) -> UserApiKeyList:
 @user_routes.post(
     "/api-keys",
     "Create an API key",
-    errors=(_OFF,),
+    errors=(_OFF, *_OF_USERS),
     example={**_KEY, **_NEW},
     form=True,
     shows_result=True,
@@ -172,7 +176,7 @@ async def team_api_keys_list(team_id: TeamId, client: UserClient) -> TeamApiKeyL
 @team_routes.post(
     "/teams/{team_id}/api-keys",
     "Create an API key of a team",
-    errors=(_OFF, needs_permission(_MANAGE)),
+    errors=(_OFF, *_OF_USERS, needs_permission(_MANAGE)),
     example={**_TEAM_KEY, **_NEW},
     form=True,
     shows_result=True,

@@ -12,6 +12,7 @@ from fastapi import Depends
 from fastapi_stackauth import TotpEnrollment, totp_enrollment
 from tests.routers.callers import ACCESS, EMAIL, ORIGIN, PASSWORD, House, Person, assert_problem
 from tests.routers.flows import FORM, submit
+from tests.support.openapi import inline_references
 
 CREDENTIALS = {"email": EMAIL, "password": PASSWORD}
 
@@ -143,6 +144,20 @@ async def test_an_unchecked_box_is_false_and_an_empty_field_null(browser: Person
     await submit(browser, "/me/patch", {"display_name": "Ada"})
     await submit(browser, "/me/patch", {"display_name": ""})
     assert (await browser.call("GET", "/me")).json()["display_name"] is None
+
+
+def test_what_a_form_may_get_is_documented_as_a_page(house: House):
+    """Each error of a route that takes forms without `on_success`, those of its dependencies included."""
+    forms = 0
+    for path, methods in inline_references(house.app.openapi())["paths"].items():
+        for operation in methods.values():
+            accepted = operation.get("requestBody", {}).get("content", {})
+            errors = {status: answer["content"] for status, answer in operation["responses"].items() if status >= "4"}
+            if not {"application/json", "application/x-www-form-urlencoded"} <= set(accepted):
+                continue  # such as the routes for OAuth clients, whose forms no browser sends
+            forms += 1
+            assert [status for status, content in errors.items() if "text/html" not in content] == [], path
+    assert forms > 10
 
 
 async def test_routes_that_have_pages_of_their_own_lead_on_as_well(house: House, browser: Person):
