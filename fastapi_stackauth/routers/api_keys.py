@@ -22,6 +22,7 @@ from fastapi_stackauth.models import (
     TeamApiKey,
     UserApiKey,
 )
+from fastapi_stackauth.routers.plumbing.arguments import check_mount
 from fastapi_stackauth.routers.plumbing.building import add_routes
 from fastapi_stackauth.routers.plumbing.context import Context, Mount, RouteContext, SignedInUser, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, Routes
@@ -29,7 +30,6 @@ from fastapi_stackauth.routers.plumbing.features import choose_features
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
 from fastapi_stackauth.routers.plumbing.lists import ListResponse, list_example
 from fastapi_stackauth.routers.plumbing.pages import secret_page
-from fastapi_stackauth.routers.router import check_mount
 from fastapi_stackauth.routers.teams.shared import (
     TEAM_ID,
     USER_ID,

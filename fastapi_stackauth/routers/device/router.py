@@ -7,10 +7,10 @@ from fastapi import APIRouter
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.routers.device import confirmation, terminal
+from fastapi_stackauth.routers.plumbing.arguments import check_mount
 from fastapi_stackauth.routers.plumbing.building import add_routes
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import CliPage, Delivery
-from fastapi_stackauth.routers.router import check_mount
 from fastapi_stackauth.services import Stack
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.routers.plumbing.arguments import check_mount
 from fastapi_stackauth.routers.plumbing.building import add_routes
 from fastapi_stackauth.routers.plumbing.context import Mount
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, TeamPage
 from fastapi_stackauth.routers.plumbing.features import choose_features
-from fastapi_stackauth.routers.router import check_mount
 from fastapi_stackauth.routers.teams import invitations, members, permissions, teams
 from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.services import Stack
