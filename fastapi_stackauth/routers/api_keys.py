@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator, Field
 
 from fastapi_stackauth.dependencies import Require
-from fastapi_stackauth.errors import ApiKeyNotValid, AuthError, KnownApiError, RequestInvalid
+from fastapi_stackauth.errors import ApiKeyNotValid, AuthError, RequestInvalid
 from fastapi_stackauth.models import (
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -28,7 +28,7 @@ from fastapi_stackauth.routers.plumbing.context import Context, Mount, RouteCont
 from fastapi_stackauth.routers.plumbing.declaration import Delivery, Routes
 from fastapi_stackauth.routers.plumbing.features import choose_features
 from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
-from fastapi_stackauth.routers.plumbing.lists import ListResponse, list_example
+from fastapi_stackauth.routers.plumbing.lists import ListResponse, find_listed, list_example
 from fastapi_stackauth.routers.plumbing.pages import secret_page
 from fastapi_stackauth.routers.teams.shared import (
     TEAM_ID,
@@ -143,7 +143,7 @@ async def api_keys_create(body: ApiKeyCreateRequest, context: Context, client: U
 @user_routes.patch("/api-keys/{api_key_id}", "Rename an API key", errors=(_OFF, _NOT_FOUND), example=_KEY)
 async def api_keys_update(api_key_id: ApiKeyId, body: ApiKeyUpdateRequest, client: UserClient) -> UserApiKey:
     """Change the description of one of your API keys."""
-    _check_listed(api_key_id, await client.user_api_keys.list())
+    find_listed(await client.user_api_keys.list(), api_key_id, _NOT_FOUND)
     return await client.user_api_keys.update(api_key_id, ApiKeyUpdate(description=body.description))
 
 
@@ -153,7 +153,7 @@ async def api_keys_revoke(api_key_id: ApiKeyId, context: Context, user: SignedIn
 
     This app rejects the key from then on.
     """
-    _check_listed(api_key_id, await client.user_api_keys.list())
+    find_listed(await client.user_api_keys.list(), api_key_id, _NOT_FOUND)
     async with changing(context, team_id="", user_id=user.id):
         await client.user_api_keys.update(api_key_id, ApiKeyUpdate(revoked=True))
 
@@ -208,7 +208,7 @@ async def team_api_keys_update(
     """Change the description of an API key of a team. This needs the permission `$manage_api_keys` in the team."""
     with _needing_permission(team_id):
         listed = await client.team_api_keys.list(team_id)
-    _check_listed(api_key_id, listed)
+    find_listed(listed, api_key_id, _NOT_FOUND)
     change = ApiKeyUpdate(description=body.description)
     return await client.team_api_keys.update(api_key_id, change, team_id=team_id)
 
@@ -225,7 +225,7 @@ async def team_api_keys_revoke(team_id: TeamId, api_key_id: ApiKeyId, context: C
     """
     with _needing_permission(team_id):
         listed = await client.team_api_keys.list(team_id)
-    _check_listed(api_key_id, listed)
+    find_listed(listed, api_key_id, _NOT_FOUND)
     async with changing(context, team_id=team_id):
         await client.team_api_keys.update(api_key_id, ApiKeyUpdate(revoked=True), team_id=team_id)
 
@@ -237,16 +237,6 @@ def _needing_permission(team_id: str) -> Iterator[None]:
         yield
     except ApiKeyNotValid:
         raise permission_missing(_MANAGE, team_id) from None
-
-
-def _check_listed(api_key_id: str, keys: tuple[UserApiKey, ...] | tuple[TeamApiKey, ...]) -> None:
-    """Raise if a key is not one of these: the auth server does not compare a key's owner with the one in the request.
-
-    Raises:
-        KnownApiError: 404 `API_KEY_NOT_FOUND`.
-    """
-    if all(key.id.lower() != api_key_id for key in keys):
-        raise KnownApiError.of(_NOT_FOUND)
 
 
 def _check_expiry(body: ApiKeyCreateRequest, context: RouteContext) -> None:

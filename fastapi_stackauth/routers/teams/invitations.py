@@ -5,7 +5,6 @@ and the account that joins. The auth server uses a code up even if it then rejec
 everything else first.
 """
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, Path, Response
@@ -19,7 +18,7 @@ from fastapi_stackauth.models import InvitedTo, TeamInvitation, User
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, Routes
 from fastapi_stackauth.routers.plumbing.inputs import LinkCode, NewEmail, OneTimeCode, RequestBody, Uuid
-from fastapi_stackauth.routers.plumbing.lists import ListResponse, list_example
+from fastapi_stackauth.routers.plumbing.lists import ListResponse, find_listed, list_example
 from fastapi_stackauth.routers.plumbing.pages import describe_account, form_page, message_page
 from fastapi_stackauth.routers.teams.shared import (
     NOT_IN_TEAM,
@@ -142,8 +141,7 @@ async def team_invitations_revoke(team_id: TeamId, invitation_id: InvitationId, 
 
     This needs the permissions `$remove_members`, `$read_members` and `$invite_members` in the team.
     """
-    # The auth server does not check that the invitation belongs to the team.
-    found = _find(await client.team_invitations.list(team_id), invitation_id)
+    found = find_listed(await client.team_invitations.list(team_id), invitation_id, _NOT_FOUND)
     try:
         await client.team_invitations.revoke(found.id, team_id=team_id)
     except AuthServerUnavailable as error:
@@ -171,7 +169,7 @@ async def invitations_accept_by_id(
     invitation_id: InvitationId, context: Context, user: FullUser, client: UserClient
 ) -> InvitedTo:
     """Join the team of one of your own invitations, as `/invitations` lists them."""
-    found = _find(await client.team_invitations.list_for_user(), invitation_id)
+    found = find_listed(await client.team_invitations.list_for_user(), invitation_id, _NOT_FOUND)
     async with changing(context, team_id=found.team_id, user_id=user.id):
         await client.team_invitations.accept_by_id(found.id)
     return InvitedTo(team_id=found.team_id, team_display_name=found.team_display_name or "")
@@ -269,15 +267,3 @@ async def token_invitations_accept_page(code: LinkCode) -> HTMLResponse:  # noqa
 async def _read_invitation(context: RouteContext, client: StackAuthClient, code: str) -> InvitedTo:
     await context.count_account(code)
     return await client.team_invitations.details(code=code)
-
-
-def _find(invitations: Iterable[TeamInvitation], invitation_id: str) -> TeamInvitation:
-    """Return one of the invitations.
-
-    Raises:
-        VerificationCodeError: 404, it is not among them.
-    """
-    for invitation in invitations:
-        if invitation.id.lower() == invitation_id.lower():
-            return invitation
-    raise KnownApiError.of(_NOT_FOUND)
