@@ -151,7 +151,9 @@ class StackAuth(MountsRouters):
         """
         check_app(app)
         if app.middleware_stack is not None:
-            raise ConfigurationError("This app serves already: call stack.install(app) before the first request.")
+            raise ConfigurationError(
+                "This app is already serving requests. Call stack.install(app) before the first one."
+            )
         known = find_installation(app).stacks
         check_cookie_name(self, known)
         remember(app, self, default=default)

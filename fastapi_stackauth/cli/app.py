@@ -77,7 +77,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Stack Auth (Hexclave) for FastAPI, at the command line.",
+    help="Stack Auth (Hexclave) for FastAPI on the command line.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ProjectId = Annotated[str | None, typer.Option(help="The project, instead of STACK_PROJECT_ID.", metavar="ID")]
@@ -97,7 +97,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options of the command itself."""
@@ -154,7 +154,9 @@ def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
 def explain_command(
     arguments: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
     json: Json = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch no keys: the signature is not checked.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not fetch keys, so that the signature is not checked.")
+    ] = False,
     keys: Annotated[
         Path | None,
         typer.Option(help="A file with the key set (JWKS), instead of fetching it.", exists=True, dir_okay=False),
@@ -166,7 +168,8 @@ def explain_command(
     project_id: ProjectId = None,
     api_url: ApiUrl = None,
     issuer: Annotated[
-        list[str] | None, typer.Option(help="One more issuer to accept, besides STACK_ISSUERS.", metavar="URL")
+        list[str] | None,
+        typer.Option(help="An additional issuer to accept, besides those in STACK_ISSUERS.", metavar="URL"),
     ] = None,
     branch_id: Annotated[str | None, typer.Option(help="The branch, instead of STACK_BRANCH_ID.", metavar="ID")] = None,
     leeway: Annotated[float | None, typer.Option(help="Seconds of clock difference to allow.")] = None,

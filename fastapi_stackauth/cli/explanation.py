@@ -53,21 +53,21 @@ _UNCHECKED_TIMES: Iterable[tuple[str, AuthError | None]] = tuple((name, None) fo
 _Value = TypeVar("_Value")
 
 _WHAT_TO_DO = {
-    "authentication_required": "The SDK's bundle has no token: sign in first.",
+    "authentication_required": "The SDK's bundle contains no token. Sign in first.",
     "credentials_malformed": "Pass the token, the header's value or the whole header line, and nothing else.",
-    "credentials_too_large": "This is not an access token of the auth server: those have about 1,000 characters.",
+    "credentials_too_large": "This is not an access token of the auth server, which has about 1,000 characters.",
     "token_malformed": "Pass the whole access token. A refresh token is not an access token.",
     "token_algorithm_not_allowed": "The auth server signs with ES256 only, so this token is not from it.",
-    "token_key_unknown": "The token is from another project or server, or its key was rotated: sign in again.",
-    "token_signature_invalid": "The token was changed after it was signed, or truncated: copy it again.",
+    "token_key_unknown": "The token is from another project or server, or its key was rotated. Sign in again.",
+    "token_signature_invalid": "The token was modified after signing, or truncated. Copy it again.",
     "token_claims_missing": "The auth server always sets these claims, so this token is not from it.",
     "token_issuer_not_allowed": "If this is a URL of your own auth server, add its origin to STACK_ISSUERS.",
     "token_audience_not_allowed": "Set STACK_PROJECT_ID to the project that the token is for, or use a token of this "
     "project.",
     "token_project_mismatch": "Set STACK_PROJECT_ID and STACK_BRANCH_ID to those of the token, or use another token.",
     "token_kind_mismatch": "The auth server never issues such a token: it was forged or changed.",
-    "token_expired": "Refresh it: access tokens expire after minutes.",
-    "token_not_yet_valid": "Set this machine's clock: it is behind the auth server's.",
+    "token_expired": "Refresh it. Access tokens expire within minutes.",
+    "token_not_yet_valid": "Correct this machine's clock, which is behind the auth server's.",
 }
 
 
@@ -78,7 +78,7 @@ class Check(BaseModel):
 
     name: str = Field(description="The name of the check.")
     status: Status = Field(description="`pass`, `fail` or `not_checked`.")
-    code: str | None = Field(default=None, description="The code of the error for this failure.")
+    code: str | None = Field(default=None, description="The error code for this failure.")
     detail: str = Field(default="", description="What was found.")
     advice: str = Field(default="", description="What to do about a failure.")
 

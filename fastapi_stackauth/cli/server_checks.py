@@ -40,7 +40,7 @@ def check_reachability(facts: Facts) -> Iterator[Finding]:
         yield warning("server_limits", f"{url} returns 429: too many requests.", "Wait a minute and try again.")
     elif outcome.status >= 500:
         message = f"{url} returns {outcome.status}."
-        yield error("server_fails", message, "Check the log of the auth server, and of a proxy before it.")
+        yield error("server_fails", message, "Check the logs of the auth server and of any proxy in front of it.")
     elif not is_auth_server(outcome):
         message = f"{url} returns {outcome.status}, but is not a Stack Auth server."
         advice = "Set STACK_API_URL to the URL of the auth server, without a path."
@@ -56,7 +56,7 @@ def _not_reached(facts: Facts, outcome: NoResponse) -> Iterator[Finding]:
         code, message, advice = _NOT_REACHED.get(outcome.cause, _NOT_REACHED["broken"])
         yield error(code, message.format(url=url, host=urlsplit(url).hostname, detail=detail), advice)
     if facts.by_proxy and outcome.cause not in ("unsent", "proxy", "authorities"):
-        message = "The proxy may be the cause: the environment names one for this URL."
+        message = "The environment sets a proxy for this URL, which may be the cause."
         advice = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name the auth server in NO_PROXY."
         yield note("server_by_proxy", message, advice)
 
@@ -195,16 +195,16 @@ def _signing_keys(facts: Facts) -> Iterator[Finding]:
     except ValueError:
         cause = f"the response was {outcome.status}" if isinstance(outcome, ApiResponse) else outcome.cause
         message = f"The project's signing keys cannot be fetched: {cause}."
-        yield error("keys_unreadable", message, "Check proxies between this app and the server's jwks.json.")
+        yield error("keys_unreadable", message, "Check any proxies between this app and the server's jwks.json.")
         return
     yield ok("keys_fetched", f"The server has {len(keys)} signing keys.")
     if facts.keys_seconds > facts.settings.jwks_timeout:
         yield _keys_slow(facts, f"took {facts.keys_seconds:.1f} s to arrive")
     if "anonymous" not in facts.flags:
-        message = "The server is older than August 2025: it rejects requests for the keys of anonymous users."
+        message = "The server dates from before August 2025 and rejects requests for the keys of anonymous users."
         yield warning("server_without_anonymous", message, "Update the auth server if the app has anonymous users.")
     elif "restricted" not in facts.flags:
-        message = "The server is older than January 2026: it has no restricted users."
+        message = "The server dates from before January 2026 and has no restricted users."
         yield note("server_without_restricted", message, "Update the auth server if you want to restrict users.")
     yield from _fixed_keys(facts, frozenset(keys))
 
@@ -227,10 +227,12 @@ def _fixed_keys(facts: Facts, published: frozenset[str]) -> Iterator[Finding]:
     if fixed is None or isinstance(fixed, str):
         return
     if not fixed & published:
-        message = "The keys of STACK_JWKS are not this project's: the app will reject every token."
+        message = "The keys in STACK_JWKS do not belong to this project, so the app will reject every token."
         yield error("fixed_keys_differ", message, "Unset STACK_JWKS, or set it to the server's key set.")
     elif fixed < published:
-        message = "STACK_JWKS has some of the project's keys: the app will reject tokens of the others."
+        message = (
+            "STACK_JWKS contains only some of the project's keys, so the app will reject tokens signed with the others."
+        )
         yield warning("fixed_keys_incomplete", message, "Set it to the whole key set, or unset it.")
 
 
@@ -274,10 +276,12 @@ def _sign_in(facts: Facts) -> Iterator[Finding]:
     else:
         yield ok("sign_in_methods", f"Users can sign in by {', '.join(on)}.")
     if not config.sign_up_enabled:
-        message = "The project takes no new accounts: sign-up is disabled."
+        message = "The project accepts no new accounts, because sign-up is disabled."
         yield warning("sign_up_off", message, "Enable sign-up in the auth server's dashboard if users should sign up.")
     if on == ["passkey"]:
-        message = "Passkeys are the only sign-in method, but a new account needs another one first."
+        message = (
+            "Passkeys are the only sign-in method, but a new account needs another method before it can have a passkey."
+        )
         yield warning("passkey_alone", message, "Enable another method.")
 
 

@@ -68,7 +68,7 @@ class Listing(Generic[T]):
             if (cursor := page.next_cursor) is None:
                 return
             if cursor in seen:
-                raise UnexpectedResponse(message="The auth server's pages lead in a circle.")
+                raise UnexpectedResponse(message="The auth server's pagination never ends.")
             seen.add(cursor)
 
     async def __aiter__(self) -> AsyncIterator[T]:

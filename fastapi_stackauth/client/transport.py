@@ -188,7 +188,7 @@ class Transport:
             )
         except (OSError, ValueError, httpx.InvalidURL, ImportError) as fault:
             raise ConfigurationError(
-                "The environment allows no calls to the auth server. Correct the proxies (HTTPS_PROXY, HTTP_PROXY, "
+                "The environment prevents calls to the auth server. Correct the proxies (HTTPS_PROXY, HTTP_PROXY, "
                 "ALL_PROXY) or the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) that it names."
             ) from fault
 

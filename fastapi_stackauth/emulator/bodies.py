@@ -25,7 +25,7 @@ async def read_bytes(request: Request, profile: ServerProfile) -> bytes:
     if not profile.reads_compressed_bodies or encoding in ("", "identity"):
         return raw
     if encoding not in WINDOWS:
-        raise KnownError("BODY_PARSING_ERROR", "The body has a content encoding that this server does not read.")
+        raise KnownError("BODY_PARSING_ERROR", "The content encoding of the body is not supported.")
     return decompress(raw, WINDOWS[encoding], profile.body_limit)
 
 
@@ -56,7 +56,7 @@ def decompress(raw: bytes, window: int, limit: int) -> bytes:
         raise KnownError("BODY_PARSING_ERROR", "The body does not match its content encoding.") from None
     check_length(len(body), limit)
     if not reader.eof or reader.unused_data:
-        raise KnownError("BODY_PARSING_ERROR", "The compressed body is incomplete, or something follows it.")
+        raise KnownError("BODY_PARSING_ERROR", "The compressed body is incomplete or has trailing data.")
     return body
 
 

@@ -30,7 +30,7 @@ def seed_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Seed of the emulator",
-        "description": "What the emulator's project begins with: `python -m fastapi_stackauth.emulator --seed FILE`.",
+        "description": "The initial state of the project: `python -m fastapi_stackauth.emulator --seed FILE`.",
         **schema,
     }
 

@@ -11,7 +11,7 @@ SUBJECTS = {
     "email_verification": "Confirm your email address for {project}",
     "password_reset": "A new password for {project}",
     "sign_in": "Your code for {project} is {otp}",
-    "team_invitation": "You are invited into a team of {project}",
+    "team_invitation": "You are invited to join a team on {project}",
 }
 BODIES = {
     "email_verification": "Open this link to confirm your email address:\n\n{link}\n",

@@ -88,7 +88,7 @@ class Pages:
         """Show the sign-in page of the mock provider."""
         state = request.query_params.get("state", "")
         if self._flow(request, state) is None:
-            return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)
+            return HTMLResponse("This sign-in is unknown. Start it again in the app.", 400)
         return page("provider.html", provider=request.path_params["provider"], hidden={"state": state})
 
     async def decide(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class Pages:
         form = dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
         flow = self._flow(request, form.get("state", ""))
         if flow is None:
-            return HTMLResponse("This sign-in is unknown: start it again in the app.", 400)
+            return HTMLResponse("This sign-in is unknown. Start it again in the app.", 400)
         provider, answer = request.path_params["provider"], {"state": form["state"], "iss": self._server.public_url}
         if form.get("answer") in ERRORS:
             answer["error"] = ERRORS[form["answer"]]

@@ -139,7 +139,7 @@ async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: A
         return dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
     if kind in ("text/plain", "application/octet-stream"):
         return raw.decode(errors="replace")
-    raise KnownError("BODY_PARSING_ERROR", "The body has a content type that this server does not read.")
+    raise KnownError("BODY_PARSING_ERROR", "The content type of the body is not supported.")
 
 
 def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside

@@ -74,7 +74,7 @@ class EmailPasswordMismatch(KnownApiError):
 
 
 class EmailAlreadyExists(KnownApiError):
-    """An account with this email address exists already."""
+    """An account with this email address already exists."""
 
 
 class SignUpNotEnabled(KnownApiError):
@@ -153,7 +153,7 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
      Code(400, "The auth server could not accept a value of this request.", SchemaError)),
     ("EMAIL_PASSWORD_MISMATCH", Code(400, "The email address or the password is wrong.", EmailPasswordMismatch)),
     ("USER_EMAIL_ALREADY_EXISTS CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
-     Code(409, "An account with this email address exists already.", EmailAlreadyExists,
+     Code(409, "An account with this email address already exists.", EmailAlreadyExists,
           ("would_work_if_email_was_verified",))),
     ("PASSWORD_TOO_SHORT", Code(400, "This password is too short.", public_details=("min_length",))),
     ("PASSWORD_TOO_LONG", Code(400, "This password is too long.", public_details=("maxLength",))),
@@ -166,19 +166,19 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("BOT_CHALLENGE_REQUIRED", Code(409, "Solve the bot challenge and try again.")),
     ("BOT_CHALLENGE_FAILED", Code(400, "The bot challenge was not solved.")),
     ("REDIRECT_URL_NOT_WHITELISTED",
-     Code(400, "The project does not trust the address that the link should lead to.", RedirectUrlNotAllowed)),
+     Code(400, "The project does not trust the URL that the link should lead to.", RedirectUrlNotAllowed)),
     ("VERIFICATION_CODE_NOT_FOUND", Code(404, "This code is wrong.", VerificationCodeError)),
-    ("VERIFICATION_CODE_EXPIRED", Code(400, "This code has expired; ask for a new one.", VerificationCodeError)),
+    ("VERIFICATION_CODE_EXPIRED", Code(400, "This code has expired. Request a new one.", VerificationCodeError)),
     ("VERIFICATION_CODE_ALREADY_USED",
-     Code(409, "This code has been used already; ask for a new one.", VerificationCodeError)),
+     Code(409, "This code has already been used. Request a new one.", VerificationCodeError)),
     ("VERIFICATION_CODE_MAX_ATTEMPTS_REACHED",
-     Code(400, "There were too many attempts with this code; ask for a new one.", VerificationCodeError)),
-    ("MULTI_FACTOR_AUTHENTICATION_REQUIRED", Code(400, "A code from your authenticator app is needed.", MfaRequired)),
-    ("INVALID_TOTP_CODE", Code(400, "This code is wrong; try the next one your app shows.")),
+     Code(400, "There were too many attempts with this code. Request a new one.", VerificationCodeError)),
+    ("MULTI_FACTOR_AUTHENTICATION_REQUIRED", Code(400, "Enter a code from your authenticator app.", MfaRequired)),
+    ("INVALID_TOTP_CODE", Code(400, "This code is wrong. Try the next code that your app shows.")),
     ("PASSKEY_AUTHENTICATION_FAILED PASSKEY_REGISTRATION_FAILED PASSKEY_WEBAUTHN_ERROR",
      Code(400, "This passkey was not accepted.", PasskeyFailed)),
-    ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", Code(401, "This session has ended; sign in again.", SessionEnded)),
-    ("CANNOT_DELETE_CURRENT_SESSION", Code(400, "This is the session in use: sign out instead.")),
+    ("REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", Code(401, "This session has ended. Sign in again.", SessionEnded)),
+    ("CANNOT_DELETE_CURRENT_SESSION", Code(400, "This is the current session. Sign out instead.")),
     ("ACCESS_TOKEN_EXPIRED UNPARSABLE_ACCESS_TOKEN INVALID_PROJECT_FOR_ACCESS_TOKEN",
      Code(401, "The auth server does not accept this access token.", AccessTokenRejected)),
     ("CANNOT_GET_OWN_USER_WITHOUT_USER USER_AUTHENTICATION_REQUIRED",
@@ -195,7 +195,7 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("PERMISSION_NOT_FOUND WRONG_PERMISSION_SCOPE",
      Code(404, "There is no such permission.", public_details=("permission_id",))),
     ("TEAM_NOT_FOUND TEAM_MEMBERSHIP_NOT_FOUND", Code(404, "There is no such team.", TeamNotFound)),
-    ("TEAM_MEMBERSHIP_ALREADY_EXISTS", Code(409, "This user is a member of the team already.")),
+    ("TEAM_MEMBERSHIP_ALREADY_EXISTS", Code(409, "This user is already a member of the team.")),
     (("OAUTH_CONNECTION_NOT_CONNECTED_TO_USER OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE "
       "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER OAUTH_ACCESS_TOKEN_NOT_AVAILABLE "
       "OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS OAUTH_EXTRA_SCOPE_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS "

@@ -73,7 +73,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "authentication_required": (401, "Sign in to use this."),
     "credentials_malformed": (401, "The credentials of this request cannot be read."),
     "credentials_too_large": (401, "The credentials of this request are too large."),
-    "credentials_conflict": (401, "This request has two different access tokens."),
+    "credentials_conflict": (401, "This request contains two different access tokens."),
     # a token that is not accepted, in the order of the checks
     "token_malformed": (401, "The access token is not a well-formed JSON Web Token."),
     "token_algorithm_not_allowed": (401, "The access token is not signed with ES256."),
@@ -83,7 +83,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "token_issuer_not_allowed": (401, "The access token is from another issuer."),
     "token_audience_not_allowed": (401, "The access token is for another audience."),
     "token_project_mismatch": (401, "The access token belongs to another project or branch."),
-    "token_kind_mismatch": (401, "Issuer, audience and claims of the access token do not agree."),
+    "token_kind_mismatch": (401, "The issuer, audience and claims of the access token do not match."),
     "token_expired": (401, "The access token has expired."),
     "token_not_yet_valid": (401, "The access token is not valid yet."),
     "user_deleted": (401, "The user of this access token no longer exists."),
@@ -105,19 +105,19 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
     "request_invalid": (422, "This request does not fit the schema of the route."),  # 400 if the body cannot be parsed
     "request_too_large": (413, "The body of this request is too large."),
     "rate_limit_exceeded": (429, "Too many attempts. Try again later."),
-    "mfa_required": (403, "A code from your authenticator app is needed."),
+    "mfa_required": (403, "Enter a code from your authenticator app."),
     "oauth_flow_invalid": (
         400,
-        "This sign-in started in another browser, took too long or is finished. Start it again.",
+        "This sign-in was started in another browser, took too long or is already finished. Start it again.",
     ),
     "profile_metadata_invalid": (409, "The metadata stored for this user does not have the expected shape."),
     "session_too_large": (500, "This session does not fit into a cookie."),
     # device authorization (RFC 8628 §3.5, RFC 6749 §5.2)
-    "authorization_pending": (400, "The user has not decided yet. Ask again later."),
+    "authorization_pending": (400, "The user has not confirmed the sign-in yet. Try again later."),
     "slow_down": (400, "This request came too soon. Wait five seconds longer between requests."),
     "access_denied": (400, "The user has denied access."),
     "expired_token": (400, "The device code has expired. Start again."),
-    "invalid_grant": (400, "This code or token is unknown, used up or revoked, or belongs to another client."),
+    "invalid_grant": (400, "This code or token is unknown, already used or revoked, or belongs to another client."),
     "unsupported_grant_type": (400, "This grant type is not supported."),
     "user_code_invalid": (404, "There is no such code, or it has expired."),
     "webhook_invalid": (400, "This message could not be verified."),
@@ -292,7 +292,7 @@ class AuthServerRateLimited(AuthServerUnavailable):
     """The auth server responded with 429, retries included."""
 
     code = "auth_server_rate_limited"
-    message = "The auth server limits requests. Try again later."
+    message = "The auth server is limiting requests. Try again later."
 
 
 class VerificationUnavailable(AuthServerUnavailable):
@@ -306,4 +306,4 @@ class ClockSkew(VerificationUnavailable):
     """A token just issued fails the check of its time. 503, because signing in again would bring another such token."""
 
     code = "clock_skew"
-    message = "Access tokens cannot be verified right now: the clocks of this server and of the auth server differ."
+    message = "Access tokens cannot be verified right now because the clocks of this server and the auth server differ."

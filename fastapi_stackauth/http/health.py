@@ -40,7 +40,7 @@ class HealthReport(BaseModel):
         examples=["fresh"],
     )
     keys_age_seconds: float | None = Field(
-        default=None, description="Seconds since the keys were fetched; null if they were not.", examples=[41.3]
+        default=None, description="Seconds since the keys were last fetched; null if they never were.", examples=[41.3]
     )
     last_error: str | None = Field(
         default=None,
@@ -51,8 +51,8 @@ class HealthReport(BaseModel):
         description="Whether the auth server checks each token, because there are no keys.", examples=[False]
     )
     redis: LinkState = Field(
-        description="The link to the other workers: `memory` without Redis, `connected`, `degraded`; `idle` before "
-        "its first use.",
+        description="The connection to the other workers: `memory` without Redis, `connected`, `degraded`, or `idle` "
+        "before its first use.",
         examples=["memory"],
     )
     missing_settings: tuple[str, ...] = Field(

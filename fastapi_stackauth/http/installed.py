@@ -103,7 +103,7 @@ def check_app(app: object) -> None:
     advice = {
         "APIRouter": "Install on the app, then app.include_router(...) serves the routes of this router",
         "Starlette": "Create the app with FastAPI(); a Starlette app has no dependencies and no OpenAPI document",
-    }.get(type(app).__name__, "Call it on the app itself, before any ASGI middleware is wrapped around it")
+    }.get(type(app).__name__, "Call it on the app itself, before wrapping ASGI middleware around the app")
     raise ConfigurationError(f"install() takes a FastAPI app; got {type(app).__name__}. {advice}.")
 
 

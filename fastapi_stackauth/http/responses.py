@@ -9,7 +9,11 @@ from fastapi_stackauth.errors import StackAuthError
 from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, problem_document
 
 _FIELD_ERROR = {
-    "location": {"type": "string", "description": "The field, such as `body.email`.", "examples": ["body.email"]},
+    "location": {
+        "type": "string",
+        "description": "The invalid field, such as `body.email`.",
+        "examples": ["body.email"],
+    },
     "message": {"type": "string", "description": "What is wrong there.", "examples": ["Field required"]},
 }
 DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
@@ -20,10 +24,10 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
         "items": {"type": "object", "required": ["location", "message"], "properties": _FIELD_ERROR},
     },
     "fields": {"type": "array", "description": "The stored metadata that is invalid.", "items": {"type": "string"}},
-    "max_age": {"type": "integer", "description": "Seconds since the sign-in, at most."},
-    "max_body_size": {"type": "integer", "description": "Bytes of the body, at most."},
-    "maxLength": {"type": "integer", "description": "Characters of a password, at most."},
-    "min_length": {"type": "integer", "description": "Characters of a password, at least."},
+    "max_age": {"type": "integer", "description": "The maximum number of seconds since the sign-in."},
+    "max_body_size": {"type": "integer", "description": "The maximum size of the body, in bytes."},
+    "maxLength": {"type": "integer", "description": "The maximum length of a password, in characters."},
+    "min_length": {"type": "integer", "description": "The minimum length of a password, in characters."},
     "origin": {
         "type": "string",
         "enum": ["missing", "not_trusted"],
@@ -60,7 +64,7 @@ DETAIL_SCHEMA: Schema = {
 
 PROBLEM_SCHEMA: Schema = {
     "title": PROBLEM_NAME,
-    "description": "A problem document (RFC 9457). Match `code`, which is stable, not the texts.",
+    "description": "A problem document (RFC 9457). Match on `code`, which is stable, not on the texts.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
@@ -86,7 +90,7 @@ PROBLEM_SCHEMA: Schema = {
         },
         "details": {
             "type": "object",
-            "description": "More about this error, depending on its code.",
+            "description": "Further details of this error, depending on its code.",
             "additionalProperties": True,
             "examples": [{"permission_id": "posts:delete"}],
         },

@@ -56,7 +56,7 @@ def cookie_scheme(name: str) -> dict[str, str]:
 
 def password_scheme(token_url: str) -> dict[str, Any]:
     """Return the scheme with which the docs sign in (RFC 6749 §4.3), through the route at this URL."""
-    text = "Sign in here: the username is the email address. Leave client id and secret empty."
+    text = "Sign in with the email address as the username. Leave the client id and secret empty."
     return {"type": "oauth2", "flows": {"password": {"tokenUrl": token_url, "scopes": {}}}, "description": text}
 
 

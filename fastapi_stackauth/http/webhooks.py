@@ -79,7 +79,7 @@ class WebhookRouter(APIRouter):
             response_class=Response,
             response_description="The message is handled. A repeated message is not handled again.",
             operation_id=f"stack_auth_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_')}",
-            summary="Receive webhooks of the auth server",
+            summary="Receive webhooks from the auth server",
             description=(
                 "Only the auth server calls this route. Each message is signed over its raw body, with the headers "
                 "`svix-id`, `svix-timestamp` and `svix-signature`, or the `webhook-` headers of Standard Webhooks."
@@ -87,7 +87,8 @@ class WebhookRouter(APIRouter):
             tags=["webhooks"],
             responses={
                 400: problem_response(
-                    "The message is not from the auth server, too old, or not JSON.", (WebhookInvalid(""), not_json())
+                    "The message is not from the auth server, is too old, or is not JSON.",
+                    (WebhookInvalid(""), not_json()),
                 ),
                 409: problem_response(
                     "Another request is handling the message. Try again.", (RequestError("webhook_in_progress"),)
@@ -247,12 +248,12 @@ def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
 _BODY = {
     "schema": {
         "title": "StackAuthEvent",
-        "description": "An event (contract: types may be added).",
+        "description": "An event. The auth server may add types.",
         "type": "object",
         "required": ["type"],
         "properties": {
             "type": {"type": "string", "description": "What happened.", "examples": list(EVENT_TYPES)},
-            "data": {"description": "The object of the event; its form depends on the type."},
+            "data": {"description": "The object that the event is about; its schema depends on the type."},
         },
     },
     "example": {

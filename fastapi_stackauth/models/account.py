@@ -14,10 +14,10 @@ class SelectedTeam(ApiModel):
     display_name: str = Field(description="Its name.", examples=["Red team"])
     profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])
     client_metadata: JsonValue = Field(
-        default=None, description="What its members may write.", examples=[{"colour": "red"}]
+        default=None, description="Data that members can write.", examples=[{"colour": "red"}]
     )
     client_read_only_metadata: JsonValue = Field(
-        default=None, description="What its members may read.", examples=[None]
+        default=None, description="Data that members can read.", examples=[None]
     )
 
 
@@ -32,7 +32,7 @@ class ConnectedProvider(ApiModel):
 class RestrictedReason(ApiModel):
     """Why a user is restricted; later servers may add types."""
 
-    type: str = Field(description="Why; later servers may add types.", examples=["email_not_verified"])
+    type: str = Field(description="The reason; later servers may add types.", examples=["email_not_verified"])
 
 
 class CurrentUserProfile(ApiModel):
@@ -49,7 +49,7 @@ class CurrentUserProfile(ApiModel):
         default=None, description="The address to write to.", examples=["ada@example.com"]
     )
     primary_email_verified: bool = Field(
-        default=False, description="Whether that address is verified.", examples=[True]
+        default=False, description="Whether the primary email address is verified.", examples=[True]
     )
     display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
     client_metadata: JsonValue = Field(
@@ -65,14 +65,14 @@ class CurrentUserProfile(ApiModel):
         default=False, description="Whether the user can sign in with the email address.", examples=[True]
     )
     oauth_providers: tuple[ConnectedProvider, ...] = Field(
-        default=(), description="Accounts at providers that sign in.", examples=[[]]
+        default=(), description="The OAuth provider accounts that can sign in.", examples=[[]]
     )
     selected_team_id: str | None = Field(
         default=None, description="The team last selected.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
     )
     selected_team: SelectedTeam | None = Field(default=None, description="That team.", examples=[None])
     requires_totp_mfa: bool = Field(
-        default=False, description="Whether signing in takes a second factor.", examples=[False]
+        default=False, description="Whether signing in requires a second factor.", examples=[False]
     )
     otp_auth_enabled: bool = Field(
         default=False, description="Whether the user can sign in with a code by email.", examples=[True]
@@ -94,7 +94,7 @@ class CurrentUserUpdate(ApiRequestBody):
 
     display_name: str | None = None
     profile_image_url: str | None = Field(default=None, description="A base64 data URL.")
-    client_metadata: JsonValue = Field(default=None, description="Replaces what is there; it is not merged.")
+    client_metadata: JsonValue = Field(default=None, description="Replaces the previous value; it is not merged.")
     selected_team_id: str | None = None
     totp_secret_base64: str | None = Field(
         default=None,

@@ -21,7 +21,7 @@ class _ApiKeyFields(ApiModel):
     is_public: bool = Field(default=False, description="Whether it may be published.", examples=[False])
     created_at_millis: Millis = Field(description="When it was created.", examples=[1762333949000])
     expires_at_millis: Millis | None = Field(
-        default=None, description="When it expires; never, if it is absent.", examples=[1770109949000]
+        default=None, description="When it expires; if absent, it never does.", examples=[1770109949000]
     )
     manually_revoked_at_millis: Millis | None = Field(default=None, description="When it was revoked.", examples=[None])
 
@@ -30,28 +30,32 @@ class UserApiKey(_ApiKeyFields):
     """A key that acts for a user."""
 
     user_id: str = Field(description="The user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    value: LastFour = Field(description="The end of the key's value.", examples=[{"last_four": "1d3f"}])
+    value: LastFour = Field(description="The last four characters of the key.", examples=[{"last_four": "1d3f"}])
 
 
 class TeamApiKey(_ApiKeyFields):
     """A key that acts for a team."""
 
     team_id: str = Field(description="The team.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
-    value: LastFour = Field(description="The end of the key's value.", examples=[{"last_four": "1d3f"}])
+    value: LastFour = Field(description="The last four characters of the key.", examples=[{"last_four": "1d3f"}])
 
 
 class NewUserApiKey(_ApiKeyFields):
     """A new key of a user, with its value."""
 
     user_id: str = Field(description="The user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
-    value: str = Field(repr=False, description="The key itself, a secret; never shown again.", examples=["sk_..."])
+    value: str = Field(
+        repr=False, description="The key itself, which is secret and is never shown again.", examples=["sk_..."]
+    )
 
 
 class NewTeamApiKey(_ApiKeyFields):
     """A new key of a team, with its value."""
 
     team_id: str = Field(description="The team.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
-    value: str = Field(repr=False, description="The key itself, a secret; never shown again.", examples=["sk_..."])
+    value: str = Field(
+        repr=False, description="The key itself, which is secret and is never shown again.", examples=["sk_..."]
+    )
 
 
 class ApiKeyCreate(ApiRequestBody):

@@ -10,8 +10,8 @@ from fastapi_stackauth.models.base import ApiModel
 class CliLogin(ApiModel):
     """A sign-in that has started. No repr shows its codes."""
 
-    polling_code: str = Field(repr=False, description="The secret of the tool: it gets the refresh token.")
-    login_code: str = Field(repr=False, description="The code for the browser: it completes the sign-in.")
+    polling_code: str = Field(repr=False, description="The tool's secret, which it exchanges for the refresh token.")
+    login_code: str = Field(repr=False, description="The code with which the browser completes the sign-in.")
     expires_at: str = Field(description="When both codes expire, in ISO 8601.")
 
 

@@ -19,7 +19,7 @@ class ProviderToken(ApiModel):
     """A provider's own access token."""
 
     access_token: str = Field(
-        description="For the provider's own API; a secret.",
+        description="A secret token for the provider's own API.",
         examples=["gho_16C7e42F292c6912E7710c838347Ae178B4a"],
         repr=False,
     )

@@ -16,7 +16,7 @@ class ContactChannel(ApiModel):
     type: str = Field(description="What kind of address.", examples=["email"])
     used_for_auth: bool = Field(default=False, description="Whether it signs in.", examples=[True])
     is_verified: bool = Field(default=False, description="Whether it is verified.", examples=[True])
-    is_primary: bool = Field(default=False, description="Whether it is the one to write to.", examples=[True])
+    is_primary: bool = Field(default=False, description="Whether it is the user's primary address.", examples=[True])
 
 
 class ContactChannelCreate(ApiRequestBody):
@@ -43,7 +43,7 @@ class ServerContactChannelCreate(ContactChannelCreate):
 class ContactChannelUpdate(ApiRequestBody):
     """A change of an address; only what is set is changed. A new value is unverified."""
 
-    value: str | None = Field(default=None, description="Travels with its type, whether or not that is set.")
+    value: str | None = Field(default=None, description="Sent together with its type, even if the type is not set.")
     type: str = "email"
     used_for_auth: bool | None = None
     is_primary: bool | None = None

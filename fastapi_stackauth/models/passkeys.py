@@ -9,7 +9,8 @@ class PasskeyChallenge(ApiModel):
     """The options for the browser's WebAuthn call, and their code; both expire after 65 seconds."""
 
     options_json: dict[str, JsonValue] = Field(
-        repr=False, description="As the browser takes it, but for the relying party's id, which is a placeholder."
+        repr=False,
+        description="In the format that browsers accept, except for the relying party id, which is a placeholder.",
     )
     code: str = Field(repr=False)
 

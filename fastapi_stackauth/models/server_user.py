@@ -59,7 +59,9 @@ class _ServerUserFields(ApiRequestBody):
 
     display_name: str | None = None
     profile_image_url: str | None = None
-    client_metadata: JsonValue = Field(default=None, description="Metadata replace what is there; they are not merged.")
+    client_metadata: JsonValue = Field(
+        default=None, description="Metadata replaces the previous value; it is not merged."
+    )
     client_read_only_metadata: JsonValue = None
     server_metadata: JsonValue = None
     primary_email: str | None = None

@@ -58,5 +58,5 @@ class Session(ApiModel):
         default=None, description="Whether the access token in use belongs to it.", examples=[True]
     )
     last_used_at_end_user_ip_info: IpInfo | None = Field(
-        default=None, description="Where from, if that is known.", examples=[None]
+        default=None, description="The place of its last use, if known.", examples=[None]
     )

@@ -18,12 +18,12 @@ class Team(ApiModel):
     display_name: str = Field(description="Its name.", examples=["Red team"])
     profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])
     client_metadata: JsonValue = Field(
-        default=None, description="What its members may write.", examples=[{"colour": "red"}]
+        default=None, description="Data that members can write.", examples=[{"colour": "red"}]
     )
     client_read_only_metadata: JsonValue = Field(
-        default=None, description="What its members may read.", examples=[None]
+        default=None, description="Data that members can read.", examples=[None]
     )
-    server_metadata: JsonValue = Field(default=None, description="What the server alone may read.", examples=[None])
+    server_metadata: JsonValue = Field(default=None, description="Data that only the server can read.", examples=[None])
     created_at_millis: Millis | None = Field(default=None, description="When it was created.", examples=[1762333949000])
 
     def as_members_see(self) -> "Team":
@@ -81,7 +81,7 @@ class TeamInvitation(ApiModel):
         default=None, description="When the invitation expires.", examples=[1796039263397]
     )
     recipient_email: str | None = Field(
-        default=None, description="The address that is invited.", examples=["grace@example.com"]
+        default=None, description="The invited email address.", examples=["grace@example.com"]
     )
 
 

@@ -23,9 +23,7 @@ class User(TrustedModel, BaseModel):
 
     id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     email: str | None = Field(default=None, description="The primary email address.", examples=["ada@example.com"])
-    email_verified: bool = Field(
-        default=False, description="Whether that address is known to be theirs.", examples=[True]
-    )
+    email_verified: bool = Field(default=False, description="Whether the address is verified.", examples=[True])
     display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
     kind: TokenKind = Field(
         default=TokenKind.NORMAL,
@@ -34,15 +32,19 @@ class User(TrustedModel, BaseModel):
     )
     restricted_reason: str | None = Field(
         default=None,
-        description="Why a restricted user is: `email_not_verified`, `restricted_by_administrator`, `anonymous`, or "
+        description="Why the user is restricted: `email_not_verified`, `restricted_by_administrator`, `anonymous`, or "
         "what later servers add.",
         examples=[None],
     )
     session_id: str | None = Field(
         default=None, description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"]
     )
-    selected_team_id: str | None = Field(default=None, description="The team last selected, if any.", examples=[None])
-    mfa_required: bool = Field(default=False, description="Whether signing in takes a second factor.", examples=[False])
+    selected_team_id: str | None = Field(
+        default=None, description="The team that the user last selected, if any.", examples=[None]
+    )
+    mfa_required: bool = Field(
+        default=False, description="Whether signing in requires a second factor.", examples=[False]
+    )
     signed_up_at: datetime | None = Field(
         default=None, description="When the account was created.", examples=["2026-11-05T09:12:29Z"]
     )
@@ -54,7 +56,7 @@ class User(TrustedModel, BaseModel):
     )
     claims: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(
         default_factory=lambda: freeze({}),
-        description="Every claim of the token, as it came.",
+        description="All claims of the token, unmodified.",
         examples=[{"sub": "f7383500-3cc7-45ea-b3c1-50d16bdbdf35", "role": "authenticated"}],
     )
 

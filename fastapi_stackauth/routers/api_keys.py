@@ -90,7 +90,7 @@ class ApiKeyCreateRequest(RequestBody):
         default=None,
         ge=0,
         le=_LATEST,
-        description="When it expires, in milliseconds since 1970; never, if it is absent.",
+        description="When it expires, in milliseconds since 1970. If absent, it never does.",
         examples=[1770109949000],
     )
     is_public: bool = Field(

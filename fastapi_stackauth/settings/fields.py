@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         default=None, description="The `pck_` key. Optional unless the project requires it."
     )
     secret_server_key: Key = Field(
-        default=None, description="The `ssk_` key. Only needed for what the app does as the server."
+        default=None, description="The `ssk_` key. Only needed for calls that the app makes as the server."
     )
     branch_id: str = Field(default="main", description="The project's branch that tokens must belong to.")
     base_url: BaseUrl = Field(
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     session_max_age: int | None = Field(
         default=31_536_000,
         gt=0,
-        description="Seconds that a browser keeps a session; None: until the browser is closed.",
+        description="How long a browser keeps a session, in seconds; None means until the browser is closed.",
     )
     cli_session_max_age: int = Field(
         default=2_592_000,
@@ -97,12 +97,12 @@ class Settings(BaseSettings):
         description="Seconds that the session of a command-line tool lives, at most 367 days.",
     )
     after_sign_in: Destination = Field(
-        default="/", description="The target of the browser after a sign-in without `return_to`."
+        default="/", description="Where the browser goes after a sign-in without `return_to`."
     )
     sign_in_url: Page = Field(
         default=None,
-        description="Where browsers without a user are sent, with `return_to`, if they open a page that needs one. "
-        "Without it, they get 401.",
+        description="Where browsers are sent, with `return_to`, if they open a page that needs a user and no user is "
+        "signed in. If unset, they get 401.",
     )
     redirect_urls: RedirectUrls = Field(
         default=(),
@@ -135,8 +135,10 @@ class Settings(BaseSettings):
         description="Addresses and networks of the proxies in front of this app. With them, the auth server learns the "
         "end user's address.",
     )
-    leeway: float = Field(default=5.0, ge=0, le=60, description="Seconds of clock difference that are tolerated.")
-    timeout: float = Field(default=10.0, gt=0, description="Seconds that one call to the auth server may take in all.")
+    leeway: float = Field(default=5.0, ge=0, le=60, description="The clock difference that is tolerated, in seconds.")
+    timeout: float = Field(
+        default=10.0, gt=0, description="The total time that one call to the auth server may take, in seconds."
+    )
     keepalive_expiry: float = Field(
         default=4.0,
         ge=0,
@@ -161,15 +163,19 @@ class Settings(BaseSettings):
         default=None, description="A key set, or a file that holds one. The library then never fetches keys."
     )
     jwks_max_age: float = Field(
-        default=3600.0, ge=60, le=86_400, description="Seconds after which keys are fetched again, at the latest."
+        default=3600.0, ge=60, le=86_400, description="The maximum number of seconds before keys are fetched again."
     )
     jwks_cooldown: float = Field(
-        default=30.0, ge=1, description="Seconds between two fetches that unknown keys or failures may cause."
+        default=30.0,
+        ge=1,
+        description="The minimum number of seconds between fetches caused by unknown keys or failures.",
     )
     jwks_stale_limit: float = Field(
         default=86_400.0, ge=0, description="Seconds that fetched keys stay in use while the key server is down."
     )
-    jwks_timeout: float = Field(default=5.0, gt=0, description="Seconds that one fetch of keys may take in all.")
+    jwks_timeout: float = Field(
+        default=5.0, gt=0, description="The total time that fetching the keys may take, in seconds."
+    )
     authorization_ttl: float = Field(
         default=10.0, ge=0, le=300, description="Seconds that permissions and teams are cached."
     )
@@ -185,7 +191,7 @@ class Settings(BaseSettings):
         description='Seconds that the owner of an API key is cached, including "no such key".',
     )
     api_key_concurrency: int = Field(
-        default=8, ge=1, description="How many API keys are checked at the auth server at once."
+        default=8, ge=1, description="How many API keys may be checked concurrently at the auth server."
     )
     revocation_ttl: float = Field(
         default=3600.0, ge=900, description="Seconds that a revocation is kept; longer than the lifetime of a token."
@@ -201,7 +207,7 @@ class Settings(BaseSettings):
     fallback_concurrency: int = Field(
         default=8,
         ge=0,
-        description="How many tokens are checked at `/users/me` at once while the keys are unavailable.",
+        description="How many tokens may be checked concurrently at `/users/me` while the keys are unavailable.",
     )
     fallback_ttl: float = Field(
         default=10.0, ge=0, le=60, description="How long to cache the response of `/users/me` to a token, in seconds."

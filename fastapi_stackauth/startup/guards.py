@@ -51,7 +51,7 @@ class _ClassSignature:
         if instance is not None:
             raise AttributeError("__signature__")
         return _Misused(
-            f"Depends({owner.__name__}) passes the class, so FastAPI checks no caller. Expected an instance. "
+            f"Depends({owner.__name__}) passes the class, so the caller is not checked. Expected an instance. "
             f"Write {owner.correct_use()}."
         )
 
@@ -93,6 +93,6 @@ def guard_alias(alias: Any, name: str) -> None:  # noqa: ANN401 - typing has no 
         name: its public name.
     """
     alias.__signature__ = _Misused(
-        f"Depends({name}) wraps an alias that contains Depends(...) already. Expected the alias as the annotation. "
+        f"Depends({name}) wraps an alias that contains Depends(...) already. Use the alias itself as the annotation. "
         f"Write `value: {name}`."
     )

@@ -129,10 +129,11 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
     elif model := _class_in(call, TrustedModel):
         yield f"Depends({model.__name__}) lets the caller choose it. Write {model.correct_use(name)}."
     elif guarded := _class_in(call, Guarded):
-        yield f"Depends({guarded.__name__}[...]) passes the class and checks no caller. Write {guarded.correct_use()}."
+        use = guarded.correct_use()
+        yield f"Depends({guarded.__name__}[...]) passes the class and does not check the caller. Write {use}."
     elif isinstance(call, type) and _is_of_package(call):
         yield (
-            f"Depends({call.__name__}) makes a new {call.__name__} for each request and checks no caller. "
+            f"Depends({call.__name__}) creates a new {call.__name__} for each request and does not check the caller. "
             f"Write a dependency such as current_user inside Depends(...)."
         )
     elif get_origin(call) is not None and (inner := _dependency_in(call)):
@@ -188,7 +189,7 @@ def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> 
     if isinstance(default, TrustedModel):
         return f"has a {type(default).__name__} as its default value. Write {default.correct_use(parameter.name)}."
     if meant := _dependency_in(default):
-        return f"has {_describe(meant)} as its default value, so FastAPI checks no caller. Write {_find_use(meant)}."
+        return f"has {_describe(meant)} as its default value, so the caller is not checked. Write {_find_use(meant)}."
     parts = tuple(_parts(parameter.annotation, names))
     for meant in filter(None, map(_meant_by, parts)):
         return f"has {_describe(meant)} in its annotation, where FastAPI ignores it. Write {_find_use(meant)}."

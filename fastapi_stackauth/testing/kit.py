@@ -77,7 +77,7 @@ class Kit:
             ConfigurationError: the stack is not installed on an app under test.
         """
         if id(stack) not in self._projects:
-            raise ConfigurationError("This StackAuth is not installed on an app under test.")
+            raise ConfigurationError("This StackAuth is not installed on any app under test.")
         view = copy(self)
         view._use_project(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
         return view

@@ -91,7 +91,7 @@ def to_route_error(error: StackAuthError) -> StackAuthError:
     if isinstance(error, RedirectUrlNotAllowed):
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
     if isinstance(error, SchemaError):  # a rule that this library does not check; the log has it
-        return RequestInvalid((("body", "Must have the form that the auth server expects"),), reason=str(error))
+        return RequestInvalid((("body", "Must have the format that the auth server expects"),), reason=str(error))
     if isinstance(error, PermissionMissing) and error.code != "TEAM_PERMISSION_NOT_FOUND":
         return AuthError("permission_missing", details=error.public_details)  # a 401 would sign the user out
     return find_rejection(error) or error

@@ -195,7 +195,7 @@ async def test_a_cli_login_is_completed_as_a_chosen_user(visitor: Visitor, stack
     assert "note bad" in unknown
     bob = visitor.server.add_user(primary_email="bob@example.com", restricted_by_admin=True)
     restricted = await visitor.submit("/dashboard/cli-logins/complete", id=row["id"], user_id=bob)
-    assert "A restricted user may not do this." in restricted
+    assert "Restricted users cannot do this." in restricted
     assert visitor.server.store.sessions.list_for_user(bob) == []
     pages.append(await visitor.submit("/dashboard/cli-logins/complete", id=row["id"], user_id=ada))
     assert "the tool has not polled yet" in pages[1]

@@ -161,7 +161,7 @@ async def test_the_api_and_the_mock_providers_page_stay_open(emulator: Emulator)
         keys = await client.get(f"/api/v1/projects/{emulator.project_id}/.well-known/jwks.json")
         assert keys.status_code == 200
         page = await client.get("/emulator/oauth/google/authorize?state=unknown")
-        assert (page.status_code, "start it again" in page.text) == (400, True)
+        assert (page.status_code, "Start it again" in page.text) == (400, True)
         decided = await client.post("/emulator/oauth/google/authorize", data={"state": "unknown"})
         assert decided.status_code == 400
 

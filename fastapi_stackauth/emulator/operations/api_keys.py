@@ -11,7 +11,7 @@ from fastapi_stackauth.emulator.store.api_keys import Kind
 from fastapi_stackauth.emulator.store.database import Row
 from fastapi_stackauth.emulator.wire import SERVER, Call, operation, schema_error
 
-FOREIGN = "A client handles its own API keys only."
+FOREIGN = "A client can only access its own API keys."
 LOOSE: dict[Kind, Check] = {"user": UserId(required=False), "team": Text(form="uuid")}
 ONE = {"api_key_id": Text(form="uuid")}
 UPDATE = {"description": Text(required=False), "revoked": Flag(required=False, only=True)}

@@ -15,7 +15,7 @@ BODY = {"scope": Text(required=False)}
 USER = {"user_id": UserId()}
 PROVIDER = {**USER, "provider_id": Text()}
 ACCOUNT = {**PROVIDER, "provider_account_id": Text()}
-FOREIGN = "A client handles the connected accounts of its own user only."
+FOREIGN = "A client can only access its own user's connected accounts."
 
 
 def list_connected(call: Call, user_id: str) -> list[Row]:

@@ -78,7 +78,7 @@ async def create(call: Call) -> dict[str, Any]:
     try:
         with store.transaction():
             if store.channels.with_value(user["id"], value) is not None:
-                raise PlainError(400, "The user has this contact channel already.")
+                raise PlainError(400, "The user already has this contact channel.")
             return views.channel(store.channels.create(user, value, flags))
     except sqlite3.IntegrityError:
         raise email_taken_error(value) from None
@@ -155,7 +155,7 @@ async def verify(call: Call) -> dict[str, Any]:
     data, channels = verification.consume_code(call, "email_verification"), call.server.store.channels
     channel = channels.get(call.project.id, data["channel_id"])
     if channel is None or channel["value"] != data["email"]:
-        raise PlainError(400, "The contact channel is gone, or has another value now.")
+        raise PlainError(400, "The contact channel was deleted, or its value has changed.")
     channels.update(channel, {"is_verified": 1})
     return {"success": True}
 

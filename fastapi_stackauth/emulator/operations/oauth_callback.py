@@ -41,7 +41,7 @@ def to_redirect(call: Call, fields: dict[str, Any]) -> Response:
     state = fields.get("state", "")
     row = call.server.store.oauth.flow(state)
     if row is None or "provider" not in row["data"]:
-        raise PlainError(400, "The OAuth state is unknown: start the sign-in again.")
+        raise PlainError(400, "The OAuth state is unknown. Start the sign-in again.")
     try:
         check_browser(call, row)
         answer = end_flow(call, row, fields)
@@ -55,9 +55,9 @@ def to_redirect(call: Call, fields: dict[str, Any]) -> Response:
 def check_browser(call: Call, row: Row) -> None:
     """Reject a callback in a browser that did not start the flow, or a second one of the same flow."""
     if row["data"]["needs_cookie"] and call.request.cookies.get(COOKIE + row["state"]) != "true":
-        raise PlainError(400, "The cookie of this sign-in is missing: start it again in this browser.")
+        raise PlainError(400, "The cookie for this sign-in is missing. Start the sign-in again in this browser.")
     if row["data"].get("has_ended"):
-        raise PlainError(400, "The OAuth state was used already: start the sign-in again.")
+        raise PlainError(400, "The OAuth state has already been used. Start the sign-in again.")
 
 
 def end_flow(call: Call, row: Row, fields: dict[str, Any]) -> Response:
@@ -99,7 +99,7 @@ def provider_identity(call: Call, flow: dict[str, Any], fields: dict[str, Any]) 
     granted = call.server.store.oauth.flow(fields.get("code", ""))
     known = granted is not None and granted["expires_at"] > call.server.clock.millis()
     if granted is None or not known or granted["data"].get("granted_for") != flow["provider"]:
-        raise PlainError(400, "The provider's code is unknown or used: start the sign-in again.")
+        raise PlainError(400, "The provider's code is unknown or already used. Start the sign-in again.")
     call.server.store.oauth.end_flow(granted["state"])
     return linking.Identity(**granted["data"]["identity"])
 

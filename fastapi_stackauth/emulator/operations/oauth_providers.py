@@ -67,9 +67,9 @@ def check_free(call: Call, user_id: str, provider: str, link_id: str | None = No
     others = [row for row in oauth.list_for_project(call.project.id) if row["id"] != link_id]
     own = [row for row in others if row["user_id"] == user_id and row["provider"] == provider]
     if signs_in and any(row["allow_sign_in"] for row in own):
-        raise PlainError(400, "The user signs in with another account of this provider already.")
+        raise PlainError(400, "The user already signs in with another account at this provider.")
     if any(row["account_id"] == account_id for row in own):
-        raise PlainError(400, "The user has this account of the provider already.")
+        raise PlainError(400, "The user already has this provider account.")
     if signs_in and any(row["allow_sign_in"] and account_id in (None, row["account_id"]) for row in others):
         raise KnownError(USED_FOR_SIGN_IN)
 

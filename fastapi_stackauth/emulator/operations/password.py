@@ -71,7 +71,7 @@ async def set_password(call: Call) -> dict[str, Any]:
 def check_has_none(user: Row) -> None:
     """Reject a user who has a password."""
     if user["password_hash"] is not None:
-        raise PlainError(400, "The user has a password already.")
+        raise PlainError(400, "The user already has a password.")
 
 
 @operation("POST", "/auth/password/update", body={"old_password": PASSWORD, "new_password": PASSWORD})

@@ -20,7 +20,7 @@ TEAM_QUERY = {
 PROJECT_QUERY = {name: check for name, check in TEAM_QUERY.items() if name != "team_id"}
 TEAM_PARAMS = {"team_id": Text(form="uuid"), "user_id": UserId(), "permission_id": Text()}
 PROJECT_PARAMS = {"user_id": UserId(), "permission_id": Text()}
-FOREIGN = "A client lists the permissions of its own user only."
+FOREIGN = "A client can only list its own user's permissions."
 
 
 def checked_id(call: Call, where: str, permission_id: str) -> str:

@@ -72,7 +72,7 @@ async def create_session(call: Call) -> dict[str, Any]:
 async def list_sessions(call: Call) -> dict[str, Any]:
     """A user's sessions, newest first; those of impersonation are shown to admins only."""
     user_id = call.query["user_id"]
-    call.only_own(user_id, "A client sees the sessions of its own user only.")
+    call.only_own(user_id, "A client can only list its own user's sessions.")
     current = call.asker.claims["refresh_token_id"] if call.asker.claims else None
     rows = [
         row

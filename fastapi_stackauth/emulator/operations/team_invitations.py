@@ -56,7 +56,7 @@ async def list_invitations(call: Call) -> dict[str, Any]:
     """The open invitations into a team, or to a user's verified addresses."""
     team_id, user_id = call.query.get("team_id"), call.query.get("user_id")
     if team_id is not None and user_id is not None:
-        raise PlainError(400, "Name a team or a user, not both.")
+        raise PlainError(400, "Specify a team or a user, not both.")
     if team_id is None and user_id is None:
         raise PlainError(400, "Name a team or a user.")
     rows = call.server.store.codes.open(call.project.id, KIND)

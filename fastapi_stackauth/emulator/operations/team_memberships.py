@@ -68,7 +68,7 @@ async def list_profiles(call: Call) -> dict[str, Any]:
     if call.is_client:
         asker = own_user(call)
         if team_id is None:
-            raise PlainError(400, "The team is missing; a client must name it.")
+            raise PlainError(400, "The team is missing; clients must specify it.")
         if user_id == asker["id"]:
             membership.required_membership(call, team_id, asker["id"])
         else:
@@ -98,7 +98,7 @@ async def read_profile(call: Call) -> dict[str, Any]:
 async def change_profile(call: Call) -> dict[str, Any]:
     """Change what a member is called in the team."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
-    call.only_own(user_id, "A client changes its own user's profile only.")
+    call.only_own(user_id, "A client can only change its own user's profile.")
     profiles.existing(call, user_id)
     held = membership.required_membership(call, team_id, user_id)
     image = images.image_columns(call.server, call.project, call.body, "team-member-profile-images")

@@ -26,7 +26,7 @@ UPDATE_BODY = {
     "server": {**CHANGE, **SERVER_FIELDS},
     "admin": {**CHANGE, **SERVER_FIELDS},
 }
-FOREIGN = "A client lists the teams of its own user only."
+FOREIGN = "A client can only list its own user's teams."
 
 
 def to_json(call: Call, team: Row) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def find_creator(call: Call) -> str | None:
     if call.is_client:
         user = membership.required_user(call)
         if not call.project.config["client_team_creation_enabled"]:
-            raise PlainError(403, "This project does not let clients make teams.")
+            raise PlainError(403, "This project does not let clients create teams.")
         if named not in (None, user["id"]):
-            raise PlainError(403, "A client makes teams for its own user only.")
+            raise PlainError(403, "A client can only create teams for its own user.")
         return str(user["id"])
     if joins and named is not None:
         raise PlainError(400, "creator_user_id and add_current_user exclude each other.")

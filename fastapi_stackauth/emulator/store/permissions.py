@@ -11,7 +11,7 @@ SYSTEM: Mapping[str, str] = {
     "$read_members": "List the members of the team.",
     "$remove_members": "Remove members from the team.",
     "$invite_members": "Invite users to the team.",
-    "$manage_api_keys": "Make and revoke the team's API keys.",
+    "$manage_api_keys": "Create and revoke the team's API keys.",
 }
 """Permissions that the server itself looks at; they contain nothing and exist in every project."""
 

@@ -53,7 +53,7 @@ class ProviderTokenRequest(RequestBody):
         default=None,
         min_length=1,
         max_length=500,
-        description="The id of the account at the provider. By default, any account with the scope.",
+        description="The id of the account at the provider. By default, any account that has the scope.",
         examples=["583231"],
     )
 

@@ -17,7 +17,7 @@ from fastapi_stackauth.startup.configuration import needs
 
 routes = Routes("contact channels", feature="contact_channels")
 
-ChannelId = Annotated[Uuid, Path(description="The id of the email address, from the list.")]
+ChannelId = Annotated[Uuid, Path(description="The id of the email address, as returned when addresses are listed.")]
 
 _REJECTED = 400
 _VERIFYING = ("contact_channels", "sign_up")  # the email of a sign-up has such a link too

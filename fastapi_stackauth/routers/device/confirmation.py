@@ -66,7 +66,7 @@ class DeviceCodeRequest(RequestBody):
         default="",
         repr=False,
         max_length=40,
-        description="The first four letters, if `user_code` has the others alone.",
+        description="The first four letters, if `user_code` contains only the last four.",
         examples=[""],
     )
 
@@ -81,8 +81,10 @@ class Device(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    client_id: str = Field(description="What it calls itself; not verified.", examples=["notes-cli"])
-    address: str | None = Field(description="The address of its request, if it is known.", examples=["192.0.2.7"])
+    client_id: str = Field(description="The name that it gave itself, which is not verified.", examples=["notes-cli"])
+    address: str | None = Field(
+        description="The IP address that its request came from, if known.", examples=["192.0.2.7"]
+    )
     requested_at: Millis = Field(description="When it asked.", examples=[1762333949000])
     expires_at: Millis = Field(description="When its code expires.", examples=[1762334849000])
 
@@ -107,7 +109,7 @@ async def device_page(
     comes back.
     """
     start = code.upper() if len(code) == HALF and set(code.upper()) <= set(LETTERS) else ""
-    text = "A command-line tool or another device shows a code. Type it here to sign that device in."
+    text = "Type the code that your command-line tool or device shows."
     label = f"The last four letters, after {start}-" if start else "The code"
     return form_page(
         "Sign in a device",

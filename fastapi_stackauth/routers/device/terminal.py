@@ -46,7 +46,9 @@ class DeviceAuthorizationRequest(BaseModel):
     """A device that wants to sign in; unknown fields are ignored."""
 
     client_id: ClientId
-    scope: str = Field(default="", max_length=1000, description="Ignored: tokens have no scopes.", examples=[""])
+    scope: str = Field(
+        default="", max_length=1000, description="Ignored, because tokens have no scopes.", examples=[""]
+    )
 
 
 class DeviceAuthorizationResponse(BaseModel):
@@ -58,7 +60,7 @@ class DeviceAuthorizationResponse(BaseModel):
     user_code: str = Field(repr=False, description="The code that the user types.", examples=["WDJB-MJHT"])
     verification_uri: str = Field(description="Where they type it.", examples=["https://app.example.com/auth/device"])
     verification_uri_complete: str = Field(
-        description="The same with the first four letters, for a QR code. The user types the others.",
+        description="The same URL with the first four letters of the code, for a QR code. The user types the others.",
         examples=["https://app.example.com/auth/device?code=WDJB"],
     )
     expires_in: int = Field(default=CODE_SECONDS, description="Seconds until both codes expire.", examples=[900])

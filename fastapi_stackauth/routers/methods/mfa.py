@@ -101,7 +101,7 @@ class TotpEnrollment(TrustedModel, BaseModel):
 
     _use: ClassVar[str] = "`{name}: Annotated[TotpEnrollment, Depends(totp_enrollment)]`"
 
-    secret: str = Field(repr=False, description="The secret in base32, to type it in.", examples=[EXAMPLE_SECRET])
+    secret: str = Field(repr=False, description="The secret in base32, for typing it in.", examples=[EXAMPLE_SECRET])
     uri: str = Field(
         repr=False,
         description="The secret as an `otpauth://` URL, for a QR code.",

@@ -23,7 +23,7 @@ Scope = Annotated[
     Field(
         max_length=1000,
         pattern=r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$",  # RFC 6749 §3.3
-        description="Scopes to request from the provider in addition to `oauth_scopes`, separated by spaces.",
+        description="Scopes to request in addition to `oauth_scopes`, separated by spaces.",
         examples=["repo"],
     ),
 ]

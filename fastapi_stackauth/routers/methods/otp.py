@@ -291,7 +291,7 @@ async def _describe_account(context: RouteContext) -> str:
     if user is None:
         return ""
     if user.is_anonymous:
-        return "You are using this browser as a guest. What you did as a guest does not move to that account."
+        return "You are using this browser as a guest. Anything you did as a guest is not transferred to that account."
     return f"This browser is signed in as {user.email or user.display_name or user.id}."
 
 

@@ -112,7 +112,9 @@ class PasswordGrant(BaseModel):
     grant_type: Literal["password"] = Field(default="password", description="Always `password`.", examples=["password"])
     username: Email
     password: Password
-    scope: str = Field(default="", max_length=1000, description="Ignored: tokens have no scopes.", examples=[""])
+    scope: str = Field(
+        default="", max_length=1000, description="Ignored, because tokens have no scopes.", examples=[""]
+    )
 
 
 @routes.sign_in(
@@ -217,7 +219,7 @@ async def password_reset_page(code: LinkCode) -> HTMLResponse:
     """Show a form for the new password. The link in the email opens this page; it works without JavaScript."""
     return form_page(
         "Choose a new password",
-        "You will be signed out everywhere, and can sign in with it then.",
+        "You will be signed out everywhere. You can then sign in with the new password.",
         action="reset",
         hidden={"code": code},
         button="Save the password",
@@ -258,7 +260,7 @@ class TokenPasswordUpdateRequest(PasswordUpdateRequest):
     refresh_token: SecretStr | None = Field(
         default=None,
         max_length=512,
-        description="The refresh token of this session, to keep it. Without it, all sessions end.",
+        description="The refresh token of the current session, which then continues. Without it, all sessions end.",
         examples=[EXAMPLE_CODE],
     )
 

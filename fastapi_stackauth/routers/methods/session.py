@@ -19,7 +19,7 @@ routes = Routes("session")
 
 _LIST = ("sessions",)
 
-SessionId = Annotated[Uuid, Path(description="The id of the session, from the list.")]
+SessionId = Annotated[Uuid, Path(description="The id of the session, as returned when sessions are listed.")]
 
 
 class RefreshTokenRequest(RequestBody):

@@ -37,7 +37,9 @@ def choose_features(
             )
     chosen = frozenset(known) - frozenset(exclude or ()) if include is None else frozenset(include)
     if not chosen and not may_be_empty:
-        raise ConfigurationError("No feature is left, so the router has no routes. Include one, or mount no router.")
+        raise ConfigurationError(
+            "The router has no routes, because no feature is left. Include at least one, or do not mount the router."
+        )
     for option, feature in (options or {}).items():
         if feature not in chosen:
             raise ConfigurationError(

@@ -30,7 +30,7 @@ class ListResponse(BaseModel, Generic[T]):
     items: tuple[T, ...] = Field(description="The items of this page.", examples=[[]])
     next_cursor: str | None = Field(
         default=None,
-        description="The cursor of the next page; null on the last one, and if the auth server does not page the list.",
+        description="The cursor of the next page; null on the last page, or if the auth server sends the list whole.",
         examples=[None],
     )
 

@@ -51,7 +51,7 @@ def document_oauth_errors(description: str, errors: Iterable[StackAuthError]) ->
     """Return the OpenAPI documentation of errors with the same status, with one example for each code."""
     bodies = [_to_body(error) for error in errors]
     examples = {body["error"]: {"summary": body["error_description"], "value": body} for body in bodies}
-    code = {"type": "string", "enum": sorted(examples), "description": "A code of OAuth, for programs."}
+    code = {"type": "string", "enum": sorted(examples), "description": "An OAuth error code, for programs."}
     schema = {**_SCHEMA, "properties": {"error": code, **_SCHEMA["properties"]}}
     return {"description": description, "content": {"application/json": {"schema": schema, "examples": examples}}}
 

@@ -141,7 +141,7 @@ def onward_page(address: str) -> HTMLResponse:
     """
     address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
     link = _LINK.substitute(address=escape(address), label="Continue")
-    text = "You are on your way to another site to sign in there. If nothing happens, continue by yourself."
+    text = "You are being redirected to another site to sign in. If nothing happens, follow the link."
     return _page("One moment", text, link, "'none'", 200, {"refresh": f"0; url={address}"})
 
 

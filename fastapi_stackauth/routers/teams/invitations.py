@@ -53,7 +53,7 @@ _RESTRICTED = KnownApiError.of(
 _CODE_ERRORS = (*VERIFICATION_CODE_ERRORS, "TEAM_NOT_FOUND", _RESTRICTED)
 _NOT_FOUND = "VERIFICATION_CODE_NOT_FOUND"
 _PAGE_ERRORS = {
-    400: "The invitation has expired, or was opened too often.",
+    400: "The invitation has expired, or has been opened too many times.",
     401: "No user is signed in. If the setting `sign_in_url` is set, the browser is sent there instead.",
     403: "Anonymous and restricted users cannot join teams.",
     404: "There is no such invitation, or its team was deleted.",

@@ -73,9 +73,9 @@ class TeamResponse(BaseModel):
     id: str = Field(description="The team's id.", examples=[TEAM_ID])
     display_name: str = Field(description="Its name.", examples=["Red team"])
     profile_image_url: str | None = Field(default=None, description="Its picture.", examples=[None])
-    client_metadata: JsonValue = Field(default=None, description="What its members may write.", examples=[None])
+    client_metadata: JsonValue = Field(default=None, description="Data that members can write.", examples=[None])
     client_read_only_metadata: JsonValue = Field(
-        default=None, description="What its members may read.", examples=[None]
+        default=None, description="Data that members can read.", examples=[None]
     )
 
 
