@@ -271,7 +271,8 @@ def build_api_keys_router(
     """
     features = choose_features(get_args(ApiKeyFeature), include, exclude)
     check_mount(stack, delivery, {}, ())
-    requirements = {} if max_age is None else {"create_api_key": Require(allow_anonymous=True, max_age=max_age)}
+    # The session must exist and be the user's own: a key would outlive one that has ended, or an impersonation.
+    requirements = {"create_api_key": Require(allow_anonymous=True, live=True, max_age=max_age)}
     router, mount = APIRouter(), Mount(delivery, {}, requirements=requirements, features=features)
     for routes in (user_routes, team_routes):
         add_routes(router, routes, stack, mount)

@@ -205,6 +205,20 @@ async def test_an_impersonation_session_creates_no_key(company: Company):
             assert (await admin.call("GET", path, headers=headers)).json()["items"] == []
 
 
+async def test_no_key_outlives_a_session_that_has_ended(server: Emulator):
+    """Nor an impersonation, even if the app asks for no recent sign-in: the access token alone does not suffice."""
+    stack, app = keyed_stack(server), FastAPI()
+    stack.install(app)
+    app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+    app.include_router(stack.api_keys_router(delivery="body", max_age=None), prefix="/api/auth")
+    async with company_at(House(server, stack, app=app), server, "body") as company:
+        server.store.sessions.delete_of_user(company.boss.id)
+        for headers in ({}, await company.impersonate(company.boss)):
+            answer = await company.boss.call("POST", "/api-keys", NEW, headers=headers)
+            assert_problem(answer, 401, "session_revoked")
+    await stack.aclose()
+
+
 async def test_max_age_none_takes_any_sign_in(server: Emulator):
     """Then OpenAPI does not speak of it either."""
     stack, app = keyed_stack(server), FastAPI()
@@ -322,8 +336,8 @@ def test_an_app_chooses_features(options: dict[str, Any]):
 @rows("options, text", [
     ({"include": ["api_keys"]}, "user_api_keys, team_api_keys"),
     ({"include": "user_api_keys"}, "include must be a list"),
-    ({"include": []}, "No feature is left"),
-    ({"exclude": ["user_api_keys", "team_api_keys"]}, "No feature is left"),
+    ({"include": []}, "no feature is left"),
+    ({"exclude": ["user_api_keys", "team_api_keys"]}, "no feature is left"),
     ({"delivery": "header"}, "delivery"),
     ({"max_age": 3600}, "max_age must be a timedelta"),
     ({"max_age": timedelta(0)}, "max_age must be a timedelta"),

@@ -136,8 +136,15 @@ async def test_forms_change_and_delete_at_paths_that_say_so(house: House, browse
 
 
 async def test_an_unchecked_box_is_false_and_an_empty_field_null(browser: Person):
-    """A box that is not ticked is false and an empty field is null."""
+    """A box that is not ticked is false and an empty field is null; a select has words for both."""
     await browser.sign_up()
+    for number, (word, value) in enumerate((("true", True), ("false", False), ("0", False), ("", False))):
+        address = f"ada-{number}@example.org"
+        await submit(browser, "/contact-channels", {"value": address, "used_for_auth": word})
+        channels = (await browser.call("GET", "/contact-channels")).json()
+        (channel,) = [each for each in channels if each["value"] == address]
+        assert channel["used_for_auth"] is value, word
+        await submit(browser, f"/contact-channels/{channel['id']}/delete")
     await submit(browser, "/contact-channels", {"value": "ada@example.org"})
     channels = (await browser.call("GET", "/contact-channels")).json()
     assert [each["used_for_auth"] for each in channels] == [True, False]

@@ -21,6 +21,7 @@ from fastapi_stackauth.settings import Settings
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _TRUE = ("on", "true", "1", "yes")
+_FALSE = ("off", "false", "0", "no", "")
 _MOST_DIGITS = 18
 
 
@@ -66,7 +67,7 @@ def read_redirects(request: Request, settings: Settings) -> FormRedirects | None
 async def convert_to_json(request: Request, annotation: object) -> Request:
     """Return the request as a script would have sent it: the form's fields as JSON.
 
-    An empty field is null, a ticked checkbox is true, and the digits of a number are a number.
+    An empty field is null, or false for a checkbox; a ticked checkbox is true, and the digits of a number are a number.
 
     Args:
         request: the form.
@@ -91,6 +92,8 @@ async def convert_to_json(request: Request, annotation: object) -> Request:
 def _convert(value: str, types: tuple[object, ...]) -> object:
     if bool in types and value.lower() in _TRUE:
         return True
+    if bool in types and type(None) not in types and value.lower() in _FALSE:
+        return False
     if int in types and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
         return int(value)
     return value or None
