@@ -227,7 +227,7 @@ async def test_only_the_button_of_a_link_verifies(house: House, person: Person):
     assert (await person.call("GET", "/me")).json()["primary_email_verified"] is True
     again = await person.client.post(person.path("/verify-email"), data={"code": code})
     assert again.status_code == 409
-    assert "has been used already" in again.text
+    assert "has already been used" in again.text
 
 
 async def test_codes_that_verify_nothing_are_told_apart(house: House, person: Person):

@@ -85,7 +85,7 @@ def test_every_stack_of_mounted_apps_has_its_project(shared_server: Emulator):
             if kit.sync_client(who).get(path).status_code == 200
         }  # fmt: skip
         assert served == {(ada.id, "/me"), (zoe.id, "/partners"), (ivy.id, "/inner/me")}
-        with pytest.raises(ConfigurationError, match="not installed on an app under test"):
+        with pytest.raises(ConfigurationError, match="not installed on any app under test"):
             kit.for_stack(StackAuth())
 
 
