@@ -1,4 +1,4 @@
-"""`StackAuth`: the composition root. The only file that knows all the others."""
+"""`StackAuth`: the composition root. The only file that imports all the others."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -49,10 +49,10 @@ class StackAuth(MountsRouters):
     Args:
         sources: the places of access tokens, in this order; by default the headers, then, with
             `sdk_cookies=True`, the JavaScript SDK's cookies.
-        http_client: an own `httpx.AsyncClient` for calls to the auth server; it stays yours to close.
-        transport: an own httpx transport for them.
+        http_client: a custom `httpx.AsyncClient` for calls to the auth server; you must close it yourself.
+        transport: a custom httpx transport for them.
         clock: unix time in seconds, for tests of what expires.
-        **options: the settings; what is not given is read from the environment (see `Settings`).
+        **options: the settings; those not given are read from the environment (see `Settings`).
 
     The constructor does not use the network. A missing project id is an error at its first use.
 
@@ -104,7 +104,7 @@ class StackAuth(MountsRouters):
 
     @property
     def events(self) -> AuthEvents:
-        """Hooks and counts of what happens."""
+        """Event hooks and counters."""
         return self.services.events
 
     @property
@@ -126,12 +126,12 @@ class StackAuth(MountsRouters):
 
     @property
     def current_user(self) -> Require:
-        """`current_user` of this stack, for apps that install several."""
+        """`current_user` of this stack, for apps that install several stacks."""
         return Require(stack=self)
 
     @property
     def optional_user(self) -> IdentifyUser:
-        """`optional_user` of this stack, for apps that install several."""
+        """`optional_user` of this stack, for apps that install several stacks."""
         return IdentifyUser(stack=self)
 
     # --- the app ---
@@ -142,8 +142,8 @@ class StackAuth(MountsRouters):
         Call it before the first request. It keeps the app's own lifespan and `openapi()`.
 
         Args:
-            app: the app; a mounted FastAPI app needs an install of its own.
-            default: whether `current_user` and its like, which name no stack, mean this one.
+            app: the app; a mounted FastAPI app needs its own `install`.
+            default: whether dependencies that name no stack, such as `current_user`, use this one.
 
         Raises:
             ConfigurationError: where another stack is the app's default already or has the same `cookie_name`, the app
@@ -217,13 +217,13 @@ class StackAuth(MountsRouters):
     ) -> Iterator[None]:
         """Within the block, use other settings and empty caches, for tests of an app.
 
-        Routers, dependencies and webhook handlers made of this stack follow. What `install` settled stays: whether the
-        app has cookies at all, for one. `fastapi_stackauth.testing.emulate` points a whole app at an emulator with it.
+        Routers, dependencies and webhook handlers of this stack use them too. What `install` has settled does not change, such as whether
+        the app has cookies at all. `fastapi_stackauth.testing.emulate` points a whole app at an emulator with it.
 
         Args:
-            transport: an own httpx transport for calls to the auth server; an own `http_client` is not used meanwhile.
+            transport: a custom httpx transport for calls to the auth server; `http_client` is not used meanwhile.
             clock: unix time in seconds.
-            **options: the settings to change; the others keep their values, independent of the environment.
+            **options: the settings to change; the others keep their values, whatever the environment says.
 
         Raises:
             ConfigurationError: a setting is wrong.

@@ -78,7 +78,7 @@ class LoadProfile(Secured, Generic[M]):
             )
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI: the requirements, and that the account may be out of reach."""
+        """Return the OpenAPI documentation of its routes: the requirements, and the errors of loading the account."""
         own = self.require.describe()
         errors = (*own.errors, *_OUT_OF_REACH)
         if self.metadata is not None:
@@ -86,7 +86,7 @@ class LoadProfile(Secured, Generic[M]):
         return replace(own, errors=errors)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
-        """Return the account, for FastAPI to pass to the endpoint."""
+        """Return the account, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         if resolution.credential is None:  # a test put this user in place: nothing else is known of them
             profile = _profile_from(user)
@@ -118,11 +118,11 @@ class RequireAccessToken(Secured):
         self.require.reject_api_keys()
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI: the requirements."""
+        """Return the OpenAPI documentation of its routes: the requirements."""
         return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
-        """Return the token, for FastAPI to pass to the endpoint."""
+        """Return the token, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         credential = resolution.credential
         return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
@@ -133,7 +133,7 @@ class RequireTeam(Secured):
     """Return the team of a request, if the user is a member; cached for `authorization_ttl` seconds.
 
     Attributes:
-        team: where its id stands, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
+        team: where its id is found, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
             ``selected``.
         require: the requirements that the user must meet first.
 
@@ -160,7 +160,7 @@ class RequireTeam(Secured):
         super().__post_init__()
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI."""
+        """Return the OpenAPI documentation of its routes."""
         own = self.require.describe()
         errors = (*own.errors, ("permission_missing", {}), ("team_not_found", {}))
         sentences = (*own.sentences, f"For members of the team (`{self.team}`).")
@@ -168,7 +168,7 @@ class RequireTeam(Secured):
         return Documentation(errors, sentences, parameters, api_key=own.api_key)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
-        """Return the team, for FastAPI to pass to the endpoint."""
+        """Return the team, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         team_id = find_team_id(connection, self.team, user)
         if resolution.token is None:  # a test put this user in place: there is nothing to ask with

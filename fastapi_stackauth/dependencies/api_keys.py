@@ -61,7 +61,7 @@ class RequireTeamApiKey(Secured):
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
-        VerificationUnavailable: 503, if the auth server cannot be asked.
+        VerificationUnavailable: 503, if the auth server cannot be reached.
         ConfigurationError: no secret key is set.
     """
 
@@ -70,11 +70,11 @@ class RequireTeamApiKey(Secured):
     stack: Stack | None = field(default=None, repr=False)
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI."""
+        """Return the OpenAPI documentation of its routes."""
         return Documentation((("api_key_invalid", {}),), ("For the API key of a team.",), api_key_only=True)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
-        """Return the team, for FastAPI to pass to the endpoint."""
+        """Return the team, which FastAPI passes to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
         get_context(connection.scope).resolution = Resolution(

@@ -51,7 +51,7 @@ class _UserDependency(Secured):
         return resolve(connection, services, override)
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI: the kinds of users that it rejects."""
+        """Return the OpenAPI documentation of its routes: the kinds of users that it rejects."""
         return Documentation(errors=self._document_kinds())
 
     def _document_kinds(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
@@ -118,7 +118,7 @@ class Require(RequirementFields, _UserDependency):
         super().__post_init__()
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI: a code for each requirement, and the permissions by name."""
+        """Return the OpenAPI documentation of its routes: a code for each requirement, and the permissions by name."""
         docs = [requirement.document(self) for requirement in self._requirements]
         errors = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
         if self.team_permission or self.team_member:
@@ -131,7 +131,7 @@ class Require(RequirementFields, _UserDependency):
         )
 
     def reject_api_keys(self) -> None:
-        """Raise if API keys are allowed: a dependency that rests on this one needs a token.
+        """Raise if API keys are allowed: a dependency built on this one needs a token.
 
         Raises:
             ConfigurationError: one is allowed.
@@ -140,7 +140,7 @@ class Require(RequirementFields, _UserDependency):
             raise ConfigurationError("An API key has neither an access token nor a session: leave allow_api_key out.")
 
     def find_error(self, user: User) -> AuthError | None:
-        """Return the error for a verified user, by the token alone."""
+        """Return the error for a verified user, judged by the token alone."""
         if error := self._find_kind_error(user):
             return error
         for requirement in self._requirements:
@@ -149,7 +149,7 @@ class Require(RequirementFields, _UserDependency):
         return None
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
-        """Return the user, for FastAPI to pass to the endpoint."""
+        """Return the user, which FastAPI passes to the endpoint."""
         resolution = await self.resolution(connection, scopes)
         user = resolution.user
         if user is None:
@@ -166,7 +166,7 @@ class Require(RequirementFields, _UserDependency):
 
         Raises:
             AuthError: one is not met.
-            AuthServerError: the auth server cannot be asked now.
+            AuthServerError: the auth server cannot be reached now.
         """
         for requirement in self._requirements:
             if requirement.check is not None and (requirement.lasting or not again):
@@ -195,7 +195,7 @@ class IdentifyUser(_UserDependency):
         return Documentation()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
-        """Return the user or None, for FastAPI to pass to the endpoint."""
+        """Return the user or None, which FastAPI passes to the endpoint."""
         resolution = await self.resolution(connection, scopes)
         if (error := resolution.error) is not None:
             strict = resolution.services.settings.optional_invalid == "error"
@@ -211,24 +211,24 @@ class IdentifyUser(_UserDependency):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequireUserApiKey(_UserDependency):
-    """The user that the caller's API key belongs to; 401 without a key, whatever else the request has.
+    """The user that the caller's API key belongs to; 401 without a key, whatever other credentials the request has.
 
     It rejects anonymous and restricted users as `Require` does. The user has no session and no claims.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`; 403.
-        VerificationUnavailable: 503, if the auth server cannot be asked.
+        VerificationUnavailable: 503, if the auth server cannot be reached.
         ConfigurationError: no secret key is set.
     """
 
     _use: ClassVar[str] = "`user: ApiKeyUser`, or `user: Annotated[User, Depends({name}(...))]`"
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI."""
+        """Return the OpenAPI documentation of its routes."""
         return Documentation(self._document_kinds(), ("For the API key of a user.",), api_key_only=True)
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
-        """Return the user, for FastAPI to pass to the endpoint."""
+        """Return the user, which FastAPI passes to the endpoint."""
         reject_scopes(scopes)
         services = find_services(connection, self.stack)
         get_context(connection.scope).resolution = Resolution(
@@ -256,7 +256,7 @@ def check_require(dependency: Secured, require: object) -> None:
     """Reject a `require` that is not an instance of `Require`.
 
     Only a `Require` always returns a user whose token is verified. `optional_user` may return None, and `api_key_user`
-    has no token, so what rests on them would skip its own check.
+    has no token, so dependencies built on them would skip their own checks.
 
     Raises:
         ConfigurationError: it is something else, such as the class itself.

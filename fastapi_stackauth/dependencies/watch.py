@@ -82,11 +82,11 @@ class WatchSession(Secured):
             )
 
     def describe(self) -> Documentation:
-        """Return what its routes say in OpenAPI: the requirements."""
+        """Return the OpenAPI documentation of its routes: the requirements."""
         return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
-        """Return the watch, for FastAPI to pass to the endpoint; it starts when it is entered or iterated."""
+        """Return the watch, which FastAPI passes to the endpoint; it starts when it is entered or iterated."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         return SessionWatch(self, connection, user, resolution)
 

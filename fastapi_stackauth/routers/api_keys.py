@@ -232,7 +232,7 @@ async def team_api_keys_revoke(team_id: TeamId, api_key_id: ApiKeyId, context: C
 
 @contextmanager
 def _needing_permission(team_id: str) -> Iterator[None]:
-    """Around a call that names no key: if the auth server finds none, the user may not manage the team's keys."""
+    """Wrap a call that names no key: if the auth server finds none, the user may not manage the team's keys."""
     try:
         yield
     except ApiKeyNotValid:

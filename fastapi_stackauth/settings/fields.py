@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     )
     redirect_urls: RedirectUrls = Field(
         default=(),
-        description="Where redirects may lead besides `app_url` and `trusted_origins`: origins, or full prefixes of "
+        description="Where redirects may lead, beside `app_url` and `trusted_origins`: origins, or full prefixes of "
         "custom app schemes such as `myapp://auth/`.",
     )
     rate_limit_address: str | None = Field(

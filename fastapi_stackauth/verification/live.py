@@ -70,7 +70,7 @@ class LiveSessions:
             raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
 
     async def mark_of_terminal(self, session_id: str, seconds: float) -> None:
-        """Note that a terminal has the tokens of a session, which never counts as a recent sign-in from now on.
+        """Note that a terminal has the tokens of a session, which no longer counts as a recent sign-in.
 
         Args:
             session_id: the session.

@@ -30,7 +30,7 @@ async def me(account: Account) -> CurrentUserProfile:
 
 
 class AccountUpdateRequest(RequestBody):
-    """The fields to change. A missing field does not change, and null clears it."""
+    """The fields to change. Omitted fields stay the same, and null clears a field."""
 
     display_name: str | None = Field(
         default=None, max_length=256, description="The display name.", examples=["Ada Lovelace"]

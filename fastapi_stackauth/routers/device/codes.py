@@ -40,7 +40,7 @@ class PendingDevice(BaseModel):
         id: the hash of its device code.
         client_id: what it calls itself, which is not verified.
         address: where its request came from, if that is known.
-        requested_at: when, in Unix seconds.
+        requested_at: the time of its request, in Unix seconds.
         login_code: the auth server's code for the browser.
     """
 
@@ -59,13 +59,13 @@ class PendingDevice(BaseModel):
 
 
 class DeviceGrant(BaseModel):
-    """What a device code is good for.
+    """The grant that a device code stands for.
 
     Attributes:
         client_id: the client that it was given to.
         expires_at: in Unix seconds.
-        polling_code: the auth server's code for the tool, encrypted with the device code.
-        refresh_token: the session's, encrypted likewise, if the auth server has given it already.
+        polling_code: the auth server's polling code, encrypted with the device code.
+        refresh_token: the session's refresh token, encrypted likewise, once the auth server has issued it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,11 +107,11 @@ class DeviceCodes:
         return device_code, f"{user_code[:HALF]}-{user_code[HALF:]}"
 
     async def save_grant(self, device_code: str, grant: DeviceGrant) -> None:
-        """Save what a device code is good for."""
+        """Save the grant of a device code."""
         await self._set(f"device-grant:{_hash(device_code)}", grant.model_dump_json(), _REMEMBERED)
 
     async def find_grant(self, device_code: str, client_id: str) -> DeviceGrant:
-        """Return what a device code is good for.
+        """Return the grant of a device code.
 
         Raises:
             RequestError: `invalid_grant`, `expired_token`, or `slow_down`.
@@ -127,16 +127,16 @@ class DeviceCodes:
         return grant
 
     async def forget_grant(self, device_code: str) -> None:
-        """Forget what a device code was good for."""
+        """Delete the grant of a device code."""
         await self._storage.remove(f"device-grant:{_hash(device_code)}")
 
     async def read_decision(self, device_code: str) -> Decision | None:
-        """Return what the user has decided, if they have."""
+        """Return the user's decision, or None if there is none yet."""
         decision = await self._get(f"device-decision:{_hash(device_code)}")
         return "approved" if decision == "approved" else "denied" if decision else None
 
     async def claim_tokens(self, device_code: str) -> bool:
-        """Return whether this request may fetch the tokens; of several at the same moment, one may."""
+        """Return whether this request may fetch the tokens; of several concurrent ones, only one may."""
         return await self._claim(f"device-tokens:{_hash(device_code)}", CODE_SECONDS)
 
     async def release_tokens(self, device_code: str) -> None:
@@ -157,7 +157,7 @@ class DeviceCodes:
         return PendingDevice.model_validate_json(stored)
 
     async def claim_decision(self, device: PendingDevice) -> None:
-        """Let no other request decide about a device.
+        """Claim the decision about a device, so that no other request makes it.
 
         Raises:
             RequestError: 404 `user_code_invalid`, a user has decided, or is about to.
@@ -170,7 +170,7 @@ class DeviceCodes:
         await self._storage.remove(f"device-decided:{device.id}")
 
     async def decide(self, device: PendingDevice, user_code: str, decision: Decision) -> None:
-        """Write down what the user has decided, and forget the user code."""
+        """Record the user's decision, and delete the user code."""
         await self._set(f"device-decision:{device.id}", decision, CODE_SECONDS)
         await self._storage.remove(self._user_code_key(user_code))
 

@@ -160,7 +160,7 @@ async def device_confirm(
     That session never counts as a recent sign-in.
 
     Returns:
-        The device gets its tokens when it asks next.
+        The device gets its tokens with its next request.
     """
     await check_full_user(client)
     device = await _find(context, user, body)
@@ -179,7 +179,7 @@ async def device_deny(body: DeviceCodeRequest, context: Context, user: RecentUse
     """Deny a device access. Its code cannot be used again.
 
     Returns:
-        The device learns it when it asks next.
+        The device is told with its next request.
     """
     device = await _find(context, user, body)
     async with _deciding(context, device) as codes:
@@ -188,7 +188,7 @@ async def device_deny(body: DeviceCodeRequest, context: Context, user: RecentUse
 
 
 async def _find(context: RouteContext, user: User, body: DeviceCodeRequest) -> PendingDevice:
-    """Return the device that shows a code. Codes are short, so attempts are limited for each user and for all together.
+    """Return the device that shows a code. Codes are short, so attempts are limited per user and in total.
 
     Raises:
         RateLimitExceeded: 429.
@@ -200,7 +200,7 @@ async def _find(context: RouteContext, user: User, body: DeviceCodeRequest) -> P
 
 @asynccontextmanager
 async def _deciding(context: RouteContext, device: PendingDevice) -> AsyncIterator[DeviceCodes]:
-    """Around a decision: it is made once, and if it fails, the user may try again."""
+    """Guard a decision: it is made once, and if it fails, the user may try again."""
     codes = DeviceCodes(context.services)
     await codes.claim_decision(device)
     try:
@@ -227,7 +227,7 @@ async def _open_session(context: RouteContext, user: User, device: PendingDevice
 
 
 async def _share_session(context: RouteContext, user: User, body: DeviceCodeRequest, device: PendingDevice) -> None:
-    """Give the device the browser's own session, which counts as no recent sign-in from now on."""
+    """Give the device the browser's own session, which no longer counts as a recent sign-in."""
     refresh_token = await context.transport.find_refresh_token(body)
     if refresh_token is None or user.session_id is None:  # a bearer token instead of the cookies
         raise AuthError("authentication_required")

@@ -1,6 +1,6 @@
 """The routes of the device: it asks for codes, and then for its tokens (RFC 8628 §3.1 to §3.5).
 
-Law: the auth server's polling code never leaves the app, and of two requests at the same moment one gets the tokens.
+Law: the auth server's polling code never leaves the app, and of two concurrent requests, only one gets the tokens.
 """
 
 from contextlib import suppress

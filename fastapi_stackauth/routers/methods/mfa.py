@@ -111,7 +111,7 @@ class TotpEnrollment(TrustedModel, BaseModel):
 
 @routes.post("/mfa/enroll", "Start enabling two-factor authentication")
 async def mfa_enroll(context: Context, user: SignedInUser) -> TotpEnrollment:
-    """Start to enable two-factor authentication. Show the URL as a QR code, and ask for a code (`/mfa/confirm`).
+    """Start enabling two-factor authentication. Show the URL as a QR code, and ask for a code (`/mfa/confirm`).
 
     Cookie delivery: An HttpOnly cookie keeps the secret until then, for 15 minutes.
 
@@ -207,7 +207,7 @@ async def mfa_disable(client: UserClient, _: Annotated[User, Depends(_RECENT_USE
 
 
 def _is_code(secret: str, code: str) -> bool:
-    """Whether a code is the secret's now, or half a minute ago: users need a moment to type (RFC 6238 §5.2)."""
+    """Whether a code matches the secret now or half a minute ago: users need a moment to type (RFC 6238 §5.2)."""
     try:
         return code.isascii() and pyotp.TOTP(secret).verify(code, valid_window=1)
     except ValueError:  # a cookie of nonsense

@@ -2,7 +2,7 @@
 
 Each flow has a state of 256 random bits. Its hash names a short-lived cookie, which holds the state, the PKCE verifier
 and the address to return to; the same hash stands in the path that the browser comes back to, since the auth server's
-errors bring no state. So only the browser that began a flow can end it, once, and tabs do not disturb each other.
+errors bring no state. So only the browser that began a flow can end it, once, and tabs do not interfere.
 """
 
 import hashlib
@@ -273,7 +273,7 @@ def _recall(context: RouteContext, flow_id: str) -> Flow:
     """Return the flow that this browser began.
 
     Raises:
-        RequestError: 400, it began none of this id, or it is over.
+        RequestError: 400, it began no flow with this id, or the flow is over.
     """
     try:
         begun = Flow(**context.transport.recall(FLOW + flow_id))

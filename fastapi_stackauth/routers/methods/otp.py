@@ -296,7 +296,7 @@ async def _describe_account(context: RouteContext) -> str:
 
 
 class MagicLinkForm(RequestBody):
-    """The form behind the button of the page."""
+    """The form of the page's button."""
 
     code: str = Field(repr=False, max_length=200, description="The code of the link.", examples=[EXAMPLE_CODE])
 

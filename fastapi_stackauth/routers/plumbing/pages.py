@@ -100,7 +100,7 @@ def form_page(
         button: the button's label.
         other_button: the target and the label of a second button.
         note: a second paragraph.
-        fields: further fields, as HTML of ours.
+        fields: further fields, as trusted HTML.
         leads_to: another origin that the answer redirects to; browsers hold a form's redirects to the policy too.
     """
     values = "".join(_HIDDEN.substitute(name=name, value=escape(value)) for name, value in hidden.items())

@@ -35,7 +35,7 @@ class AuthRoute(APIRoute):
     """A route that has its stack, and returns `request_invalid`, without the values, for an invalid request.
 
     Laws of every unsafe route: requests that another site made a browser send are rejected first (decision 11), then
-    attempts too many, and only then is the body read, up to its limit. None of this can be forgotten or overridden.
+    requests above the rate limit, and only then is the body read, up to its limit. None of this can be overridden.
 
     Attributes:
         stack: the stack of the route.
@@ -48,7 +48,7 @@ class AuthRoute(APIRoute):
     declaration: Declaration
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, with what belongs around it."""
+        """Return FastAPI's handler, wrapped in these checks."""
         return partial(self._respond, super().get_route_handler())
 
     async def _respond(self, handle: Handle, request: Request) -> Response:
@@ -141,5 +141,5 @@ class AuthRoute(APIRoute):
 
 
 def _place(fault: dict[str, Any]) -> str:
-    """Return which field a fault is in. What lies deeper has names that the caller chose, and may be hundreds long."""
+    """Return the field that a fault is in. Deeper names are chosen by the caller, and may be very long."""
     return ".".join(str(part) for part in fault["loc"][:2])

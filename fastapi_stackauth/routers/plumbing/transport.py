@@ -127,7 +127,7 @@ class Transport:
         """Keep a sign-in that waits for a second factor, and the account that its first step named.
 
         Guesses of second factors count for that account, not for each attempt: a caller who knows a password can begin
-        as many attempts as they like. The storage that the workers share has it under a hash of the attempt.
+        as many attempts as they like. The shared storage has the account under a hash of the attempt.
 
         Returns:
             The attempt, if the caller must send it back.
@@ -152,7 +152,7 @@ class CookieTransport(Transport):
         return SignInResponse(user_id=sign_in.user_id, is_new_user=is_new_user)
 
     async def find_refresh_token(self, body: BaseModel) -> str | None:  # noqa: ARG002 - the cookie has it
-        """Return that of the session which authenticated the request."""
+        """Return the refresh token of the session that authenticated the request."""
         credential = (await resolve(self.request, self.services)).credential
         return credential.refresh_token if credential else None
 
@@ -220,9 +220,9 @@ TRANSPORTS: Mapping[Delivery, type[Transport]] = {"cookie": CookieTransport, "bo
 
 
 def require_lifetime(token: AccessToken) -> int:
-    """Return how many seconds a token that the auth server has just given lives, by its own `iat` and `exp`.
+    """Return how many seconds a token that the auth server has just issued lives, judging by its `iat` and `exp`.
 
-    This host's clock has no part in it: it may be wrong (contract/tokens.md §3).
+    This host's clock is not used, because it may be wrong (contract/tokens.md §3).
 
     Raises:
         UnexpectedResponse: it is not a token.

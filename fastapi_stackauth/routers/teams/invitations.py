@@ -1,7 +1,7 @@
 """Invitations to teams: send, list and revoke them, and join by the link of the email or by the invitation's id.
 
-Law: any user with a code can join, because the auth server compares no addresses. So the confirmation names the team
-and the account that joins. The auth server uses a code up even if it then rejects the user, so the routes check
+Law: any user with a code can join, because the auth server does not compare addresses. So the confirmation names the
+team and the account that joins. The auth server uses a code up even if it then rejects the user, so the routes check
 everything else first.
 """
 
@@ -191,7 +191,7 @@ class InvitationCodeRequest(RequestBody):
 async def invitations_details(
     body: InvitationCodeRequest, context: Context, _: FullUser, client: UserClient
 ) -> InvitedTo:
-    """Get the team that the link of an invitation leads to. Show it with the account that joins, and ask the user.
+    """Get the team that the link of an invitation leads to. Show it with the account that would join, and ask the user.
 
     Each request is one of the code's 20 attempts.
     """

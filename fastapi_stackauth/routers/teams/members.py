@@ -1,4 +1,4 @@
-"""Members of a team: their profiles there, what the user may do, and removing a member."""
+"""Members of a team: their profiles there, the user's own permissions, and removing a member."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -78,7 +78,7 @@ async def team_members_remove(team_id: TeamId, user_id: MemberId, context: Conte
     features=("profiles",),
 )
 async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberResponse:
-    """Get how you appear in a team."""
+    """Get your profile in a team: how its members see you."""
     return _as_members_see(await client.team_members.get(team_id))
 
 

@@ -1,9 +1,9 @@
 """Granting and revoking permissions in a team: mounted only with `Grants`, and the only team routes that act as server.
 
 Law: all checks ask the auth server anew and come before the change; a check that fails is 403 or 404, and nothing
-changes. They run once before the team's claim, so that a stranger cannot keep it, and again under it. The caller has a
-live session of a full user; they have `Grants.by` and the permission in this very team; the
-permission is grantable; the other user is a member; `Grants.by` is never taken from its last holder.
+changes. They run before the team is claimed, so that a stranger cannot claim it, and again while it is claimed. The
+caller has a live session of a full user; they have `Grants.by` and the permission in this very team; the permission is
+grantable; the other user is a member; `Grants.by` is never taken from its last holder.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ async def team_permissions_grant(
 ) -> TeamPermission:
     """Grant a member of a team a permission that you have there yourself. Granting it again changes nothing.
 
-    Which permissions can be granted, and which permission you need for it, the app decides.
+    The app decides which permissions can be granted, and which permission you need to grant them.
     """
     await _authorize(context, user, client, team_id, user_id, permission_id)
     async with _one_at_a_time(context, team_id):
@@ -93,7 +93,7 @@ async def team_permissions_revoke(
     user: GrantingUser,
     client: UserClient,
 ) -> None:
-    """Revoke a permission that was granted to a member of a team. A member may keep it by one that contains it.
+    """Revoke a permission that was granted to a member of a team. A member keeps it if another of theirs contains it.
 
     You need the same permissions as to grant it.
     """
@@ -164,7 +164,7 @@ async def _check_other_holders(
 async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[None]:
     """Let one change at a time be checked and made in a team.
 
-    Otherwise the last two holders could revoke each other's at once, or a holder grant what they are just losing.
+    Otherwise the last two holders could revoke each other's at once, or a holder could grant what they are just losing.
 
     Raises:
         VerificationUnavailable: other changes take too long, or Redis is unavailable; trying again helps.

@@ -47,7 +47,7 @@ def changed_fields(body: RequestBody) -> dict[str, Any]:
 async def changing(
     context: RouteContext, *, team_id: str, user_id: str = "", doubtful: tuple[type[AuthServerError], ...] = ()
 ) -> AsyncIterator[None]:
-    """Around a change of a team, or of a user in a team: every worker forgets what it has cached of them.
+    """Wrap a change of a team, or of a user in a team: every worker then forgets what it has cached about them.
 
     They forget nothing after a rejected change: otherwise a stranger could keep the caches of any team empty.
 
@@ -55,7 +55,7 @@ async def changing(
         context: the request's.
         team_id: the team.
         user_id: the user in the team; all of its members if it is empty.
-        doubtful: errors after which the change may have been made, beside those of an unavailable auth server.
+        doubtful: errors after which the change may have been made, in addition to those of an unavailable auth server.
     """
     unclear: tuple[type[AuthServerError], ...] = (AuthServerUnavailable, *doubtful)
     try:

@@ -36,10 +36,10 @@ _TEAM = {
 
 
 def check_name(text: str) -> str:
-    """Return a team's name without blanks around it; invitations carry it into the inbox of any address.
+    """Return a team's name without surrounding blanks; invitations carry it into the inbox of any address.
 
     Raises:
-        ValueError: it is empty or too long, has a character that cannot be printed, or names a web address.
+        ValueError: it is empty or too long, has a character that cannot be printed, or contains a web address.
     """
     name = text.strip()
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -156,7 +156,7 @@ async def teams_delete(team_id: TeamId, context: Context, client: UserClient) ->
 
 @routes.post("/teams/{team_id}/select", "Select a team", errors=(NOT_IN_TEAM,))
 async def teams_select(team_id: TeamId, client: UserClient) -> None:
-    """Make a team the one that you work in. Access tokens name it once they are refreshed (`/session/refresh`)."""
+    """Select the team that you are working in. Access tokens name it once they are refreshed (`/session/refresh`)."""
     await client.users.update_me(CurrentUserUpdate(selected_team_id=team_id))
 
 
