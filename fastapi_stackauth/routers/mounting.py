@@ -125,7 +125,7 @@ class MountsRouters(Stack):
                 as a recent sign-in.
 
         Raises:
-            ConfigurationError: the delivery or the page does not exist; ``body`` has no page, or should share a session.
+            ConfigurationError: the delivery or the page does not exist; ``body`` has no page, or would share a session.
         """
         add_router(self)
         return routers.build_cli_router(

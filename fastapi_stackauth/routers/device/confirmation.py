@@ -179,7 +179,7 @@ async def device_deny(body: DeviceCodeRequest, context: Context, user: RecentUse
     """Deny a device access. Its code cannot be used again.
 
     Returns:
-        The device is told with its next request.
+        The device learns of it with its next request.
     """
     device = await _find(context, user, body)
     async with _deciding(context, device) as codes:

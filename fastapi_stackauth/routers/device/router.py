@@ -25,7 +25,7 @@ def build_cli_router(
 
     Raises:
         ConfigurationError: the delivery or the page does not exist, browsers would not store cookies for `app_url`, or
-            the body delivery has no page, or is asked to share a browser's session.
+            the body delivery has no page, or should share a browser's session.
     """
     check_mount(stack, delivery, pages or {}, get_args(CliPage))
     if delivery == "body" and not pages:
