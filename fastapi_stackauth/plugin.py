@@ -217,9 +217,8 @@ class StackAuth(MountsRouters):
     ) -> Iterator[None]:
         """Within the block, use other settings and empty caches, for tests of an app.
 
-        Routers, dependencies and webhook handlers of this stack use them too. What `install` has settled does not change,
-        such as whether the app has cookies at all. `fastapi_stackauth.testing.emulate` points a whole app at an emulator
-        with it.
+        Routers, dependencies and webhook handlers of this stack use them too. What `install` has settled does not
+        change, such as whether the app has cookies. `fastapi_stackauth.testing.emulate` uses it for a whole app.
 
         Args:
             transport: a custom httpx transport for calls to the auth server; `http_client` is not used meanwhile.
