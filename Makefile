@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-real test-all test-lowest bench dist-check check screenshots interop drills soak docs format lock clean fuzz audit env
+.PHONY: help demo test coverage test-real test-all test-lowest bench dist-check check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ interop: $(READY) ## run the vendor's JavaScript SDK, and clients made of our sc
 
 drills: $(READY) ## let the auth server fail in every way while people use an app of two workers (some minutes)
 	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/faults.py
+
+mcp-mix: $(READY) ## 10,000 calls of MCP tools by 20 users at once; each gets its own answer
+	$(BIN)/python -m tests.mcp.mixing 10000
 
 soak: $(READY) ## mixed load for SOAK_SECONDS (600) on two workers; memory, sockets and tasks stay flat
 	$(BIN)/python -m pytest -q -s -o timeout_method=signal tests/drills/soak.py

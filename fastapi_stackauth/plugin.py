@@ -1,14 +1,14 @@
 """`StackAuth`: the composition root. The only file that imports all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from fastapi_stackauth import http
+from fastapi_stackauth import http, mcp
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
@@ -178,6 +178,50 @@ class StackAuth(MountsRouters):
         users, and drops cached permissions and teams that have changed.
         """
         return http.WebhookRouter(self, path)
+
+    def mount_mcp(
+        self,
+        app: FastAPI,
+        path: str,
+        *,
+        include_tags: Collection[str] = frozenset(),
+        include_operations: Collection[str] = frozenset(),
+        allow_unauthenticated: bool = False,
+        call_timeout: float = 30.0,
+    ) -> None:
+        """Serve chosen routes of the app as MCP tools at this path, for AI agents. Needs the extra `mcp`.
+
+        Each tool call runs its route in process, as the caller of `path`: `CurrentUser`, `Require(...)`, API keys and
+        rate limits mean what they mean over HTTP. Callers send an access token or an API key as
+        `Authorization: Bearer`; no other header and no cookie counts. The tools are made when the app starts. Routes of
+        this library are never tools. Needs `app_url`.
+
+        Args:
+            app: the app, on which this stack is installed.
+            path: the path of the server, such as ``/mcp``. Its identifier is `app_url` and this path.
+            include_tags: GET routes with one of these tags are tools.
+            include_operations: routes with one of these operation ids are tools, whatever their method.
+            allow_unauthenticated: let requests without a credential pass to the tools, whose routes then decide.
+            call_timeout: seconds that one call of a tool may take.
+
+        Example:
+            >>> stack.install(app)
+            >>> stack.mount_mcp(app, "/mcp", include_tags={"notes"})
+
+        Raises:
+            ConfigurationError: no route is chosen, an argument is wrong, the stack is not installed on the app, the
+                extra is missing; when the app starts, if a chosen route does not exist or cannot be a tool.
+        """
+        mcp.mount(
+            self,
+            app,
+            path,
+            include_tags=include_tags,
+            include_operations=include_operations,
+            allow_unauthenticated=allow_unauthenticated,
+            call_timeout=call_timeout,
+            enrich=self._enrich_schema,
+        )
 
     def readiness(self, path: str) -> APIRouter:
         """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""

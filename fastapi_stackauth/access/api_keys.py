@@ -72,7 +72,7 @@ class ApiKeys:
             AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no secret key is set.
         """
-        owner = await self._owner("user", key)
+        owner = await self._owner(("user",), key)
         assert isinstance(owner, User)  # noqa: S101 - `_owner` returns the kind that it gets
         return owner
 
@@ -82,9 +82,17 @@ class ApiKeys:
         Raises:
             As `user` does.
         """
-        owner = await self._owner("team", key)
+        owner = await self._owner(("team",), key)
         assert isinstance(owner, Team)  # noqa: S101 - `_owner` returns the kind that it gets
         return owner
+
+    async def owner(self, key: str) -> User | Team:
+        """Return the user or the team that owns a key.
+
+        Raises:
+            As `user` does.
+        """
+        return await self._owner(("user", "team"), key)
 
     def forget(self, owner_id: str) -> None:
         """Forget a user or team, so that their keys are checked anew."""
@@ -96,20 +104,21 @@ class ApiKeys:
         """Cancel the calls under way in the running loop."""
         await self._owners.aclose()
 
-    async def _owner(self, kind: OwnerKind, key: str) -> User | Team:
+    async def _owner(self, kinds: tuple[OwnerKind, ...], key: str) -> User | Team:
         self._client.as_server()  # raises for a missing secret key, whatever key the caller sent
         if len(key) > MAX_KEY or not looks_like_a_key(key):
-            raise self._reject(kind, "not in the form of a key")
+            raise self._reject(kinds, "not in the form of a key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
-        known = self._owners.get((kind, digest))
-        owner = known.value if known else await self._ask(kind, key, digest)
-        if owner is None:
-            raise self._reject(kind, "unknown, expired or revoked")
-        self._client.events.emit(API_KEY_VERIFIED, cache="hit" if known else "miss", owner=kind)
-        return owner
+        for kind in kinds:
+            known = self._owners.get((kind, digest))
+            owner = known.value if known else await self._ask(kind, key, digest)
+            if owner is not None:
+                self._client.events.emit(API_KEY_VERIFIED, cache="hit" if known else "miss", owner=kind)
+                return owner
+        raise self._reject(kinds, "unknown, expired or revoked")
 
-    def _reject(self, kind: OwnerKind, reason: str) -> AuthError:
-        self._client.events.emit(API_KEY_REJECTED, owner=kind, reason=reason)
+    def _reject(self, kinds: tuple[OwnerKind, ...], reason: str) -> AuthError:
+        self._client.events.emit(API_KEY_REJECTED, owner="any" if len(kinds) > 1 else kinds[0], reason=reason)
         return AuthError("api_key_invalid", reason=reason)
 
     async def _ask(self, kind: OwnerKind, key: str, digest: str) -> User | Team | None:

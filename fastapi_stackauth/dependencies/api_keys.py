@@ -24,6 +24,9 @@ def read_api_key(connection: HTTPConnection) -> str | None:
     Raises:
         AuthError: 401 `credentials_conflict`: the request also has another key or an access token.
     """
+    if (caller := get_context(connection.scope).caller) is not None:
+        bearer = caller.read_bearer()
+        return bearer if looks_like_a_key(bearer) else None
     bearers = [value for value in map(_bearer, connection.headers.getlist("authorization")) if value]
     keys = {*filter(None, connection.headers.getlist(HEADER)), *(value for value in bearers if looks_like_a_key(value))}
     if not keys:

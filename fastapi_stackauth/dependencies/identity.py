@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from fastapi_stackauth.errors import AuthError, ConfigurationError
@@ -48,7 +49,7 @@ async def resolve(
         try:
             if override is not None:
                 resolution.user = await _call_override(override, connection)
-            elif (credential := read_credential(scope, services.sources)) is not None:
+            elif (credential := _find_credential(context, scope, services)) is not None:
                 if credential.refresh_token is None:
                     resolution.credential = credential
                     resolution.user = await services.verifier.verify(credential.token)
@@ -85,6 +86,12 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
         context.resolutions += (resolution,)
     context.resolution = resolution
     return resolution
+
+
+def _find_credential(context: RequestContext, scope: Scope, services: Services) -> Credential | None:
+    if context.caller is not None:
+        return context.caller.credential
+    return read_credential(scope, services.sources)
 
 
 async def _resume(connection: HTTPConnection, resolution: Resolution, credential: Credential) -> None:

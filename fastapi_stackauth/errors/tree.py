@@ -122,6 +122,11 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
     "user_code_invalid": (404, "There is no such code, or it has expired."),
     "webhook_invalid": (400, "This message could not be verified."),
     "webhook_in_progress": (409, "Another request is handling this message."),
+    # a call of an MCP tool that has no usable response
+    "tool_timeout": (504, "This tool took too long."),
+    "tool_response_too_large": (502, "The response of this tool is too large."),
+    "tool_response_unsupported": (502, "The response of this tool is neither JSON nor text."),
+    "tool_failed": (500, "This tool failed."),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastapi_stackauth.sessions.credentials import InProcessCaller
+
 CONTEXT_KEY = "fastapi_stackauth"
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
@@ -49,9 +51,10 @@ class RequestContext(Generic[S, R]):
         resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
         cookies: what the response sets; None until a cookie is queued.
         checked_origin_policy: the policy whose check the connection has passed.
+        caller: the caller of a call in process; None if the credentials are those of the request.
     """
 
-    __slots__ = ("checked_origin_policy", "cookies", "resolution", "resolutions", "route", "services")
+    __slots__ = ("caller", "checked_origin_policy", "cookies", "resolution", "resolutions", "route", "services")
 
     def __init__(self) -> None:
         self.services: S | None = None
@@ -60,6 +63,7 @@ class RequestContext(Generic[S, R]):
         self.resolutions: tuple[R, ...] = ()
         self.cookies: CookieQueue | None = None
         self.checked_origin_policy: Any = None  # of another module of this rank
+        self.caller: InProcessCaller | None = None
 
 
 def get_context(scope: Scope) -> RequestContext[Any, Any]:

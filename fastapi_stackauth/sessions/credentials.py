@@ -44,6 +44,23 @@ class Credential(Guarded):
     refresh_token: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class InProcessCaller:
+    """The caller of a request that one part of the app sends to another, such as an MCP tool to a route.
+
+    The sender has read the credential already. No header, cookie or query of the request counts.
+
+    Attributes:
+        credential: the access token or API key; None if the caller sent none.
+    """
+
+    credential: Credential | None = None
+
+    def read_bearer(self) -> str:
+        """Return the access token or API key; empty if there is none."""
+        return self.credential.token if self.credential else ""
+
+
 class CredentialSource(Protocol):
     """Reads the access token from one place of a request. Write your own for other places.
 

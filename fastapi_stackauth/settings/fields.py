@@ -19,6 +19,7 @@ from fastapi_stackauth.settings.environment import Environment, find_unread, rea
 from fastapi_stackauth.settings.options import Options
 from fastapi_stackauth.settings.values import (
     AppUrl,
+    AuthorizationServers,
     BaseUrl,
     Destination,
     Key,
@@ -134,6 +135,11 @@ class Settings(BaseSettings):
         default=(),
         description="Addresses and networks of the proxies in front of this app. With them, the auth server learns the "
         "end user's address.",
+    )
+    authorization_servers: AuthorizationServers = Field(
+        default=(),
+        description="Issuers of OAuth authorization servers that hand out this project's access tokens, for the "
+        "metadata of MCP servers (RFC 9728).",
     )
     leeway: float = Field(default=5.0, ge=0, le=60, description="The clock difference that is tolerated, in seconds.")
     timeout: float = Field(

@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     redis_url: str | SecretStr | None
     trusted_origins: Sequence[str]
     trusted_proxies: Sequence[str]
+    authorization_servers: Sequence[str]
     leeway: float
     timeout: float
     keepalive_expiry: float

@@ -105,6 +105,19 @@ def _check_destination(value: str | None) -> str | None:
     return value
 
 
+def _check_authorization_servers(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Reject what is no issuer identifier (RFC 8414 §2)."""
+    for address in value:
+        parts = urlsplit(address)
+        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        to_origin(address)
+        if parts.scheme != "https" and not loopback:
+            raise ValueError("must be https addresses; http is for loopback alone")
+        if parts.query or parts.fragment or "@" in parts.netloc or not address.isprintable() or " " in address:
+            raise ValueError("must not hold a query, a fragment or a user name")
+    return value
+
+
 def _check_redirect_urls(value: tuple[str, ...]) -> tuple[str, ...]:
     for address in value:
         if address.startswith(("http://", "https://")):
@@ -152,6 +165,7 @@ Destination = Annotated[str, AfterValidator(_check_destination)]
 Page = Annotated[str | None, AfterValidator(_check_destination)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_check_redis_url)]
 Origins = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(lambda value: tuple(map(to_origin, value)))]
+AuthorizationServers = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(_check_authorization_servers)]
 RedirectUrls = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(_check_redirect_urls)]
 Networks = Annotated[
     tuple[str, ...],

@@ -52,6 +52,11 @@ class MissingSetting:
     routes: tuple[str, ...]
 
 
+def declare_needs(function: object, *settings: str, stack: Stack) -> None:
+    """Declare the settings that an object cannot do without, which serves a route (see `Needs`)."""
+    setattr(function, _NEEDS, Needs(frozenset(settings), stack=stack))
+
+
 def needs(*settings: str, unless_page: str | None = None, stack: Stack | None = None) -> Callable[[F], F]:
     """Declare the settings that a handler, or a dependency that is a function, cannot do without (see `Needs`)."""
 
@@ -161,6 +166,8 @@ def _needed_settings(route: Any, stack: Stack, *, default: bool) -> set[str]:  #
 
 def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
     """Iterate over the endpoint of a route and everything that it depends on."""
+    if getattr(route, "dependant", None) is None:
+        yield getattr(route, "endpoint", None)  # an ASGI app, such as an MCP server
     waiting = [dependant for dependant in (getattr(route, "dependant", None),) if dependant is not None]
     while waiting:
         dependant = waiting.pop()

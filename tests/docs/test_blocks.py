@@ -86,6 +86,7 @@ def _is_known(command: str) -> bool:
 
 COMMON = (
     "make", "curl", "uvicorn", "gunicorn", "fastapi", "fastapi-stackauth", "pytest", "git", "cd", "docker", "set",
+    "claude",
 )  # fmt: skip
 
 

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
+from fastmcp import Client
+from fastmcp.client.transports import StreamableHttpTransport
 from standardwebhooks import Webhook
 
 from fastapi_stackauth.emulator import Emulator
@@ -268,3 +271,34 @@ async def test_a_script_calls_with_the_api_key_that_the_guide_creates(guide: Gui
         await made["revoke_team_key"](team_id, listed.id)
         assert (await client.post("/teams/imports", headers=key)).status_code == 401
         assert (await client.post("/imports", headers=bearer)).status_code == 401
+
+
+async def test_an_agent_uses_the_notes_app(guide: Guide, server: Emulator):
+    """The guide for AI agents: a client with an API key writes and lists its owner's notes, and no others."""
+    app = (await guide("guides/mcp.md"))["app"]
+    keys = [
+        server.add_api_key(server.add_user(primary_email=f"{name}@example.com", primary_email_verified=True))
+        for name in ("ada", "grace")
+    ]
+
+    def connect(**options: Any) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), headers=options.get("headers"))
+
+    def agent(key: str) -> Client[Any]:
+        headers, factory = {"authorization": f"Bearer {key}"}, cast("Any", connect)
+        url = "http://localhost:8000/mcp"
+        return Client(StreamableHttpTransport(url, headers=headers, httpx_client_factory=factory))
+
+    async with app.router.lifespan_context(app):
+        async with agent(keys[0]) as client:
+            tools = {tool.name: tool.description for tool in await client.list_tools()}
+            assert tools["list_notes"] == "List the user's notes, oldest first."
+            assert set(tools) == {"list_notes", "write_note"}
+            await client.call_tool("write_note", {"text": "Buy milk"})
+            assert (await client.call_tool("list_notes")).structured_content == {"result": ["Buy milk"]}
+        async with agent(keys[1]) as client:
+            assert (await client.call_tool("list_notes")).structured_content == {"result": []}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000") as http:
+            assert (await http.post("/mcp", json={})).status_code == 401
+            metadata = await http.get("/.well-known/oauth-protected-resource/mcp")
+            assert metadata.json()["resource"] == "http://localhost:8000/mcp"

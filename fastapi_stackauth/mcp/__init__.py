@@ -1,0 +1,14 @@
+"""MCP: routes of the app as tools, for AI agents. Needs the extra `mcp`; nothing here is imported before it is used."""
+
+from typing import TYPE_CHECKING
+
+from fastapi_stackauth.runtime.late import load_late
+
+if TYPE_CHECKING:
+    from fastapi_stackauth.mcp.mounting import mount
+    from fastapi_stackauth.mcp.tools import build_server
+
+__all__ = ["build_server", "mount"]
+
+if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
+    __getattr__, __dir__ = load_late(__name__, ("mounting", "tools"), __all__)

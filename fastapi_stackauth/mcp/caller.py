@@ -1,0 +1,122 @@
+"""The caller of an MCP server: read from `Authorization: Bearer` alone and verified once for each request.
+
+Law: the caller belongs to one request. Nothing is kept between requests, and no other header and no cookie counts.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Scope
+
+from fastapi_stackauth.access.api_keys import looks_like_a_key
+from fastapi_stackauth.client.forwarding import end_user_address
+from fastapi_stackauth.dependencies import IdentifyUser, Require, RequireTeamApiKey, RequireUserApiKey
+from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.http.installed import Resolution
+from fastapi_stackauth.models import Team, User
+from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.sessions.context import RequestContext
+from fastapi_stackauth.sessions.credentials import Credential, HeaderCredentials, InProcessCaller
+
+CALLER_KEY = "fastapi_stackauth.mcp"
+_BEARER = HeaderCredentials()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The caller of an MCP server.
+
+    Attributes:
+        services: those that have verified the caller.
+        credential: their access token or API key; None if they sent none.
+        user: the user of the token or the API key.
+        team: the team of the API key.
+        by_api_key: whether the credential is an API key.
+    """
+
+    services: Services
+    credential: Credential | None = None
+    user: User | None = None
+    team: Team | None = None
+    by_api_key: bool = False
+
+    def new_context(self, *, verified: bool) -> RequestContext[Services, Resolution]:
+        """Return the context of a call in process, in which the route finds the caller.
+
+        Args:
+            verified: whether the route takes the caller as verified. An app whose tests override dependencies
+                decides itself.
+        """
+        context: RequestContext[Services, Resolution] = RequestContext()
+        context.caller = InProcessCaller(self.credential)
+        if verified and self.user is not None:
+            resolution = Resolution(self.services, by_api_key=self.by_api_key)
+            resolution.user = self.user
+            resolution.credential = None if self.by_api_key else self.credential
+            context.resolutions = (resolution,)
+        return context
+
+    def is_ruled_out_by(self, dependency: object, stack: Stack) -> bool:
+        """Whether a dependency of a route rejects this caller whatever the auth server says of their permissions.
+
+        Args:
+            dependency: what the route depends on.
+            stack: the stack that has verified the caller. Dependencies of another one are left open.
+        """
+        require: Any = getattr(dependency, "require", dependency)
+        if isinstance(require, RequireTeamApiKey):
+            return _serves(require, stack) and self.team is None
+        if isinstance(require, RequireUserApiKey):
+            return _serves(require, stack) and (self.user is None or not self.by_api_key)
+        if isinstance(require, IdentifyUser) or not isinstance(require, Require) or not _serves(require, stack):
+            return False
+        if self.user is None or (self.by_api_key and not require.allow_api_key):
+            return True
+        return require.find_error(self.user) is not None
+
+
+def _serves(dependency: Any, stack: Stack) -> bool:  # noqa: ANN401 - one of ours
+    return dependency.stack is None or dependency.stack is stack
+
+
+async def identify(scope: Scope, services: Services) -> Caller:
+    """Read the bearer of a request and verify it.
+
+    Raises:
+        AuthError: 401, it is malformed or not accepted, or there are two.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: it can be neither accepted nor rejected.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name == b"authorization"]
+    credential = _BEARER.read({"headers": headers})
+    if credential is None:
+        return Caller(services)
+    if not looks_like_a_key(credential.token):
+        return Caller(services, credential, await services.verifier.verify(credential.token))
+    if not services.settings.secret_server_key:
+        raise AuthError("api_key_invalid", reason="API keys need secret_server_key")
+    owner = await services.api_keys.owner(credential.token)
+    if isinstance(owner, Team):
+        await services.revocations.follow()
+        return Caller(services, credential, team=owner, by_api_key=True)
+    await services.revocations.check(owner)
+    return Caller(services, credential, owner, by_api_key=True)
+
+
+def remember_caller(scope: Scope, caller: Caller) -> None:
+    """Keep the caller on the scope of their request, for its tools."""
+    scope[CALLER_KEY] = caller
+
+
+def find_caller(scope: Scope) -> Caller | None:
+    """Return the caller of the MCP request with this scope."""
+    caller: Caller | None = scope.get(CALLER_KEY)
+    return caller
+
+
+def find_address(scope: Scope, services: Services) -> tuple[str, int] | None:
+    """Return the address of the end user and the port, for the scope of a call in process."""
+    peer = scope.get("client")
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    proxies = services.settings.trusted_proxies
+    address = end_user_address(peer[0] if peer else None, ",".join(forwarded), proxies)
+    return (address, peer[1] if peer else 0) if address is not None else peer

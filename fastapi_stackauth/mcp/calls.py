@@ -1,0 +1,237 @@
+"""A call of a route in process. It passes the app's whole middleware, as a request from the network does.
+
+Law: the scope is made here. Nothing of the MCP request reaches it but the caller, their address and four headers.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Scope
+
+from fastapi_stackauth.errors import RequestError
+from fastapi_stackauth.mcp.caller import Caller, find_address
+from fastapi_stackauth.mcp.selection import RouteTable
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.sessions.context import CONTEXT_KEY
+
+MAX_RESPONSE = 1_000_000
+"""Bytes that the response of a tool may have."""
+PASSED_ON = frozenset({b"accept", b"accept-language", b"user-agent", b"traceparent"})
+"""The headers of the MCP request that the route sees."""
+_RESERVED = frozenset(
+    {
+        "authorization", "connection", "content-length", "content-type", "cookie", "forwarded", "host", "origin",
+        "referer", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key", "x-real-ip",
+    }
+)  # fmt: skip
+_RESERVED_PREFIXES = ("x-stack-", "x-hexclave-", "x-forwarded-", "sec-", "proxy-")
+_logger = logging.getLogger("fastapi_stackauth.mcp")
+
+
+@dataclass(frozen=True)
+class RouteRequest:
+    """A request to a route.
+
+    Attributes:
+        method: the HTTP method.
+        target: the path and the query, percent-encoded.
+        headers: those that arguments of the tool have become, in lower case; reserved ones are dropped.
+        body: the body.
+        content_type: the type of the body; None without one.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    content_type: str | None = None
+
+
+@dataclass
+class RouteResponse:
+    """The response of a route."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def media_type(self) -> str:
+        """The media type, in lower case and without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def make_scope(request: RouteRequest, outer: Scope, caller: Caller, host: "ToolHost") -> Scope:
+    """Return the ASGI scope of a call.
+
+    Args:
+        request: the request.
+        outer: the scope of the MCP request.
+        caller: the caller of the MCP request.
+        host: what the tools share.
+    """
+    origin = urlsplit(caller.services.settings.require_app_url("MCP servers"))
+    root = outer.get("root_path", "")
+    path, _, query = request.target.partition("?")
+    port = origin.port or (443 if origin.scheme == "https" else 80)
+    return {
+        "type": "http",
+        "asgi": outer.get("asgi", {"version": "3.0"}),
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": origin.scheme,
+        "path": root + unquote(path),
+        "raw_path": (root + path).encode("ascii", "replace"),
+        "root_path": root,
+        "query_string": query.encode("ascii", "replace"),
+        "headers": list(_headers(request, outer["headers"], origin.netloc)),
+        "client": find_address(outer, caller.services),
+        "server": (origin.hostname or "", port),
+        "state": dict(host.state),
+        "extensions": {},
+        CONTEXT_KEY: caller.new_context(verified=not host.app.dependency_overrides),
+    }
+
+
+def _headers(request: RouteRequest, outer: Iterable[tuple[bytes, bytes]], host: str) -> Iterable[tuple[bytes, bytes]]:
+    yield b"host", host.encode("ascii")
+    yield from ((name, value) for name, value in outer if name in PASSED_ON and name.decode() not in request.headers)
+    if request.content_type is not None:
+        yield b"content-type", request.content_type.encode("latin-1", "replace")
+        yield b"content-length", str(len(request.body)).encode()
+    for name, value in request.headers.items():
+        if not is_reserved(name):
+            yield name.encode("latin-1", "replace"), value.encode("utf-8", "replace")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a header says who calls, from where or how, so that no argument of a tool may set it."""
+    return name in _RESERVED or name.startswith(_RESERVED_PREFIXES)
+
+
+class InProcessClient:
+    """Calls the routes of one app.
+
+    Args:
+        app: the app.
+        seconds: how long a call may take.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._running: set[asyncio.Task[None]] = set()  # an event loop keeps weak references only
+
+    async def call(self, scope: Scope, body: bytes) -> RouteResponse:
+        """Call a route and return its response. Background tasks of the response go on afterwards.
+
+        Raises:
+            RequestError: `tool_timeout`, `tool_response_too_large`, `tool_failed`, or `tool_response_unsupported` for
+                an event stream.
+        """
+        exchange = _Exchange(body)
+        serving = asyncio.create_task(exchange.serve(self._app, scope))
+        self._running.add(serving)
+        serving.add_done_callback(self._running.discard)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await exchange.ended.wait()
+        except TimeoutError:
+            raise RequestError("tool_timeout", details={"seconds": self._seconds}) from None
+        finally:
+            if not exchange.complete:
+                serving.cancel()
+        if exchange.error is not None:
+            raise exchange.error
+        return exchange.response
+
+    async def aclose(self) -> None:
+        """Give the background tasks of responses the time that a call may take, then cancel them."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self._seconds)
+            for task in late:
+                task.cancel()
+
+
+@dataclass(frozen=True)
+class ToolHost:
+    """What the tools of one MCP server share.
+
+    Attributes:
+        app: the app, whose tests may override dependencies.
+        stack: the stack that verifies callers.
+        client: calls the routes.
+        table: finds the route that a path leads to.
+        state: the state of the app's lifespan.
+    """
+
+    app: FastAPI
+    stack: Stack
+    client: InProcessClient
+    table: RouteTable
+    state: Mapping[str, Any]
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(self, body: bytes) -> None:
+        self.response = RouteResponse()
+        self.error: RequestError | None = None
+        self.complete = False
+        self.ended = asyncio.Event()
+        self._body: bytes | None = body
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    async def serve(self, app: ASGIApp, scope: Scope) -> None:
+        """Run the app. What it raises is logged, as a server does: the response is 500 by then."""
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception:  # the app may raise anything, as it may under a server
+            _logger.exception("A route that an MCP tool called has raised")
+        finally:
+            if not self.complete and self.error is None:
+                self.error = RequestError("tool_failed")
+            self.ended.set()
+
+    async def receive(self) -> Message:
+        """Return the body, then wait until the response is complete."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self.ended.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Take a part of the response."""
+        if self.ended.is_set():
+            return
+        if message["type"] == "http.response.start":
+            self.response.status = message["status"]
+            headers = message.get("headers", ())
+            self.response.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
+            if self.response.media_type == "text/event-stream":
+                self._end(RequestError("tool_response_unsupported"))
+        elif message["type"] == "http.response.body":
+            self._add(message.get("body", b""))
+            if self.error is None and not message.get("more_body", False):
+                self.complete = True
+                self.response.body = b"".join(self._chunks)
+                self._end()
+
+    def _add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._chunks.append(bytes(chunk))
+        if self._size > MAX_RESPONSE:
+            self._chunks.clear()
+            self._end(RequestError("tool_response_too_large", details={"max_bytes": MAX_RESPONSE}))
+
+    def _end(self, error: RequestError | None = None) -> None:
+        self.error = self.error or error
+        self.ended.set()

@@ -1,0 +1,141 @@
+"""The endpoint of an MCP server: origin, caller and size are checked here, before FastMCP sees the request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
+from fastapi_stackauth.http.bodies import read_body
+from fastapi_stackauth.http.handlers import error_response, log_error_response
+from fastapi_stackauth.http.installed import find_services
+from fastapi_stackauth.mcp.caller import Caller, identify, remember_caller
+from fastapi_stackauth.mcp.discovery import challenge_headers, describe_resource, resource_url
+from fastapi_stackauth.services import Services, Stack
+from fastapi_stackauth.startup.configuration import declare_needs
+
+MAX_REQUEST = 1_000_000
+"""Bytes that the body of an MCP request may have."""
+_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
+_NOT_STARTED = (
+    "The MCP server has not started: FastMCP runs within the lifespan of the app. Serve the app itself, not mounted in "
+    "another one, with a server that runs lifespans; in tests, use `async with app.router.lifespan_context(app):` or "
+    "`with TestClient(app):`. If you replace app.router.lifespan_context, do so before stack.mount_mcp(...)."
+)
+
+
+class McpEndpoint:
+    """Serves an MCP server at one path.
+
+    Args:
+        stack: verifies callers.
+        path: the path of the server.
+        allow_unauthenticated: whether requests without a credential pass; the routes then decide.
+    """
+
+    def __init__(self, stack: Stack, path: str, *, allow_unauthenticated: bool) -> None:
+        self._stack = stack
+        self._path = path
+        self._allow_unauthenticated = allow_unauthenticated
+        self.server: ASGIApp | None = None
+        declare_needs(self, "project_id", "app_url", stack=stack)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request.
+
+        Raises:
+            ConfigurationError: a setting is missing, or the lifespan of the app has not run.
+        """
+        request = Request(scope, receive)
+        services = find_services(request, self._stack)
+        try:
+            bounded = await self._admit(request, services)
+        except ConfigurationError:
+            raise  # the app's handler answers, and reports the setting
+        except StackAuthError as error:
+            log_error_response(error, services.events)
+            await self._reject(error, services)(scope, receive, send)
+            return
+        if self.server is None:
+            raise ConfigurationError(_NOT_STARTED)
+        # A copy, because the app of FastMCP writes itself and its routes on the scope.
+        await self.server(dict(scope), _Replay(await bounded.body(), receive), send)
+
+    async def _admit(self, request: Request, services: Services) -> Request:
+        resource_url(services.settings, self._path)
+        _check_origin(request, services)
+        caller: Caller = await identify(request.scope, services)
+        if caller.credential is None and not self._allow_unauthenticated:
+            raise AuthError("authentication_required")
+        remember_caller(request.scope, caller)
+        return await read_body(request, MAX_REQUEST)
+
+    def _reject(self, error: StackAuthError, services: Services) -> Response:
+        settings = services.settings
+        response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
+        for name, value in challenge_headers(error, settings, self._path).items():
+            response.headers[name] = value
+        return response
+
+
+class MetadataEndpoint:
+    """Serves the metadata of an MCP server (RFC 9728 §3). It is public, and pages of any origin may read it.
+
+    Args:
+        stack: has the settings.
+        path: the path of the server.
+        name: the name of the app.
+    """
+
+    def __init__(self, stack: Stack, path: str, name: str) -> None:
+        self._stack = stack
+        self._path = path
+        self._name = name
+        declare_needs(self, "app_url", stack=stack)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request.
+
+        Raises:
+            ConfigurationError: `app_url` is not set.
+        """
+        services = find_services(Request(scope), self._stack)
+        response = self._respond(scope["method"], services)
+        await response(scope, receive, send)
+
+    def _respond(self, method: str, services: Services) -> Response:
+        headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+        if method not in ("GET", "HEAD"):
+            return Response(status_code=405, headers={"allow": "GET, HEAD"})
+        document: Mapping[str, Any] = describe_resource(services.settings, self._path, self._name)
+        return JSONResponse(document, headers=headers)
+
+
+class _Replay:
+    """Gives the body that was read, then what the connection has to tell."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _check_origin(request: Request, services: Services) -> None:
+    """Reject pages of other origins: a name that a page's author rebinds to this host is one (DNS rebinding).
+
+    Raises:
+        AuthError: 403 `cross_site_request`.
+    """
+    settings = services.settings
+    allowed = (settings.app_url, *settings.trusted_origins)
+    for origin in request.headers.getlist("origin"):
+        if origin not in allowed:
+            reason = f"Origin {origin[:_LONGEST_ORIGIN]}; allowed: {', '.join(map(str, allowed))}"
+            raise AuthError("cross_site_request", reason=reason, details={"origin": "not_trusted"})

@@ -1,0 +1,96 @@
+"""`stack.mount_mcp`: the MCP server of an app, made when the app starts."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from fastapi import FastAPI
+
+from fastapi_stackauth import mcp
+from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.http.installed import find_installation
+from fastapi_stackauth.mcp.calls import InProcessClient, ToolHost
+from fastapi_stackauth.mcp.discovery import metadata_path
+from fastapi_stackauth.mcp.endpoint import McpEndpoint, MetadataEndpoint
+from fastapi_stackauth.mcp.selection import RouteTable, Selection, ToolOperation, choose_operations, make_schema
+from fastapi_stackauth.services import Stack
+from fastapi_stackauth.startup.routes import check_path
+
+
+def mount(
+    stack: Stack,
+    app: FastAPI,
+    path: str,
+    *,
+    include_tags: Collection[str],
+    include_operations: Collection[str],
+    allow_unauthenticated: bool,
+    call_timeout: float,
+    enrich: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Add an MCP server to an app; see `StackAuth.mount_mcp`.
+
+    Raises:
+        ConfigurationError: an argument is wrong, the stack is not installed on the app, or the extra is missing.
+    """
+    _check_arguments(stack, app, path, call_timeout)
+    selection = Selection.check(include_tags, include_operations)
+    endpoint = McpEndpoint(stack, path, allow_unauthenticated=allow_unauthenticated)
+    # A `Route` serves the very path; a `Mount` would redirect to a path that ends with a slash.
+    app.router.add_route(metadata_path(path), MetadataEndpoint(stack, path, app.title), include_in_schema=False)  # type: ignore[arg-type]  # Starlette takes ASGI apps, too
+    app.router.add_route(path, endpoint, include_in_schema=False)  # type: ignore[arg-type]  # as above
+
+    def choose() -> tuple[dict[str, Any], RouteTable, list[ToolOperation]]:
+        schema, table = enrich(make_schema(app)), RouteTable(app)
+        return schema, table, choose_operations(schema, table, selection)
+
+    @asynccontextmanager
+    async def serve(state: Mapping[str, Any]) -> AsyncIterator[None]:
+        schema, table, operations = choose()
+        client = InProcessClient(app, call_timeout)
+        host = ToolHost(app, stack, client, table, state)
+        server = mcp.build_server(app.title, app.version, schema, operations, host)
+        # The endpoint has checked the origin, against `app_url` instead of the Host header.
+        served = server.http_app(path=path, json_response=True, stateless_http=True, host_origin_protection=False)
+        async with served.router.lifespan_context(served):
+            endpoint.server = served
+            try:
+                yield
+            finally:
+                endpoint.server = None
+                await client.aclose()
+
+    _compose_lifespan(app, serve)
+
+
+def _check_arguments(stack: Stack, app: FastAPI, path: str, call_timeout: float) -> None:
+    if not isinstance(app, FastAPI) or stack not in find_installation(app).stacks:
+        raise ConfigurationError(
+            "mount_mcp needs an app that this stack is installed on: call stack.install(app) first."
+        )
+    if app.middleware_stack is not None:
+        raise ConfigurationError("This app serves already: call stack.mount_mcp(app, ...) before the first request.")
+    check_path(path or " ", "stack.mount_mcp")
+    if path.endswith("/") or "{" in path or not path.isascii():
+        raise ConfigurationError(
+            f'The path of mount_mcp must be plain and must not end with a slash; got "{path}". Write "/mcp".'
+        )
+    if any(getattr(route, "path", None) == path for route in app.routes):
+        raise ConfigurationError(f'This app has a route at "{path}" already. Choose another path for mount_mcp.')
+    if isinstance(call_timeout, bool) or not isinstance(call_timeout, int | float) or not 0 < call_timeout <= 3600:
+        raise ConfigurationError("mount_mcp(call_timeout=...) must be seconds, more than 0 and at most 3600.")
+    if find_spec("fastmcp") is None:
+        raise ConfigurationError("mount_mcp needs more packages: pip install 'fastapi-stackauth[mcp]'.")
+
+
+def _compose_lifespan(app: FastAPI, serve: Callable[[Mapping[str, Any]], AbstractAsyncContextManager[None]]) -> None:
+    """Run the MCP server within the app's own lifespan, which may add routes."""
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
+        async with inner(scope_app) as state, serve(dict(state or {})):
+            yield state
+
+    app.router.lifespan_context = lifespan
