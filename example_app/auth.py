@@ -34,6 +34,7 @@ GRANTS = Grants(by="team_admin", grantable={DELETE_NOTES})  # what a team's admi
 anybody = Require(allow_anonymous=True)  # any signed-in user, also anonymous ones and those without a verified address
 
 Anybody = Annotated[User, Depends(anybody)]
+AnybodyOrKey = Annotated[User, Depends(Require(allow_anonymous=True, allow_api_key=True))]  # or one of their API keys
 MaybeAnybody = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True))]
 TeamOfMember = Annotated[Team, Depends(RequireTeam("team_id"))]
 MayDeleteNotes = Annotated[User, Depends(Require(team_permission=DELETE_NOTES, team="team_id"))]

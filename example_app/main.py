@@ -49,4 +49,5 @@ app.add_exception_handler(StackAuthError, pages.show_error)  # type: ignore[arg-
 app.add_exception_handler(HTTPException, pages.show_http_error)
 for router in (api.router, pages.router, sign_in.router, account.router, notes.router, teams.router):
     app.include_router(router)
+stack.mount_mcp(app, "/mcp", include_tags={"notes"}, include_operations={"write_note"})  # for AI agents
 app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))

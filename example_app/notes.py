@@ -48,11 +48,17 @@ async def forget(event: UserDeletedEvent) -> None:
 
 async def save_note(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
     """Write a note, and lead back to its page."""
+    written = await add_note(notebook, author, text)
+    return RedirectResponse(path if written else f"{path}?error=note_form", 303)
+
+
+async def add_note(notebook: Notebook, author: User, text: str) -> bool:
+    """Write a note, unless it is empty or too long. Return whether it was written."""
     text = plain(text.replace("\r\n", "\n")).strip()
     if not 0 < len(text) <= LONGEST_NOTE:
-        return RedirectResponse(f"{path}?error=note_form", 303)
+        return False
     await notebooks.write(notebook, text, author_id=author.id, author_name=plain(display_name(author)))
-    return RedirectResponse(path, 303)
+    return True
 
 
 def plain(text: str) -> str:
