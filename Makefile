@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-real test-all test-lowest bench dist-check check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
+.PHONY: help demo test coverage test-real test-all test-lowest test-newest bench dist-check check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,13 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
 	@touch $@
 
+test-newest: ## run every test with the newest version of each dependency
+	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-newest/bin/python -m pip install --quiet --editable '.[cli,emulator,redis,mcp]' --group dev
+	.venv-newest/bin/python -m tests.install_tools
+	.venv-newest/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
 bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers, and write docs/benchmarks.* (BENCH_ARGS=--help)
 	.venv-bench/bin/python -m tests.benchmarks $(BENCH_ARGS)
 
@@ -89,13 +96,15 @@ dist-check: $(READY) ## build sdist and wheel, and try them without the source t
 fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
 	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
-check: $(READY) ## lint, formatting, types (ours, and as users see them), import ranks, words
+check: $(READY) ## lint, formatting, types (ours, and as users see them), import ranks, words, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.typing.check
 	$(BIN)/python -m pytest -q tests/test_ranks.py
 	$(BIN)/python -m tests.words
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
 	$(BIN)/python -m tests.example.screenshots
