@@ -56,12 +56,12 @@ class Caller:
             context.resolutions = (resolution,)
         return context
 
-    def is_ruled_out_by(self, dependency: object, stack: Stack) -> bool:
+    def is_ruled_out_by(self, dependency: object, stack: Stack | None) -> bool:
         """Whether a dependency of a route rejects this caller whatever the auth server says of their permissions.
 
         Args:
             dependency: what the route depends on.
-            stack: the stack that has verified the caller. Dependencies of another one are left open.
+            stack: the stack that has verified the caller. Dependencies of another one are left open; None: of none.
         """
         require: Any = getattr(dependency, "require", dependency)
         if isinstance(require, RequireTeamApiKey):
@@ -75,7 +75,7 @@ class Caller:
         return require.find_error(self.user) is not None
 
 
-def _serves(dependency: Any, stack: Stack) -> bool:  # noqa: ANN401 - one of ours
+def _serves(dependency: Any, stack: Stack | None) -> bool:  # noqa: ANN401 - one of ours
     return dependency.stack is None or dependency.stack is stack
 
 

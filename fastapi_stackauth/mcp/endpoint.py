@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
 from fastapi_stackauth.http.bodies import read_body
 from fastapi_stackauth.http.handlers import error_response, log_error_response
-from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.mcp.caller import Caller, identify, remember_caller
 from fastapi_stackauth.mcp.discovery import challenge_headers, describe_resource, resource_url
 from fastapi_stackauth.services import Services, Stack
@@ -49,7 +49,7 @@ class McpEndpoint:
             ConfigurationError: a setting is missing, or the lifespan of the app has not run.
         """
         request = Request(scope, receive)
-        services = find_services(request, self._stack)
+        services = self._stack.services
         try:
             bounded = await self._admit(request, services)
         except ConfigurationError:
@@ -65,7 +65,7 @@ class McpEndpoint:
 
     async def _admit(self, request: Request, services: Services) -> Request:
         resource_url(services.settings, self._path)
-        _check_origin(request, services)
+        check_origin(request.scope, services)
         caller: Caller = await identify(request.scope, services)
         if caller.credential is None and not self._allow_unauthenticated:
             raise AuthError("authentication_required")
@@ -101,8 +101,7 @@ class MetadataEndpoint:
         Raises:
             ConfigurationError: `app_url` is not set.
         """
-        services = find_services(Request(scope), self._stack)
-        response = self._respond(scope["method"], services)
+        response = self._respond(scope["method"], self._stack.services)
         await response(scope, receive, send)
 
     def _respond(self, method: str, services: Services) -> Response:
@@ -127,7 +126,7 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _check_origin(request: Request, services: Services) -> None:
+def check_origin(scope: Scope, services: Services) -> None:
     """Reject pages of other origins: a name that a page's author rebinds to this host is one (DNS rebinding).
 
     Raises:
@@ -135,7 +134,7 @@ def _check_origin(request: Request, services: Services) -> None:
     """
     settings = services.settings
     allowed = (settings.app_url, *settings.trusted_origins)
-    for origin in request.headers.getlist("origin"):
+    for origin in Headers(scope=scope).getlist("origin"):
         if origin not in allowed:
             reason = f"Origin {origin[:_LONGEST_ORIGIN]}; allowed: {', '.join(map(str, allowed))}"
             raise AuthError("cross_site_request", reason=reason, details={"origin": "not_trusted"})

@@ -25,11 +25,12 @@ from fastapi_stackauth.errors.problems import problem_document
 from fastapi_stackauth.http.handlers import log_error_response
 from fastapi_stackauth.mcp.caller import Caller, find_caller
 from fastapi_stackauth.mcp.calls import RouteRequest, RouteResponse, ToolHost, is_reserved, make_scope
+from fastapi_stackauth.mcp.results import describe_error
 from fastapi_stackauth.mcp.selection import ToolOperation
 
 MAX_NAME = 64
 """Characters of a tool's name: clients reject longer ones."""
-_RETRYABLE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_LONGEST_NUMBER = 10  # digits of a Retry-After
 _ANNOTATIONS: Mapping[str, ToolAnnotations] = {
     "GET": ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True),
     "HEAD": ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True),
@@ -192,7 +193,7 @@ def _to_result(response: RouteResponse) -> ToolResult:
         RequestError: the response is neither JSON nor text.
     """
     if not 200 <= response.status < 300:
-        return _to_error(response.status, _read_problem(response), response.headers.get("retry-after"))
+        return _to_error(response.status, _read_problem(response), _read_retry_after(response))
     if not response.body:
         return ToolResult(content=[])
     value = _read_json(response)
@@ -204,14 +205,15 @@ def _to_result(response: RouteResponse) -> ToolResult:
     return ToolResult(content=response.body.decode("utf-8", "replace"))
 
 
-def _to_error(status: int, problem: Mapping[str, Any], retry_after: str | None = None) -> ToolResult:
-    """Return a tool error that carries a problem document, and whether the same call may succeed later."""
-    document = {"status": status, **problem}
-    if status in _RETRYABLE:
-        document["retryable"] = True
-        if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
-            document["retry_after"] = int(retry_after)
+def _to_error(status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> ToolResult:
+    """Return a tool error that carries a problem document."""
+    document = describe_error(status, problem, retry_after)
     return ToolResult(content=json.dumps(document), structured_content=document, is_error=True)
+
+
+def _read_retry_after(response: RouteResponse) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdigit() and len(value) < _LONGEST_NUMBER else None
 
 
 def _read_problem(response: RouteResponse) -> Mapping[str, Any]:

@@ -1,0 +1,24 @@
+"""What a tool error carries. Pure."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+_RETRYABLE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+def describe_error(status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> dict[str, Any]:
+    """Return a problem document that also says whether the same call may succeed later.
+
+    Args:
+        status: the HTTP status.
+        problem: the problem document.
+        retry_after: seconds after which the caller may try again, if they are known.
+    """
+    document = {"status": status, **problem}
+    if status in _RETRYABLE:
+        document["retryable"] = True
+        if retry_after is not None:
+            document["retry_after"] = max(1, math.ceil(retry_after))
+    return document
