@@ -27,7 +27,7 @@ $(DEMO): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "Python could not build a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,redis]' --group example
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cli,emulator,pages,redis]' --group example
 	@touch $@
 
 $(READY): $(DEMO)
@@ -70,7 +70,7 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PYTHON) -m tests.lowest > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,redis]' --group test --group example
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,pages,redis]' --group test --group example
 	@touch $@
 
 test-newest: ## run every test with the newest version of each dependency

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         UserEvent,
         WebhookEvent,
     )
+    from fastapi_stackauth.pages import Theme
     from fastapi_stackauth.routers import Grants, SignInMethods, TotpEnrollment, sign_in_methods, totp_enrollment
 
 CurrentUser = Annotated[User, Depends(current_user)]
@@ -156,6 +157,7 @@ __all__ = [
     "TeamEvent",
     "TeamMembershipEvent",
     "TeamPermissionEvent",
+    "Theme",
     "TokenKind",
     "TotpEnrollment",
     "User",
@@ -181,4 +183,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # type checkers use the imports above, and report unknown names
-    __getattr__, __dir__ = _load_late(__name__, ("http.webhooks", "routers"), __all__)
+    __getattr__, __dir__ = _load_late(__name__, ("http.webhooks", "routers", "pages"), __all__)

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from fastapi_stackauth import http, mcp
+from fastapi_stackauth import http, mcp, pages
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
@@ -22,6 +22,7 @@ from fastapi_stackauth.http.health import (
 )
 from fastapi_stackauth.http.installed import (
     StackNotInstalled,
+    add_router,
     check_app,
     check_cookie_name,
     find_installation,
@@ -222,6 +223,31 @@ class StackAuth(MountsRouters):
             call_timeout=call_timeout,
             enrich=self._enrich_schema,
         )
+
+    def pages_router(
+        self,
+        *,
+        prefix: str,
+        theme: "pages.Theme | None" = None,
+        oauth_scopes: Mapping[str, str] | None = None,
+    ) -> APIRouter:
+        """Return prebuilt HTML pages for sign-in, sign-up and links in emails, for `app.include_router(...)`.
+
+        The pages show what the project has enabled, and bring their own form handlers. They need the extra `pages` and
+        `app_url`, and work without `stack.router()`. Links in emails lead to them unless `pages=` of a router names
+        another page, and browsers without a session are sent to their sign-in page unless `sign_in_url` is set.
+
+        Args:
+            prefix: where the pages are, such as ``/handler``. Include the router without a further prefix.
+            theme: how they look.
+            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
+
+        Raises:
+            ConfigurationError: the prefix is not a path, the theme is something else, the extra is not installed, the
+                stack has pages under another prefix, or browsers would not store cookies for `app_url`.
+        """
+        add_router(self)
+        return pages.build_pages_router(self, prefix=prefix, theme=theme, oauth_scopes=oauth_scopes)
 
     def readiness(self, path: str) -> APIRouter:
         """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""

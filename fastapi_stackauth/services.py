@@ -117,6 +117,7 @@ class Stack:
         services: its parts; `StackAuth.reconfigure` replaces them, so read them for each request.
         apps: the apps that it is installed on.
         has_router: whether it has made a router.
+        pages_prefix: the prefix of its prebuilt pages; None if it has none.
     """
 
     services: Services
@@ -124,6 +125,7 @@ class Stack:
     def __init__(self) -> None:
         self.apps: WeakSet[FastAPI] = WeakSet()
         self.has_router = False
+        self.pages_prefix: str | None = None
 
 
 def _storage(settings: Settings, clock: Callable[[], float], events: AuthEvents) -> Storage:

@@ -22,7 +22,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.errors.problems import PROBLEM_MEDIA_TYPE, get_error_headers, problem_document
 from fastapi_stackauth.http.installed import answering_services, find_installation, find_owner
 from fastapi_stackauth.runtime.events import ERROR_RETURNED, AuthEvents, get_error_code
-from fastapi_stackauth.services import Services
+from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.sessions.context import get_context
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.configuration import find_missing, report_missing
@@ -68,7 +68,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
             _report_setting(connection, services, error)
         log_error_response(error, services.events)
         is_router = get_context(connection.scope).services is not None
-        if not is_router and (sign_in_page := find_sign_in_page(connection, error, services.settings)):
+        stack = find_owner(connection.scope["app"], services)
+        if not is_router and (sign_in_page := find_sign_in_page(connection, error, services.settings, stack)):
             return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
         settings = services.settings
         response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
@@ -111,12 +112,19 @@ def _is_open_websocket(connection: HTTPConnection) -> bool:
     return isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING
 
 
-def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, settings: Settings) -> str | None:
-    """Return the sign-in page for a browser that opens a page without a session, if `sign_in_url` is set.
+def find_sign_in_page(
+    connection: HTTPConnection, error: StackAuthError, settings: Settings, stack: Stack | None
+) -> str | None:
+    """Return the sign-in page for a browser that opens a page without a session.
+
+    It is the setting `sign_in_url`, else the prebuilt sign-in page if the stack has one.
 
     `prompt=login` (OpenID Connect Core §3.1.2.1) tells the page that a user is signed in and must sign in again.
     """
-    if not settings.sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
+    sign_in_url = settings.sign_in_url
+    if not sign_in_url and stack is not None and stack.pages_prefix is not None:
+        sign_in_url = f"{stack.pages_prefix}/sign-in"
+    if not sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
     page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
     if not page:
@@ -124,9 +132,9 @@ def find_sign_in_page(connection: HTTPConnection, error: StackAuthError, setting
     # From the scope: `connection.url` contains the Host header and decodes the query as UTF-8.
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
     return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
-    separator = "&" if "?" in settings.sign_in_url else "?"
+    separator = "&" if "?" in sign_in_url else "?"
     prompt = "&prompt=login" if error.code == "reauthentication_required" else ""
-    return f"{settings.sign_in_url}{separator}return_to={return_to}{prompt}"
+    return f"{sign_in_url}{separator}return_to={return_to}{prompt}"
 
 
 async def _refuse_websocket(websocket: WebSocket, response: Response) -> Response | None:

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     sign_in_url: Page = Field(
         default=None,
         description="Where browsers are sent, with `return_to`, if they open a page that needs a user and no user is "
-        "signed in. If unset, they get 401.",
+        "signed in. If unset, they are sent to the prebuilt sign-in page if the app has one; else they get 401.",
     )
     redirect_urls: RedirectUrls = Field(
         default=(),

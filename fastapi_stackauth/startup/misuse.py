@@ -24,7 +24,7 @@ from fastapi_stackauth.errors import MisuseError
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Secured, unwrap_dependency
 from fastapi_stackauth.models.base import TrustedModel
 from fastapi_stackauth.startup.guards import Guarded
-from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
+from fastapi_stackauth.startup.routes import DeclaredRoute, describe_misplacement, iterate_routes
 
 T = TypeVar("T")
 
@@ -89,6 +89,8 @@ def _close_app(app: ASGIApp, error: MisuseError) -> ASGIApp:
 
 
 def _route_faults(route: DeclaredRoute, whole_paths: bool) -> Iterator[str]:
+    if misplacement := describe_misplacement(route):
+        yield misplacement
     for dependant in _dependants(route.dependant):
         yield from _dependency_faults(dependant)
         yield from _parameter_faults(dependant)

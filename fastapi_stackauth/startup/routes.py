@@ -10,6 +10,7 @@ from starlette.routing import Host, Mount, WebSocketRoute
 
 from fastapi_stackauth.errors import ConfigurationError
 
+_EXPECTED_PATH = "__stack_auth_path__"
 _PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::[^}]*)?}")
 
 
@@ -128,3 +129,25 @@ def _app_behind_middleware(app: object) -> object:
         seen.append(app)
         app = app.app
     return app
+
+
+def expect_path(endpoint: object, path: str, origin: str) -> None:
+    """Note at which path an endpoint must be served, because links in emails lead to its router.
+
+    Args:
+        endpoint: the endpoint.
+        path: its whole path.
+        origin: the call that makes the router, for the error message.
+    """
+    setattr(endpoint, _EXPECTED_PATH, (path, origin))
+
+
+def describe_misplacement(route: DeclaredRoute) -> str | None:
+    """Return what is wrong with the path of a route; None if it is as expected."""
+    expected: tuple[str, str] | None = getattr(route.endpoint, _EXPECTED_PATH, None)
+    if expected is None or route.path == expected[0]:
+        return None
+    return (
+        f"{expected[1]} makes pages for {expected[0]}, and links in emails lead there. Pass the whole prefix to "
+        "pages_router, and call app.include_router(...) without a prefix, on the app that serves app_url."
+    )

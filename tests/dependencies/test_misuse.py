@@ -64,7 +64,7 @@ MODELS = {
 OTHERS = {
     "AuthError", "AuthServerError", "AuthServerMisconfigured", "AuthServerUnavailable", "ConfigurationError",
     "CredentialSource", "AuthEvent", "AuthEvents", "Grants", "HealthReport", "KnownApiError", "OriginPolicy",
-    "SessionCheck", "Settings", "StackAuth",
+    "SessionCheck", "Settings", "StackAuth", "Theme",
     "StackAuthClient", "StackAuthError", "TokenKind", "VerificationUnavailable", "WebhookRouter", "__version__",
     "error_response", "problem_document", "stack_auth_error_handler",
 }  # fmt: skip

@@ -264,11 +264,9 @@ async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | Redirec
     the masked email address of the link, if it is known, and the account that this browser is signed in to: the link
     may belong to another user.
     """
-    opened = context.request.method == "GET"  # HEAD only checks whether there is a page
-    if opened and _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
-        await context.count_address()
-        return await _sign_in_and_redirect(context, code)
-    address = await context.services.storage.get(_address_storage_key(code[TYPED:]))
+    if (signed_in := await open_link(context, code)) is not None:
+        return signed_in
+    address = await find_masked_address(context, code)
     return form_page(
         "Sign in",
         (f"This link signs in as {address}. It " if address else "This link ") + _ELSEWHERE,
@@ -278,6 +276,25 @@ async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | Redirec
         button="Sign in",
         leads_to=find_foreign_origin(context.settings.after_sign_in, context.settings),
     )
+
+
+async def open_link(context: RouteContext, code: str) -> RedirectResponse | None:
+    """Sign in if this browser requested the code, and redirect it; None if the user must confirm first.
+
+    Raises:
+        RateLimitExceeded: 429.
+        StackAuthError: the sign-in failed.
+    """
+    opened = context.request.method == "GET"  # HEAD only checks whether there is a page
+    if opened and _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
+        await context.count_address()
+        return await _sign_in_and_redirect(context, code)
+    return None
+
+
+async def find_masked_address(context: RouteContext, code: str) -> str | None:
+    """Return the masked email address that a link was sent to, if the storage knows it."""
+    return await context.services.storage.get(_address_storage_key(code[TYPED:]))
 
 
 _ELSEWHERE = "was requested in another browser, or some time ago. Continue only if you requested it yourself."

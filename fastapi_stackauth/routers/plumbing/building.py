@@ -62,15 +62,31 @@ def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) ->
     """Add the routes of a module, those of this delivery, to a router."""
     for declaration in routes.declarations:
         if mount.has(declaration):
-            _add(router, declaration, stack, mount)
+            add_route(router, declaration, stack, mount)
 
 
-def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount) -> None:
+def add_route(
+    router: APIRouter,
+    declaration: Declaration,
+    stack: Stack,
+    mount: Mount,
+    route_class: type[AuthRoute] = AuthRoute,
+) -> None:
+    """Add a route to a router.
+
+    Args:
+        router: the router.
+        declaration: the route.
+        stack: the stack that the router belongs to.
+        mount: how the router is built.
+        route_class: what serves the route.
+    """
     delivery, endpoint = mount.delivery, declaration.bind(mount.delivery)
     operation = declaration.operation_id(delivery)
+    hidden = declaration.options.get("hidden", False)
     owner = stack.services.settings.cookie_name  # identifies the stack among those of the app
     # A class, because `include_router` may copy routes by it.
-    bound = type("BoundRoute", (AuthRoute,), {"stack": stack, "mount": mount, "declaration": declaration})
+    bound = type("BoundRoute", (route_class,), {"stack": stack, "mount": mount, "declaration": declaration})
     requirement = mount.requirements.get(declaration.options.get("requirement", ""))
     dependencies = [] if requirement is None else [Depends(requirement)]
     answer = {**_success(declaration, delivery), "route_class_override": bound, "dependencies": dependencies}
@@ -89,8 +105,8 @@ def _add(router: APIRouter, declaration: Declaration, stack: Stack, mount: Mount
         response_description=declaration.response_description,
         tags=[declaration.tag],
         responses=_document(declaration, delivery, answer["status_code"]),
-        openapi_extra=_document_form(endpoint) if declaration.takes_forms else None,
-        include_in_schema=not declaration.options.get("hidden", False),
+        openapi_extra=_document_form(endpoint) if declaration.takes_forms and not hidden else None,
+        include_in_schema=not hidden,
         **answer,
     )
 

@@ -15,7 +15,7 @@ from fastapi_stackauth.dependencies import Require, resolve
 from fastapi_stackauth.dependencies.account import RequireAccessToken
 from fastapi_stackauth.errors import AuthError, MfaRequired, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.models import SignIn, User
-from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, Declaration, Delivery
+from fastapi_stackauth.routers.plumbing.declaration import PAGE_PATHS, PREBUILT_PATHS, Declaration, Delivery
 from fastapi_stackauth.routers.plumbing.forms import is_page_form
 from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignInResponse, Tokens
 from fastapi_stackauth.routers.teams.grants import Grants
@@ -66,15 +66,25 @@ class RouteContext:
         services: those of the stack that the router belongs to.
         mount: how the router was built.
         declaration: which route it is.
+        pages_prefix: the prefix of the prebuilt pages, if the stack has them.
 
     Attributes:
         settings: the settings of the stack.
         in_browser: whether tokens and flows travel in cookies.
         transport: how they travel.
         next_page: where a form wants the browser to go next.
+        form: the fields of the form that was sent; they may hold a password.
+        error: what was wrong with the form, for the page that shows it again.
     """
 
-    def __init__(self, request: Request, services: Services, mount: Mount, declaration: Declaration) -> None:
+    def __init__(
+        self,
+        request: Request,
+        services: Services,
+        mount: Mount,
+        declaration: Declaration,
+        pages_prefix: str | None = None,
+    ) -> None:
         self.request = request
         self.services = services
         self.settings = services.settings
@@ -82,7 +92,10 @@ class RouteContext:
         self.declaration = declaration
         self.in_browser = mount.delivery == "cookie"
         self.transport = TRANSPORTS[mount.delivery](request, services)
+        self.pages_prefix = pages_prefix
         self.next_page: str | None = None
+        self.form: Mapping[str, str] = {}
+        self.error: StackAuthError | None = None
 
     @cached_property
     def is_page_form(self) -> bool:
@@ -174,12 +187,17 @@ class RouteContext:
         return self.settings.require_app_url("links in emails") + prefix + path
 
     def page_url(self, page: str) -> str:
-        """Return where the link in an email leads: to the app's own page if it has one, else to a route of this router.
+        """Return where the link in an email leads: to the app's own page, a prebuilt page, or a page of this router.
+
+        The magic link that a client without cookies requests opens no prebuilt page: it would sign in the browser.
 
         Raises:
             ConfigurationError: `app_url` is missing.
         """
         chosen = self.mount.pages.get(page)
+        prebuilt = PREBUILT_PATHS.get(page) if self.in_browser or page != "magic_link" else None
+        if chosen is None and prebuilt and self.pages_prefix is not None:
+            chosen = self.pages_prefix + prebuilt
         if chosen is None:
             return self.url(PAGE_PATHS[page])
         return self.settings.require_app_url("links in emails") + chosen if chosen.startswith("/") else chosen

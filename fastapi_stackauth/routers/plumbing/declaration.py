@@ -36,6 +36,12 @@ PAGE_PATHS: Mapping[str, str] = {
     "device": "/device",
 }
 """The paths of the routers' own pages."""
+PREBUILT_PATHS: Mapping[str, str] = {
+    "password_reset": "/password-reset",
+    "verify_email": "/email-verification",
+    "magic_link": "/magic-link-callback",
+}
+"""The paths of the prebuilt pages that links in emails open, after the prefix of the pages."""
 
 VERIFICATION_CODE_ERRORS = (
     "VERIFICATION_CODE_NOT_FOUND",

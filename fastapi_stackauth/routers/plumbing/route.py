@@ -52,10 +52,8 @@ class AuthRoute(APIRoute):
         return partial(self._respond, super().get_route_handler())
 
     async def _respond(self, handle: Handle, request: Request) -> Response:
-        services = find_services(request, self.stack)
-        context = RouteContext(request, services, self.mount, self.declaration)
-        shared = get_context(request.scope)
-        shared.services, shared.route = services, context
+        context = self._open(request)
+        services = context.services
         in_browser = context.in_browser and not self.declaration.for_oauth_clients
         redirects = read_redirects(request, services.settings) if in_browser else None
         context.next_page = redirects.on_success if redirects else None
@@ -76,12 +74,20 @@ class AuthRoute(APIRoute):
                 response = oauth_error_response(shown, services.settings.error_docs_url)
             elif redirects:
                 response = redirects.after(shown)
-            elif sign_in_page := find_sign_in_page(request, shown, services.settings):
+            elif sign_in_page := find_sign_in_page(request, shown, services.settings, self.stack):
                 response = RedirectResponse(sign_in_page, 303)
             else:
                 response = error_page(shown)
         response.headers.setdefault("cache-control", "no-store")
         return response
+
+    def _open(self, request: Request) -> RouteContext:
+        """Make the context of a request, and put it where handlers and error handlers find it."""
+        services = find_services(request, self.stack)
+        context = RouteContext(request, services, self.mount, self.declaration, self.stack.pages_prefix)
+        shared = get_context(request.scope)
+        shared.services, shared.route = services, context
+        return context
 
     async def _handle(self, handle: Handle, context: RouteContext, redirects: FormRedirects | None) -> Response:
         """Let FastAPI handle the request, and raise only errors of this library."""
@@ -122,6 +128,7 @@ class AuthRoute(APIRoute):
             await ANY_USER(context.request, SecurityScopes())
         request = await read_body(context.request, max(declaration.max_body, services.settings.max_body_size))
         if redirects or (declaration.takes_forms and has_form(request)):
+            context.form = await read_form(request)
             return await convert_to_json(request, self.body_field.field_info.annotation if self.body_field else None)
         if has_form(request):
             await read_form(request)  # before FastAPI does, which would take files

@@ -1,0 +1,105 @@
+"""The texts of errors and notices on the pages, and the fields that errors belong to.
+
+Law: a code in an address only chooses among these texts; nothing of the address is repeated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES, RequestError, RequestInvalid, StackAuthError
+
+FAILED = "That did not work. Try again."
+UNAVAILABLE = "Sign-in is not available right now. Try again soon."
+
+NOTICES: Mapping[str, str] = {
+    "code": "If this address can sign in here, we have sent an email with a code and a link.",
+    "password": "Your password has been changed. Sign in with it now.",
+    "reset": "If there is an account with this address, we have sent an email with a link.",
+    "signed-out": "You are signed out.",
+    "verified": "Your email address is verified. Thank you.",
+}
+"""Notices, by their name in the query."""
+
+MESSAGES: Mapping[str, str] = {
+    "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE": "An account with this email address exists already. Sign "
+    "in to it, then connect the other account in its settings.",
+    "EMAIL_PASSWORD_MISMATCH": "The email address or the password is wrong.",
+    "INVALID_TOTP_CODE": "This code is wrong. Codes change every 30 seconds; enter the current one.",
+    "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER": "That account belongs to another user of this app.",
+    "OAUTH_PROVIDER_ACCESS_DENIED": "You canceled the sign-in at the provider, or it was denied there.",
+    "PASSWORD_AUTHENTICATION_NOT_ENABLED": "Signing in with a password is disabled.",
+    "PASSWORD_TOO_LONG": "A password has at most 70 characters.",
+    "PASSWORD_TOO_SHORT": "A password has at least 8 characters.",
+    "SIGN_UP_NOT_ENABLED": "Sign-up is disabled.",
+    "USER_EMAIL_ALREADY_EXISTS": "There is an account with this address already. Sign in instead.",
+    "VERIFICATION_CODE_ALREADY_USED": "This code has been used. Request a new one.",
+    "VERIFICATION_CODE_EXPIRED": "This code has expired. Request a new one.",
+    "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "Too many attempts. Request a new code.",
+    "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or was requested in another browser.",
+    "auth_server_unavailable": UNAVAILABLE,
+    "rate_limit_exceeded": "Too many attempts. Wait a minute, then try again.",
+    "reauthentication_required": "Sign in again to do this.",
+    "request_invalid": "Something is missing or invalid.",
+    "verification_unavailable": UNAVAILABLE,
+}
+"""Texts of error codes for users, if the message of the error is for developers."""
+
+FIELDS: Mapping[str, str] = {
+    "EMAIL_PASSWORD_MISMATCH": "password",
+    "INVALID_TOTP_CODE": "code",
+    "PASSWORD_TOO_LONG": "password",
+    "PASSWORD_TOO_SHORT": "password",
+    "USER_EMAIL_ALREADY_EXISTS": "email",
+    "VERIFICATION_CODE_ALREADY_USED": "code",
+    "VERIFICATION_CODE_EXPIRED": "code",
+    "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "code",
+    "VERIFICATION_CODE_NOT_FOUND": "code",
+}
+"""The field that an error belongs to. On a page without this field, the error stands above the form."""
+
+INVALID_FIELDS: Mapping[str, str] = {
+    "code": "Enter the whole code.",
+    "email": "Enter an email address, such as ada@example.com.",
+    "password": "Enter a password of at most 70 characters.",
+}
+"""What to write into a field whose value does not have the right form."""
+
+HEADINGS: Mapping[int, str] = {404: "Not found", 429: "Too many attempts", 503: "Try again soon"}
+"""The headings of error pages, by status."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, in words.
+
+    Attributes:
+        summary: the text above the form; empty if every error belongs to a field.
+        fields: the texts beside the fields, by their names.
+    """
+
+    summary: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe_problem(error: StackAuthError | None, fields: tuple[str, ...]) -> Problem:
+    """Return the texts for an error on a page with these fields."""
+    if error is None:
+        return Problem()
+    if isinstance(error, RequestInvalid):
+        names = {location.removeprefix("body.") for location, _ in error.errors}
+        known = {name: INVALID_FIELDS[name] for name in fields if name in names and name in INVALID_FIELDS}
+        return Problem("" if known.keys() == names else find_message(error.code), known)
+    name, text = FIELDS.get(error.code, ""), find_message(error.code)
+    return Problem(fields={name: text}) if name in fields else Problem(text)
+
+
+def find_message(code: str) -> str:
+    """Return the text of an error code, also for a code that an address names."""
+    if code in MESSAGES:
+        return MESSAGES[code]
+    if code in AUTH_CODES:
+        return AUTH_CODES[code][1]
+    if code in RequestError.codes:
+        return RequestError.codes[code][1]
+    known = SERVER_CODES.get(code)
+    return known.message if known else FAILED

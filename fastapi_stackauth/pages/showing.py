@@ -1,0 +1,112 @@
+"""Renders a page for a request: the values that all templates have, and where the browser goes next.
+
+Law: templates get plain values, never the stack, its settings or the request.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.responses import HTMLResponse
+
+from fastapi_stackauth.dependencies import resolve
+from fastapi_stackauth.errors import StackAuthError
+from fastapi_stackauth.models import User
+from fastapi_stackauth.pages.messages import NOTICES, describe_problem
+from fastapi_stackauth.pages.site import PagesMount, Site
+from fastapi_stackauth.routers.plumbing.context import RouteContext
+from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
+from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect
+
+MAX_TYPED = 320
+_LONGEST = MAX_ADDRESS - 400
+"""The most characters of a quoted `return_to`: it must fit into an address that is itself a `return_to`."""
+
+
+def find_site(context: RouteContext) -> Site:
+    """Return what the pages of this router share."""
+    mount = context.mount
+    assert isinstance(mount, PagesMount)  # noqa: S101 - a route of pages has no other
+    site: Site = mount.site
+    return site
+
+
+def read_query(context: RouteContext, name: str) -> str:
+    """Return a parameter of the query; empty if it is missing."""
+    return context.request.query_params.get(name, "")
+
+
+def keep_return_to(context: RouteContext) -> str:
+    """Return `return_to` of the query if redirects may lead there, else an empty text."""
+    address = allowed_redirect(read_query(context, "return_to"), context.settings) or ""
+    return address if len(quote(quote(address, safe=""), safe="")) <= _LONGEST else ""
+
+
+def find_return_to(context: RouteContext) -> str:
+    """Return where the browser goes after the pages: the checked `return_to`, or the setting `after_sign_in`."""
+    return keep_return_to(context) or context.settings.after_sign_in
+
+
+async def find_user(context: RouteContext) -> User | None:
+    """Return the user of this browser; None if there is none, or the session cannot be verified now."""
+    with suppress(StackAuthError):
+        return (await resolve(context.request, context.services)).user
+    return None
+
+
+async def show(
+    context: RouteContext,
+    template: str,
+    *,
+    fields: tuple[str, ...] = (),
+    kept: tuple[str, ...] = (),
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,  # noqa: ANN401 - any plain value that a template shows
+) -> HTMLResponse:
+    """Return a page.
+
+    Args:
+        context: of the request.
+        template: the file of the page.
+        fields: the fields of its form; errors stand beside them.
+        kept: those whose values are shown again after an error; never passwords.
+        status_code: of the response.
+        headers: more headers of the response.
+        **values: what the template shows.
+    """
+    site, user = find_site(context), await find_user(context)
+    problem = describe_problem(context.error, fields)
+    shared = {
+        "site_name": site.theme.name or await _find_project_name(context),
+        "user": describe_user(user),
+        "return_to": keep_return_to(context),
+        "target": find_return_to(context),
+        "notice": "" if context.error else NOTICES.get(read_query(context, "done"), ""),
+        "problem": problem.summary,
+        "errors": dict(problem.fields),
+        "first_error": next(iter(problem.fields), ""),
+        "typed": {name: context.form.get(name, "")[:MAX_TYPED] for name in kept},
+    }
+    origin = find_foreign_origin(find_return_to(context), context.settings)
+    html = site.render(template, {**shared, **values})
+    return HTMLResponse(html, status_code, {**site.headers(form_target=origin), **(headers or {})})
+
+
+def describe_user(user: User | None) -> dict[str, Any] | None:
+    """Return what pages show of a user."""
+    if user is None:
+        return None
+    email = user.email or ""
+    return {
+        "name": user.display_name or email or user.id,
+        "email": email,
+        "is_anonymous": user.is_anonymous,
+    }
+
+
+async def _find_project_name(context: RouteContext) -> str:
+    with suppress(StackAuthError):
+        return (await context.services.project.get()).display_name
+    return ""

@@ -1,0 +1,64 @@
+
+// --- the pages: everything works without this, except passkeys ---
+
+// The code of a link in an email does not stay in the history of the browser.
+const here = new URL(location.href);
+if (here.searchParams.has("code")) {
+  here.searchParams.delete("code");
+  history.replaceState(null, "", here);
+}
+
+// A form is sent once, also if its button is pressed twice.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) event.preventDefault();
+  else event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent; // a page from the browser's cache
+});
+
+const PASSKEY_USED = "stackauth-passkey-used";
+const passkey = document.querySelector("#passkey");
+
+function rememberPasskey() {
+  try {
+    localStorage.setItem(PASSKEY_USED, "yes");
+  } catch {} // a browser may have no storage
+}
+
+function hasPasskey() {
+  try {
+    return localStorage.getItem(PASSKEY_USED) === "yes";
+  } catch {
+    return false;
+  }
+}
+
+async function offerPasskey() {
+  const problem = document.querySelector("#passkey-problem");
+  const succeed = () => {
+    rememberPasskey();
+    location.assign(passkey.dataset.next);
+  };
+  const fail = (error) => {
+    if (error.code === "canceled") return;
+    if (error.code === "mfa_required") return location.assign(passkey.dataset.mfa);
+    passkey.hidden = false;
+    problem.textContent = error.message;
+    problem.hidden = false;
+  };
+  passkey.hidden = !(hasPasskey() || "only" in passkey.dataset);
+  let waiting = new AbortController();
+  document.querySelector("#passkey-sign-in").addEventListener("click", () => {
+    waiting.abort(); // a browser asks for one passkey at a time
+    waiting = new AbortController();
+    problem.hidden = true;
+    signIn({ signal: waiting.signal }).then(succeed, fail);
+  });
+  const field = document.querySelector("[autocomplete~=webauthn]");
+  if (field && (await conditionalSupported())) {
+    signIn({ conditional: true, signal: waiting.signal }).then(succeed, fail);
+  }
+}
+
+if (passkey && supported()) offerPasskey();

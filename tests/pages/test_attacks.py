@@ -1,0 +1,184 @@
+"""What attackers send: markup, other targets, other sites' forms, frames, and input that no form sends."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from fastapi_stackauth import Theme
+from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.pages.router import _MODULES
+from tests.pages.site import EMAIL, PASSWORD, Document, Site, Visitor
+
+DECLARATIONS = [each for module in _MODULES for each in module.routes.declarations]
+PAGES = [each.path for each in DECLARATIONS if each.method == "GET" and "{" not in each.path]
+FORMS = [each.path for each in DECLARATIONS if each.method == "POST"]
+EVIL = """"><script>alert(1)</script><img src=x onerror='alert(1)'>{{ 7*191 }}"""
+WEB_FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
+
+
+def check_markup(page: Document) -> None:
+    """There is no script but the one of the pages, no handler, no style, and no image."""
+    scripts = [found.get("src", "") for tag, found in page.tags if tag == "script"]
+    assert all(re.fullmatch(r"/handler/script-[0-9a-f]{16}\.js", source) for source in scripts)
+    assert not {tag for tag, _ in page.tags} & {"img", "style", "iframe", "object"}
+    assert not [name for _, found in page.tags for name in found if name.startswith("on") or name == "style"]
+    assert "1337" not in page.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_nothing_of_an_address_becomes_markup(visitor: Visitor, path: str):
+    names = ("code", "error", "done", "return_to", "prompt", "by", "step", "mfa", "email", "name")
+    page = await visitor.open(f"/handler{path}?{httpx.QueryParams(dict.fromkeys(names, EVIL))}")
+    assert visitor.response.status_code in (200, 422)
+    check_markup(page)
+    assert "alert(1)" not in page.text
+
+
+@pytest.mark.parametrize("path", FORMS)
+async def test_nothing_of_a_form_becomes_markup(visitor: Visitor, path: str):
+    names = ("code", "email", "password", "return_to")
+    for form in (dict.fromkeys(names, EVIL), {"email": f"{EVIL}@example.com", "password": PASSWORD}):
+        sent = await visitor.client.post(f"/handler{path}", data=form, headers={"accept": "text/html"})
+        assert sent.status_code < 500, sent.text
+        check_markup(Document(sent.text))
+
+
+async def test_names_and_provider_ids_are_text(site: Site, visitor: Visitor, monkeypatch: pytest.MonkeyPatch):
+    """What the project is called, and ids of providers, also in addresses."""
+    project = await site.stack.services.project.get()
+    provider = project.config.enabled_oauth_providers[0].model_copy(update={"id": f"a/../b?{EVIL}"})
+    config = project.config.model_copy(update={"enabled_oauth_providers": (provider,)})
+
+    async def get() -> Any:
+        return project.model_copy(update={"config": config, "display_name": EVIL})
+
+    monkeypatch.setattr(site.stack.services.project, "get", get)
+    page = await visitor.open("/handler/sign-in")
+    check_markup(page)
+    assert page.text.count(EVIL) == 3, "the title, the brand and the provider"
+    (link,) = [each for each in page.links() if "/oauth/" in each]
+    assert link.startswith("/handler/oauth/a%2F..%2Fb%3F%22%3E%3Cscript")
+
+
+async def test_the_name_of_a_user_is_text(site: Site, visitor: Visitor):
+    site.server.add_user(primary_email=EMAIL, password=PASSWORD, display_name=EVIL)
+    await visitor.open("/handler/sign-in")
+    await visitor.submit(email=EMAIL, password=PASSWORD)
+    for path in PAGES:
+        page = await visitor.open(f"/handler{path}")
+        check_markup(page)
+    page = await visitor.open("/handler/sign-in")
+    assert EVIL in page.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_cannot_be_framed_stored_or_extended(visitor: Visitor, path: str):
+    """The policy allows the pages' own files alone, and names no other site."""
+    answer = await visitor.client.get(f"/handler{path}")
+    headers = answer.headers
+    assert headers["cache-control"] == "no-store"
+    if answer.status_code == 303:
+        return
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "strict-origin"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/\t/evil.example",
+     "http://localhost:8000@evil.example/", "https:evil.example", "\\\\evil.example", "/a b", "/" + "a" * 3000],
+)  # fmt: skip
+async def test_return_to_leads_nowhere_else(visitor: Visitor, address: str):
+    """Neither from a link of a page, nor after a form, nor after a provider."""
+    await visitor.sign_up()
+    query = httpx.QueryParams(return_to=address)
+    for path in PAGES:
+        answer = await visitor.client.get(f"/handler{path}?{query}")
+        assert not re.search(r"evil|alert\(1\)|a{50}", answer.text + answer.headers.get("location", ""))
+    form = {"email": EMAIL, "password": PASSWORD}
+    sent = await visitor.client.post(f"/handler/sign-in?{query}", data=form)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/")
+    sent = await visitor.client.post(f"/handler/sign-out?{query}", content=b"", headers=WEB_FORM)
+    assert sent.headers["location"] == "/handler/sign-out?done=signed-out"
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": ""}])
+async def test_a_form_of_another_site_does_nothing(site: Site, visitor: Visitor, path: str, headers: dict[str, str]):
+    await visitor.sign_up()
+    before = dict(visitor.client.cookies)
+    form = {"email": EMAIL, "password": PASSWORD, "code": "a" * 45}
+    sent = await visitor.client.post(f"/handler{path}", data=form, headers={**WEB_FORM, **headers})
+    assert sent.status_code == 403
+    assert "set-cookie" not in sent.headers
+    assert dict(visitor.client.cookies) == before
+
+
+async def test_a_configured_front_end_may_be_the_target(server: Emulator):
+    """Browsers hold the redirect after a form to `form-action`, so the page names that origin."""
+    site = Site(server, trusted_origins=["https://front.example"])
+    async with site.visitor() as visitor:
+        await visitor.open("/handler/sign-up?return_to=https://front.example/a")
+        policy = visitor.response.headers["content-security-policy"]
+        assert "form-action 'self' https://front.example;" in policy
+    await site.stack.aclose()
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("body", [
+    b"", b"%ff=%ff&email=%ff", b"&".join(b"a%d=1" % n for n in range(200)), b"a" * 200_000, b"code=" + b"9" * 45,
+    b"email=%00&password=%00", b"email=%ED%A0%80@a.b&password=x",
+])  # fmt: skip
+async def test_no_form_makes_a_server_error(visitor: Visitor, path: str, body: bytes):
+    sent = await visitor.client.post(f"/handler{path}", content=body, headers=WEB_FORM)
+    assert sent.status_code < 500, sent.text
+    assert sent.status_code == 303 or sent.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("query", ["%ff%fe", "code=%00", "code=" + "a" * 500, "return_to=%ED%A0%80", "prompt=%00&by="])
+async def test_no_address_makes_a_server_error(visitor: Visitor, path: str, query: str):
+    answer = await visitor.client.get(f"/handler{path}?{query}")
+    assert answer.status_code < 500, answer.text
+
+
+async def test_attempts_are_limited_with_the_json_routes(server: Emulator):
+    """A form and a JSON request count as attempts of the same kind."""
+    site = Site(server, rate_limit_account="2/minute")
+    site.app.include_router(site.stack.router(), prefix="/auth")
+    body = {"email": EMAIL, "password": PASSWORD}
+    async with site.visitor() as visitor:
+        for _ in range(2):
+            await visitor.client.post("/auth/password/sign-in", json=body)
+        await visitor.open("/handler/sign-in")
+        page = await visitor.submit(**body)
+        assert visitor.response.status_code == 429
+        assert visitor.response.headers["retry-after"]
+        assert "Too many attempts. Wait a minute" in page.text
+    await site.stack.aclose()
+
+
+async def test_no_page_shows_a_secret_in_its_log_or_address(
+    site: Site, visitor: Visitor, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("DEBUG")
+    await visitor.sign_up()
+    await visitor.open("/handler/sign-in?prompt=login")
+    await visitor.submit(password="wrong horse battery")
+    await visitor.open(site.mail("email_verification")["link"])
+    code = site.mail("email_verification")["code"]
+    await visitor.submit()
+    assert "horse" not in caplog.text
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("fastapi_stackauth")]
+    assert code not in "".join(own)
+    assert code not in str(visitor.response.url)
+
+
+def test_a_theme_holds_no_secret_of_the_stack():
+    assert "Theme(" in repr(Theme())

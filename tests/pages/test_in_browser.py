@@ -1,0 +1,212 @@
+"""The pages in Chromium: with and without scripts, by keyboard, light and dark, on a phone, with a passkey."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+from fastapi_stackauth import CurrentUser, StackAuth, Theme
+from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.emulator.serving import bind, run_servers
+from tests.pages.site import EMAIL, PASSWORD
+
+PHONE = 320
+STATES = (
+    "/sign-in?return_to=/notes", "/sign-in?by=code", "/sign-up", "/sign-in/code?done=code", "/mfa", "/forgot-password",
+    "/forgot-password?done=reset", "/password-reset?code=abc", "/password-reset", "/magic-link-callback?code=abc",
+    "/magic-link-callback", "/email-verification?code=abc", "/oauth-callback?error=OAUTH_PROVIDER_ACCESS_DENIED",
+    "/sign-out", "/error",
+)  # fmt: skip
+SIGNED_IN = (
+    "/sign-in", "/sign-in?prompt=login", "/sign-out", "/email-verification?step=sent",
+    "/email-verification?step=verified&done=verified",
+)  # fmt: skip
+AUTHENTICATOR = {
+    "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+    "isUserVerified": True, "automaticPresenceSimulation": True,
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def running_site(server: Emulator, theme: Theme | None = None) -> AsyncIterator[str]:
+    """An app on a real port, and its address."""
+    listener = bind("127.0.0.1", 0)
+    address = f"http://localhost:{listener.getsockname()[1]}"
+    stack = StackAuth(
+        project_id=server.project_id, base_url=server.url, app_url=address, after_sign_in="/notes",
+        publishable_client_key=server.publishable_client_key, rate_limit_address=None, rate_limit_account=None,
+    )  # fmt: skip
+    app = FastAPI()
+    stack.install(app)
+    app.include_router(stack.pages_router(prefix="/handler", theme=theme))
+    app.include_router(stack.router(), prefix="/auth")
+
+    @app.get("/notes")
+    async def notes(user: CurrentUser) -> HTMLResponse:
+        return HTMLResponse(f"<!doctype html><title>Notes</title><h1>Notes of {user.email}</h1>")
+
+    async with run_servers([(app, listener)]):
+        yield address
+    await stack.aclose()
+
+
+@pytest.fixture
+async def address(server: Emulator) -> AsyncIterator[str]:
+    async with running_site(server, Theme(name="Acme", accent="#7c3aed")) as address:
+        yield address
+
+
+@asynccontextmanager
+async def open_page(browser: Browser, address: str, **options: Any) -> AsyncIterator[Page]:
+    """A page in a fresh browser; in the end neither a script nor the policy has complained."""
+    context = await browser.new_context(base_url=address, **options)
+    page = await context.new_page()
+    troubles: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            troubles.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    yield page
+    await context.close()
+    assert troubles == []
+
+
+async def sign_up(page: Page) -> None:
+    await page.goto("/handler/sign-up?return_to=/notes")
+    await page.get_by_label("Email address").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign up").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Verify your email address")
+
+
+async def find_issues(page: Page) -> list[str]:
+    found = await Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    return [f"{each['id']}: {node['html']}" for each in found.response["violations"] for node in each["nodes"]]
+
+
+async def check_page(page: Page, path: str) -> None:
+    """Axe finds nothing on a desk and on a small phone, in light and in dark, and the page fits."""
+    for scheme, width in (("light", 1280), ("dark", PHONE)):
+        await page.set_viewport_size({"width": width, "height": 700})
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
+        assert await find_issues(page) == [], (path, scheme)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
+async def test_every_page_is_accessible_and_fits_320_pixels(browser: Browser, address: str):
+    async with open_page(browser, address, bypass_csp=True) as page:  # the checker is a script within the page
+        for path in STATES:
+            await page.goto(f"/handler{path}")
+            await check_page(page, path)
+        await page.goto("/handler/sign-in")
+        await page.get_by_label("Email address").fill(EMAIL)
+        await page.get_by_label("Password").fill("wrong horse")
+        await page.get_by_role("button", name="Sign in", exact=True).click()
+        await expect(page.get_by_text("The email address or the password is wrong.")).to_be_visible()
+        await check_page(page, "error")
+        await sign_up(page)
+        for path in SIGNED_IN:
+            await page.goto(f"/handler{path}")
+            await check_page(page, path)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_browser_signs_up_out_and_in_by_keyboard(browser: Browser, address: str, scripts: bool):
+    """With and without scripts; the focus starts in the first field, and after an error in the one that is wrong."""
+    async with open_page(browser, address, java_script_enabled=scripts) as page:
+        await page.goto("/notes")
+        assert page.url == f"{address}/handler/sign-in?return_to=%2Fnotes"
+        await page.goto("/handler/sign-up?return_to=/notes")
+        await expect(page.get_by_label("Email address")).to_be_focused()
+        await page.keyboard.type(EMAIL)
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("We have sent an email to")).to_be_visible()
+        await page.get_by_role("button", name="Continue").press("Enter")
+        await expect(page.get_by_role("heading", name=f"Notes of {EMAIL}")).to_be_visible()
+        await page.goto("/handler/sign-out")
+        await page.get_by_role("button", name="Sign out").press("Enter")
+        await expect(page.get_by_text("You are signed out.")).to_be_visible()
+        await page.goto("/handler/sign-in?return_to=/notes")
+        await expect(page.get_by_label("Email address")).to_be_focused()
+        await page.keyboard.type(EMAIL)
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("wrong horse")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("The email address or the password is wrong.")).to_be_visible()
+        await expect(page.get_by_label("Password")).to_be_focused()
+        await expect(page.get_by_label("Email address")).to_have_value(EMAIL)
+        await page.keyboard.type(PASSWORD)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name=f"Notes of {EMAIL}")).to_be_visible()
+
+
+async def test_a_code_leaves_neither_history_nor_referrer(browser: Browser, server: Emulator, address: str):
+    """The address loses the code once the page is there, and what the page loads does not get it as a referrer."""
+    referrers: list[str] = []
+    async with open_page(browser, address) as page:
+        page.on("request", lambda request: referrers.append(request.headers.get("referer", "")))
+        await page.goto("/handler/password-reset?code=abc123secret&return_to=/notes")
+        await page.wait_for_url(f"{address}/handler/password-reset?return_to=%2Fnotes")
+        await expect(page.get_by_label("New password")).to_be_focused()
+        await page.get_by_label("New password").fill(PASSWORD)
+        await page.get_by_role("button", name="Save password").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        assert "abc123secret" not in await page.evaluate("location.href + document.referrer")
+    assert len(referrers) >= 4
+    assert "abc123secret" not in "".join(referrers)
+
+
+async def test_a_form_is_sent_once(browser: Browser, address: str):
+    async with open_page(browser, address) as page:
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+        await page.goto("/handler/forgot-password")
+        await page.get_by_label("Email address").fill(EMAIL)
+        await page.get_by_role("button", name="Send link").dblclick()
+        await expect(page.get_by_text("If there is an account")).to_be_visible()
+        assert len(sent) == 1
+
+
+async def test_a_passkey_signs_in_and_is_offered_next_time(browser: Browser, address: str):
+    """From the autofill of the email field at first; the button appears on a device that has used one."""
+    async with open_page(browser, address) as page:
+        session = await page.context.new_cdp_session(page)
+        await session.send("WebAuthn.enable")
+        added = await session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        await sign_up(page)
+        await page.evaluate('import("/auth/passkey.js").then((passkey) => passkey.register())')
+        simulation = {"authenticatorId": added["authenticatorId"]}
+        await session.send("WebAuthn.setAutomaticPresenceSimulation", {**simulation, "enabled": False})
+        await page.context.clear_cookies()
+        await page.goto("/handler/sign-in?return_to=/notes")
+        await expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
+        await session.send("WebAuthn.setAutomaticPresenceSimulation", {**simulation, "enabled": True})
+        await page.reload()
+        await expect(page.get_by_role("heading", name=f"Notes of {EMAIL}")).to_be_visible()
+        await session.send("WebAuthn.setAutomaticPresenceSimulation", {**simulation, "enabled": False})
+        await page.context.clear_cookies()
+        await page.goto("/handler/sign-in?return_to=/notes")
+        await session.send("WebAuthn.setAutomaticPresenceSimulation", {**simulation, "enabled": True})
+        await page.get_by_role("button", name="Sign in with a passkey").dispatch_event("click")
+        await expect(page.get_by_role("heading", name=f"Notes of {EMAIL}")).to_be_visible()
+
+
+async def test_the_pages_load_nothing_from_elsewhere(browser: Browser, address: str):
+    """One stylesheet and one script, both from the app."""
+    async with open_page(browser, address) as page:
+        loaded: list[str] = []
+        page.on("request", lambda request: loaded.append(request.url))
+        await page.goto("/handler/sign-in", wait_until="networkidle")
+        files = [url for url in loaded if "/passkey/" not in url and "favicon" not in url]
+        assert len(files) == 3
+        assert all(url.startswith(address) for url in loaded)

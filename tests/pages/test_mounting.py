@@ -1,0 +1,183 @@
+"""Where the pages are, what links lead to them, and what a developer's mistake says."""
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+
+from fastapi_stackauth import StackAuth, Theme
+from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.errors import ConfigurationError, MisuseError
+from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site
+from tests.routers.callers import new_stack
+
+ADA = {"email": EMAIL, "password": PASSWORD}
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "handler", "/handler/", "//evil.example", "/a b", "/{team}", None, "/a\n"])
+def test_a_prefix_must_be_a_path(prefix: str):
+    with pytest.raises(ConfigurationError, match="prefix must be a path"):
+        StackAuth(app_url=ORIGIN).pages_router(prefix=prefix)
+
+
+def test_a_stack_has_its_pages_in_one_place():
+    stack = StackAuth(app_url=ORIGIN)
+    stack.pages_router(prefix="/handler")
+    with pytest.raises(ConfigurationError, match='has pages under "/handler"'):
+        stack.pages_router(prefix="/other")
+
+
+def test_a_theme_must_be_a_theme():
+    with pytest.raises(ConfigurationError, match="theme must be a Theme; got dict"):
+        StackAuth(app_url=ORIGIN).pages_router(prefix="/handler", theme={"name": "Acme"})  # type: ignore[arg-type]
+
+
+def test_an_address_that_keeps_no_cookies_is_an_error():
+    with pytest.raises(ConfigurationError, match="app_url"):
+        StackAuth(app_url="http://app.example.com").pages_router(prefix="/handler")
+
+
+async def test_a_further_prefix_is_an_error_at_the_start():
+    """Links in emails lead to the prefix that the pages know."""
+    stack, app, outer = StackAuth(app_url=ORIGIN), FastAPI(), APIRouter()
+    stack.install(app)
+    outer.include_router(stack.pages_router(prefix="/handler"))
+    app.include_router(outer, prefix="/v1")
+    with pytest.raises(MisuseError, match=r"/v1/handler/sign-in: .*Pass the whole prefix to pages_router"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_without_one_the_app_starts():
+    stack, app = StackAuth(app_url=ORIGIN), FastAPI()
+    stack.install(app)
+    app.include_router(stack.pages_router(prefix="/deep/handler"))
+    async with app.router.lifespan_context(app):
+        pass
+
+
+@pytest.mark.parametrize("first", ["router", "pages"])
+async def test_links_of_all_routers_lead_to_the_pages(server: Emulator, first: str):
+    """Whichever is mounted first; except the magic link of a client that keeps its own tokens."""
+    stack, app = new_stack(server), FastAPI()
+    stack.install(app)
+    if first == "pages":
+        app.include_router(stack.pages_router(prefix="/handler"))
+    app.include_router(stack.router(), prefix="/auth")
+    app.include_router(stack.router(delivery="body"), prefix="/api/auth")
+    if first == "router":
+        app.include_router(stack.pages_router(prefix="/handler"))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN, headers={"origin": ORIGIN})
+    async with client:
+        for prefix in ("/auth", "/api/auth"):
+            email = f"ada{len(prefix)}@example.com"
+            await client.post(f"{prefix}/password/sign-up", json={**ADA, "email": email})
+            await client.post(f"{prefix}/password/forgot", json={"email": email})
+            await client.post(f"{prefix}/otp/send", json={"email": f"new-{email}"})
+            links = [server.emails(email, kind)[0]["link"] for kind in ("email_verification", "password_reset")]
+            assert [link.partition("?")[0] for link in links] == [
+                f"{ORIGIN}/handler/email-verification", f"{ORIGIN}/handler/password-reset",
+            ]  # fmt: skip
+            own = "/api/auth/magic-link/callback" if prefix == "/api/auth" else "/handler/magic-link-callback"
+            assert server.emails(f"new-{email}", "sign_in")[0]["link"].startswith(f"{ORIGIN}{own}?code=")
+    await stack.aclose()
+
+
+async def test_a_page_of_the_app_beats_a_prebuilt_one(server: Emulator):
+    stack, app = new_stack(server), FastAPI()
+    stack.install(app)
+    app.include_router(stack.pages_router(prefix="/handler"))
+    app.include_router(stack.router(pages={"verify_email": "/mine"}), prefix="/auth")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN, headers={"origin": ORIGIN})
+    async with client:
+        await client.post("/auth/password/sign-up", json=ADA)
+    assert server.emails(EMAIL, "email_verification")[0]["link"].startswith(f"{ORIGIN}/mine?code=")
+    await stack.aclose()
+
+
+async def test_sign_in_url_beats_the_sign_in_page(server: Emulator):
+    site = Site(server, sign_in_url="/mine")
+    async with site.visitor() as visitor:
+        answer = await visitor.client.get("/notes", headers={"accept": "text/html"})
+        assert answer.headers["location"] == "/mine?return_to=%2Fnotes"
+        program = await visitor.client.get("/notes")
+        assert program.status_code == 401
+    await site.stack.aclose()
+
+
+async def test_pages_are_not_in_the_schema(site: Site):
+    assert list(site.app.openapi()["paths"]) == ["/notes"]
+
+
+async def test_pages_answer_head_and_their_forms_open_pages(site: Site):
+    """A browser that loads the address of a form again gets the page."""
+    async with site.visitor() as visitor:
+        assert (await visitor.client.head("/handler/sign-in")).status_code == 200
+        opened = await visitor.client.get("/handler/sign-in/send?return_to=/notes&by=code")
+        assert opened.headers["location"] == "/handler/sign-in?return_to=%2Fnotes&by=code"
+        opened = await visitor.client.get("/handler/email-verification/continue?step=sent")
+        assert opened.headers["location"] == "/handler/email-verification?step=sent"
+
+
+async def test_an_old_stylesheet_is_not_kept(site: Site):
+    async with site.visitor() as visitor:
+        page = await visitor.open("/handler/sign-in")
+        current = next(found["href"] for tag, found in page.tags if tag == "link")
+        assert (await visitor.client.get(current)).headers["cache-control"].endswith("immutable")
+        old = await visitor.client.get("/handler/style-0123456789abcdef.css")
+        assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
+        known = {"if-none-match": old.headers["etag"]}
+        assert (await visitor.client.get(current, headers=known)).status_code == 304
+
+
+def test_the_sign_in_page_weighs_little(site: Site):
+    """The page, one stylesheet and one script: less than 30 KB, compressed or not."""
+    import asyncio
+
+    async def weigh() -> int:
+        async with site.visitor() as visitor:
+            page = await visitor.open("/handler/sign-in")
+            sources = [found.get("href") or found.get("src") for tag, found in page.tags if tag in ("link", "script")]
+            assert len(sources) == 2
+            files = [await visitor.client.get(str(source)) for source in sources]
+            return sum(len(each.content) for each in (visitor.response, *files))
+
+    assert asyncio.run(weigh()) < 30_000
+
+
+RUN = """
+import sys
+sys.modules["jinja2"] = None
+from fastapi import FastAPI
+from fastapi_stackauth import StackAuth, Theme
+from fastapi_stackauth.errors import ConfigurationError
+stack, app = StackAuth(app_url="http://localhost:8000"), FastAPI()
+stack.install(app)
+app.include_router(stack.router(), prefix="/auth")
+Theme(name="Acme")
+try:
+    stack.pages_router(prefix="/handler")
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+def test_an_app_without_the_extra_works_and_is_told_its_name():
+    """Everything but the pages; and the message says what to install."""
+    run = subprocess.run([sys.executable, "-c", RUN], check=True, capture_output=True, text=True)
+    assert "pip install 'fastapi-stackauth[pages]'" in run.stdout
+
+
+def test_importing_the_library_loads_no_page():
+    program = "import sys, fastapi_stackauth; fastapi_stackauth.StackAuth(project_id='p'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "fastapi_stackauth.pages" in loaded
+    assert not [each for each in loaded if each.startswith(("jinja2", "fastapi_stackauth.pages."))]
+
+
+def test_the_theme_is_public():
+    import fastapi_stackauth
+
+    assert fastapi_stackauth.Theme is Theme
