@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-real test-all test-lowest test-newest bench dist-check check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
+.PHONY: help demo test coverage test-real test-all test-lowest test-newest bench dist-check release-check dist sbom check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,24 @@ bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers,
 dist-check: $(READY) ## build sdist and wheel, and try them without the source tree
 	$(BIN)/python -m tests.dist_check
 
+.venv-release/.ready: pyproject.toml
+	test -x .venv-release/bin/python || $(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	.venv-release/bin/python -m pip install --quiet --group release
+	@touch $@
+
+release-check: .venv-release/.ready ## say whether this commit can be released; build and try what would be published
+	.venv-release/bin/python -m tests.release_check
+
+dist: .venv-release/.ready ## build sdist and wheel into dist/
+	rm -rf dist && .venv-release/bin/python -m build --outdir dist
+
+sbom: dist ## list the wheel's dependencies, as a CycloneDX bill of materials, in sbom/
+	rm -rf .venv-sbom sbom && mkdir sbom && $(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	.venv-sbom/bin/python -m pip uninstall --quiet --yes pip setuptools
+	.venv-release/bin/cyclonedx-py environment --output-file sbom/fastapi-stackauth.cdx.json .venv-sbom/bin/python
+
 fuzz: $(READY) ## run the property tests with a thousand new examples each (ten minutes)
 	$(BIN)/python -m pytest -m hypothesis -n auto --dist worksteal --hypothesis-profile=long --timeout=3600 $(PYTEST_ARGS)
 
@@ -135,4 +153,4 @@ lock: $(READY) ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip > constraints.txt
 
 clean: ## remove what the other commands made
-	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build site
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build sbom site

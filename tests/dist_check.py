@@ -20,7 +20,7 @@ PLUGIN = "pytest_fastapi_stackauth.py"
 TESTS = (
     "tests/dependencies", "tests/routers/test_router.py", "tests/sessions/test_sessions.py",
     "tests/emulator/test_dashboard.py",
-    "tests/testing/test_docs.py", "tests/testing/test_plugin.py",
+    "tests/testing/test_docs.py", "tests/testing/test_plugin.py", "tests/docs/test_tutorial.py",
 )  # fmt: skip
 
 BARE = """
@@ -115,6 +115,7 @@ def main() -> None:
         )
         shutil.copy(ROOT / "pyproject.toml", work)  # for pytest's settings
         shutil.copytree(ROOT / "docs", work / "docs")  # some tests read what the docs promise
+        shutil.copy(ROOT / "README.md", work)
         run(full, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, cwd=work)
         run(full, "-m", "fastapi_stackauth.emulator", "--help", cwd=work)
     print("dist-check: sdist and wheel are whole, and work without the source tree")  # noqa: T201

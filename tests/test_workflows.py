@@ -11,8 +11,10 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 NEEDED = {
     "check", "test", "test-lowest", "test-newest", "coverage", "dist-check", "interop", "docs", "audit",
+    "release-check",
+    "sbom",
 }  # fmt: skip
-VERSIONED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+|[0-9a-f]{40})")
+VERSIONED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})")
 
 
 def steps() -> list[dict[str, Any]]:
@@ -37,12 +39,14 @@ def test_every_action_is_pinned():
     assert [action for action in actions if not VERSIONED.fullmatch(action)] == []
 
 
-def test_jobs_have_no_rights_and_a_time_limit():
-    """A job that hangs ends, and one that is taken over cannot write."""
+def test_jobs_have_few_rights_and_a_time_limit():
+    """A job that hangs ends, and one that is taken over cannot write; publishing needs an identity, and no token."""
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text("utf-8"))
         assert workflow["permissions"] == {"contents": "read"}, path
         for name, job in workflow["jobs"].items():
+            rights = {name for name, right in job.get("permissions", {}).items() if right == "write"}
+            assert rights == ({"id-token", "attestations"} if name == "publish" else set()), (path, name)
             assert job["timeout-minutes"] <= 40, (path, name)
 
 
