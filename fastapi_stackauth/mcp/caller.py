@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from fastapi_stackauth.access.api_keys import looks_like_a_key
 from fastapi_stackauth.client.forwarding import end_user_address
-from fastapi_stackauth.dependencies import IdentifyUser, Require, RequireTeamApiKey, RequireUserApiKey
+from fastapi_stackauth.dependencies import Require, RequireTeamApiKey, RequireUserApiKey
 from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.models import Team, User
@@ -68,11 +68,16 @@ class Caller:
             return _serves(require, stack) and self.team is None
         if isinstance(require, RequireUserApiKey):
             return _serves(require, stack) and (self.user is None or not self.by_api_key)
-        if isinstance(require, IdentifyUser) or not isinstance(require, Require) or not _serves(require, stack):
+        if not _is_plain_require(require) or not _serves(require, stack):
             return False
         if self.user is None or (self.by_api_key and not require.allow_api_key):
             return True
         return require.find_error(self.user) is not None
+
+
+def _is_plain_require(dependency: object) -> bool:
+    """Whether this is a `Require`. A subclass with its own `__call__` may accept other callers."""
+    return isinstance(dependency, Require) and type(dependency).__call__ is Require.__call__
 
 
 def _serves(dependency: Any, stack: Stack | None) -> bool:  # noqa: ANN401 - one of ours
@@ -96,7 +101,6 @@ async def identify(scope: Scope, services: Services) -> Caller:
         raise AuthError("api_key_invalid", reason="API keys need secret_server_key")
     owner = await services.api_keys.owner(credential.token)
     if isinstance(owner, Team):
-        await services.revocations.follow()
         return Caller(services, credential, team=owner, by_api_key=True)
     await services.revocations.check(owner)
     return Caller(services, credential, owner, by_api_key=True)

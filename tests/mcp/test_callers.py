@@ -162,6 +162,21 @@ async def test_an_outage_within_a_call_is_a_retryable_error():
     assert result.structured_content["retry_after"] >= 1
 
 
+async def test_revoked_users_are_rejected():
+    """A user whose tokens are revoked is 401 at /mcp, with a token and with an API key."""
+    desk = Desk()
+    desk.mount()
+    user = desk.add_user("ada")
+    bearers = [desk.token(user_id=user), desk.server.add_api_key(user)]
+    async with desk.open() as http:
+        for bearer in bearers:
+            assert (await call(http, "robots", {"authorization": f"Bearer {bearer}"})).status_code == 200
+        await desk.stack.revocations.revoke_user(user)
+        for bearer in bearers:
+            answer = await call(http, "robots", {"authorization": f"Bearer {bearer}"})
+            assert (answer.status_code, answer.json()["code"]) == (401, "user_deleted")
+
+
 async def test_without_a_secret_key_an_api_key_is_401():
     """A caller's key makes no 500 of an app that accepts no keys."""
     desk = Desk(secret_server_key=None)

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from fastapi import BackgroundTasks, Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
 
 from fastapi_stackauth import ConfigurationError, CurrentTeam, CurrentUser, Require, StackAuth, User
 from fastapi_stackauth.testing import override_user
@@ -101,6 +103,86 @@ async def test_the_list_has_what_the_token_does_not_rule_out():
         with override_user(desk.app, User(id="ada")):
             assert len(await names(desk, None)) == 5
             assert not (await desk.use(bearers["anonymous"], "me")).is_error
+
+
+async def test_an_override_decides_who_calls():
+    """In tests of an app, the override of `current_user` wins over the token, as it does over HTTP."""
+    desk = Desk()
+    desk.mount()
+    token = desk.token()
+    async with desk.open():
+        with override_user(desk.app, User(id="ada")):
+            assert (await desk.use(token, "me")).structured_content == {"result": "ada"}
+
+
+async def test_a_require_of_an_apps_own_is_listed():
+    """A subclass with its own check may accept any caller, so its tools are never hidden."""
+
+    class Anybody(Require):
+        async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+            return User(id="anybody")
+
+    desk = Desk()
+
+    @desk.app.get("/open", operation_id="open")
+    async def open_to_all(user: Annotated[User, Depends(Anybody())]) -> str:
+        return user.id
+
+    desk.mount(include_operations={"open"}, allow_unauthenticated=True)
+    async with desk.open():
+        assert "open" in await names(desk, None)
+        assert (await desk.use(None, "open")).structured_content == {"result": "anybody"}
+
+
+@pytest.mark.parametrize("root_path", ["", "/api"])
+async def test_tools_work_behind_a_root_path(root_path: str):
+    """A proxy that strips a prefix changes nothing, whether the app or the server knows the prefix."""
+    desk = Desk()
+    desk.app.root_path = root_path
+
+    @desk.app.get("/paths", operation_id="paths")
+    async def paths(request: Request) -> list[str]:
+        return [request.scope["root_path"], request.url.path]
+
+    desk.mount(include_operations={"paths"})
+    headers = {"authorization": f"Bearer {desk.token()}"}
+    async with desk.open() as http:
+        answer = (await call(http, "paths", headers)).json()["result"]["structuredContent"]
+        assert answer == {"result": [root_path, f"{root_path}/paths"]}
+
+
+async def test_tools_work_under_a_root_path_of_the_server():
+    """A server may have the prefix itself, as `uvicorn --root-path` does; the path then contains it."""
+    desk = Desk()
+    desk.mount()
+    async with desk.open():
+        served = httpx.ASGITransport(desk.app, root_path="/v1")
+        async with httpx.AsyncClient(transport=served, base_url=f"{APP_URL}/v1") as client:
+            answer = await call(client, "me", {"authorization": f"Bearer {desk.token()}"})
+            assert not answer.json()["result"].get("isError"), answer.text
+
+
+async def test_a_route_whose_response_is_not_wanted_is_canceled():
+    """An endless or slow route does not go on after its tool error."""
+    desk = Desk()
+    ended = asyncio.Event()
+
+    async def forever() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    @desk.app.get("/forever", operation_id="forever")
+    async def endless() -> StreamingResponse:
+        return StreamingResponse(forever(), media_type="text/plain")
+
+    desk.mount(include_operations={"forever"})
+    async with desk.open():
+        assert (await desk.use(desk.token(), "forever")).is_error
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_a_team_in_path_query_or_header_is_an_argument():
