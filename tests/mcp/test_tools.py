@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from fastapi_stackauth import ConfigurationError, CurrentTeam, CurrentUser, Require, StackAuth, User
 from fastapi_stackauth.testing import override_user
 from tests.mcp.desk import APP_URL, Desk, call
+from tests.support.world import until
 
 
 async def names(desk: Desk, bearer: str | None) -> set[str]:
@@ -112,7 +113,8 @@ async def test_an_override_decides_who_calls():
     token = desk.token()
     async with desk.open():
         with override_user(desk.app, User(id="ada")):
-            assert (await desk.use(token, "me")).structured_content == {"result": "ada"}
+            for tool in ("me", "hello", "robots"):
+                assert (await desk.use(token, tool)).structured_content == {"result": "ada"}
 
 
 async def test_a_require_of_an_apps_own_is_listed():
@@ -162,10 +164,17 @@ async def test_tools_work_under_a_root_path_of_the_server():
             assert not answer.json()["result"].get("isError"), answer.text
 
 
-async def test_a_route_whose_response_is_not_wanted_is_canceled():
-    """An endless or slow route does not go on after its tool error."""
+async def test_a_route_that_takes_too_long_is_canceled():
+    """A slow route does not go on after its tool error, nor an endless response."""
     desk = Desk()
-    ended = asyncio.Event()
+    ended: list[str] = []
+
+    @desk.app.get("/slow", operation_id="slow")
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("slow")
 
     async def forever() -> AsyncIterator[bytes]:
         try:
@@ -173,16 +182,41 @@ async def test_a_route_whose_response_is_not_wanted_is_canceled():
                 yield b"x" * 100_000
                 await asyncio.sleep(0)
         finally:
-            ended.set()
+            ended.append("endless")
 
-    @desk.app.get("/forever", operation_id="forever")
+    @desk.app.get("/endless", operation_id="endless")
     async def endless() -> StreamingResponse:
         return StreamingResponse(forever(), media_type="text/plain")
 
-    desk.mount(include_operations={"forever"})
+    desk.mount(include_operations={"slow", "endless"}, call_timeout=0.5)
     async with desk.open():
-        assert (await desk.use(desk.token(), "forever")).is_error
-        await asyncio.wait_for(ended.wait(), 5)
+        assert (await desk.use(desk.token(), "slow")).is_error
+        assert (await desk.use(desk.token(), "endless")).is_error
+        async with asyncio.timeout(0.4):
+            await until(lambda: ended == ["slow", "endless"])
+
+
+async def test_rate_limits_count_tools_and_http_together():
+    """An app's own limit by address counts the caller's address, however the route is called."""
+    desk = Desk(rate_limit_address="3/minute")
+
+    @desk.app.get("/guess", operation_id="guess", responses={429: {"description": "Too many."}})
+    async def guess(request: Request) -> str:
+        assert request.client is not None
+        await desk.stack.limiter.count("guess", address=request.client.host)
+        return "counted"
+
+    desk.mount(include_operations={"guess"})
+    token = desk.token()
+    async with desk.open() as http:
+        assert (await http.get("/guess")).status_code == 200
+        assert not (await desk.use(token, "guess")).is_error
+        assert not (await desk.use(token, "guess")).is_error
+        limited = await desk.use(token, "guess")
+        assert limited.structured_content["code"] == "rate_limit_exceeded"
+        assert limited.structured_content["retryable"] is True
+        assert limited.structured_content["retry_after"] >= 1
+        assert (await http.get("/guess")).status_code == 429
 
 
 async def test_a_team_in_path_query_or_header_is_an_argument():
