@@ -231,7 +231,7 @@ class StackAuth(MountsRouters):
         theme: "pages.Theme | None" = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
-        """Return prebuilt HTML pages for sign-in, sign-up and links in emails, for `app.include_router(...)`.
+        """Return prebuilt HTML pages for sign-in, accounts and links in emails, for `app.include_router(...)`.
 
         The pages show what the project has enabled, and bring their own form handlers. They need the extra `pages` and
         `app_url`, and work without `stack.router()`. Links in emails lead to them unless `pages=` of a router names

@@ -12,9 +12,20 @@ FAILED = "That did not work. Try again."
 UNAVAILABLE = "Sign-in is not available right now. Try again soon."
 
 NOTICES: Mapping[str, str] = {
+    "account-deleted": "Your account has been deleted.",
+    "address": "The email address has been added. Verify it to use it.",
     "code": "If this address can sign in here, we have sent an email with a code and a link.",
+    "connected": "The account has been connected.",
+    "mfa-off": "Two-factor authentication is disabled.",
+    "mfa-on": "Two-factor authentication is enabled. The next sign-in asks for a code.",
+    "passkey": "The passkey has been added. You can sign in with it now.",
+    "password-changed": "Your password has been changed, and all other sessions have ended.",
     "password": "Your password has been changed. Sign in with it now.",
     "reset": "If there is an account with this address, we have sent an email with a link.",
+    "removed": "Deleted.",
+    "saved": "Saved.",
+    "sent": "We have sent an email with a link.",
+    "sessions": "The session has ended.",
     "signed-out": "You are signed out.",
     "verified": "Your email address is verified. Thank you.",
 }
@@ -27,6 +38,7 @@ MESSAGES: Mapping[str, str] = {
     "INVALID_TOTP_CODE": "This code is wrong. Codes change every 30 seconds; enter the current one.",
     "OAUTH_CONNECTION_ALREADY_CONNECTED_TO_ANOTHER_USER": "That account belongs to another user of this app.",
     "OAUTH_PROVIDER_ACCESS_DENIED": "You canceled the sign-in at the provider, or it was denied there.",
+    "PASSWORD_CONFIRMATION_MISMATCH": "The current password is wrong.",
     "PASSWORD_AUTHENTICATION_NOT_ENABLED": "Signing in with a password is disabled.",
     "PASSWORD_TOO_LONG": "A password has at most 70 characters.",
     "PASSWORD_TOO_SHORT": "A password has at least 8 characters.",
@@ -47,6 +59,7 @@ MESSAGES: Mapping[str, str] = {
 FIELDS: Mapping[str, str] = {
     "EMAIL_PASSWORD_MISMATCH": "password",
     "INVALID_TOTP_CODE": "code",
+    "PASSWORD_CONFIRMATION_MISMATCH": "old_password",
     "PASSWORD_TOO_LONG": "password",
     "PASSWORD_TOO_SHORT": "password",
     "USER_EMAIL_ALREADY_EXISTS": "email",
@@ -57,10 +70,16 @@ FIELDS: Mapping[str, str] = {
 }
 """The field that an error belongs to. On a page without this field, the error stands above the form."""
 
+_OF_NEW_PASSWORD = ("PASSWORD_TOO_LONG", "PASSWORD_TOO_SHORT")
+
 INVALID_FIELDS: Mapping[str, str] = {
     "code": "Enter the whole code.",
+    "display_name": "Enter a name of at most 256 characters.",
     "email": "Enter an email address, such as ada@example.com.",
+    "new_password": "Enter a password of at most 70 characters.",
+    "old_password": "Enter your current password.",
     "password": "Enter a password of at most 70 characters.",
+    "value": "Enter an email address, such as ada@example.com.",
 }
 """What to write into a field whose value does not have the right form."""
 
@@ -90,6 +109,7 @@ def describe_problem(error: StackAuthError | None, fields: tuple[str, ...]) -> P
         known = {name: INVALID_FIELDS[name] for name in fields if name in names and name in INVALID_FIELDS}
         return Problem("" if known.keys() == names else find_message(error.code), known)
     name, text = FIELDS.get(error.code, ""), find_message(error.code)
+    name = f"new_{name}" if f"new_{name}" in fields and error.code in _OF_NEW_PASSWORD else name
     return Problem(fields={name: text}) if name in fields else Problem(text)
 
 

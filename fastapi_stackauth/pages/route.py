@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from fastapi_stackauth.errors import ConfigurationError, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.errors import AuthError, ConfigurationError, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
 from fastapi_stackauth.pages.messages import HEADINGS, find_message
@@ -35,10 +35,12 @@ class PageDeclaration(Declaration):
     Attributes:
         view: shows the page again after an error; None if errors have a page of their own.
         next_page: where the browser goes after the form; None if the handler returns the response.
+        origin: the path of the form's page, to which a user comes back who must sign in first.
     """
 
     view: View | None = None
     next_page: NextPage | None = None
+    origin: str = ""
 
 
 class PageRoutes:
@@ -56,7 +58,16 @@ class PageRoutes:
 
         return declare
 
-    def action(self, path: str, routes: Routes, handler: Any, *, view: View | None, next_page: NextPage) -> None:  # noqa: ANN401 - the handler of a JSON route
+    def action(
+        self,
+        path: str,
+        routes: Routes,
+        handler: Any,  # noqa: ANN401 - the handler of a JSON route
+        *,
+        view: View | None,
+        next_page: NextPage,
+        origin: str = "",
+    ) -> None:
         """Declare the form of a page.
 
         Args:
@@ -65,14 +76,15 @@ class PageRoutes:
             handler: its handler, which the form calls.
             view: shows the page again after an error.
             next_page: where the browser goes afterwards.
+            origin: the path of the form's page, if it is for signed-in users.
         """
         declared = next(each for each in routes.declarations if each.handler is handler)
-        self._add(declared, path, {}, method="POST", view=view, next_page=next_page)
+        self._add(declared, path, {}, method="POST", view=view, next_page=next_page, origin=origin)
 
-    def include(self, routes: Routes, handler: Any, path: str | None = None) -> None:  # noqa: ANN401 - as above
+    def include(self, routes: Routes, handler: Any, path: str | None = None, *, origin: str = "") -> None:  # noqa: ANN401 - as above
         """Declare a route whose handler returns the response itself; its errors are pages."""
         declared = next(each for each in routes.declarations if each.handler is handler)
-        self._add(declared, path or declared.path, {})
+        self._add(declared, path or declared.path, {}, origin=origin)
 
     def _add(self, declared: Declaration, path: str, options: dict[str, Any], **more: Any) -> None:  # noqa: ANN401 - see PageDeclaration
         known = {each.name: getattr(declared, each.name) for each in fields(Declaration)}
@@ -119,12 +131,13 @@ class PageRoute(AuthRoute):
 
     def _find_sign_in_page(self, context: RouteContext, error: StackAuthError) -> str | None:
         """Return the sign-in page if a user must sign in first. A form that was sent is lost."""
-        if error.code not in ("authentication_required", "reauthentication_required", "session_revoked"):
+        if not isinstance(error, AuthError) or error.status_code != _UNAUTHORIZED:
             return None
         if context.request.method == "GET":
             return find_sign_in_page(context.request, error, context.settings, self.stack)
         site, prompt = find_site(context), "login" if error.code == "reauthentication_required" else ""
-        return site.link("/sign-in", return_to=find_return_to(context), prompt=prompt)
+        back = site.prefix + self.declaration.origin if self.declaration.origin else find_return_to(context)
+        return site.link("/sign-in", return_to=back, prompt=prompt)
 
     async def _show_again(self, context: RouteContext, error: StackAuthError) -> Response:
         if self.declaration.view is None:

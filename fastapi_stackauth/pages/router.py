@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.pages import emails, sign_in
+from fastapi_stackauth.pages import account, emails, sign_in
 from fastapi_stackauth.pages.route import PageRoute
 from fastapi_stackauth.pages.site import Asset, PagesMount, Site
 from fastapi_stackauth.pages.theme import Theme
@@ -20,8 +20,13 @@ from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.startup.routes import expect_path
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_MODULES = (sign_in, emails)
-_SCRIPT_HANDLERS = (passkey.passkey_options, passkey.passkey_sign_in)
+_MODULES = (sign_in, emails, account)
+_SCRIPT_HANDLERS = (
+    passkey.passkey_options,
+    passkey.passkey_sign_in,
+    passkey.passkey_register_options,
+    passkey.passkey_register,
+)
 """The JSON routes that the script of the pages calls."""
 _FOREVER = "public, max-age=31536000, immutable"
 

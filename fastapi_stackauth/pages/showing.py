@@ -83,7 +83,7 @@ async def show(
         "user": describe_user(user),
         "return_to": keep_return_to(context),
         "target": find_return_to(context),
-        "notice": "" if context.error else NOTICES.get(read_query(context, "done"), ""),
+        "notice": "" if context.error or read_query(context, "error") else NOTICES.get(read_query(context, "done"), ""),
         "problem": problem.summary,
         "errors": dict(problem.fields),
         "first_error": next(iter(problem.fields), ""),

@@ -145,10 +145,11 @@ def _load_environment() -> "Environment":
         ConfigurationError: the extra `pages` is not installed.
     """
     try:
+        import segno  # noqa: F401, PLC0415 - of the extra
         from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - of the extra
     except ImportError:
         raise ConfigurationError(
-            "stack.pages_router() needs Jinja2, which is not installed. Install the extra: "
+            "stack.pages_router() needs Jinja2 and segno, which are not installed. Install the extra: "
             "pip install 'fastapi-stackauth[pages]'."
         ) from None
     return Environment(

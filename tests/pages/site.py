@@ -35,7 +35,7 @@ class Document(HTMLParser):
         self.tags.append((tag, found))
         if tag == "form":
             self.forms.append({"action": found["action"], "method": found["method"], "fields": {}})
-        elif tag == "input" and self.forms:
+        elif tag == "input" and "name" in found and self.forms:
             self.forms[-1]["fields"][found["name"]] = found.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:

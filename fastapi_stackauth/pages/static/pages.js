@@ -62,3 +62,22 @@ async function offerPasskey() {
 }
 
 if (passkey && supported()) offerPasskey();
+
+const adding = document.querySelector("#passkey-add");
+if (adding && supported()) {
+  const problem = document.querySelector("#passkey-problem");
+  adding.hidden = false;
+  document.querySelector("#passkey-register").addEventListener("click", () => {
+    problem.hidden = true;
+    register().then(
+      () => {
+        rememberPasskey();
+        location.assign(adding.dataset.next);
+      },
+      (error) => {
+        problem.textContent = error.message;
+        problem.hidden = false;
+      },
+    );
+  });
+}

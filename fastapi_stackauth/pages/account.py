@@ -1,0 +1,153 @@
+"""The account page: profile, email addresses, password, passkey, two-factor authentication, sessions, providers."""
+
+from io import BytesIO
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import RedirectResponse
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.dependencies import resolve
+from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.models import ContactChannel, CurrentUserProfile, Session, User
+from fastapi_stackauth.pages.messages import find_message
+from fastapi_stackauth.pages.route import NextPage, PageRoutes
+from fastapi_stackauth.pages.showing import find_site, read_query, show
+from fastapi_stackauth.routers.account import connected_accounts, contact_channels, profile
+from fastapi_stackauth.routers.methods import mfa, oauth, overview, passkey, password, session
+from fastapi_stackauth.routers.plumbing.context import Context, RouteContext
+from fastapi_stackauth.routers.plumbing.declaration import Routes
+
+routes = PageRoutes()
+
+PATH = "/account-settings"
+TWO_FACTOR = f"{PATH}/two-factor"
+
+
+async def _find_account(context: RouteContext) -> tuple[User, StackAuthClient]:
+    """Return the signed-in user, and the client that speaks for them.
+
+    Raises:
+        AuthError: 401, there is none.
+    """
+    resolution = await resolve(context.request, context.services)
+    if resolution.user is None or resolution.credential is None:
+        raise resolution.error or AuthError("authentication_required")
+    return resolution.user, context.client.as_user(resolution.credential.token)
+
+
+@routes.page(PATH)
+async def show_account(context: Context) -> Response:
+    """Show the account of the signed-in user, with a form for each change."""
+    user, client = await _find_account(context)
+    account = await client.users.me()
+    methods = await overview.sign_in_methods(context.services)
+    passwords = ("old_password", "new_password") if account.has_password else ("password",)
+    code = read_query(context, "error")
+    return await show(
+        context,
+        "account.html",
+        fields=("display_name", "value", *passwords),
+        kept=("display_name", "value"),
+        profile=_describe_account(account),
+        addresses=[_describe_address(each) for each in await client.contact_channels.list()],
+        sessions=[_describe_session(each, user.session_id) for each in await client.sessions.list()],
+        connected=[each.id for each in account.oauth_providers],
+        methods=methods.model_dump(),
+        back=find_site(context).link(PATH, done="connected"),
+        failed=find_message(code) if code else "",
+    )
+
+
+def _describe_account(account: CurrentUserProfile) -> dict[str, Any]:
+    return {
+        "display_name": account.display_name or "",
+        "primary_email": account.primary_email or "",
+        "has_password": account.has_password,
+        "has_passkey": account.passkey_auth_enabled,
+        "has_mfa": account.requires_totp_mfa,
+        "is_anonymous": account.is_anonymous,
+    }
+
+
+def _describe_address(address: ContactChannel) -> dict[str, Any]:
+    names = ("id", "value", "is_primary", "is_verified", "used_for_auth")
+    return {name: getattr(address, name) for name in names}
+
+
+def _describe_session(listed: Session, current: str | None) -> dict[str, Any]:
+    place, used_at = listed.last_used_at_end_user_ip_info, listed.last_used_at or listed.created_at
+    parts = (place.city_name, place.country_code, place.ip) if place else ()
+    return {
+        "id": listed.id,
+        "started": f"{listed.created_at:%Y-%m-%d %H:%M} UTC",
+        "used": f"{used_at:%Y-%m-%d %H:%M} UTC",
+        "place": ", ".join(part for part in parts if part),
+        "is_current": bool(listed.is_current_session) or listed.id == current,
+    }
+
+
+@routes.page(TWO_FACTOR)
+async def show_two_factor(context: Context) -> Response:
+    """Show the secret for an authenticator app as a QR code; it stays the same after a wrong code."""
+    user, _ = await _find_account(context)
+    enrollment = await mfa.totp_enrollment(context.request, context.services, user)
+    secret, qr_code = enrollment.secret, _draw_qr_code(enrollment.uri)
+    return await show(context, "two_factor.html", fields=("code",), secret=secret, qr_code=qr_code)
+
+
+def _draw_qr_code(content: str) -> Any:  # noqa: ANN401 - markup of the extra
+    """Return a QR code as inline SVG, without a style."""
+    import segno  # noqa: PLC0415 - of the extra
+    from markupsafe import Markup  # noqa: PLC0415 - likewise
+
+    image, title = BytesIO(), "QR code for an authenticator app"
+    segno.make(content, micro=False).save(
+        image, kind="svg", xmldecl=False, scale=5, border=3, light="#fff", title=title
+    )
+    return Markup(image.getvalue().decode())  # noqa: S704 - the library escapes its input
+
+
+# --- the forms ---
+
+
+def _back(done: str) -> NextPage:
+    return lambda context: find_site(context).link(PATH, done=done)
+
+
+def _add(path: str, module: Routes, handler: Any, done: str) -> None:  # noqa: ANN401 - the handler of a JSON route
+    routes.action(PATH + path, module, handler, view=show_account, next_page=_back(done), origin=PATH)
+
+
+_add("/profile", profile.routes, profile.me_update, "saved")
+_add("/emails", contact_channels.routes, contact_channels.contact_channels_add, "address")
+_add("/emails/{channel_id}/delete", contact_channels.routes, contact_channels.contact_channels_delete, "removed")
+_add("/emails/{channel_id}/primary", contact_channels.routes, contact_channels.contact_channels_make_primary, "saved")
+_add(
+    "/emails/{channel_id}/verify", contact_channels.routes, contact_channels.contact_channels_send_verification, "sent"
+)
+_add("/password/set", password.routes, password.password_set, "saved")
+_add("/password", password.routes, password.password_update, "password-changed")
+_add("/passkey/delete", passkey.routes, passkey.passkey_delete, "removed")
+_add("/two-factor/disable", mfa.routes, mfa.mfa_disable, "mfa-off")
+_add("/sessions/delete", session.routes, session.sessions_end_others, "sessions")
+_add("/sessions/{session_id}/delete", session.routes, session.sessions_end, "sessions")
+_add("/providers/{provider}/delete", connected_accounts.routes, connected_accounts.connected_accounts_delete, "removed")
+routes.action(
+    TWO_FACTOR, mfa.routes, mfa.mfa_confirm, view=show_two_factor, next_page=_back("mfa-on"), origin=TWO_FACTOR
+)
+routes.action(
+    f"{PATH}/delete",
+    profile.routes,
+    profile.me_delete,
+    view=show_account,
+    next_page=lambda context: find_site(context).link("/sign-out", done="account-deleted"),
+    origin=PATH,
+)
+routes.include(oauth.routes, oauth.oauth_link, f"{PATH}/providers/{{provider}}/connect", origin=PATH)
+
+
+@routes.page(f"{PATH}/{{rest:path}}")
+async def reopen_account(context: Context) -> RedirectResponse:
+    """Open the page, for a browser that loads the address of one of its forms again."""
+    return RedirectResponse(find_site(context).link(PATH), 303)
