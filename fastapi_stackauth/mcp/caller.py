@@ -3,7 +3,7 @@
 Law: the caller belongs to one request. Nothing is kept between requests, and no other header and no cookie counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import Scope
@@ -35,7 +35,7 @@ class Caller:
     """
 
     services: Services
-    credential: Credential | None = None
+    credential: Credential | None = field(default=None, repr=False)
     user: User | None = None
     team: Team | None = None
     by_api_key: bool = False

@@ -4,7 +4,6 @@ Law: the scope is made here. Nothing of the MCP request reaches it but the calle
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Scope
 from fastapi_stackauth.errors import RequestError
 from fastapi_stackauth.mcp.caller import Caller, find_address
 from fastapi_stackauth.mcp.selection import RouteTable
+from fastapi_stackauth.runtime.events import TOOL_FAILED, AuthEvents
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
@@ -30,7 +30,6 @@ _RESERVED = frozenset(
     }
 )  # fmt: skip
 _RESERVED_PREFIXES = ("x-stack-", "x-hexclave-", "x-forwarded-", "sec-", "proxy-")
-_logger = logging.getLogger("fastapi_stackauth.mcp")
 
 
 @dataclass(frozen=True)
@@ -127,14 +126,19 @@ class InProcessClient:
         self._seconds = seconds
         self._running: set[asyncio.Task[None]] = set()  # an event loop keeps weak references only
 
-    async def call(self, scope: Scope, body: bytes) -> RouteResponse:
+    async def call(self, scope: Scope, body: bytes, events: AuthEvents) -> RouteResponse:
         """Call a route and return its response. Background tasks of the response go on afterwards.
+
+        Args:
+            scope: the scope of the call.
+            body: the body of the request.
+            events: log what the route raises.
 
         Raises:
             RequestError: `tool_timeout`, `tool_response_too_large`, `tool_failed`, or `tool_response_unsupported` for
                 an event stream.
         """
-        exchange = _Exchange(body)
+        exchange = _Exchange(body, events)
         serving = asyncio.create_task(exchange.serve(self._app, scope))
         self._running.add(serving)
         serving.add_done_callback(self._running.discard)
@@ -174,13 +178,14 @@ class ToolHost:
     stack: Stack
     client: InProcessClient
     table: RouteTable
-    state: Mapping[str, Any]
+    state: Mapping[str, Any] = field(repr=False)
 
 
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, events: AuthEvents) -> None:
+        self._events = events
         self.response = RouteResponse()
         self.error: RequestError | None = None
         self.complete = False
@@ -193,8 +198,8 @@ class _Exchange:
         """Run the app. What it raises is logged, as a server does: the response is 500 by then."""
         try:
             await app(scope, self.receive, self.send)
-        except Exception:  # the app may raise anything, as it may under a server
-            _logger.exception("A route that an MCP tool called has raised")
+        except Exception as error:  # noqa: BLE001 - the app may raise anything, as it may under a server
+            self._events.emit(TOOL_FAILED, exc_info=error, error=type(error).__name__)
         finally:
             if not self.complete and self.error is None:
                 self.error = RequestError("tool_failed")

@@ -74,7 +74,7 @@ class RouteTool(Tool):
         try:
             request = self._build_request(arguments)
             scope = make_scope(request, outer, caller, self._host)
-            response = await self._host.client.call(scope, request.body)
+            response = await self._host.client.call(scope, request.body, caller.services.events)
             return _to_result(response)
         except StackAuthError as error:
             log_error_response(error, caller.services.events)

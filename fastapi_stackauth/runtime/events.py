@@ -90,6 +90,7 @@ WEBHOOK_HANDLED = Kind("webhook_handled", "webhooks", (INFO,), labels=("type",))
 WEBHOOK_FAILED = Kind("webhook_failed", "webhooks", (WARNING,), labels=("type",))
 WEBHOOK_REJECTED = Kind("webhook_rejected", "webhooks", (WARNING,), fields=("reason",))
 WEBHOOK_STORAGE_UNAVAILABLE = Kind("webhook_storage_unavailable", "webhooks", (WARNING,))
+TOOL_FAILED = Kind("tool_failed", "mcp", (ERROR,), fields=("error",))
 
 # --- the other workers ---
 REVOCATION_ADDED = Kind("revocation_added", "revocation", (INFO,), labels=("kind",))

@@ -54,7 +54,7 @@ class InProcessCaller:
         credential: the access token or API key; None if the caller sent none.
     """
 
-    credential: Credential | None = None
+    credential: Credential | None = field(default=None, repr=False)
 
     def read_bearer(self) -> str:
         """Return the access token or API key; empty if there is none."""

@@ -45,6 +45,7 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
 from tests.dependencies.helpers import open_watch
 from tests.emulator.authenticator import Authenticator
+from tests.mcp.desk import Desk
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, House, Person, new_stack
 from tests.routers.flows import code, enroll
 from tests.support.asgi import bearer, call
@@ -364,6 +365,20 @@ async def webhooks(_world: World, _signer: Signer) -> StackAuth:
     assert count(receiver.stack.events, "webhook_handled", type="team_membership.created") == 1
     assert count(receiver.stack.events, "webhook_handled", type="unknown") == 1
     return receiver.stack
+
+
+@scene("tool_failed")
+async def a_tool_whose_route_raises(_world: World, _signer: Signer) -> StackAuth:
+    desk = Desk()
+
+    @desk.app.get("/crash", operation_id="crash")
+    async def crash() -> None:
+        raise LookupError
+
+    desk.mount(include_operations={"crash"})
+    async with desk.open():
+        assert (await desk.use(desk.token(), "crash")).is_error
+    return desk.stack
 
 
 @scene("webhook_storage_unavailable", "storage_unavailable")
