@@ -38,7 +38,7 @@ class Caller:
     credential: Credential | None = field(default=None, repr=False)
     user: User | None = None
     team: Team | None = None
-    by_api_key: bool = False
+    by_api_key: bool = field(default=False, repr=False)
 
     def new_context(self, *, verified: bool) -> RequestContext[Services, Resolution]:
         """Return the context of a call in process, in which the route finds the caller.

@@ -46,8 +46,8 @@ class RouteRequest:
 
     method: str
     target: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
 
 
@@ -56,8 +56,8 @@ class RouteResponse:
     """The response of a route."""
 
     status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def media_type(self) -> str:
