@@ -76,7 +76,7 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 test-newest: ## run every test with the newest version of each dependency
 	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	.venv-newest/bin/python -m pip install --quiet --editable '.[cli,emulator,redis,mcp]' --group dev
+	.venv-newest/bin/python -m pip install --quiet --editable '.[cli,emulator,mcp,pages,redis]' --group dev
 	.venv-newest/bin/python -m tests.install_tools
 	.venv-newest/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
