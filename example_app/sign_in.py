@@ -20,11 +20,14 @@ async def sign_in(
     step: str = "",
     mfa: str = "",
     prompt: str = "",
+    error: str = "",
 ) -> Response:
     then = local(return_to)
-    if user and not user.is_anonymous and prompt != "login":
+    unfinished = prompt == "login" or step or mfa or error  # a user who signs in again has a session meanwhile
+    if user and not user.is_anonymous and not unfinished:
         return RedirectResponse(then, 303)
-    here = "/sign-in?" + urlencode({"return_to": then, **({"prompt": prompt} if prompt else {})})
+    # Without the prompt: a browser that comes back from a provider has signed in again.
+    here = "/sign-in?" + urlencode({"return_to": then})
     template = "second_factor.html" if mfa == "required" else "code.html" if step == "code" else "sign_in.html"
     return page(template, offered=offered, then=then, here=here)
 

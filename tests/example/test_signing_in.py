@@ -93,6 +93,11 @@ async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
     await visitor.page.get_by_label("Email address").fill(email)
     await visitor.press("Sign in")
     await visitor.is_at("/notes")
+    await visitor.open("/sign-in?return_to=/account&prompt=login")  # as for an action that needs a recent sign-in
+    await visitor.follow("GitHub")
+    await visitor.page.get_by_label("Email address").fill(email)
+    await visitor.press("Sign in")
+    await visitor.is_at("/account")
 
 
 @needs("passkey")
