@@ -26,7 +26,7 @@ PLAIN = {
     "*.country_code", "*.region_code", "*.token_type", "*.has_password", "Settings.token_cache_size",
     "SignInMethods.password", "SignInMethods.otp", "Documentation.api_key", "Require.allow_api_key",  # a yes or no
     "RequirementFields.allow_api_key",
-    "ByDelivery.cookie", "Declaration.attempt",  # a model of a body, and the name of an action that is limited
+    "ByDelivery.cookie", "Declaration.attempt", "PageDeclaration.attempt",  # a model of a body; names of limited actions
     "Facts.token",  # an explanation, which shows no token itself
 }  # fmt: skip
 EMULATOR = "fastapi_stackauth.emulator"  # a server for tests, which shows its secrets on purpose
