@@ -54,7 +54,7 @@ class AttemptLimiter:
         self._events = events or AuthEvents()
         parsed = {by: _parse_limit(settings, f"rate_limit_{by}") for by in ("address", "account")}
         self._limits = {by: limit for by, limit in parsed.items() if limit}
-        if "account" in self._limits:
+        if self._limits:
             self._limits["total"] = parse(TOTAL_LIMIT)
         # One for each, so that a flood of addresses evicts no account, and a flood of accounts no address.
         self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in self._limits.items()}

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import math
 import secrets
+import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -101,6 +102,7 @@ class MemoryStorage(Storage):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._kinds: defaultdict[str, Cache[str, str]] = defaultdict(lambda: Cache(clock, size=MAX_VALUES))
 
     async def get(self, key: str, *, tolerant: bool = True) -> str | None:  # noqa: ARG002 - memory is always available
@@ -114,9 +116,10 @@ class MemoryStorage(Storage):
 
     async def add(self, key: str, seconds: float) -> bool:
         """Claim a key; return False if it is claimed already."""
-        if self._kind(key).get(key):
-            return False
-        self._kind(key).put(key, "1", self._clock() + seconds)
+        with self._lock:  # a claim of another thread may come in between
+            if self._kind(key).get(key):
+                return False
+            self._kind(key).put(key, "1", self._clock() + seconds)
         return True
 
     async def remove(self, key: str) -> None:

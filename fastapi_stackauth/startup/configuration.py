@@ -136,7 +136,9 @@ def report_single_worker(app: FastAPI, stack: Stack) -> None:
         and original.declaration.options.get("needs_redis", False)
     ]
     if bound and stack.services.events.is_first("cli_in_one_worker"):
-        advice = "Set redis_url if the app has several workers: a worker does not know the codes of the others."
+        advice = (
+            "Set redis_url if the app has several workers: a worker does not know the codes and sessions of the others."
+        )
         stack.services.events.emit(CLI_IN_ONE_WORKER, routes=_join(bound), advice=advice)
 
 

@@ -28,6 +28,7 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 HALF = 4
 """Letters before and after the hyphen of a user code."""
 _REMEMBERED = 2 * CODE_SECONDS  # so that a device whose code has expired learns that
+_FETCHING = 60.0  # seconds after which another request may fetch the tokens, if a worker ended meanwhile
 _EARLY = 1.0  # seconds by which a request may come too soon, because networks vary
 
 Decision = Literal["approved", "denied"]
@@ -95,9 +96,13 @@ class DeviceCodes:
     ) -> tuple[str, str]:
         """Return a new device code and its user code."""
         device_code, now = secrets.token_urlsafe(32), self._clock()
-        user_code = "".join(secrets.choice(LETTERS) for _ in range(2 * HALF))
+        user_code = await self._draw_user_code()
         device = PendingDevice(
-            id=_hash(device_code), client_id=client_id, address=address, requested_at=now, login_code=login_code
+            id=_hash(device_code),
+            client_id=client_id,
+            address=address,
+            requested_at=now,
+            login_code=encrypt(login_code, self._user_code_key(user_code)),
         )
         grant = DeviceGrant(
             client_id=client_id, expires_at=device.expires_at, polling_code=encrypt(polling_code, device_code)
@@ -137,7 +142,7 @@ class DeviceCodes:
 
     async def claim_tokens(self, device_code: str) -> bool:
         """Return whether this request may fetch the tokens; of several concurrent ones, only one may."""
-        return await self._claim(f"device-tokens:{_hash(device_code)}", CODE_SECONDS)
+        return await self._claim(f"device-tokens:{_hash(device_code)}", _FETCHING)
 
     async def release_tokens(self, device_code: str) -> None:
         """Let another request fetch the tokens, because this one failed."""
@@ -151,10 +156,12 @@ class DeviceCodes:
         Raises:
             RequestError: 404 `user_code_invalid`.
         """
-        stored = await self._get(self._user_code_key(user_code))
+        key = self._user_code_key(user_code)
+        stored = await self._get(key)
         if stored is None:
             raise RequestError("user_code_invalid")
-        return PendingDevice.model_validate_json(stored)
+        device = PendingDevice.model_validate_json(stored)
+        return device.model_copy(update={"login_code": decrypt(device.login_code, key)})
 
     async def claim_decision(self, device: PendingDevice) -> None:
         """Claim the decision about a device, so that no other request makes it.
@@ -175,6 +182,13 @@ class DeviceCodes:
         await self._storage.remove(self._user_code_key(user_code))
 
     # --- the storage ---
+
+    async def _draw_user_code(self) -> str:
+        """Return a user code that no pending device has."""
+        while True:
+            user_code = "".join(secrets.choice(LETTERS) for _ in range(2 * HALF))
+            if await self._get(self._user_code_key(user_code)) is None:
+                return user_code
 
     def _user_code_key(self, user_code: str) -> str:
         letters = "".join(letter for letter in user_code.upper() if letter in LETTERS)
@@ -198,20 +212,20 @@ class DeviceCodes:
             return await self._storage.add(key, seconds)
 
 
-def encrypt(text: str, device_code: str) -> str:
-    """Encrypt a secret of a device with its code (RFC 7516)."""
-    key = hashlib.sha256(f"encrypt\n{device_code}".encode()).digest()
+def encrypt(text: str, secret: str) -> str:
+    """Encrypt a secret of a device with its code, or with the key of its user code (RFC 7516)."""
+    key = hashlib.sha256(f"encrypt\n{secret}".encode()).digest()
     encrypted: bytes = jwe.encrypt(text, key, algorithm="dir", encryption="A256GCM")
     return encrypted.decode()
 
 
-def decrypt(text: str, device_code: str) -> str:
+def decrypt(text: str, secret: str) -> str:
     """Decrypt what `encrypt` returned.
 
     Raises:
         RequestError: `invalid_grant`, the storage has something else.
     """
-    key = hashlib.sha256(f"encrypt\n{device_code}".encode()).digest()
+    key = hashlib.sha256(f"encrypt\n{secret}".encode()).digest()
     try:
         plain: bytes | None = jwe.decrypt(text, key)
     except JWEError:

@@ -4,7 +4,7 @@ Law: only a full user who signed in within the last ten minutes decides, and eac
 a session of its own, which never counts as a recent sign-in.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -36,6 +36,7 @@ _INVALID = RequestError("user_code_invalid")
 _ERRORS = (
     _INVALID,
     AuthError("authentication_required"),
+    AuthError("credentials_conflict"),
     AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())}),
     AuthError("anonymous_not_allowed"),
     AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"}),
@@ -72,8 +73,9 @@ class DeviceCodeRequest(RequestBody):
 
     @property
     def full_code(self) -> str:
-        """The whole code, as the user wrote it."""
-        return self.start + self.user_code
+        """The whole code, as the user wrote it: they may have typed both halves."""
+        typed = sum(letter in LETTERS for letter in self.user_code.upper())
+        return self.user_code if typed > HALF else self.start + self.user_code
 
 
 class Device(BaseModel):
@@ -165,11 +167,15 @@ async def device_confirm(
     await check_full_user(client)
     device = await _find(context, user, body)
     async with _deciding(context, device) as codes:
+
+        async def decide() -> None:
+            await codes.decide(device, body.full_code, "approved")
+
         if context.mount.share_browser_session:
             await _share_session(context, user, body, device)
+            await decide()
         else:
-            await _open_session(context, user, device)
-        await codes.decide(device, body.full_code, "approved")
+            await _open_session(context, user, device, decide)
     return message_page("The device is signed in", "You can close this page.") if context.is_page_form else None
 
 
@@ -210,8 +216,10 @@ async def _deciding(context: RouteContext, device: PendingDevice) -> AsyncIterat
         raise
 
 
-async def _open_session(context: RouteContext, user: User, device: PendingDevice) -> None:
-    """Give the device a new session of the user. If that fails, the session ends."""
+async def _open_session(
+    context: RouteContext, user: User, device: PendingDevice, decide: Callable[[], Awaitable[None]]
+) -> None:
+    """Give the device a new session of the user, and write that down. If something fails, the session ends."""
     seconds = context.settings.cli_session_max_age
     server = context.client.as_server()
     tokens = await server.sessions.create(user.id, expires_in=timedelta(seconds=seconds))
@@ -220,6 +228,7 @@ async def _open_session(context: RouteContext, user: User, device: PendingDevice
     try:
         await context.services.live_sessions.mark_of_terminal(tokens.session_id, seconds)
         await _complete(context.client, device, tokens.refresh_token)
+        await decide()
     except BaseException:
         with suppress(StackAuthError):
             await context.client.as_user(tokens.access_token).sessions.sign_out()
@@ -231,8 +240,11 @@ async def _share_session(context: RouteContext, user: User, body: DeviceCodeRequ
     refresh_token = await context.transport.find_refresh_token(body)
     if refresh_token is None or user.session_id is None:  # a bearer token instead of the cookies
         raise AuthError("authentication_required")
-    await context.services.live_sessions.mark_of_terminal(user.session_id, _SHARED_SECONDS)
+    token = await context.client.sessions.refresh(refresh_token)
+    if token.session_id != user.session_id:  # the cookies are of two sessions, and the page named one
+        raise AuthError("credentials_conflict")
     await _complete(context.client, device, refresh_token)
+    await context.services.live_sessions.mark_of_terminal(user.session_id, _SHARED_SECONDS)
 
 
 async def _complete(client: StackAuthClient, device: PendingDevice, refresh_token: str) -> None:

@@ -28,6 +28,13 @@ def build_cli_router(
             the body delivery has no page, or should share a browser's session.
     """
     check_mount(stack, delivery, pages or {}, get_args(CliPage))
+    if not isinstance(share_browser_session, bool):
+        raise ConfigurationError(f"share_browser_session must be True or False; got {share_browser_session!r}.")
+    settings = stack.services.settings
+    if share_browser_session and settings.redis_url and not settings.secret_server_key:
+        raise ConfigurationError(
+            "share_browser_session with redis_url needs secret_server_key: what is stored in Redis is sealed with it."
+        )
     if delivery == "body" and not pages:
         raise ConfigurationError(
             'delivery="body" has no page on which users type the code of a device. '

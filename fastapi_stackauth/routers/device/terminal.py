@@ -82,6 +82,7 @@ async def device_authorize(
 
     The device shows `user_code` and `verification_uri`, and then asks for its tokens every `interval` seconds.
     """
+    await context.count_in_total()
     if not context.mount.share_browser_session:
         context.client.as_server()  # the key is needed later, when it would be too late to say that it is missing
     login = await context.client.cli.start()
@@ -155,12 +156,12 @@ async def _get_tokens(context: RouteContext, device_code: str, client_id: str) -
         events.emit(SIGN_IN_FAILED, method=routes.tag, code="access_denied")
         raise RequestError("access_denied")
     if not await codes.claim_tokens(device_code):
-        raise RequestError("invalid_grant")
+        raise RequestError("authorization_pending")  # another request is fetching them, and may fail
     try:
         refresh_token = await _fetch_refresh_token(context, codes, grant, device_code)
         response = _to_response(await _refresh(context, refresh_token), refresh_token)
-    except StackAuthError as error:
-        if error.code != "authorization_pending":
+    except BaseException as error:  # also if the request is canceled
+        if isinstance(error, StackAuthError) and error.code != "authorization_pending":
             events.emit(SIGN_IN_FAILED, method=routes.tag, code=get_error_code(error))
         await codes.release_tokens(device_code)
         raise

@@ -9,7 +9,7 @@ from fastapi_stackauth.routers.plumbing.declaration import Delivery
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 
-_PAGE_ADDRESS = re.compile(r"/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://")
+_PAGE_ADDRESS = re.compile(r"(/(?!/)|[A-Za-z][A-Za-z0-9+.-]*://[^\s/])\S*|/")
 
 
 def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], known_pages: Iterable[str]) -> None:
@@ -33,7 +33,7 @@ def _check_pages(pages: Mapping[Any, str]) -> None:
         ConfigurationError: an address is neither a path nor a whole address.
     """
     for page, address in pages.items():
-        if not isinstance(address, str) or not _PAGE_ADDRESS.match(address):
+        if not isinstance(address, str) or not _PAGE_ADDRESS.fullmatch(address):
             raise ConfigurationError(
                 f'pages: "{page}" must be a path such as "/{page.replace("_", "-")}", or a whole address such as '
                 f'"https://app.example.com/{page.replace("_", "-")}". Put a slash or the scheme before it.'

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 from pydantic import SecretStr
@@ -22,6 +23,8 @@ from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.runtime.events import MFA_REQUESTED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, get_error_code
 from fastapi_stackauth.services import Services
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
+
+_PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 ANY_USER = Require(allow_anonymous=True)
 """Every signed-in user, anonymous and restricted ones too: the auth server decides what they may do."""
@@ -129,6 +132,14 @@ class RouteContext:
         action = self.declaration.attempt or ""
         await self.services.limiter.count(action, address=None, account=account, in_total=in_total)
 
+    async def count_in_total(self) -> None:
+        """Count one attempt of all callers together: each leaves something in the storage, so there must not be many.
+
+        Raises:
+            RateLimitExceeded: 429.
+        """
+        await self.services.limiter.count(self.declaration.attempt or "", address=None, in_total=True)
+
     # --- the auth server ---
 
     @cached_property
@@ -184,7 +195,8 @@ class RouteContext:
         """
         own = self.declaration.path.format(**self.request.path_params)
         prefix: str = self.request.scope["path"].removesuffix(own)
-        return self.settings.require_app_url("links in emails") + prefix + path
+        # The path of a request is decoded, and a prefix may have parameters.
+        return self.settings.require_app_url("links in emails") + quote(prefix, safe=_PATH_SAFE) + path
 
     def page_url(self, page: str) -> str:
         """Return where the link in an email leads: to the app's own page, a prebuilt page, or a page of this router.

@@ -53,6 +53,11 @@ def build_teams_router(
     requirements = {}
     if create is not None:
         create.reject_api_keys()
+        if create.team_permission or create.team_member:
+            raise ConfigurationError(
+                "create cannot require a permission or a membership in a team, because the team does not exist yet. "
+                "Write create=Require(permission=...) for a permission in the project."
+            )
         if create.stack not in (None, stack):
             raise ConfigurationError("create belongs to another stack. Write create=Require(...) without stack=.")
         requirements["create_team"] = create

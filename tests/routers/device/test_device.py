@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from fastapi import Depends, FastAPI
 
 from fastapi_stackauth import ConfigurationError, Require, StackAuth, User
 from fastapi_stackauth.client.resources.cli import CliApi
+from fastapi_stackauth.client.resources.sessions import SessionsApi
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.errors import KnownApiError
@@ -24,7 +26,7 @@ from fastapi_stackauth.routers.device.codes import CODE_SECONDS, LETTERS
 from fastapi_stackauth.routers.device.terminal import DEVICE_GRANT
 from fastapi_stackauth.runtime.limits import TOTAL_LIMIT
 from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
-from tests.routers.callers import ORIGIN, PREFIXES, House, Person, assert_problem, new_stack
+from tests.routers.callers import ORIGIN, PREFIXES, REFRESH, House, Person, assert_problem, new_stack
 from tests.routers.operations import all_operations
 from tests.routers.teams.company import Company, Member, company_at, keyed_stack
 from tests.support.redis_server import RedisServer
@@ -225,7 +227,8 @@ async def test_one_of_several_polls_gets_the_tokens(office: tuple[Company, Termi
     terminal_storage.add = never_too_soon  # type: ignore[method-assign]  # the interval would hide what is tested
     answers = await asyncio.gather(*(terminal.poll() for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
-    assert {answer.json().get("error") for answer in answers} == {None, "invalid_grant"}
+    assert {answer.json().get("error") for answer in answers} <= {None, "authorization_pending", "invalid_grant"}
+    assert_oauth_error(await terminal.poll(), "invalid_grant")
 
 
 async def test_a_device_refreshes_its_access_token(office: tuple[Company, Terminal]):
@@ -367,6 +370,8 @@ async def test_a_page_without_a_link_takes_the_whole_code(browser: tuple[Company
     company, terminal = browser
     codes = await terminal.start()
     boss = company.boss.person
+    typed = await submit(boss, "/device/verify", {"start": codes["user_code"][:4], "user_code": codes["user_code"]})
+    assert typed.status_code == 200  # who types both halves means the same
     for start in ("", "?code=", "?code=WDJ", "?code=<b>", "?code=WDJBMJHT", "?code=ABCD"):
         page = await boss.client.get(terminal.path + start, headers={"accept": "text/html"})
         assert page.status_code == 200
@@ -475,6 +480,60 @@ async def test_the_auth_server_has_the_last_word_on_the_user(
     assert len((await company.boss.call("GET", "/sessions")).json()) == 1
 
 
+async def test_a_poll_beside_another_waits_for_it(office: tuple[Company, Terminal], monkeypatch: pytest.MonkeyPatch):
+    """The other may fail, or be canceled: then the next one gets the tokens."""
+    company, terminal = office
+    await terminal.start()
+    await confirm(company, terminal)
+    refresh, reached = SessionsApi.refresh, asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SessionsApi, "refresh", hang)  # the auth server takes long, without a second of waiting here
+    slow = asyncio.create_task(terminal.poll())
+    await reached.wait()
+    company.server.clock.advance(5)
+    assert_oauth_error(await terminal.poll(), "authorization_pending")
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    monkeypatch.setattr(SessionsApi, "refresh", refresh)
+    company.server.clock.advance(5)
+    assert (await terminal.poll()).status_code == 200
+
+
+async def test_a_decision_that_cannot_be_stored_leaves_no_session(
+    office: tuple[Company, Terminal], monkeypatch: pytest.MonkeyPatch
+):
+    """The device goes on waiting, and is started again."""
+    company, terminal = office
+    await terminal.start()
+    write = MemoryStorage.set
+
+    async def fail(storage: MemoryStorage, key: str, *more: Any, **options: Any) -> None:
+        if key.startswith("device-decision:"):
+            raise StorageUnavailable
+        await write(storage, key, *more, **options)
+
+    monkeypatch.setattr(MemoryStorage, "set", fail)  # no Redis of this machine fails at the right moment
+    assert_problem(await confirm(company, terminal), 503, "verification_unavailable")
+    assert len((await company.boss.call("GET", "/sessions")).json()) == 1
+    assert_oauth_error(await terminal.poll(), "authorization_pending")
+
+
+async def test_no_device_gets_the_code_of_another(office: tuple[Company, Terminal], monkeypatch: pytest.MonkeyPatch):
+    """A code that is drawn twice is drawn again: its user would allow another device than the one they see."""
+    company, terminal = office
+    first = await terminal.start()
+    letters = iter(first["user_code"].replace("-", "") + "BCDFGHJK")
+    monkeypatch.setattr(secrets, "choice", lambda _: next(letters))  # chance is too good to draw one twice
+    other = Terminal(company.house, company.delivery)
+    assert (await other.start())["user_code"] == "BCDF-GHJK"
+    await other.client.aclose()
+
+
 async def test_without_redis_the_answer_is_to_try_again(server: Emulator, monkeypatch: pytest.MonkeyPatch):
     """Nothing counts as unknown, decided or recent because the storage is unavailable."""
     async with working(server, "body") as (company, terminal):
@@ -527,8 +586,15 @@ async def test_neither_the_storage_nor_the_log_has_a_code(
     monkeypatch.setattr(MemoryStorage, "set", record)  # what it holds is private
     tokens = await get_tokens(company, terminal)
     (row,) = company.server.store.cli_logins.list_for_project(company.server.project_id, 10)
+    assert row["login_code"]
     letters = terminal.codes["user_code"].replace("-", "")
-    secrets = [terminal.codes["device_code"], terminal.codes["user_code"], letters, row["polling_code"]]
+    secrets = [
+        terminal.codes["device_code"],
+        terminal.codes["user_code"],
+        letters,
+        row["polling_code"],
+        row["login_code"],
+    ]
     secrets += [tokens["access_token"], tokens["refresh_token"]]
     assert len(written) >= 4
     for text in (*written, caplog.text):
@@ -560,6 +626,15 @@ async def test_attempts_are_limited_by_address_user_and_in_total(server: Emulato
             dismiss(company)
 
 
+async def test_starts_are_limited_in_total(server: Emulator):
+    """Each leaves something in the storage: many addresses must not push out the devices that wait."""
+    amount = int(TOTAL_LIMIT.partition("/")[0])
+    async with working(server, "body", rate_limit_address="10000/minute") as (_, terminal):
+        data = {"client_id": CLIENT}
+        answers = [await terminal.client.post(f"{terminal.path}/authorization", data=data) for _ in range(amount + 1)]
+        assert [answer.status_code for answer in answers] == [200] * amount + [429]
+
+
 async def test_starts_are_limited_by_address(server: Emulator):
     async with working(server, "body", rate_limit_address="7/hour") as (_, terminal):  # the people have signed in
         answers = [
@@ -582,7 +657,16 @@ async def test_a_shared_session_needs_no_secret_key(server: Emulator):
     house = House(server, sharing, app=app)
     async with aclosing(sharing), company_at(house, server, "cookie") as company:
         terminal = Terminal(house, "cookie")
-        tokens = await get_tokens(company, terminal)
+        await terminal.start()
+        boss = company.boss.person.client
+        own = boss.cookies[REFRESH]
+        boss.cookies.set(REFRESH, company.rival.person.refresh_token, domain="localhost.local", path="/")
+        mixed = await confirm(company, terminal)
+        assert mixed.status_code == 401, mixed.text  # the page would name one account, and the device get another
+        boss.cookies.set(REFRESH, own, domain="localhost.local", path="/")
+        async with failing(company, "/auth/cli/complete"):
+            assert_problem(await confirm(company, terminal), 503, "auth_server_unavailable")
+        tokens = await get_tokens(company, terminal)  # the failure has not cost the browser its recent sign-in
         assert tokens["refresh_token"] == company.boss.person.refresh_token
         await terminal.start()
         bearer = {"authorization": f"Bearer {company.member.person.access_token}", "origin": ORIGIN}
@@ -608,11 +692,31 @@ async def test_a_shared_session_needs_no_secret_key(server: Emulator):
     ({"delivery": "body", "pages": {"device": "/device"}, "share_browser_session": True}, 'needs delivery="cookie"'),
     ({"pages": {"cli": "/device"}}, "'cli' is not one of device"),
     ({"pages": {"device": "device"}}, "must be a path such as"),
+    ({"pages": {"device": "https://"}}, "must be a path such as"),
+    ({"pages": {"device": "/a b"}}, "must be a path such as"),
+    ({"share_browser_session": "no"}, "must be True or False"),
 ])  # fmt: skip
 def test_a_wrong_option_raises_when_the_router_is_made(options: dict[str, Any], text: str):
     """The message says what to write."""
     with pytest.raises(ConfigurationError, match=text):
         StackAuth(app_url="https://app.example.com").cli_router(**options)
+
+
+def test_sharing_through_redis_needs_the_key_that_seals():
+    """Otherwise whoever can write to Redis could put in a sign-in of their own."""
+    stack = StackAuth(app_url="https://app.example.com", redis_url="redis://localhost", secret_server_key=None)
+    with pytest.raises(ConfigurationError, match="sealed with it"):
+        stack.cli_router(share_browser_session=True)
+
+
+async def test_addresses_have_no_characters_of_a_request(server: Emulator):
+    """A prefix may have parameters, and the path of a request comes decoded."""
+    stack, app = keyed_stack(server), FastAPI()
+    stack.install(app)
+    app.include_router(stack.cli_router(), prefix="/{tenant}/auth")
+    async with aclosing(stack), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as client:
+        answer = await client.post("/%0d%0aX%3f%3Cb/auth/device/authorization", data={"client_id": CLIENT})
+    assert answer.json()["verification_uri"] == ORIGIN + "/%0D%0AX%3F%3Cb/auth/device"
 
 
 async def test_without_a_secret_key_the_routes_are_closed(server: Emulator):

@@ -376,6 +376,8 @@ def test_an_app_chooses_features(options: dict[str, Any], left: set[str]):
     ({"exclude": ["permissions"], "manage_permissions": GRANTS}, "manage_permissions has no effect"),
     ({"exclude": ["invitations"], "pages": {"team_invitation": "/join"}}, "pages has no effect"),
     ({"create": Require(stack=StackAuth())}, "create belongs to another stack"),
+    ({"create": Require(team_permission="a:b", team="team_id")}, "the team does not exist yet"),
+    ({"create": Require(team_member="selected")}, "the team does not exist yet"),
 ])  # fmt: skip
 def test_a_wrong_option_raises_when_the_router_is_made(options: dict[str, Any], message: str):
     """The message names the option."""
