@@ -26,7 +26,7 @@ async def sign_in(
     unfinished = prompt == "login" or step or mfa or error  # a user who signs in again has a session meanwhile
     if user and not user.is_anonymous and not unfinished:
         return RedirectResponse(then, 303)
-    # Without the prompt: a browser that comes back from a provider has signed in again.
+    # Without the prompt: a browser that returns from a provider has signed in again.
     here = "/sign-in?" + urlencode({"return_to": then})
     template = "second_factor.html" if mfa == "required" else "code.html" if step == "code" else "sign_in.html"
     return page(template, offered=offered, then=then, here=here)

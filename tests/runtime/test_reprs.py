@@ -26,7 +26,8 @@ PLAIN = {
     "*.country_code", "*.region_code", "*.token_type", "*.has_password", "Settings.token_cache_size",
     "SignInMethods.password", "SignInMethods.otp", "Documentation.api_key", "Require.allow_api_key",  # a yes or no
     "RequirementFields.allow_api_key",
-    "ByDelivery.cookie", "Declaration.attempt", "PageDeclaration.attempt",  # a model of a body; names of limited actions
+    "ByDelivery.cookie",  # a model of a body
+    "Declaration.attempt", "PageDeclaration.attempt",  # the name of an action that is limited
     "Facts.token",  # an explanation, which shows no token itself
 }  # fmt: skip
 EMULATOR = "fastapi_stackauth.emulator"  # a server for tests, which shows its secrets on purpose

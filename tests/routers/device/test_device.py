@@ -588,17 +588,17 @@ async def test_neither_the_storage_nor_the_log_has_a_code(
     (row,) = company.server.store.cli_logins.list_for_project(company.server.project_id, 10)
     assert row["login_code"]
     letters = terminal.codes["user_code"].replace("-", "")
-    secrets = [
+    hidden = [
         terminal.codes["device_code"],
         terminal.codes["user_code"],
         letters,
         row["polling_code"],
         row["login_code"],
     ]
-    secrets += [tokens["access_token"], tokens["refresh_token"]]
+    hidden += [tokens["access_token"], tokens["refresh_token"]]
     assert len(written) >= 4
     for text in (*written, caplog.text):
-        assert not [secret for secret in secrets if secret in text]
+        assert not [secret for secret in hidden if secret in text]
 
 
 # --- limits ---
