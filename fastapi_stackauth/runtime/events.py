@@ -108,7 +108,7 @@ COOKIES_ON_OTHER_HOST = Kind("cookies_on_other_host", "sessions", (WARNING,), fi
 SETTING_MISSING = Kind(
     "setting_missing", "settings", (ERROR,), labels=("setting",), fields=("variable", "routes", "advice")
 )
-CLI_IN_ONE_WORKER = Kind("cli_in_one_worker", "settings", (WARNING,), fields=("routes", "advice"))
+SINGLE_WORKER = Kind("single_worker", "settings", (WARNING,), fields=("routes", "advice"))
 MFA_NOT_MOUNTED = Kind("mfa_not_mounted", "settings", (WARNING,), fields=("routes", "advice"))
 
 # --- hooks ---

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI
 
 from fastapi_stackauth.http.schemes import Secured, unwrap_dependency
-from fastapi_stackauth.runtime.events import CLI_IN_ONE_WORKER, MFA_NOT_MOUNTED, SETTING_MISSING, AuthEvents
+from fastapi_stackauth.runtime.events import MFA_NOT_MOUNTED, SETTING_MISSING, SINGLE_WORKER, AuthEvents
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
@@ -135,11 +135,11 @@ def report_single_worker(app: FastAPI, stack: Stack) -> None:
         if getattr(original := getattr(route, "original_route", route), "stack", None) is stack
         and original.declaration.options.get("needs_redis", False)
     ]
-    if bound and stack.services.events.is_first("cli_in_one_worker"):
+    if bound and stack.services.events.is_first("single_worker"):
         advice = (
             "Set redis_url if the app has several workers: a worker does not know the codes and sessions of the others."
         )
-        stack.services.events.emit(CLI_IN_ONE_WORKER, routes=_join(bound), advice=advice)
+        stack.services.events.emit(SINGLE_WORKER, routes=_join(bound), advice=advice)
 
 
 def _join(routes: Sequence[str]) -> str:

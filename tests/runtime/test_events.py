@@ -425,7 +425,7 @@ async def no_project_id(_world: World, _signer: Signer) -> StackAuth:
     return stack
 
 
-@scene("cli_in_one_worker")
+@scene("single_worker")
 async def one_worker(_world: World, _signer: Signer) -> StackAuth:
     app, stack = FastAPI(), StackAuth(project_id="p", app_url="http://localhost:8000", secret_server_key="s")
     stack.install(app)

@@ -88,7 +88,7 @@ class RouteOptions(TypedDict, total=False):
         shows_result: whether a form gets the page of the response even if it names a next page, because no later page
             can show the same.
         oauth: whether an OAuth client calls the route: it has no cookies, sends a form, and reads errors of RFC 6749.
-        needs_redis: whether several workers need `redis_url` to serve the route.
+        needs_redis: whether several workers need `redis_url` to serve the route, or to keep what it promises.
         only: the one delivery that has this route.
         hidden: whether OpenAPI leaves the route out.
         operation: the operation's id, if it is not the handler's name.

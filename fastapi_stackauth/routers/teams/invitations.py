@@ -15,7 +15,7 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import AuthError, AuthServerUnavailable, KnownApiError, RequestInvalid
 from fastapi_stackauth.models import InvitedTo, TeamInvitation, User
-from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient
+from fastapi_stackauth.routers.plumbing.context import Context, RouteContext, UserClient, check_full_user
 from fastapi_stackauth.routers.plumbing.declaration import VERIFICATION_CODE_ERRORS, Routes
 from fastapi_stackauth.routers.plumbing.inputs import LinkCode, NewEmail, OneTimeCode, RequestBody, Uuid
 from fastapi_stackauth.routers.plumbing.lists import ListResponse, find_listed, list_example
@@ -105,6 +105,7 @@ async def team_invitations_send(
         The email is on its way.
     """
     await context.count_account(user.id)
+    await check_full_user(client)
     team = await client.teams.get(team_id)
     try:
         check_name(team.display_name)  # another client may have set it

@@ -58,6 +58,7 @@ _LOCK_ATTEMPTS, _LOCK_PAUSE = 20, 0.1
     errors=(*_ERRORS, "PERMISSION_NOT_FOUND", "WRONG_PERMISSION_SCOPE"),
     example={"id": "notes:delete", "user_id": USER_ID, "team_id": TEAM_ID},
     status_code=201,
+    needs_redis=True,
 )
 @needs("project_id", "secret_server_key")
 async def team_permissions_grant(
@@ -83,6 +84,7 @@ async def team_permissions_grant(
     _PATH,
     "Revoke a member's permission",
     errors=(*_ERRORS, _NOT_HELD, AuthError("last_permission_holder")),
+    needs_redis=True,
 )
 @needs("project_id", "secret_server_key")
 async def team_permissions_revoke(

@@ -1,6 +1,7 @@
 """Teams: list, create, read, change, delete, select and leave them, with the user's own rights."""
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
@@ -24,8 +25,8 @@ from fastapi_stackauth.routers.teams.shared import (
 routes = Routes("teams", feature="teams")
 
 MAX_NAME = 100
-_ADDRESS = re.compile(r"://|[^\W_][.\u3002\uff0e\uff61][^\W\d_]{2}", re.IGNORECASE)
-"""What an email program may turn into a link: a scheme, or a domain with any of the characters that count as a dot."""
+_ADDRESS = re.compile(r"[/\\]{2}|@\S|[A-Za-z][\w+.-]*:\S|\S[.\u3002][^\s\d]|(\d+\.){2}")
+"""What an email program may turn into a link: two slashes, an address, a scheme, a domain, or numbers with dots."""
 _TEAM = {
     "id": TEAM_ID,
     "display_name": "Red team",
@@ -44,7 +45,7 @@ def check_name(text: str) -> str:
     name = text.strip()
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError(f"must have 1 to {MAX_NAME} printable characters")
-    if _ADDRESS.search(name):
+    if _ADDRESS.search(unicodedata.normalize("NFKC", name)):  # some characters become dots only so
         raise ValueError("must not contain a web address, such as example.com")
     return name
 

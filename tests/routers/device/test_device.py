@@ -753,7 +753,7 @@ async def test_a_single_worker_is_one_warning(
     for _ in range(2):
         async with app.router.lifespan_context(app):
             pass
-    found = [record for record in caplog.records if getattr(record, "stack_event", None) == "cli_in_one_worker"]
+    found = [record for record in caplog.records if getattr(record, "stack_event", None) == "single_worker"]
     assert [record.levelno for record in found] == [logging.WARNING] * count
     for record in found:
         assert vars(record)["stack_fields"]["routes"] == "POST /auth/device/authorization, POST /auth/device/token"

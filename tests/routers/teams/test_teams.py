@@ -72,8 +72,12 @@ async def test_create_decides_who_may_create_teams(server: Emulator):
 
 
 FORM = {"accept": "text/html", "content-type": "application/x-www-form-urlencoded"}
-NAMES = ["", "   ", "x" * 101, "a\nb", "a\u202eb", "Win at https://evil.example", "evil.example", "EVIL.EXAMPLE/x",
-         "evil\u3002example", "www.evil", "a\x00", "mailto:eve@evil.example", "\u2028"]  # fmt: skip
+NAMES = [
+    "", "   ", "x" * 101, "a\nb", "a\u202eb", "Win at https://evil.example", "evil.example", "EVIL.EXAMPLE/x",
+    "evil\u3002example", "www.evil", "a\x00", "mailto:eve@evil.example", "\u2028", "1.2.3.4/x", "127.0.0.1",
+    "localhost:80/x", "//evil/x", "https:evil", "javascript:alert(1)", "mailto:a@b", "user@host", "evil\u2024com",
+    "evil\ufe52com", "\U0001f4a9.la", "evil\u0301.com", "x.\u092d\u093e\u0930\u0924",
+]  # fmt: skip
 
 
 @rows("name", NAMES)
