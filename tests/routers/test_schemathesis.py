@@ -29,10 +29,11 @@ expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429,
 
 
 @pytest.fixture
-def example() -> Iterator[tuple[str, str]]:
+def example(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The example app on its embedded auth server, as `make demo` runs them: the addresses of both."""
     ports = free_port(), free_port()
     environment = {**os.environ, "PORT": str(ports[0]), "EMULATOR_PORT": str(ports[1])}
+    environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3"  # another run has its own
     with subprocess.Popen([sys.executable, "-m", "example_app"], env=environment, stdout=subprocess.DEVNULL) as process:
         app, server = (f"http://localhost:{port}" for port in ports)
         try:

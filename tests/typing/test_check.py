@@ -45,7 +45,7 @@ def classes(*packages: ModuleType) -> dict[str, type]:
 
 
 PACKAGE = Path(fastapi_stackauth.__file__).parent
-PACKAGES = ("client", "emulator", "errors", "models", "testing")
+PACKAGES = ("client", "emulator", "errors", "mcp", "models", "testing")
 PUBLIC = classes(fastapi_stackauth, client, models, testing)
 
 

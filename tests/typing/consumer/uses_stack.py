@@ -30,6 +30,7 @@ from fastapi_stackauth import (
     TeamEvent,
     TeamMembershipEvent,
     TeamPermissionEvent,
+    Theme,
     UserDeletedEvent,
     UserEvent,
     WebhookEvent,
@@ -82,6 +83,7 @@ stack = StackAuth(
     rate_limit_account=None,
     redis_url="redis://localhost:6379/0",
     trusted_origins=["https://www.example.com"],
+    authorization_servers=["https://login.example.com"],
     trusted_proxies=("10.0.0.0/8",),
     leeway=5,
     timeout=10,
@@ -127,6 +129,7 @@ SETTINGS = Settings(
     rate_limit_account=None,
     redis_url="redis://localhost:6379/0",
     trusted_origins=["https://www.example.com"],
+    authorization_servers=["https://login.example.com"],
     trusted_proxies=("10.0.0.0/8",),
     leeway=5,
     timeout=10,
@@ -242,6 +245,29 @@ async def welcome(event: UserEvent) -> None:
 def everything(event: WebhookEvent) -> None:
     print(event.type)
 
+
+THEME = Theme(
+    name="Acme",
+    logo="/static/logo.svg",
+    logo_dark="/static/logo-dark.svg",
+    accent="#0f766e",
+    accent_dark="#2dd4bf",
+    background="#ffffff",
+    background_dark="#101010",
+    radius="4px",
+    font="system-ui",
+    terms_url="/terms",
+    privacy_url="/privacy",
+    stylesheet="/static/own.css",
+)
+assert_type(StackAuth().pages_router(prefix="/handler", theme=THEME, oauth_scopes={"github": "repo"}), APIRouter)
+assert_type(StackAuth().cli_router(pages={"device": "/device"}, share_browser_session=False), APIRouter)
+MCP = FastAPI()
+TOOLS = StackAuth()
+TOOLS.install(MCP)
+TOOLS.mount_mcp(
+    MCP, "/mcp", include_tags={"notes"}, include_operations=["write"], allow_unauthenticated=True, call_timeout=10
+)
 
 SENT = datetime.now(UTC)
 WebhookEvent(type="new.type", data={"a": 1}, message_id="m-1", sent_at=SENT)
