@@ -25,7 +25,7 @@ from fastapi_stackauth.routers.teams.shared import (
 routes = Routes("teams", feature="teams")
 
 MAX_NAME = 100
-_ADDRESS = re.compile(r"[/\\]{2}|@\S|[A-Za-z][\w+.-]*:\S|\S[.\u3002][^\s\d]|(\d+\.){2}")
+_ADDRESS = re.compile(r"[/\\]{2}|@\S|[A-Za-z]:\S|\S[.\u3002][^\s\d]|\d\.\d{1,3}\.")
 """What an email program may turn into a link: two slashes, an address, a scheme, a domain, or numbers with dots."""
 _TEAM = {
     "id": TEAM_ID,
