@@ -102,7 +102,7 @@ class DeviceCodes:
             client_id=client_id,
             address=address,
             requested_at=now,
-            login_code=encrypt(login_code, self._user_code_key(user_code)),
+            login_code=encrypt(login_code, self._login_key(user_code)),
         )
         grant = DeviceGrant(
             client_id=client_id, expires_at=device.expires_at, polling_code=encrypt(polling_code, device_code)
@@ -156,12 +156,11 @@ class DeviceCodes:
         Raises:
             RequestError: 404 `user_code_invalid`.
         """
-        key = self._user_code_key(user_code)
-        stored = await self._get(key)
+        stored = await self._get(self._user_code_key(user_code))
         if stored is None:
             raise RequestError("user_code_invalid")
         device = PendingDevice.model_validate_json(stored)
-        return device.model_copy(update={"login_code": decrypt(device.login_code, key)})
+        return device.model_copy(update={"login_code": decrypt(device.login_code, self._login_key(user_code))})
 
     async def claim_decision(self, device: PendingDevice) -> None:
         """Claim the decision about a device, so that no other request makes it.
@@ -191,8 +190,11 @@ class DeviceCodes:
                 return user_code
 
     def _user_code_key(self, user_code: str) -> str:
-        letters = "".join(letter for letter in user_code.upper() if letter in LETTERS)
-        return "user-code:" + seal(self._settings, f"user-code\n{letters}")
+        return "user-code:" + seal(self._settings, f"user-code\n{_letters(user_code)}")
+
+    def _login_key(self, user_code: str) -> str:
+        """Return the key of a login code. It is not the name of the value, which the storage shows."""
+        return seal(self._settings, f"login-code\n{_letters(user_code)}")
 
     async def _get(self, key: str) -> str | None:
         with needing_storage():
@@ -213,7 +215,7 @@ class DeviceCodes:
 
 
 def encrypt(text: str, secret: str) -> str:
-    """Encrypt a secret of a device with its code, or with the key of its user code (RFC 7516)."""
+    """Encrypt a secret of a device with its code, or with a key made of its user code (RFC 7516)."""
     key = hashlib.sha256(f"encrypt\n{secret}".encode()).digest()
     encrypted: bytes = jwe.encrypt(text, key, algorithm="dir", encryption="A256GCM")
     return encrypted.decode()
@@ -233,6 +235,10 @@ def decrypt(text: str, secret: str) -> str:
     if plain is None:
         raise RequestError("invalid_grant")
     return plain.decode()
+
+
+def _letters(user_code: str) -> str:
+    return "".join(letter for letter in user_code.upper() if letter in LETTERS)
 
 
 def _hash(device_code: str) -> str:

@@ -1,6 +1,7 @@
 """Command-line sign-in (RFC 8628): a device gets a session of its own once its user has confirmed the code it shows."""
 
 import asyncio
+import json
 import logging
 import re
 import secrets
@@ -18,11 +19,11 @@ from fastapi_stackauth.client.resources.cli import CliApi
 from fastapi_stackauth.client.resources.sessions import SessionsApi
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
-from fastapi_stackauth.errors import KnownApiError
+from fastapi_stackauth.errors import KnownApiError, RequestError
 from fastapi_stackauth.models import CliPoll
 from fastapi_stackauth.routers import Delivery
 from fastapi_stackauth.routers.device import confirmation
-from fastapi_stackauth.routers.device.codes import CODE_SECONDS, LETTERS
+from fastapi_stackauth.routers.device.codes import CODE_SECONDS, LETTERS, decrypt
 from fastapi_stackauth.routers.device.terminal import DEVICE_GRANT
 from fastapi_stackauth.runtime.limits import TOTAL_LIMIT
 from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
@@ -144,9 +145,8 @@ async def test_polls_that_come_too_soon_are_told_so(office: tuple[Company, Termi
     company, terminal = office
     await terminal.start()
     assert_oauth_error(await terminal.poll(), "authorization_pending")
-    company.server.clock.advance(3)
     assert_oauth_error(await terminal.poll(), "slow_down")
-    company.server.clock.advance(1.1)
+    company.server.clock.advance(4.1)
     assert_oauth_error(await terminal.poll(), "authorization_pending")
 
 
@@ -597,6 +597,9 @@ async def test_neither_the_storage_nor_the_log_has_a_code(
     ]
     hidden += [tokens["access_token"], tokens["refresh_token"]]
     assert len(written) >= 4
+    for key, value in (each.split(" ", 1) for each in written if each.startswith("user-code:")):
+        with pytest.raises(RequestError):  # what a reader of the storage sees decrypts nothing
+            decrypt(json.loads(value.split(" ", 1)[1])["login_code"], key)
     for text in (*written, caplog.text):
         assert not [secret for secret in hidden if secret in text]
 
