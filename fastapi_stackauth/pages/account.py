@@ -10,9 +10,9 @@ from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import AuthError
 from fastapi_stackauth.models import ContactChannel, CurrentUserProfile, Session, User
-from fastapi_stackauth.pages.messages import find_message
+from fastapi_stackauth.pages.messages import QR_CODE, find_message
 from fastapi_stackauth.pages.route import NextPage, PageRoutes
-from fastapi_stackauth.pages.showing import find_site, read_query, show
+from fastapi_stackauth.pages.showing import find_site, read_query, show, translate
 from fastapi_stackauth.routers.account import connected_accounts, contact_channels, profile
 from fastapi_stackauth.routers.methods import mfa, oauth, overview, passkey, password, session
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext
@@ -55,7 +55,7 @@ async def show_account(context: Context) -> Response:
         connected=[each.id for each in account.oauth_providers],
         methods=methods.model_dump(),
         back=find_site(context).link(PATH, done="connected"),
-        failed=find_message(code) if code else "",
+        failed=translate(context, find_message(code)) if code else "",
     )
 
 
@@ -92,16 +92,17 @@ async def show_two_factor(context: Context) -> Response:
     """Show the secret for an authenticator app as a QR code; it stays the same after a wrong code."""
     user, _ = await _find_account(context)
     enrollment = await mfa.totp_enrollment(context.request, context.services, user)
-    secret, qr_code = enrollment.secret, _draw_qr_code(enrollment.uri)
+    title = translate(context, QR_CODE)
+    secret, qr_code = enrollment.secret, _draw_qr_code(enrollment.uri, title)
     return await show(context, "two_factor.html", fields=("code",), secret=secret, qr_code=qr_code)
 
 
-def _draw_qr_code(content: str) -> Any:  # noqa: ANN401 - markup of the extra
+def _draw_qr_code(content: str, title: str) -> Any:  # noqa: ANN401 - markup of the extra
     """Return a QR code as inline SVG, without a style."""
     import segno  # noqa: PLC0415 - of the extra
     from markupsafe import Markup  # noqa: PLC0415 - likewise
 
-    image, title = BytesIO(), "QR code for an authenticator app"
+    image = BytesIO()
     segno.make(content, micro=False).save(
         image, kind="svg", xmldecl=False, scale=5, border=3, light="#fff", title=title
     )

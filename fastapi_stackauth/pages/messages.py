@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES, RequestError, RequestInvalid, StackAuthError
 
 FAILED = "That did not work. Try again."
+FAILED_HEADING = "That did not work"
+MFA_OVER = "That took too long, or was started in another browser. Sign in again."
+QR_CODE = "QR code for an authenticator app"
 UNAVAILABLE = "Sign-in is not available right now. Try again soon."
 
 NOTICES: Mapping[str, str] = {

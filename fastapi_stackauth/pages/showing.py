@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import StackAuthError
 from fastapi_stackauth.models import User
+from fastapi_stackauth.pages.languages import COOKIE, Language
 from fastapi_stackauth.pages.messages import NOTICES, describe_problem
 from fastapi_stackauth.pages.site import PagesMount, Site
 from fastapi_stackauth.routers.plumbing.context import RouteContext
@@ -30,6 +31,18 @@ def find_site(context: RouteContext) -> Site:
     assert isinstance(mount, PagesMount)  # noqa: S101 - a route of pages has no other
     site: Site = mount.site
     return site
+
+
+def find_language(context: RouteContext) -> Language:
+    """Return the language of this browser's pages."""
+    request = context.request
+    accepted = request.headers.get("accept-language", "")
+    return find_site(context).languages.choose(request.cookies.get(COOKIE, ""), accepted)
+
+
+def translate(context: RouteContext, text: str) -> str:
+    """Return a text of the library in the language of the page."""
+    return find_language(context).translate(text)
 
 
 def read_query(context: RouteContext, name: str) -> str:
@@ -77,21 +90,22 @@ async def show(
         **values: what the template shows.
     """
     site, user = find_site(context), await find_user(context)
-    problem = describe_problem(context.error, fields)
+    language, problem = find_language(context), describe_problem(context.error, fields)
+    notice = "" if context.error or read_query(context, "error") else NOTICES.get(read_query(context, "done"), "")
     shared = {
         "site_name": site.theme.name or await _find_project_name(context),
         "user": describe_user(user),
         "return_to": keep_return_to(context),
         "target": find_return_to(context),
-        "notice": "" if context.error or read_query(context, "error") else NOTICES.get(read_query(context, "done"), ""),
-        "problem": problem.summary,
-        "errors": dict(problem.fields),
+        "notice": language.translate(notice),
+        "problem": language.translate(problem.summary),
+        "errors": {name: language.translate(text) for name, text in problem.fields.items()},
         "first_error": next(iter(problem.fields), ""),
         "typed": {name: context.form.get(name, "")[:MAX_TYPED] for name in kept},
     }
     origin = find_foreign_origin(find_return_to(context), context.settings)
-    html = site.render(template, {**shared, **values})
-    return HTMLResponse(html, status_code, {**site.headers(form_target=origin), **(headers or {})})
+    html = site.render(template, {**shared, **values}, language)
+    return HTMLResponse(html, status_code, {**site.headers(language, form_target=origin), **(headers or {})})
 
 
 def describe_user(user: User | None) -> dict[str, Any] | None:

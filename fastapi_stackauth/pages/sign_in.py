@@ -7,16 +7,22 @@ from fastapi.responses import RedirectResponse
 
 from fastapi_stackauth.errors import VerificationCodeError
 from fastapi_stackauth.models import User
-from fastapi_stackauth.pages.messages import find_message
+from fastapi_stackauth.pages.messages import FAILED_HEADING, MFA_OVER, find_message
 from fastapi_stackauth.pages.route import PageRoutes
-from fastapi_stackauth.pages.showing import find_return_to, find_site, find_user, keep_return_to, read_query, show
+from fastapi_stackauth.pages.showing import (
+    find_return_to,
+    find_site,
+    find_user,
+    keep_return_to,
+    read_query,
+    show,
+    translate,
+)
 from fastapi_stackauth.routers.methods import mfa, oauth, otp, overview, password, session
 from fastapi_stackauth.routers.plumbing.context import Context, RouteContext
 from fastapi_stackauth.routers.plumbing.inputs import LinkCode
 
 routes = PageRoutes()
-
-_MFA_OVER = "That took too long, or was started in another browser. Sign in again."
 
 
 def _link(context: RouteContext, path: str, **query: str) -> str:
@@ -109,7 +115,7 @@ routes.action(
 @routes.page("/mfa")
 async def show_mfa(context: Context) -> Response:
     """Show the field for the code of the authenticator app."""
-    over = _MFA_OVER if isinstance(context.error, VerificationCodeError) else ""
+    over = translate(context, MFA_OVER) if isinstance(context.error, VerificationCodeError) else ""
     return await show(context, "mfa.html", fields=("code",), over=over)
 
 
@@ -142,7 +148,7 @@ async def show_oauth_callback(context: Context) -> Response:
     code = read_query(context, "error")
     if not code:
         return RedirectResponse(find_return_to(context), 303)
-    return await show(context, "oauth_failed.html", message=find_message(code))
+    return await show(context, "oauth_failed.html", message=translate(context, find_message(code)))
 
 
 # --- sign-out, and errors ---
@@ -166,6 +172,5 @@ routes.action(
 @routes.page("/error")
 async def show_error_page(context: Context) -> Response:
     """Show the text of an error code."""
-    return await show(
-        context, "error.html", heading="That did not work", message=find_message(read_query(context, "code"))
-    )
+    heading, message = FAILED_HEADING, find_message(read_query(context, "code"))
+    return await show(context, "error.html", heading=translate(context, heading), message=translate(context, message))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.pages.languages import Language, Languages
 from fastapi_stackauth.pages.theme import Theme
 from fastapi_stackauth.routers.plumbing.context import Mount
 
@@ -51,14 +52,16 @@ class Site:
     Args:
         prefix: the prefix of their paths.
         theme: how they look.
+        languages: the languages that they have; by default English.
 
     Raises:
         ConfigurationError: the extra `pages` is not installed.
     """
 
-    def __init__(self, prefix: str, theme: Theme) -> None:
+    def __init__(self, prefix: str, theme: Theme, languages: Languages | None = None) -> None:
         self.prefix = prefix
         self.theme = theme
+        self.languages = languages or Languages(("en",), None)
         self.stylesheet = Asset("style.css", "text/css", _read("static/style.css") + theme.to_css().encode())
         passkey = files("fastapi_stackauth.routers.methods").joinpath("passkey.js").read_bytes()
         self.script = Asset("script.js", "text/javascript", passkey + _read("static/pages.js"))
@@ -69,9 +72,12 @@ class Site:
         given = {name: value for name, value in query.items() if value}
         return self.prefix + path + (f"?{urlencode(given)}" if given else "")
 
-    def render(self, template: str, values: Mapping[str, Any]) -> str:
-        """Return a page from a template."""
+    def render(self, template: str, values: Mapping[str, Any], language: Language) -> str:
+        """Return a page from a template, in a language."""
         shared = {
+            "_": language.fill,
+            "language": language.tag,
+            "direction": language.direction,
             "theme": self.theme,
             "link": self.link,
             "name_provider": name_provider,
@@ -86,13 +92,14 @@ class Site:
         back = self.link("/oauth-callback", return_to=return_to)
         return self.link(f"/oauth/{quote(provider, safe='')}/authorize", return_to=back)
 
-    def headers(self, *, form_target: str | None = None) -> dict[str, str]:
+    def headers(self, language: Language, *, form_target: str | None = None) -> dict[str, str]:
         """Return the headers of every page: nothing from elsewhere, no frames, not stored.
 
         The referrer is the origin alone, because the addresses of some pages hold a code. It is not `no-referrer`,
         because forms of such a page post `Origin: null` (design decision 12).
 
         Args:
+            language: of the page.
             form_target: another origin that a form may lead to, because browsers apply the policy to redirects too.
         """
         elsewhere = "".join(f" {origin}" for origin in self.theme.origins)
@@ -113,7 +120,7 @@ class Site:
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
-            "content-language": "en",
+            "content-language": language.tag,
         }
 
 
