@@ -16,7 +16,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) # two more than
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-real test-all test-lowest test-newest bench dist-check release-check dist sbom check screenshots interop drills soak mcp-mix docs format lock clean fuzz audit env
+.PHONY: help demo test coverage test-real test-all test-lowest test-newest bench dist-check release-check dist sbom check screenshots interop drills soak mcp-mix docs catalogs format lock clean fuzz audit env
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ check: $(READY) ## lint, formatting, types (ours, and as users see them), import
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
 	$(BIN)/python -m tests.example.screenshots
+
+catalogs: $(TOOLS) ## find the texts of the prebuilt pages, and compile their translations
+	$(BIN)/python -m tests.pages.catalogs
 
 audit: $(READY) ## look the pinned dependencies up in published advisories
 	@$(BIN)/python -m tests.audit

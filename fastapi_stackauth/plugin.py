@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Unpack
 
 import httpx
@@ -229,6 +230,8 @@ class StackAuth(MountsRouters):
         *,
         prefix: str,
         theme: "pages.Theme | None" = None,
+        languages: Sequence[str] = ("en", "de", "fr", "es"),
+        catalogs: str | Path | None = None,
         oauth_scopes: Mapping[str, str] | None = None,
     ) -> APIRouter:
         """Return prebuilt HTML pages for sign-in, accounts and links in emails, for `app.include_router(...)`.
@@ -240,14 +243,20 @@ class StackAuth(MountsRouters):
         Args:
             prefix: where the pages are, such as ``/handler``. Include the router without a further prefix.
             theme: how they look.
+            languages: the tags of the languages that they have, the default first. A browser gets the one that the
+                user chose (the cookie `stackauth_language`), else the best by its header `Accept-Language`.
+            catalogs: a folder with gettext catalogs that add a language or replace texts.
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
 
         Raises:
-            ConfigurationError: the prefix is not a path, the theme is something else, the extra is not installed, the
-                stack has pages under another prefix, or browsers would not store cookies for `app_url`.
+            ConfigurationError: the prefix is not a path, the theme is something else, a language has no catalog, the
+                extra is not installed, the stack has pages under another prefix, or browsers would not store cookies
+                for `app_url`.
         """
         add_router(self)
-        return pages.build_pages_router(self, prefix=prefix, theme=theme, oauth_scopes=oauth_scopes)
+        return pages.build_pages_router(
+            self, prefix=prefix, theme=theme, languages=languages, catalogs=catalogs, oauth_scopes=oauth_scopes
+        )
 
     def readiness(self, path: str) -> APIRouter:
         """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""

@@ -70,7 +70,7 @@ class Language:
         return self.catalog.gettext(text) if text else ""
 
     def fill(self, text: str, **values: object) -> "Markup":
-        """Return a text for a template, where it is called `_`. The values are escaped, the text is not."""
+        """Return a text for a template, which calls this method `_`. The values are escaped, the text is not."""
         from markupsafe import Markup  # noqa: PLC0415 - of the extra
 
         return Markup(self.translate(text)) % values  # noqa: S704 - catalogs hold texts of the library and of the app

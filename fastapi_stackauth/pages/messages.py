@@ -5,6 +5,7 @@ Law: a code in an address only chooses among these texts; nothing of the address
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES, RequestError, RequestInvalid, StackAuthError
 
@@ -73,6 +74,18 @@ FIELDS: Mapping[str, str] = {
 }
 """The field that an error belongs to. On a page without this field, the error stands above the form."""
 
+_OF_PASSKEYS = (
+    "PASSKEY_AUTHENTICATION_FAILED",
+    "PASSKEY_REGISTRATION_FAILED",
+    "PASSKEY_WEBAUTHN_ERROR",
+    "PASSKEY_AUTHENTICATION_NOT_ENABLED",
+    "auth_server_unavailable",
+    "authentication_required",
+    "rate_limit_exceeded",
+    "reauthentication_required",
+    "session_revoked",
+    "verification_unavailable",
+)
 _OF_NEW_PASSWORD = ("PASSWORD_TOO_LONG", "PASSWORD_TOO_SHORT")
 
 INVALID_FIELDS: Mapping[str, str] = {
@@ -88,6 +101,9 @@ INVALID_FIELDS: Mapping[str, str] = {
 
 HEADINGS: Mapping[int, str] = {404: "Not found", 429: "Too many attempts", 503: "Try again soon"}
 """The headings of error pages, by status."""
+
+_NOT_FOR_USERS = ("credentials_", "token_", "tool_", "webhook_")
+"""What the codes begin with whose messages are for developers: no page shows them."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +134,31 @@ def describe_problem(error: StackAuthError | None, fields: tuple[str, ...]) -> P
 
 def find_message(code: str) -> str:
     """Return the text of an error code, also for a code that an address names."""
-    if code in MESSAGES:
-        return MESSAGES[code]
-    if code in AUTH_CODES:
-        return AUTH_CODES[code][1]
-    if code in RequestError.codes:
-        return RequestError.codes[code][1]
-    known = SERVER_CODES.get(code)
-    return known.message if known else FAILED
+    return MESSAGES.get(code) or _find_texts().get(code) or FAILED
+
+
+@cache
+def _find_texts() -> Mapping[str, str]:
+    """Return the messages of the errors that pages may show, by code."""
+    ours = {code: text for code, (_, text) in {**AUTH_CODES, **RequestError.codes}.items()}
+    shown = {code: text for code, text in ours.items() if not code.startswith(_NOT_FOR_USERS)}
+    return {**{code: known.message for code, known in SERVER_CODES.items()}, **shown}
+
+
+SCRIPT_TEXTS: Mapping[str, str] = {
+    "already_registered": "This device already has a passkey for this account.",
+    "failed": FAILED,
+    "not_allowed": "That was canceled, or took too long.",
+    "not_supported": "This device cannot create a passkey.",
+    "wrong_origin": "Passkeys do not work at this address.",
+    **{code: find_message(code) for code in _OF_PASSKEYS},
+}
+"""Texts of the errors that the script shows, by code."""
+
+
+def collect_texts() -> tuple[str, ...]:
+    """Return all texts of this module, for the catalogs; those that no page shows are left out."""
+    codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
+    tables = (NOTICES, MESSAGES, INVALID_FIELDS, HEADINGS, SCRIPT_TEXTS, codes)
+    single = (FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
+    return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

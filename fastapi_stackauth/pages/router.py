@@ -1,14 +1,16 @@
 """Puts the pages on one router, with the files and the JSON routes that their script needs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.pages import account, emails, sign_in
+from fastapi_stackauth.pages import account, emails, language, sign_in
+from fastapi_stackauth.pages.languages import LANGUAGES, Languages
 from fastapi_stackauth.pages.route import PageRoute
 from fastapi_stackauth.pages.site import Asset, PagesMount, Site
 from fastapi_stackauth.pages.theme import Theme
@@ -20,7 +22,7 @@ from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.startup.routes import expect_path
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_MODULES = (sign_in, emails, account)
+_MODULES = (sign_in, emails, account, language)
 _SCRIPT_HANDLERS = (
     passkey.passkey_options,
     passkey.passkey_sign_in,
@@ -32,18 +34,25 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 
 def build_pages_router(
-    stack: Stack, *, prefix: str, theme: Theme | None = None, oauth_scopes: Mapping[str, str] | None = None
+    stack: Stack,
+    *,
+    prefix: str,
+    theme: Theme | None = None,
+    languages: Sequence[str] = LANGUAGES,
+    catalogs: str | FilePath | None = None,
+    oauth_scopes: Mapping[str, str] | None = None,
 ) -> APIRouter:
     """Return a router with the pages of one stack, for `app.include_router` without a prefix.
 
     Raises:
         ConfigurationError: the prefix is not a path, the stack has pages under another prefix, the theme is something
-            else, the extra `pages` is not installed, or browsers would not store cookies for `app_url`.
+            else, a language has no catalog, the extra `pages` is not installed, or browsers would not store cookies
+            for `app_url`.
     """
     _check(stack, prefix, theme)
     if stack.services.settings.app_url:
         CookiePolicy.of(stack.services.settings)
-    site = Site(prefix, theme or Theme())
+    site = Site(prefix, theme or Theme(), _load_languages(languages, catalogs))
     mount = PagesMount("cookie", {}, dict(oauth_scopes or {}), site=site)
     router = APIRouter(prefix=prefix)
     for module in _MODULES:
@@ -72,6 +81,18 @@ def _check(stack: Stack, prefix: object, theme: object) -> None:
         raise ConfigurationError(
             f'pages_router: theme must be a Theme; got {type(theme).__name__}. Write theme=Theme(name="Acme").'
         )
+
+
+def _load_languages(tags: object, folder: object) -> Languages:
+    if isinstance(tags, str) or not isinstance(tags, Sequence) or not tags:
+        raise ConfigurationError(
+            f'pages_router: languages must be a list of language tags, such as ["en", "de"]; got {tags!r:.100}.'
+        )
+    if folder is None:
+        return Languages(tags, None)
+    if not isinstance(folder, (str, FilePath)) or not FilePath(folder).is_dir():
+        raise ConfigurationError(f"pages_router: catalogs must be a folder with gettext catalogs; got {folder!r:.200}.")
+    return Languages(tags, FilePath(folder))
 
 
 def _add_script_routes(router: APIRouter, routes: Routes, stack: Stack, mount: PagesMount) -> None:

@@ -21,6 +21,9 @@ from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect
 
 MAX_TYPED = 320
+KEPT_CHOICES = ("by", "prompt", "step")
+"""Parameters of pages that stay when the user changes the language."""
+MAX_CHOICE = 20
 _LONGEST = MAX_ADDRESS - 400
 """The most characters of a quoted `return_to`: it must fit into an address that is itself a `return_to`."""
 
@@ -95,6 +98,7 @@ async def show(
     shared = {
         "site_name": site.theme.name or await _find_project_name(context),
         "user": describe_user(user),
+        "languages": _list_languages(context),
         "return_to": keep_return_to(context),
         "target": find_return_to(context),
         "notice": language.translate(notice),
@@ -106,6 +110,18 @@ async def show(
     origin = find_foreign_origin(find_return_to(context), context.settings)
     html = site.render(template, {**shared, **values}, language)
     return HTMLResponse(html, status_code, {**site.headers(language, form_target=origin), **(headers or {})})
+
+
+def _list_languages(context: RouteContext) -> list[dict[str, str]]:
+    """Return links to the page in each language; none if there is no choice, or a code would be lost."""
+    site, offered = find_site(context), find_site(context).languages.offered
+    only_now = read_query(context, "code") or read_query(context, "error") or context.form.get("code")
+    if len(offered) < 2 or only_now:
+        return []
+    query = {"page": context.request.url.path.partition(site.prefix)[2], "return_to": keep_return_to(context)}
+    query |= {name: read_query(context, name)[:MAX_CHOICE] for name in KEPT_CHOICES}
+    links = [site.link(f"/language/{each.tag}", **query) for each in offered]
+    return [{"tag": each.tag, "name": each.name, "address": link} for each, link in zip(offered, links, strict=True)]
 
 
 def describe_user(user: User | None) -> dict[str, Any] | None:

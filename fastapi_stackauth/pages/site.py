@@ -1,6 +1,7 @@
 """`Site`: what all pages of one router share: prefix, theme, templates, and the files that they load."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.pages.languages import Language, Languages
+from fastapi_stackauth.pages.languages import LANGUAGES, Language, Languages
+from fastapi_stackauth.pages.messages import SCRIPT_TEXTS
 from fastapi_stackauth.pages.theme import Theme
 from fastapi_stackauth.routers.plumbing.context import Mount
 
@@ -52,7 +54,7 @@ class Site:
     Args:
         prefix: the prefix of their paths.
         theme: how they look.
-        languages: the languages that they have; by default English.
+        languages: the languages that they have; by default those of the library.
 
     Raises:
         ConfigurationError: the extra `pages` is not installed.
@@ -61,7 +63,7 @@ class Site:
     def __init__(self, prefix: str, theme: Theme, languages: Languages | None = None) -> None:
         self.prefix = prefix
         self.theme = theme
-        self.languages = languages or Languages(("en",), None)
+        self.languages = languages or Languages(LANGUAGES, None)
         self.stylesheet = Asset("style.css", "text/css", _read("static/style.css") + theme.to_css().encode())
         passkey = files("fastapi_stackauth.routers.methods").joinpath("passkey.js").read_bytes()
         self.script = Asset("script.js", "text/javascript", passkey + _read("static/pages.js"))
@@ -84,6 +86,7 @@ class Site:
             "provider_link": self.provider_link,
             "stylesheet": self.prefix + self.stylesheet.path,
             "script": self.prefix + self.script.path,
+            "script_texts": json.dumps({code: language.translate(text) for code, text in SCRIPT_TEXTS.items()}),
         }
         return self.environment.get_template(template).render({**shared, **values})
 

@@ -102,12 +102,14 @@ class Visitor:
 class Site:
     """An app with the pages under `/handler`, and a page of its own under `/notes`."""
 
-    def __init__(self, server: Emulator, theme: Theme | None = None, **settings: Any) -> None:
+    def __init__(
+        self, server: Emulator, theme: Theme | None = None, *, pages: dict[str, Any] | None = None, **settings: Any
+    ) -> None:
         self.server = server
         self.stack: StackAuth = new_stack(server, **settings)
         self.app = FastAPI()
         self.stack.install(self.app)
-        self.app.include_router(self.stack.pages_router(prefix="/handler", theme=theme))
+        self.app.include_router(self.stack.pages_router(prefix="/handler", theme=theme, **(pages or {})))
 
         @self.app.get("/notes")
         async def notes(user: CurrentUser) -> str:

@@ -34,6 +34,12 @@ function hasPasskey() {
   }
 }
 
+/** The text of an error, in the language of the page. */
+function explain(error, element) {
+  const texts = JSON.parse(element.dataset.texts);
+  return texts[error.code] ?? texts.failed;
+}
+
 async function offerPasskey() {
   const problem = document.querySelector("#passkey-problem");
   const succeed = () => {
@@ -44,7 +50,7 @@ async function offerPasskey() {
     if (error.code === "canceled") return;
     if (error.code === "mfa_required") return location.assign(passkey.dataset.mfa);
     passkey.hidden = false;
-    problem.textContent = error.message;
+    problem.textContent = explain(error, passkey);
     problem.hidden = false;
   };
   passkey.hidden = !(hasPasskey() || "only" in passkey.dataset);
@@ -75,7 +81,7 @@ if (adding && supported()) {
         location.assign(adding.dataset.next);
       },
       (error) => {
-        problem.textContent = error.message;
+        problem.textContent = explain(error, adding);
         problem.hidden = false;
       },
     );

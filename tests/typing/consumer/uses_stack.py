@@ -261,6 +261,7 @@ THEME = Theme(
     stylesheet="/static/own.css",
 )
 assert_type(StackAuth().pages_router(prefix="/handler", theme=THEME, oauth_scopes={"github": "repo"}), APIRouter)
+assert_type(StackAuth().pages_router(prefix="/handler", languages=["en", "it"], catalogs="locale"), APIRouter)
 assert_type(StackAuth().cli_router(pages={"device": "/device"}, share_browser_session=False), APIRouter)
 MCP = FastAPI()
 TOOLS = StackAuth()
