@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, run
+from tests.pages.catalogs import write_compiled
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.name != "testing.md"]  # see tests/testing
 WITHOUT_PYTHON = [block for page in PAGES for block in blocks(page) if block.language != "python"]
@@ -34,6 +35,7 @@ async def test_the_python_of_each_page_runs_from_top_to_bottom(
     for variable, value in server.environment().items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
+    write_compiled(tmp_path / "locale", "it", {"Sign in": "Accedi"})  # of docs/guides/pages.md
     for made in (await run(page)).values():
         close = getattr(made, "aclose", None)
         if inspect.iscoroutinefunction(close) and not isinstance(made, type):
@@ -86,7 +88,7 @@ def _is_known(command: str) -> bool:
 
 COMMON = (
     "make", "curl", "uvicorn", "gunicorn", "fastapi", "fastapi-stackauth", "pytest", "git", "cd", "docker", "set",
-    "claude",
+    "claude", "pybabel",
 )  # fmt: skip
 
 

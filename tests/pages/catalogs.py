@@ -82,6 +82,17 @@ def build() -> Iterator[tuple[Path, bytes]]:
         yield _path(tag).with_name(CATALOG), compiled.getvalue()
 
 
+def write_compiled(folder: Path, tag: str, texts: dict[str, str]) -> None:
+    """Write a catalog of an app, as `pybabel compile` does."""
+    catalog = Catalog(locale=tag.replace("-", "_"))
+    for text, translated in texts.items():
+        catalog.add(text, translated)
+    path = folder / tag.replace("-", "_") / "LC_MESSAGES" / CATALOG
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        write_mo(file, catalog)
+
+
 def _path(tag: str) -> Path:
     return FOLDER / tag / "LC_MESSAGES" / f"{DOMAIN}.po"
 

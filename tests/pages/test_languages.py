@@ -1,12 +1,9 @@
 """The languages of the pages: which one a browser gets, that catalogs are complete, and an app's own texts."""
 
 import re
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,22 +139,11 @@ async def test_one_language_needs_no_choice(server: Emulator):
 # --- catalogs of an app ---
 
 
-def _write(folder: Path, tag: str, texts: dict[str, str]) -> None:
-    catalog = Catalog(locale=tag)
-    for text, translated in texts.items():
-        catalog.add(text, translated)
-    compiled = BytesIO()
-    write_mo(compiled, catalog)
-    path = folder / tag.replace("-", "_") / "LC_MESSAGES" / CATALOG
-    path.parent.mkdir(parents=True)
-    path.write_bytes(compiled.getvalue())
-
-
 async def test_an_app_replaces_texts_and_adds_a_language(server: Emulator, tmp_path: Path):
     """Its texts come first, then those of the library; Hebrew is written from right to left."""
-    _write(tmp_path, "de", {"Sign in": "Einloggen"})
-    _write(tmp_path, "en", {"Sign in": "Log in"})
-    _write(tmp_path, "he", {"Sign in": "כניסה"})
+    catalogs.write_compiled(tmp_path, "de", {"Sign in": "Einloggen"})
+    catalogs.write_compiled(tmp_path, "en", {"Sign in": "Log in"})
+    catalogs.write_compiled(tmp_path, "he", {"Sign in": "כניסה"})
     site = Site(server, Theme(name="Acme"), pages={"languages": ["en", "de", "he"], "catalogs": tmp_path})
     async with site.visitor() as visitor:
         headings = {
@@ -172,7 +158,7 @@ async def test_an_app_replaces_texts_and_adds_a_language(server: Emulator, tmp_p
 
 
 def test_mistakes_are_errors_before_the_start(tmp_path: Path):
-    _write(tmp_path, "it", {"Verify %(address)s": "Verifica %(adress)s"})
+    catalogs.write_compiled(tmp_path, "it", {"Verify %(address)s": "Verifica %(adress)s"})
     broken = tmp_path / "nl" / "LC_MESSAGES" / CATALOG
     broken.parent.mkdir(parents=True)
     broken.write_bytes(b"no catalog")
@@ -194,5 +180,5 @@ def test_mistakes_are_errors_before_the_start(tmp_path: Path):
 
 def test_the_texts_of_a_catalog_are_never_needed_to_show_a_page(tmp_path: Path):
     """A catalog with other texts leaves the pages in the library's own."""
-    _write(tmp_path, "it", {"Something else": "Altro"})
+    catalogs.write_compiled(tmp_path, "it", {"Something else": "Altro"})
     assert Languages(["it"], tmp_path).offered[0].translate("Sign in") == "Sign in"
