@@ -37,6 +37,7 @@ from fastapi_stackauth.dependencies import (
     current_profile,
     current_team,
     current_user,
+    display_user,
     optional_user,
 )
 from fastapi_stackauth.dependencies.account import Profile, RequireAccessToken
@@ -85,6 +86,11 @@ restricted users it is 403."""
 OptionalUser = Annotated[User | None, Depends(optional_user)]
 """The signed-in user or None: `async def hello(user: OptionalUser)`."""
 
+DisplayUser = Annotated[User | None, Depends(display_user)]
+"""The signed-in user to show, as in a navigation bar, or None: `async def page(user: DisplayUser)`. It never fails a
+page: no session, an invalid one and an outage of the auth server are None. Never decide with it what a caller may
+do."""
+
 AccessToken = Annotated[SecretStr, Depends(access_token)]
 """The signed-in user's verified access token, for calls to the auth server on their behalf."""
 
@@ -107,6 +113,7 @@ for _alias in (
     "CurrentProfile",
     "CurrentTeam",
     "CurrentUser",
+    "DisplayUser",
     "OptionalUser",
 ):
     _guard_alias(globals()[_alias], _alias)
@@ -128,6 +135,7 @@ __all__ = [
     "CurrentTeam",
     "CurrentUser",
     "CurrentUserProfile",
+    "DisplayUser",
     "Grants",
     "HeaderCredentials",
     "HealthReport",
@@ -174,6 +182,7 @@ __all__ = [
     "current_profile",
     "current_team",
     "current_user",
+    "display_user",
     "error_response",
     "optional_user",
     "problem_document",

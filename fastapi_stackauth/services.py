@@ -12,12 +12,14 @@ from fastapi_stackauth.access.api_keys import ApiKeys
 from fastapi_stackauth.access.permissions import Authorization
 from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, REFRESH, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, OriginPolicy, SdkCookies, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCredentials
+from fastapi_stackauth.sessions.redirects import allowed_redirect
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.live import LiveSessions
 from fastapi_stackauth.verification.revocation import Revocations
@@ -126,6 +128,34 @@ class Stack:
         self.apps: WeakSet[FastAPI] = WeakSet()
         self.has_router = False
         self.pages_prefix: str | None = None
+
+    def safe_return_to(self, value: str | None, *, default: str | None = None) -> str:
+        """Return where a redirect of your own may lead: `value` if redirects may lead there, else `default`.
+
+        The rules are those of the prebuilt pages: a path of the app such as ``/notes?page=2``, or a URL of `app_url`,
+        `trusted_origins` or `redirect_urls`. Pass what a request says, such as the query parameter `return_to`.
+
+        Args:
+            value: the address that the request names, if any.
+            default: where to go otherwise, never from the request; by default, the setting `after_sign_in`.
+
+        Example:
+            >>> stack = StackAuth(after_sign_in="/notes")
+            >>> stack.safe_return_to("/notes?page=2")
+            '/notes?page=2'
+            >>> stack.safe_return_to("//evil.example")
+            '/notes'
+
+        Raises:
+            ConfigurationError: redirects may not lead to `default`.
+        """
+        settings = self.services.settings
+        if default is not None and allowed_redirect(default, settings) is None:
+            raise ConfigurationError(
+                f'safe_return_to: default must be a path such as "/notes", or a URL that redirects may lead to; '
+                f"got {default!r:.200}. Pass a constant, and add its origin to redirect_urls if it is another site."
+            )
+        return allowed_redirect(value, settings) or default or settings.after_sign_in
 
 
 def _storage(settings: Settings, clock: Callable[[], float], events: AuthEvents) -> Storage:

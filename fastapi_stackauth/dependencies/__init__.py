@@ -9,6 +9,7 @@ from fastapi_stackauth.dependencies.users import (
     RequireUserApiKey,
     api_key_user,
     current_user,
+    display_user,
     optional_user,
 )
 from fastapi_stackauth.dependencies.watch import SessionCheck, SessionWatch, WatchSession
@@ -29,6 +30,7 @@ __all__ = [
     "current_profile",
     "current_team",
     "current_user",
+    "display_user",
     "optional_user",
     "resolve",
 ]

@@ -16,7 +16,7 @@ from fastapi_stackauth.dependencies.api_keys import read_api_key, reject_scopes,
 from fastapi_stackauth.dependencies.identity import resolve, resolve_api_key
 from fastapi_stackauth.dependencies.requirements import REQUIREMENTS, Requirement, RequirementContext, RequirementFields
 from fastapi_stackauth.dependencies.team_source import document_source
-from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
 from fastapi_stackauth.http.installed import Resolution, find_installation, find_owner, find_services
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documentation, Secured
 from fastapi_stackauth.kinds import TokenKind
@@ -184,11 +184,22 @@ class IdentifyUser(_UserDependency):
     None if there is no credential, if it is malformed or no longer valid (401 with `optional_invalid="error"`), and for
     anonymous and restricted users unless they are allowed. Two contradicting headers are 401, a cookie that another
     site made the browser send is 403, and a token that cannot be verified is 503.
+
+    Attributes:
+        display_only: the user is only shown, as in a navigation bar, so the page must not fail: None instead of every
+            error of the caller and of the auth server. Never decide with it what a caller may do.
+
+    Raises:
+        AuthError: 401 or 403, as above; not with `display_only`.
+        VerificationUnavailable: 503, if the token can be neither accepted nor rejected; likewise.
+        AuthServerMisconfigured: 502, if the auth server rejects this app; likewise.
+        ConfigurationError: no `StackAuth` is installed, scopes are given, or a setting is missing.
     """
 
     _use: ClassVar[str] = "`user: OptionalUser`, or `user: Annotated[User | None, Depends({name}(...))]`"
 
     base_name = OPTIONAL_SCHEME_NAME
+    display_only: bool = False
 
     def describe(self) -> Documentation:
         """Return that it adds nothing: it gives None instead of rejecting a kind of user."""
@@ -196,8 +207,14 @@ class IdentifyUser(_UserDependency):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
         """Return the user or None, which FastAPI passes to the endpoint."""
-        resolution = await self.resolution(connection, scopes)
-        if (error := resolution.error) is not None:
+        try:
+            resolution = await self.resolution(connection, scopes)
+        except StackAuthError as failure:
+            if isinstance(failure, ConfigurationError) or not self.display_only:
+                raise
+            connection.scope.setdefault("state", {}).setdefault("user", None)
+            return None
+        if (error := resolution.error) is not None and not self.display_only:
             strict = resolution.services.settings.optional_invalid == "error"
             if strict or error.status_code != 401 or error.code == "credentials_conflict":
                 raise error
@@ -297,3 +314,6 @@ current_user = Require()
 
 optional_user = IdentifyUser()
 """The signed-in user, or None (see `IdentifyUser`)."""
+
+display_user = IdentifyUser(display_only=True, allow_restricted=True)
+"""The signed-in user to show, as in a navigation bar, or None; it never fails a page (see `IdentifyUser`)."""

@@ -79,6 +79,7 @@ async def show(
     kept: tuple[str, ...] = (),
     status_code: int = 200,
     headers: Mapping[str, str] | None = None,
+    leads_to: str | None = None,
     **values: Any,  # noqa: ANN401 - any plain value that a template shows
 ) -> HTMLResponse:
     """Return a page.
@@ -90,6 +91,7 @@ async def show(
         kept: those whose values are shown again after an error; never passwords.
         status_code: of the response.
         headers: more headers of the response.
+        leads_to: where its form leads; by default, where the browser goes after the pages.
         **values: what the template shows.
     """
     site, user = find_site(context), await find_user(context)
@@ -107,7 +109,7 @@ async def show(
         "first_error": next(iter(problem.fields), ""),
         "typed": {name: context.form.get(name, "")[:MAX_TYPED] for name in kept},
     }
-    origin = find_foreign_origin(find_return_to(context), context.settings)
+    origin = find_foreign_origin(leads_to or find_return_to(context), context.settings)
     html = site.render(template, {**shared, **values}, language)
     return HTMLResponse(html, status_code, {**site.headers(language, form_target=origin), **(headers or {})})
 

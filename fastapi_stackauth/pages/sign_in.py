@@ -154,10 +154,15 @@ async def show_oauth_callback(context: Context) -> Response:
 # --- sign-out, and errors ---
 
 
+def _after_sign_out(context: RouteContext) -> str:
+    chosen = keep_return_to(context) or context.settings.after_sign_out
+    return chosen or find_site(context).link("/sign-out", done="signed-out")
+
+
 @routes.page("/sign-out")
 async def show_sign_out(context: Context) -> Response:
     """Show a button that signs out: a link alone must not, because another site could open it."""
-    return await show(context, "sign_out.html")
+    return await show(context, "sign_out.html", leads_to=_after_sign_out(context))
 
 
 routes.action(
@@ -165,7 +170,7 @@ routes.action(
     session.routes,
     session.sign_out,
     view=show_sign_out,
-    next_page=lambda context: keep_return_to(context) or find_site(context).link("/sign-out", done="signed-out"),
+    next_page=_after_sign_out,
 )
 
 

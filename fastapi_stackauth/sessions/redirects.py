@@ -19,7 +19,7 @@ def allowed_redirect(address: str | None, settings: Settings) -> str | None:
         address: a path of this app such as ``/notes?page=2``, or a whole address.
         settings: `app_url`, `trusted_origins` and `redirect_urls`.
     """
-    if not address or len(address) > MAX_ADDRESS or not _plain(address):
+    if not isinstance(address, str) or not address or len(address) > MAX_ADDRESS or not _plain(address):
         return None
     if address.startswith("/"):
         return None if address.startswith("//") else address

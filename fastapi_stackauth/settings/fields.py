@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     after_sign_in: Destination = Field(
         default="/", description="Where the browser goes after a sign-in without `return_to`."
     )
+    after_sign_out: Page = Field(
+        default=None,
+        description="Where the prebuilt pages lead after a sign-out without `return_to`. If unset, a page says that "
+        "the user is signed out.",
+    )
     sign_in_url: Page = Field(
         default=None,
         description="Where browsers are sent, with `return_to`, if they open a page that needs a user and no user is "

@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
     session_max_age: int | None
     cli_session_max_age: int
     after_sign_in: str
+    after_sign_out: str | None
     sign_in_url: str | None
     redirect_urls: Sequence[str]
     rate_limit_address: str | None

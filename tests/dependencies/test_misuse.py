@@ -47,9 +47,11 @@ from tests.support.world import World
 
 GUARDS = {
     "AccessToken", "ApiKeyTeam", "ApiKeyUser", "Credential", "CurrentProfile", "CurrentTeam", "CurrentUser",
-    "HeaderCredentials", "IdentifyUser", "LoadProfile", "OptionalUser", "QueryToken", "Require", "RequireAccessToken",
+    "DisplayUser", "HeaderCredentials", "IdentifyUser", "LoadProfile", "OptionalUser", "QueryToken", "Require",
+    "RequireAccessToken",
     "RequireTeam", "RequireTeamApiKey", "RequireUserApiKey", "SdkCookies", "SessionWatch", "WatchSession",
-    "access_token", "api_key_team", "api_key_user", "current_profile", "current_team", "current_user", "optional_user",
+    "access_token", "api_key_team", "api_key_user", "current_profile", "current_team", "current_user", "display_user",
+    "optional_user",
     "sign_in_methods", "totp_enrollment",
 }  # fmt: skip
 """Dependencies, their classes and aliases, and what only a dependency gives: each use works, or raises."""

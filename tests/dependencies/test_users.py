@@ -19,6 +19,7 @@ from fastapi_stackauth import (
     Require,
     User,
     current_user,
+    display_user,
     optional_user,
 )
 from tests.dependencies.helpers import Preferences, ask_app, protect
@@ -107,6 +108,45 @@ async def test_a_server_that_refuses_our_own_keys_is_502(world: World, signer: S
     app = world.app()
     protect(app, dependency)
     assert await ask_app(app, bearer(signer.token())) == "502 auth_server_misconfigured"
+
+
+async def test_display_user_never_fails_a_page(signer: Signer):
+    """Each error of a caller and of the auth server is no user, even with `optional_invalid="error"`."""
+    cookie = f'stack-access=["r","{signer.token()}"]; stack-refresh=r'.encode()
+    cases: dict[str, tuple[str, list[Any], str]] = {
+        "none": ("ok", [], "nobody"),
+        "signed in": ("ok", [bearer(signer.token())], SUBJECT),
+        "restricted": ("ok", [bearer(signer.token("restricted"))], SUBJECT),
+        "anonymous": ("ok", [bearer(signer.token("anonymous"))], "nobody"),
+        "malformed": ("ok", [bearer("a.b.c")], "nobody"),
+        "expired": ("ok", [bearer(signer.token(exp=NOW - 60))], "nobody"),
+        "conflict": ("ok", [bearer(signer.token()), (b"x-stack-access-token", b"other")], "nobody"),
+        "another site": ("ok", [(b"cookie", cookie), (b"sec-fetch-site", b"cross-site")], "nobody"),
+        "outage": ("503", [bearer(signer.token())], "nobody"),
+        "our keys are wrong": ("keys", [bearer(signer.token())], "nobody"),
+    }
+    failed = {}
+    for name, (state, headers, expected) in cases.items():
+        options: dict[str, Any] = {
+            "optional_invalid": "error",
+            "sdk_cookies": True,
+            "app_url": "https://app.example.com",
+        }
+        world = World.make(signer, **options)
+        if state != "ok":
+            world.server.keys, world.server.me = "503", state
+        app = world.app()
+        protect(app, display_user)
+        answer = await call(app, "/it", headers, method="POST" if name == "another site" else "GET")
+        if (answer.status, answer.json) != (200, expected):
+            failed[name] = (answer.status, answer.json)
+    assert not failed
+
+
+async def test_display_user_reports_what_the_developer_must_fix(signer: Signer):
+    app = World.make(signer, project_id=None).app()
+    protect(app, display_user)
+    assert await ask_app(app, bearer(signer.token())) == "500 configuration_error"
 
 
 async def test_optional_invalid_error_makes_bad_tokens_401(signer: Signer):

@@ -18,6 +18,7 @@ from fastapi_stackauth import (
     CurrentTeam,
     CurrentUser,
     CurrentUserProfile,
+    DisplayUser,
     IdentifyUser,
     LoadProfile,
     OptionalUser,
@@ -42,6 +43,7 @@ from fastapi_stackauth import (
     current_profile,
     current_team,
     current_user,
+    display_user,
     optional_user,
     sign_in_methods,
     totp_enrollment,
@@ -55,6 +57,7 @@ Deleter = Annotated[User, Depends(Require(team_permission="posts:delete", team="
 Fresh = Annotated[User, Depends(Require(max_age=timedelta(minutes=10), mfa=True, live=True))]
 Anyone = Annotated[User, Depends(Require(allow_anonymous=True, allow_restricted=True, allow_api_key=True))]
 Guest = Annotated[User | None, Depends(IdentifyUser(allow_anonymous=True, allow_restricted=True))]
+Shown = Annotated[User | None, Depends(IdentifyUser(display_only=True))]
 Selected = Annotated[Team, Depends(RequireTeam("selected", require=Require(verified_email=True)))]
 Robot = Annotated[User, Depends(RequireUserApiKey(allow_anonymous=True, allow_restricted=True))]
 RobotTeam = Annotated[Team, Depends(RequireTeamApiKey())]
@@ -86,6 +89,13 @@ async def hello(user: OptionalUser, guest: Guest) -> str:
     assert_type(user, User | None)
     assert_type(guest, User | None)
     return user.id if user else "stranger"
+
+
+@app.get("/navigation")
+async def navigation(user: DisplayUser, same: Shown, other: User | None = Depends(display_user)) -> str:
+    assert_type(user, User | None)
+    assert_type(same, User | None)
+    return stack.safe_return_to("/notes" if user or other else None, default="/")
 
 
 @app.get("/guarded/{team_id}")
@@ -168,6 +178,8 @@ async def called_directly(connection: HTTPConnection, scopes: SecurityScopes) ->
     assert_type(await api_key_user(connection, scopes), User)
     assert_type(await api_key_team(connection, scopes), Team)
     assert_type(await LoadProfile(Preferences)(connection, scopes), CurrentUserProfile)  # a Profile at run time
+    assert_type(stack.safe_return_to(connection.query_params.get("return_to")), str)
+    assert_type(await display_user(connection, scopes), User | None)
     assert_type(await stack.current_user(connection, scopes), User)
     assert_type(await stack.optional_user(connection, scopes), User | None)
 
