@@ -233,6 +233,7 @@ class StackAuth(MountsRouters):
         languages: Sequence[str] = ("en", "de", "fr", "es"),
         catalogs: str | Path | None = None,
         oauth_scopes: Mapping[str, str] | None = None,
+        create_team: Require | None = None,
     ) -> APIRouter:
         """Return prebuilt HTML pages for sign-in, accounts and links in emails, for `app.include_router(...)`.
 
@@ -247,15 +248,22 @@ class StackAuth(MountsRouters):
                 user chose (the cookie `stackauth_language`), else the best by its header `Accept-Language`.
             catalogs: a folder with gettext catalogs that add a language or replace texts.
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
+            create_team: what a user needs to create a team, besides the setting of the project, as for `teams_router`.
 
         Raises:
-            ConfigurationError: the prefix is not a path, the theme is something else, a language has no catalog, the
-                extra is not installed, the stack has pages under another prefix, or browsers would not store cookies
-                for `app_url`.
+            ConfigurationError: the prefix is not a path, the theme or `create_team` is something else, a language has
+                no catalog, the extra is not installed, the stack has pages under another prefix, or browsers would not
+                store cookies for `app_url`.
         """
         add_router(self)
         return pages.build_pages_router(
-            self, prefix=prefix, theme=theme, languages=languages, catalogs=catalogs, oauth_scopes=oauth_scopes
+            self,
+            prefix=prefix,
+            theme=theme,
+            languages=languages,
+            catalogs=catalogs,
+            oauth_scopes=oauth_scopes,
+            create_team=create_team,
         )
 
     def readiness(self, path: str) -> APIRouter:

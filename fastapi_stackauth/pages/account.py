@@ -6,16 +6,13 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.dependencies import resolve
-from fastapi_stackauth.errors import AuthError
-from fastapi_stackauth.models import ContactChannel, CurrentUserProfile, Session, User
+from fastapi_stackauth.models import ContactChannel, CurrentUserProfile, Session
 from fastapi_stackauth.pages.messages import QR_CODE, find_message
 from fastapi_stackauth.pages.route import NextPage, PageRoutes
-from fastapi_stackauth.pages.showing import find_site, read_query, show, translate
+from fastapi_stackauth.pages.showing import find_account, find_site, read_query, show, translate
 from fastapi_stackauth.routers.account import connected_accounts, contact_channels, profile
 from fastapi_stackauth.routers.methods import mfa, oauth, overview, passkey, password, session
-from fastapi_stackauth.routers.plumbing.context import Context, RouteContext
+from fastapi_stackauth.routers.plumbing.context import Context
 from fastapi_stackauth.routers.plumbing.declaration import Routes
 
 routes = PageRoutes()
@@ -24,22 +21,10 @@ PATH = "/account-settings"
 TWO_FACTOR = f"{PATH}/two-factor"
 
 
-async def _find_account(context: RouteContext) -> tuple[User, StackAuthClient]:
-    """Return the signed-in user, and the client that speaks for them.
-
-    Raises:
-        AuthError: 401, there is none.
-    """
-    resolution = await resolve(context.request, context.services)
-    if resolution.user is None or resolution.credential is None:
-        raise resolution.error or AuthError("authentication_required")
-    return resolution.user, context.client.as_user(resolution.credential.token)
-
-
 @routes.page(PATH)
 async def show_account(context: Context) -> Response:
     """Show the account of the signed-in user, with a form for each change."""
-    user, client = await _find_account(context)
+    user, client = await find_account(context)
     account = await client.users.me()
     methods = await overview.sign_in_methods(context.services)
     passwords = ("old_password", "new_password") if account.has_password else ("password",)
@@ -90,7 +75,7 @@ def _describe_session(listed: Session, current: str | None) -> dict[str, Any]:
 @routes.page(TWO_FACTOR)
 async def show_two_factor(context: Context) -> Response:
     """Show the secret for an authenticator app as a QR code; it stays the same after a wrong code."""
-    user, _ = await _find_account(context)
+    user, _ = await find_account(context)
     enrollment = await mfa.totp_enrollment(context.request, context.services, user)
     title = translate(context, QR_CODE)
     secret, qr_code = enrollment.secret, _draw_qr_code(enrollment.uri, title)

@@ -30,6 +30,12 @@ NOTICES: Mapping[str, str] = {
     "saved": "Saved.",
     "sent": "We have sent an email with a link.",
     "sessions": "The session has ended.",
+    "invited": "We have sent the invitation.",
+    "joined": "Welcome to the team.",
+    "left": "You have left the team.",
+    "selected": "You work in this team now.",
+    "team": "The team has been created. Invite its members.",
+    "everywhere": "You are signed out everywhere.",
     "signed-out": "You are signed out.",
     "verified": "Your email address is verified. Thank you.",
 }
@@ -54,6 +60,9 @@ MESSAGES: Mapping[str, str] = {
     "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or was requested in another browser.",
     "auth_server_unavailable": UNAVAILABLE,
     "rate_limit_exceeded": "Too many attempts. Wait a minute, then try again.",
+    "API_KEY_NOT_FOUND": "There is no such API key any more.",
+    "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED": "Verify your email address first, then accept the invitation.",
+    "permission_missing": "You may not do this in this team.",
     "reauthentication_required": "Sign in again to do this.",
     "request_invalid": "Something is missing or invalid.",
     "verification_unavailable": UNAVAILABLE,
@@ -90,6 +99,9 @@ _OF_NEW_PASSWORD = ("PASSWORD_TOO_LONG", "PASSWORD_TOO_SHORT")
 
 INVALID_FIELDS: Mapping[str, str] = {
     "code": "Enter the whole code.",
+    "confirm": "Tick the box first: this cannot be undone.",
+    "description": "Enter what the key is for.",
+    "expires_at_millis": "Choose when the key expires.",
     "display_name": "Enter a name of at most 256 characters.",
     "email": "Enter an email address, such as ada@example.com.",
     "new_password": "Enter a password of at most 70 characters.",
@@ -98,6 +110,23 @@ INVALID_FIELDS: Mapping[str, str] = {
     "value": "Enter an email address, such as ada@example.com.",
 }
 """What to write into a field whose value does not have the right form."""
+
+OF_TEAMS: Mapping[str, str] = {
+    "display_name": "Enter a name of 1 to 100 characters, without a web address.",
+    "confirm": "Tick the box first: this cannot be undone.",
+}
+"""Texts of the form that changes a team, and of the forms that delete one."""
+
+OF_INVITATIONS: Mapping[str, str] = {
+    "TEAM_NOT_FOUND": "This team no longer exists.",
+    "VERIFICATION_CODE_ALREADY_USED": "This invitation has been accepted.",
+    "VERIFICATION_CODE_EXPIRED": "This invitation has expired. Ask for a new one.",
+    "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "This invitation has been opened too many times. Ask for a new one.",
+    "VERIFICATION_CODE_NOT_FOUND": "There is no such invitation. It may have been revoked.",
+}
+"""Texts of the page that an invitation opens."""
+
+NO_TEXTS: Mapping[str, str] = {}
 
 HEADINGS: Mapping[int, str] = {404: "Not found", 429: "Too many attempts", 503: "Try again soon"}
 """The headings of error pages, by status."""
@@ -119,15 +148,18 @@ class Problem:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def describe_problem(error: StackAuthError | None, fields: tuple[str, ...]) -> Problem:
-    """Return the texts for an error on a page with these fields."""
+def describe_problem(
+    error: StackAuthError | None, fields: tuple[str, ...], texts: Mapping[str, str] = NO_TEXTS
+) -> Problem:
+    """Return the texts for an error on a page with these fields, and perhaps with texts of its own."""
     if error is None:
         return Problem()
     if isinstance(error, RequestInvalid):
         names = {location.removeprefix("body.") for location, _ in error.errors}
-        known = {name: INVALID_FIELDS[name] for name in fields if name in names and name in INVALID_FIELDS}
+        invalid = {**INVALID_FIELDS, **texts}
+        known = {name: invalid[name] for name in fields if name in names and name in invalid}
         return Problem("" if known.keys() == names else find_message(error.code), known)
-    name, text = FIELDS.get(error.code, ""), find_message(error.code)
+    name, text = FIELDS.get(error.code, ""), texts.get(error.code) or find_message(error.code)
     name = f"new_{name}" if f"new_{name}" in fields and error.code in _OF_NEW_PASSWORD else name
     return Problem(fields={name: text}) if name in fields else Problem(text)
 
@@ -159,6 +191,6 @@ SCRIPT_TEXTS: Mapping[str, str] = {
 def collect_texts() -> tuple[str, ...]:
     """Return all texts of this module, for the catalogs; those that no page shows are left out."""
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
-    tables = (NOTICES, MESSAGES, INVALID_FIELDS, HEADINGS, SCRIPT_TEXTS, codes)
+    tables = (NOTICES, MESSAGES, INVALID_FIELDS, OF_TEAMS, OF_INVITATIONS, HEADINGS, SCRIPT_TEXTS, codes)
     single = (FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
     return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

@@ -3,6 +3,7 @@
 The handlers of the forms are those of the JSON routes: `PageRoutes.action` takes them with their declarations.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
@@ -10,19 +11,22 @@ from typing import Any, TypeVar, cast
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from fastapi_stackauth.errors import AuthError, ConfigurationError, SecondFactorRequired, StackAuthError
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
 from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, find_message
 from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to, show, translate
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, RouteOptions, Routes
+from fastapi_stackauth.routers.plumbing.forms import FormRedirects
 from fastapi_stackauth.routers.plumbing.route import AuthRoute, Handle
 
 View = Callable[[RouteContext], Awaitable[Response]]
 """Shows a page. It is the endpoint of GET requests, and called again after a form with an error."""
 NextPage = Callable[[RouteContext], str]
 """Returns where a form leads."""
+ShowResult = Callable[[RouteContext, Any], Awaitable[Response]]
+"""Returns the page for what the handler of a form returned, as the JSON route would send it; None for nothing."""
 
 V = TypeVar("V", bound=Callable[..., Any])
 _UNAUTHORIZED = 401
@@ -34,12 +38,17 @@ class PageDeclaration(Declaration):
 
     Attributes:
         view: shows the page again after an error; None if errors have a page of their own.
-        next_page: where the browser goes after the form; None if the handler returns the response.
+        next_page: where the browser goes after the form.
+        show_result: returns the response after the form instead, such as a page with a new key. Without both, the
+            handler returns it.
+        confirmation: the field that the form must have, because its action cannot be undone.
         origin: the path of the form's page, to which a user comes back who must sign in first.
     """
 
     view: View | None = None
     next_page: NextPage | None = None
+    show_result: ShowResult | None = None
+    confirmation: str = ""
     origin: str = ""
 
 
@@ -65,7 +74,9 @@ class PageRoutes:
         handler: Any,  # noqa: ANN401 - the handler of a JSON route
         *,
         view: View | None,
-        next_page: NextPage,
+        next_page: NextPage | None = None,
+        show_result: ShowResult | None = None,
+        confirmation: str = "",
         origin: str = "",
     ) -> None:
         """Declare the form of a page.
@@ -76,10 +87,13 @@ class PageRoutes:
             handler: its handler, which the form calls.
             view: shows the page again after an error.
             next_page: where the browser goes afterwards.
+            show_result: returns the response instead, from what the handler returned.
+            confirmation: the field that the form must have.
             origin: the path of the form's page, if it is for signed-in users.
         """
         declared = next(each for each in routes.declarations if each.handler is handler)
-        self._add(declared, path, {}, method="POST", view=view, next_page=next_page, origin=origin)
+        more = {"view": view, "next_page": next_page, "show_result": show_result}
+        self._add(declared, path, {}, method="POST", confirmation=confirmation, origin=origin, **more)
 
     def include(self, routes: Routes, handler: Any, path: str | None = None, *, origin: str = "") -> None:  # noqa: ANN401 - as above
         """Declare a route whose handler returns the response itself; its errors are pages."""
@@ -89,7 +103,8 @@ class PageRoutes:
     def _add(self, declared: Declaration, path: str, options: dict[str, Any], **more: Any) -> None:  # noqa: ANN401 - see PageDeclaration
         known = {each.name: getattr(declared, each.name) for each in fields(Declaration)}
         merged = cast("RouteOptions", {**declared.options, **options, "hidden": True, "form": True})
-        self.declarations.append(PageDeclaration(**{**known, "path": path, "options": merged, **more}))
+        known |= {"path": path, "options": merged, "attempt": options.get("attempt", known["attempt"])}
+        self.declarations.append(PageDeclaration(**{**known, **more}))
 
 
 class PageRoute(AuthRoute):
@@ -101,11 +116,31 @@ class PageRoute(AuthRoute):
         context = self._open(request)
         try:
             response = await self._handle(handle, context, None)
-            if self.declaration.next_page is not None:
-                response = RedirectResponse(self.declaration.next_page(context), 303)
+            response = await self._follow(context, response)
         except StackAuthError as error:
             response = await self._fail(context, error)
         response.headers.setdefault("cache-control", "no-store")
+        return response
+
+    def _open(self, request: Request) -> RouteContext:
+        context = super()._open(request)
+        if self.declaration.next_page or self.declaration.show_result:
+            context.is_page_form = False  # the handler returns what a program gets, and the page shows it
+        return context
+
+    async def _admit(self, context: RouteContext, redirects: FormRedirects | None) -> Request:
+        request = await super()._admit(context, redirects)
+        if (name := self.declaration.confirmation) and not context.form.get(name):
+            raise RequestInvalid(((f"body.{name}", "Field required"),))
+        return request
+
+    async def _follow(self, context: RouteContext, response: Response) -> Response:
+        """Return what follows a request that succeeded."""
+        if self.declaration.show_result is not None:
+            body = bytes(response.body)
+            return await self.declaration.show_result(context, json.loads(body) if body else None)
+        if self.declaration.next_page is not None:
+            return RedirectResponse(self.declaration.next_page(context), 303)
         return response
 
     async def _fail(self, context: RouteContext, error: StackAuthError) -> Response:
@@ -124,9 +159,9 @@ class PageRoute(AuthRoute):
             return RedirectResponse(sign_in_page, 303)
         try:
             response = await self._show_again(context, error)
-        except StackAuthError as failure:  # the page itself needs the auth server
+        except StackAuthError as failure:  # the page needs the auth server too, or shows what no longer exists
             log_error_response(failure, context.services.events)
-            response = await show_error(context, failure)
+            response = await show_error(context, error)
         return response
 
     def _find_sign_in_page(self, context: RouteContext, error: StackAuthError) -> str | None:

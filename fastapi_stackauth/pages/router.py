@@ -3,13 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
+from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.pages import account, emails, language, sign_in
+from fastapi_stackauth.pages import account, emails, invitation, language, sign_in, teams
 from fastapi_stackauth.pages.languages import LANGUAGES, Languages
 from fastapi_stackauth.pages.route import PageRoute
 from fastapi_stackauth.pages.site import Asset, PagesMount, Site
@@ -17,12 +19,13 @@ from fastapi_stackauth.pages.theme import Theme
 from fastapi_stackauth.routers.methods import passkey
 from fastapi_stackauth.routers.plumbing.building import add_route
 from fastapi_stackauth.routers.plumbing.declaration import Routes
+from fastapi_stackauth.routers.teams.router import check_create
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.startup.routes import expect_path
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_MODULES = (sign_in, emails, account, language)
+_MODULES = (sign_in, emails, account, teams, invitation, language)
 _SCRIPT_HANDLERS = (
     passkey.passkey_options,
     passkey.passkey_sign_in,
@@ -30,6 +33,8 @@ _SCRIPT_HANDLERS = (
     passkey.passkey_register,
 )
 """The JSON routes that the script of the pages calls."""
+_RECENT = timedelta(hours=1)
+"""How old a sign-in may be to create an API key, as in `api_keys_router`."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -41,19 +46,24 @@ def build_pages_router(
     languages: Sequence[str] = LANGUAGES,
     catalogs: str | FilePath | None = None,
     oauth_scopes: Mapping[str, str] | None = None,
+    create_team: Require | None = None,
 ) -> APIRouter:
     """Return a router with the pages of one stack, for `app.include_router` without a prefix.
 
     Raises:
         ConfigurationError: the prefix is not a path, the stack has pages under another prefix, the theme is something
-            else, a language has no catalog, the extra `pages` is not installed, or browsers would not store cookies
-            for `app_url`.
+            else, a language has no catalog, `create_team` is not a requirement for users, the extra `pages` is not
+            installed, or browsers would not store cookies for `app_url`.
     """
     _check(stack, prefix, theme)
     if stack.services.settings.app_url:
         CookiePolicy.of(stack.services.settings)
     site = Site(prefix, theme or Theme(), _load_languages(languages, catalogs))
-    mount = PagesMount("cookie", {}, dict(oauth_scopes or {}), site=site)
+    requirements = {"create_api_key": Require(allow_anonymous=True, live=True, max_age=_RECENT)}
+    if create_team is not None:
+        check_create(stack, create_team)
+        requirements["create_team"] = create_team
+    mount = PagesMount("cookie", {}, dict(oauth_scopes or {}), requirements=requirements, site=site)
     router = APIRouter(prefix=prefix)
     for module in _MODULES:
         for declaration in module.routes.declarations:

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from fastapi.responses import HTMLResponse
 
+from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.dependencies import resolve
-from fastapi_stackauth.errors import StackAuthError
-from fastapi_stackauth.models import User
+from fastapi_stackauth.errors import AuthError, StackAuthError
+from fastapi_stackauth.models import CurrentUserProfile, User
 from fastapi_stackauth.pages.languages import COOKIE, Language
-from fastapi_stackauth.pages.messages import NOTICES, describe_problem
+from fastapi_stackauth.pages.messages import NO_TEXTS, NOTICES, describe_problem
 from fastapi_stackauth.pages.site import PagesMount, Site
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
@@ -71,11 +72,39 @@ async def find_user(context: RouteContext) -> User | None:
     return None
 
 
+async def find_account(context: RouteContext) -> tuple[User, StackAuthClient]:
+    """Return the signed-in user, and the client that speaks for them.
+
+    Raises:
+        AuthError: 401, there is none.
+    """
+    resolution = await resolve(context.request, context.services)
+    if resolution.user is None or resolution.credential is None:
+        raise resolution.error or AuthError("authentication_required")
+    return resolution.user, context.client.as_user(resolution.credential.token)
+
+
+async def refresh_changed_session(context: RouteContext, user: User, account: CurrentUserProfile) -> bool:
+    """Refresh the session if the account has a verified address or is no longer restricted, unlike its token says.
+
+    Returns:
+        Whether the next request of this browser has a new token.
+    """
+    verified = account.primary_email_verified and not user.email_verified
+    if not verified and not (user.is_restricted and not account.is_restricted):
+        return False
+    with suppress(StackAuthError):
+        await context.services.sessions.refresh(context.request)
+        return True
+    return False
+
+
 async def show(
     context: RouteContext,
     template: str,
     *,
     fields: tuple[str, ...] = (),
+    texts: Mapping[str, str] = NO_TEXTS,
     kept: tuple[str, ...] = (),
     status_code: int = 200,
     headers: Mapping[str, str] | None = None,
@@ -88,6 +117,7 @@ async def show(
         context: of the request.
         template: the file of the page.
         fields: the fields of its form; errors stand beside them.
+        texts: texts of this page alone, by the field that is invalid or by the code of the error.
         kept: those whose values are shown again after an error; never passwords.
         status_code: of the response.
         headers: more headers of the response.
@@ -95,7 +125,7 @@ async def show(
         **values: what the template shows.
     """
     site, user = find_site(context), await find_user(context)
-    language, problem = find_language(context), describe_problem(context.error, fields)
+    language, problem = find_language(context), describe_problem(context.error, fields, texts)
     notice = "" if context.error or read_query(context, "error") else NOTICES.get(read_query(context, "done"), "")
     shared = {
         "site_name": site.theme.name or await _find_project_name(context),

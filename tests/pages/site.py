@@ -1,5 +1,6 @@
 """An app that has the prebuilt pages and nothing else, and users who fill in their forms without scripts."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -26,7 +27,7 @@ class Document(HTMLParser):
         self.text, self.heading = "", ""
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.forms: list[dict[str, Any]] = []
-        self._inside = ""
+        self._inside = self._select = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -35,8 +36,12 @@ class Document(HTMLParser):
         self.tags.append((tag, found))
         if tag == "form":
             self.forms.append({"action": found["action"], "method": found["method"], "fields": {}})
-        elif tag == "input" and "name" in found and self.forms:
-            self.forms[-1]["fields"][found["name"]] = found.get("value", "")
+        elif tag in ("input", "select") and "name" in found and self.forms:
+            box = found.get("type") == "checkbox"
+            self.forms[-1]["fields"][found["name"]] = "" if box else found.get("value", "")
+            self._select = found["name"] if tag == "select" else ""
+        elif tag == "option" and "selected" in found:
+            self.forms[-1]["fields"][self._select] = found["value"]
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -77,6 +82,15 @@ class Visitor:
         fields = httpx.QueryParams({**chosen["fields"], **typed})
         sent = await self.client.post(chosen["action"], content=str(fields), headers=headers)
         return await self._show(sent)
+
+    async def send(self, action: str, **typed: str) -> Document:
+        """Fill in the form of the page whose action matches a pattern, and send it."""
+        self.page.forms = [next(form for form in self.page.forms if re.fullmatch(action, form["action"]))]
+        return await self.submit(**typed)
+
+    def actions(self) -> list[str]:
+        """Where the forms of the page post to."""
+        return [form["action"] for form in self.page.forms]
 
     async def _show(self, response: httpx.Response) -> Document:
         while response.status_code == 303 and response.headers["location"].startswith(("/", ORIGIN)):

@@ -13,7 +13,8 @@ from tests.pages.site import EMAIL, PASSWORD, Document, Site, Visitor
 
 DECLARATIONS = [each for module in _MODULES for each in module.routes.declarations]
 PAGES = [each.path for each in DECLARATIONS if each.method == "GET" and "{" not in each.path]
-FORMS = [each.path for each in DECLARATIONS if each.method == "POST"]
+ID = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
+FORMS = [re.sub("{[a-z_]+}", ID, each.path) for each in DECLARATIONS if each.method == "POST"]
 EVIL = """"><script>alert(1)</script><img src=x onerror='alert(1)'>{{ 7*191 }}"""
 WEB_FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
 
@@ -38,7 +39,7 @@ async def test_nothing_of_an_address_becomes_markup(visitor: Visitor, path: str)
 
 @pytest.mark.parametrize("path", FORMS)
 async def test_nothing_of_a_form_becomes_markup(visitor: Visitor, path: str):
-    names = ("code", "email", "password", "return_to")
+    names = ("code", "email", "password", "return_to", "display_name", "description", "confirm", "user_code", "value")
     for form in (dict.fromkeys(names, EVIL), {"email": f"{EVIL}@example.com", "password": PASSWORD}):
         sent = await visitor.client.post(f"/handler{path}", data=form, headers={"accept": "text/html"})
         assert sent.status_code < 500, sent.text
@@ -71,6 +72,30 @@ async def test_the_name_of_a_user_is_text(site: Site, visitor: Visitor):
         check_markup(page)
     page = await visitor.open("/handler/sign-in")
     assert EVIL in page.text
+
+
+async def test_names_in_teams_are_text(site: Site, visitor: Visitor):
+    """Those of teams, members, API keys and invited addresses; on all pages that show them."""
+    site.server.configure(client_team_creation_enabled=True, allow_team_api_keys=True)
+    site.server.add_user(primary_email=EMAIL, primary_email_verified=True, password=PASSWORD, display_name=EVIL)
+    await visitor.open("/handler/sign-in?return_to=/handler/teams")
+    await visitor.submit(email=EMAIL, password=PASSWORD)
+    page = await visitor.send("/handler/teams", display_name=EVIL)
+    team = visitor.path
+    assert (page.heading, page.text.count(EVIL)) == (EVIL, 4), "the title, the heading, the member, the button to leave"
+    await visitor.send(".*/profile", display_name=EVIL * 2)
+    await visitor.send(".*/api-keys", description=EVIL)
+    await visitor.open(team)
+    page = await visitor.send(".*/invitations", email="o'neil+<b>@example.com")
+    check_markup(page)
+    await visitor.open(team)
+    page = await visitor.send(".*/invitations", email="o'neil+{{7*191}}@example.com")
+    check_markup(page)
+    assert page.text.count(EVIL) >= 7
+    check_markup(await visitor.open("/handler/teams"))
+    await visitor.open(site.mail("team_invitation", "o'neil+{{7*191}}@example.com")["link"])
+    check_markup(visitor.page)
+    assert EVIL in visitor.page.text
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -25,7 +25,7 @@ STATES = (
 SIGNED_IN = (
     "/sign-in", "/sign-in?prompt=login", "/sign-out", "/email-verification?step=sent",
     "/email-verification?step=verified&done=verified", "/account-settings", "/account-settings?done=saved",
-    "/account-settings/two-factor",
+    "/account-settings/two-factor", "/teams", "/team-invitation",
 )  # fmt: skip
 AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
@@ -101,7 +101,8 @@ async def check_page(page: Page, path: str) -> None:
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
 
 
-async def test_every_page_is_accessible_and_fits_320_pixels(browser: Browser, address: str):
+async def test_every_page_is_accessible_and_fits_320_pixels(browser: Browser, server: Emulator, address: str):
+    server.configure(client_team_creation_enabled=True, allow_team_api_keys=True, allow_user_api_keys=True)
     async with open_page(browser, address, bypass_csp=True) as page:  # the checker is a script within the page
         for path in STATES:
             await page.goto(f"/handler{path}")
@@ -116,6 +117,32 @@ async def test_every_page_is_accessible_and_fits_320_pixels(browser: Browser, ad
         for path in SIGNED_IN:
             await page.goto(f"/handler{path}")
             await check_page(page, path)
+        await check_team(page, server, address)
+
+
+async def check_team(page: Page, server: Emulator, address: str) -> None:
+    """The page of a team with everything that it can show, a new key of it, and an invitation to it."""
+    await page.goto(server.emails(EMAIL, "email_verification")[0]["link"])
+    await page.get_by_role("button", name="Verify").click()
+    await page.goto("/handler/teams")
+    await page.get_by_label("Name of the team").fill("Engineering " + "and maintenance " * 4)
+    await page.get_by_role("button", name="Create team").click()
+    await expect(page.get_by_text("The team has been created.")).to_be_visible()
+    team = page.url
+    await page.get_by_label("Email address of the new member").fill(f"{'grace' * 10}@example.com")
+    await page.get_by_role("button", name="Send invitation").click()
+    await expect(page.get_by_text("We have sent the invitation.")).to_be_visible()
+    await page.get_by_label("What is the key for?").fill("backup")
+    await page.get_by_role("button", name="Create API key").click()
+    await expect(page.get_by_role("textbox", name="API key")).to_be_focused()
+    await check_page(page, "new key")
+    await page.goto(team)
+    await expect(page.get_by_text("backup").first).to_be_visible()
+    await check_page(page, team)
+    await page.goto(server.emails(f"{'grace' * 10}@example.com", "team_invitation")[0]["link"])
+    await expect(page.get_by_text("You have been invited to join the team")).to_be_visible()
+    assert page.url == f"{address}/handler/team-invitation"
+    await check_page(page, "invitation")
 
 
 @pytest.mark.parametrize("scripts", [True, False])

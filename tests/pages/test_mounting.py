@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi_stackauth import StackAuth, Theme
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import ConfigurationError, MisuseError
+from fastapi_stackauth.routers import TeamPage
 from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site
 from tests.routers.callers import new_stack
 
@@ -83,6 +84,26 @@ async def test_links_of_all_routers_lead_to_the_pages(server: Emulator, first: s
             own = "/api/auth/magic-link/callback" if prefix == "/api/auth" else "/handler/magic-link-callback"
             assert server.emails(f"new-{email}", "sign_in")[0]["link"].startswith(f"{ORIGIN}{own}?code=")
     await stack.aclose()
+
+
+@pytest.mark.parametrize(("pages", "address"), [
+    (None, f"{ORIGIN}/handler/team-invitation"), ({"team_invitation": "/mine"}, f"{ORIGIN}/mine"),
+])  # fmt: skip
+async def test_invitations_of_the_team_routes_lead_to_the_pages(
+    server: Emulator, pages: dict[TeamPage, str] | None, address: str
+):
+    server.configure(client_team_creation_enabled=True)
+    server.add_user(primary_email=EMAIL, primary_email_verified=True, password=PASSWORD)
+    site = Site(server)
+    site.app.include_router(site.stack.teams_router(pages=pages), prefix="/auth")
+    async with site.visitor() as visitor:
+        await visitor.open("/handler/sign-in")
+        await visitor.submit(**ADA)
+        team = (await visitor.client.post("/auth/teams", json={"display_name": "Red team"})).json()["id"]
+        invited = await visitor.client.post(f"/auth/teams/{team}/invitations", json={"email": "grace@example.com"})
+    assert invited.status_code == 201
+    assert server.emails("grace@example.com", "team_invitation")[0]["link"].partition("?")[0] == address
+    await site.stack.aclose()
 
 
 async def test_a_page_of_the_app_beats_a_prebuilt_one(server: Emulator):

@@ -40,6 +40,7 @@ PREBUILT_PATHS: Mapping[str, str] = {
     "password_reset": "/password-reset",
     "verify_email": "/email-verification",
     "magic_link": "/magic-link-callback",
+    "team_invitation": "/team-invitation",
 }
 """The paths of the prebuilt pages that links in emails open, after the prefix of the pages."""
 

@@ -43,8 +43,6 @@ def build_teams_router(
     options = {name: feature for name, (value, feature) in given.items() if value is not None}
     features = choose_features(get_args(TeamFeature), include, exclude, options=options)
     check_mount(stack, delivery, pages or {}, get_args(TeamPage))
-    if create is not None and not isinstance(create, Require):
-        raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")
     if manage_permissions is not None and not isinstance(manage_permissions, Grants):
         raise ConfigurationError(
             f"manage_permissions must be Grants; got {manage_permissions!r}. "
@@ -52,14 +50,7 @@ def build_teams_router(
         )
     requirements = {}
     if create is not None:
-        create.reject_api_keys()
-        if create.team_permission or create.team_member:
-            raise ConfigurationError(
-                "create cannot require a permission or a membership in a team, because the team does not exist yet. "
-                "Write create=Require(permission=...) for a permission in the project."
-            )
-        if create.stack not in (None, stack):
-            raise ConfigurationError("create belongs to another stack. Write create=Require(...) without stack=.")
+        check_create(stack, create)
         requirements["create_team"] = create
     router = APIRouter()
     mount = Mount(delivery, dict(pages or {}), requirements=requirements, grants=manage_permissions, features=features)
@@ -67,3 +58,21 @@ def build_teams_router(
     for routes in (teams.routes, members.routes, *optional, invitations.routes):
         add_routes(router, routes, stack, mount)
     return router
+
+
+def check_create(stack: Stack, create: object) -> None:
+    """Check what an app requires of a user who creates a team.
+
+    Raises:
+        ConfigurationError: it is not a `Require`, allows API keys, needs a team, or is for another stack.
+    """
+    if not isinstance(create, Require):
+        raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")
+    create.reject_api_keys()
+    if create.team_permission or create.team_member:
+        raise ConfigurationError(
+            "create cannot require a permission or a membership in a team, because the team does not exist yet. "
+            "Write create=Require(permission=...) for a permission in the project."
+        )
+    if create.stack not in (None, stack):
+        raise ConfigurationError("create belongs to another stack. Write create=Require(...) without stack=.")

@@ -262,7 +262,12 @@ THEME = Theme(
     privacy_url="/privacy",
     stylesheet="/static/own.css",
 )
-assert_type(StackAuth().pages_router(prefix="/handler", theme=THEME, oauth_scopes={"github": "repo"}), APIRouter)
+assert_type(
+    StackAuth().pages_router(
+        prefix="/handler", theme=THEME, oauth_scopes={"github": "repo"}, create_team=Require(permission="founders")
+    ),
+    APIRouter,
+)
 assert_type(StackAuth().pages_router(prefix="/handler", languages=["en", "it"], catalogs="locale"), APIRouter)
 assert_type(StackAuth().cli_router(pages={"device": "/device"}, share_browser_session=False), APIRouter)
 MCP = FastAPI()

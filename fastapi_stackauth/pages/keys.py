@@ -1,0 +1,56 @@
+"""API keys on the pages: the list of usable ones, the choice of an expiry, and the page that shows a new key once."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import Response
+
+from fastapi_stackauth.models import TeamApiKey, UserApiKey
+from fastapi_stackauth.pages.showing import find_site, show
+from fastapi_stackauth.routers.plumbing.context import RouteContext
+
+FIELDS = ("description", "expires_at_millis")
+"""The fields of the form for a new key."""
+DAYS = (30, 90, 365)
+"""How long a new key may be valid, beside for ever."""
+
+
+def describe_keys(context: RouteContext, keys: Iterable[UserApiKey | TeamApiKey]) -> list[dict[str, Any]]:
+    """Return what pages show of API keys; those that are revoked are left out."""
+    now = datetime.fromtimestamp(context.services.clock(), UTC)
+    return [_describe(key, now) for key in keys if key.manually_revoked_at_millis is None]
+
+
+def _describe(key: UserApiKey | TeamApiKey, now: datetime) -> dict[str, Any]:
+    expires_at = key.expires_at_millis
+    return {
+        "id": key.id,
+        "description": key.description,
+        "last_four": key.value.last_four,
+        "created": f"{key.created_at_millis:%Y-%m-%d}",
+        "expires": f"{expires_at:%Y-%m-%d}" if expires_at else "",
+        "is_expired": expires_at is not None and expires_at <= now,
+    }
+
+
+def list_expiries(context: RouteContext) -> list[dict[str, Any]]:
+    """Return the choices of an expiry: the days, and the value of the field."""
+    now = context.services.clock()
+    return [{"days": days, "value": str(int(now + timedelta(days=days).total_seconds()) * 1000)} for days in DAYS]
+
+
+def show_new_key(find_path: Callable[[RouteContext], str]) -> Callable[[RouteContext, Any], Awaitable[Response]]:
+    """Return what shows a new key. No later page can show it, and the browser does not store this one.
+
+    Args:
+        find_path: returns the path of the page with the list.
+    """
+
+    async def show_result(context: RouteContext, key: Any) -> Response:  # noqa: ANN401 - JSON of the route
+        secret = not str(key["value"]).startswith("pk_")
+        return await show(
+            context, "new_key.html", value=key["value"], secret=secret, back=find_site(context).link(find_path(context))
+        )
+
+    return show_result
