@@ -99,15 +99,16 @@ dist-check: $(READY) ## build sdist and wheel, and try them without the source t
 	.venv-release/bin/python -m pip install --quiet --group release
 	@touch $@
 
-release-check: .venv-release/.ready ## say whether this commit can be released; build and try what would be published
+release-check: .venv-release/.ready ## say whether this commit can be released; build into dist/ what would be published, and try it
 	.venv-release/bin/python -m tests.release_check
 
 dist: .venv-release/.ready ## build sdist and wheel into dist/
 	rm -rf dist && .venv-release/bin/python -m build --outdir dist
 
-sbom: dist ## list the wheel's dependencies, as a CycloneDX bill of materials, in sbom/
+sbom: .venv-release/.ready ## list the dependencies of the wheel in dist/, as a CycloneDX bill of materials, in sbom/
+	@test -e dist || $(MAKE) dist
 	rm -rf .venv-sbom sbom && mkdir sbom && $(PYTHON) -m venv .venv-sbom
-	.venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	.venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	.venv-sbom/bin/python -m pip uninstall --quiet --yes pip setuptools
 	.venv-release/bin/cyclonedx-py environment --output-file sbom/fastapi-stackauth.cdx.json .venv-sbom/bin/python
 
@@ -123,6 +124,7 @@ check: $(READY) ## lint, formatting, types (ours, and as users see them), import
 	$(BIN)/python -m tests.words
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/zizmor --offline --quiet --config .github/zizmor.yml .github/workflows
 
 screenshots: $(TOOLS) ## take pictures of the example's pages, for the docs
 	$(BIN)/python -m tests.example.screenshots

@@ -15,11 +15,11 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "[cli,emulator,redis]"
+EXTRAS = "[cli,emulator,mcp,pages,redis]"
 PLUGIN = "pytest_fastapi_stackauth.py"
 TESTS = (
     "tests/dependencies", "tests/routers/test_router.py", "tests/sessions/test_sessions.py",
-    "tests/emulator/test_dashboard.py",
+    "tests/emulator/test_dashboard.py", "tests/pages/test_languages.py", "tests/pages/test_sign_in.py",
     "tests/testing/test_docs.py", "tests/testing/test_plugin.py", "tests/docs/test_tutorial.py",
 )  # fmt: skip
 
@@ -61,6 +61,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> None:
 
 def build(folder: Path) -> Path:
     """Build the sdist, and the wheel from it; return the wheel."""
+    folder.mkdir(exist_ok=True)
     run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -101,11 +102,16 @@ def read_install_line() -> str:
 
 
 def main() -> None:
-    """Build, look inside, install, try."""
+    """Build, and try what was built."""
+    with tempfile.TemporaryDirectory() as name:
+        check(build(Path(name)))
+
+
+def check(wheel: Path) -> None:
+    """Look inside a wheel, install it, try it."""
+    check_contents(wheel)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        wheel = build(folder)
-        check_contents(wheel)
         bare = environment(folder / "bare", read_install_line().replace("fastapi-stackauth", str(wheel)))
         run(bare, "-c", BARE, cwd=folder)
         full = environment(folder / "full", f"{wheel}{EXTRAS}", "--group", f"{ROOT / 'pyproject.toml'}:test")

@@ -1,14 +1,14 @@
 """Says whether this commit can be released: `make release-check`.
 
-The version, the changelog and the tag must agree; then sdist and wheel are built, checked and tried (`dist_check.py`).
+The version, the changelog and the tag must agree; then sdist and wheel are built into `dist/`, checked and tried
+(`dist_check.py`). Those very files are what is published.
 """
 
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from tests import dist_check
 from tests.dist_check import ROOT
@@ -53,12 +53,12 @@ def main() -> None:
     faults = list(find_faults(version, changelog, tags, clean=not _git("status", "--porcelain").strip()))
     if faults:
         sys.exit("\n".join(f"release-check: {fault}" for fault in faults))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        dist_check.build(folder)
-        packages = sorted(folder.glob("fastapi_stackauth-*"))
-        dist_check.run(sys.executable, "-m", "twine", "check", "--strict", *packages, cwd=folder)
-    dist_check.main()
+    folder = ROOT / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    wheel = dist_check.build(folder)
+    packages = sorted(folder.glob("fastapi_stackauth-*"))
+    dist_check.run(sys.executable, "-m", "twine", "check", "--strict", *packages, cwd=folder)
+    dist_check.check(wheel)
     print(f"release-check: {version} can be published")  # noqa: T201
 
 
