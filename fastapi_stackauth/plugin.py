@@ -190,13 +190,13 @@ class StackAuth(MountsRouters):
         include_operations: Collection[str] = frozenset(),
         allow_unauthenticated: bool = False,
         call_timeout: float = 30.0,
+        resource_tokens: "mcp.ResourceTokens | None" = None,
     ) -> None:
         """Serve chosen routes of the app as MCP tools at this path, for AI agents. Needs the extra `mcp`.
 
-        Each tool call runs its route in process, as the caller of `path`: `CurrentUser`, `Require(...)`, API keys and
-        rate limits mean what they mean over HTTP. Callers send an access token or an API key as
-        `Authorization: Bearer`; no other header and no cookie counts. The tools are made when the app starts. Routes of
-        this library are never tools. Needs `app_url`.
+        Each call runs its route in process: `CurrentUser`, `Require(...)`, API keys and rate limits mean what they mean
+        over HTTP. Callers send an access token or an API key as `Authorization: Bearer`, which alone counts. The tools
+        are made when the app starts. Routes of this library are never tools. Needs `app_url`.
 
         Args:
             app: the app, on which this stack is installed.
@@ -205,6 +205,8 @@ class StackAuth(MountsRouters):
             include_operations: routes with one of these operation ids are tools, whatever their method.
             allow_unauthenticated: let requests without a credential pass to the tools, whose routes then decide.
             call_timeout: seconds that one call of a tool may take.
+            resource_tokens: an OAuth authorization server whose tokens count, too, if they are bound to this server
+                (RFC 8707). Needs `secret_server_key`.
 
         Example:
             >>> stack.install(app)
@@ -222,6 +224,7 @@ class StackAuth(MountsRouters):
             include_operations=include_operations,
             allow_unauthenticated=allow_unauthenticated,
             call_timeout=call_timeout,
+            resource_tokens=resource_tokens,
             enrich=self._enrich_schema,
         )
 

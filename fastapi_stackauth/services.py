@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from fastapi import FastAPI
 
+from fastapi_stackauth.access.accounts import Accounts
 from fastapi_stackauth.access.api_keys import ApiKeys
 from fastapi_stackauth.access.permissions import Authorization
 from fastapi_stackauth.access.project import CurrentProject
@@ -22,6 +23,7 @@ from fastapi_stackauth.sessions.credentials import CredentialSource, HeaderCrede
 from fastapi_stackauth.sessions.redirects import allowed_redirect
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.live import LiveSessions
+from fastapi_stackauth.verification.resource_tokens import ResourceTokenVerifier
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
 
@@ -39,6 +41,8 @@ class Services:
         storage: what the workers share.
         revocations: sessions and users whose tokens are rejected before they expire.
         verifier: turns a token into a user.
+        accounts: finds users by their id.
+        resource_tokens: turns a token of an authorization server into a user.
         sessions: cookie sessions.
         live_sessions: whether sessions still exist.
         authorization: permissions and teams.
@@ -55,6 +59,8 @@ class Services:
     storage: Storage
     revocations: Revocations
     verifier: Verifier
+    accounts: Accounts
+    resource_tokens: ResourceTokenVerifier
     sessions: Sessions
     live_sessions: LiveSessions
     authorization: Authorization
@@ -76,11 +82,14 @@ class Services:
         revocations = Revocations(settings, storage, clock, events)
         verifier = Verifier(settings, client, clock=clock, revocations=revocations)
         authorization, api_keys = Authorization(settings, client, clock), ApiKeys(settings, client, storage, clock)
+        accounts = Accounts(settings, client, clock)
 
         def forget(user_id: str, team_id: str) -> None:
             authorization.forget(user_id=user_id or None, team_id=team_id or None)
             if not (user_id and team_id):
                 api_keys.forget(user_id or team_id)
+            if user_id:
+                accounts.forget(user_id)
 
         async def list_sessions(access_token: str) -> Mapping[str, datetime]:
             sessions = await client.as_user(access_token).sessions.list()
@@ -96,6 +105,8 @@ class Services:
             storage=storage,
             revocations=revocations,
             verifier=verifier,
+            accounts=accounts,
+            resource_tokens=ResourceTokenVerifier(settings, client, accounts, revocations, clock),
             sessions=Sessions(settings, client, verifier, clock),
             live_sessions=LiveSessions(list_sessions, storage, clock, events),
             authorization=authorization,
@@ -106,8 +117,8 @@ class Services:
 
     async def aclose(self) -> None:
         """Close what belongs to the running event loop; the network last, because the other parts may be using it."""
-        callers = (self.verifier, self.sessions, self.project, self.limiter, self.live_sessions)
-        lookups = (self.authorization, self.api_keys, self.revocations)
+        callers = (self.verifier, self.resource_tokens, self.sessions, self.project, self.limiter, self.live_sessions)
+        lookups = (self.authorization, self.accounts, self.api_keys, self.revocations)
         for part in (*callers, *lookups, self.storage, self.client):
             await part.aclose()
 

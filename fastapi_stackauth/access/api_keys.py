@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from fastapi_stackauth.access.accounts import user_from_account
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import (
     ApiKeyNotValid,
@@ -20,8 +21,7 @@ from fastapi_stackauth.errors import (
     UserNotFound,
     VerificationUnavailable,
 )
-from fastapi_stackauth.kinds import TokenKind
-from fastapi_stackauth.models import ServerUser, Team, User
+from fastapi_stackauth.models import Team, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.runtime.events import API_KEY_REJECTED, API_KEY_VERIFIED
 from fastapi_stackauth.runtime.storage import Storage, seal
@@ -178,22 +178,7 @@ class ApiKeys:
         client = self._client.as_server()
         try:
             if kind == "user":
-                return _to_user(await client.users.get(owner_id))
+                return user_from_account(await client.users.get(owner_id))
             return (await client.teams.get(owner_id)).as_members_see()
         except (UserNotFound, TeamNotFound):
             return None
-
-
-def _to_user(user: ServerUser) -> User:
-    kind = TokenKind.RESTRICTED if user.is_restricted else TokenKind.NORMAL
-    return User(
-        id=user.id,
-        email=user.primary_email,
-        email_verified=user.primary_email_verified,
-        display_name=user.display_name,
-        kind=TokenKind.ANONYMOUS if user.is_anonymous else kind,
-        restricted_reason=user.restricted_reason.type if user.restricted_reason else None,
-        selected_team_id=user.selected_team_id,
-        mfa_required=user.requires_totp_mfa,
-        signed_up_at=user.signed_up_at_millis,
-    )

@@ -41,6 +41,7 @@ class ApiRequest:
         refresh_token: travels as a header, for the few operations that read it.
         translate: maps an error of the auth server to the error that this operation raises.
         is_custom: the app wrote the path, so it may hold ids.
+        url: the whole address at another server. The template then only names the operation.
     """
 
     method: Method
@@ -56,6 +57,7 @@ class ApiRequest:
     refresh_token: str | None = field(default=None, repr=False)
     translate: Callable[[AuthServerError], AuthServerError] | None = None
     is_custom: bool = False
+    url: str | None = None
 
     @property
     def operation(self) -> str:

@@ -257,7 +257,7 @@ class Transport:
         except httpx.RequestError as error:
             return _failure(error, delivery)
         response = ApiResponse.from_http(http_response.status_code, http_response.headers, body)
-        if (date := response.date) is not None:
+        if (date := response.date) is not None and delivery.request.url is None:
             self._dated = date, self._clock()
         delivery.status = response.status
         if response.is_success:
@@ -272,7 +272,7 @@ class Transport:
         timeout = httpx.USE_CLIENT_DEFAULT if self._own else httpx.Timeout(left, connect=left / 4, pool=left / 4)
         request = pool.build_request(
             delivery.request.method,
-            self._root + delivery.path,
+            delivery.request.url or self._root + delivery.path,
             params=delivery.request.params,
             content=content,
             headers={**({} if content is None else {"content-type": "application/json"}), **delivery.headers},

@@ -9,7 +9,13 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.team_source import check_source, document_source, find_team_id
-from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
+from fastapi_stackauth.dependencies.users import (
+    Require,
+    check_require,
+    current_user,
+    resolve_with_token,
+    resolve_with_user,
+)
 from fastapi_stackauth.errors import AuthServerError, ConfigurationError, RequestError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documentation, Secured
@@ -87,7 +93,7 @@ class LoadProfile(Secured, Generic[M]):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """Return the account, which FastAPI passes to the endpoint."""
-        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        user, resolution = await resolve_with_token(self.require, connection, scopes)
         if resolution.credential is None:  # a test put this user in place: nothing else is known of them
             profile = _profile_from(user)
         else:
@@ -123,7 +129,7 @@ class RequireAccessToken(Secured):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> SecretStr:
         """Return the token, which FastAPI passes to the endpoint."""
-        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        user, resolution = await resolve_with_token(self.require, connection, scopes)
         credential = resolution.credential
         return SecretStr(credential.token if credential else f"access-token-of-{user.id}")
 

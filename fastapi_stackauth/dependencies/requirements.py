@@ -110,12 +110,18 @@ def _find_mfa_error(user: User) -> AuthError | None:
 
 
 async def _check_live(_: RequirementFields, context: RequirementContext, token: str | None) -> None:
+    if context.resolution.by_resource_token:  # there is no session that could be looked up
+        raise AuthError("session_revoked")
     if token is not None:
         await context.resolution.services.live_sessions.check(token, context.user)
 
 
 async def _check_recent(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
-    if token is not None and fields.max_age is not None:
+    if fields.max_age is None:
+        return
+    if context.resolution.by_resource_token:  # when its user signed in is unknown
+        raise AuthError("reauthentication_required", details={"max_age": int(fields.max_age.total_seconds())})
+    if token is not None:
         await context.resolution.services.live_sessions.check_recent(token, context.user, fields.max_age)
 
 

@@ -45,7 +45,8 @@ class _UserDependency(Secured):
         if scopes.scopes:  # here, because a call would cost on every request
             reject_scopes(scopes)
         services = find_services(connection, self.stack)
-        override = _find_override(connection, services) if connection.scope["app"].dependency_overrides else None
+        app = connection.scope["app"]
+        override = find_override(app, services) if app.dependency_overrides else None
         if self.allow_api_key and override is None and (key := read_api_key(connection)) is not None:
             return resolve_api_key(connection, services, key)
         return resolve(connection, services, override)
@@ -259,9 +260,8 @@ class RequireUserApiKey(_UserDependency):
         return user
 
 
-def _find_override(connection: HTTPConnection, services: Services) -> Any:  # noqa: ANN401 - any callable
+def find_override(app: Any, services: Services) -> Any:  # noqa: ANN401 - an app with overrides, and any callable
     """Return what the app's tests put in place of `current_user`: everything derived from it follows."""
-    app = connection.scope["app"]
     stack = find_owner(app, services)
     override = app.dependency_overrides.get(Require(stack=stack))
     if override is None and find_installation(app).default is stack:
@@ -303,6 +303,21 @@ async def resolve_with_user(
         resolution = await require.resolution(connection, scopes)
         if resolution.user is None:
             raise resolution.error or AuthError("authentication_required")
+    return user, resolution
+
+
+async def resolve_with_token(
+    require: Require, connection: HTTPConnection, scopes: SecurityScopes
+) -> tuple[User, Resolution]:
+    """Do the same for a dependency that uses the token at the auth server, or the session.
+
+    Raises:
+        AuthError: as `resolve_with_user` does; 401 if the caller's token is bound to a resource: the auth server does
+            not accept it, and it must not be passed on.
+    """
+    user, resolution = await resolve_with_user(require, connection, scopes)
+    if resolution.by_resource_token:
+        raise AuthError("authentication_required")
     return user, resolution
 
 

@@ -15,7 +15,7 @@ from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.dependencies.requirements import RequirementContext
-from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_user
+from fastapi_stackauth.dependencies.users import Require, check_require, current_user, resolve_with_token
 from fastapi_stackauth.errors import AuthError, AuthServerError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.http.schemes import Documentation, Secured
@@ -87,7 +87,7 @@ class WatchSession(Secured):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
         """Return the watch, which FastAPI passes to the endpoint; it starts when it is entered or iterated."""
-        user, resolution = await resolve_with_user(self.require, connection, scopes)
+        user, resolution = await resolve_with_token(self.require, connection, scopes)
         return SessionWatch(self, connection, user, resolution)
 
 

@@ -25,19 +25,23 @@ _NOT_INSTALLED = (
 class Resolution:
     """The caller by one `StackAuth`: a user, an error, or neither if there is no credential."""
 
-    __slots__ = ("by_api_key", "credential", "error", "services", "user")
+    __slots__ = ("by_api_key", "by_resource_token", "credential", "error", "services", "user")
 
-    def __init__(self, services: Services, *, by_api_key: bool = False) -> None:
+    def __init__(self, services: Services, *, by_api_key: bool = False, by_resource_token: bool = False) -> None:
         self.services = services
         self.by_api_key = by_api_key
+        self.by_resource_token = by_resource_token
         self.credential: Credential | None = None
         self.user: User | None = None
         self.error: AuthError | None = None
 
     @property
     def token(self) -> str | None:
-        """The verified token: empty for an API key, so the app asks as itself; None if a test overrides the user."""
-        if self.by_api_key:
+        """The verified token of the project; None if a test overrides the user.
+
+        It is empty for an API key and for a token that is bound to a resource, so the app asks as itself.
+        """
+        if self.by_api_key or self.by_resource_token:
             return ""
         return self.credential.token if self.credential else None
 

@@ -10,13 +10,22 @@ from starlette.types import Scope
 
 from fastapi_stackauth.access.api_keys import looks_like_a_key
 from fastapi_stackauth.client.forwarding import end_user_address
-from fastapi_stackauth.dependencies import Require, RequireTeamApiKey, RequireUserApiKey
-from fastapi_stackauth.errors import AuthError
+from fastapi_stackauth.dependencies import (
+    LoadProfile,
+    Require,
+    RequireTeamApiKey,
+    RequireUserApiKey,
+    WatchSession,
+)
+from fastapi_stackauth.dependencies.account import RequireAccessToken
+from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
+from fastapi_stackauth.mcp.discovery import resource_url
 from fastapi_stackauth.models import Team, User
 from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.sessions.context import RequestContext
 from fastapi_stackauth.sessions.credentials import Credential, HeaderCredentials, InProcessCaller
+from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 CALLER_KEY = "fastapi_stackauth.mcp"
 _BEARER = HeaderCredentials()
@@ -32,6 +41,7 @@ class Caller:
         user: the user of the token or the API key.
         team: the team of the API key.
         by_api_key: whether the credential is an API key.
+        by_resource_token: whether it is a token that is bound to the MCP server. It never leaves the server.
     """
 
     services: Services
@@ -39,20 +49,21 @@ class Caller:
     user: User | None = None
     team: Team | None = None
     by_api_key: bool = field(default=False, repr=False)
+    by_resource_token: bool = field(default=False, repr=False)
 
     def new_context(self, *, verified: bool) -> RequestContext[Services, Resolution]:
         """Return the context of a call in process, in which the route finds the caller.
 
         Args:
-            verified: whether the route takes the caller as verified. An app whose tests override dependencies
+            verified: whether the route takes the caller as verified. An app whose tests override `current_user`
                 decides itself.
         """
         context: RequestContext[Services, Resolution] = RequestContext()
-        context.caller = InProcessCaller(self.credential)
+        context.caller = InProcessCaller(None if self.by_resource_token else self.credential)
         if verified and self.user is not None:
-            resolution = Resolution(self.services, by_api_key=self.by_api_key)
+            resolution = Resolution(self.services, by_api_key=self.by_api_key, by_resource_token=self.by_resource_token)
             resolution.user = self.user
-            resolution.credential = None if self.by_api_key else self.credential
+            resolution.credential = None if self.by_api_key or self.by_resource_token else self.credential
             context.resolutions = (resolution,)
         return context
 
@@ -64,6 +75,8 @@ class Caller:
             stack: the stack that has verified the caller. Dependencies of another one are left open; None: of none.
         """
         require: Any = getattr(dependency, "require", dependency)
+        if self.by_resource_token and isinstance(dependency, LoadProfile | RequireAccessToken | WatchSession):
+            return _serves(require, stack)
         if isinstance(require, RequireTeamApiKey):
             return _serves(require, stack) and self.team is None
         if isinstance(require, RequireUserApiKey):
@@ -71,6 +84,8 @@ class Caller:
         if not _is_plain_require(require) or not _serves(require, stack):
             return False
         if self.user is None or (self.by_api_key and not require.allow_api_key):
+            return True
+        if self.by_resource_token and (require.live or require.max_age is not None):
             return True
         return require.find_error(self.user) is not None
 
@@ -84,8 +99,16 @@ def _serves(dependency: Any, stack: Stack | None) -> bool:  # noqa: ANN401 - one
     return dependency.stack is None or dependency.stack is stack
 
 
-async def identify(scope: Scope, services: Services) -> Caller:
+async def identify(
+    scope: Scope, services: Services, *, path: str = "", resource_tokens: ResourceTokens | None = None
+) -> Caller:
     """Read the bearer of a request and verify it.
+
+    Args:
+        scope: of the request.
+        services: those of the stack that verifies callers.
+        path: the path of the server.
+        resource_tokens: the authorization server whose tokens count if they are bound to this server.
 
     Raises:
         AuthError: 401, it is malformed or not accepted, or there are two.
@@ -96,6 +119,11 @@ async def identify(scope: Scope, services: Services) -> Caller:
     if credential is None:
         return Caller(services)
     if not looks_like_a_key(credential.token):
+        if resource_tokens is not None:
+            resource = resource_url(services.settings, path)
+            user = await services.resource_tokens.verify(credential.token, resource_tokens, resource)
+            if user is not None:
+                return Caller(services, credential, user, by_resource_token=True)
         return Caller(services, credential, await services.verifier.verify(credential.token))
     if not services.settings.secret_server_key:
         raise AuthError("api_key_invalid", reason="API keys need secret_server_key")
@@ -104,6 +132,28 @@ async def identify(scope: Scope, services: Services) -> Caller:
         return Caller(services, credential, team=owner, by_api_key=True)
     await services.revocations.check(owner)
     return Caller(services, credential, owner, by_api_key=True)
+
+
+def check_resource_tokens(stack: Stack, resource_tokens: object, where: str) -> None:
+    """Reject an option `resource_tokens` that no token could meet, or that the project's own tokens would meet.
+
+    Raises:
+        ConfigurationError: it is not a `ResourceTokens`, or its issuer is that of the project's access tokens.
+    """
+    if resource_tokens is None:
+        return
+    if not isinstance(resource_tokens, ResourceTokens):
+        raise ConfigurationError(
+            f"{where}(resource_tokens=...) must be a ResourceTokens; got {type(resource_tokens).__name__}. "
+            f'Write {where}(..., resource_tokens=ResourceTokens("https://login.example.com/oidc")).'
+        )
+    settings = stack.services.settings
+    if settings.project_id and resource_tokens.issuer.rstrip("/") in settings.issuer_kinds:
+        raise ConfigurationError(
+            f"{where}(resource_tokens=...) names the issuer of the project's own access tokens, "
+            f'"{resource_tokens.issuer}", which are accepted without it. Name the authorization server that issues '
+            "tokens for MCP servers, or remove the option."
+        )
 
 
 def remember_caller(scope: Scope, caller: Caller) -> None:

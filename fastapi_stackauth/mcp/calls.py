@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Scope
 
+from fastapi_stackauth.dependencies.users import find_override
 from fastapi_stackauth.errors import RequestError
 from fastapi_stackauth.mcp.caller import Caller, find_address
 from fastapi_stackauth.mcp.selection import RouteTable
@@ -93,7 +94,7 @@ def make_scope(request: RouteRequest, outer: Scope, caller: Caller, host: "ToolH
         "server": (origin.hostname or "", port),
         "state": dict(host.state),
         "extensions": {},
-        CONTEXT_KEY: caller.new_context(verified=not host.app.dependency_overrides),
+        CONTEXT_KEY: caller.new_context(verified=find_override(host.app, caller.services) is None),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi_stackauth.errors import StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 _PURPOSE = "MCP servers"
@@ -24,16 +25,25 @@ def metadata_path(path: str) -> str:
     return WELL_KNOWN + path
 
 
-def describe_resource(settings: Settings, path: str, name: str) -> dict[str, Any]:
+def describe_resource(
+    settings: Settings, path: str, name: str, resource_tokens: ResourceTokens | None = None
+) -> dict[str, Any]:
     """Return the metadata of the MCP server at this path (RFC 9728 §2).
+
+    Args:
+        settings: `app_url` and `authorization_servers`.
+        path: the path of the server.
+        name: the name of the server.
+        resource_tokens: the authorization server whose tokens are bound to this server; it comes first.
 
     Raises:
         ConfigurationError: `app_url` is not set.
     """
-    servers = {"authorization_servers": list(settings.authorization_servers)} if settings.authorization_servers else {}
+    own = () if resource_tokens is None else (resource_tokens.issuer,)
+    servers = list(dict.fromkeys((*own, *settings.authorization_servers)))
     return {
         "resource": resource_url(settings, path),
-        **servers,
+        **({"authorization_servers": servers} if servers else {}),
         "bearer_methods_supported": ["header"],
         "resource_name": name,
     }

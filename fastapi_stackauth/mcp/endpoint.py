@@ -15,6 +15,7 @@ from fastapi_stackauth.mcp.caller import Caller, identify, remember_caller
 from fastapi_stackauth.mcp.discovery import challenge_headers, describe_resource, resource_url
 from fastapi_stackauth.services import Services, Stack
 from fastapi_stackauth.startup.configuration import declare_needs
+from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 MAX_REQUEST = 1_000_000
 """Bytes that the body of an MCP request may have."""
@@ -33,14 +34,19 @@ class McpEndpoint:
         stack: verifies callers.
         path: the path of the server.
         allow_unauthenticated: whether requests without a credential pass; the routes then decide.
+        resource_tokens: the authorization server whose tokens count if they are bound to this server.
     """
 
-    def __init__(self, stack: Stack, path: str, *, allow_unauthenticated: bool) -> None:
+    def __init__(
+        self, stack: Stack, path: str, *, allow_unauthenticated: bool, resource_tokens: ResourceTokens | None
+    ) -> None:
         self._stack = stack
         self._path = path
         self._allow_unauthenticated = allow_unauthenticated
+        self._resource_tokens = resource_tokens
         self.server: ASGIApp | None = None
-        declare_needs(self, "project_id", "app_url", stack=stack)
+        secret = () if resource_tokens is None else ("secret_server_key",)
+        declare_needs(self, "project_id", "app_url", *secret, stack=stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -66,7 +72,7 @@ class McpEndpoint:
     async def _admit(self, request: Request, services: Services) -> Request:
         resource_url(services.settings, self._path)
         check_origin(request.scope, services)
-        caller: Caller = await identify(request.scope, services)
+        caller: Caller = await identify(request.scope, services, path=self._path, resource_tokens=self._resource_tokens)
         if caller.credential is None and not self._allow_unauthenticated:
             raise AuthError("authentication_required")
         remember_caller(request.scope, caller)
@@ -87,12 +93,14 @@ class MetadataEndpoint:
         stack: has the settings.
         path: the path of the server.
         name: the name of the app.
+        resource_tokens: the authorization server whose tokens are bound to the server.
     """
 
-    def __init__(self, stack: Stack, path: str, name: str) -> None:
+    def __init__(self, stack: Stack, path: str, name: str, resource_tokens: ResourceTokens | None = None) -> None:
         self._stack = stack
         self._path = path
         self._name = name
+        self._resource_tokens = resource_tokens
         declare_needs(self, "app_url", stack=stack)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +116,9 @@ class MetadataEndpoint:
         headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
         if method not in ("GET", "HEAD"):
             return Response(status_code=405, headers={"allow": "GET, HEAD"})
-        document: Mapping[str, Any] = describe_resource(services.settings, self._path, self._name)
+        document: Mapping[str, Any] = describe_resource(
+            services.settings, self._path, self._name, self._resource_tokens
+        )
         return JSONResponse(document, headers=headers)
 
 

@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from fastapi_stackauth import mcp
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.http.installed import find_installation
+from fastapi_stackauth.mcp.caller import check_resource_tokens
 from fastapi_stackauth.mcp.calls import InProcessClient, ToolHost
 from fastapi_stackauth.mcp.discovery import metadata_path
 from fastapi_stackauth.mcp.endpoint import McpEndpoint, MetadataEndpoint
 from fastapi_stackauth.mcp.selection import RouteTable, Selection, ToolOperation, choose_operations, make_schema
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.startup.routes import check_path
+from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 
 def mount(
@@ -27,6 +29,7 @@ def mount(
     include_operations: Collection[str],
     allow_unauthenticated: bool,
     call_timeout: float,
+    resource_tokens: ResourceTokens | None,
     enrich: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     """Add an MCP server to an app; see `StackAuth.mount_mcp`.
@@ -35,10 +38,12 @@ def mount(
         ConfigurationError: an argument is wrong, the stack is not installed on the app, or the extra is missing.
     """
     _check_arguments(stack, app, path, call_timeout)
+    check_resource_tokens(stack, resource_tokens, "mount_mcp")
     selection = Selection.check(include_tags, include_operations)
-    endpoint = McpEndpoint(stack, path, allow_unauthenticated=allow_unauthenticated)
+    endpoint = McpEndpoint(stack, path, allow_unauthenticated=allow_unauthenticated, resource_tokens=resource_tokens)
+    metadata = MetadataEndpoint(stack, path, app.title, resource_tokens)
     # A `Route` serves the very path; a `Mount` would redirect to a path that ends with a slash.
-    app.router.add_route(metadata_path(path), MetadataEndpoint(stack, path, app.title), include_in_schema=False)  # type: ignore[arg-type]  # Starlette takes ASGI apps, too
+    app.router.add_route(metadata_path(path), metadata, include_in_schema=False)  # type: ignore[arg-type]  # Starlette takes ASGI apps, too
     app.router.add_route(path, endpoint, include_in_schema=False)  # type: ignore[arg-type]  # as above
 
     def choose() -> tuple[dict[str, Any], RouteTable, list[ToolOperation]]:

@@ -27,13 +27,14 @@ from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthErr
 from fastapi_stackauth.errors.problems import problem_document
 from fastapi_stackauth.http.handlers import error_response, log_error_response
 from fastapi_stackauth.http.installed import remember
-from fastapi_stackauth.mcp.caller import Caller, find_caller, identify, remember_caller
+from fastapi_stackauth.mcp.caller import Caller, check_resource_tokens, find_caller, identify, remember_caller
 from fastapi_stackauth.mcp.discovery import metadata_path, resource_url
 from fastapi_stackauth.mcp.endpoint import MetadataEndpoint, check_origin
 from fastapi_stackauth.mcp.results import describe_error
 from fastapi_stackauth.models import User
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
+from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 _APP_KEY = "fastapi_stackauth.mcp.app"
 _NO_CALLER = (
@@ -49,6 +50,7 @@ class StackAuthProvider(TokenVerifier):
         stack: verifies callers.
         path: the public path of the server, such as ``/mcp``; its identifier is `app_url` and this path.
         name: the name of the server in its metadata.
+        resource_tokens: an authorization server whose tokens count, too, if they are bound to this server.
 
     FastMCP serves the metadata (RFC 9728) with its own app. If that app is mounted in another one, add
     `provider.get_well_known_routes()` to the routes of the outer app.
@@ -60,13 +62,17 @@ class StackAuthProvider(TokenVerifier):
         ...     return (await get_current_user()).id
     """
 
-    def __init__(self, stack: Stack, path: str, *, name: str = "MCP server") -> None:
+    def __init__(
+        self, stack: Stack, path: str, *, name: str = "MCP server", resource_tokens: ResourceTokens | None = None
+    ) -> None:
         super().__init__()
         if not isinstance(stack, Stack) or not path.startswith("/") or path.endswith("/"):
             raise ConfigurationError('Write StackAuthProvider(stack, "/mcp"): a StackAuth, and the path of the server.')
+        check_resource_tokens(stack, resource_tokens, "StackAuthProvider")
         self._stack = stack
         self._path = path
         self._name = name
+        self._resource_tokens = resource_tokens
         self._app = _AppOfStack()
         remember(self._app, stack, default=True)
 
@@ -78,21 +84,25 @@ class StackAuthProvider(TokenVerifier):
         """
         scope = {"headers": [(b"authorization", b"Bearer " + token.encode("utf-8", "replace"))]}
         try:
-            return _describe_caller(await identify(scope, self._stack.services))
+            return _describe_caller(await self.identify(scope))
         except AuthError:
             return None
         except StackAuthError as error:
             raise TokenVerificationError(error.message) from None
 
+    async def identify(self, scope: Scope) -> Caller:
+        """Identify the caller of a request."""
+        return await identify(scope, self._stack.services, path=self._path, resource_tokens=self._resource_tokens)
+
     def get_middleware(self) -> list[Middleware]:
         """Return the middleware that identifies the caller of each request."""
         identifying: Any = _IdentifyCaller
         keeping: Any = AuthContextMiddleware
-        return [Middleware(identifying, stack=self._stack, app_of_stack=self._app), Middleware(keeping)]
+        return [Middleware(identifying, provider=self, stack=self._stack, app_of_stack=self._app), Middleware(keeping)]
 
     def get_routes(self, mcp_path: str | None = None) -> list[Route]:  # noqa: ARG002 - FastMCP knows its inner path alone
         """Return the route of the metadata."""
-        endpoint: Any = MetadataEndpoint(self._stack, self._path, self._name)
+        endpoint: Any = MetadataEndpoint(self._stack, self._path, self._name, self._resource_tokens)
         return [Route(metadata_path(self._path), endpoint)]
 
     def _get_resource_url(self, path: str | None = None) -> AnyHttpUrl | None:  # noqa: ARG002 - as above
@@ -169,8 +179,9 @@ class _AppOfStack(Starlette):
 class _IdentifyCaller:
     """Middleware that identifies the caller. It leaves the 401 to FastMCP, which names the metadata."""
 
-    def __init__(self, app: ASGIApp, stack: Stack, app_of_stack: _AppOfStack) -> None:
+    def __init__(self, app: ASGIApp, provider: StackAuthProvider, stack: Stack, app_of_stack: _AppOfStack) -> None:
         self._app = app
+        self._provider = provider
         self._stack = stack
         self._app_of_stack = app_of_stack
 
@@ -190,7 +201,7 @@ class _IdentifyCaller:
         await self._app(scope, receive, send)
 
     async def _identify(self, scope: Scope) -> None:
-        caller = await identify(scope, self._stack.services)
+        caller = await self._provider.identify(scope)
         remember_caller(scope, caller)
         scope[_APP_KEY] = self._app_of_stack
         if (described := _describe_caller(caller)) is not None:

@@ -9,12 +9,13 @@ from fastapi_stackauth.settings.fields import (
     variables_unread,
 )
 from fastapi_stackauth.settings.options import Options
-from fastapi_stackauth.settings.values import to_origin
+from fastapi_stackauth.settings.values import check_issuer, to_origin
 
 __all__ = [
     "COOKIE_NAME",
     "Options",
     "Settings",
+    "check_issuer",
     "documented_name",
     "environment_names",
     "secret_file_names",

@@ -188,7 +188,10 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="The total time that fetching the keys may take, in seconds."
     )
     authorization_ttl: float = Field(
-        default=10.0, ge=0, le=300, description="Seconds that permissions and teams are cached."
+        default=10.0,
+        ge=0,
+        le=300,
+        description="Seconds that permissions and teams are cached, and the users of tokens bound to an MCP server.",
     )
     unknown_team: Literal["permission_missing", "not_found"] = Field(
         default="permission_missing",

@@ -105,16 +105,24 @@ def _check_destination(value: str | None) -> str | None:
     return value
 
 
+def check_issuer(address: str) -> None:
+    """Reject what is no issuer identifier (RFC 8414 §2).
+
+    Raises:
+        ValueError: it is something else.
+    """
+    parts = urlsplit(address)
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    to_origin(address)
+    if parts.scheme != "https" and not loopback:
+        raise ValueError("must be https addresses; http is for loopback alone")
+    if parts.query or parts.fragment or "@" in parts.netloc or not address.isprintable() or " " in address:
+        raise ValueError("must not hold a query, a fragment or a user name")
+
+
 def _check_authorization_servers(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Reject what is no issuer identifier (RFC 8414 §2)."""
     for address in value:
-        parts = urlsplit(address)
-        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        to_origin(address)
-        if parts.scheme != "https" and not loopback:
-            raise ValueError("must be https addresses; http is for loopback alone")
-        if parts.query or parts.fragment or "@" in parts.netloc or not address.isprintable() or " " in address:
-            raise ValueError("must not hold a query, a fragment or a user name")
+        check_issuer(address)
     return value
 
 

@@ -9,7 +9,7 @@ Each `check_` generator yields its checks by name, in order: the verifier stops 
 import binascii
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -69,7 +69,7 @@ def parse_token(token: str) -> UnverifiedToken:
 @lru_cache(maxsize=64)  # all tokens of a key have the same header
 def _key_id(segment: str) -> str:
     header = read_object(segment, "header")
-    _raise_first(check_header(header))
+    raise_first(check_header(header))
     return str(header["kid"])
 
 
@@ -89,7 +89,7 @@ def check_claims(claims: Mapping[str, Any], binding: Binding, now: float, leeway
     Raises:
         AuthError: the first error of `check_binding`, then of `check_time`.
     """
-    _raise_first(chain(check_binding(claims, binding), check_time(claims, now, leeway)))
+    raise_first(chain(check_binding(claims, binding), check_time(claims, now, leeway)))
     return binding.issuers[claims["iss"]]
 
 
@@ -129,7 +129,8 @@ def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> Checks:
     yield "not_before", error
 
 
-def _raise_first(checks: Iterable[tuple[str, AuthError | None]]) -> None:
+def raise_first(checks: Iterable[tuple[str, AuthError | None]]) -> None:
+    """Raise the error of the first check that fails."""
     for _, error in checks:
         if error is not None:
             raise error
@@ -143,6 +144,11 @@ def _missing_claims(claims: Mapping[str, Any]) -> AuthError | None:
     missing = [name for name in _REQUIRED if claims.get(name) is None]
     if claims.get("branch_id", claims.get("branchId")) is None:
         missing.append("branch_id")
+    return find_claims_error(claims, missing)
+
+
+def find_claims_error(claims: Mapping[str, Any], missing: Sequence[str]) -> AuthError | None:
+    """Return the error for required claims that are missing, or for a subject or a time of the wrong form."""
     if missing:
         return AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
     if not isinstance(claims["sub"], str) or not claims["sub"]:

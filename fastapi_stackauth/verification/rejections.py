@@ -50,7 +50,7 @@ def require_rejection(error: AuthServerError, events: AuthEvents, about: str) ->
     Args:
         error: the auth server's error.
         events: count and log an error that is not about the caller.
-        about: the subject of the call: a `token`, `permission`, `session` or `api_key`.
+        about: the subject of the call: a `token`, `permission`, `session`, `api_key` or `user`.
 
     Raises:
         AuthServerMisconfigured: the auth server rejects this app.

@@ -302,3 +302,6 @@ async def test_an_agent_uses_the_notes_app(guide: Guide, server: Emulator):
             assert (await http.post("/mcp", json={})).status_code == 401
             metadata = await http.get("/.well-known/oauth-protected-resource/mcp")
             assert metadata.json()["resource"] == "http://localhost:8000/mcp"
+            bound = await http.get("/.well-known/oauth-protected-resource/agents/mcp")
+            assert bound.json()["authorization_servers"] == ["https://login.example.com/oidc"]
+            assert (await http.post("/agents/mcp", json={})).status_code == 401

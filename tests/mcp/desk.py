@@ -43,6 +43,10 @@ class Desk:
         self.server = Emulator()
         self.statuses: list[int] = []
         self.line = Line(self.server.app)
+        self.configure(**options)
+
+    def configure(self, **options: Any) -> None:
+        """Make the stack and the app, with these settings."""
         settings = {
             "project_id": self.server.project_id,
             "base_url": self.server.url,
@@ -161,3 +165,10 @@ async def call(client: httpx.AsyncClient, tool: str, headers: Mapping[str, str],
     accept = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
     body = rpc("tools/call", {"name": tool, "arguments": arguments})
     return await client.post("/mcp", json=body, headers={**accept, **headers})
+
+
+def to_outcome(status: int, body: Any) -> tuple[int, Any]:
+    """What is compared: the status, and the code of an error or the value of a result."""
+    if status >= 400:
+        return status, body.get("code")
+    return status, body["result"] if isinstance(body, dict) else body

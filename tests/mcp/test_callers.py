@@ -6,15 +6,8 @@ import httpx
 import pytest
 from fastapi import Request
 
-from tests.mcp.desk import APP_URL, CALLERS, METADATA, ROUTES, Desk, call
+from tests.mcp.desk import APP_URL, CALLERS, METADATA, ROUTES, Desk, call, to_outcome
 from tests.mcp.mixing import mix
-
-
-def to_outcome(status: int, body: Any) -> tuple[int, Any]:
-    """What is compared: the status, and the code of an error or the value of a result."""
-    if status >= 400:
-        return status, body.get("code")
-    return status, body["result"] if isinstance(body, dict) else body
 
 
 async def test_each_tool_answers_each_caller_as_its_route():

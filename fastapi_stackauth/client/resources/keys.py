@@ -1,4 +1,4 @@
-"""The project's public signing keys (contract/tokens.md §2)."""
+"""Public signing keys: the project's (contract/tokens.md §2), and those of an authorization server."""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +21,22 @@ class FetchedKeys:
 class KeysApi(Resource):
     """The key set that verifies the project's tokens."""
 
-    async def fetch(self, *, timeout: float | None = None) -> FetchedKeys:
+    async def fetch(self, *, url: str | None = None, timeout: float | None = None) -> FetchedKeys:
         """Return the keys of all three kinds of tokens, after one attempt within `timeout` seconds.
 
         Servers from before anonymous users (August 2025) reject the flag; they get a second request without it.
 
+        Args:
+            url: the address of another server's key set, to fetch that instead. Nothing of the project travels there.
+            timeout: seconds that the attempt may take.
+
         Raises:
             AuthServerError: the keys cannot be fetched.
         """
+        if url is not None:
+            request = ApiRequest("GET", "/jwks_uri", attempts=1, timeout=timeout, rights="none", url=url)
+            response = await self._client.send_with_auth(request, None)
+            return FetchedKeys(response.json, _max_age(response))
         try:
             response = await self._fetch({"include_anonymous": "true"}, timeout)
         except KnownApiError as error:

@@ -216,6 +216,7 @@ async def with_keys(token: str) -> None:
 async def as_the_server() -> None:
     assert_type(await client.project.current(), Project)
     fetched = await client.keys.fetch(timeout=1)
+    await client.keys.fetch(url="https://login.example.com/keys")
     assert_type(fetched.document, object)
     server = client.as_server()
     listing = server.users.list(

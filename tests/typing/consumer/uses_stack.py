@@ -36,6 +36,7 @@ from fastapi_stackauth import (
     WebhookEvent,
     WebhookRouter,
 )
+from fastapi_stackauth.mcp import ResourceTokens
 from fastapi_stackauth.models import (
     DeletedUser,
     Identified,
@@ -274,7 +275,13 @@ MCP = FastAPI()
 TOOLS = StackAuth()
 TOOLS.install(MCP)
 TOOLS.mount_mcp(
-    MCP, "/mcp", include_tags={"notes"}, include_operations=["write"], allow_unauthenticated=True, call_timeout=10
+    MCP,
+    "/mcp",
+    include_tags={"notes"},
+    include_operations=["write"],
+    allow_unauthenticated=True,
+    call_timeout=10,
+    resource_tokens=ResourceTokens("https://login.example.com", jwks_url="https://login.example.com/keys"),
 )
 
 SENT = datetime.now(UTC)

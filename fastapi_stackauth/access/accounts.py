@@ -1,0 +1,82 @@
+"""Users by their id, for credentials that name a user and say nothing else of them.
+
+The library asks the auth server with the secret key, and caches the result.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import AuthError, AuthServerError, SchemaError, UserNotFound
+from fastapi_stackauth.kinds import TokenKind
+from fastapi_stackauth.models import ServerUser, User
+from fastapi_stackauth.runtime.cache import Cache, Entry
+from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.rejections import require_rejection
+
+_SIZE = 10_000
+
+
+class Accounts:
+    """Finds users by their id; concurrent lookups of a user share one call.
+
+    Args:
+        settings: `authorization_ttl`.
+        client: asks the auth server; it needs the secret key.
+        clock: unix time in seconds.
+    """
+
+    def __init__(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._users: Cache[str, User | None] = Cache(clock, size=_SIZE)
+
+    async def get(self, user_id: str) -> User:
+        """Return a user as the auth server knows them; there is no session and there are no claims.
+
+        Raises:
+            AuthError: 401 `user_deleted`: there is no such user.
+            VerificationUnavailable: the auth server is unavailable.
+            AuthServerMisconfigured: the auth server rejects this app.
+            ConfigurationError: no secret key is set.
+        """
+        known = self._users.get(user_id)
+        try:
+            user = known.value if known else await self._users.fetch(user_id, lambda: self._load(user_id))
+        except AuthServerError as error:
+            raise require_rejection(error, self._client.events, "user") from None
+        if user is None or user.id.lower() != user_id.lower():
+            raise AuthError("user_deleted")
+        return user
+
+    def forget(self, user_id: str) -> None:
+        """Drop what is cached about a user; the auth server ignores the case of ids."""
+        self._users.forget(lambda known, _: known.lower() == user_id.lower())
+
+    async def aclose(self) -> None:
+        """Cancel the calls that run in this event loop."""
+        await self._users.aclose()
+
+    async def _load(self, user_id: str) -> Entry[User | None]:
+        user: User | None = None
+        with suppress(UserNotFound, SchemaError):  # or the id does not have the form of one
+            user = user_from_account(await self._client.as_server().users.get(user_id))
+        return Entry(user, self._clock() + self._settings.authorization_ttl)
+
+
+def user_from_account(user: ServerUser) -> User:
+    """Return the user of an account, without a session and without claims."""
+    kind = TokenKind.RESTRICTED if user.is_restricted else TokenKind.NORMAL
+    return User(
+        id=user.id,
+        email=user.primary_email,
+        email_verified=user.primary_email_verified,
+        display_name=user.display_name,
+        kind=TokenKind.ANONYMOUS if user.is_anonymous else kind,
+        restricted_reason=user.restricted_reason.type if user.restricted_reason else None,
+        selected_team_id=user.selected_team_id,
+        mfa_required=user.requires_totp_mfa,
+        signed_up_at=user.signed_up_at_millis,
+    )

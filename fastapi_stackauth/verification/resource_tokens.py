@@ -1,0 +1,202 @@
+"""Tokens of an OAuth authorization server that are bound to one resource (RFC 8707), for MCP servers.
+
+They have an issuer and keys of their own, and no session: the token says who the user is, the auth server says what the
+user may do. Law: these and the project's access tokens never stand for each other. The issuer that a token names
+decides who verifies it, and no other verifier is tried.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi_stackauth.access.accounts import Accounts
+from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.errors import AuthError, ConfigurationError, VerificationUnavailable
+from fastapi_stackauth.models import User
+from fastapi_stackauth.models.user import user_with_claims
+from fastapi_stackauth.runtime.events import TOKEN_REJECTED, TOKEN_VERIFIED
+from fastapi_stackauth.settings import Settings, check_issuer, to_origin
+from fastapi_stackauth.verification.claims import (
+    Checks,
+    UnverifiedToken,
+    check_time,
+    find_claims_error,
+    parse_token,
+    raise_first,
+)
+from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
+from fastapi_stackauth.verification.revocation import Revocations
+
+_REQUIRED = ("sub", "iss", "exp", "iat")
+_USER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True)
+class ResourceTokens:
+    """An OAuth authorization server whose tokens an MCP server accepts, if they are bound to it (RFC 8707).
+
+    Its access tokens are JSON Web Tokens signed with ES256. `sub` is the id of a user of this project. `aud` or
+    `resource`, and both if both are there, must name the MCP server and nothing else.
+
+    Attributes:
+        issuer: the issuer that its tokens name, such as
+            ``https://api.hexclave.com/api/v1/projects/<project id>/oidc``.
+        jwks_url: the address of its keys; ``/.well-known/jwks.json`` below the issuer by default.
+
+    Raises:
+        ConfigurationError: an address is not https (http is for loopback alone), or holds a query or a user name.
+    """
+
+    issuer: str
+    jwks_url: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("issuer", self.issuer), ("jwks_url", self.jwks_url)):
+            if value is None and name == "jwks_url":
+                continue
+            if not isinstance(value, str):
+                raise ConfigurationError(f"ResourceTokens({name}=...) must be a text; got {type(value).__name__}.")
+            try:
+                check_issuer(value)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"ResourceTokens({name}=...): addresses {error}. Write an address such as "
+                    '"https://login.example.com/oidc".'
+                ) from None
+
+    @property
+    def keys_address(self) -> str:
+        """The address of the keys."""
+        return self.jwks_url or f"{self.issuer.rstrip('/')}/.well-known/jwks.json"
+
+
+class ResourceTokenVerifier:
+    """Verifies tokens that are bound to a resource.
+
+    Args:
+        settings: leeway, and the limits of the keys' cache.
+        client: fetches the keys.
+        accounts: finds the users.
+        revocations: users whose tokens are rejected.
+        clock: unix time in seconds.
+        monotonic: a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: StackAuthClient,
+        accounts: Accounts,
+        revocations: Revocations,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._accounts = accounts
+        self._revocations = revocations
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: dict[str, KeyStore] = {}
+
+    async def verify(self, token: str, accepted: ResourceTokens, resource: str) -> User | None:
+        """Return the user of a token, as the auth server knows them now, with the claims of the token.
+
+        Args:
+            token: the raw token.
+            accepted: the authorization server.
+            resource: the resource that the token must be bound to.
+
+        Returns:
+            The user; None if the token names another issuer or cannot be parsed, so that the project decides on it.
+
+        Raises:
+            AuthError: 401, with the code of the first check that failed.
+            VerificationUnavailable: the keys or the user cannot be fetched.
+            AuthServerMisconfigured: the auth server rejects this app.
+            ConfigurationError: no secret key is set.
+        """
+        unverified = _parse(token)
+        if unverified is None or unverified.claims.get("iss") != accepted.issuer:
+            return None
+        try:
+            await self._check_signature(unverified, accepted)
+            claims = unverified.claims
+            raise_first(
+                chain(check_binding(claims, resource), check_time(claims, self._clock(), self._settings.leeway))
+            )
+            user = user_with_claims(await self._accounts.get(claims["sub"]), claims)
+            await self._revocations.check(user)
+        except AuthError as rejection:
+            self._client.events.emit(TOKEN_REJECTED, code=rejection.code, reason=rejection.reason)
+            raise
+        self._client.events.emit(TOKEN_VERIFIED, cache="miss", source="resource")
+        return user
+
+    async def aclose(self) -> None:
+        """Cancel the fetches of the running loop."""
+        for store in self._keys.values():
+            await store.aclose()
+
+    async def _check_signature(self, unverified: UnverifiedToken, accepted: ResourceTokens) -> None:
+        try:
+            key = await self._find_keys(accepted.keys_address).find(unverified.key_id)
+        except KeysUnavailable as unavailable:
+            raise VerificationUnavailable(retry_after=unavailable.retry_after) from None
+        if not key.verify(unverified.signing_input, unverified.signature):
+            raise AuthError("token_signature_invalid", reason=f"kid {unverified.key_id!r}")
+
+    def _find_keys(self, address: str) -> KeyStore:
+        store = self._keys.get(address)
+        if store is None:
+            fetch = partial(self._client.keys.fetch, url=address, timeout=self._settings.jwks_timeout)
+            own = self._settings.model_copy(update={"jwks": None})  # fixed keys are the project's, never these
+            store = self._keys[address] = KeyStore(fetch, own, self._monotonic, self._client.events)
+        return store
+
+
+def check_binding(claims: Mapping[str, Any], resource: str) -> Checks:
+    """Check what ties a token to a user and to a resource. Pure.
+
+    The vendor's tokens name the resource in the claim of this name, others in `aud` (RFC 9068 §2.2). A claim that names
+    another one, or several, rejects the token (RFC 7519 §4.1.3).
+    """
+    error = find_claims_error(claims, [name for name in _REQUIRED if claims.get(name) is None])
+    yield "required_claims", error
+    is_user = _USER_ID.fullmatch(claims["sub"]) is not None
+    yield "subject", None if is_user else AuthError("token_malformed", reason="sub is not the id of a user")
+    named = [claims[name] for name in ("resource", "aud") if claims.get(name) is not None]
+    yield "resource", None if named else AuthError("token_audience_not_allowed", reason="bound to no resource")
+    bound = all(_names(value, resource) for value in named)
+    yield "audience", None if bound else AuthError("token_audience_not_allowed", reason="bound to another resource")
+
+
+def _parse(token: str) -> UnverifiedToken | None:
+    try:
+        return parse_token(token)
+    except AuthError:  # the project's verifier rejects it, and says why
+        return None
+
+
+def _names(value: object, resource: str) -> bool:
+    """Whether a claim names this resource and nothing else."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    return isinstance(value, str) and _normalize(value) == _normalize(resource)
+
+
+def _normalize(address: str) -> str | None:
+    """Return a resource with scheme and host in lower case, without a default port and a slash at the end."""
+    try:
+        parts = urlsplit(address)
+        origin = to_origin(address)
+    except ValueError:
+        return None
+    if parts.query or parts.fragment or "@" in parts.netloc or not address.isprintable() or address != address.strip():
+        return None
+    return origin + parts.path.rstrip("/")
