@@ -4,6 +4,7 @@ The limit holds while a body is read, with or without a Content-Length. FastAPI 
 their newest releases, but answer it with plain text, and raise an exception that is not public.
 """
 
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
@@ -69,9 +70,36 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         RequestInvalid: 400, the body is not a form, has a file, or has too many fields.
     """
+    return _to_fields(await _parse_form(request, 0, "Must be a form without files"))
+
+
+async def read_form_with_file(request: Request, name: str) -> tuple[dict[str, str], bytes]:
+    """Parse the body, which `read_body` has read, as a form that may have one file.
+
+    Args:
+        request: the request.
+        name: the field of the file.
+
+    Returns:
+        The other fields, and the content of the file; nothing if there is none.
+
+    Raises:
+        RequestInvalid: 400, the body is not a form, has more files, or has too many fields.
+    """
+    form = await _parse_form(request, 1, "Must be a form with one file")
+    file = form.get(name)
+    content = await file.read() if isinstance(file, UploadFile) else b""
+    await form.close()
+    return _to_fields(form), content
+
+
+async def _parse_form(request: Request, files: int, expected: str) -> FormData:
     size = len(await request.body())
     try:
-        form = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=size)
+        return await request.form(max_files=files, max_fields=MAX_FIELDS, max_part_size=size)
     except (HTTPException, UnicodeError):  # Starlette's own; and the codec's that a multipart form names
-        raise RequestInvalid((("body", "Must be a form without files"),), status_code=400) from None
+        raise RequestInvalid((("body", expected),), status_code=400) from None
+
+
+def _to_fields(form: FormData) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}

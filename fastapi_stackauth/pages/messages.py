@@ -76,6 +76,7 @@ FIELDS: Mapping[str, str] = {
     "PASSWORD_TOO_LONG": "password",
     "PASSWORD_TOO_SHORT": "password",
     "USER_EMAIL_ALREADY_EXISTS": "email",
+    "request_too_large": "profile_image_url",
     "VERIFICATION_CODE_ALREADY_USED": "code",
     "VERIFICATION_CODE_EXPIRED": "code",
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "code",
@@ -107,6 +108,7 @@ INVALID_FIELDS: Mapping[str, str] = {
     "new_password": "Enter a password of at most 70 characters.",
     "old_password": "Enter your current password.",
     "password": "Enter a password of at most 70 characters.",
+    "profile_image_url": "Choose a PNG, JPEG, GIF or WebP image of at most 700 KB.",
     "value": "Enter an email address, such as ada@example.com.",
 }
 """What to write into a field whose value does not have the right form."""

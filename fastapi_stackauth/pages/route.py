@@ -4,7 +4,7 @@ The handlers of the forms are those of the JSON routes: `PageRoutes.action` take
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInval
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
 from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, find_message
+from fastapi_stackauth.pages.pictures import MAX_UPLOAD, read_upload
 from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to, show, translate
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, RouteOptions, Routes
@@ -42,6 +43,7 @@ class PageDeclaration(Declaration):
         show_result: returns the response after the form instead, such as a page with a new key. Without both, the
             handler returns it.
         confirmation: the field that the form must have, because its action cannot be undone.
+        uploads: whether the form has a picture.
         origin: the path of the form's page, to which a user comes back who must sign in first.
     """
 
@@ -49,6 +51,7 @@ class PageDeclaration(Declaration):
     next_page: NextPage | None = None
     show_result: ShowResult | None = None
     confirmation: str = ""
+    uploads: bool = False
     origin: str = ""
 
 
@@ -77,6 +80,7 @@ class PageRoutes:
         next_page: NextPage | None = None,
         show_result: ShowResult | None = None,
         confirmation: str = "",
+        uploads: bool = False,
         origin: str = "",
     ) -> None:
         """Declare the form of a page.
@@ -89,11 +93,14 @@ class PageRoutes:
             next_page: where the browser goes afterwards.
             show_result: returns the response instead, from what the handler returned.
             confirmation: the field that the form must have.
+            uploads: whether it has a picture.
             origin: the path of the form's page, if it is for signed-in users.
         """
         declared = next(each for each in routes.declarations if each.handler is handler)
-        more = {"view": view, "next_page": next_page, "show_result": show_result}
-        self._add(declared, path, {}, method="POST", confirmation=confirmation, origin=origin, **more)
+        more: dict[str, Any] = {"view": view, "next_page": next_page, "show_result": show_result}
+        more |= {"confirmation": confirmation, "uploads": uploads}
+        options = {"max_body": MAX_UPLOAD} if uploads else {}
+        self._add(declared, path, options, method="POST", origin=origin, **more)
 
     def include(self, routes: Routes, handler: Any, path: str | None = None, *, origin: str = "") -> None:  # noqa: ANN401 - as above
         """Declare a route whose handler returns the response itself; its errors are pages."""
@@ -134,6 +141,9 @@ class PageRoute(AuthRoute):
             raise RequestInvalid(((f"body.{name}", "Field required"),))
         return request
 
+    async def _read_form(self, request: Request) -> Mapping[str, str]:
+        return await read_upload(request) if self.declaration.uploads else await super()._read_form(request)
+
     async def _follow(self, context: RouteContext, response: Response) -> Response:
         """Return what follows a request that succeeded."""
         if self.declaration.show_result is not None:
@@ -161,6 +171,8 @@ class PageRoute(AuthRoute):
             response = await self._show_again(context, error)
         except StackAuthError as failure:  # the page needs the auth server too, or shows what no longer exists
             log_error_response(failure, context.services.events)
+            if sign_in_page := self._find_sign_in_page(context, failure):
+                return RedirectResponse(sign_in_page, 303)
             response = await show_error(context, error)
         return response
 

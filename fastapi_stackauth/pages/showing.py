@@ -109,6 +109,7 @@ async def show(
     status_code: int = 200,
     headers: Mapping[str, str] | None = None,
     leads_to: str | None = None,
+    picture: str | None = None,
     **values: Any,  # noqa: ANN401 - any plain value that a template shows
 ) -> HTMLResponse:
     """Return a page.
@@ -121,6 +122,7 @@ async def show(
         kept: those whose values are shown again after an error; never passwords.
         status_code: of the response.
         headers: more headers of the response.
+        picture: the origin of a picture that it shows.
         leads_to: where its form leads; by default, where the browser goes after the pages.
         **values: what the template shows.
     """
@@ -141,7 +143,9 @@ async def show(
     }
     origin = find_foreign_origin(leads_to or find_return_to(context), context.settings)
     html = site.render(template, {**shared, **values}, language)
-    return HTMLResponse(html, status_code, {**site.headers(language, form_target=origin), **(headers or {})})
+    return HTMLResponse(
+        html, status_code, {**site.headers(language, form_target=origin, picture=picture), **(headers or {})}
+    )
 
 
 def _list_languages(context: RouteContext) -> list[dict[str, str]]:

@@ -95,7 +95,9 @@ class Site:
         back = self.link("/oauth-callback", return_to=return_to)
         return self.link(f"/oauth/{quote(provider, safe='')}/authorize", return_to=back)
 
-    def headers(self, language: Language, *, form_target: str | None = None) -> dict[str, str]:
+    def headers(
+        self, language: Language, *, form_target: str | None = None, picture: str | None = None
+    ) -> dict[str, str]:
         """Return the headers of every page: nothing from elsewhere, no frames, not stored.
 
         The referrer is the origin alone, because the addresses of some pages hold a code. It is not `no-referrer`,
@@ -103,13 +105,14 @@ class Site:
 
         Args:
             language: of the page.
+            picture: another origin that the page shows a picture of.
             form_target: another origin that a form may lead to, because browsers apply the policy to redirects too.
         """
         elsewhere = "".join(f" {origin}" for origin in self.theme.origins)
         policy = (
             "default-src 'none'",
             f"style-src 'self'{elsewhere}",
-            f"img-src 'self' data:{elsewhere}",
+            f"img-src 'self' data:{elsewhere}{f' {picture}' if picture else ''}",
             f"font-src 'self'{elsewhere}",
             "script-src 'self'",
             "connect-src 'self'",

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import KnownApiError
-from fastapi_stackauth.models import CurrentUserProfile, TeamInvitation, TeamMemberProfile
+from fastapi_stackauth.models import TeamInvitation, TeamMemberProfile
 from fastapi_stackauth.pages.keys import FIELDS as KEY_FIELDS
 from fastapi_stackauth.pages.keys import describe_keys, list_expiries, show_new_key
 from fastapi_stackauth.pages.messages import NO_TEXTS, OF_TEAMS
@@ -156,11 +156,6 @@ async def _find_keys(context: RouteContext, client: StackAuthClient, team_id: st
     has_keys = project.config.allow_team_api_keys and "$manage_api_keys" in may
     keys = await client.team_api_keys.list(team_id) if has_keys else ()
     return {"has_keys": has_keys, "keys": describe_keys(context, keys), "expiries": list_expiries(context)}
-
-
-def may_have_teams(account: CurrentUserProfile, *, may_create: bool, teams: int) -> bool:
-    """Return whether the account page leads to the teams: apps may have none."""
-    return not account.is_anonymous and (may_create or teams > 0)
 
 
 def _team_path(context: RouteContext) -> str:

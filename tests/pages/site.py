@@ -71,7 +71,7 @@ class Visitor:
 
     async def open(self, address: str, **headers: str) -> Document:
         """Open a page, and follow redirects within the app."""
-        return await self._show(await self.client.get(address, headers={"accept": "text/html", **headers}))
+        return await self.show(await self.client.get(address, headers={"accept": "text/html", **headers}))
 
     async def submit(self, **typed: str) -> Document:
         """Fill in the form of the page, and send it."""
@@ -81,7 +81,7 @@ class Visitor:
         headers = {"accept": "text/html", "content-type": WEB_FORM}
         fields = httpx.QueryParams({**chosen["fields"], **typed})
         sent = await self.client.post(chosen["action"], content=str(fields), headers=headers)
-        return await self._show(sent)
+        return await self.show(sent)
 
     async def send(self, action: str, **typed: str) -> Document:
         """Fill in the form of the page whose action matches a pattern, and send it."""
@@ -92,7 +92,8 @@ class Visitor:
         """Where the forms of the page post to."""
         return [form["action"] for form in self.page.forms]
 
-    async def _show(self, response: httpx.Response) -> Document:
+    async def show(self, response: httpx.Response) -> Document:
+        """Follow redirects within the app, and read the page."""
         while response.status_code == 303 and response.headers["location"].startswith(("/", ORIGIN)):
             response = await self.client.get(response.headers["location"], headers={"accept": "text/html"})
         self.response, self.page = response, Document(response.text)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -9,6 +10,7 @@ import pyotp
 import pytest
 
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.pages.pictures import find_origin
 from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Document, Site, Visitor
 from tests.routers.callers import ACCESS
 from tests.routers.flows import at_the_provider
@@ -18,7 +20,7 @@ ACCOUNT = "/handler/account-settings"
 
 @pytest.fixture
 async def site(server: Emulator) -> AsyncIterator[Site]:
-    server.configure(client_user_deletion_enabled=True)
+    server.configure(client_user_deletion_enabled=True, allow_user_api_keys=True)
     site = Site(server)
     server.add_user(primary_email=EMAIL, primary_email_verified=True, password=PASSWORD, display_name="Ada")
     yield site
@@ -172,8 +174,117 @@ async def test_a_provider_is_connected_and_disconnected(visitor: Visitor):
     assert "has been connected" not in page.text
 
 
-async def test_an_account_is_deleted(visitor: Visitor):
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def upload(visitor: Visitor, content: bytes, **options: Any) -> Document:
+    """Send the form with a file, as a browser without scripts does."""
+    files = {"profile_image_url": (options.get("name", "ada.png"), content, options.get("type", "image/png"))}
+    sent = await visitor.client.post(f"{ACCOUNT}/picture", files=files, headers={"accept": "text/html"})
+    return await visitor.show(sent)
+
+
+async def test_a_picture_is_uploaded_shown_and_deleted(site: Site, visitor: Visitor):
+    page = await upload(visitor, PNG)
+    assert "Saved." in page.text
+    shown = page.find(**{"class": "picture"})["src"]
+    assert f"img-src 'self' data: {site.server.url};" in visitor.response.headers["content-security-policy"]
+    async with httpx.AsyncClient() as internet:
+        served = await internet.get(shown)
+    assert (served.content, served.headers["content-type"]) == (PNG, "image/png")
+    page = await send(visitor, "/picture/delete")
+    assert "Deleted." in page.text
+    assert "<img" not in visitor.response.text
+
+
+async def test_an_upload_is_an_image_by_its_content(visitor: Visitor):
+    """Whatever the browser calls it, and within the length that the auth server accepts."""
+    wrong = []
+    for name, content, accepted in (
+        ("png", PNG, True),
+        ("jpeg", b"\xff\xd8\xff" + bytes(9), True),
+        ("gif", b"GIF89a" + bytes(9), True),
+        ("webp", b"RIFF\x00\x00\x00\x00WEBP", True),
+        ("the largest", PNG + bytes(700_000 - len(PNG)), True),
+        ("too large", PNG + bytes(700_001 - len(PNG)), False),
+        ("far too large", PNG + bytes(5_000_000), False),
+        ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", False),
+        ("html", b"<script>alert(1)</script>", False),
+        ("empty", b"", False),
+    ):
+        page = await upload(visitor, content)
+        said = "Choose a PNG, JPEG, GIF or WebP image of at most 700 KB." in page.text
+        if ("Saved." in page.text, said) != (accepted, not accepted) or visitor.response.status_code >= 500:
+            wrong.append((name, visitor.response.status_code, page.text[:200]))
+        if not accepted and "autofocus" not in page.find(name="profile_image_url"):
+            wrong.append((name, 0, "no focus"))
+    assert wrong == []
+
+
+def test_a_picture_of_another_kind_is_not_shown():
+    """Another client may have set any address: it reaches the policy only if it is one of an image's server."""
+    rows = {
+        "https://cdn.example/a.png": "https://cdn.example",
+        "https://cdn.example;script-src/*": None,
+        "https://cdn.example,x/a": None,
+        "https://ada@cdn.example/a": None,
+        "javascript:alert(1)": None,
+        "data:image/svg+xml;base64,AAAA": None,
+        "data:image/png;base64,AAAA": "",
+    }
+    assert {address: find_origin(address, insecure=False) for address in rows} == rows
+    assert find_origin("http://cdn.example/a", insecure=False) is None
+    assert find_origin("http://localhost:8000/a", insecure=True) == "http://localhost:8000"
+
+
+async def test_a_key_is_shown_once_and_revoked(visitor: Visitor):
+    page = await send(visitor, "/api-keys", description="laptop")
+    value = page.find(id="key")["value"]
+    assert value.startswith("sk_")
+    assert visitor.response.headers["cache-control"] == "no-store"
+    page = await visitor.open(page.links()[0])
+    assert value not in visitor.response.text
+    assert f"…{value[-4:]}" in page.text
+    assert "expires on 20" in page.text
+    page = await send(visitor, "/api-keys/[^/]+/delete")
+    assert "laptop" not in page.text
+    page = await send(visitor, "/api-keys", description="laptop", expires_at_millis="1")
+    assert "Choose when the key expires." in page.text
+
+
+async def test_signing_out_everywhere_ends_this_session_too(site: Site, visitor: Visitor):
+    async with site.visitor() as other:
+        await sign_in(other)
+        page = await send(visitor, "/sign-out-everywhere")
+        assert "You are signed out everywhere." in page.text
+        assert ACCESS not in visitor.client.cookies
+        for one in (visitor, other):
+            await one.open(ACCOUNT)
+            assert one.path == "/handler/sign-in"
+
+
+async def test_the_account_leads_to_the_teams_if_there_can_be_any(server: Emulator):
+    server.configure(client_team_creation_enabled=False)
+    user_id = server.add_user(primary_email=EMAIL, primary_email_verified=True, password=PASSWORD)
+    site = Site(server)
+    async with site.visitor() as visitor:
+        await sign_in(visitor)
+        assert "/handler/teams" not in visitor.page.links()
+        team = server.add_team(display_name="Red team")
+        server.join(team, user_id)
+        page = await visitor.open(ACCOUNT)
+        assert {"/handler/teams", f"/handler/teams/{team}"} <= set(page.links())
+    await site.stack.aclose()
+
+
+async def test_an_account_is_deleted_after_a_confirmation(visitor: Visitor):
+    """The server checks it, too."""
     page = await send(visitor, "/delete")
+    assert visitor.response.status_code == 422
+    assert "autofocus" in page.find(name="confirm")
+    sent = await visitor.client.post(f"{ACCOUNT}/delete", json={"confirm": "yes"})
+    assert sent.status_code == 422
+    page = await send(visitor, "/delete", confirm="yes")
     assert "Your account has been deleted." in page.text
     assert ACCESS not in visitor.client.cookies
     await visitor.open("/handler/sign-in")

@@ -76,7 +76,7 @@ async def test_the_name_of_a_user_is_text(site: Site, visitor: Visitor):
 
 async def test_names_in_teams_are_text(site: Site, visitor: Visitor):
     """Those of teams, members, API keys and invited addresses; on all pages that show them."""
-    site.server.configure(client_team_creation_enabled=True, allow_team_api_keys=True)
+    site.server.configure(client_team_creation_enabled=True, allow_team_api_keys=True, allow_user_api_keys=True)
     site.server.add_user(primary_email=EMAIL, primary_email_verified=True, password=PASSWORD, display_name=EVIL)
     await visitor.open("/handler/sign-in?return_to=/handler/teams")
     await visitor.submit(email=EMAIL, password=PASSWORD)
@@ -93,6 +93,11 @@ async def test_names_in_teams_are_text(site: Site, visitor: Visitor):
     check_markup(page)
     assert page.text.count(EVIL) >= 7
     check_markup(await visitor.open("/handler/teams"))
+    await visitor.open("/handler/account-settings")
+    await visitor.send(".*/api-keys", description=EVIL)
+    page = await visitor.open("/handler/account-settings")
+    check_markup(page)
+    assert page.text.count(EVIL) >= 3, "the key, its button, the team"
     await visitor.open(site.mail("team_invitation", "o'neil+{{7*191}}@example.com")["link"])
     check_markup(visitor.page)
     assert EVIL in visitor.page.text

@@ -1,5 +1,6 @@
 """The pages in Chromium: with and without scripts, by keyboard, light and dark, on a phone, with a passkey."""
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,11 @@ AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
     "isUserVerified": True, "automaticPresenceSimulation": True,
 }  # fmt: skip
+
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 @asynccontextmanager
@@ -202,6 +208,38 @@ async def test_a_form_is_sent_once(browser: Browser, address: str):
         await page.get_by_role("button", name="Send link").dblclick()
         await expect(page.get_by_text("If there is an account")).to_be_visible()
         assert len(sent) == 1
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_browser_uploads_a_picture(browser: Browser, address: str, scripts: bool):
+    """The policy of the page allows it. A photograph of a telephone is too large, which the page says."""
+    async with open_page(browser, address, java_script_enabled=scripts) as page:
+        await sign_up(page)
+        await page.goto("/handler/account-settings")
+        field, rule = page.get_by_label("New picture"), "Choose a PNG, JPEG, GIF or WebP image of at most 700 KB."
+        large = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff" + bytes(6_000_000)}
+        await field.set_input_files(large)  # type: ignore[arg-type]  # a payload
+        await page.get_by_role("button", name="Save picture").click()
+        if scripts:
+            assert await field.evaluate("field => field.validationMessage") == rule
+        else:
+            await expect(page.get_by_text(rule)).to_be_visible()
+        picture = {"name": "a.png", "mimeType": "image/png", "buffer": PIXEL}
+        await field.set_input_files(picture)  # type: ignore[arg-type]  # as above
+        await page.get_by_role("button", name="Save picture").click()
+        await expect(page.get_by_text("Saved.")).to_be_visible()
+        assert await page.get_by_alt_text("Your picture").evaluate("image => image.naturalWidth") == 1
+
+
+async def test_a_slow_form_shows_that_it_is_busy(browser: Browser, address: str):
+    async with open_page(browser, address) as page:
+        await page.goto("/handler/forgot-password")
+        await page.get_by_label("Email address").fill(EMAIL)
+        stay = "document.body.addEventListener('submit', (event) => event.preventDefault())"
+        await page.evaluate(stay)
+        button = page.get_by_role("button", name="Send link")
+        await button.click()
+        await expect(button).to_have_attribute("aria-busy", "true")
 
 
 async def test_a_passkey_signs_in_and_is_offered_next_time(browser: Browser, address: str):

@@ -10,12 +10,22 @@ if (here.searchParams.has("code")) {
 
 // A form is sent once, also if its button is pressed twice.
 document.addEventListener("submit", (event) => {
-  if (event.target.dataset.sent) event.preventDefault();
-  else event.target.dataset.sent = "yes";
+  if (event.target.dataset.sent) return event.preventDefault();
+  event.target.dataset.sent = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent; // a page from the browser's cache
+  for (const button of document.querySelectorAll("button[aria-busy]")) button.removeAttribute("aria-busy");
 });
+
+// A file that is too large is not sent at all.
+for (const field of document.querySelectorAll("input[data-max]")) {
+  field.addEventListener("change", () => {
+    const large = [...field.files].some((file) => file.size > field.dataset.max);
+    field.setCustomValidity(large ? field.dataset.problem : "");
+  });
+}
 
 const PASSKEY_USED = "stackauth-passkey-used";
 const passkey = document.querySelector("#passkey");

@@ -6,6 +6,7 @@ In cookie delivery every POST route accepts a form; the query of its action has 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -15,7 +16,6 @@ from pydantic import BaseModel
 from starlette.types import Message
 
 from fastapi_stackauth.errors import RequestInvalid, SecondFactorRequired, StackAuthError
-from fastapi_stackauth.http.bodies import read_form
 from fastapi_stackauth.sessions.redirects import allowed_redirect, with_query
 from fastapi_stackauth.settings import Settings
 
@@ -64,21 +64,19 @@ def read_redirects(request: Request, settings: Settings) -> FormRedirects | None
     return FormRedirects(success, error)
 
 
-async def convert_to_json(request: Request, annotation: object) -> Request:
+def convert_to_json(request: Request, form: Mapping[str, str], annotation: object) -> Request:
     """Return the request as a script would have sent it: the form's fields as JSON.
 
     An empty field is null, or false for a checkbox; a ticked checkbox is true, and the digits of a number are a number.
 
     Args:
-        request: the form.
+        request: the request.
+        form: the fields of its form.
         annotation: the type of the body; the fields of a model show which inputs are checkboxes and numbers.
-
-    Raises:
-        RequestInvalid: 400, the form cannot be parsed, or has a file.
     """
     known = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
     types = {name: (field.annotation, *get_args(field.annotation)) for name, field in known.items()}
-    fields = {name: _convert(value, types.get(name, ())) for name, value in (await read_form(request)).items()}
+    fields = {name: _convert(value, types.get(name, ())) for name, value in form.items()}
     body = json.dumps(fields).encode()
     kept = [pair for pair in request.scope["headers"] if pair[0] not in (b"content-type", b"content-length")]
     headers = [*kept, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

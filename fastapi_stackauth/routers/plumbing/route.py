@@ -1,6 +1,6 @@
 """The steps of every route around its handler: checks, body limits, forms, and errors in the right form."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -128,11 +128,20 @@ class AuthRoute(APIRoute):
             await ANY_USER(context.request, SecurityScopes())
         request = await read_body(context.request, max(declaration.max_body, services.settings.max_body_size))
         if redirects or (declaration.takes_forms and has_form(request)):
-            context.form = await read_form(request)
-            return await convert_to_json(request, self.body_field.field_info.annotation if self.body_field else None)
+            context.form = await self._read_form(request)
+            annotation = self.body_field.field_info.annotation if self.body_field else None
+            return convert_to_json(request, context.form, annotation)
         if has_form(request):
             await read_form(request)  # before FastAPI does, which would take files
         return request
+
+    async def _read_form(self, request: Request) -> Mapping[str, str]:
+        """Return the fields of a form, whose body has been read.
+
+        Raises:
+            RequestInvalid: 400, the form cannot be parsed, or has a file.
+        """
+        return await read_form(request)
 
     def needed_settings(self) -> frozenset[str]:
         """Return the settings without which this route cannot work (see `needs`)."""
