@@ -55,6 +55,7 @@ class Desk:
             "secret_server_key": self.server.secret_server_key,
             "transport": self.line,
             "clock": self.server.clock.now,
+            "authorization_servers": ["https://login.example.com/oidc"],
         }
         self.stack = StackAuth(**{**settings, **options})
         self.app = FastAPI(title="Desk")

@@ -40,6 +40,23 @@ async def test_each_tool_answers_each_caller_as_its_route():
     }  # fmt: skip
 
 
+async def test_a_caller_is_verified_once():
+    """One call of a tool verifies the token or the API key once: the route takes over who calls."""
+    desk = Desk()
+    seen: list[str] = []
+    desk.mount()
+    bearers = desk.bearers()
+    kinds = ("token_verified", "api_key_verified")
+    desk.stack.events.on(*kinds)(lambda event: seen.append(event.name))
+    async with desk.open() as http:
+        for name, event in (("permitted", "token_verified"), ("user_key", "api_key_verified")):
+            seen.clear()
+            tool = "robots" if name == "user_key" else "reports"
+            answer = await call(http, tool, {"authorization": f"Bearer {bearers[name]}"})
+            assert not answer.json()["result"].get("isError"), answer.text
+            assert seen == [event], name
+
+
 async def test_a_bearer_alone_is_read():
     """Cookies, API key headers and the headers of the vendor's SDKs are no credentials at an MCP server."""
     desk = Desk(sdk_cookies=True)

@@ -1,6 +1,7 @@
 """The example app on the emulator, over real HTTP: both clients list its notes, write, are rejected, read metadata."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import httpx2
@@ -46,6 +47,34 @@ async def test_both_clients_use_the_notes_of_the_example(demo: Demo):
             listed = await official.call_tool("list_notes", {})
             assert listed.structured_content is not None
             assert [note["text"] for note in listed.structured_content["result"]] == texts
+
+
+async def test_both_clients_are_rejected_at_the_example(demo: Demo):
+    """Without a token and with an invalid one, neither client can list the tools."""
+    address = f"{demo.app}/mcp"
+    for headers in ({}, {"authorization": "Bearer junk"}):
+        statuses: list[int] = []
+
+        async def note(response: httpx2.Response, statuses: list[int] = statuses) -> None:
+            statuses.append(response.status_code)
+
+        def connect(note: Any = note, **options: Any) -> httpx2.AsyncClient:
+            return httpx2.AsyncClient(headers=options.get("headers"), event_hooks={"response": [note]})
+
+        factory: Any = connect
+        with pytest.raises(Exception):  # noqa: B017, PT011 - each client has an exception of its own
+            async with Client(
+                StreamableHttpTransport(address, headers=headers, httpx_client_factory=factory)
+            ) as client:
+                await client.list_tools()
+        assert statuses
+        with pytest.raises(Exception):  # noqa: B017, PT011 - as above
+            async with (
+                connect(headers=headers) as http,
+                OfficialClient(streamable_http_client(address, http_client=http)) as official,
+            ):
+                await official.list_tools()
+        assert set(statuses) == {401}
 
 
 async def test_the_example_rejects_agents_without_a_token(demo: Demo):

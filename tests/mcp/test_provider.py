@@ -20,33 +20,13 @@ KEYS = Require(allow_api_key=True)
 
 
 class Own:
-    """A FastMCP server of an app, with a tool for each requirement, a resource and a prompt."""
+    """A FastMCP server of an app, with a tool for each requirement, resources, templates and prompts."""
 
-    def __init__(self, desk: Desk, *, stateless: bool = True) -> None:
-        self.desk = desk
-        self.provider = StackAuthProvider(desk.stack, "/mcp", name="Own")
-        server: FastMCP[Any] = FastMCP("Own", auth=self.provider)
-
-        @server.tool(auth=requires(Require()))
-        async def me() -> str:
-            return (await get_current_user()).id
-
-        @server.tool
-        async def reports() -> str:
-            return (await get_current_user(READ)).id
-
-        @server.tool(auth=requires(KEYS))
-        async def robots() -> str:
-            return (await get_current_user(KEYS)).id
-
-        @server.resource("note://mine", auth=requires(VERIFIED))
-        async def mine() -> str:
-            return (await get_current_user(VERIFIED)).id
-
-        @server.prompt(auth=requires(VERIFIED))
-        async def ask() -> str:
-            return (await get_current_user(VERIFIED)).id
-
+    def __init__(self, desk: Desk, *, stateless: bool = True, server: FastMCP[Any] | None = None) -> None:
+        if server is None:
+            server = FastMCP("Own", auth=StackAuthProvider(desk.stack, "/mcp", name="Own"))
+            add_tools(server)
+            add_notes(server)
         self.app = server.http_app(path="/mcp", stateless_http=stateless, json_response=True)
 
     def agent(self, bearer: str) -> Client[Any]:
@@ -62,6 +42,66 @@ class Own:
     def http(self) -> httpx.AsyncClient:
         """A plain client."""
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=APP_URL)
+
+
+def add_tools(server: FastMCP[Any]) -> None:
+    """A tool for each requirement."""
+
+    @server.tool(auth=requires(Require()))
+    async def me() -> str:
+        return (await get_current_user()).id
+
+    @server.tool
+    async def reports() -> str:
+        return (await get_current_user(READ)).id
+
+    @server.tool(auth=requires(KEYS))
+    async def robots() -> str:
+        return (await get_current_user(KEYS)).id
+
+
+def add_notes(server: FastMCP[Any]) -> None:
+    """A resource, a template and a prompt for verified users, and one of each for all callers."""
+
+    @server.resource("note://mine", auth=requires(VERIFIED))
+    async def mine() -> str:
+        return (await get_current_user(VERIFIED)).id
+
+    @server.resource("note://open")
+    async def open_note() -> str:
+        return "open"
+
+    @server.resource("note://mine/{name}", auth=requires(VERIFIED))
+    async def mine_by_name(name: str) -> str:
+        return f"{name} of {(await get_current_user(VERIFIED)).id}"
+
+    @server.resource("note://open/{name}")
+    async def open_by_name(name: str) -> str:
+        return name
+
+    @server.prompt(auth=requires(VERIFIED))
+    async def ask() -> str:
+        return (await get_current_user(VERIFIED)).id
+
+    @server.prompt
+    async def greet() -> str:
+        return "hello"
+
+
+def add_reports(server: FastMCP[Any]) -> None:
+    """What needs a permission, as a resource, a template and a prompt."""
+
+    @server.resource("report://all")
+    async def report() -> str:
+        return (await get_current_user(READ)).id
+
+    @server.resource("report://all/{name}")
+    async def report_by_name(name: str) -> str:
+        return name + (await get_current_user(READ)).id
+
+    @server.prompt
+    async def summarize() -> str:
+        return (await get_current_user(READ)).id
 
 
 async def outcome(own: Own, bearer: str, tool: str) -> Any:
@@ -89,21 +129,74 @@ async def test_the_user_of_the_token_is_known_inside_a_tool():
 
 
 async def test_lists_leave_out_what_the_token_rules_out():
-    """Tools, resources and prompts with `auth=requires(...)` are hidden from callers who cannot use them."""
+    """Tools, resources, templates and prompts with `auth=requires(...)` are hidden from callers who cannot use them."""
     desk = Desk()
     own = Own(desk)
     bearers = desk.bearers()
+    own_notes = ({"note://open", "note://mine"}, {"note://open/{name}", "note://mine/{name}"}, {"greet", "ask"})
+    notes_of_all = ({"note://open"}, {"note://open/{name}"}, {"greet"})
     expected = {
-        "user": ({"me", "reports", "robots"}, 1, 1),
-        "anonymous": ({"reports"}, 0, 0),
-        "user_key": ({"reports", "robots"}, 0, 0),
+        "user": ({"me", "reports", "robots"}, *own_notes),
+        "anonymous": ({"reports"}, *notes_of_all),
+        "restricted": ({"reports"}, *notes_of_all),
+        "user_key": ({"reports", "robots"}, *notes_of_all),
+        "team_key": ({"reports"}, *notes_of_all),
     }
     async with own.app.router.lifespan_context(own.app):
-        for name, (tools, resources, prompts) in expected.items():
+        for name, lists in expected.items():
             async with own.agent(bearers[name] or "") as client:
-                assert {tool.name for tool in await client.list_tools()} == tools, name
-                assert len(await client.list_resources()) == resources, name
-                assert len(await client.list_prompts()) == prompts, name
+                listed = (
+                    {tool.name for tool in await client.list_tools()},
+                    {str(resource.uri) for resource in await client.list_resources()},
+                    {template.uri_template for template in await client.list_resource_templates()},
+                    {prompt.name for prompt in await client.list_prompts()},
+                )
+                assert listed == lists, name
+
+
+async def test_what_is_hidden_cannot_be_used_either():
+    """A caller who guesses the name of a hidden tool, resource, template or prompt gets an error, and no content."""
+    desk = Desk()
+    own = Own(desk)
+    bearers = desk.bearers()
+    user = (await desk.stack.verifier.verify(bearers["user"] or "")).id
+    async with own.app.router.lifespan_context(own.app):
+        async with own.agent(bearers["user"] or "") as client:
+            assert (await client.read_resource("note://mine"))[0].text == user
+            assert (await client.read_resource("note://mine/a"))[0].text == f"a of {user}"
+            assert (await client.get_prompt("ask")).messages[0].content.text == user
+        async with own.agent(bearers["anonymous"] or "") as client:
+            assert (await client.read_resource("note://open/a"))[0].text == "a"
+            uses = (
+                lambda: client.call_tool("me"),
+                lambda: client.read_resource("note://mine"),
+                lambda: client.read_resource("note://mine/a"),
+                lambda: client.get_prompt("ask"),
+            )
+            for number, use in enumerate(uses):
+                with pytest.raises(Exception) as caught:  # noqa: PT011 - FastMCP has an exception for each sort
+                    await use()
+                assert user not in str(caught.value), number
+
+
+async def test_errors_keep_their_code_in_resources_and_prompts():
+    """What `get_current_user` raises in a resource, a template or a prompt carries the problem document."""
+    desk = Desk()
+    server: FastMCP[Any] = FastMCP("Own", auth=StackAuthProvider(desk.stack, "/mcp"), mask_error_details=True)
+    add_reports(server)
+    own = Own(desk, server=server)
+    bearers = desk.bearers()
+    async with own.app.router.lifespan_context(own.app), own.agent(bearers["user"] or "") as client:
+        for number, use in enumerate(
+            (
+                lambda: client.read_resource("report://all"),
+                lambda: client.read_resource("report://all/a"),
+                lambda: client.get_prompt("summarize"),
+            )
+        ):
+            with pytest.raises(Exception) as caught:  # noqa: PT011 - FastMCP has an exception for each sort
+                await use()
+            assert json.loads(str(caught.value))["code"] == "permission_missing", number
 
 
 async def test_rejections_and_outages_of_an_own_server():

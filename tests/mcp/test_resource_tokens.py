@@ -156,7 +156,7 @@ async def test_what_is_not_bound_to_this_server_is_401(claim: str):
 
 async def test_without_the_option_bound_tokens_are_401():
     """It is off by default, here and at another server of the same app."""
-    desk, authority = open_desk()
+    desk, authority = open_desk(authorization_servers=[])
     desk.mount(resource_tokens=ACCEPTED)
     desk.stack.mount_mcp(desk.app, "/other/mcp", include_tags={"tools"})
     token = authority.token(desk.add_user("ada"), aud=OTHER)

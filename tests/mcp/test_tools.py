@@ -29,6 +29,10 @@ async def test_only_chosen_routes_are_tools():
     """A tag chooses GET routes; other methods need their operation id; routes of the library are never tools."""
     desk = Desk()
     desk.app.include_router(desk.stack.router(delivery="body"), prefix="/auth", tags=["tools"])
+    desk.app.include_router(desk.stack.teams_router(), prefix="/our", tags=["tools"])
+    desk.app.include_router(desk.stack.api_keys_router(), prefix="/our", tags=["tools"])
+    desk.app.include_router(desk.stack.cli_router(), prefix="/cli", tags=["tools"])
+    desk.app.include_router(desk.stack.pages_router(prefix="/handler"), tags=["tools"])
     desk.app.include_router(desk.stack.readiness("/ready"), tags=["tools"])
     desk.app.include_router(desk.stack.webhooks("/hooks"), tags=["tools"])
 
