@@ -77,7 +77,7 @@ async def test_an_address_is_added_verified_made_primary(site: Site, visitor: Vi
     page = await send(visitor, "/emails", value="not an address")
     assert "Enter an email address" in page.text
     assert page.find(name="value")["value"] == "not an address"
-    page = await send(visitor, "/emails", value="countess@example.com")
+    page = await send(visitor, "/emails", value="countess@example.com", used_for_auth="true")
     assert "The email address has been added." in page.text
     page = await send(visitor, "/emails/[^/]+/verify")
     assert "We have sent an email" in page.text
@@ -88,6 +88,10 @@ async def test_an_address_is_added_verified_made_primary(site: Site, visitor: Vi
     page = await send(visitor, "/emails/[^/]+/delete")
     assert "countess@example.com" in page.text
     assert EMAIL not in page.text
+    await visitor.sign_out()
+    await visitor.open(f"/handler/sign-in?return_to={ACCOUNT}")
+    page = await visitor.submit(email="countess@example.com", password=PASSWORD)
+    assert page.heading == "Your account"
 
 
 async def test_a_password_is_changed_and_other_sessions_end(site: Site, visitor: Visitor):
