@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Protocol, Self
 from weakref import WeakSet
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from fastapi_stackauth.access.accounts import Accounts
 from fastapi_stackauth.access.api_keys import ApiKeys
 from fastapi_stackauth.access.permissions import Authorization
 from fastapi_stackauth.access.project import CurrentProject
 from fastapi_stackauth.client import StackAuthClient
-from fastapi_stackauth.errors import ConfigurationError
+from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.runtime.events import AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.storage import MemoryStorage, RedisStorage, Storage
@@ -123,6 +123,24 @@ class Services:
             await part.aclose()
 
 
+class PrebuiltPages(Protocol):
+    """The prebuilt pages of a stack, for what shows pages outside of their router.
+
+    Attributes:
+        prefix: the prefix of their paths.
+    """
+
+    prefix: str
+
+    async def show_error(self, request: Request, services: Services, error: StackAuthError) -> Response:
+        """Return a page for an error of an app's own route."""
+        ...
+
+    async def show_onward(self, request: Request, services: Services, address: str) -> Response:
+        """Return a page that continues to another site by itself."""
+        ...
+
+
 class Stack:
     """Base of `StackAuth`, as far as dependencies and routers know it. Compared by identity.
 
@@ -130,7 +148,7 @@ class Stack:
         services: its parts; `StackAuth.reconfigure` replaces them, so read them for each request.
         apps: the apps that it is installed on.
         has_router: whether it has made a router.
-        pages_prefix: the prefix of its prebuilt pages; None if it has none.
+        prebuilt_pages: its prebuilt pages; None if it has none.
     """
 
     services: Services
@@ -138,7 +156,12 @@ class Stack:
     def __init__(self) -> None:
         self.apps: WeakSet[FastAPI] = WeakSet()
         self.has_router = False
-        self.pages_prefix: str | None = None
+        self.prebuilt_pages: PrebuiltPages | None = None
+
+    @property
+    def pages_prefix(self) -> str | None:
+        """The prefix of the prebuilt pages; None if it has none."""
+        return None if self.prebuilt_pages is None else self.prebuilt_pages.prefix
 
     def safe_return_to(self, value: str | None, *, default: str | None = None) -> str:
         """Return where a redirect of your own may lead: `value` if redirects may lead there, else `default`.

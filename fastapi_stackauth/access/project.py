@@ -23,6 +23,12 @@ class CurrentProject:
         self._clock = clock
         self._projects: Cache[str, Project] = Cache(clock, size=1)
 
+    @property
+    def cached_project(self) -> Project | None:
+        """The project, if it is in the cache."""
+        entry = self._projects.get("current")
+        return entry.value if entry else None
+
     async def get(self) -> Project:
         """Return the project.
 

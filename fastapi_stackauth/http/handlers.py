@@ -4,10 +4,11 @@ A response contains constants and public details only; it repeats nothing of the
 """
 
 import logging
+import re
 from http import HTTPStatus
 from urllib.parse import quote
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
@@ -29,6 +30,9 @@ from fastapi_stackauth.startup.configuration import find_missing, report_missing
 from fastapi_stackauth.verification.rejections import is_refreshable
 
 POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_MAX_ACCEPT = 1_000
+_HTML_OR_JSON = ("text/html", "application/json", PROBLEM_MEDIA_TYPE)
+_WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 _PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
 
@@ -71,6 +75,9 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
         stack = find_owner(connection.scope["app"], services)
         if not is_router and (sign_in_page := find_sign_in_page(connection, error, services.settings, stack)):
             return RedirectResponse(sign_in_page, HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
+        pages = stack.prebuilt_pages if stack is not None and not is_router else None
+        if pages is not None and isinstance(connection, Request) and prefers_html(connection):
+            return await pages.show_error(connection, services, error)
         settings = services.settings
         response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
     if isinstance(connection, WebSocket):
@@ -126,15 +133,40 @@ def find_sign_in_page(
         sign_in_url = f"{stack.pages_prefix}/sign-in"
     if not sign_in_url or not isinstance(error, AuthError) or error.status_code != HTTPStatus.UNAUTHORIZED:
         return None
-    page = connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
-    if not page:
+    if connection.scope.get("method") != "GET" or not prefers_html(connection):
         return None
-    # From the scope: `connection.url` contains the Host header and decodes the query as UTF-8.
-    query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
-    return_to = quote(quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else ""), safe="")
+    return_to = quote(find_address(connection), safe="")
     separator = "&" if "?" in sign_in_url else "?"
     prompt = "&prompt=login" if error.code == "reauthentication_required" else ""
     return f"{sign_in_url}{separator}return_to={return_to}{prompt}"
+
+
+def find_address(connection: HTTPConnection) -> str:
+    """Return the path and query of a request.
+
+    They are from the scope: `connection.url` contains the Host header and decodes the query as UTF-8.
+    """
+    query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
+    return quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else "")
+
+
+def prefers_html(connection: HTTPConnection) -> bool:
+    """Return whether the caller wants HTML rather than JSON, as browsers do that open a page (RFC 9110 §12.5.1).
+
+    If `Accept` gives both the same weight, the first one counts; wildcards do not.
+    """
+    accepted = ",".join(connection.headers.getlist("accept"))[:_MAX_ACCEPT]
+    weights = [_read_weight(each) for each in accepted.split(",")]
+    best = max((each for each in weights if each[0] in _HTML_OR_JSON), key=lambda each: each[1], default=("", 0.0))
+    return best[0] == "text/html" and best[1] > 0
+
+
+def _read_weight(accepted: str) -> tuple[str, float]:
+    """Return the media type of one element of `Accept`, and its weight."""
+    media_type, *parameters = (part.strip().lower() for part in accepted.split(";"))
+    given = next((part for part in parameters if part.startswith("q=")), "q=1")
+    weight = _WEIGHT.fullmatch(given)
+    return media_type, float(weight[1]) if weight else 0.0
 
 
 async def _refuse_websocket(websocket: WebSocket, response: Response) -> Response | None:

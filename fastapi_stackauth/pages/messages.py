@@ -13,7 +13,18 @@ FAILED = "That did not work. Try again."
 FAILED_HEADING = "That did not work"
 MFA_OVER = "That took too long, or was started in another browser. Sign in again."
 QR_CODE = "QR code for an authenticator app"
+PERMISSION = "A permission is missing for this."
 UNAVAILABLE = "Sign-in is not available right now. Try again soon."
+
+BACK = "Back to sign-in"
+CONTINUE = "Continue"
+ENABLE_MFA = "Enable two-factor authentication"
+SIGN_IN = "Sign in"
+SIGN_UP = "Sign up"
+TRY_AGAIN = "Try again"
+VERIFY = "Verify your email address"
+ACTIONS = (BACK, CONTINUE, ENABLE_MFA, SIGN_IN, SIGN_UP, TRY_AGAIN, VERIFY)
+"""The links of error pages."""
 
 NOTICES: Mapping[str, str] = {
     "account-deleted": "Your account has been deleted.",
@@ -58,13 +69,17 @@ MESSAGES: Mapping[str, str] = {
     "VERIFICATION_CODE_EXPIRED": "This code has expired. Request a new one.",
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "Too many attempts. Request a new code.",
     "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or was requested in another browser.",
+    "auth_server_rate_limited": UNAVAILABLE,
     "auth_server_unavailable": UNAVAILABLE,
+    "clock_skew": UNAVAILABLE,
     "rate_limit_exceeded": "Too many attempts. Wait a minute, then try again.",
     "API_KEY_NOT_FOUND": "There is no such API key any more.",
     "TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED": "Verify your email address first, then accept the invitation.",
     "permission_missing": "You may not do this in this team.",
     "reauthentication_required": "Sign in again to do this.",
     "request_invalid": "Something is missing or invalid.",
+    "session_revoked": "This session has ended. Sign in again.",
+    "user_deleted": "This account no longer exists.",
     "verification_unavailable": UNAVAILABLE,
 }
 """Texts of error codes for users, if the message of the error is for developers."""
@@ -130,7 +145,13 @@ OF_INVITATIONS: Mapping[str, str] = {
 
 NO_TEXTS: Mapping[str, str] = {}
 
-HEADINGS: Mapping[int, str] = {404: "Not found", 429: "Too many attempts", 503: "Try again soon"}
+HEADINGS: Mapping[int, str] = {
+    401: "Sign in to continue",
+    403: "Access denied",
+    404: "Not found",
+    429: "Too many attempts",
+    503: "Try again soon",
+}
 """The headings of error pages, by status."""
 
 _NOT_FOR_USERS = ("credentials_", "token_", "tool_", "webhook_")
@@ -194,5 +215,5 @@ def collect_texts() -> tuple[str, ...]:
     """Return all texts of this module, for the catalogs; those that no page shows are left out."""
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
     tables = (NOTICES, MESSAGES, INVALID_FIELDS, OF_TEAMS, OF_INVITATIONS, HEADINGS, SCRIPT_TEXTS, codes)
-    single = (FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
+    single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
     return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

@@ -14,9 +14,9 @@ from fastapi.responses import RedirectResponse
 from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
-from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, find_message
+from fastapi_stackauth.pages.errors import show_error
 from fastapi_stackauth.pages.pictures import MAX_UPLOAD, read_upload
-from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to, show, translate
+from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, RouteOptions, Routes
 from fastapi_stackauth.routers.plumbing.forms import FormRedirects
@@ -196,13 +196,3 @@ class PageRoute(AuthRoute):
             copied = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
             response.headers.update(copied)
         return response
-
-
-async def show_error(context: RouteContext, error: StackAuthError) -> Response:
-    """Return the page for an error that belongs to no form."""
-    heading = translate(context, HEADINGS.get(error.status_code, FAILED_HEADING))
-    headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
-    message = translate(context, find_message(error.code))
-    return await show(
-        context, "error.html", status_code=error.status_code, headers=headers, heading=heading, message=message
-    )

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.pages import account, emails, invitation, language, sign_in, teams
+from fastapi_stackauth.pages.errors import OutsidePages
 from fastapi_stackauth.pages.languages import LANGUAGES, Languages
 from fastapi_stackauth.pages.route import PageRoute
 from fastapi_stackauth.pages.site import Asset, PagesMount, Site
@@ -73,7 +74,7 @@ def build_pages_router(
         _add_asset(router, asset)
     first: Any = router.routes[0]
     expect_path(first.endpoint, first.path, f'stack.pages_router(prefix="{prefix}")')
-    stack.pages_prefix = prefix
+    stack.prebuilt_pages = OutsidePages(mount)
     return router
 
 

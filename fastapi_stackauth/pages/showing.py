@@ -19,6 +19,7 @@ from fastapi_stackauth.pages.messages import NO_TEXTS, NOTICES, describe_problem
 from fastapi_stackauth.pages.site import PagesMount, Site
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
+from fastapi_stackauth.sessions.context import get_context
 from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect
 
 MAX_TYPED = 320
@@ -65,8 +66,16 @@ def find_return_to(context: RouteContext) -> str:
     return keep_return_to(context) or context.settings.after_sign_in
 
 
-async def find_user(context: RouteContext) -> User | None:
-    """Return the user of this browser; None if there is none, or the session cannot be verified now."""
+async def find_user(context: RouteContext, *, known: bool = False) -> User | None:
+    """Return the user of this browser; None if there is none, or the session cannot be verified now.
+
+    Args:
+        context: of the request.
+        known: return the user only if this request has identified them already.
+    """
+    if known:
+        resolution = get_context(context.request.scope).resolution
+        return resolution.user if resolution else None
     with suppress(StackAuthError):
         return (await resolve(context.request, context.services)).user
     return None
@@ -110,6 +119,7 @@ async def show(
     headers: Mapping[str, str] | None = None,
     leads_to: str | None = None,
     picture: str | None = None,
+    offline: bool = False,
     **values: Any,  # noqa: ANN401 - any plain value that a template shows
 ) -> HTMLResponse:
     """Return a page.
@@ -124,13 +134,14 @@ async def show(
         headers: more headers of the response.
         picture: the origin of a picture that it shows.
         leads_to: where its form leads; by default, where the browser goes after the pages.
+        offline: whether the page is shown without asking the auth server, as in an outage.
         **values: what the template shows.
     """
-    site, user = find_site(context), await find_user(context)
+    site, user = find_site(context), await find_user(context, known=offline)
     language, problem = find_language(context), describe_problem(context.error, fields, texts)
     notice = "" if context.error or read_query(context, "error") else NOTICES.get(read_query(context, "done"), "")
     shared = {
-        "site_name": site.theme.name or await _find_project_name(context),
+        "site_name": site.theme.name or await _find_project_name(context, known=offline),
         "user": describe_user(user),
         "languages": _list_languages(context),
         "return_to": keep_return_to(context),
@@ -149,12 +160,13 @@ async def show(
 
 
 def _list_languages(context: RouteContext) -> list[dict[str, str]]:
-    """Return links to the page in each language; none if there is no choice, or a code would be lost."""
+    """Return links to the page in each language; none if there is no choice, or it would lead elsewhere."""
     site, offered = find_site(context), find_site(context).languages.offered
     only_now = read_query(context, "code") or read_query(context, "error") or context.form.get("code")
-    if len(offered) < 2 or only_now:
+    _, inside, page = context.request.url.path.partition(f"{site.prefix}/")
+    if len(offered) < 2 or only_now or not inside:
         return []
-    query = {"page": context.request.url.path.partition(site.prefix)[2], "return_to": keep_return_to(context)}
+    query = {"page": f"/{page}", "return_to": keep_return_to(context)}
     query |= {name: read_query(context, name)[:MAX_CHOICE] for name in KEPT_CHOICES}
     links = [site.link(f"/language/{each.tag}", **query) for each in offered]
     return [{"tag": each.tag, "name": each.name, "address": link} for each, link in zip(offered, links, strict=True)]
@@ -172,7 +184,10 @@ def describe_user(user: User | None) -> dict[str, Any] | None:
     }
 
 
-async def _find_project_name(context: RouteContext) -> str:
+async def _find_project_name(context: RouteContext, *, known: bool) -> str:
+    project = context.services.project.cached_project
+    if known:
+        return project.display_name if project else ""
     with suppress(StackAuthError):
         return (await context.services.project.get()).display_name
     return ""

@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from fastapi_stackauth.errors import VerificationCodeError
 from fastapi_stackauth.models import User
+from fastapi_stackauth.pages.errors import describe_action
 from fastapi_stackauth.pages.messages import FAILED_HEADING, MFA_OVER, find_message
 from fastapi_stackauth.pages.route import PageRoutes
 from fastapi_stackauth.pages.showing import (
@@ -177,5 +178,10 @@ routes.action(
 @routes.page("/error")
 async def show_error_page(context: Context) -> Response:
     """Show the text of an error code."""
-    heading, message = FAILED_HEADING, find_message(read_query(context, "code"))
-    return await show(context, "error.html", heading=translate(context, heading), message=translate(context, message))
+    return await show(
+        context,
+        "error.html",
+        heading=translate(context, FAILED_HEADING),
+        message=translate(context, find_message(read_query(context, "code"))),
+        action=describe_action(context),
+    )

@@ -11,7 +11,7 @@ from fastapi_stackauth import StackAuth, Theme
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import ConfigurationError, MisuseError
 from fastapi_stackauth.routers import TeamPage
-from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site
+from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site, Visitor
 from tests.routers.callers import new_stack
 
 ADA = {"email": EMAIL, "password": PASSWORD}
@@ -153,19 +153,13 @@ async def test_an_old_stylesheet_is_not_kept(site: Site):
         assert (await visitor.client.get(current, headers=known)).status_code == 304
 
 
-def test_the_sign_in_page_weighs_little(site: Site):
+async def test_the_sign_in_page_weighs_little(visitor: Visitor):
     """The page, one stylesheet and one script: less than 30 KB, compressed or not."""
-    import asyncio
-
-    async def weigh() -> int:
-        async with site.visitor() as visitor:
-            page = await visitor.open("/handler/sign-in")
-            sources = [found.get("href") or found.get("src") for tag, found in page.tags if tag in ("link", "script")]
-            assert len(sources) == 2
-            files = [await visitor.client.get(str(source)) for source in sources]
-            return sum(len(each.content) for each in (visitor.response, *files))
-
-    assert asyncio.run(weigh()) < 30_000
+    page = await visitor.open("/handler/sign-in")
+    sources = [found.get("href") or found.get("src") for tag, found in page.tags if tag in ("link", "script")]
+    assert len(sources) == 2
+    files = [await visitor.client.get(str(source)) for source in sources]
+    assert sum(len(each.content) for each in (visitor.response, *files)) < 30_000
 
 
 RUN = """

@@ -150,7 +150,11 @@ async def oauth_link(
     _check_return(body.return_to, "body.return_to", context)
     await context.count_account(user.id)
     location = await _begin(context, client, provider, "link", body.return_to, body.scope, None)
-    return onward_page(location) if context.is_page_form else Location(location=location)
+    if not context.is_page_form:
+        return Location(location=location)
+    if context.pages is None:
+        return onward_page(location)
+    return await context.pages.show_onward(context.request, context.services, location)
 
 
 FlowId = Annotated[

@@ -21,7 +21,7 @@ from fastapi_stackauth.routers.plumbing.forms import is_page_form
 from fastapi_stackauth.routers.plumbing.transport import TRANSPORTS, SignInResponse, Tokens
 from fastapi_stackauth.routers.teams.grants import Grants
 from fastapi_stackauth.runtime.events import MFA_REQUESTED, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED, get_error_code
-from fastapi_stackauth.services import Services
+from fastapi_stackauth.services import PrebuiltPages, Services
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
 _PATH_SAFE = "/:@!$&'()*+,;=~-._"
@@ -69,7 +69,7 @@ class RouteContext:
         services: those of the stack that the router belongs to.
         mount: how the router was built.
         declaration: which route it is.
-        pages_prefix: the prefix of the prebuilt pages, if the stack has them.
+        pages: the prebuilt pages, if the stack has them.
 
     Attributes:
         settings: the settings of the stack.
@@ -86,7 +86,7 @@ class RouteContext:
         services: Services,
         mount: Mount,
         declaration: Declaration,
-        pages_prefix: str | None = None,
+        pages: PrebuiltPages | None = None,
     ) -> None:
         self.request = request
         self.services = services
@@ -95,7 +95,7 @@ class RouteContext:
         self.declaration = declaration
         self.in_browser = mount.delivery == "cookie"
         self.transport = TRANSPORTS[mount.delivery](request, services)
-        self.pages_prefix = pages_prefix
+        self.pages = pages
         self.next_page: str | None = None
         self.form: Mapping[str, str] = {}
         self.error: StackAuthError | None = None
@@ -208,8 +208,8 @@ class RouteContext:
         """
         chosen = self.mount.pages.get(page)
         prebuilt = PREBUILT_PATHS.get(page) if self.in_browser or page != "magic_link" else None
-        if chosen is None and prebuilt and self.pages_prefix is not None:
-            chosen = self.pages_prefix + prebuilt
+        if chosen is None and prebuilt and self.pages is not None:
+            chosen = self.pages.prefix + prebuilt
         if chosen is None:
             return self.url(PAGE_PATHS[page])
         return self.settings.require_app_url("links in emails") + chosen if chosen.startswith("/") else chosen

@@ -84,7 +84,7 @@ class AuthRoute(APIRoute):
     def _open(self, request: Request) -> RouteContext:
         """Make the context of a request, and put it where handlers and error handlers find it."""
         services = find_services(request, self.stack)
-        context = RouteContext(request, services, self.mount, self.declaration, self.stack.pages_prefix)
+        context = RouteContext(request, services, self.mount, self.declaration, self.stack.prebuilt_pages)
         shared = get_context(request.scope)
         shared.services, shared.route = services, context
         return context

@@ -1,0 +1,128 @@
+"""The pages of errors: of the pages themselves, and of the app's own routes if a browser opened them."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote, urlencode
+
+from fastapi import Request, Response
+
+from fastapi_stackauth.errors import AuthServerError, StackAuthError
+from fastapi_stackauth.errors.problems import get_error_headers
+from fastapi_stackauth.http.handlers import find_address
+from fastapi_stackauth.pages import messages
+from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, find_message
+from fastapi_stackauth.pages.showing import find_site, keep_return_to, show, translate
+from fastapi_stackauth.pages.site import PagesMount
+from fastapi_stackauth.routers.plumbing.context import RouteContext
+from fastapi_stackauth.routers.plumbing.declaration import Declaration
+from fastapi_stackauth.services import Services
+
+_VERIFY = "email_not_verified"
+_URL_SAFE = ":/%#?=@[]!$&'()*+,;"
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the user may do about an error: a link.
+
+    Attributes:
+        label: its text, in English.
+        address: where it leads.
+    """
+
+    label: str
+    address: str
+
+
+async def show_error(context: RouteContext, error: StackAuthError, action: Action | None = None) -> Response:
+    """Return the page for an error that belongs to no form.
+
+    Args:
+        context: of the request.
+        error: what went wrong.
+        action: what the user may do; by default, go back to the sign-in page.
+    """
+    headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
+    return await show(
+        context,
+        "error.html",
+        status_code=error.status_code,
+        headers=headers,
+        offline=isinstance(error, AuthServerError),
+        heading=translate(context, HEADINGS.get(error.status_code, FAILED_HEADING)),
+        message=translate(context, _describe(error)),
+        action=describe_action(context, action),
+    )
+
+
+def describe_action(context: RouteContext, action: Action | None = None) -> dict[str, str]:
+    """Return what pages show of an action; by default, go back to the sign-in page."""
+    action = action or Action(messages.BACK, find_site(context).link("/sign-in", return_to=keep_return_to(context)))
+    return {"label": translate(context, action.label), "address": action.address}
+
+
+class OutsidePages:
+    """Shows pages at addresses outside of the prefix (see `PrebuiltPages`).
+
+    Args:
+        mount: how the router of the pages was built.
+    """
+
+    def __init__(self, mount: PagesMount) -> None:
+        self._mount = mount
+        self.prefix: str = mount.site.prefix
+
+    async def show_error(self, request: Request, services: Services, error: StackAuthError) -> Response:
+        """Return a page for an error of an app's own route, with what the user may do about it."""
+        here = find_address(request) if request.method == "GET" else ""
+        context = self._open(request, services, here)
+        return await show_error(context, error, _choose_action(context, error, here))
+
+    async def show_onward(self, request: Request, services: Services, address: str) -> Response:
+        """Return a page that continues to a provider by itself (see `onward_page`)."""
+        address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
+        headers = {"refresh": f"0; url={address}"}
+        return await show(self._open(request, services, ""), "onward.html", headers=headers, address=address)
+
+    def _open(self, request: Request, services: Services, here: str) -> RouteContext:
+        """Make a context whose query has nothing but `return_to`: the query of the app means something else."""
+        scope = {**request.scope, "query_string": urlencode({"return_to": here}).encode()}
+        return RouteContext(Request(scope), services, self._mount, _OUTSIDE, self)
+
+
+def _outside() -> None:
+    """Stand for the handler of a route that is not of the pages."""
+
+
+_OUTSIDE = Declaration(_outside, "GET", "", "pages", "", {})  # type: ignore[arg-type]  # a function is one
+
+
+def _describe(error: StackAuthError) -> str:
+    """Return the text for users."""
+    if error.code == "permission_missing":
+        return messages.PERMISSION
+    text = find_message(_VERIFY if _must_verify(error) else error.code)
+    unclear = text == messages.FAILED and error.status_code == HTTPStatus.UNAUTHORIZED
+    return find_message("authentication_required") if unclear else text
+
+
+def _must_verify(error: StackAuthError) -> bool:
+    return _VERIFY in (error.code, error.public_details.get("restricted_reason"))
+
+
+def _choose_action(context: RouteContext, error: StackAuthError, here: str) -> Action:
+    """Return what the user may do about an error of an app's own page, whose address is `here`; empty for a form."""
+    site, back = find_site(context), keep_return_to(context)
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        prompt = "login" if error.code == "reauthentication_required" else ""
+        page = context.settings.sign_in_url or site.link("/sign-in", return_to=back, prompt=prompt)
+        return Action(messages.SIGN_IN, page)
+    if error.code == "anonymous_not_allowed":
+        return Action(messages.SIGN_UP, site.link("/sign-up", return_to=back))
+    if _must_verify(error):
+        return Action(messages.VERIFY, site.link("/account-settings") + "#emails")
+    if error.code == "mfa_enrollment_required":
+        return Action(messages.ENABLE_MFA, site.link("/account-settings/two-factor"))
+    if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE and here:
+        return Action(messages.TRY_AGAIN, here)
+    return Action(messages.CONTINUE, context.settings.after_sign_in)
