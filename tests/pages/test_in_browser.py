@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from fastapi_stackauth import CurrentUser, StackAuth, Theme
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.serving import bind, run_servers
+from tests.pages.catalogs import write_compiled
 from tests.pages.site import EMAIL, PASSWORD
 
 PHONE = 320
@@ -40,7 +42,7 @@ PIXEL = base64.b64decode(
 
 
 @asynccontextmanager
-async def running_site(server: Emulator, theme: Theme | None = None) -> AsyncIterator[str]:
+async def running_site(server: Emulator, theme: Theme | None = None, **pages: Any) -> AsyncIterator[str]:
     """An app on a real port, and its address."""
     listener = bind("127.0.0.1", 0)
     address = f"http://localhost:{listener.getsockname()[1]}"
@@ -50,7 +52,7 @@ async def running_site(server: Emulator, theme: Theme | None = None) -> AsyncIte
     )  # fmt: skip
     app = FastAPI()
     stack.install(app)
-    app.include_router(stack.pages_router(prefix="/handler", theme=theme))
+    app.include_router(stack.pages_router(prefix="/handler", theme=theme, **pages))
 
     @app.get("/notes")
     async def notes(user: CurrentUser) -> HTMLResponse:
@@ -149,6 +151,23 @@ async def check_team(page: Page, server: Emulator, address: str) -> None:
     await expect(page.get_by_text("You have been invited to join the team")).to_be_visible()
     assert page.url == f"{address}/handler/team-invitation"
     await check_page(page, "invitation")
+
+
+async def test_german_and_hebrew_pages_fit_and_are_accessible(browser: Browser, server: Emulator, tmp_path: Path):
+    """Long words, and a language that is written from right to left: its catalog is that of the app."""
+    write_compiled(tmp_path, "he", {"Sign in": "כניסה", "Email address": "כתובת דואר אלקטרוני", "Password": "סיסמה"})
+    async with running_site(server, languages=["en", "de", "he"], catalogs=tmp_path) as address:
+        for tag, direction in (("de", "ltr"), ("he", "rtl")):
+            async with open_page(browser, address, bypass_csp=True, locale=tag) as page:
+                for path in ("/sign-in", "/sign-up", "/forgot-password"):
+                    await page.goto(f"/handler{path}")
+                    await check_page(page, f"{path} ({tag})")
+                assert await page.evaluate("getComputedStyle(document.body).direction") == direction
+        async with open_page(browser, address, bypass_csp=True) as page:
+            await sign_up(page)
+            for tag in ("de", "he"):
+                await page.goto(f"/handler/language/{tag}?page=/account-settings")
+                await check_page(page, f"/account-settings ({tag})")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
