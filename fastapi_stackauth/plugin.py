@@ -1,10 +1,10 @@
 """`StackAuth`: the composition root. The only file that imports all the others."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import httpx
 from fastapi import APIRouter, FastAPI
@@ -19,7 +19,6 @@ from fastapi_stackauth.http.health import (
     check_health,
     missing_settings,
     readiness_router,
-    report_missing_settings,
 )
 from fastapi_stackauth.http.installed import (
     StackNotInstalled,
@@ -29,13 +28,14 @@ from fastapi_stackauth.http.installed import (
     find_installation,
     remember,
 )
+from fastapi_stackauth.http.lifespan import compose_lifespan, start_telemetry
 from fastapi_stackauth.http.openapi import enrich, install_openapi
 from fastapi_stackauth.routers.mounting import MountsRouters
 from fastapi_stackauth.runtime.events import VARIABLES_CONFLICT, AuthEvents
 from fastapi_stackauth.runtime.limits import AttemptLimiter
 from fastapi_stackauth.runtime.redaction import install_redaction
 from fastapi_stackauth.services import Services
-from fastapi_stackauth.sessions.context import CookieMiddleware
+from fastapi_stackauth.sessions.context import add_cookie_middleware
 from fastapi_stackauth.sessions.cookie_sessions import ACCESS, Sessions
 from fastapi_stackauth.sessions.cookies import CookiePolicy, SessionCookies
 from fastapi_stackauth.sessions.credentials import CredentialSource, QueryToken, check_sources
@@ -43,6 +43,10 @@ from fastapi_stackauth.settings import Options, Settings, variables_conflict
 from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
+
+if TYPE_CHECKING:  # older FastAPI versions do not bring it along
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
 
 
 class StackAuth(MountsRouters):
@@ -54,6 +58,8 @@ class StackAuth(MountsRouters):
         http_client: a custom `httpx.AsyncClient` for calls to the auth server; you must close it yourself.
         transport: a custom httpx transport for them.
         clock: unix time in seconds, for tests of what expires.
+        tracer_provider: the OpenTelemetry provider of its spans; by default the one set when the app starts.
+        meter_provider: that of its metrics, likewise.
         **options: the settings; those not given are read from the environment (see `Settings`).
 
     The constructor does not use the network. A missing project id is an error at its first use.
@@ -75,6 +81,8 @@ class StackAuth(MountsRouters):
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
+        tracer_provider: "TracerProvider | None" = None,
+        meter_provider: "MeterProvider | None" = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__()
@@ -83,6 +91,8 @@ class StackAuth(MountsRouters):
         settings = Settings.load(options)
         client = StackAuthClient(settings, http_client=http_client, transport=transport, events=AuthEvents())
         self.services = Services.compose(client, settings, clock, self._own_sources)
+        if tracer_provider is not None or meter_provider is not None:
+            start_telemetry(self, tracer_provider, meter_provider)
 
     def __repr__(self) -> str:
         return f"StackAuth(project_id={self.settings.project_id!r}, base_url={self.settings.base_url!r})"
@@ -169,8 +179,8 @@ class StackAuth(MountsRouters):
         self.apps.add(app)
         install_openapi(app, self._enrich_schema)
         if self.settings.cookies_possible:
-            _add_cookie_middleware(app)
-        _compose_lifespan(app, self)
+            add_cookie_middleware(app)
+        compose_lifespan(app, self, self._warn_of_variables, self.aclose)
         install_redaction(tuple(s.parameter for s in self.services.sources if isinstance(s, QueryToken)))
 
     def webhooks(self, path: str) -> "http.WebhookRouter":
@@ -342,25 +352,3 @@ class StackAuth(MountsRouters):
         cookie = CookiePolicy.of(settings).name(ACCESS) if reads_cookies else None
         hidden_teams = settings.unknown_team == "permission_missing"
         return enrich(schema, settings.error_format, cookie, hidden_teams=hidden_teams)
-
-
-def _add_cookie_middleware(app: FastAPI) -> None:
-    factory: Any = CookieMiddleware
-    if all(middleware.cls is not factory for middleware in app.user_middleware):
-        app.add_middleware(factory)
-
-
-def _compose_lifespan(app: FastAPI, stack: StackAuth) -> None:
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(scope_app: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - Starlette's own types
-        stack._warn_of_variables()  # noqa: SLF001 - the app's start is the stack's
-        async with inner(scope_app) as state:
-            report_missing_settings(app)
-            try:
-                yield state
-            finally:
-                await stack.aclose()
-
-    app.router.lifespan_context = lifespan

@@ -8,8 +8,8 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal
 
 from fastapi_stackauth.access.accounts import user_from_account
 from fastapi_stackauth.client import StackAuthClient
@@ -24,6 +24,7 @@ from fastapi_stackauth.errors import (
 from fastapi_stackauth.models import Team, User
 from fastapi_stackauth.runtime.cache import Cache, Entry
 from fastapi_stackauth.runtime.events import API_KEY_REJECTED, API_KEY_VERIFIED
+from fastapi_stackauth.runtime.spans import Tracer
 from fastapi_stackauth.runtime.storage import Storage, seal
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.rejections import require_rejection
@@ -104,7 +105,12 @@ class ApiKeys:
         """Cancel the calls under way in the running loop."""
         await self._owners.aclose()
 
-    async def _owner(self, kinds: tuple[OwnerKind, ...], key: str) -> User | Team:
+    def _owner(self, kinds: tuple[OwnerKind, ...], key: str) -> Coroutine[Any, Any, User | Team]:
+        tracer = self._client.events.tracer
+        check = self._check_owner(kinds, key)
+        return check if tracer is None else _trace_check(tracer, check)
+
+    async def _check_owner(self, kinds: tuple[OwnerKind, ...], key: str) -> User | Team:
         self._client.as_server()  # raises for a missing secret key, whatever key the caller sent
         if len(key) > MAX_KEY or not looks_like_a_key(key):
             raise self._reject(kinds, "not in the form of a key")
@@ -182,3 +188,11 @@ class ApiKeys:
             return (await client.teams.get(owner_id)).as_members_see()
         except (UserNotFound, TeamNotFound):
             return None
+
+
+async def _trace_check(tracer: Tracer, check: Awaitable[User | Team]) -> User | Team:
+    with tracer.start("stackauth.verify", {"stackauth.credential": "api_key"}) as span:
+        owner = await check
+        if isinstance(owner, User):
+            span.identify(owner.id)
+        return owner

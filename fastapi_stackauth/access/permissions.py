@@ -98,10 +98,15 @@ class Authorization:
     async def _answer(self, question: Question, token: str) -> Any:  # noqa: ANN401 - a yes or no, or a team
         if entry := self._answers.get(question):
             return entry.value
-        try:
-            return await self._answers.fetch(question, lambda: self._load(question, token))
-        except AuthServerError as error:
-            raise require_rejection(error, self._client.events, "permission") from None
+        with self._client.events.span("stackauth.permission") as span:
+            span.set("stackauth.question", question.kind)
+            span.set("stackauth.permission", question.permission or None)
+            try:
+                answer = await self._answers.fetch(question, lambda: self._load(question, token))
+            except AuthServerError as error:
+                raise require_rejection(error, self._client.events, "permission") from None
+            span.set("stackauth.granted", bool(answer))
+            return answer
 
     async def _load(self, question: Question, token: str) -> Entry[Any]:
         kind, user_id, team_id, permission = question

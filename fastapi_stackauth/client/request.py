@@ -66,6 +66,11 @@ class ApiRequest:
         return f"{self.method} {_ID.sub('/{id}', path) if self.is_custom else path}"
 
     @property
+    def label(self) -> str:
+        """The operation for metrics and spans, which hold no id: a custom path is ``other``."""
+        return f"{self.method} other" if self.is_custom else self.operation
+
+    @property
     def repeatable(self) -> bool:
         """Whether the request may be sent again after it may have reached the server (RFC 9110 §9.2.2)."""
         return self.method in ("GET", "PUT", "DELETE") if self.idempotent is None else self.idempotent

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -30,6 +31,7 @@ from fastapi_stackauth.errors import (
 )
 from fastapi_stackauth.runtime.events import AUTH_SERVER_CALL, AuthEvents
 from fastapi_stackauth.runtime.loops import PerLoop
+from fastapi_stackauth.runtime.spans import NO_SPAN, Span
 
 MAX_BODY = 16 * 1024 * 1024
 KEEPALIVE_EXPIRY = 4.0
@@ -204,26 +206,49 @@ class Transport:
             self._pools.get()  # before the clock starts: reading the trusted certificates is slow
         start, timeout = self._clock(), request.timeout or self._timeout
         delivery = _Delivery(request, headers, path, start, start + timeout)
-        try:
+        with self._start_span(request) as span:
             try:
-                async with asyncio.timeout(timeout):
-                    response = await self._send_with_retries(delivery)
-            except TimeoutError:
-                raise delivery.timeout_error() from None
-        except AuthServerError as error:
-            self._report(delivery, type(error).__name__)
-            raise
-        self._report(delivery, None)
-        return response
+                try:
+                    async with asyncio.timeout(timeout):
+                        response = await self._send_with_retries(delivery)
+                except TimeoutError:
+                    raise delivery.timeout_error() from None
+            except AuthServerError as error:
+                self._report(delivery, type(error).__name__, span)
+                raise
+            self._report(delivery, None, span)
+            return response
 
-    def _report(self, delivery: _Delivery, error: str | None) -> None:
-        request = delivery.request
+    def _start_span(self, request: ApiRequest) -> Span:
+        """Return the span of a call, with the attributes of OpenTelemetry's conventions for HTTP clients.
+
+        There is no `url.full`: paths hold ids, and queries hold codes.
+        """
+        tracer = self._events.tracer
+        if tracer is None:
+            return NO_SPAN
+        url = urlsplit(self._root)
+        known = {} if request.is_custom else {"url.template": f"{url.path}{request.template.partition('?')[0]}"}
+        attributes: dict[str, str | int] = {
+            "http.request.method": request.method,
+            "server.address": url.hostname or "",
+            "server.port": url.port or (443 if url.scheme == "https" else 80),
+            "url.scheme": url.scheme,
+            "stackauth.operation": request.label,
+            **known,
+        }
+        return tracer.start("stackauth.call", attributes, is_call=True)
+
+    def _report(self, delivery: _Delivery, error: str | None, span: Span) -> None:
+        retries = delivery.attempts + delivery.fresh_attempts - 1
+        span.set("http.response.status_code", delivery.status)
+        span.set("http.request.resend_count", retries or None)
         self._events.emit(
             AUTH_SERVER_CALL,
-            operation=f"{request.method} other" if request.is_custom else request.operation,  # metrics hold no id
+            operation=delivery.request.label,
             status=delivery.status,
             duration=self._clock() - delivery.start,
-            retries=delivery.attempts + delivery.fresh_attempts - 1,
+            retries=retries,
             error=error,
         )
 

@@ -94,11 +94,15 @@ class LoadProfile(Secured, Generic[M]):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> CurrentUserProfile:
         """Return the account, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_token(self.require, connection, scopes)
-        if resolution.credential is None:  # a test put this user in place: nothing else is known of them
-            profile = _profile_from(user)
-        else:
-            profile = await _fetch_profile(resolution, resolution.credential.token)
-        return profile if self.metadata is None else _with_metadata(profile, self.metadata)
+        try:
+            if resolution.credential is None:  # a test put this user in place: nothing else is known of them
+                profile = _profile_from(user)
+            else:
+                profile = await _fetch_profile(resolution, resolution.credential.token)
+            return profile if self.metadata is None else _with_metadata(profile, self.metadata)
+        except RequestError as error:
+            resolution.services.events.mark_rejection(error)
+            raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +180,14 @@ class RequireTeam(Secured):
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Team:
         """Return the team, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_user(self.require, connection, scopes)
-        team_id = find_team_id(connection, self.team, user)
-        if resolution.token is None:  # a test put this user in place: there is nothing to ask with
-            return Team(id=team_id, display_name=team_id)
-        return await resolution.services.authorization.team(user, resolution.token, team_id)
+        try:
+            team_id = find_team_id(connection, self.team, user)
+            if resolution.token is None:  # a test put this user in place: there is nothing to ask with
+                return Team(id=team_id, display_name=team_id)
+            return await resolution.services.authorization.team(user, resolution.token, team_id)
+        except RequestError as error:
+            resolution.services.events.mark_rejection(error)
+            raise
 
 
 current_team = RequireTeam()

@@ -7,7 +7,7 @@ from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from fastapi_stackauth.access.api_keys import looks_like_a_key
-from fastapi_stackauth.errors import AuthError, ConfigurationError
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError
 from fastapi_stackauth.http.installed import Resolution, find_services
 from fastapi_stackauth.http.schemes import Documentation, Secured
 from fastapi_stackauth.models import Team
@@ -83,7 +83,11 @@ class RequireTeamApiKey(Secured):
         get_context(connection.scope).resolution = Resolution(
             services, by_api_key=True
         )  # errors are returned by this stack
-        team = await services.api_keys.team(require_api_key(connection))
+        try:
+            team = await services.api_keys.team(require_api_key(connection))
+        except RequestError as error:
+            services.events.mark_rejection(error)
+            raise
         await services.revocations.follow()  # what other workers report as out of date counts here too
         return team
 

@@ -16,7 +16,7 @@ from fastapi_stackauth.dependencies.api_keys import read_api_key, reject_scopes,
 from fastapi_stackauth.dependencies.identity import resolve, resolve_api_key
 from fastapi_stackauth.dependencies.requirements import REQUIREMENTS, Requirement, RequirementContext, RequirementFields
 from fastapi_stackauth.dependencies.team_source import document_source
-from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthError
+from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestError, StackAuthError
 from fastapi_stackauth.http.installed import Resolution, find_installation, find_owner, find_services
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Documentation, Secured
 from fastapi_stackauth.kinds import TokenKind
@@ -151,14 +151,18 @@ class Require(RequirementFields, _UserDependency):
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
         """Return the user, which FastAPI passes to the endpoint."""
-        resolution = await self.resolution(connection, scopes)
-        user = resolution.user
-        if user is None:
-            raise resolution.error or AuthError("authentication_required")
-        if self._requirements or user.kind is not TokenKind.NORMAL:
-            if error := self.find_error(user):
-                raise error
-            await self.check(RequirementContext(connection, resolution, user))
+        try:
+            resolution = await self.resolution(connection, scopes)
+            user = resolution.user
+            if user is None:
+                raise resolution.error or AuthError("authentication_required")
+            if self._requirements or user.kind is not TokenKind.NORMAL:
+                if error := self.find_error(user):
+                    raise error
+                await self.check(RequirementContext(connection, resolution, user))
+        except RequestError as error:
+            find_services(connection, self.stack).events.mark_rejection(error)
+            raise
         connection.scope["state"]["user"] = user
         return user
 
@@ -218,6 +222,7 @@ class IdentifyUser(_UserDependency):
         if (error := resolution.error) is not None and not self.display_only:
             strict = resolution.services.settings.optional_invalid == "error"
             if strict or error.status_code != 401 or error.code == "credentials_conflict":
+                resolution.services.events.mark_rejection(error)
                 raise error
         user = resolution.user
         if user is None or self._find_kind_error(user):
@@ -252,10 +257,14 @@ class RequireUserApiKey(_UserDependency):
         get_context(connection.scope).resolution = Resolution(
             services, by_api_key=True
         )  # errors are returned by this stack
-        user = (await resolve_api_key(connection, services, require_api_key(connection))).user
-        assert user is not None  # noqa: S101 - a key without a user is rejected
-        if error := self._find_kind_error(user):
-            raise error
+        try:
+            user = (await resolve_api_key(connection, services, require_api_key(connection))).user
+            assert user is not None  # noqa: S101 - a key without a user is rejected
+            if error := self._find_kind_error(user):
+                raise error
+        except RequestError as rejection:
+            services.events.mark_rejection(rejection)
+            raise
         connection.scope["state"]["user"] = user
         return user
 

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from fastapi_stackauth.errors import SERVER_CODES, ConfigurationError, KnownApiError, StackAuthError
+from fastapi_stackauth.runtime.spans import NO_SPAN, Span, Tracer
 
 Value = str | int | float | bool | None
 Labels = tuple[tuple[str, str], ...]
@@ -150,22 +151,23 @@ Hooks = list[Callable[[AuthEvent], object]]
 class Tally:
     """How often an event happened with the same labels. `add` counts one that has no other fields and no log line.
 
-    An increment calls nothing, so no thread switch falls into it: it is exact under the GIL.
+    An increment calls nothing, so no thread switch falls into it: it is exact under the GIL. The verifier does what
+    `add` does without the call.
     """
 
-    __slots__ = ("_hooks", "_notify", "count", "event")
+    __slots__ = ("count", "event", "hooks", "notify")
 
     def __init__(self, event: AuthEvent, hooks: Hooks, notify: Callable[[AuthEvent], None]) -> None:
         self.event = event
-        self._hooks = hooks
-        self._notify = notify
+        self.hooks = hooks
+        self.notify = notify
         self.count = 0
 
     def add(self) -> None:
         """Count one occurrence."""
         self.count += 1
-        if self._hooks:
-            self._notify(self.event)
+        if self.hooks:
+            self.notify(self.event)
 
 
 class AuthEvents:
@@ -177,6 +179,9 @@ class AuthEvents:
         >>> @stack.events.on("token_rejected", "rate_limited")
         ... def alarm(event: AuthEvent) -> None:
         ...     print(event.name, event.labels)
+
+    Attributes:
+        tracer: records spans; None without telemetry.
     """
 
     def __init__(self) -> None:
@@ -184,6 +189,7 @@ class AuthEvents:
         self._tallies: dict[str, dict[tuple[str, ...], Tally]] = {name: {} for name in KINDS}
         self._hooks: dict[str, Hooks] = {name: [] for name in KINDS}
         self._seen: set[str] = set()
+        self.tracer: Tracer | None = None
 
     # --- for the app ---
 
@@ -260,6 +266,15 @@ class AuthEvents:
     def tally(self, kind: Kind, **labels: str) -> Tally:
         """Prepare to count an event that happens on every request, always with these labels, and is never logged."""
         return self._tally(kind, tuple([labels[name] for name in kind.labels]))
+
+    def span(self, name: str) -> Span:
+        """Return a span of this name; it records nothing unless there is a tracer."""
+        return NO_SPAN if self.tracer is None else self.tracer.start(name)
+
+    def mark_rejection(self, error: StackAuthError) -> None:
+        """Keep an error that is about to be raised from counting as the app's in a trace, if it is the caller's."""
+        if self.tracer is not None:
+            self.tracer.mark_rejection(error)
 
     # --- inside ---
 

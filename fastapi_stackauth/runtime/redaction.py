@@ -65,8 +65,12 @@ class RedactingFilter(logging.Filter):
         if value is None or isinstance(value, bool | int | float):
             return value
         text = str(value)
-        redacted = redact_tokens(_redact_header(self.pattern.sub(rf"\1{REDACTED}", text)))
+        redacted = _redact_header(self.redact_query(text))
         return value if redacted == text else redacted
+
+    def redact_query(self, text: str) -> str:
+        """Return a text with URLs without the secrets of their queries."""
+        return redact_tokens(self.pattern.sub(rf"\1{REDACTED}", text))
 
 
 def redact_tokens(text: str) -> str:

@@ -6,6 +6,7 @@ The scope belongs to one request. `scope["state"]` may not: some servers share i
 from collections.abc import Awaitable, Iterable
 from typing import Any, Generic, TypeVar
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_stackauth.sessions.credentials import InProcessCaller
@@ -80,6 +81,13 @@ def get_cookies(scope: Scope) -> CookieQueue:
     if context.cookies is None:
         context.cookies = CookieQueue()
     return context.cookies
+
+
+def add_cookie_middleware(app: Starlette) -> None:
+    """Add the middleware that writes queued cookies, unless the app has it."""
+    factory: Any = CookieMiddleware
+    if all(middleware.cls is not factory for middleware in app.user_middleware):
+        app.add_middleware(factory)
 
 
 class CookieMiddleware:

@@ -224,7 +224,7 @@ def read_json(raw: bytes) -> object:
 class QueryToken(Guarded):
     """A token in the query string, for links that cannot carry it otherwise: it leaks into histories and other logs.
 
-    The library's log filter keeps the value out of uvicorn's access log.
+    The library's log filter keeps the value out of uvicorn's access log, and telemetry out of the span of the request.
     """
 
     _use: ClassVar[str] = SOURCE_USE

@@ -55,6 +55,11 @@ class SessionTokens:
             SessionEnded: the session has ended.
             AuthServerError: any other failure.
         """
+        with self._client.events.span("stackauth.refresh") as span:
+            span.set("stackauth.delivery", delivery)
+            return await self._refresh(refresh_token, delivery)
+
+    async def _refresh(self, refresh_token: str, delivery: str | None) -> AccessToken:
         events = self._client.events
         try:
             token = await self._client.refresh(refresh_token)

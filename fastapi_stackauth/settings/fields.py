@@ -226,6 +226,11 @@ class Settings(BaseSettings):
     fallback_ttl: float = Field(
         default=10.0, ge=0, le=60, description="How long to cache the response of `/users/me` to a token, in seconds."
     )
+    telemetry: bool = Field(
+        default=True,
+        description="Make OpenTelemetry spans and metrics, if a provider is set when the app starts. Spans name the "
+        "user by id.",
+    )
 
     if TYPE_CHECKING:  # without its plugin, a checker takes the types of the fields for those of the arguments
 

@@ -55,3 +55,4 @@ class Options(TypedDict, total=False):
     webhook_secrets: Sequence[str | SecretStr]
     fallback_concurrency: int
     fallback_ttl: float
+    telemetry: bool

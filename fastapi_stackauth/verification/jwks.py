@@ -186,21 +186,30 @@ class KeyStore:
         return True
 
     async def _refresh(self) -> bool:
+        with self._events.span("stackauth.fetch_keys") as span:
+            code = await self._load()
+            if code is not None:
+                span.fail(code)
+        return code is None
+
+    async def _load(self) -> str | None:
+        """Fetch the keys; return the code of the failure, or None."""
         begun = self._clock()
         try:
             fetched = await self._fetch()
             keys = read_key_set(fetched.document, self._keys)
         except (AuthServerError, ValueError) as error:
             self.failing = True
-            self.last_error = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
+            code = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
+            self.last_error = code
             self.last_failure = error.with_traceback(None)  # its frames would keep the response alive
             self._retry_at = self._clock() + self._settings.jwks_cooldown
             duration = self._clock() - begun
-            self._events.emit(KEYS_FETCH_FAILED, reason=self.last_error, duration=duration, detail=str(error))
-            return False
+            self._events.emit(KEYS_FETCH_FAILED, reason=code, duration=duration, detail=str(error))
+            return code
         self._take(keys, fetched.max_age)
         self._events.emit(KEYS_FETCHED, duration=self._clock() - begun, keys=len(keys))
-        return True
+        return None
 
     def _take(self, keys: KeySet, max_age: float | None) -> None:
         limit = self._settings.jwks_max_age

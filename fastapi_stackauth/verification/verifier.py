@@ -6,11 +6,11 @@ checked on every request. The log shows why a token was rejected, and never the 
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi_stackauth.client import StackAuthClient
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
@@ -26,6 +26,7 @@ from fastapi_stackauth.runtime.events import (
     AuthEvents,
     Kind,
 )
+from fastapi_stackauth.runtime.spans import Tracer
 from fastapi_stackauth.runtime.storage import MemoryStorage
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.claims import Binding, check_claims, is_time, parse_token
@@ -137,7 +138,7 @@ class Verifier:
     def __len__(self) -> int:
         return len(self._cache)
 
-    async def verify(self, token: str, *, min_left: float | None = None) -> User:
+    def verify(self, token: str, *, min_left: float | None = None) -> Coroutine[Any, Any, User]:
         """Return the user of a token.
 
         Args:
@@ -151,11 +152,29 @@ class Verifier:
             AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no project id is set.
         """
+        tracer = self._events.tracer
+        return self._verify(token, min_left) if tracer is None else self._trace(tracer, token, min_left)
+
+    async def _trace(self, tracer: Tracer, token: str, min_left: float | None) -> User:
+        with tracer.start("stackauth.verify", {"stackauth.credential": "access_token"}) as span:
+            try:
+                user = await self._verify(token, min_left)
+            except TokenEndsSoon:
+                span.set("stackauth.code", "token_ends_soon")
+            else:
+                span.identify(user.id)
+                return user
+        raise TokenEndsSoon
+
+    async def _verify(self, token: str, min_left: float | None) -> User:
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         try:
             known = self._cache.get(digest)
             if known is not None and self.keys.is_current(known.value.key):
-                self._hits.add()
+                hits = self._hits
+                hits.count += 1
+                if hits.hooks:
+                    hits.notify(hits.event)
                 user = known.value.user
             else:
                 user = await self._check(token, digest, min_left)

@@ -1,5 +1,7 @@
 """Makes the routes of one router from their declarations, each with its documented responses."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 from fastapi import APIRouter, Depends, Response
@@ -81,7 +83,7 @@ def add_route(
         mount: how the router is built.
         route_class: what serves the route.
     """
-    delivery, endpoint = mount.delivery, declaration.bind(mount.delivery)
+    delivery, endpoint = mount.delivery, _mark_rejections(declaration.bind(mount.delivery), stack)
     operation = declaration.operation_id(delivery)
     hidden = declaration.options.get("hidden", False)
     owner = stack.services.settings.cookie_name  # identifies the stack among those of the app
@@ -109,6 +111,20 @@ def add_route(
         include_in_schema=not hidden,
         **answer,
     )
+
+
+def _mark_rejections(handler: Callable[..., Awaitable[Any]], stack: Stack) -> Callable[..., Awaitable[Any]]:
+    """Wrap a handler, so that a caller's mistake is no error of the app in a trace."""
+
+    @wraps(handler)
+    async def endpoint(**arguments: Any) -> Any:  # noqa: ANN401 - those of the handler
+        try:
+            return await handler(**arguments)
+        except StackAuthError as error:
+            stack.services.events.mark_rejection(error)
+            raise
+
+    return endpoint
 
 
 def _success(declaration: Declaration, delivery: Delivery) -> dict[str, Any]:

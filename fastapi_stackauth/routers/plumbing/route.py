@@ -85,6 +85,8 @@ class AuthRoute(APIRoute):
         """Make the context of a request, and put it where handlers and error handlers find it."""
         services = find_services(request, self.stack)
         context = RouteContext(request, services, self.mount, self.declaration, self.stack.prebuilt_pages)
+        if (tracer := services.events.tracer) is not None and request.scope["query_string"]:
+            tracer.redact_query()
         shared = get_context(request.scope)
         shared.services, shared.route = services, context
         return context

@@ -64,6 +64,8 @@ stack = StackAuth(
     sources=[*SOURCES, OfferedToken()],
     http_client=httpx.AsyncClient(),
     transport=None,
+    tracer_provider=None,
+    meter_provider=None,
     clock=lambda: 0.0,
     project_id=PROJECT_ID,
     publishable_client_key="pck_...",
@@ -110,6 +112,7 @@ stack = StackAuth(
     webhook_secrets=["whsec_...", SecretStr("whsec_...")],
     fallback_concurrency=8,
     fallback_ttl=10,
+    telemetry=True,
 )
 SETTINGS = Settings(
     project_id=PROJECT_ID,
@@ -157,6 +160,7 @@ SETTINGS = Settings(
     webhook_secrets=["whsec_...", SecretStr("whsec_...")],
     fallback_concurrency=8,
     fallback_ttl=10,
+    telemetry=True,
 )
 assert_type(SETTINGS.require_project_id(), str)
 assert_type(SETTINGS.app_url, str | None)
