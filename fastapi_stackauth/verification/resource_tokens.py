@@ -124,6 +124,18 @@ class ResourceTokenVerifier:
         unverified = _parse(token)
         if unverified is None or unverified.claims.get("iss") != accepted.issuer:
             return None
+        with self._client.events.span("stackauth.verify") as span:
+            span.set("stackauth.credential", "resource_token")
+            user = await self._check(unverified, accepted, resource)
+            span.identify(user.id)
+        return user
+
+    async def aclose(self) -> None:
+        """Cancel the fetches of the running loop."""
+        for store in self._keys.values():
+            await store.aclose()
+
+    async def _check(self, unverified: UnverifiedToken, accepted: ResourceTokens, resource: str) -> User:
         try:
             await self._check_signature(unverified, accepted)
             claims = unverified.claims
@@ -137,11 +149,6 @@ class ResourceTokenVerifier:
             raise
         self._client.events.emit(TOKEN_VERIFIED, cache="miss", source="resource")
         return user
-
-    async def aclose(self) -> None:
-        """Cancel the fetches of the running loop."""
-        for store in self._keys.values():
-            await store.aclose()
 
     async def _check_signature(self, unverified: UnverifiedToken, accepted: ResourceTokens) -> None:
         try:
