@@ -51,13 +51,13 @@ class Recorder:
         """The finished spans."""
         return list(self._exporter.get_finished_spans())
 
-    def named(self, name: str) -> list[Any]:
+    def find(self, name: str) -> list[Any]:
         """The spans of a name."""
         return [span for span in self.spans if span.name == name]
 
     def one(self, name: str) -> Any:
         """The only span of a name."""
-        [span] = self.named(name)
+        [span] = self.find(name)
         return span
 
     def clear(self) -> None:
@@ -113,14 +113,14 @@ async def test_the_user_is_on_the_verification_and_the_request(world: World, sig
         answer = await call(app, "/me", [bearer(signer.token())])
         assert answer.status == 200
         user_id = answer.json["id"]
-    for span in recorder.named("stackauth.verify"):
+    for span in recorder.find("stackauth.verify"):
         assert span.attributes == {"stackauth.credential": "access_token", "enduser.id": user_id}
         assert span.status.status_code is StatusCode.UNSET
     requests = [span for span in recorder.spans if span.kind is SpanKind.SERVER]
     assert [span.attributes["enduser.id"] for span in requests] == [user_id] * (2 if NATIVE else 0)
-    verified = recorder.named("stackauth.verify")
+    verified = recorder.find("stackauth.verify")
     assert len(verified) == 2, "a token seen before is verified, too"
-    [fetch] = recorder.named("stackauth.fetch_keys")
+    [fetch] = recorder.find("stackauth.fetch_keys")
     assert fetch.parent.span_id == verified[0].context.span_id
     assert recorder.one("stackauth.call").parent.span_id == fetch.context.span_id
 
@@ -203,7 +203,7 @@ async def test_an_outage_is_an_error(world: World, signer: Signer, recorder: Rec
     verify, fetch = recorder.one("stackauth.verify"), recorder.one("stackauth.fetch_keys")
     for span, code in ((verify, "verification_unavailable"), (fetch, "auth_server_unavailable")):
         assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, code)
-    assert {span.status.status_code for span in recorder.named("stackauth.call")} == {StatusCode.ERROR}
+    assert {span.status.status_code for span in recorder.find("stackauth.call")} == {StatusCode.ERROR}
     if NATIVE:
         assert statuses(recorder.spans)["fastapi.dependencies"] is StatusCode.ERROR
 
