@@ -149,6 +149,8 @@ class Stack:
         apps: the apps that it is installed on.
         has_router: whether it has made a router.
         prebuilt_pages: its prebuilt pages; None if it has none.
+        cli_shares_session: whether the tools that its `cli_router` signs in share the session of the browser; None if
+            it has no such router for browsers.
     """
 
     services: Services
@@ -157,6 +159,7 @@ class Stack:
         self.apps: WeakSet[FastAPI] = WeakSet()
         self.has_router = False
         self.prebuilt_pages: PrebuiltPages | None = None
+        self.cli_shares_session: bool | None = None
 
     @property
     def pages_prefix(self) -> str | None:

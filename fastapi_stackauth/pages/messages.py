@@ -46,6 +46,8 @@ NOTICES: Mapping[str, str] = {
     "left": "You have left the team.",
     "selected": "You work in this team now.",
     "team": "The team has been created. Invite its members.",
+    "device-allowed": "The device is signed in.",
+    "device-denied": "Access was denied.",
     "everywhere": "You are signed out everywhere.",
     "signed-out": "You are signed out.",
     "verified": "Your email address is verified. Thank you.",
@@ -92,6 +94,7 @@ FIELDS: Mapping[str, str] = {
     "PASSWORD_TOO_SHORT": "password",
     "USER_EMAIL_ALREADY_EXISTS": "email",
     "request_too_large": "profile_image_url",
+    "user_code_invalid": "user_code",
     "VERIFICATION_CODE_ALREADY_USED": "code",
     "VERIFICATION_CODE_EXPIRED": "code",
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "code",
@@ -142,6 +145,15 @@ OF_INVITATIONS: Mapping[str, str] = {
     "VERIFICATION_CODE_NOT_FOUND": "There is no such invitation. It may have been revoked.",
 }
 """Texts of the page that an invitation opens."""
+
+OF_DEVICES: Mapping[str, str] = {
+    "user_code": "Enter the code that the device shows.",
+    "user_code_invalid": "There is no such code. It may have expired or been used.",
+}
+"""Texts of the page for the code of a device."""
+
+DEVICE_NOTICES = ("device-allowed", "device-denied")
+"""The notices after which that page has no form."""
 
 NO_TEXTS: Mapping[str, str] = {}
 
@@ -214,6 +226,7 @@ SCRIPT_TEXTS: Mapping[str, str] = {
 def collect_texts() -> tuple[str, ...]:
     """Return all texts of this module, for the catalogs; those that no page shows are left out."""
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
-    tables = (NOTICES, MESSAGES, INVALID_FIELDS, OF_TEAMS, OF_INVITATIONS, HEADINGS, SCRIPT_TEXTS, codes)
+    of_pages = (OF_TEAMS, OF_INVITATIONS, OF_DEVICES)
+    tables = (NOTICES, MESSAGES, INVALID_FIELDS, *of_pages, HEADINGS, SCRIPT_TEXTS, codes)
     single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
     return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

@@ -5,11 +5,12 @@ The handlers of the forms are those of the JSON routes: `PageRoutes.action` take
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
 
 from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
@@ -44,6 +45,7 @@ class PageDeclaration(Declaration):
             handler returns it.
         confirmation: the field that the form must have, because its action cannot be undone.
         uploads: whether the form has a picture.
+        for_cli: whether it is for `stack.cli_router()`.
         origin: the path of the form's page, to which a user comes back who must sign in first.
     """
 
@@ -52,13 +54,19 @@ class PageDeclaration(Declaration):
     show_result: ShowResult | None = None
     confirmation: str = ""
     uploads: bool = False
+    for_cli: bool = False
     origin: str = ""
 
 
 class PageRoutes:
-    """The routes of one module of pages."""
+    """The routes of one module of pages.
 
-    def __init__(self) -> None:
+    Args:
+        for_cli: whether they are for `stack.cli_router()`, and missing without it.
+    """
+
+    def __init__(self, *, for_cli: bool = False) -> None:
+        self.for_cli = for_cli
         self.declarations: list[PageDeclaration] = []
 
     def page(self, path: str, **options: Any) -> Callable[[V], V]:  # noqa: ANN401 - see RouteOptions
@@ -111,7 +119,7 @@ class PageRoutes:
         known = {each.name: getattr(declared, each.name) for each in fields(Declaration)}
         merged = cast("RouteOptions", {**declared.options, **options, "hidden": True, "form": True})
         known |= {"path": path, "options": merged, "attempt": options.get("attempt", known["attempt"])}
-        self.declarations.append(PageDeclaration(**{**known, **more}))
+        self.declarations.append(PageDeclaration(**{**known, **more}, for_cli=self.for_cli))
 
 
 class PageRoute(AuthRoute):
@@ -131,9 +139,20 @@ class PageRoute(AuthRoute):
 
     def _open(self, request: Request) -> RouteContext:
         context = super()._open(request)
+        if self.declaration.for_cli:
+            context.mount = replace(self.mount, share_browser_session=self.stack.cli_shares_session is True)
         if self.declaration.next_page or self.declaration.show_result:
             context.is_page_form = False  # the handler returns what a program gets, and the page shows it
         return context
+
+    def needed_settings(self) -> frozenset[str]:
+        """Return the settings that this route needs; those of a tool's sign-in are needed by `cli_router`."""
+        return frozenset() if self.declaration.for_cli else super().needed_settings()
+
+    async def _handle(self, handle: Handle, context: RouteContext, redirects: FormRedirects | None) -> Response:
+        if self.declaration.for_cli and self.stack.cli_shares_session is None:
+            raise HTTPException(404)
+        return await super()._handle(handle, context, redirects)
 
     async def _admit(self, context: RouteContext, redirects: FormRedirects | None) -> Request:
         request = await super()._admit(context, redirects)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from fastapi_stackauth.dependencies import Require
 from fastapi_stackauth.errors import ConfigurationError
-from fastapi_stackauth.pages import account, emails, invitation, language, sign_in, teams
+from fastapi_stackauth.pages import account, device, emails, invitation, language, sign_in, teams
 from fastapi_stackauth.pages.errors import OutsidePages
 from fastapi_stackauth.pages.languages import LANGUAGES, Languages
 from fastapi_stackauth.pages.route import PageRoute
@@ -26,7 +26,7 @@ from fastapi_stackauth.sessions.cookies import CookiePolicy
 from fastapi_stackauth.startup.routes import expect_path
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
-_MODULES = (sign_in, emails, account, teams, invitation, language)
+_MODULES = (sign_in, emails, account, teams, invitation, device, language)
 _SCRIPT_HANDLERS = (
     passkey.passkey_options,
     passkey.passkey_sign_in,

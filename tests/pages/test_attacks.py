@@ -1,6 +1,7 @@
 """What attackers send: markup, other targets, other sites' forms, frames, and input that no form sends."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,6 +18,15 @@ ID = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 FORMS = [re.sub("{[a-z_]+}", ID, each.path) for each in DECLARATIONS if each.method == "POST"]
 EVIL = """"><script>alert(1)</script><img src=x onerror='alert(1)'>{{ 7*191 }}"""
 WEB_FORM = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
+
+
+@pytest.fixture
+async def site(server: Emulator) -> AsyncIterator[Site]:
+    """Also with the pages that confirm a tool."""
+    site = Site(server)
+    site.app.include_router(site.stack.cli_router(share_browser_session=True), prefix="/cli")
+    yield site
+    await site.stack.aclose()
 
 
 def check_markup(page: Document) -> None:

@@ -52,6 +52,7 @@ async def running_site(server: Emulator, theme: Theme | None = None, **pages: An
     )  # fmt: skip
     app = FastAPI()
     stack.install(app)
+    app.include_router(stack.cli_router(share_browser_session=True), prefix="/cli")
     app.include_router(stack.pages_router(prefix="/handler", theme=theme, **pages))
 
     @app.get("/notes")
@@ -126,6 +127,7 @@ async def test_every_page_is_accessible_and_fits_320_pixels(browser: Browser, se
             await page.goto(f"/handler{path}")
             await check_page(page, path)
         await check_team(page, server, address)
+        await check_device(page)
 
 
 async def check_team(page: Page, server: Emulator, address: str) -> None:
@@ -168,6 +170,18 @@ async def test_german_and_hebrew_pages_fit_and_are_accessible(browser: Browser, 
             for tag in ("de", "he"):
                 await page.goto(f"/handler/language/{tag}?page=/account-settings")
                 await check_page(page, f"/account-settings ({tag})")
+
+
+async def check_device(page: Page) -> None:
+    """The pages that confirm a tool: the field, and the buttons to allow and deny it."""
+    started = await page.request.post("/cli/device/authorization", form={"client_id": "notes-cli " * 6})
+    codes = await started.json()
+    await page.goto(codes["verification_uri_complete"])
+    await check_page(page, "device")
+    await page.get_by_label("The last four letters").fill(codes["user_code"][-4:])
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Allow this device?")
+    await check_page(page, "decision")
 
 
 @pytest.mark.parametrize("scripts", [True, False])

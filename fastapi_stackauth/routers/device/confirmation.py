@@ -28,7 +28,8 @@ from fastapi_stackauth.startup.configuration import needs
 routes = Routes("device authorization")
 
 RECENT = timedelta(minutes=10)
-RecentUser = Annotated[User, Depends(Require(live=True, max_age=RECENT))]
+RECENT_USER = Require(live=True, max_age=RECENT)
+RecentUser = Annotated[User, Depends(RECENT_USER)]
 
 _ATTEMPT = "device_decide"
 _SHARED_SECONDS = 367 * 24 * 3600  # as long as a session can live

@@ -46,6 +46,8 @@ def build_cli_router(
         )
     router = APIRouter()
     mount = Mount(delivery, dict(pages or {}), share_browser_session=share_browser_session)
+    if delivery == "cookie":
+        stack.cli_shares_session = share_browser_session
     for routes in (terminal.routes, confirmation.routes):
         add_routes(router, routes, stack, mount)
     return router

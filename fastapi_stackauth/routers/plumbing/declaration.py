@@ -41,6 +41,7 @@ PREBUILT_PATHS: Mapping[str, str] = {
     "verify_email": "/email-verification",
     "magic_link": "/magic-link-callback",
     "team_invitation": "/team-invitation",
+    "device": "/cli-auth-confirm",
 }
 """The paths of the prebuilt pages that links in emails open, after the prefix of the pages."""
 
