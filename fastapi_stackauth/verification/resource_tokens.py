@@ -28,11 +28,14 @@ from fastapi_stackauth.verification.claims import (
     find_claims_error,
     parse_token,
     raise_first,
+    read_object,
+    split_token,
 )
 from fastapi_stackauth.verification.jwks import KeyStore, KeysUnavailable
 from fastapi_stackauth.verification.revocation import Revocations
 
 _REQUIRED = ("sub", "iss", "exp", "iat")
+_TYPES = ("at+jwt", "application/at+jwt", "jwt")  # RFC 9068 §2.1 has the first two; the vendor's form is not released
 _USER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -137,6 +140,7 @@ class ResourceTokenVerifier:
 
     async def _check(self, unverified: UnverifiedToken, accepted: ResourceTokens, resource: str) -> User:
         try:
+            _check_type(token)
             await self._check_signature(unverified, accepted)
             claims = unverified.claims
             raise_first(
@@ -188,6 +192,13 @@ def _parse(token: str) -> UnverifiedToken | None:
         return parse_token(token)
     except AuthError:  # the project's verifier rejects it, and says why
         return None
+
+
+def _check_type(token: str) -> None:
+    """Reject other sorts of tokens of the same issuer, such as logout tokens (RFC 8725 §3.11)."""
+    name = read_object(split_token(token)[0], "header").get("typ", _TYPES[0])
+    if not isinstance(name, str) or name.lower() not in _TYPES:
+        raise AuthError("token_malformed", reason="typ is not that of an access token")
 
 
 def _names(value: object, resource: str) -> bool:

@@ -26,6 +26,7 @@ from fastapi_stackauth import (
     CurrentTeam,
     CurrentUser,
     Require,
+    StackAuth,
     User,
 )
 from fastapi_stackauth.mcp import ResourceTokens, StackAuthProvider, get_current_user
@@ -97,6 +98,8 @@ def bad_tokens(desk: Desk, authority: Authority, user: str) -> dict[str, tuple[s
             "token_key_unknown",
         ),
         "critical": (signer.compact(signer.header(crit=["b64"], b64=True), claims), "token_malformed"),
+        "a logout token": (signer.compact(signer.header(typ="logout+jwt"), claims), "token_malformed"),
+        "typ no text": (signer.compact(signer.header(typ=["at+jwt"]), claims), "token_malformed"),
         "sub me": (authority.token("me"), "token_malformed"),
         "sub a path": (authority.token(f"{user}/../{user}"), "token_malformed"),
         "a stranger": (authority.token("00000000-0000-4000-8000-000000000000"), "user_deleted"),
@@ -152,6 +155,69 @@ async def test_what_is_not_bound_to_this_server_is_401(claim: str):
                 assert challenge == f'Bearer error="invalid_token", resource_metadata="{METADATA}"', name
             plain = await http.get("/me", headers=bearer(token))
             assert plain.status_code == 401, name
+    assert authority.fetches == 2  # an unknown key id causes one fetch in 30 s
+
+
+async def test_form_then_signature_then_binding_then_time():
+    """The first check that fails decides, so that an unsigned token learns nothing of what this server accepts."""
+    desk, authority = open_desk()
+    desk.mount(resource_tokens=ACCEPTED)
+    signer, stranger = authority.signer, Signer(authority.signer.key_id)
+    claims = authority.claims("me", aud=OTHER, exp=1, iat=1)
+    right_sub = {**claims, "sub": desk.add_user("ada")}
+    rows = [
+        (stranger.compact(signer.header(typ="x"), claims), "token_malformed"),
+        (stranger.compact(signer.header(), claims), "token_signature_invalid"),
+        (signer.compact(signer.header(), claims), "token_malformed"),
+        (signer.compact(signer.header(), right_sub), "token_audience_not_allowed"),
+        (signer.compact(signer.header(), {**right_sub, "aud": RESOURCE}), "token_expired"),
+    ]
+    async with desk.open() as http:
+        assert [await use(http, "me", token) for token, _ in rows] == [(401, code) for _, code in rows]
+
+
+async def test_access_tokens_may_have_any_type_that_says_so():
+    """The type of RFC 9068, in both forms and any case, `JWT`, and none at all."""
+    desk, authority = open_desk()
+    desk.mount(resource_tokens=ACCEPTED)
+    user = desk.add_user("ada")
+    async with desk.open() as http:
+        for name in ("at+jwt", "application/at+jwt", "AT+JWT", "JWT", "jwt", ABSENT):
+            token = authority.signer.compact(authority.signer.header(typ=name), authority.claims(user))
+            assert await use(http, "me", token) == (200, user), name
+
+
+async def test_a_rotated_key_is_fetched():
+    """A token of a key that is new at the authorization server is accepted."""
+    desk, authority = open_desk()
+    desk.mount(resource_tokens=ACCEPTED)
+    user = desk.add_user("ada")
+    async with desk.open() as http:
+        old = authority.token(user)
+        assert await use(http, "me", old) == (200, user)
+        authority.signer = Signer("authority-2")
+        assert await use(http, "me", authority.token(user)) == (200, user)
+        assert await use(http, "me", old) == (401, "token_key_unknown")
+
+
+async def test_a_route_of_another_stack_gets_no_bound_token():
+    """At a route that another `StackAuth` guards, such a caller has not signed in, and its auth server is not asked."""
+    desk, authority = open_desk()
+    elsewhere = Desk()
+    second = StackAuth(
+        project_id=elsewhere.server.project_id, base_url=elsewhere.server.url, transport=elsewhere.line, cookie_name="b"
+    )
+    second.install(desk.app, default=False)
+    elsewhere.line.cut = True
+    strangers = Require(stack=second)
+
+    @desk.app.get("/second", operation_id="second")
+    async def of_second(user: Annotated[User, Depends(strangers)]) -> str:
+        return user.id
+
+    desk.mount(include_operations={"second"}, resource_tokens=ACCEPTED)
+    async with desk.open() as http:
+        assert await use(http, "second", authority.token(desk.add_user("ada"))) == (401, "authentication_required")
 
 
 async def test_without_the_option_bound_tokens_are_401():
