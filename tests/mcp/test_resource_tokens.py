@@ -21,6 +21,7 @@ from pydantic import AnyUrl
 
 from fastapi_stackauth import (
     AccessToken,
+    AuthError,
     ConfigurationError,
     CurrentProfile,
     CurrentTeam,
@@ -29,9 +30,11 @@ from fastapi_stackauth import (
     StackAuth,
     User,
 )
+from fastapi_stackauth.access.accounts import Accounts
 from fastapi_stackauth.mcp import ResourceTokens, StackAuthProvider, get_current_user
 from fastapi_stackauth.testing import override_user
 from fastapi_stackauth.verification.resource_tokens import check_binding
+from tests.client.fakes import FakeServer, json_response, make_client
 from tests.mcp.authority import ACCEPTED, ISSUER, RESOURCE, Authority, Web, open_desk, remove_signature
 from tests.mcp.desk import APP_URL, METADATA, ROUTES, Desk, call, to_outcome
 from tests.support.forge import ABSENT, Signer, b64, segment
@@ -366,9 +369,20 @@ async def test_revoked_users_are_rejected_with_bound_tokens():
         assert await use(http, "me", authority.token(grace)) == (200, grace)
         desk.server.clock.advance(10)
         assert await use(http, "me", authority.token(grace)) == (401, "user_deleted")
+        assert await use(http, "me", authority.token(may)) == (200, may)  # in the cache from here on
         await server.users.delete(may)
         await desk.stack.revocations.forget(user_id=may.upper())
         assert await use(http, "me", authority.token(may)) == (401, "user_deleted")
+
+
+async def test_the_auth_server_must_name_the_same_user():
+    """If it returns another account for an id, the token is rejected."""
+    user, other = ("03a496f3-cc6f-45e9-81f8-a453f01d20e6", "2ef7535a-ad34-4570-a115-4390e8446d37")
+    server = FakeServer([json_response({"id": other})])
+    client = make_client(server, secret_server_key="ssk_1")
+    with pytest.raises(AuthError, match="no longer exists"):
+        await Accounts(client.settings, client).get(user)
+    assert server.last.path.endswith(user)
 
 
 async def test_outages_are_503_with_bound_tokens():
