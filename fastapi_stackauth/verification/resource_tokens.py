@@ -129,7 +129,7 @@ class ResourceTokenVerifier:
             return None
         with self._client.events.span("stackauth.verify") as span:
             span.set("stackauth.credential", "resource_token")
-            user = await self._check(unverified, accepted, resource)
+            user = await self._check(token, unverified, accepted, resource)
             span.identify(user.id)
         return user
 
@@ -138,7 +138,7 @@ class ResourceTokenVerifier:
         for store in self._keys.values():
             await store.aclose()
 
-    async def _check(self, unverified: UnverifiedToken, accepted: ResourceTokens, resource: str) -> User:
+    async def _check(self, token: str, unverified: UnverifiedToken, accepted: ResourceTokens, resource: str) -> User:
         try:
             _check_type(token)
             await self._check_signature(unverified, accepted)

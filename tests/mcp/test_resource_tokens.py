@@ -215,7 +215,7 @@ async def test_a_route_of_another_stack_gets_no_bound_token():
     strangers = Require(stack=second)
 
     @desk.app.get("/second", operation_id="second")
-    async def of_second(user: Annotated[User, Depends(strangers)]) -> str:
+    async def read_second(user: Annotated[User, Depends(strangers)]) -> str:
         return user.id
 
     desk.mount(include_operations={"second"}, resource_tokens=ACCEPTED)
