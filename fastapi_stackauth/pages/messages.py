@@ -11,6 +11,7 @@ from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES, RequestError, Req
 
 FAILED = "That did not work. Try again."
 FAILED_HEADING = "That did not work"
+SENT_ALREADY = "You have sent this form already."
 MFA_OVER = "That took too long, or was started in another browser. Sign in again."
 QR_CODE = "QR code for an authenticator app"
 PERMISSION = "A permission is missing for this."
@@ -25,6 +26,9 @@ TRY_AGAIN = "Try again"
 VERIFY = "Verify your email address"
 ACTIONS = (BACK, CONTINUE, ENABLE_MFA, SIGN_IN, SIGN_UP, TRY_AGAIN, VERIFY)
 """The links of error pages."""
+
+ONCE = "once"
+"""The field of forms that must have an effect only once: a random value of the page."""
 
 NOTICES: Mapping[str, str] = {
     "account-deleted": "Your account has been deleted.",
@@ -191,6 +195,8 @@ def describe_problem(
         return Problem()
     if isinstance(error, RequestInvalid):
         names = {location.removeprefix("body.") for location, _ in error.errors}
+        if names == {ONCE}:
+            return Problem(SENT_ALREADY)
         invalid = {**INVALID_FIELDS, **texts}
         known = {name: invalid[name] for name in fields if name in names and name in invalid}
         return Problem("" if known.keys() == names else find_message(error.code), known)
@@ -228,5 +234,5 @@ def collect_texts() -> tuple[str, ...]:
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
     of_pages = (OF_TEAMS, OF_INVITATIONS, OF_DEVICES)
     tables = (NOTICES, MESSAGES, INVALID_FIELDS, *of_pages, HEADINGS, SCRIPT_TEXTS, codes)
-    single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, QR_CODE, UNAVAILABLE)
+    single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, SENT_ALREADY, QR_CODE, UNAVAILABLE)
     return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

@@ -3,8 +3,10 @@
 The handlers of the forms are those of the JSON routes: `PageRoutes.action` takes them with their declarations.
 """
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
@@ -15,13 +17,16 @@ from starlette.exceptions import HTTPException
 from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
+from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.pages.errors import show_error
+from fastapi_stackauth.pages.messages import ONCE
 from fastapi_stackauth.pages.pictures import MAX_UPLOAD, read_upload
 from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration, RouteOptions, Routes
 from fastapi_stackauth.routers.plumbing.forms import FormRedirects
 from fastapi_stackauth.routers.plumbing.route import AuthRoute, Handle
+from fastapi_stackauth.runtime.storage import StorageUnavailable
 
 View = Callable[[RouteContext], Awaitable[Response]]
 """Shows a page. It is the endpoint of GET requests, and called again after a form with an error."""
@@ -32,6 +37,7 @@ ShowResult = Callable[[RouteContext, Any], Awaitable[Response]]
 
 V = TypeVar("V", bound=Callable[..., Any])
 _UNAUTHORIZED = 401
+_REMEMBERED = 3600.0  # seconds, in which a browser may send a form again
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,24 @@ class PageRoute(AuthRoute):
         return request
 
     async def _read_form(self, request: Request) -> Mapping[str, str]:
-        return await read_upload(request) if self.declaration.uploads else await super()._read_form(request)
+        read = read_upload if self.declaration.uploads else super()._read_form
+        form = dict(await read(request))
+        if sent := form.pop(ONCE, ""):
+            await self._claim(request, sent)
+        return form
+
+    async def _claim(self, request: Request, sent: str) -> None:
+        """Reject a form that this browser has sent before, such as by pressing its button twice.
+
+        Raises:
+            RequestInvalid: 409.
+        """
+        storage, name = find_services(request, self.stack).storage, f"{request.url.path}\n{sent}"
+        with suppress(StorageUnavailable):  # then a second form is like the first
+            if not await storage.add(
+                "form:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest(), _REMEMBERED
+            ):
+                raise RequestInvalid(((f"body.{ONCE}", "Has been sent already"),), status_code=409)
 
     async def _follow(self, context: RouteContext, response: Response) -> Response:
         """Return what follows a request that succeeded."""

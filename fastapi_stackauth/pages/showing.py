@@ -3,6 +3,7 @@
 Law: templates get plain values, never the stack, its settings or the request.
 """
 
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,7 +16,7 @@ from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import AuthError, StackAuthError
 from fastapi_stackauth.models import CurrentUserProfile, User
 from fastapi_stackauth.pages.languages import COOKIE, Language
-from fastapi_stackauth.pages.messages import NO_TEXTS, NOTICES, describe_problem
+from fastapi_stackauth.pages.messages import NO_TEXTS, NOTICES, ONCE, describe_problem
 from fastapi_stackauth.pages.site import PagesMount, Site
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
@@ -150,6 +151,7 @@ async def show(
         "problem": language.translate(problem.summary),
         "errors": {name: language.translate(text) for name, text in problem.fields.items()},
         "first_error": next(iter(problem.fields), ""),
+        ONCE: secrets.token_urlsafe(16),
         "typed": {name: context.form.get(name, "")[:MAX_TYPED] for name in kept},
     }
     origin = find_foreign_origin(leads_to or find_return_to(context), context.settings)

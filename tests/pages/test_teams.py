@@ -240,6 +240,30 @@ async def test_a_key_needs_a_recent_sign_in(site: Site, people: People):
     assert path
 
 
+async def test_a_form_that_is_sent_twice_has_one_effect(site: Site, people: People):
+    """Without scripts, a button may be pressed twice, and a browser may send a form again to reload a page."""
+    ada = await people.enter()
+    path = await people.team(ada)
+    headers = {"accept": "text/html"}
+    rows = {
+        TEAMS: {"display_name": "Blue team"},
+        f"{path}/invitations": {"email": GRACE},
+        f"{path}/api-keys": {"description": "backup"},
+    }
+    for action, typed in rows.items():
+        page = await ada.open(TEAMS if action == TEAMS else path)
+        form = next(each for each in page.forms if each["action"] == action)
+        first = await ada.client.post(action, data={**form["fields"], **typed}, headers=headers)
+        again = await ada.client.post(action, data={**form["fields"], **typed}, headers=headers)
+        assert first.status_code in (200, 201, 303), action
+        assert (again.status_code, "You have sent this form already." in again.text) == (409, True), action
+        other = await ada.client.post(action, data={**form["fields"], "once": "b", **typed}, headers=headers)
+        assert other.status_code < 400, "a form of another page is not the same"
+    assert (await ada.open(TEAMS)).text.count("Blue team") == 2
+    assert len(site.server.emails(GRACE, "team_invitation")) == 2
+    assert (await ada.open(path)).text.count("Revoke backup") == 2
+
+
 @pytest.mark.parametrize("path", ["", "/7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11", "/abc", "/%00", "/abc/update"])
 async def test_teams_need_a_sign_in_and_unknown_ones_are_not_found(people: People, path: str):
     stranger = await people.stranger()
