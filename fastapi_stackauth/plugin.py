@@ -243,6 +243,7 @@ class StackAuth(MountsRouters):
         *,
         prefix: str,
         theme: "pages.Theme | None" = None,
+        templates: str | Path | None = None,
         languages: Sequence[str] = ("en", "de", "fr", "es"),
         catalogs: str | Path | None = None,
         oauth_scopes: Mapping[str, str] | None = None,
@@ -257,6 +258,7 @@ class StackAuth(MountsRouters):
         Args:
             prefix: where the pages are, such as ``/handler``. Include the router without a further prefix.
             theme: how they look.
+            templates: a folder with Jinja2 templates of your own, which extend or replace those of the library.
             languages: the tags of the languages that they have, the default first. A browser gets the one that the
                 user chose (the cookie `stackauth_language`), else the best by its header `Accept-Language`.
             catalogs: a folder with gettext catalogs that add a language or replace texts.
@@ -264,15 +266,16 @@ class StackAuth(MountsRouters):
             create_team: what a user needs to create a team, besides the setting of the project, as for `teams_router`.
 
         Raises:
-            ConfigurationError: the prefix is not a path, the theme or `create_team` is something else, a language has
-                no catalog, the extra is not installed, the stack has pages under another prefix, or browsers would not
-                store cookies for `app_url`.
+            ConfigurationError: the prefix is not a path, the theme or `create_team` is something else, a template has
+                a mistake, a language has no catalog, the extra is not installed, the stack has pages under another
+                prefix, or browsers would not store cookies for `app_url`.
         """
         add_router(self)
         return pages.build_pages_router(
             self,
             prefix=prefix,
             theme=theme,
+            templates=templates,
             languages=languages,
             catalogs=catalogs,
             oauth_scopes=oauth_scopes,

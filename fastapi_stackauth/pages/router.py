@@ -44,6 +44,7 @@ def build_pages_router(
     *,
     prefix: str,
     theme: Theme | None = None,
+    templates: str | FilePath | None = None,
     languages: Sequence[str] = LANGUAGES,
     catalogs: str | FilePath | None = None,
     oauth_scopes: Mapping[str, str] | None = None,
@@ -53,13 +54,13 @@ def build_pages_router(
 
     Raises:
         ConfigurationError: the prefix is not a path, the stack has pages under another prefix, the theme is something
-            else, a language has no catalog, `create_team` is not a requirement for users, the extra `pages` is not
-            installed, or browsers would not store cookies for `app_url`.
+            else, a template has a mistake, a language has no catalog, `create_team` is not a requirement for users, the
+            extra `pages` is not installed, or browsers would not store cookies for `app_url`.
     """
     _check(stack, prefix, theme)
     if stack.services.settings.app_url:
         CookiePolicy.of(stack.services.settings)
-    site = Site(prefix, theme or Theme(), _load_languages(languages, catalogs))
+    site = Site(prefix, theme or Theme(), _load_languages(languages, catalogs), templates)
     requirements = {"create_api_key": Require(allow_anonymous=True, live=True, max_age=_RECENT)}
     if create_team is not None:
         check_create(stack, create_team)

@@ -4,19 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
-from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.pages.languages import LANGUAGES, Language, Languages
 from fastapi_stackauth.pages.messages import SCRIPT_TEXTS
+from fastapi_stackauth.pages.overrides import load_templates
 from fastapi_stackauth.pages.theme import Theme
+from fastapi_stackauth.pages.values import list_values
 from fastapi_stackauth.routers.plumbing.context import Mount
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _PROVIDERS = {"github": "GitHub", "gitlab": "GitLab", "linkedin": "LinkedIn", "bitbucket": "Bitbucket", "x": "X"}
 _HASH_LENGTH = 16
@@ -55,19 +53,20 @@ class Site:
         prefix: the prefix of their paths.
         theme: how they look.
         languages: the languages that they have; by default those of the library.
+        templates: the folder with the app's own templates.
 
     Raises:
-        ConfigurationError: the extra `pages` is not installed.
+        ConfigurationError: the extra `pages` is not installed, or a template has a mistake.
     """
 
-    def __init__(self, prefix: str, theme: Theme, languages: Languages | None = None) -> None:
+    def __init__(self, prefix: str, theme: Theme, languages: Languages | None = None, templates: object = None) -> None:
         self.prefix = prefix
         self.theme = theme
         self.languages = languages or Languages(LANGUAGES, None)
         self.stylesheet = Asset("style.css", "text/css", _read("static/style.css") + theme.to_css().encode())
         passkey = files("fastapi_stackauth.routers.methods").joinpath("passkey.js").read_bytes()
         self.script = Asset("script.js", "text/javascript", passkey + _read("static/pages.js"))
-        self.environment = _load_environment()
+        self.environment = load_templates(templates)
 
     def link(self, path: str, **query: str) -> str:
         """Return the address of a page. Empty values are left out of the query."""
@@ -88,7 +87,9 @@ class Site:
             "script": self.prefix + self.script.path,
             "script_texts": json.dumps({code: language.translate(text) for code, text in SCRIPT_TEXTS.items()}),
         }
-        return self.environment.get_template(template).render({**shared, **values})
+        given = {**shared, **values}
+        assert given.keys() == list_values(template), given.keys() ^ list_values(template)  # noqa: S101 - they are API
+        return self.environment.get_template(template).render(given)
 
     def provider_link(self, provider: str, return_to: str) -> str:
         """Return the address that starts a sign-in at a provider, which comes back to the page `oauth-callback`."""
@@ -148,27 +149,3 @@ def name_provider(provider: str) -> str:
 
 def _read(path: str) -> bytes:
     return files("fastapi_stackauth.pages").joinpath(path).read_bytes()
-
-
-@cache
-def _load_environment() -> "Environment":
-    """Return the templates.
-
-    Raises:
-        ConfigurationError: the extra `pages` is not installed.
-    """
-    try:
-        import segno  # noqa: F401, PLC0415 - of the extra
-        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - of the extra
-    except ImportError:
-        raise ConfigurationError(
-            "stack.pages_router() needs Jinja2 and segno, which are not installed. Install the extra: "
-            "pip install 'fastapi-stackauth[pages]'."
-        ) from None
-    return Environment(
-        loader=PackageLoader("fastapi_stackauth.pages"),
-        autoescape=True,  # whatever the template is called
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

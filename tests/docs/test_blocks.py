@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 from fastapi import FastAPI
+from jinja2 import Environment
 
 from fastapi_stackauth import StackAuth
 from fastapi_stackauth.emulator import Emulator
@@ -36,6 +37,9 @@ async def test_the_python_of_each_page_runs_from_top_to_bottom(
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     write_compiled(tmp_path / "locale", "it", {"Sign in": "Accedi"})  # of docs/guides/pages.md
+    (tmp_path / "auth_templates").mkdir()  # likewise
+    for block in blocks(page, "jinja"):
+        (tmp_path / "auth_templates" / "base.html").write_text(block.text, encoding="utf-8")
     for made in (await run(page)).values():
         close = getattr(made, "aclose", None)
         if inspect.iscoroutinefunction(close) and not isinstance(made, type):
@@ -133,9 +137,13 @@ def _html(block: Block) -> None:
         assert {"on_success", "on_error"} >= set(parse_qs(query)) >= {"on_success"}
 
 
+def _jinja(block: Block) -> None:
+    Environment().parse(block.text)
+
+
 READERS: dict[str, Callable[[Block], None]] = {
     "json": _json, "yaml": _yaml, "toml": _toml, "ini": _ini, "console": _console, "nginx": _nginx, "js": _js,
-    "html": _html,
+    "html": _html, "jinja": _jinja,
 }  # fmt: skip
 DRAWINGS = ("", "text")
 

@@ -274,6 +274,7 @@ assert_type(
     APIRouter,
 )
 assert_type(StackAuth().pages_router(prefix="/handler", languages=["en", "it"], catalogs="locale"), APIRouter)
+assert_type(StackAuth().pages_router(prefix="/handler", templates=Path("templates")), APIRouter)
 assert_type(StackAuth().cli_router(pages={"device": "/device"}, share_browser_session=False), APIRouter)
 MCP = FastAPI()
 TOOLS = StackAuth()
