@@ -60,8 +60,8 @@ test-all: ## run every test on each Python from 3.11 to 3.14 that this machine h
 	@for python in $$($(PYTHON) -m tests.interpreters); do echo "== $$python"; \
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
-# what old releases of others warn of when they meet new ones: uvicorn's WebSockets
-OLD_WARNINGS := -W "ignore:websockets.legacy:DeprecationWarning" -W "ignore:websockets.server.WebSocketServerProtocol:DeprecationWarning"
+# what old releases of others warn of when they meet new ones: uvicorn's WebSockets, Starlette's TestClient
+OLD_WARNINGS := -W "ignore:websockets.legacy:DeprecationWarning" -W "ignore:websockets.server.WebSocketServerProtocol:DeprecationWarning" -W "ignore:The anyio.abc.BlockingPortal alias:DeprecationWarning"
 
 test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of each dependency that is allowed
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal --ignore tests/docs --ignore tests/browser --ignore tests/example --ignore tests/typing $(OLD_WARNINGS) $(PYTEST_ARGS)

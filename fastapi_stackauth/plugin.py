@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import httpx
 from fastapi import APIRouter, FastAPI
 
 from fastapi_stackauth import http, mcp, pages
 from fastapi_stackauth.client import StackAuthClient
+from fastapi_stackauth.client.library import HttpClient, HttpTransport
 from fastapi_stackauth.dependencies import IdentifyUser, Require
 from fastapi_stackauth.errors import ConfigurationError, StackAuthError
 from fastapi_stackauth.http.handlers import stack_auth_error_handler
@@ -55,8 +55,8 @@ class StackAuth(MountsRouters):
     Args:
         sources: the places of access tokens, in this order; by default the headers, then, with
             `sdk_cookies=True`, the JavaScript SDK's cookies.
-        http_client: a custom `httpx.AsyncClient` for calls to the auth server; you must close it yourself.
-        transport: a custom httpx transport for them.
+        http_client: an `AsyncClient` of httpx or httpx2 for calls to the auth server; you must close it yourself.
+        transport: a transport of httpx or httpx2 for them.
         clock: unix time in seconds, for tests of what expires.
         tracer_provider: the OpenTelemetry provider of its spans; by default the one set when the app starts.
         meter_provider: that of its metrics, likewise.
@@ -78,8 +78,8 @@ class StackAuth(MountsRouters):
         self,
         *,
         sources: Sequence[CredentialSource] | None = None,
-        http_client: httpx.AsyncClient | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: HttpClient | None = None,
+        transport: HttpTransport | None = None,
         clock: Callable[[], float] = time.time,
         tracer_provider: "TracerProvider | None" = None,
         meter_provider: "MeterProvider | None" = None,
@@ -314,7 +314,7 @@ class StackAuth(MountsRouters):
     def reconfigure(
         self,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: HttpTransport | None = None,
         clock: Callable[[], float] | None = None,
         **options: Unpack[Options],
     ) -> Iterator[None]:
@@ -324,7 +324,7 @@ class StackAuth(MountsRouters):
         change, such as whether the app has cookies. `fastapi_stackauth.testing.emulate` uses it for a whole app.
 
         Args:
-            transport: a custom httpx transport for calls to the auth server; `http_client` is not used meanwhile.
+            transport: a transport of httpx or httpx2 for calls to the auth server; `http_client` is not used meanwhile.
             clock: unix time in seconds.
             **options: the settings to change; the others keep their values, whatever the environment says.
 

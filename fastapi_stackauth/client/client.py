@@ -6,12 +6,12 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-import httpx
 from pydantic import BaseModel
 
 from fastapi_stackauth.client import resources
 from fastapi_stackauth.client.caller import ApiCaller, Caller, check_sendable
 from fastapi_stackauth.client.forwarding import end_user_address
+from fastapi_stackauth.client.library import HttpClient, HttpTransport
 from fastapi_stackauth.client.request import ApiRequest, Method, check_path
 from fastapi_stackauth.client.resources.anonymous import AnonymousApi
 from fastapi_stackauth.client.resources.base import Resource
@@ -115,20 +115,22 @@ class StackAuthClient(ApiCaller):
         self,
         settings: Settings,
         *,
-        http_client: httpx.AsyncClient | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: HttpClient | None = None,
+        transport: HttpTransport | None = None,
         events: AuthEvents | None = None,
     ) -> None:
         """Create a client.
 
         Args:
             settings: the auth server's address and the project's keys.
-            http_client: your own pool, which you close yourself; it belongs to one event loop.
-            transport: your own httpx transport for the pools that this client opens and closes.
+            http_client: your own `AsyncClient` of httpx or httpx2, which you close yourself; it belongs to one event
+                loop.
+            transport: your own transport of httpx or httpx2 for the pools that this client opens and closes.
             events: counts and reports the requests; a new `AuthEvents` by default.
 
         Raises:
-            ConfigurationError: a key or an id contains a character that no header can carry.
+            ConfigurationError: a key or an id contains a character that no header can carry, or `http_client` or
+                `transport` is something else.
         """
         check_sendable(settings)
         install_redaction(("client_secret",))  # httpx logs URLs, and OAuth's hold keys and tokens

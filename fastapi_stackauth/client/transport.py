@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 
+from fastapi_stackauth.client.library import HttpClient, HttpTransport, find_library
 from fastapi_stackauth.client.request import ApiRequest, encode_path
 from fastapi_stackauth.client.response import ApiResponse, error_from_response
 from fastapi_stackauth.errors import (
@@ -131,8 +132,8 @@ class Transport:
     Args:
         base_url: the server's address without ``/api/v1``.
         timeout: seconds a request may take in all, its retries included.
-        client: your own `httpx.AsyncClient`; it is used as it is and stays yours to close.
-        transport: your own httpx transport, such as `httpx.ASGITransport`.
+        client: your own `AsyncClient` of httpx or httpx2; it is used as it is and stays yours to close.
+        transport: your own transport of httpx or httpx2, such as `httpx.ASGITransport`.
         sleep: waits for a number of seconds.
         jitter: a random number from 0 to 1.
         clock: a monotonic clock, in seconds.
@@ -145,8 +146,8 @@ class Transport:
         base_url: str,
         timeout: float,
         *,
-        client: httpx.AsyncClient | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        client: HttpClient | None = None,
+        transport: HttpTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -155,7 +156,8 @@ class Transport:
     ) -> None:
         self._root = f"{base_url}/api/v1"
         self._timeout = timeout
-        self._own = client
+        self._http = find_library(client, transport)
+        self._own = cast("httpx.AsyncClient | None", client)  # or httpx2's, which has the same methods
         self._transport = transport
         self._sleep = sleep
         self._jitter = jitter
@@ -180,19 +182,20 @@ class Transport:
                 await pool.aclose()
 
     def _open(self, keepalive_expiry: float) -> httpx.AsyncClient:
-        idle = 20 if keepalive_expiry else 0
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=idle, keepalive_expiry=keepalive_expiry)
+        http, idle = self._http, 20 if keepalive_expiry else 0
+        limits = http.Limits(max_connections=100, max_keepalive_connections=idle, keepalive_expiry=keepalive_expiry)
         # All callers share one pool: a cookie that the server sets for one must not travel with another's request.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         try:
-            return httpx.AsyncClient(
+            pool: httpx.AsyncClient = http.AsyncClient(
                 transport=self._transport, limits=limits, follow_redirects=False, cookies=no_cookies
             )
-        except (OSError, ValueError, httpx.InvalidURL, ImportError) as fault:
+        except (OSError, ValueError, http.InvalidURL, ImportError) as fault:
             raise ConfigurationError(
                 "The environment prevents calls to the auth server. Correct the proxies (HTTPS_PROXY, HTTP_PROXY, "
                 "ALL_PROXY) or the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) that it names."
             ) from fault
+        return pool
 
     async def send_before_deadline(self, request: ApiRequest, headers: Mapping[str, str]) -> ApiResponse:
         """Send a request, with retries, and report the outcome as an event.
@@ -227,8 +230,9 @@ class Transport:
         tracer = self._events.tracer
         if tracer is None:
             return NO_SPAN
-        url = urlsplit(self._root)
-        known = {} if request.is_custom else {"url.template": f"{url.path}{request.template.partition('?')[0]}"}
+        url = urlsplit(request.url or self._root)
+        path = "" if request.url else request.template.partition("?")[0]
+        known = {} if request.is_custom else {"url.template": url.path + path}
         attributes: dict[str, str | int] = {
             "http.request.method": request.method,
             "server.address": url.hostname or "",
@@ -279,8 +283,8 @@ class Transport:
                 body = await _read(http_response, delivery.request)
             finally:
                 await http_response.aclose()
-        except httpx.RequestError as error:
-            return _failure(error, delivery)
+        except self._http.RequestError as error:
+            return _failure(self._http, error, delivery)
         response = ApiResponse.from_http(http_response.status_code, http_response.headers, body)
         if (date := response.date) is not None and delivery.request.url is None:
             self._dated = date, self._clock()
@@ -294,7 +298,8 @@ class Transport:
         content, left = delivery.request.content, delivery.deadline - self._clock()
         # Connecting ends before the deadline: a TLS handshake that is canceled leaves its socket open, one that times
         # out does not.
-        timeout = httpx.USE_CLIENT_DEFAULT if self._own else httpx.Timeout(left, connect=left / 4, pool=left / 4)
+        http = self._http
+        timeout = http.USE_CLIENT_DEFAULT if self._own else http.Timeout(left, connect=left / 4, pool=left / 4)
         request = pool.build_request(
             delivery.request.method,
             delivery.request.url or self._root + delivery.path,
@@ -319,19 +324,19 @@ async def _read(response: httpx.Response, request: ApiRequest) -> bytes:
     return b"".join(chunks)
 
 
-def _failure(error: httpx.RequestError, delivery: _Delivery) -> _Failure:
+def _failure(http: Any, error: Exception, delivery: _Delivery) -> _Failure:  # noqa: ANN401 - the module `httpx`, or its like
     """Return why an attempt got no response."""
     request, progress = delivery.request, delivery.progress
     operation = request.operation
-    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, http.ConnectTimeout | http.PoolTimeout):
         return _Failure(AuthServerTimeout(operation=operation), is_sent=False)
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+    if isinstance(error, http.ConnectError | http.ProxyError):
         untrusted = _is_untrusted(error)
         unreachable = AuthServerUnreachable(_UNTRUSTED if untrusted else None, operation=operation)
         return _Failure(unreachable, is_sent=False, is_final=untrusted)
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, http.TimeoutException):
         return _Failure(delivery.timeout_error())
-    if isinstance(error, httpx.DecodingError):
+    if isinstance(error, http.DecodingError):
         return _Failure(UnexpectedResponse(operation=operation), is_final=True)
     unknown = progress.may_have_arrived and not request.repeatable
     broken = AuthServerUnreachable(_BROKE_OFF if unknown else None, outcome_unknown=unknown, operation=operation)

@@ -45,7 +45,7 @@ def start_telemetry(
         return
     try:
         from fastapi_stackauth.http import telemetry  # noqa: PLC0415 - it imports OpenTelemetry, which may be missing
-    except ModuleNotFoundError as missing:
+    except ImportError as missing:  # another package may have a part of OpenTelemetry's namespace
         if not str(missing.name).startswith("opentelemetry"):
             raise
     else:

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-LOGGERS = ("httpx", "uvicorn.access", "uvicorn.error", "uvicorn.asgi")
+LOGGERS = ("httpx", "httpx2", "uvicorn.access", "uvicorn.error", "uvicorn.asgi")
 REDACTED = "[redacted]"
 
 _SECRETS = (

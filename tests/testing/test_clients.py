@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 
-from fastapi_stackauth import ConfigurationError, StackAuth, User
+from fastapi_stackauth import ConfigurationError, CurrentUser, StackAuth, User
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.testing import Clients, Clock, Kit, SyncClients, Users, emulate, signed_in
 from fastapi_stackauth.testing.clients import AppTransport
@@ -50,6 +50,16 @@ def app(stack: StackAuth) -> FastAPI:
     @app.get("/broken")
     async def broken() -> None:
         raise ZeroDivisionError
+
+    @app.get("/me")
+    async def me(user: CurrentUser) -> User:
+        return user
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket, user: CurrentUser) -> None:
+        await websocket.accept()
+        await websocket.send_text(user.id)
+        await websocket.close()
 
     @app.post("/echo")
     async def echo(request: Request) -> dict[str, str]:
@@ -112,6 +122,21 @@ async def test_further_arguments_are_httpxs_own(stack_client: Clients, stack_use
     assert client.headers["origin"] == APP_URL
     assert len(client.cookies.jar) == 3
     assert (await client.get("/auth/me")).json()["id"] == ada.id
+
+
+async def test_starlettes_test_client_and_httpx2_take_the_headers(app: FastAPI, stack_user: Users):
+    """Clients of other libraries sign in by a user's headers, without a warning if httpx2 is installed."""
+    httpx2 = pytest.importorskip("httpx2")
+    from starlette.testclient import TestClient
+
+    person = stack_user(email="ada@example.com")
+    client = TestClient(app, headers=person.headers)
+    assert client.get("/me").json()["id"] == person.id
+    with client.websocket_connect("/live") as websocket:
+        assert websocket.receive_text() == person.id
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app.test", headers=person.headers) as other:
+        assert (await other.get("/me")).json()["id"] == person.id
 
 
 async def test_an_entered_client_runs_the_lifespan_once_for_all(stack_client: Clients, life: Life):
