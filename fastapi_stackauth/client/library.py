@@ -4,19 +4,35 @@ This library depends on httpx. httpx2 has the same names, but its classes are no
 """
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol
 
 import httpx
 
 from fastapi_stackauth.errors import ConfigurationError
 
-if TYPE_CHECKING:  # an app may have it or not
-    import httpx2
 
-    HttpClient: TypeAlias = httpx.AsyncClient | httpx2.AsyncClient
-    HttpTransport: TypeAlias = httpx.AsyncBaseTransport | httpx2.AsyncBaseTransport
-else:
-    HttpClient, HttpTransport = httpx.AsyncClient, httpx.AsyncBaseTransport
+class HttpClient(Protocol):
+    """An `AsyncClient` of httpx or httpx2, for type checkers: an app may have either."""
+
+    def build_request(self, method: str, url: str, /) -> Any:  # noqa: ANN401 - a request of its library
+        """Return a request."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
+class HttpTransport(Protocol):
+    """An `AsyncBaseTransport` of httpx or httpx2, likewise."""
+
+    async def handle_async_request(self, request: Any, /) -> Any:  # noqa: ANN401 - of its library, as the response
+        """Return the response to a request."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
 
 
 def find_library(http_client: HttpClient | None, transport: HttpTransport | None) -> Any:  # noqa: ANN401 - a module

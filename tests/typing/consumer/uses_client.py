@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import assert_type
 
 import httpx
+import httpx2
 
 from fastapi_stackauth import AuthEvents, Settings, StackAuthClient
 from fastapi_stackauth.client import Listing, Page
@@ -61,6 +62,9 @@ client = StackAuthClient(
     http_client=httpx.AsyncClient(),
     transport=None,
     events=AuthEvents(),
+)
+StackAuthClient(
+    Settings(), http_client=httpx2.AsyncClient(), transport=httpx2.MockTransport(lambda _: httpx2.Response(200))
 )
 CHALLENGE = BotChallenge(bot_challenge_token="...")
 BACK = "https://app.example.com/back"
