@@ -44,6 +44,7 @@ async def _show_decision(context: RouteContext, device: Any) -> Response:  # noq
         address=device["address"] or "",
         requested=f"{requested_at:%Y-%m-%d %H:%M} UTC",
         user_code=typed.full_code,
+        languages=[],  # a link to another one would lose the code
     )
 
 

@@ -49,8 +49,8 @@ def show_new_key(find_path: Callable[[RouteContext], str]) -> Callable[[RouteCon
 
     async def show_result(context: RouteContext, key: Any) -> Response:  # noqa: ANN401 - JSON of the route
         secret = not str(key["value"]).startswith("pk_")
-        return await show(
-            context, "new_key.html", value=key["value"], secret=secret, back=find_site(context).link(find_path(context))
-        )
+        back = find_site(context).link(find_path(context))
+        # Without links to other languages: the key would be lost.
+        return await show(context, "new_key.html", value=key["value"], secret=secret, back=back, languages=[])
 
     return show_result
