@@ -42,7 +42,7 @@ demo: $(DEMO) ## run the example app on an embedded auth server
 	@exec $(BIN)/python -m example_app
 
 env: ## write .env, with secrets of its own, for docker-compose.yml
-	@$(PYTHON) example_app/env.py
+	@$(PYTHON) compose_env.py
 
 test: $(TOOLS) ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)

@@ -10,7 +10,7 @@ import sys
 from socket import socket
 from tempfile import TemporaryDirectory
 
-from example_app.samples import PASSWORD, PEOPLE, SEED, write_notes
+from example_app.samples import ABOUT, PASSWORD, SEED, write_notes
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.serving import PortTaken, Served, bind, serve
 
@@ -83,8 +83,8 @@ def tell(address: str) -> None:
     print(f"Auth server   {address}   (embedded, in memory; shows users, emails, settings)")
     print(f"Emails        {address}/emulator/outbox")
     print(f"\nSign in as one of these with the password “{PASSWORD}”, or sign up:")
-    for person in PEOPLE:
-        print(f"  {person.email:<20} {person.what}")
+    for email, what in ABOUT.items():
+        print(f"  {email:<20} {what}")
     print()
 
 

@@ -1,7 +1,7 @@
 """Endpoints for programs: the caller, a greeting, notes, and a liveness check. Notes are tools for AI agents, too."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,18 +41,6 @@ class WrittenNote(BaseModel):
         return cls(id=note.id, text=note.text, written_at=note.written_at)
 
 
-class Invalid(BaseModel):
-    """What is wrong with a request."""
-
-    detail: str | list[dict[str, Any]] = Field(description="The mistakes.", examples=["A note needs a text."])
-
-
-_INVALID: dict[int | str, dict[str, Any]] = {
-    400: {"model": Invalid, "description": "The body is not JSON."},
-    422: {"model": Invalid, "description": "The note has no text, or too much."},
-}
-
-
 class Alive(BaseModel):
     """This process answers."""
 
@@ -84,7 +72,10 @@ async def list_notes(user: AnybodyOrKey) -> list[WrittenNote]:
     summary="Write a note",
     operation_id="write_note",
     status_code=201,
-    responses=_INVALID,
+    responses={
+        400: {"description": "The body cannot be read."},
+        422: {"description": "The note has no text, or too much."},
+    },
 )
 async def write_note(user: AnybodyOrKey, note: NoteText) -> list[WrittenNote]:
     """Write a private note, and return the caller's notes, newest first."""

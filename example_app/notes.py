@@ -19,9 +19,9 @@ Text = Annotated[str, Form()]
 
 
 @router.get("/notes")
-async def mine(page: Page, user: Anybody) -> HTMLResponse:
+async def mine(page: Page, user: Anybody, error: str = "") -> HTMLResponse:
     notes = await notebooks.newest(Notebook(author_id=user.id))
-    return page("notes.html", notes=notes, path="/notes", me=user.id, may_delete=True)
+    return page("notes.html", notes=notes, path="/notes", me=user.id, may_delete=True, failed=bool(error))
 
 
 @router.post("/notes")
@@ -49,7 +49,7 @@ async def forget(event: UserDeletedEvent) -> None:
 async def save_note(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
     """Write a note, and lead back to its page."""
     written = await add_note(notebook, author, text)
-    return RedirectResponse(path if written else f"{path}?error=note_form", 303)
+    return RedirectResponse(path if written else f"{path}?error=note", 303)
 
 
 async def add_note(notebook: Notebook, author: User, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Pages of teams: their notes and invitations, and a page for admins. Their forms post to the library's team routes."""
+"""Notes of teams, and a page for admins. Members and invitations are on the library's team pages."""
 
 from fastapi import APIRouter, WebSocket
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -7,8 +7,7 @@ from example_app.auth import DELETE_NOTES, Admin, Caller, MayDeleteNotes, TeamOf
 from example_app.notes import NoteId, Text, save_note, show_live
 from example_app.pages import Page
 from example_app.storage import Notebook, notebooks
-from example_app.texts import sentence
-from fastapi_stackauth import CurrentUser, KnownApiError
+from fastapi_stackauth import CurrentUser
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -19,15 +18,15 @@ async def mine(page: Page, _: CurrentUser, caller: Caller) -> HTMLResponse:
 
 
 @router.get("/teams/{team_id}")
-async def notes(page: Page, team: TeamOfMember, user: CurrentUser, caller: Caller) -> HTMLResponse:
+async def notes(page: Page, team: TeamOfMember, user: CurrentUser, caller: Caller, error: str = "") -> HTMLResponse:
     return page(
         "team.html",
         team=team,
-        members=await caller.team_members.list(team.id),
         notes=await notebooks.newest(Notebook(team_id=team.id)),
         path=f"/teams/{team.id}",
         me=user.id,
         may_delete=await caller.team_permissions.check(DELETE_NOTES, team_id=team.id),
+        failed=bool(error),
     )
 
 
@@ -52,18 +51,6 @@ async def remove_own(team: TeamOfMember, user: CurrentUser, note_id: NoteId) -> 
 async def live(websocket: WebSocket, team_id: str, watch: WatchOfMember, caller: Caller) -> None:
     may_delete = await caller.team_permissions.check(DELETE_NOTES, team_id=team_id)
     await show_live(websocket, watch, Notebook(team_id=team_id), f"/teams/{team_id}", may_delete=may_delete)
-
-
-@router.get("/invitation")
-async def invitation(page: Page, _: CurrentUser, caller: Caller, code: str = "") -> HTMLResponse:
-    try:
-        invited_to = await caller.team_invitations.details(code=code)
-    except KnownApiError as error:
-        return page("invitation.html", invited_to=None, problem=sentence(error.code))
-    return page("invitation.html", invited_to=invited_to, code=code)
-
-
-# --- admins ---
 
 
 @router.get("/admin")

@@ -81,7 +81,8 @@ def test_a_webhook_secret_has_at_least_128_bits(size: int, accepted: bool):
 
 def test_no_page_cuts_a_password():
     """ASVS 6.2.8: `maxlength` shortens a pasted password without a word, and nobody knows what was saved."""
-    pages = [*ROOT.glob("example_app/templates/*.html"), ROOT / "fastapi_stackauth/routers/plumbing/pages.py"]
+    templates = ROOT.glob("fastapi_stackauth/pages/templates/*.html")
+    pages = [*templates, ROOT / "fastapi_stackauth/routers/plumbing/pages.py"]
     fields = [
         field.partition(">")[0]
         for page in pages

@@ -26,7 +26,7 @@ function connect() {
 // led back by the link.
 function giveUp() {
   const link = document.createElement("a");
-  link.href = `/sign-in?return_to=${encodeURIComponent(location.pathname)}`;
+  link.href = `/handler/sign-in?return_to=${encodeURIComponent(location.pathname)}`;
   link.textContent = "Sign in again";
   state.replaceChildren("Live updates have ended. ", link, " to see new notes.");
 }
@@ -53,7 +53,8 @@ function show(html) {
 // A note goes off without the page being loaded anew, so that what others write meanwhile stays in sight.
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (form.dataset.sent) return; // forms.js says so of what is on its way
+  if (form.dataset.sent) return; // it is on its way
+  form.dataset.sent = "yes";
   const body = new URLSearchParams(new FormData(form));
   const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
   delete form.dataset.sent;

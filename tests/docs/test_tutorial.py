@@ -44,10 +44,12 @@ async def test_the_tutorial_leads_from_nothing_to_signed_in(reader: Reader, brow
     reader.start(serve_site)
     reader.until_up("/", "8000")
     page = await browser.new_page()
-    for address, outcome in (("ada@example.com", "That did not work."), ("bob@example.com", "Hello, ")):
-        await page.goto(f"http://localhost:{reader.ports['8000']}/")
-        await page.get_by_role("link", name="Sign in with GitHub").click()
+    for address, outcome in (("ada@example.com", "exists already"), ("bob@example.com", "Hello, ")):
+        await page.goto(f"http://localhost:{reader.ports['8000']}/account")
+        await page.get_by_role("link", name="Continue with GitHub").click()
         await page.get_by_label("Email address").fill(address)
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_text(outcome).wait_for()
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_role("heading", name="Your account").wait_for()
     await page.close()

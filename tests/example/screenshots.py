@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.async_api import Browser, FloatRect, ViewportSize
 
 from tests.example.visitors import Demo, Visitor, running_demo
-from tests.example.walk import STOPS, Stop, reach
+from tests.example.walk import LIBRARY, STOPS, Stop, reach
 from tests.support.browser import running_chromium
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -42,7 +42,7 @@ async def main(folder: Path) -> None:
     """Walk through all pages."""
     with running_demo() as demo:
         async with running_chromium() as browser:
-            for stop in STOPS:
+            for stop in (*STOPS, *LIBRARY):
                 for scheme in ("light", "dark"):
                     await picture(stop, scheme, browser, demo, folder)
     sys.stdout.write(f"{folder}\n")

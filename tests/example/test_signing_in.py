@@ -12,44 +12,38 @@ from tests.example.visitors import Demo, Visitor, new_address
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs("secret_key", "password")]
 needs = pytest.mark.needs
+ACCOUNT = "/handler/account-settings"
 
 
 async def test_with_a_password_one_signs_up_and_out_and_in(visitor: Visitor):
     email = new_address()
     await visitor.open("/")
     await visitor.follow("Sign up")
-    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
-    await form.get_by_label("Email address").fill(email)
-    await form.get_by_label("Password").fill(PASSWORD)
-    await visitor.press("Sign up", "With a password")
+    await visitor.sign_up(email)
     await visitor.is_at("/notes")
     await visitor.open("/")
     await visitor.title(f"Hello, {email}!")
-    await visitor.press("Sign out")
-    await visitor.sees("You are signed out.")
+    await visitor.sign_out()
     await visitor.sign_in(email, "wrong horse battery")
     await visitor.sees("The email address or the password is wrong.")
-    await expect(form.get_by_label("Email address")).to_have_value(email)
-    await form.get_by_label("Password").fill(PASSWORD)
-    await visitor.press("Sign in", "With a password")
+    await expect(visitor.page.get_by_label("Email address")).to_have_value(email)
+    await visitor.fill(Password=PASSWORD)
+    await visitor.press("Sign in")
     await visitor.is_at("/notes")
 
 
 async def test_an_address_that_is_taken_is_said(visitor: Visitor, demo: Demo):
     email = demo.new_person()
-    await visitor.open("/sign-up")
-    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
-    await form.get_by_label("Email address").fill(email)
-    await form.get_by_label("Password").fill(PASSWORD)
-    await visitor.press("Sign up", "With a password")
+    await visitor.open("/handler/sign-up")
+    await visitor.fill(Email_address=email, Password=PASSWORD)
+    await visitor.press("Sign up")
     await visitor.sees("There is an account with this address already.")
 
 
 async def ask_for_code(visitor: Visitor, email: str) -> None:
-    await visitor.open("/sign-in?return_to=/account")
-    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a code by email"))
-    await form.get_by_label("Email address").fill(email)
-    await visitor.press("Send me a code")
+    await visitor.open(f"/handler/sign-in?by=code&return_to={ACCOUNT}")
+    await visitor.fill(Email_address=email)
+    await visitor.press("Email me a code")
     await visitor.title("Check your email")
 
 
@@ -62,7 +56,7 @@ async def test_with_a_code_from_a_mail(visitor: Visitor, demo: Demo):
     await visitor.sees("This code is wrong")
     await visitor.fill(Code=demo.mail(email, "sign_in")["code"][:6])
     await visitor.press("Sign in")
-    await visitor.is_at("/account")
+    await visitor.is_at(ACCOUNT)
     await visitor.sees(email)
 
 
@@ -73,8 +67,8 @@ async def test_a_link_works_at_once_here_and_by_button_elsewhere(visit: Any, dem
     email = new_address()
     await ask_for_code(here, email)
     await here.open(demo.mail(email, "sign_in")["link"])
-    await here.is_at("/account")
-    await here.press("Sign out")
+    await here.is_at(ACCOUNT)
+    await here.sign_out()
     await ask_for_code(here, other := new_address())
     await elsewhere.open(demo.mail(other, "sign_in")["link"])
     await elsewhere.press("Sign in")
@@ -84,20 +78,22 @@ async def test_a_link_works_at_once_here_and_by_button_elsewhere(visit: Any, dem
 @needs("emulator")
 async def test_at_a_provider_and_back_also_with_a_refusal(visitor: Visitor):
     email = new_address()
-    await visitor.open("/sign-in")
-    await visitor.follow("GitHub")
+    await visitor.open("/handler/sign-in")
+    await visitor.follow("Continue with GitHub")
     await visitor.press("Deny")
-    await visitor.is_at("/sign-in")
-    await expect(visitor.page.get_by_role("alert").filter(visible=True)).to_have_count(1)
-    await visitor.follow("GitHub")
+    await visitor.title("Sign-in failed")
+    await visitor.follow("Back to sign-in")
+    await visitor.follow("Continue with GitHub")
     await visitor.page.get_by_label("Email address").fill(email)
     await visitor.press("Sign in")
     await visitor.is_at("/notes")
-    await visitor.open("/sign-in?return_to=/account&prompt=login")  # as for an action that needs a recent sign-in
-    await visitor.follow("GitHub")
+    await visitor.open(
+        f"/handler/sign-in?return_to={ACCOUNT}&prompt=login"
+    )  # as for an action that needs a recent sign-in
+    await visitor.follow("Continue with GitHub")
     await visitor.page.get_by_label("Email address").fill(email)
     await visitor.press("Sign in")
-    await visitor.is_at("/account")
+    await visitor.is_at(ACCOUNT)
 
 
 @needs("passkey")
@@ -112,12 +108,12 @@ async def test_with_a_passkey_and_not_without_the_persons_gesture(visitor: Visit
     verified = {"authenticatorId": added["authenticatorId"]}
     email = demo.new_person()
     await visitor.signs_in(email)
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
     await visitor.press("Add a passkey")
     await visitor.sees("The passkey has been added.")
-    await visitor.press("Sign out")
+    await visitor.sign_out()
     await cdp.send("WebAuthn.setAutomaticPresenceSimulation", {**verified, "enabled": False})
-    await visitor.open("/sign-in")
+    await visitor.open("/handler/sign-in")
     await cdp.send("WebAuthn.setUserVerified", {**verified, "isUserVerified": False})
     await cdp.send("WebAuthn.setAutomaticPresenceSimulation", {**verified, "enabled": True})
     await visitor.press("Sign in with a passkey")
@@ -126,7 +122,7 @@ async def test_with_a_passkey_and_not_without_the_persons_gesture(visitor: Visit
     # By keyboard: after a refused gesture, headless Chromium sometimes never ends the scrolling before a click.
     await visitor.page.get_by_role("button", name="Sign in with a passkey", exact=True).press("Enter")
     await visitor.is_at("/notes")
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
     await visitor.sees(email)
 
 
@@ -134,27 +130,28 @@ async def test_two_factor_is_enabled_by_qr_code_and_then_required(visitor: Visit
     """A second factor is set up by a qr code and asked for from then on."""
     email = demo.new_person()
     await visitor.signs_in(email)
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
     await visitor.follow("Enable two-factor authentication")
     await expect(visitor.page.get_by_role("img", name="QR code")).to_be_visible()
     secret = await visitor.page.locator("#secret").inner_text()
-    await visitor.fill(Code="000000")
+    await visitor.fill(six_digits="000000")
     await visitor.press("Enable")
-    await visitor.sees("That code is wrong.")
+    await visitor.sees("This code is wrong.")
     assert await visitor.page.locator("#secret").inner_text() == secret
-    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.fill(six_digits=pyotp.TOTP(secret).now())
     await visitor.press("Enable")
     await visitor.sees("Two-factor authentication is enabled.")
-    await visitor.press("Sign out")
+    await visitor.sign_out()
     await visitor.sign_in(email)
     await visitor.title("Two-factor authentication")
     await visitor.fill(Code="000000")
     await visitor.press("Sign in")
-    await visitor.sees("That code is wrong.")
+    await visitor.sees("This code is wrong.")
     await visitor.fill(Code=pyotp.TOTP(secret).now())
     await visitor.press("Sign in")
     await visitor.is_at("/notes")
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
+    await visitor.page.get_by_text("Disable two-factor authentication").click()
     await visitor.press("Disable")
     await visitor.sees("Two-factor authentication is disabled.")
 
@@ -165,30 +162,30 @@ async def test_provider_pages_and_links_ask_for_the_second_factor(visitor: Visit
     email = new_address()
     await ask_for_code(visitor, email)
     await visitor.open(demo.mail(email, "sign_in")["link"])
-    await visitor.open("/account/two-factor")
+    await visitor.open(f"{ACCOUNT}/two-factor")
     secret = await visitor.page.locator("#secret").inner_text()
-    await visitor.fill(Code=pyotp.TOTP(secret).now())
+    await visitor.fill(six_digits=pyotp.TOTP(secret).now())
     await visitor.press("Enable")
     await visitor.sees("Two-factor authentication is enabled.")
-    await visitor.press("Sign out")
+    await visitor.sign_out()
     await ask_for_code(visitor, email)
     await visitor.open(demo.mail(email, "sign_in")["link"])
     await visitor.title("Two-factor authentication")
     await visitor.follow("Start again")
-    await visitor.follow("GitHub")
+    await visitor.follow("Continue with GitHub")
     await visitor.page.get_by_label("Email address").fill(email)
     await visitor.press("Sign in")
     await visitor.title("Two-factor authentication")
     await visitor.fill(Code=pyotp.TOTP(secret).now())
     await visitor.press("Sign in")
-    await visitor.is_at("/account")
+    await visitor.is_at(ACCOUNT)
 
 
 @needs("mail")
 async def test_a_password_reset_link_works_once(visitor: Visitor, demo: Demo):
     """A forgotten password is replaced by a link that works once."""
     email = demo.new_person()
-    await visitor.open("/sign-in")
+    await visitor.open("/handler/sign-in")
     await visitor.follow("Forgot password?")
     await visitor.fill(Email_address=email)
     await visitor.press("Send link")
@@ -196,12 +193,12 @@ async def test_a_password_reset_link_works_once(visitor: Visitor, demo: Demo):
     link = demo.mail(email, "password_reset")["link"]
     await visitor.open(link)
     await visitor.fill(New_password="a new horse battery")
-    await visitor.press("Save the password")
-    await visitor.sees("Your password has been saved.")
+    await visitor.press("Save password")
+    await visitor.sees("Your password has been changed.")
     await visitor.signs_in(email, "a new horse battery")
     await visitor.open(link)
     await visitor.fill(New_password="another horse battery")
-    await visitor.press("Save the password")
+    await visitor.press("Save password")
     await visitor.sees("This code has been used.")
 
 
@@ -210,15 +207,15 @@ async def test_the_sign_up_link_verifies_the_address(visitor: Visitor, demo: Dem
     """An address is verified by the link that comes with the sign up."""
     email = demo.new_person()
     await visitor.signs_in(email)
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
     await visitor.sees("not verified")
     await visitor.press(f"Verify {email}")
-    await visitor.sees("The email has been sent.")
+    await visitor.sees("We have sent an email with a link.")
     await visitor.open(demo.mail(email, "email_verification")["link"])
-    await visitor.press("Yes, verify it")
-    await visitor.sees("Your address is verified.")
+    await visitor.press("Verify email address")
+    await visitor.sees("Your email address is verified.")
     await visitor.press("Continue")
-    await visitor.open("/account")
+    await visitor.open(ACCOUNT)
     await visitor.sees_no("not verified")
 
 
@@ -228,18 +225,15 @@ async def test_a_guest_signs_up_and_keeps_the_notes(visitor: Visitor):
     await visitor.is_at("/notes")
     await visitor.write("Written as a guest")
     await visitor.open("/teams")
-    await visitor.title("You need an account")
+    await visitor.sees("Sign up first.")
     await visitor.page.get_by_role("main").get_by_role("link", name="Sign up").click()
     email = new_address()
-    form = visitor.page.locator("form").filter(has=visitor.page.get_by_role("heading", name="With a password"))
-    await form.get_by_label("Email address").fill(email)
-    await form.get_by_label("Password").fill(PASSWORD)
-    await visitor.press("Sign up", "With a password")
+    await visitor.sign_up(email)
     await visitor.is_at("/teams")
     await visitor.open("/notes")
     await visitor.sees("Written as a guest")
     await visitor.sees_no("You are a guest")
-    await visitor.press("Sign out")
+    await visitor.sign_out()
     await visitor.signs_in(email)
     await visitor.sees("Written as a guest")
 
@@ -260,7 +254,7 @@ async def test_during_an_outage_pages_say_so_and_keep_sessions(visitor: Visitor,
         try:
             fault = {"path": "/api/v1/users/me", "status": 503, "for_seconds": 300}
             (await control.post("/emulator/faults", json=fault)).raise_for_status()
-            await visitor.open("/account")
+            await visitor.open(ACCOUNT)
             await visitor.title("Try again soon")
             await visitor.open("/notes")
             await visitor.title("My notes")

@@ -28,10 +28,6 @@ class Stop:
     prepare: Prepare | None = None
 
 
-async def _second_factor(visitor: Visitor, demo: Demo) -> None:
-    await visitor.open("/sign-in?mfa=required")
-
-
 async def _with_error(visitor: Visitor, demo: Demo) -> None:
     await visitor.sign_in("grace@example.com", "wrong horse battery")
 
@@ -44,30 +40,41 @@ async def _invitation(visitor: Visitor, demo: Demo) -> None:
 
 
 STOPS = (
-    Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"),
-    Stop("account", "/account", "grace@example.com"),
     Stop("home", "/"),
-    Stop("sign-in", "/sign-in"),
-    Stop("sign-in-error", prepare=_with_error),
-    Stop("code", "/sign-in?step=code&done=code"),
-    Stop("second-factor", prepare=_second_factor),
-    Stop("sign-up", "/sign-up"),
-    Stop("forgot-password", "/forgot-password"),
-    Stop("new-password", "/new-password?code=abc"),
-    Stop("new-password-without-code", "/new-password"),
-    Stop("verify-email", "/verify-email?code=abc"),
     Stop("guest-notes", "/notes", "guest"),
-    Stop("guest-sign-up", "/sign-up", "guest"),
     Stop("guest-refused", "/teams", "guest"),
     Stop("home-signed-in", "/", "grace@example.com"),
     Stop("notes", "/notes", "grace@example.com"),
     Stop("teams", "/teams", "grace@example.com"),
-    Stop("two-factor", "/account/two-factor", "grace@example.com"),
+    Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"),
     Stop("admin", "/admin", "grace@example.com"),
-    Stop("invitation", who="mary@example.com", prepare=_invitation),
     Stop("refused", "/admin", "mary@example.com"),
     Stop("missing", "/nowhere"),
 )
+"""The pages of the app."""
+
+LIBRARY = (
+    Stop("sign-in", "/handler/sign-in"),
+    Stop("sign-in-error", prepare=_with_error),
+    Stop("code", "/handler/sign-in/code?done=code"),
+    Stop("mfa", "/handler/mfa"),
+    Stop("sign-up", "/handler/sign-up"),
+    Stop("guest-sign-up", "/handler/sign-up", "guest"),
+    Stop("forgot-password", "/handler/forgot-password"),
+    Stop("password-reset", "/handler/password-reset?code=abc"),
+    Stop("magic-link", "/handler/magic-link-callback?code=abc"),
+    Stop("email-verification", "/handler/email-verification?code=abc"),
+    Stop("oauth-failed", "/handler/oauth-callback?error=OAUTH_PROVIDER_ACCESS_DENIED"),
+    Stop("sign-out", "/handler/sign-out", "grace@example.com"),
+    Stop("signed-in", "/handler/sign-in", "grace@example.com"),
+    Stop("account", "/handler/account-settings", "grace@example.com"),
+    Stop("two-factor", "/handler/account-settings/two-factor", "grace@example.com"),
+    Stop("team-settings", f"/handler/teams/{TEAM_ID}", "grace@example.com"),
+    Stop("team-list", "/handler/teams", "grace@example.com"),
+    Stop("invitation", who="mary@example.com", prepare=_invitation),
+    Stop("error", "/handler/error"),
+)
+"""The library's pages in the app's theme."""
 
 
 async def reach(stop: Stop, visitor: Visitor, demo: Demo) -> None:

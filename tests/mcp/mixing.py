@@ -3,23 +3,14 @@
 import asyncio
 import random
 import sys
-from collections.abc import Callable
 
 from tests.mcp.desk import Desk, call
 
 
-async def mix(desk: Desk, calls: int, issue: Callable[[str], str] | None = None) -> None:
-    """Many calls of 20 users at once, each of which must get its own answer.
-
-    Args:
-        desk: the app.
-        calls: how many.
-        issue: issues the token of every other user; the auth server issues all if None.
-    """
+async def mix(desk: Desk, calls: int) -> None:
+    """Many calls of 20 users at once, each of which must get its own answer."""
     users = [desk.add_user(f"user{number}") for number in range(20)]
     tokens = {user: desk.token(user_id=user) for user in users}
-    if issue is not None:
-        tokens |= {user: issue(user) for user in users[::2]}
     chance = random.Random(7)
     order = [chance.choice(users) for _ in range(calls)]
     async with desk.open() as http:

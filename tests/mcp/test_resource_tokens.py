@@ -37,7 +37,6 @@ from fastapi_stackauth.verification.resource_tokens import check_binding
 from tests.client.fakes import FakeServer, json_response, make_client
 from tests.mcp.authority import ACCEPTED, ISSUER, RESOURCE, Authority, Web, open_desk, remove_signature
 from tests.mcp.desk import APP_URL, METADATA, ROUTES, Desk, call, to_outcome
-from tests.mcp.mixing import mix
 from tests.support.forge import ABSENT, Signer, b64, segment
 
 OTHER = f"{APP_URL}/other/mcp"
@@ -577,13 +576,6 @@ async def test_the_official_client_signs_in_by_discovery():
     assert storage.tokens is not None
     plain = httpx.AsyncClient(transport=httpx.ASGITransport(desk.app), base_url=APP_URL)
     assert (await plain.get("/me", headers=bearer(storage.tokens.access_token))).status_code == 401
-
-
-async def test_mixed_calls_with_bound_tokens_mix_no_users():
-    """20 users call at once, half of them with bound tokens, and each gets an answer about themselves."""
-    desk, authority = open_desk()
-    desk.mount(resource_tokens=ACCEPTED)
-    await mix(desk, 300, authority.token)
 
 
 async def test_the_metadata_names_the_authorization_server_first():

@@ -28,12 +28,15 @@ class Document(HTMLParser):
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.forms: list[dict[str, Any]] = []
         self._inside = self._select = ""
+        self._header: set[int] = set()
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside = tag
         found = {name: value or "" for name, value in attrs}
         self.tags.append((tag, found))
+        if not any(name == "main" for name, _ in self.tags):
+            self._header.add(id(found))
         if tag == "form":
             self.forms.append({"action": found["action"], "method": found["method"], "fields": {}})
         elif tag in ("input", "select") and "name" in found and self.forms:
@@ -57,8 +60,8 @@ class Document(HTMLParser):
         return next(found for _, found in self.tags if wanted <= found.items())
 
     def links(self) -> list[str]:
-        """Return the targets of all links."""
-        return [found["href"] for tag, found in self.tags if tag == "a"]
+        """Return the targets of all links, but not that of the logo, which leads home."""
+        return [found["href"] for tag, found in self.tags if tag == "a" and id(found) not in self._header]
 
 
 class Visitor:

@@ -11,7 +11,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.errors import ConfigurationError
 from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site, Visitor
-from tests.routers.test_redirects import ADDRESSES, ALLOWED, as_browsers_read
+from tests.routers.addresses import ADDRESSES, ALLOWED, as_browsers_read
 from tests.support.rows import rows
 
 STACK = StackAuth(

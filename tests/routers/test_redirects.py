@@ -6,34 +6,16 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.sessions.redirects import allowed_redirect, is_loopback
 from fastapi_stackauth.settings import Settings
+from tests.routers.addresses import ADDRESSES, ALLOWED, as_browsers_read
 from tests.routers.callers import EMAIL, ORIGIN, House, Person, assert_problem, new_stack
 
 SETTINGS = Settings(
     app_url=ORIGIN, trusted_origins=("https://front.example",), redirect_urls=("myapp://auth/", "https://other.example")
 )
-ALLOWED = {ORIGIN, "https://front.example", "https://other.example"}
-
-# What browsers read as the start of another address, and pieces to build such things from.
-PIECES = st.sampled_from(
-    ["/", "//", "\\", "/\\", "http:", "https:", "HTTPS://", "evil.example", "localhost:8000", "front.example", "@", ":",
-     "%2f", "%5c", "%09", "\t", "\n", "\r", " ", "\u2028", "\uff0f", "\u3002", "\x00", "\x01", "?", "#", "..", ".",
-     "javascript:", "data:text/html,", "myapp://auth/", "myapp:", "a", "[", "]", "\ud800", "ⓔvil.example", "&"]
-)  # fmt: skip
-ADDRESSES = st.one_of(st.lists(PIECES, max_size=8).map("".join), st.text(max_size=60))
-
-
-def as_browsers_read(address: str) -> str:
-    """An address as the URL Standard reads it: surrounding blanks, tabs and line breaks gone, backslashes turned."""
-    stripped = address.strip("".join(map(chr, range(0x21))))
-    for gone in "\t\n\r":
-        stripped = stripped.replace(gone, "")
-    head, mark, query = stripped.partition("?")
-    return head.replace("\\", "/") + mark + query
 
 
 @settings(deadline=None)  # the machine may be busy

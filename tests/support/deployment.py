@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from example_app import env
+import compose_env as env
 from tests.install_tools import server_program
 from tests.support import compose
 from tests.support.nginx import proxy_command
