@@ -13,8 +13,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from fastapi_stackauth.http.lifespan import start_telemetry
 from fastapi_stackauth.routers import Delivery
+from tests.routers.all_flows import NEW_EMAIL, all_flows
 from tests.routers.callers import EMAIL, ORIGIN, House
-from tests.routers.test_logs import NEW_EMAIL, all_flows
 
 
 def spans_of_the_app(spans: tuple[Any, ...]) -> list[Any]:

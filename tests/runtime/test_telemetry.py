@@ -25,7 +25,7 @@ from fastapi_stackauth.http.lifespan import start_telemetry
 from fastapi_stackauth.models import ServerUser, ServerUserCreate
 from fastapi_stackauth.runtime.events import KINDS
 from tests.routers.callers import EMAIL, ORIGIN, PASSWORD, new_stack
-from tests.runtime.test_events import SCENES, fault
+from tests.runtime.scenes import SCENES, fault
 from tests.support.asgi import bearer, call
 from tests.support.fixtures import signer, stranger, world
 from tests.support.forge import Signer
