@@ -21,6 +21,7 @@ from fastapi_stackauth import AuthError, HeaderCredentials, OriginPolicy, QueryT
 from fastapi_stackauth.client.forwarding import end_user_address
 from fastapi_stackauth.http.signatures import Envelope
 from fastapi_stackauth.routers.methods.mfa import SECRET_LENGTH
+from fastapi_stackauth.routers.plumbing.inputs import UUID
 from fastapi_stackauth.runtime.redaction import RedactingFilter
 from fastapi_stackauth.sessions.cookies import SessionCookies
 from fastapi_stackauth.sessions.credentials import read_credential
@@ -37,6 +38,7 @@ MODES: dict[str, Mode] = {"match": "match", "fullmatch": "fullmatch"}
 
 MADE_AT_RUN_TIME: dict[str, tuple[str, Mode]] = {
     "runtime/redaction.py": (RedactingFilter(("client_secret",)).pattern.pattern, "search"),
+    "pages/teams.py": (UUID, "fullmatch"),
     "routers/methods/mfa.py": (rf"[A-Z2-7]{{{SECRET_LENGTH}}}", "fullmatch"),
 }
 """What is made where the source has no constant: an example by file."""
