@@ -33,13 +33,13 @@ _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Caller:
-    """The caller of the requests. The repr shows no token.
+    """The identity that requests are sent with. The repr shows no token.
 
     Attributes:
-        as_server: the app itself, with its secret key.
-        access_token: the user's access token.
-        token_source: the user's session, which refreshes its access token.
-        address: the end user's address, if the auth server may know it.
+        as_server: Whether the app itself is the caller, with its secret key.
+        access_token: The user's access token.
+        token_source: The user's session, which refreshes its access token.
+        address: The end user's IP address, if it is sent to the auth server.
     """
 
     as_server: bool = False
@@ -49,15 +49,15 @@ class Caller:
 
 
 def is_sendable(token: str) -> bool:
-    """Whether a header can carry a token: visible ASCII (RFC 9110 §5.5)."""
+    """Whether a token can be sent in a header: it contains only visible ASCII (RFC 9110 §5.5)."""
     return _HEADER_SAFE.fullmatch(token) is not None
 
 
 def check_sendable(settings: Settings) -> None:
-    """Reject keys and ids that no header can carry, before the first request needs them.
+    """Reject keys and ids that cannot be sent in a header, before the first request needs them.
 
     Raises:
-        ConfigurationError: it names the setting; a key is not shown.
+        ConfigurationError: A key or an id contains such a character. The message names the setting and hides the key.
     """
     for setting in ("project_id", "branch_id", "publishable_client_key", "secret_server_key"):
         value = getattr(settings, setting)
@@ -65,15 +65,15 @@ def check_sendable(settings: Settings) -> None:
         if text and not is_sendable(text):
             raise ConfigurationError(
                 f"{setting} contains a character that cannot be sent, such as a blank, a line break or a letter with "
-                f"an accent. Copy {documented_name(setting)} anew from the auth server's dashboard."
+                f"an accent. Copy {documented_name(setting)} again from the auth server's dashboard."
             )
 
 
 def access_type(caller: Caller, request: ApiRequest, settings: Settings) -> AccessType | None:
-    """Return the access type of a request; None if the request carries no ``x-stack-*`` headers.
+    """Return the access type of a request; None if it is sent without ``x-stack-*`` headers.
 
     Raises:
-        ConfigurationError: only the app itself may do this, and the caller is not the app.
+        ConfigurationError: The operation needs the secret key, and the caller is not the app itself.
     """
     if request.rights == "none":
         return None
@@ -90,8 +90,8 @@ def build_headers(
     """Return the headers of a request.
 
     Raises:
-        ConfigurationError: no project id is configured.
-        AccessTokenRejected, SessionEnded: a token that no header can carry, and that is therefore not valid.
+        ConfigurationError: No project id is configured.
+        AccessTokenRejected, SessionEnded: The token cannot be sent in a header, so it is not valid.
     """
     key = settings.secret_server_key if access == "server" else settings.publishable_client_key
     headers = {
@@ -120,9 +120,9 @@ def build_headers(
 
 
 class ApiCaller:
-    """Sends requests with the headers of one caller and decodes the responses.
+    """Sends requests for one caller and decodes the responses.
 
-    A request passes `fetch` (decoding), `send_with_auth`, and then the transport's deadline and retries.
+    `fetch` decodes the response to `send_with_auth`, which calls the transport; deadline and retries are there.
     """
 
     def __init__(self, settings: Settings, transport: Transport, caller: Caller) -> None:
@@ -132,11 +132,11 @@ class ApiCaller:
 
     @property
     def uses_secret_key_for_users(self) -> bool:
-        """Whether users' requests travel with the secret key, because no publishable key is configured."""
+        """Whether requests for a user are sent with the secret key, because no publishable key is configured."""
         return not self._caller.as_server and self.settings.user_access_type == "server"
 
     async def access_token(self) -> str | None:
-        """Return the access token of the user this client is bound to; that of a session is refreshed in time.
+        """Return the user's access token. If the client is bound to a session, refresh the token before it expires.
 
         Raises:
             SessionEnded: the session has ended.
@@ -149,7 +149,7 @@ class ApiCaller:
         """Send a request and decode the response into a model.
 
         Raises:
-            AuthServerError: any outcome but a readable success.
+            AuthServerError: The request failed, or the response cannot be decoded.
         """
         access = access_type(self._caller, request, self.settings)
         try:
@@ -159,7 +159,8 @@ class ApiCaller:
             if meant is error:
                 raise
             raise meant from None
-        # Through the secret key the server shows more than a user may read: keep the fields that the model declares.
+        # With the secret key the server returns more than a user may read, so keep only the fields that the model
+        # declares.
         narrows = access == "server" and not self._caller.as_server
         try:
             return model.model_validate_json(response.body, extra="ignore" if narrows else None)
@@ -167,10 +168,10 @@ class ApiCaller:
             raise UnexpectedResponse(operation=request.operation, request_id=response.request_id) from None
 
     async def send_with_auth(self, request: ApiRequest, access: AccessType | None) -> ApiResponse:
-        """Send a request with the caller's headers; without them if `access` is None.
+        """Send a request with the caller's headers, or without them if `access` is None.
 
         Raises:
-            AuthServerError: any outcome but a success.
+            AuthServerError: The request failed.
         """
         if access is None:
             return await self._transport.send_before_deadline(request, {})
@@ -182,6 +183,7 @@ class ApiCaller:
             source = self._caller.token_source
             if error.code != "ACCESS_TOKEN_EXPIRED" or token is None or source is None:
                 raise
-        # The clocks disagree. The server rejected the token before it did anything, so any request may be sent again.
+        # The clocks of both sides differ. The server rejected the token before it did anything, so it is safe to repeat
+        # any request.
         headers = build_headers(self._caller, request, self.settings, access, await source.replace(token))
         return await self._transport.send_before_deadline(request, headers)

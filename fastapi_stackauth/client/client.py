@@ -1,4 +1,4 @@
-"""`StackAuthClient`: the resources of the auth server's API, and the caller that uses them."""
+"""`StackAuthClient`: the resources of the auth server's API, bound to one caller."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -39,10 +39,11 @@ R = TypeVar("R", bound=Resource)
 
 
 class BoundResource(Generic[R]):
-    """A resource as an attribute of a client: it makes its requests as that client's caller.
+    """A resource as an attribute of a client; it sends requests as that client's caller.
 
     Args:
-        resource: its class; or its name if few apps need its models, so that the first use imports it.
+        resource: The class, or its name. A name is imported on first use, which saves memory for models that few apps
+            need.
     """
 
     def __init__(self, resource: type[R] | str) -> None:
@@ -55,12 +56,12 @@ class BoundResource(Generic[R]):
 
 
 class StackAuthClient(ApiCaller):
-    """The auth server's API, typed. An async context manager; `aclose` closes it as well.
+    """A typed client for the auth server's API. Use it as an async context manager, or call `aclose` when you are done.
 
-    Requests are made with access type ``client``, as the app's own front end makes them. If only a secret key is
-    configured, requests with the same effect for either access type are made as ``server``, and responses are narrowed
-    to what a client may read. `as_user`, `session` and `as_server` return the same client for another caller. `request`
-    makes requests that have no method.
+    Requests have the access type ``client``, like those of the app's own front end. If only a secret key is configured,
+    requests that have the same effect for both access types are sent as ``server``, and the client drops the fields
+    that a user may not read. `as_user`, `session` and `as_server` return a view of this client for another caller. Use
+    `request` for operations that have no method here.
 
     Example:
         >>> async with StackAuthClient(Settings(project_id="...")) as client:
@@ -73,7 +74,7 @@ class StackAuthClient(ApiCaller):
     cli: "BoundResource[resources.CliApi]" = BoundResource("CliApi")
     """Sign-in for command-line tools."""
     connected_accounts: "BoundResource[resources.ConnectedAccountsApi]" = BoundResource("ConnectedAccountsApi")
-    """Accounts at OAuth providers that the app may use for its user."""
+    """OAuth provider accounts that the app may use on behalf of the user."""
     contact_channels: "BoundResource[resources.ContactChannelsApi]" = BoundResource("ContactChannelsApi")
     """Email addresses and their verification."""
     keys = BoundResource(KeysApi)
@@ -83,25 +84,25 @@ class StackAuthClient(ApiCaller):
     oauth: "BoundResource[resources.OAuthApi]" = BoundResource("OAuthApi")
     """Sign-in at OAuth providers."""
     oauth_providers: "BoundResource[resources.OAuthProvidersApi]" = BoundResource("OAuthProvidersApi")
-    """The permitted uses of a user's accounts at OAuth providers."""
+    """What a user's accounts at OAuth providers may be used for."""
     otp = BoundResource(OtpApi)
-    """Sign-in by a one-time code or link in an email."""
+    """Sign-in with a one-time code or link sent by email."""
     passkey: "BoundResource[resources.PasskeyApi]" = BoundResource("PasskeyApi")
     """Passkeys."""
     password = BoundResource(PasswordApi)
-    """Sign-up and sign-in by email and password; password change and reset."""
+    """Sign-up and sign-in with email and password; password change and reset."""
     project = BoundResource(ProjectApi)
     """The public configuration of the project."""
     project_permissions = BoundResource(ProjectPermissionsApi)
     """Permissions in the whole project."""
     sessions = BoundResource(SessionsApi)
-    """Token refresh, sign-out, the list of sessions."""
+    """Token refresh, sign-out and the list of sessions."""
     team_api_keys: "BoundResource[resources.TeamApiKeysApi]" = BoundResource("TeamApiKeysApi")
     """API keys of teams."""
     team_invitations = BoundResource(TeamInvitationsApi)
     """Invitations to teams."""
     team_members = BoundResource(TeamMembersApi)
-    """The members of a team, and the profiles they have there."""
+    """The members of a team and their profiles in it."""
     team_permissions = BoundResource(TeamPermissionsApi)
     """Permissions in teams."""
     teams = BoundResource(TeamsApi)
@@ -122,18 +123,19 @@ class StackAuthClient(ApiCaller):
         """Create a client.
 
         Args:
-            settings: the auth server's address and the project's keys.
-            http_client: your own `AsyncClient` of httpx or httpx2, which you close yourself; it belongs to one event
-                loop.
-            transport: your own transport of httpx or httpx2 for the pools that this client opens and closes.
-            events: counts and reports the requests; a new `AuthEvents` by default.
+            settings: The auth server's address and the project's keys.
+            http_client: Your own `AsyncClient` from httpx or httpx2. It belongs to one event loop, and you close it
+                yourself.
+            transport: Your own transport from httpx or httpx2, for the connection pools that this client opens and
+                closes.
+            events: Counts and reports the requests. By default, a new `AuthEvents`.
 
         Raises:
-            ConfigurationError: a key or an id contains a character that no header can carry, or `http_client` or
-                `transport` is something else.
+            ConfigurationError: A key or an id contains a character that cannot be sent in a header, or `http_client` or
+                `transport` has the wrong type.
         """
         check_sendable(settings)
-        install_redaction(("client_secret",))  # httpx logs URLs, and OAuth's hold keys and tokens
+        install_redaction(("client_secret",))  # httpx logs URLs, and those of OAuth contain keys and tokens
         self.events = events or AuthEvents()
         pools = Transport(
             settings.base_url,
@@ -154,31 +156,31 @@ class StackAuthClient(ApiCaller):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the running event loop's connections. The client may be used again afterwards."""
+        """Close the connections of the running event loop. You may use the client again afterwards."""
         await self._transport.aclose()
 
     # --- the caller ---
 
     def as_user(self, access_token: str) -> Self:
-        """Return this client for the user of an access token, instead of its caller so far."""
+        """Return a view of this client that sends requests as the user of an access token."""
         return self._for_caller(Caller(access_token=access_token, address=self._caller.address))
 
     def session(self, tokens: TokenPair, *, on_tokens: Listener | None = None) -> Self:
-        """Return this client, bound to the user of a session; it refreshes the access token automatically.
+        """Return a view of this client for the user of a session. It refreshes the access token automatically.
 
         Args:
-            tokens: both tokens, such as the response to a sign-in.
-            on_tokens: called with each new pair, and awaited if it is async, before the request that needs it is sent.
+            tokens: Both tokens, such as the response to a sign-in.
+            on_tokens: Called with each new pair of tokens, before the request that needs it is sent. May be async.
         """
         address = self._caller.address
         source = TokenSource(tokens, self._for_caller(Caller(address=address)).sessions.refresh, on_tokens)
         return self._for_caller(Caller(token_source=source, address=address))
 
     def as_server(self) -> Self:
-        """Return this client for the app itself, with the project's secret key.
+        """Return a view of this client that sends requests as the app itself, with the project's secret key.
 
         Raises:
-            ConfigurationError: no secret key is configured.
+            ConfigurationError: No secret key is configured.
         """
         if not self.settings.secret_server_key:
             raise ConfigurationError(
@@ -188,11 +190,11 @@ class StackAuthClient(ApiCaller):
         return self._for_caller(Caller(as_server=True, address=self._caller.address))
 
     def for_address(self, peer: str | None, forwarded_for: str | None = None) -> Self:
-        """Return this client with the end user's address for the auth server; without `trusted_proxies`, with none.
+        """Return a view of this client that sends the end user's IP address to the auth server.
 
         Args:
-            peer: the address that connected to this app.
-            forwarded_for: the request's `X-Forwarded-For` header. Join several lines with commas:
+            peer: The address that connected to this app.
+            forwarded_for: The request's `X-Forwarded-For` header. Join several lines with commas:
                 ``",".join(request.headers.getlist("x-forwarded-for"))``.
         """
         proxies = self.settings.trusted_proxies
@@ -201,20 +203,20 @@ class StackAuthClient(ApiCaller):
 
     def _for_caller(self, caller: Caller) -> Self:
         view = copy(self)
-        view._caller = caller  # noqa: SLF001 - a view is of this very class
+        view._caller = caller  # noqa: SLF001 - a view has the same class
         return view
 
     @property
     def server_time(self) -> float | None:
-        """Unix time at the auth server, from its last response, to about a second; None before any response."""
+        """The auth server's Unix time, by its last response; accurate to about a second. None before any response."""
         return self._transport.server_time
 
     async def refresh(self, refresh_token: str) -> AccessToken:
-        """Return a new access token for a refresh token; short for `sessions.refresh`.
+        """Return a new access token for a refresh token. A shortcut for `sessions.refresh`.
 
         Raises:
-            SessionEnded: the session has ended.
-            AuthServerError: any other failure.
+            SessionEnded: The session has ended.
+            AuthServerError: The refresh failed for another reason.
         """
         return await self.sessions.refresh(refresh_token)
 
@@ -229,20 +231,20 @@ class StackAuthClient(ApiCaller):
         json: object = None,
         params: Mapping[str, str] | None = None,
     ) -> M:
-        """Make any request below ``/api/v1``, with this client's headers, errors and retries.
+        """Send any request below ``/api/v1``, with this client's headers, errors and retries.
 
-        A user's request always has access type ``client``: the server decides what the user may do.
+        Requests for a user always have the access type ``client``, so the server decides what the user may do.
 
         Args:
-            method: the HTTP method; GET, PUT and DELETE are repeated after failures that may pass.
-            path: the path below ``/api/v1``, without a query; quote the values in it
-                (`urllib.parse.quote(value, safe="")`).
-            model: the model to decode the response into.
-            json: the body; operations without required fields may still need ``{}``.
-            params: the query.
+            method: The HTTP method. GET, PUT and DELETE are retried after temporary failures.
+            path: The path below ``/api/v1``, without a query. Quote the values in it (`urllib.parse.quote(value,
+                safe="")`).
+            model: The model to decode the response into.
+            json: The body. Operations without required fields may still need ``{}``.
+            params: The query parameters.
 
         Raises:
-            AuthServerError: any outcome but a readable success.
+            AuthServerError: The request failed, or the response cannot be decoded.
         """
         request = ApiRequest(method, check_path(path), json=json, params=params, is_custom=True)
         return await self.fetch(request, model)

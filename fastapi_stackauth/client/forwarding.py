@@ -1,4 +1,4 @@
-"""The address of the end user behind proxies. Pure.
+"""Find the end user's address behind proxies. Pure functions.
 
 Law: an entry of `X-Forwarded-For` counts only if the hop that wrote it is trusted (RFC 7239 §8.1).
 """
@@ -11,18 +11,18 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _WITH_PORT = re.compile(r"\[([^]:]*:[^]]*)](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
-"""`[2001:db8::1]:443`, `[2001:db8::1]` or `192.0.2.1:443`, as some proxies write a hop."""
+"""Matches the forms in which some proxies write a hop: `[2001:db8::1]:443`, `[2001:db8::1]` and `192.0.2.1:443`."""
 _HOST_BITS = 64
-"""Bits of an IPv6 address that its owner chooses freely: a subscriber gets a /64 or more (RFC 6177)."""
+"""The bits of an IPv6 address that a subscriber chooses freely: a provider assigns at least a /64 (RFC 6177)."""
 
 
 def end_user_address(peer: str | None, forwarded_for: str | None, proxies: Sequence[str]) -> str | None:
     """Return the address of the end user; None if it is unknown.
 
     Args:
-        peer: the address that connected to this app.
-        forwarded_for: the request's `X-Forwarded-For` header. Join several lines with commas, in their order.
-        proxies: addresses and networks of trusted proxies.
+        peer: The address that connected to this app.
+        forwarded_for: The request's `X-Forwarded-For` header. Join several lines with commas, in order.
+        proxies: The addresses and networks of trusted proxies.
     """
     networks = [ip_network(proxy, strict=False) for proxy in proxies]
     hops = [*(forwarded_for or "").split(","), peer or ""]
@@ -38,7 +38,7 @@ def end_user_address(peer: str | None, forwarded_for: str | None, proxies: Seque
 
 
 def counted_address(address: str) -> str:
-    """Return what a rate limit counts for an address: an IPv6 address counts as its /64, an IPv4 address as itself."""
+    """Return what a rate limit counts: the /64 network of an IPv6 address, or the IPv4 address itself."""
     parsed = _read(address)
     if not isinstance(parsed, IPv6Address):
         return address

@@ -1,6 +1,6 @@
-"""httpx or httpx2: the library that a client or a transport of the app belongs to.
+"""Find out whether a client or transport of the app comes from httpx or httpx2.
 
-This library depends on httpx. httpx2 has the same names, but its classes are no subclasses of httpx's.
+This library depends on httpx. httpx2 has classes of the same names, which are not subclasses of those in httpx.
 """
 
 import sys
@@ -12,10 +12,10 @@ from fastapi_stackauth.errors import ConfigurationError
 
 
 class HttpClient(Protocol):
-    """An `AsyncClient` of httpx or httpx2, for type checkers: an app may have either."""
+    """The type of an `AsyncClient` from httpx or httpx2."""
 
     def build_request(self, method: str, url: str, /) -> Any:  # noqa: ANN401 - a request of its library
-        """Return a request."""
+        """Build a request."""
         ...
 
     async def aclose(self) -> None:
@@ -24,10 +24,10 @@ class HttpClient(Protocol):
 
 
 class HttpTransport(Protocol):
-    """An `AsyncBaseTransport` of httpx or httpx2, likewise."""
+    """The type of an `AsyncBaseTransport` from httpx or httpx2."""
 
     async def handle_async_request(self, request: Any, /) -> Any:  # noqa: ANN401 - of its library, as the response
-        """Return the response to a request."""
+        """Send a request and return the response."""
         ...
 
     async def aclose(self) -> None:
@@ -36,10 +36,10 @@ class HttpTransport(Protocol):
 
 
 def find_library(http_client: HttpClient | None, transport: HttpTransport | None) -> Any:  # noqa: ANN401 - a module
-    """Return httpx, or httpx2 if what the app gives is of that.
+    """Return the module that an object of the app comes from: httpx or httpx2.
 
     Raises:
-        ConfigurationError: it is of neither, or not async.
+        ConfigurationError: The object comes from neither, or is not async.
     """
     if http_client is not None:
         return _find_owner("http_client", http_client, "AsyncClient")

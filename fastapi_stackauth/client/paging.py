@@ -1,7 +1,8 @@
-"""Lists: what travels as `items`, and listings that come in pages (contract/endpoints.json, conventions).
+"""Lists of the auth server, whole or in pages (contract/endpoints.json, conventions).
 
 Law: a cursor is opaque. Servers until April 2026 name the first item of the next page, which begins with that item;
-newer ones name the last item of this page, and the next one begins after it. Handed back unread, both work.
+newer ones name the last item of this page, and the next one begins after it. The client sends it back unread, which
+works with both.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,7 @@ class Pagination(ApiModel):
 
 
 class Page(ApiModel, Generic[T]):
-    """A list as it travels. Few lists are paginated; older servers leave `pagination` out."""
+    """A list as the server sends it. Few lists are paginated, and older servers leave out `pagination`."""
 
     items: tuple[T, ...] = ()
     is_paginated: bool = False
@@ -29,13 +30,13 @@ class Page(ApiModel, Generic[T]):
 
     @property
     def next_cursor(self) -> str | None:
-        """The cursor of the next page, to be handed back as it is; None on the last page."""
+        """The cursor of the next page, or None on the last page. Pass it on unchanged."""
         return self.pagination.next_cursor if self.pagination else None
 
 
 @dataclass(frozen=True, eq=False)
 class Listing(Generic[T]):
-    """A list that comes in pages, fetched while you read it.
+    """A paginated list, which fetches the next page while you iterate over it.
 
     Example:
         >>> async for user in client.as_server().users.list(query="ada"):
@@ -47,7 +48,7 @@ class Listing(Generic[T]):
     _fetch: Callable[[str | None], Awaitable[Page[T]]]  # returns the page at a cursor; the first page for None
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """Return one page: the first, or the one whose cursor is the `next_cursor` of the page before it.
+        """Return the first page, or the page at a cursor, which is the `next_cursor` of the page before it.
 
         Raises:
             AuthServerError: the page cannot be read.
@@ -55,11 +56,11 @@ class Listing(Generic[T]):
         return await self._fetch(cursor)
 
     async def pages(self, cursor: str | None = None) -> AsyncIterator[Page[T]]:
-        """Return page after page.
+        """Iterate over the pages.
 
         Raises:
-            UnexpectedResponse: the server's cursors lead in a circle.
-            AuthServerError: a page cannot be read.
+            UnexpectedResponse: The server repeats a cursor, so the list would never end.
+            AuthServerError: A page cannot be fetched.
         """
         seen = {cursor}
         while True:
@@ -72,7 +73,7 @@ class Listing(Generic[T]):
             seen.add(cursor)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Return item after item, over all pages.
+        """Iterate over the items of all pages.
 
         Raises:
             AuthServerError: a page cannot be read.

@@ -1,4 +1,4 @@
-"""A request to the auth server, before it is sent. Pure: ids can never change the path."""
+"""A request to the auth server, before it is sent. Ids are encoded, so that they cannot change the path."""
 
 import json
 import re
@@ -16,11 +16,11 @@ _ID = re.compile(r"/[^/]*[\d@%][^/]*")
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 Rights = Literal["none", "any", "user", "server"]
-"""The rights that the auth server checks.
+"""Which rights the auth server checks for an operation.
 
-``none``: the request carries no ``x-stack-*`` headers. ``any``: client and server access have the same effect, once the
-library narrows body and response. ``user``: only client access makes the server check what the user may do.
-``server``: only the app itself may do this, with its secret key.
+``none``: the request is sent without ``x-stack-*`` headers. ``any``: client and server access have the same effect,
+because the library limits the fields of body and response. ``user``: the server checks what the user may do, and does
+so only for client access. ``server``: the operation needs the secret key.
 """
 
 
@@ -29,19 +29,19 @@ class ApiRequest:
     """One request to the auth server.
 
     Attributes:
-        template: the path below ``/api/v1``, with parameters such as ``{team_id}``; also names the operation.
-        ids: the values of the template's parameters, in their order.
-        json: the body; None for no body. Operations without required fields may still need ``{}``.
-        params: the query.
-        idempotent: whether repeating the request is harmless; None: by its method.
-        attempts: the most attempts.
-        timeout: seconds for all attempts together; None: the client's setting.
-        rights: the rights that the auth server checks. A body that only a server may send needs ``server``.
-        without_user: the access token does not travel with it.
-        refresh_token: travels as a header, for the few operations that read it.
-        translate: maps an error of the auth server to the error that this operation raises.
-        is_custom: the app wrote the path, so it may hold ids.
-        url: the whole address at another server. The template then only names the operation.
+        template: The path below ``/api/v1``, with parameters such as ``{team_id}``. It also names the operation.
+        ids: The values of the template's parameters, in order.
+        json: The body, or None. Operations without required fields may still need ``{}``.
+        params: The query parameters.
+        idempotent: Whether the request may be repeated safely. None means that its method decides.
+        attempts: The maximum number of attempts.
+        timeout: Seconds for all attempts together. None means the client's setting.
+        rights: Which rights the auth server checks. A body with fields that only a server may send needs ``server``.
+        without_user: Send the request without the access token.
+        refresh_token: Sent in a header, for the few operations that read it.
+        translate: Maps an error of the auth server to the error that this operation raises.
+        is_custom: Whether the app wrote the path, which may then contain ids.
+        url: The full URL at another server. The template then only names the operation.
     """
 
     method: Method
@@ -61,26 +61,26 @@ class ApiRequest:
 
     @property
     def operation(self) -> str:
-        """Method and path template, without a query. In a custom path, segments that look like ids are left out."""
+        """The method and path template, without a query. Segments of a custom path that look like ids are replaced."""
         path = self.template.partition("?")[0]
         return f"{self.method} {_ID.sub('/{id}', path) if self.is_custom else path}"
 
     @property
     def label(self) -> str:
-        """The operation for metrics and spans, which hold no id: a custom path is ``other``."""
+        """The operation as a label for metrics and spans. A custom path is ``other``, because it may contain ids."""
         return f"{self.method} other" if self.is_custom else self.operation
 
     @property
     def repeatable(self) -> bool:
-        """Whether the request may be sent again after it may have reached the server (RFC 9110 §9.2.2)."""
+        """Whether the request may be sent again even if it has reached the server (RFC 9110 §9.2.2)."""
         return self.method in ("GET", "PUT", "DELETE") if self.idempotent is None else self.idempotent
 
     @property
     def content(self) -> bytes | None:
-        """The body as it travels: ASCII only, so that any text can be written.
+        """The encoded body. It is ASCII only, so that any text can be encoded.
 
         Raises:
-            SchemaError: a value that JSON cannot hold.
+            SchemaError: A value cannot be encoded as JSON.
         """
         if self.json is None:
             return None
@@ -92,10 +92,10 @@ class ApiRequest:
 
 
 def check_path(path: str) -> str:
-    """Return a path that the app wrote, if it stays below ``/api/v1``.
+    """Return a path that the app wrote, after checking that it stays below ``/api/v1``.
 
     Raises:
-        SchemaError: no leading slash, dot segments, a fragment, a query, or characters that no path has.
+        SchemaError: The path has no leading slash, or contains dot segments, a fragment, a query or invalid characters.
     """
     segments = [unquote(segment) for segment in path.split("/")]
     plain = path.isascii() and path.isprintable() and not set(path) & set(" #?\\")
@@ -105,10 +105,11 @@ def check_path(path: str) -> str:
 
 
 def encode_path(template: str, ids: Sequence[str]) -> str:
-    """Fill the parameters of a template, each id percent-encoded as one segment (RFC 3986 §3.3).
+    """Fill in the parameters of a template. Each id is percent-encoded as one segment (RFC 3986 §3.3).
 
     Raises:
-        SchemaError: an id that no encoding keeps in its segment: empty, ``.``, ``..`` or half a surrogate pair.
+        SchemaError: An id cannot be encoded as one segment: it is empty, ``.``, ``..`` or contains half a surrogate
+            pair.
     """
     try:
         encoded = [quote(value, safe="") for value in ids]

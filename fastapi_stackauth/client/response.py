@@ -1,6 +1,6 @@
-"""A response of the auth server, and the typed error for it. Pure.
+"""The auth server's response, and the typed error for it. Pure functions.
 
-Codes decide, never texts: the server's sentences change between versions (contract/version_drift.md).
+Law: only error codes decide. The server's texts change between versions (contract/version_drift.md).
 """
 
 import json
@@ -31,7 +31,7 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,100}")
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """One response of the auth server: its real status, its headers with lower-case names, its body.
+    """A response of the auth server: its real status, its headers with lower-case names, and its body.
 
     The repr shows the status alone: headers and body may hold tokens.
     """
@@ -42,7 +42,7 @@ class ApiResponse:
 
     @classmethod
     def from_http(cls, status: int, headers: Mapping[str, str], body: bytes) -> "ApiResponse":
-        """Return the response with its real status, which the server may put into a header (tokens.md §4)."""
+        """Return the response with its real status, which the server may send in a header (tokens.md §4)."""
         lowered = {name.lower(): value for name, value in headers.items()}
         actual = _stack_header(lowered, "actual-status", _STATUS)
         return cls(int(actual) if actual else status, lowered, body)
@@ -62,17 +62,17 @@ class ApiResponse:
 
     @property
     def request_id(self) -> str | None:
-        """The server's id of this exchange."""
+        """The auth server's id of this request."""
         return _stack_header(self.headers, "request-id", _REQUEST_ID)
 
     @property
     def known_error(self) -> str | None:
-        """The server's error code: from its header, else from the body, where some operations alone put it."""
+        """The server's error code, from the header or else from the body: some operations send it only there."""
         return _stack_header(self.headers, "known-error", _KNOWN_CODE) or _match(self._field("code"), _KNOWN_CODE)
 
     @property
     def oauth_error(self) -> str | None:
-        """The code of OAuth's token endpoint (RFC 6749 §5.2), in the field where other operations put a sentence."""
+        """The error code of OAuth's token endpoint (RFC 6749 §5.2). Other operations use this field for a sentence."""
         return _match(self._field("error"), _OAUTH_CODE)
 
     @property
@@ -83,11 +83,11 @@ class ApiResponse:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the server asks to wait, from either form of the header (RFC 9110 §10.2.3), at most one hour."""
+        """The seconds to wait from `Retry-After`, in either of its forms (RFC 9110 §10.2.3); at most one hour."""
         value = self.headers.get("retry-after", "")
         if re.fullmatch("[0-9]+", value):
             seconds = float(value)
-        else:  # measured by the server's own clock, so this host's clock may be wrong
+        else:  # compared with the server's own clock, because the clock of this host may be wrong
             until, date = _unix_time(value), _unix_time(self.headers.get("date", ""))
             if until is None or date is None:
                 return None
@@ -96,12 +96,12 @@ class ApiResponse:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a web page: from a proxy in front of the API, or for an unknown path."""
+        """Whether the response is a web page, sent by a proxy in front of the API or for an unknown path."""
         return self.headers.get("content-type", "").lower().startswith("text/html")
 
     @property
     def date(self) -> float | None:
-        """The server's Unix time of the response; None if it comes from a cache, which may be old."""
+        """The server's Unix time of the response; None if the response comes from a cache and may be old."""
         return None if "age" in self.headers else _unix_time(self.headers.get("date", ""))
 
     def _field(self, name: str) -> object:
@@ -109,7 +109,7 @@ class ApiResponse:
 
 
 def _stack_header(headers: Mapping[str, str], name: str, form: re.Pattern[str]) -> str | None:
-    """Return a header under its newer or its older name (version_drift.md B), if it has the expected form."""
+    """Return the header with the newer or the older name (version_drift.md B), if it has the expected form."""
     value = headers.get(f"x-hexclave-{name}") or headers.get(f"x-stack-{name}")
     return value if value and form.fullmatch(value) else None
 
@@ -151,8 +151,8 @@ def error_from_response(response: ApiResponse, operation: str) -> AuthServerErro
 def _known_error(code: str, response: ApiResponse, origin: _Origin) -> AuthServerError:
     if code in MISCONFIGURATION_CODES:
         return AuthServerMisconfigured(f"{AuthServerMisconfigured.message} It says {code}.", **origin)
-    # Some operations have no code for "no user is signed in" (corrections.md A8). What is looked for is not a text but
-    # the field's path in the server's schema.
+    # Some operations have no code for "no user is signed in" (corrections.md A8). The check searches for the field's
+    # path in the server's schema, not for a text.
     if code == "SCHEMA_ERROR" and "auth.user " in str(response.details.get("message", "")):
         return KnownApiError.of("USER_AUTHENTICATION_REQUIRED", 401, **origin)
     return KnownApiError.of(code, response.status, response.details, **origin)

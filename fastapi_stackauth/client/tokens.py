@@ -1,6 +1,6 @@
-"""The access token of a session: when it must be refreshed, by one refresh at a time (contract/tokens.md §3).
+"""The access token of a session and its refresh, one at a time (contract/tokens.md §3).
 
-Law: the old access token never travels with a refresh; the refresh token stays the same.
+Law: a refresh never sends the old access token. The refresh token stays the same.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from fastapi_stackauth.models import AccessToken, TokenPair
 from fastapi_stackauth.runtime.loops import SingleFlight
 
 REFRESH_BEFORE = 20.0
-"""Seconds before its expiry that an access token is refreshed."""
+"""How many seconds before its expiry an access token is refreshed."""
 
 Listener = Callable[[TokenPair], Awaitable[None] | None]
 
@@ -21,8 +21,8 @@ Listener = Callable[[TokenPair], Awaitable[None] | None]
 class IssuedToken:
     """An access token that the auth server has just issued, with the time it arrived and its lifetime in seconds.
 
-    This host's clock alone measures its age. A wrong clock that makes a fresh token look expired therefore causes no
-    refresh: the next token would look the same.
+    Only the clock of this host measures the token's age. So if a wrong clock makes a fresh token look expired, there is
+    no refresh: the next token would look the same.
     """
 
     token: str = field(repr=False)
@@ -31,14 +31,14 @@ class IssuedToken:
 
     @classmethod
     def from_token(cls, token: AccessToken, now: float) -> "IssuedToken":
-        """Return the token as one that arrives at this moment, in Unix seconds."""
+        """Return a token that arrived at a moment, in Unix seconds."""
         lifetime: float | None = token.lifetime
         if lifetime is None:
             lifetime = token.expires_at.timestamp() - now if token.expires_at else 0.0
         return cls(token.access_token, now, lifetime)
 
     def is_fresh(self, now: float) -> bool:
-        """Whether the token needs no refresh yet. If the clock was set back since it arrived, it needs one."""
+        """Whether the token needs no refresh yet. It needs one if the clock was set back since the token arrived."""
         return 0 <= now - self.at < self.lifetime - min(REFRESH_BEFORE, self.lifetime / 2)
 
 
@@ -46,10 +46,10 @@ class TokenSource:
     """The tokens of one session.
 
     Args:
-        tokens: the tokens that the session starts with.
-        refresh: returns a new access token for a refresh token.
-        listener: receives each new pair.
-        clock: the time, in Unix seconds.
+        tokens: The initial tokens of the session.
+        refresh: Returns a new access token for a refresh token.
+        listener: Called with each new pair of tokens.
+        clock: Returns the Unix time in seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class TokenSource:
         self._issued: IssuedToken | None = None
 
     async def access_token(self) -> str:
-        """Return an access token that lives for more than 20 seconds.
+        """Return an access token that is valid for more than 20 seconds.
 
         Raises:
             SessionEnded: the session has ended.
@@ -82,7 +82,7 @@ class TokenSource:
         return token if fresh else await self.replace(token)
 
     async def replace(self, access_token: str) -> str:
-        """Return another access token than this one, which the auth server rejected or which is about to expire.
+        """Replace an access token that the auth server rejected or that is about to expire, and return the new one.
 
         Raises:
             SessionEnded: the session has ended.

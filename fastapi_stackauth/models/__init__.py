@@ -1,4 +1,4 @@
-"""Frozen values: the verified user, and the objects of the auth server's API."""
+"""Immutable models: the verified user, and the objects of the auth server's API."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A user as the auth server knows them today, and the project they belong to (contract/endpoints.json)."""
+"""The current account of a user at the auth server, and the project (contract/endpoints.json)."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
 
 class SelectedTeam(ApiModel):
-    """The team a user last selected."""
+    """The team that a user last selected."""
 
     id: str = Field(description="The team's id.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"])
     display_name: str = Field(description="Its name.", examples=["Red team"])
@@ -38,8 +38,8 @@ class RestrictedReason(ApiModel):
 class CurrentUserProfile(ApiModel):
     """The fields of an account that its own user may read (`GET /users/me` as access type `client`).
 
-    A field that only a server may read must not be added here: if a user's call is made with
-    the secret key, the client keeps the declared fields alone.
+    Do not add fields that only a server may read. If a request for a user is sent with the secret key, the client keeps
+    only the fields declared here.
     """
 
     _use: ClassVar[str] = "`{name}: CurrentProfile`"
@@ -99,7 +99,7 @@ class CurrentUserUpdate(ApiRequestBody):
     totp_secret_base64: str | None = Field(
         default=None,
         repr=False,
-        description="20 random bytes in base64 switch the second factor on; None switches it off.",
+        description="20 random bytes in base64 enable two-factor authentication; None disables it.",
     )
     otp_auth_enabled: bool | None = None
     passkey_auth_enabled: bool | None = None
@@ -107,20 +107,20 @@ class CurrentUserUpdate(ApiRequestBody):
 
 
 class EnabledProvider(ApiModel):
-    """An OAuth provider that the project has switched on; ids are open (custom providers)."""
+    """An OAuth provider that the project has enabled. Custom providers have ids of their own."""
 
     id: str
 
 
 class TrustedDomain(ApiModel):
-    """A domain that links and redirects may lead to."""
+    """A domain that the project allows for links and redirects."""
 
     domain: str
     handler_path: str | None = None
 
 
 class ProjectConfig(ApiModel):
-    """The settings of the project that a client may read."""
+    """The project's settings that a client may read."""
 
     sign_up_enabled: bool = False
     credential_enabled: bool = False
@@ -135,7 +135,7 @@ class ProjectConfig(ApiModel):
 
 
 class Project(ApiModel):
-    """The project's public side (`GET /projects/current`)."""
+    """The public data of the project (`GET /projects/current`)."""
 
     id: str
     display_name: str

@@ -1,6 +1,6 @@
 """API keys of users and teams (contract/endpoints.json, `user_api_keys`, `team_api_keys`).
 
-The value of a key is returned once, at its creation; later only its last four characters are.
+The server returns the value of a key only once, when it creates the key. Later it returns the last four characters.
 """
 
 from pydantic import Field
@@ -9,7 +9,7 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody, Millis
 
 
 class LastFour(ApiModel):
-    """The end of a key's value."""
+    """The last four characters of a key's value."""
 
     last_four: str = Field(description="The last four characters.", examples=["1d3f"])
 
@@ -69,7 +69,7 @@ class ApiKeyCreate(ApiRequestBody):
 
 
 class ApiKeyUpdate(ApiRequestBody):
-    """A change of a key; only what is set is changed."""
+    """A change to a key. Only the fields that are set change."""
 
     description: str | None = None
     revoked: bool | None = Field(default=None, description="True revokes the key for good.")

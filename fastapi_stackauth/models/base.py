@@ -1,4 +1,4 @@
-"""The base of all models: deeply immutable, with unknown fields, and times in one form."""
+"""The base classes of all models, which are deeply immutable, and the type of their times."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,9 +19,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class FrozenDict(dict[str, Any]):
-    """A dict that cannot be changed through its own methods, so that a cached value may be shared.
+    """A dict whose methods cannot change it, so that requests may share a cached value.
 
-    It stays a dict, so that json and pydantic write it like any other.
+    It is still a dict, so json and pydantic serialize it like any other.
     """
 
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
@@ -29,7 +29,7 @@ class FrozenDict(dict[str, Any]):
 
     __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]  # a dict is unhashable, but this one never changes
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict is unhashable, but this one is immutable
         return hash(frozenset(self.items()))
 
     def __copy__(self) -> Self:
@@ -46,10 +46,10 @@ _NESTED = (dict, list, tuple)
 _FLAT = frozenset((str, int, float, bool, type(None)))
 
 
-def freeze(value: object) -> Any:  # noqa: ANN401 - as JSON is: a value of any of its types
-    """A JSON value whose objects are `FrozenDict` and whose arrays are tuples, all the way down."""
+def freeze(value: object) -> Any:  # noqa: ANN401 - JSON has values of several types
+    """Return an immutable copy of a JSON value: nested objects become `FrozenDict` and arrays become tuples."""
     if isinstance(value, dict):
-        if _FLAT.issuperset(map(type, value.values())):  # as the claims of nearly every token
+        if _FLAT.issuperset(map(type, value.values())):  # the claims of nearly every token look like this
             return FrozenDict(value)
         return FrozenDict({key: freeze(item) if isinstance(item, _NESTED) else item for key, item in value.items()})
     if isinstance(value, list | tuple):
@@ -64,7 +64,7 @@ def _from_millis(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return EPOCH + value * _MILLISECOND
-        except OverflowError:  # JavaScript's calendar, and so an API key's expiry, reaches further than Python's
+        except OverflowError:  # JavaScript dates, such as an API key's expiry, have a wider range
             return LATEST if value > 0 else EARLIEST
     return value
 
@@ -81,19 +81,19 @@ Millis = Annotated[
     PlainSerializer(_to_millis, return_type=int | float, when_used="always"),
     WithJsonSchema({"type": "number", "description": "Milliseconds since 1970 (UTC)."}),
 ]
-"""An aware datetime that travels as the wire's milliseconds since 1970 and converts back exactly.
+"""An aware datetime that is serialized as milliseconds since 1970, without loss.
 
-Times beyond the years 1 to 9999 become the nearest end of Python's calendar.
+Times outside the years 1 to 9999 become the earliest or latest datetime of Python.
 """
 
 
 class TrustedModel:
     """Base class of models that only the library or the auth server may create, such as `User`.
 
-    A caller who could send one could pose as any user. So no endpoint reads one from a request by accident: an app
-    that does so does not start, unless the parameter has an explicit `Body()`.
+    A caller that could send such a model could impersonate any user. So an app with an endpoint that reads one from a
+    request does not start, unless the parameter has an explicit `Body()`.
 
-    Subclasses set `_use` to the correct code, with ``{name}`` for the name of the parameter.
+    Subclasses set `_use` to the correct code, with ``{name}`` as the placeholder for the parameter's name.
     """
 
     __slots__ = ()
@@ -102,14 +102,14 @@ class TrustedModel:
 
     @classmethod
     def correct_use(cls, parameter: str) -> str:
-        """Return what to write instead of a parameter that is read from the request, for error messages."""
+        """Return the correct code for a parameter, for error messages."""
         return cls._use.format(name=parameter)
 
 
 class ApiModel(TrustedModel, BaseModel):
-    """A response of the auth server: frozen; it keeps fields that later servers add.
+    """Base class of the auth server's responses. It is frozen and keeps unknown fields, which later servers may add.
 
-    `to_json` gives back what the server sent. A repr leaves unknown fields out: they may be secrets.
+    `to_json` returns exactly what the server sent. The repr leaves out unknown fields, because they may be secrets.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, hide_input_in_errors=True)
@@ -117,7 +117,7 @@ class ApiModel(TrustedModel, BaseModel):
     _use: ClassVar[str] = "a dependency that returns it, in Depends(...)"
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The model as it came over the wire: what was absent stays absent."""
+        """Return the JSON that the server sent, without the fields that it left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
@@ -126,9 +126,10 @@ class ApiModel(TrustedModel, BaseModel):
 
 
 class ApiRequestBody(BaseModel):
-    """A request body: only fields that are set are sent, so None clears a value and a missing field keeps it.
+    """Base class of request bodies. Only fields that are set are sent, so None clears a value.
 
-    Unknown fields are rejected, so that a caller cannot set fields that it may not set.
+    A field that is not set keeps its value. Unknown fields are rejected, so that a caller cannot set fields it may not
+    set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -136,5 +137,5 @@ class ApiRequestBody(BaseModel):
     server_only: ClassVar[bool] = False
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The fields that are set, as they travel."""
+        """Return the fields that are set, as JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)

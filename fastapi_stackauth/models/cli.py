@@ -8,7 +8,7 @@ from fastapi_stackauth.models.base import ApiModel
 
 
 class CliLogin(ApiModel):
-    """A sign-in that has started. No repr shows its codes."""
+    """A sign-in that has started. The repr hides its codes."""
 
     polling_code: str = Field(repr=False, description="The tool's secret, which it exchanges for the refresh token.")
     login_code: str = Field(repr=False, description="The code with which the browser completes the sign-in.")
@@ -19,6 +19,6 @@ class CliPoll(ApiModel):
     """The state of a sign-in."""
 
     status: Literal["waiting", "success", "expired", "used"] = Field(
-        description="`success` comes once, with the token; later polls get `used`."
+        description="`success` is returned once, with the token; later polls return `used`."
     )
     refresh_token: str | None = Field(default=None, repr=False, description="Only with `success`.")

@@ -8,7 +8,7 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 
 
 class ConnectedAccount(ApiModel):
-    """An account at a provider that the app may use for its user."""
+    """An account at a provider that the app may use on behalf of the user."""
 
     user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     provider: str = Field(description="The provider.", examples=["github"])
@@ -16,7 +16,7 @@ class ConnectedAccount(ApiModel):
 
 
 class ProviderToken(ApiModel):
-    """A provider's own access token."""
+    """An access token issued by a provider."""
 
     access_token: str = Field(
         description="A secret token for the provider's own API.",
@@ -26,7 +26,7 @@ class ProviderToken(ApiModel):
 
 
 class OAuthProvider(ApiModel):
-    """A user's account at a provider and what it is good for. `account_id` is sent to servers only."""
+    """A user's account at a provider and its permitted uses. Only servers receive `account_id`."""
 
     id: str
     user_id: str
@@ -38,13 +38,13 @@ class OAuthProvider(ApiModel):
 
 
 class ServerOAuthProvider(OAuthProvider):
-    """The same with what a server may read."""
+    """A user's account at a provider, with the fields that only a server may read."""
 
     account_id: str
 
 
 class OAuthProviderUpdate(ApiRequestBody):
-    """The fields that a user may change. Once disabled, the user cannot enable sign-in again."""
+    """The fields that a user may change. A user who disables sign-in with the account cannot enable it again."""
 
     allow_sign_in: bool | None = None
     allow_connected_accounts: bool | None = None
@@ -79,6 +79,6 @@ class Authorization(ApiModel):
 
 
 class Handoff(ApiModel):
-    """The URL that carries a session to another domain. Redirect the browser to it."""
+    """The URL that moves a session to another domain. Redirect the browser to it."""
 
     redirect_url: str = Field(repr=False)

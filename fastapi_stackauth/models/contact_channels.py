@@ -20,7 +20,7 @@ class ContactChannel(ApiModel):
 
 
 class ContactChannelCreate(ApiRequestBody):
-    """A new address, not verified yet. `type` always travels: without it the server does not check the value."""
+    """A new, unverified address. `type` is always sent, because the server does not check the value without it."""
 
     value: str
     type: str = "email"
@@ -28,12 +28,12 @@ class ContactChannelCreate(ApiRequestBody):
     is_primary: bool | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The fields that are set, and the type."""
+        """Return the fields that are set and the type, as JSON."""
         return {"type": self.type, **super().to_json()}
 
 
 class ServerContactChannelCreate(ContactChannelCreate):
-    """A new address that the server may call verified."""
+    """A new address, which the server may mark as verified."""
 
     server_only: ClassVar[bool] = True
 
@@ -41,7 +41,7 @@ class ServerContactChannelCreate(ContactChannelCreate):
 
 
 class ContactChannelUpdate(ApiRequestBody):
-    """A change of an address; only what is set is changed. A new value is unverified."""
+    """A change to an address. Only the fields that are set change. A new value is unverified."""
 
     value: str | None = Field(default=None, description="Sent together with its type, even if the type is not set.")
     type: str = "email"
@@ -49,12 +49,12 @@ class ContactChannelUpdate(ApiRequestBody):
     is_primary: bool | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The fields that are set; a value brings its type, without which the server stores it unchecked."""
+        """Return the fields that are set, as JSON; with a value, also its type, so that the server checks the value."""
         return ({"type": self.type} if "value" in self.model_fields_set else {}) | super().to_json()
 
 
 class ServerContactChannelUpdate(ContactChannelUpdate):
-    """A change by the server, which may call the address verified."""
+    """A change by the server, which may mark the address as verified."""
 
     server_only: ClassVar[bool] = True
 

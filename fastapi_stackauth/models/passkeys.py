@@ -6,7 +6,7 @@ from fastapi_stackauth.models.base import ApiModel
 
 
 class PasskeyChallenge(ApiModel):
-    """The options for the browser's WebAuthn call, and their code; both expire after 65 seconds."""
+    """The options for the browser's WebAuthn call and the code of the challenge. Both expire after 65 seconds."""
 
     options_json: dict[str, JsonValue] = Field(
         repr=False,
@@ -16,6 +16,6 @@ class PasskeyChallenge(ApiModel):
 
 
 class PasskeyRegistration(ApiModel):
-    """A passkey that was registered; it replaces the one before."""
+    """A registered passkey. It replaces the previous one."""
 
     user_handle: str = Field(description="The credential's id.", examples=["q1w2e3r4t5y6u7i8"])

@@ -1,4 +1,4 @@
-"""A user as a server sees them, and what a server may write (contract/endpoints.json, `users.server`)."""
+"""A user as returned to a server, and the fields that a server may set (contract/endpoints.json, `users.server`)."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from fastapi_stackauth.models.teams import Team
 
 
 class SignUpRisk(ApiModel):
-    """Risk scores of a sign-up, 0 to 100 each."""
+    """The risk scores of a sign-up, each from 0 to 100."""
 
     bot: int | float
     free_trial_abuse: int | float
@@ -23,7 +23,7 @@ class RiskScores(ApiModel):
 
 
 class ServerUser(ApiModel):
-    """A user with all that a server may read of them; not for the eyes of the user."""
+    """A user with all fields that a server may read. Do not show it to the user."""
 
     id: str
     primary_email: str | None = None
@@ -72,7 +72,7 @@ class _ServerUserFields(ApiRequestBody):
         default=None, repr=False, description="At most 70 characters; there is no minimum length."
     )
     password_hash: str | None = Field(
-        default=None, repr=False, description="A bcrypt hash in place of the password; its cost is at most 16."
+        default=None, repr=False, description="A bcrypt hash instead of the password; its cost is at most 16."
     )
     otp_auth_enabled: bool | None = None
     totp_secret_base64: str | None = Field(default=None, repr=False)
@@ -87,7 +87,7 @@ class _ServerUserFields(ApiRequestBody):
 
 
 class NewOAuthAccount(ApiRequestBody):
-    """An OAuth account that a new user comes with."""
+    """The OAuth account of a new user."""
 
     id: str = Field(description="The provider, such as `github`.")
     account_id: str

@@ -6,9 +6,10 @@ from fastapi_stackauth.models.base import ApiModel, Millis
 
 
 class IpInfo(ApiModel):
-    """The place of the last use of a session.
+    """The location of a session's last use.
 
-    Aliases for each direction, because `alias=` alone gives the constructor's parameters the wire's names for checkers.
+    Fields have separate aliases for validation and serialization: with `alias=` alone, type checkers would use the
+    server's names for the constructor's parameters.
     """
 
     ip: str = Field(description="The address.", examples=["192.0.2.7"])
@@ -45,7 +46,7 @@ class IpInfo(ApiModel):
 
 
 class Session(ApiModel):
-    """One session: a sign-in on one device. Its id is the access token's `refresh_token_id` and no secret."""
+    """One session: a sign-in on one device. Its id is the token's `refresh_token_id` claim and not a secret."""
 
     id: str = Field(description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"])
     user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
@@ -58,5 +59,5 @@ class Session(ApiModel):
         default=None, description="Whether the access token in use belongs to it.", examples=[True]
     )
     last_used_at_end_user_ip_info: IpInfo | None = Field(
-        default=None, description="The place of its last use, if known.", examples=[None]
+        default=None, description="The location of its last use, if known.", examples=[None]
     )

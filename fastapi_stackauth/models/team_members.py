@@ -12,7 +12,7 @@ class TeamMembership(ApiModel):
 
 
 class TeamMemberProfile(TeamMembership):
-    """A member of a team, as the team sees them. `user` is sent to servers only."""
+    """The profile that a member shows to the team. Only servers receive `user`."""
 
     display_name: str | None = None
     profile_image_url: str | None = None
@@ -20,7 +20,7 @@ class TeamMemberProfile(TeamMembership):
 
 
 class TeamMemberProfileUpdate(ApiRequestBody):
-    """The fields that members may change of their own profile; only fields that are set change."""
+    """The fields of a member's own profile that the member may change. Only the fields that are set change."""
 
     display_name: str | None = None
     profile_image_url: str | None = None

@@ -10,7 +10,7 @@ _TEAM_ID = "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"
 
 
 class Team(ApiModel):
-    """A team. The last two fields are sent to servers only."""
+    """A team. Only servers receive the last two fields."""
 
     _use: ClassVar[str] = "`{name}: CurrentTeam`"
 
@@ -39,14 +39,14 @@ class TeamCreate(ApiRequestBody):
 
     display_name: str
     creator_user_id: str | None = Field(
-        default=None, description="The user who becomes its first member; `me` for clients by default."
+        default=None, description="The user who becomes the first member; for clients, `me` by default."
     )
     profile_image_url: str | None = None
     client_metadata: JsonValue = None
 
 
 class ServerTeamCreate(TeamCreate):
-    """A new team, created by the server: without `creator_user_id` it has no members."""
+    """A new team, created by the server. Without `creator_user_id`, it has no members."""
 
     server_only: ClassVar[bool] = True
 

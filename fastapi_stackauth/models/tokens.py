@@ -1,7 +1,7 @@
-"""The tokens of a sign-in. No repr shows a token.
+"""The tokens of a sign-in. The repr hides them.
 
-A token from the auth server needs no verification; this module is the only one that reads the claims of such a token.
-When it expires is its own `exp`: OAuth's `expires_in` is wrong (contract/tokens.md §3).
+A token that comes directly from the auth server needs no verification; only this module reads claims of such a token.
+The `exp` claim decides when it expires, because OAuth's `expires_in` is wrong (contract/tokens.md §3).
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class AccessToken(ApiModel):
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The token's claims (contract/tokens.md §1), not verified; empty if it cannot be read."""
+        """The token's claims, which are not verified (contract/tokens.md §1). Empty if the token cannot be decoded."""
         try:
             return read_object(split_token(self.access_token)[1], "payload")
         except ValueError:
@@ -29,14 +29,14 @@ class AccessToken(ApiModel):
 
     @property
     def session_id(self) -> str | None:
-        """The id of the token's session, or None if the token does not name it."""
+        """The id of the token's session, or None if the token has no such claim."""
         claims = self.claims
         session_id = claims.get("refresh_token_id", claims.get("refreshTokenId"))
         return session_id if isinstance(session_id, str) else None
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token expires, or None if it does not say so."""
+        """When the access token expires, or None if it has no such claim."""
         try:
             return datetime.fromtimestamp(self.claims["exp"], UTC)
         except (KeyError, TypeError, ValueError, OverflowError, OSError):
@@ -44,9 +44,9 @@ class AccessToken(ApiModel):
 
     @property
     def lifetime(self) -> int | None:
-        """Seconds from the token's issue to its expiry, or None if a claim is missing.
+        """The seconds between the token's issue and its expiry, or None if a claim is missing.
 
-        A token that was just issued lasts this long, independent of this host's clock.
+        A token that was just issued is valid for this long, whatever the clock of this host shows.
         """
         claims = self.claims
         issued_at, expires_at = claims.get("iat"), claims.get("exp")
@@ -87,7 +87,7 @@ class OAuthTokens(OAuthRefresh):
 
     @property
     def pair(self) -> TokenPair:
-        """The two tokens alone, as `client.session` takes them."""
+        """The two tokens, for `client.session`."""
         return TokenPair(access_token=self.access_token, refresh_token=self.refresh_token)
 
 
@@ -97,5 +97,5 @@ class BotChallenge(ApiRequestBody):
     bot_challenge_token: str | None = Field(default=None, repr=False)
     bot_challenge_phase: str | None = Field(default=None, description="`invisible` or `visible`.")
     bot_challenge_unavailable: str | None = Field(
-        default=None, description="`true` where the challenge could not be shown."
+        default=None, description="`true` if the challenge could not be shown."
     )

@@ -1,4 +1,4 @@
-"""The verified user: the claims of an access token as one immutable value."""
+"""The verified user: the claims of an access token as an immutable model."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,10 +11,10 @@ from fastapi_stackauth.models.base import TrustedModel, freeze
 
 
 class User(TrustedModel, BaseModel):
-    """The caller, by the claims of the access token (contract/tokens.md §1).
+    """The signed-in user, from the claims of the access token (contract/tokens.md §1).
 
-    A snapshot of when the token was issued, at most its lifetime old (10 minutes by default);
-    `current_profile` asks the auth server for today's facts. Deeply immutable, so it may be shared and hashed.
+    The data is from the time when the token was issued, so it is at most as old as the token's lifetime (10 minutes by
+    default). For current data, use `current_profile`. The model is deeply immutable, so you may share and hash it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,7 +62,7 @@ class User(TrustedModel, BaseModel):
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether the user is anonymous; they may sign up later and keep the same id."""
+        """Whether the user is anonymous. An anonymous user may sign up later and keeps the same id."""
         return self.kind is TokenKind.ANONYMOUS
 
     @property
@@ -72,7 +72,7 @@ class User(TrustedModel, BaseModel):
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any], kind: TokenKind) -> "User":
-        """Return the user of verified claims.
+        """Return the user for verified claims.
 
         Optional claims that are missing or have an unexpected type are None; `claims` has them unchanged.
         """
@@ -95,10 +95,10 @@ class User(TrustedModel, BaseModel):
         return _construct(fields) if cls is User else cls.model_construct(_ALL_FIELDS, **fields)
 
 
-# The only place that writes pydantic's private attributes. The benchmarks' row "token never seen" needs it: with
-# `model_construct`, which looks for aliases and defaults of each field, it takes 42,000 instructions more (3.4 %).
+# This is the only place that sets pydantic's private attributes. `model_construct` looks up the aliases and defaults of
+# each field, which takes 42,000 instructions more (3.4 %) in the benchmark "token never seen".
 def _construct(fields: dict[str, Any]) -> User:
-    """Return what `model_construct` makes of all fields."""
+    """Create a model as `model_construct` would if all fields are given."""
     user = User.__new__(User)
     object.__setattr__(user, "__dict__", fields)
     object.__setattr__(user, "__pydantic_fields_set__", _ALL_FIELDS)
@@ -107,11 +107,11 @@ def _construct(fields: dict[str, Any]) -> User:
     return user
 
 
-_ALL_FIELDS = set(User.model_fields)  # one for all users of tokens: a set of its own is a fifth of a user's memory
+_ALL_FIELDS = set(User.model_fields)  # all users share one set: a set for each would take a fifth of a user's memory
 
 
 def user_with_claims(user: User, claims: Mapping[str, Any]) -> User:
-    """Return a user with the claims and times of a token that only names them."""
+    """Return a copy of a user with the claims and times of a token that contains little more than the user's id."""
     times = {"issued_at": _time(claims["iat"]), "expires_at": _time(claims["exp"])}
     return user.model_copy(update={**times, "claims": freeze(claims)})
 

@@ -14,10 +14,10 @@ class WebhookEvent(ApiModel):
     """A webhook event.
 
     Attributes:
-        type: what happened. Servers add types: one that this library does not know is a plain `WebhookEvent`.
-        data: the object of the event.
-        message_id: the message's id, the same at each attempt to deliver it.
-        sent_at: when this attempt was made.
+        type: What happened. An event of a type that this library does not know is a plain `WebhookEvent`.
+        data: The object that the event is about.
+        message_id: The id of the message, which is the same for each delivery attempt.
+        sent_at: When this delivery attempt was made.
     """
 
     _use: ClassVar[str] = "a handler of `stack.webhooks(path)`, which verifies the signature"
@@ -29,26 +29,26 @@ class WebhookEvent(ApiModel):
 
 
 class Identified(ApiModel):
-    """An object by its id."""
+    """An object of which only the id is known."""
 
     id: str
 
 
 class DeletedUser(Identified):
-    """A deleted user, and the teams of that user."""
+    """A deleted user and their teams."""
 
     teams: tuple[Identified, ...] = ()
 
 
 class Membership(ApiModel):
-    """A user in a team."""
+    """The membership of a user in a team."""
 
     user_id: str
     team_id: str
 
 
 class ProjectGrant(ApiModel):
-    """A permission of a user in the project; `id` is the permission's."""
+    """A permission of a user in the project; `id` is the id of the permission."""
 
     id: str
     user_id: str
@@ -82,28 +82,28 @@ class TeamEvent(WebhookEvent):
 
 
 class TeamDeletedEvent(WebhookEvent):
-    """A team was deleted; its members and their permissions go without events of their own."""
+    """A team was deleted. The server sends no separate events for its members and their permissions."""
 
     type: Literal["team.deleted"]
     data: Identified
 
 
 class TeamMembershipEvent(WebhookEvent):
-    """A user joined or left a team. What they could do there goes without events of its own."""
+    """A user joined or left a team. The server sends no separate events for the member's permissions."""
 
     type: Literal["team_membership.created", "team_membership.deleted"]
     data: Membership
 
 
 class TeamPermissionEvent(WebhookEvent):
-    """A user was given a permission in a team, or it was taken away."""
+    """A permission of a user in a team was granted or revoked."""
 
     type: Literal["team_permission.created", "team_permission.deleted"]
     data: TeamGrant
 
 
 class ProjectPermissionEvent(WebhookEvent):
-    """A user was given a permission in the project, or it was taken away."""
+    """A permission of a user in the project was granted or revoked."""
 
     type: Literal["project_permission.created", "project_permission.deleted"]
     data: ProjectGrant
@@ -137,10 +137,10 @@ EVENT_TYPES = (
 
 
 def read_event(type_: str, data: JsonValue, message_id: str, sent_at: datetime) -> WebhookEvent:
-    """An event of the most specific class that fits its type.
+    """Return the event as an instance of the most specific class for its type.
 
     Raises:
-        pydantic.ValidationError: the data of a known type are not of its form.
+        pydantic.ValidationError: The data does not have the form of a known type.
     """
     fields = {"type": type_, "data": data, "message_id": message_id, "sent_at": sent_at}
     if type_ not in EVENT_TYPES:

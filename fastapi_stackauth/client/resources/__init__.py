@@ -1,8 +1,8 @@
 """The auth server's operations, one file for each resource.
 
-Each operation raises AuthServerError for any failure. The docstrings name the errors that an app may want to catch.
-SignInRequired means that no user is signed in, or that the account was deleted. VerificationCodeError means that a
-code is wrong, expired, used or was tried too often.
+Each operation raises a subclass of AuthServerError if it fails. The docstrings list the errors that an app may want to
+catch. SignInRequired means that no user is signed in, or that the account was deleted. VerificationCodeError means that
+a code is wrong, expired, already used or was tried too often.
 """
 
 from typing import TYPE_CHECKING

@@ -5,12 +5,12 @@ from fastapi_stackauth.models import SignIn
 
 
 class AnonymousApi(Resource):
-    """Anonymous users, who may sign up later and keep their id."""
+    """Anonymous users. They keep their id if they sign up later."""
 
     async def sign_up(self) -> SignIn:
-        """Create an anonymous user and sign in; works even if the project allows no sign-up.
+        """Create an anonymous user and sign in. This works even if the project does not allow sign-up.
 
         Raises:
-            MethodNotEnabled: the project has no anonymous users.
+            MethodNotEnabled: The project has not enabled anonymous users.
         """
         return await self._post("/auth/anonymous/sign-up", SignIn)

@@ -1,6 +1,6 @@
 """API keys (contract/endpoints.json, area `api-keys`).
 
-Only with client access the server checks that a user may manage a key, so users' requests are always made as
+The server checks whether a user may manage a key only for client access, so requests for a user are always sent as
 ``client``.
 """
 
@@ -21,7 +21,7 @@ _TEAM, _TEAM_ONE = "/team-api-keys", "/team-api-keys/{api_key_id}"
 
 
 class UserApiKeysApi(Resource):
-    """API keys of the user this client is bound to; as server, of any user.
+    """API keys of the client's user or, as server, of any user.
 
     All methods raise UnexpectedResponse (400) if the project has no such keys, and SignInRequired if no user is signed
     in.
@@ -32,7 +32,7 @@ class UserApiKeysApi(Resource):
         return await self._list(ApiRequest("GET", _USER, params={"user_id": user_id}), Page[UserApiKey])
 
     async def create(self, key: ApiKeyCreate, user_id: str = ME) -> NewUserApiKey:
-        """Create a key. Its value is shown here and never again."""
+        """Create a key. Only this response contains its value."""
         body = {"user_id": user_id, **key.to_json()}
         return await self._client.fetch(ApiRequest("POST", _USER, json=body), NewUserApiKey)
 
@@ -55,10 +55,10 @@ class UserApiKeysApi(Resource):
         return await self._client.fetch(request, UserApiKey)
 
     async def check(self, api_key: str) -> UserApiKey:
-        """Return the key that has this value, as the server.
+        """Return the key with this value, as server.
 
         Raises:
-            ApiKeyNotValid: it is unknown, expired, revoked or a team's key.
+            ApiKeyNotValid: The key is unknown, expired or revoked, or belongs to a team.
         """
         body = {"api_key": api_key}
         request = ApiRequest("POST", f"{_USER}/check", json=body, idempotent=True, rights="server")
@@ -66,7 +66,7 @@ class UserApiKeysApi(Resource):
 
 
 class TeamApiKeysApi(Resource):
-    """API keys of teams, for members with the permission `$manage_api_keys`; as server, of any team.
+    """API keys of teams. A member needs the permission `$manage_api_keys`; the server may use the keys of any team.
 
     All methods raise UnexpectedResponse (400) if the project has no such keys, and SignInRequired if no user is signed
     in.
@@ -77,7 +77,7 @@ class TeamApiKeysApi(Resource):
         return await self._list(ApiRequest("GET", _TEAM, params={"team_id": team_id}), Page[TeamApiKey])
 
     async def create(self, key: ApiKeyCreate, *, team_id: str) -> NewTeamApiKey:
-        """Create a key. Its value is shown here and never again."""
+        """Create a key. Only this response contains its value."""
         body = {"team_id": team_id, **key.to_json()}
         return await self._client.fetch(ApiRequest("POST", _TEAM, json=body), NewTeamApiKey)
 
@@ -100,10 +100,10 @@ class TeamApiKeysApi(Resource):
         return await self._client.fetch(request, TeamApiKey)
 
     async def check(self, api_key: str) -> TeamApiKey:
-        """Return the key that has this value, as the server.
+        """Return the key with this value, as server.
 
         Raises:
-            ApiKeyNotValid: it is unknown, expired, revoked or a user's key.
+            ApiKeyNotValid: The key is unknown, expired or revoked, or belongs to a user.
         """
         body = {"api_key": api_key}
         request = ApiRequest("POST", f"{_TEAM}/check", json=body, idempotent=True, rights="server")

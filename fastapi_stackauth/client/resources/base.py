@@ -1,4 +1,4 @@
-"""What the resources share."""
+"""The base class of the resources, and helpers that they share."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
@@ -16,24 +16,24 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T", bound=ApiModel)
 
 MAX_PAGES = 1000
-"""Pages of a list that is read as a whole. A server that sends more does not end."""
+"""The maximum number of pages when a list is read as a whole, so that a faulty server cannot cause an endless loop."""
 ME = "me"
-"""The id that means the user this client is bound to."""
+"""The id that stands for the client's user."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """The operations on one resource of the auth server, for one caller."""
+    """The operations on one resource of the auth server, as one caller."""
 
     _client: ApiCaller
 
     async def _post(self, path: str, model: type[M], **fields: object) -> M:
-        """Post the fields that are not None, for an operation with the same effect for either access type."""
+        """Send a POST with the fields that are not None. The operation has the same effect for both access types."""
         body = {name: value for name, value in fields.items() if value is not None}
         return await self._client.fetch(ApiRequest("POST", path, json=body, rights="any"), model)
 
     def _listing(self, request: ApiRequest, model: type[Page[T]]) -> Listing[T]:
-        """Return a list that is read page by page; each cursor goes back to the server as it came."""
+        """Return a paginated list. The client sends each cursor back unchanged."""
 
         def fetch(cursor: str | None) -> Awaitable[Page[T]]:
             params = {**(request.params or {}), **build_query(cursor=cursor)}
@@ -42,7 +42,7 @@ class Resource:
         return Listing(fetch)
 
     async def _list(self, request: ApiRequest, model: type[Page[T]]) -> tuple[T, ...]:
-        """Return a whole list. Most servers send it as one page; if one sends a cursor, it is followed."""
+        """Return a whole list. Most servers send one page; if there are more, the client fetches all of them."""
         items: list[T] = []
         pages = 0
         async for page in self._listing(request, model).pages():
@@ -55,18 +55,18 @@ class Resource:
 
 
 class Done(ApiModel):
-    """The response of operations that only report success, some of them in a sentence."""
+    """The response of an operation that only reports success, which some operations do in a sentence."""
 
     success: bool | str | None = None
 
 
 def rights_over(user_id: str | None) -> Rights:
-    """Return the rights that an operation on a user needs: the user's own account works with either access type."""
+    """Return the rights that an operation on a user needs. For the user's own account, both access types work."""
     return "any" if user_id == ME else "user"
 
 
 def build_query(**values: str | bool | None) -> dict[str, str]:
-    """Return the query parameters that have a value, as they travel."""
+    """Return the query parameters that are not None, encoded."""
     return {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in values.items()

@@ -11,7 +11,7 @@ _ACCOUNT_TOKEN = "/connected-accounts/{user_id}/{provider_id}/{provider_account_
 
 
 class ConnectedAccountsApi(Resource):
-    """Accounts at OAuth providers that the app may use for its user."""
+    """OAuth provider accounts that the app may use on behalf of the user."""
 
     async def list(self, user_id: str = ME) -> tuple[ConnectedAccount, ...]:
         """List a user's connected accounts.
@@ -19,7 +19,7 @@ class ConnectedAccountsApi(Resource):
         Raises:
             SignInRequired: no user is signed in.
             UserNotFound: there is no such user.
-            UnexpectedResponse: 403, another user's accounts.
+            UnexpectedResponse: Status 403: the accounts belong to another user.
         """
         return await self._list(
             ApiRequest("GET", _USER, (user_id,), rights=rights_over(user_id)), Page[ConnectedAccount]
@@ -28,17 +28,17 @@ class ConnectedAccountsApi(Resource):
     async def access_token(
         self, provider_id: str, *, provider_account_id: str | None = None, scope: str | None = None, user_id: str = ME
     ) -> ProviderToken:
-        """Return the provider's own access token, to call the provider for the user.
+        """Return an access token from the provider, to call the provider's API on behalf of the user.
 
         Args:
-            provider_id: such as `github`.
-            provider_account_id: one of the user's accounts there; any matching account by default.
-            scope: the scopes that the token must have, separated by spaces.
-            user_id: the user's id.
+            provider_id: The provider, such as `github`.
+            provider_account_id: One of the user's accounts there. By default, any account that matches.
+            scope: The scopes that the token must have, separated by spaces.
+            user_id: The id of the user.
 
         Raises:
-            OAuthConnectionError: the account is not connected, or not for this scope.
-            MethodNotEnabled: the project has no such provider.
+            OAuthConnectionError: The account is not connected, or is connected without this scope.
+            MethodNotEnabled: The project does not have this provider.
             SignInRequired: no user is signed in.
         """
         ids = (user_id, provider_id) if provider_account_id is None else (user_id, provider_id, provider_account_id)

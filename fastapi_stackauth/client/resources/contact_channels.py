@@ -11,15 +11,15 @@ _ONE = "/contact-channels/{user_id}/{contact_channel_id}"
 
 
 class ContactChannelsApi(Resource):
-    """Email addresses of the user this client is bound to, and their verification; as server, of any user.
+    """Email addresses and their verification: those of the client's user or, as server, of any user.
 
-    Methods raise SignInRequired, and UnexpectedResponse with status 403 if the address belongs to another user.
+    All methods may raise SignInRequired, and UnexpectedResponse with status 403 if the address belongs to another user.
     """
 
     async def list(
         self, user_id: str | None = ME, *, contact_channel_id: str | None = None
     ) -> tuple[ContactChannel, ...]:
-        """List the addresses of a user; with None, as server, of all users."""
+        """List the addresses of a user. As server, pass None for those of all users."""
         params = build_query(user_id=user_id, contact_channel_id=contact_channel_id)
         request = ApiRequest("GET", _ALL, params=params, rights=rights_over(user_id))
         return await self._list(request, Page[ContactChannel])
@@ -30,7 +30,7 @@ class ContactChannelsApi(Resource):
         Raises:
             EmailAlreadyExists: another user signs in with it.
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 400, the user has this address already.
+            UnexpectedResponse: Status 400: the user already has this address.
         """
         body = {"user_id": user_id, **channel.to_json()}
         rights = "server" if channel.server_only else rights_over(user_id)
@@ -41,7 +41,7 @@ class ContactChannelsApi(Resource):
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 404, there is no such address.
+            UnexpectedResponse: Status 404: there is no such address.
         """
         request = ApiRequest("GET", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         return await self._client.fetch(request, ContactChannel)
@@ -52,18 +52,18 @@ class ContactChannelsApi(Resource):
         Raises:
             EmailAlreadyExists: another user signs in with it.
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 400, there is no such address.
+            UnexpectedResponse: Status 400: there is no such address.
         """
         ids = (user_id, contact_channel_id)
         request = ApiRequest("PATCH", _ONE, ids, json=change, rights=rights_over(user_id))
         return await self._client.fetch(request, ContactChannel)
 
     async def delete(self, contact_channel_id: str, user_id: str = ME) -> None:
-        """Remove an address.
+        """Delete an address.
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 400, there is no such address.
+            UnexpectedResponse: Status 400: there is no such address.
         """
         request = ApiRequest("DELETE", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
         await self._client.fetch(request, Done)
@@ -72,14 +72,14 @@ class ContactChannelsApi(Resource):
         """Send the email that verifies an address.
 
         Args:
-            contact_channel_id: the address's id.
-            callback_url: where the link in the email leads; on a domain that the project trusts.
-            user_id: the user's id.
+            contact_channel_id: The id of the address.
+            callback_url: The URL that the link in the email opens. The project must trust its domain.
+            user_id: The id of the user.
 
         Raises:
             RedirectUrlNotAllowed: the project does not trust the URL.
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 404, there is no such address; 400, another user's.
+            UnexpectedResponse: Status 404 if there is no such address; 400 if it belongs to another user.
             KnownApiError: `EMAIL_ALREADY_VERIFIED`.
         """
         request = ApiRequest(
@@ -93,7 +93,7 @@ class ContactChannelsApi(Resource):
         await self._client.fetch(request, Done)
 
     async def send_primary_verification_code(self, *, email: str, callback_url: str) -> None:
-        """Send the email that verifies the primary address; an older way that the server calls deprecated.
+        """Send the email that verifies the primary address. The auth server has deprecated this operation.
 
         Raises:
             RedirectUrlNotAllowed: the project does not trust the URL.
@@ -106,8 +106,8 @@ class ContactChannelsApi(Resource):
         """Verify an address with the code from the email.
 
         Raises:
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
-            UnexpectedResponse: 400, the address no longer exists.
+            VerificationCodeError: The code is wrong, expired, already used or was tried too often.
+            UnexpectedResponse: Status 400: the address no longer exists.
         """
         await self._post(f"{_ALL}/verify", Done, code=code)
 
@@ -115,6 +115,6 @@ class ContactChannelsApi(Resource):
         """Check a verification code without using it; counts as an attempt.
 
         Raises:
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
+            VerificationCodeError: The code is wrong, expired, already used or was tried too often.
         """
         await self._post(f"{_ALL}/verify/check-code", Done, code=code)

@@ -1,4 +1,4 @@
-"""Public signing keys: the project's (contract/tokens.md §2), and those of an authorization server."""
+"""Public signing keys of the project (contract/tokens.md §2) and of other authorization servers."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from fastapi_stackauth.errors import KnownApiError
 
 @dataclass(frozen=True)
 class FetchedKeys:
-    """A JSON Web Key Set as it came (None if it was not JSON), and for how many seconds it may be cached."""
+    """A JSON Web Key Set as received (None if it was not JSON), and how many seconds it may be cached."""
 
     document: object
     max_age: float | None
@@ -22,13 +22,14 @@ class KeysApi(Resource):
     """The key set that verifies the project's tokens."""
 
     async def fetch(self, *, url: str | None = None, timeout: float | None = None) -> FetchedKeys:
-        """Return the keys of all three kinds of tokens, after one attempt within `timeout` seconds.
+        """Fetch the keys for all three kinds of tokens, in one attempt that takes at most `timeout` seconds.
 
-        Servers from before anonymous users (August 2025) reject the flag; they get a second request without it.
+        Servers older than August 2025 have no anonymous users and reject that flag. They get a second request without
+        it.
 
         Args:
-            url: the address of another server's key set, to fetch that instead. Nothing of the project travels there.
-            timeout: seconds that the attempt may take.
+            url: The URL of another server's key set, to fetch instead. The request contains nothing about the project.
+            timeout: The time limit of the attempt, in seconds.
 
         Raises:
             AuthServerError: the keys cannot be fetched.
@@ -52,7 +53,7 @@ class KeysApi(Resource):
 
 
 def _max_age(response: ApiResponse) -> float | None:
-    """Return how many seconds a response may be cached (RFC 9111 §5.2.2); None if it does not say."""
+    """Return how many seconds a response may be cached (RFC 9111 §5.2.2); None if it sets no limit."""
     cache_control = response.headers.get("cache-control", "").lower()
     if re.search(r"\bno-(store|cache)\b", cache_control):
         return 0.0

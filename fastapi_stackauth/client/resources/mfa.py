@@ -5,17 +5,18 @@ from fastapi_stackauth.models import SignIn
 
 
 class MfaApi(Resource):
-    """What follows `MfaRequired`. To enable or disable two-factor authentication, use `users.update_me`."""
+    """The second step after `MfaRequired`. `users.update_me` enables and disables two-factor authentication."""
 
     async def sign_in(self, *, attempt_code: str, totp: str) -> SignIn:
-        """Finish a sign-in that raised `MfaRequired`.
+        """Complete a sign-in that raised `MfaRequired`.
 
         Args:
-            attempt_code: `MfaRequired.attempt_code`; valid for 5 minutes.
-            totp: the six digits that the authenticator app shows now.
+            attempt_code: The value of `MfaRequired.attempt_code`, valid for 5 minutes.
+            totp: The six digits that the authenticator app shows.
 
         Raises:
-            KnownApiError: `INVALID_TOTP_CODE`, the digits are wrong; the same attempt may be repeated.
-            VerificationCodeError: the attempt is unknown, expired, finished or was repeated too often.
+            KnownApiError: `INVALID_TOTP_CODE`: the digits are wrong. The user may try again with the same
+                `attempt_code`.
+            VerificationCodeError: The `attempt_code` is unknown, expired, already used or was tried too often.
         """
         return await self._post("/auth/mfa/sign-in", SignIn, type="totp", totp=totp, code=attempt_code)

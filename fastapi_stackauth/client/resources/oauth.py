@@ -1,7 +1,7 @@
-"""Sign-in at OAuth providers (contract/endpoints.json, area `auth/oauth`; tokens.md §3 and §10).
+"""Sign-in with OAuth providers (contract/endpoints.json, area `auth/oauth`; tokens.md §3 and §10).
 
-The endpoints of OAuth itself take no ``x-stack-*`` headers: the server knows the app by its project id, and by the
-publishable key, or a fixed word if there is none. They do not accept the secret key.
+The endpoints of OAuth itself ignore ``x-stack-*`` headers. The server identifies the app by its project id, and by the
+publishable key or, without one, a fixed word. These endpoints do not accept the secret key.
 """
 
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ _AUTHORIZE, _TOKEN = "/auth/oauth/authorize/{provider_id}", "/auth/oauth/token"
 
 
 class OAuthApi(Resource):
-    """Sign-in at OAuth providers."""
+    """Sign-in with OAuth providers."""
 
     async def authorize(
         self,
@@ -30,22 +30,22 @@ class OAuthApi(Resource):
         after_callback_redirect_url: str | None = None,
         bot_challenge: BotChallenge | None = None,
     ) -> Authorization:
-        """Return the URL that starts a sign-in. If the client is bound to an anonymous user, they keep their id.
+        """Return the URL that starts a sign-in. If the client's user is anonymous, the user keeps their id.
 
         Args:
-            provider_id: such as `github`; custom providers have ids of their own.
-            redirect_uri: where the browser returns with a code; on a domain that the project trusts.
-            state: returned beside the code (RFC 6749 §10.12).
-            code_challenge: of the PKCE verifier, by S256 (RFC 7636 §4.2).
-            link: add the provider's account to the user this client is bound to.
-            provider_scope: more scopes to ask the provider for; not with shared keys.
-            error_redirect_uri: where the browser goes with an error if `redirect_uri` is not trusted.
+            provider_id: The provider, such as `github`. Custom providers have ids of their own.
+            redirect_uri: The URL to which the browser returns with a code. The project must trust its domain.
+            state: Returned with the code (RFC 6749 §10.12).
+            code_challenge: The S256 challenge for the PKCE verifier (RFC 7636 §4.2).
+            link: Add the provider's account to the client's user.
+            provider_scope: Additional scopes to request from the provider. Not available with shared keys.
+            error_redirect_uri: The URL for errors if `redirect_uri` is not trusted.
             after_callback_redirect_url: returned with the tokens.
-            bot_challenge: the result of a browser's bot challenge, if the server asks for one.
+            bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
-            MethodNotEnabled: the project has no such provider, or has disabled it.
-            OAuthConnectionError: the account at the provider cannot do this.
+            MethodNotEnabled: The project does not have this provider, or has disabled it.
+            OAuthConnectionError: The user's account at the provider does not allow this.
             AuthServerMisconfigured: the server rejects the app's keys.
             KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
@@ -61,7 +61,7 @@ class OAuthApi(Resource):
             after_callback_redirect_url=after_callback_redirect_url,
             bot_challenge=bot_challenge,
         )
-        # A repeated request would leave a second flow open at the server, so it is made once although it is a GET.
+        # Each request opens a new flow at the server, so it is sent only once although it is a GET.
         request = ApiRequest("GET", _AUTHORIZE, (provider_id,), params=query, rights="none", idempotent=False)
         return await self._client.fetch(request, Authorization)
 
@@ -75,10 +75,10 @@ class OAuthApi(Resource):
         provider_scope: str | None = None,
         bot_challenge: BotChallenge | None = None,
     ) -> str:
-        """Return the URL where a browser starts the sign-in itself, for servers without `authorize` (`SchemaError`).
+        """Return the URL where a browser starts a sign-in, for servers on which `authorize` raises `SchemaError`.
 
-        It contains the project's id and publishable key, which are not secret, and never a token: anonymous users do
-        not keep their id this way. Arguments are those of `authorize`.
+        The URL contains the project's id and publishable key, which are not secret. It never contains a token, so an
+        anonymous user does not keep their id. The arguments are those of `authorize`.
         """
         query = self._build_query(
             redirect_uri=redirect_uri,
@@ -103,17 +103,17 @@ class OAuthApi(Resource):
         return query | {name: str(value) for name, value in (bot_challenge.to_json() if bot_challenge else {}).items()}
 
     async def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str) -> OAuthTokens:
-        """Return the tokens for a code. A wrong `redirect_uri` uses up the code (corrections.md C).
+        """Exchange a code for tokens. If `redirect_uri` is wrong, the code is used up (corrections.md C).
 
         Args:
-            code: from the query of the redirect; valid for 5 minutes.
-            redirect_uri: exactly as passed to `authorize`.
-            code_verifier: the value whose S256 hash was passed to `authorize`.
+            code: The code from the query of the redirect, valid for 5 minutes.
+            redirect_uri: The same value as for `authorize`.
+            code_verifier: The PKCE verifier for the challenge that you passed to `authorize`.
 
         Raises:
             MfaRequired: the sign-in needs a TOTP code to finish.
             AuthServerMisconfigured: the server rejects the app's keys.
-            OAuthTokenError: an error code of OAuth itself.
+            OAuthTokenError: The token endpoint returned an OAuth error.
             KnownApiError: `INVALID_AUTHORIZATION_CODE`.
         """
         body = {
@@ -126,23 +126,23 @@ class OAuthApi(Resource):
         return await self._client.fetch(ApiRequest("POST", _TOKEN, json=body, rights="none"), OAuthTokens)
 
     async def refresh(self, refresh_token: str) -> OAuthRefresh:
-        """Return a new access token by way of OAuth. `sessions.refresh` does the same and needs no publishable key.
+        """Return a new access token from OAuth's token endpoint. `sessions.refresh` needs no publishable key for this.
 
         Raises:
             SessionEnded: the session has ended.
-            AuthServerMisconfigured: the project requires a publishable key, and none is configured.
+            AuthServerMisconfigured: The project requires a publishable key, and none is configured.
         """
         body = {"grant_type": "refresh_token", **self._client_credentials(), "refresh_token": refresh_token}
         request = ApiRequest("POST", _TOKEN, json=body, rights="none", idempotent=True)
         return await self._client.fetch(request, OAuthRefresh)
 
     async def apple_sign_in(self, *, id_token: str) -> SignIn:
-        """Sign in with the identity token that Apple gave a native app.
+        """Sign in with the identity token that a native app received from Apple.
 
         Raises:
             MethodNotEnabled: the project has not enabled this method.
             EmailAlreadyExists: another account has this email address.
-            SignUpNotEnabled: the project takes no new accounts.
+            SignUpNotEnabled: The project does not allow sign-up.
             KnownApiError: `SIGN_UP_REJECTED`, `INVALID_APPLE_CREDENTIALS`, `APPLE_BUNDLE_ID_NOT_CONFIGURED`.
         """
         return await self._post("/auth/oauth/callback/apple/native", SignIn, id_token=id_token)
@@ -156,12 +156,12 @@ class OAuthApi(Resource):
         code_challenge: str,
         after_callback_redirect_url: str | None = None,
     ) -> Handoff:
-        """Return a one-time code that moves the session of this client's user to another domain.
+        """Create a one-time code that moves the session of the client's user to another domain.
 
         Args:
-            refresh_token: the one from the same session as the access token.
-            redirect_uri: on a domain that the project trusts.
-            state: returned beside the code; at most 512 characters.
+            refresh_token: The refresh token of the session that the access token belongs to.
+            redirect_uri: The URL on the other domain. The project must trust it.
+            state: Returned with the code; at most 512 characters.
             code_challenge: the S256 challenge for the PKCE verifier.
             after_callback_redirect_url: returned with the tokens.
 
@@ -169,7 +169,7 @@ class OAuthApi(Resource):
             SignInRequired: no user is signed in.
             RedirectUrlNotAllowed: the project does not trust the URL.
             AuthServerMisconfigured: the server rejects the app's keys.
-            UnexpectedResponse: 400 or 401, the two tokens do not belong to the same session.
+            UnexpectedResponse: Status 400 or 401: the two tokens do not belong to the same session.
         """
         body = build_query(
             redirect_uri=redirect_uri,

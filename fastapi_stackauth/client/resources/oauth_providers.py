@@ -10,14 +10,14 @@ _ONE = "/oauth-providers/{user_id}/{provider_id}"
 
 
 class OAuthProvidersApi(Resource):
-    """The permitted uses of accounts at OAuth providers: those of the user this client is bound to; as server, of any.
+    """What accounts at OAuth providers may be used for: those of the client's user or, as server, of any user.
 
-    Methods raise SignInRequired, UserNotFound, and UnexpectedResponse: 403 for another user's account, 404 if there is
-    no such account.
+    All methods may raise SignInRequired, UserNotFound, and UnexpectedResponse: with status 403 for another user's
+    account, and 404 if there is no such account.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[OAuthProvider, ...]:
-        """List a user's accounts; with None, as server, those of all users."""
+        """List a user's accounts. As server, pass None for those of all users."""
         request = ApiRequest("GET", _ALL, params=build_query(user_id=user_id), rights=rights_over(user_id))
         return await self._list(request, Page[OAuthProvider])
 
@@ -27,7 +27,8 @@ class OAuthProvidersApi(Resource):
         Raises:
             UserNotFound: there is no such user.
             OAuthConnectionError: another user signs in with it.
-            UnexpectedResponse: 404, the project has no such provider; 400, the user has the account already.
+            UnexpectedResponse: Status 404 if the project does not have this provider; 400 if the user already has the
+                account.
         """
         request = ApiRequest("POST", _ALL, json=account, rights="server")
         return await self._client.fetch(request, ServerOAuthProvider)
@@ -41,8 +42,8 @@ class OAuthProvidersApi(Resource):
         """Change what an account may be used for.
 
         Raises:
-            OAuthConnectionError: sign-in with it cannot be enabled again.
-            UnexpectedResponse: also 400, the server rejects a value.
+            OAuthConnectionError: Sign-in with this account cannot be enabled again.
+            UnexpectedResponse: Also with status 400 if the server rejects a value.
         """
         request = ApiRequest("PATCH", _ONE, (user_id, provider_id), json=change, rights=rights_over(user_id))
         return await self._client.fetch(request, OAuthProvider)

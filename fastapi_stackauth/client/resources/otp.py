@@ -7,15 +7,15 @@ from fastapi_stackauth.models import ApiModel, BotChallenge, SignIn
 
 
 class SentCode(ApiModel):
-    """What belongs to an email that was sent: six characters from the email and this nonce make the code."""
+    """The nonce of an email that was sent. The six characters from the email and this nonce form the code."""
 
     nonce: str = Field(repr=False)
 
 
 class OtpApi(Resource):
-    """Sign-in by a one-time code or link in an email; an unknown address gets an account.
+    """Sign-in with a one-time code or link sent by email. The server creates an account for an unknown address.
 
-    Methods raise VerificationCodeError for a code that is not valid.
+    Methods that take a code raise VerificationCodeError if it is not valid.
     """
 
     async def send_sign_in_code(
@@ -25,14 +25,14 @@ class OtpApi(Resource):
 
         Args:
             email: the address.
-            callback_url: where the link in the email leads; on a domain that the project trusts.
-            bot_challenge: the result of a browser's bot challenge, if the server asks for one.
+            callback_url: The URL that the link in the email opens. The project must trust its domain.
+            bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
             EmailAlreadyExists: another account has this email address.
-            SignUpNotEnabled: the project takes no new accounts.
+            SignUpNotEnabled: The project does not allow sign-up.
             RedirectUrlNotAllowed: the project does not trust the URL.
-            UnexpectedResponse: 403, the project has not enabled this method.
+            UnexpectedResponse: Status 403: the project has not enabled this method.
             KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         challenge = bot_challenge.to_json() if bot_challenge else {}
@@ -40,19 +40,20 @@ class OtpApi(Resource):
         return await self._post(path, SentCode, email=email, callback_url=callback_url, **challenge)
 
     async def sign_in(self, *, code: str) -> SignIn:
-        """Sign in. An anonymous user whose address is new keeps their id. The code is used up even if MFA is required.
+        """Sign in. An anonymous user with a new address keeps their id. The code is used up even if MFA is required.
 
         Args:
-            code: the six characters from the email and the nonce, or the link's own code: 45 characters.
+            code: The six characters from the email followed by the nonce, or the code from the link. Both have 45
+                characters.
 
         Raises:
             EmailAlreadyExists: another account has this email address.
-            SignUpNotEnabled: the project takes no new accounts.
+            SignUpNotEnabled: The project does not allow sign-up.
             MfaRequired: the sign-in needs a TOTP code to finish.
             KnownApiError: `SIGN_UP_REJECTED`.
         """
         return await self._post("/auth/otp/sign-in", SignIn, code=code)
 
     async def check_code(self, *, code: str) -> None:
-        """Check a code without using it; counts as an attempt."""
+        """Check a code without using it up. This counts as an attempt."""
         await self._post("/auth/otp/sign-in/check-code", Done, code=code)

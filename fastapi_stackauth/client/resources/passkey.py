@@ -1,6 +1,7 @@
 """Passkeys (contract/endpoints.json, area `auth/passkey`).
 
-The server returns 500 for most passkeys that it cannot verify (corrections.md B); all of them raise `PasskeyFailed`.
+The server returns 500 for most passkeys that it cannot verify (corrections.md B). The client raises `PasskeyFailed` for
+all of them.
 """
 
 from collections.abc import Mapping
@@ -12,44 +13,44 @@ from fastapi_stackauth.models import PasskeyChallenge, PasskeyRegistration, Sign
 
 
 class PasskeyApi(Resource):
-    """Passkeys. A user has at most one: registering replaces it.
+    """Passkeys. A user has at most one: a new registration replaces it.
 
-    Methods raise MethodNotEnabled if the project has not enabled passkeys.
+    All methods raise MethodNotEnabled if the project has not enabled passkeys.
     """
 
     async def initiate_registration(self) -> PasskeyChallenge:
-        """Begin to register a passkey for the user this client is bound to."""
+        """Start to register a passkey for the client's user."""
         return await self._post("/auth/passkey/initiate-passkey-registration", PasskeyChallenge)
 
     async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistration:
-        """Finish a registration.
+        """Complete a registration.
 
         Args:
-            code: the challenge's code.
-            credential: `RegistrationResponseJSON`, as the browser made it (WebAuthn Level 3 §5.1).
+            code: The code of the challenge.
+            credential: `RegistrationResponseJSON`, as the browser returned it (WebAuthn Level 3 §5.1).
 
         Raises:
-            PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
+            PasskeyFailed: The server does not accept the passkey. Start again.
+            VerificationCodeError: The code is wrong, expired, already used or was tried too often.
         """
         body = {"code": code, "credential": dict(credential)}
         request = ApiRequest("POST", "/auth/passkey/register", json=body, rights="any", translate=_registration_failed)
         return await self._client.fetch(request, PasskeyRegistration)
 
     async def initiate_authentication(self) -> PasskeyChallenge:
-        """Begin a sign-in by passkey."""
+        """Start a sign-in with a passkey."""
         return await self._post("/auth/passkey/initiate-passkey-authentication", PasskeyChallenge)
 
     async def sign_in(self, *, code: str, authentication_response: Mapping[str, object]) -> SignIn:
-        """Finish a sign-in.
+        """Complete a sign-in.
 
         Args:
-            code: the challenge's code.
-            authentication_response: `AuthenticationResponseJSON`, as the browser made it (WebAuthn Level 3 §5.1).
+            code: The code of the challenge.
+            authentication_response: `AuthenticationResponseJSON`, as the browser returned it (WebAuthn Level 3 §5.1).
 
         Raises:
-            PasskeyFailed: the server does not accept it; begin anew.
-            VerificationCodeError: the code is wrong, expired, used or was tried too often.
+            PasskeyFailed: The server does not accept the passkey. Start again.
+            VerificationCodeError: The code is wrong, expired, already used or was tried too often.
             MfaRequired: the sign-in needs a TOTP code to finish.
         """
         body = {"code": code, "authentication_response": dict(authentication_response)}

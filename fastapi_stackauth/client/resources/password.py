@@ -6,10 +6,10 @@ from fastapi_stackauth.models import BotChallenge, SignIn
 
 
 class PasswordApi(Resource):
-    """Sign-up and sign-in by email and password; password change and reset.
+    """Sign-up and sign-in with email and password; password change and reset.
 
-    Methods raise MethodNotEnabled if the project has not enabled passwords, `PASSWORD_TOO_SHORT` or
-    `PASSWORD_TOO_LONG` for a new password, and VerificationCodeError for a code that is not valid.
+    Methods raise MethodNotEnabled if the project has not enabled passwords. If a new password has the wrong length,
+    they raise `PASSWORD_TOO_SHORT` or `PASSWORD_TOO_LONG`; if a code is not valid, VerificationCodeError.
     """
 
     async def sign_up(
@@ -20,17 +20,18 @@ class PasswordApi(Resource):
         verification_callback_url: str | None = None,
         bot_challenge: BotChallenge | None = None,
     ) -> SignIn:
-        """Create an account and sign in; an anonymous user who signs up keeps their id.
+        """Create an account and sign in. An anonymous user keeps their id.
 
         Args:
             email: the address, at most 256 characters.
             password: 8 to 70 characters.
-            verification_callback_url: where the link in the verification email leads; without it no email is sent.
-            bot_challenge: the result of a browser's bot challenge, if the server asks for one.
+            verification_callback_url: The URL that the link in the verification email opens. Without it, no email is
+                sent.
+            bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
             EmailAlreadyExists: another account has this email address.
-            SignUpNotEnabled: the project takes no new accounts.
+            SignUpNotEnabled: The project does not allow sign-up.
             RedirectUrlNotAllowed: the project does not trust the URL.
             MfaRequired: the sign-in needs a TOTP code to finish.
             KnownApiError: `SIGN_UP_REJECTED`, `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
@@ -54,21 +55,21 @@ class PasswordApi(Resource):
         return await self._post("/auth/password/sign-in", SignIn, email=email, password=password)
 
     async def set(self, *, password: str) -> None:
-        """Set a first password for the user this client is bound to.
+        """Set a first password for the client's user.
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 400, the account has a password already.
+            UnexpectedResponse: Status 400: the account already has a password.
         """
         await self._post("/auth/password/set", Done, password=password)
 
     async def update(self, *, old_password: str, new_password: str, refresh_token: str | None = None) -> None:
-        """Change the password of the user this client is bound to; their sessions end.
+        """Change the password of the client's user. This ends the user's other sessions.
 
         Args:
             old_password: the current password.
             new_password: 8 to 70 characters.
-            refresh_token: of the session that stays signed in.
+            refresh_token: The refresh token of a session that stays signed in.
 
         Raises:
             SignInRequired: no user is signed in.
@@ -79,11 +80,11 @@ class PasswordApi(Resource):
         await self._client.fetch(request, Done)
 
     async def send_reset_code(self, *, email: str, callback_url: str) -> None:
-        """Send an email to reset the password. It succeeds for unknown addresses too.
+        """Send an email with a link to reset the password. This also succeeds for unknown addresses.
 
         Args:
             email: the address.
-            callback_url: where the link in the email leads; on a domain that the project trusts.
+            callback_url: The URL that the link in the email opens. The project must trust its domain.
 
         Raises:
             RedirectUrlNotAllowed: the project does not trust the URL.
@@ -91,9 +92,9 @@ class PasswordApi(Resource):
         await self._post("/auth/password/send-reset-code", Done, email=email, callback_url=callback_url)
 
     async def reset(self, *, code: str, password: str) -> None:
-        """Set a new password with the code from the email; all of the user's sessions end."""
+        """Set a new password with the code from the email. This ends all of the user's sessions."""
         await self._post("/auth/password/reset", Done, code=code, password=password)
 
     async def check_reset_code(self, *, code: str) -> None:
-        """Check a reset code without using it; counts as an attempt."""
+        """Check a reset code without using it up. This counts as an attempt."""
         await self._post("/auth/password/reset/check-code", Done, code=code)

@@ -22,25 +22,25 @@ class TeamPermissionsApi(Resource):
         permission_id: str | None = None,
         recursive: bool = False,
     ) -> tuple[TeamPermission, ...]:
-        """List the permissions of a user; with None, as server, of all users.
+        """List the permissions of a user. As server, pass None for those of all users.
 
         Args:
             team_id: only in this team.
-            user_id: the user's id.
+            user_id: The id of the user.
             permission_id: only this permission.
-            recursive: include permissions that others contain.
+            recursive: Include the permissions that are contained in others.
 
         Raises:
             SignInRequired: no user is signed in.
             SchemaError: no permission can have this id.
-            UnexpectedResponse: 403, another user's permissions.
+            UnexpectedResponse: Status 403: the permissions belong to another user.
         """
         params = build_query(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
         request = ApiRequest("GET", _TEAM, params=params, rights=rights_over(user_id))
         return await self._list(request, Page[TeamPermission])
 
     async def check(self, permission_id: str, *, team_id: str, user_id: str = ME) -> bool:
-        """Whether a user has a permission in a team, also through another that contains it; raises as `list` does."""
+        """Whether a user has a permission in a team, also through another one. Raises the same errors as `list`."""
         return bool(await self.list(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=True))
 
     async def grant(self, permission_id: str, *, team_id: str, user_id: str) -> TeamPermission:
@@ -72,24 +72,24 @@ class ProjectPermissionsApi(Resource):
     async def list(
         self, *, user_id: str | None = ME, permission_id: str | None = None, recursive: bool = False
     ) -> tuple[ProjectPermission, ...]:
-        """List the permissions of a user; with None, as server, of all users.
+        """List the permissions of a user. As server, pass None for those of all users.
 
         Args:
-            user_id: the user's id.
+            user_id: The id of the user.
             permission_id: only this permission.
-            recursive: include permissions that others contain.
+            recursive: Include the permissions that are contained in others.
 
         Raises:
             SignInRequired: no user is signed in.
             SchemaError: no permission can have this id.
-            UnexpectedResponse: 403, another user's permissions.
+            UnexpectedResponse: Status 403: the permissions belong to another user.
         """
         params = build_query(user_id=user_id, permission_id=permission_id, recursive=recursive)
         request = ApiRequest("GET", _PROJECT, params=params, rights=rights_over(user_id))
         return await self._list(request, Page[ProjectPermission])
 
     async def check(self, permission_id: str, *, user_id: str = ME) -> bool:
-        """Whether a user has a permission, also through another that contains it; raises as `list` does."""
+        """Whether a user has a permission, also through another one. Raises the same errors as `list`."""
         return bool(await self.list(user_id=user_id, permission_id=permission_id, recursive=True))
 
     async def grant(self, permission_id: str, *, user_id: str) -> ProjectPermission:

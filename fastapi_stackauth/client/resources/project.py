@@ -9,5 +9,5 @@ class ProjectApi(Resource):
     """The public configuration of the project."""
 
     async def current(self) -> Project:
-        """Return the project's name and what it allows."""
+        """Return the project's name and its public settings."""
         return await self._client.fetch(ApiRequest("GET", "/projects/current", rights="any"), Project)

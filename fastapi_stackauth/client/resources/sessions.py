@@ -19,12 +19,12 @@ _ONE = "/auth/sessions/{session_id}"
 
 
 class SessionsApi(Resource):
-    """Token refresh, sign-out, the list of sessions."""
+    """Token refresh, sign-out and the list of sessions."""
 
     async def refresh(self, refresh_token: str) -> AccessToken:
-        """Return a new access token. The refresh token is not rotated, so repeating this does no harm.
+        """Return a new access token. The server does not rotate the refresh token, so it is safe to repeat this.
 
-        The access token that this client may be bound to is not sent: the server would reject an expired one first.
+        The client does not send its access token, because the server would reject an expired one.
 
         Raises:
             SessionEnded: the session has ended.
@@ -41,12 +41,12 @@ class SessionsApi(Resource):
         return await self._client.fetch(request, AccessToken)
 
     async def sign_out(self) -> None:
-        """End the session of the user this client is bound to; succeeds if it has ended already.
+        """End the session of the client's user. This succeeds even if the session has already ended.
 
-        The access token stays valid until it expires: the server does not look at sessions (tokens.md §1).
+        The access token stays valid until it expires, because the server does not check its session (tokens.md §1).
 
         Raises:
-            AuthServerError: the session may live on.
+            AuthServerError: The request failed, and the session may still be valid.
         """
         try:
             await self._client.fetch(ApiRequest("DELETE", _CURRENT, rights="any"), Done)
@@ -57,18 +57,18 @@ class SessionsApi(Resource):
                 raise
 
     async def _has_ended(self) -> bool:
-        """Whether the current session has ended. The server returns 500 to a second sign-out (corrections.md A1)."""
+        """Whether the current session has ended. The server returns 500 for a second sign-out (corrections.md A1)."""
         try:
             return not any(session.is_current_session for session in await self.list())
         except SignInRequired:
             return True
 
     async def list(self, user_id: str = ME) -> tuple[Session, ...]:
-        """List a user's sessions, newest first. Expired ones may be among them, impersonations are not.
+        """List a user's sessions, newest first. The list may include expired sessions, but no impersonations.
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 403, another user's sessions.
+            UnexpectedResponse: Status 403: the sessions belong to another user.
         """
         request = ApiRequest("GET", "/auth/sessions", params={"user_id": user_id}, rights=rights_over(user_id))
         return await self._list(request, Page[Session])
@@ -77,11 +77,11 @@ class SessionsApi(Resource):
         """End a session by its id. Its access token stays valid until it expires.
 
         Raises:
-            KnownApiError: `CANNOT_DELETE_CURRENT_SESSION`, it is the session in use: sign out instead.
+            KnownApiError: `CANNOT_DELETE_CURRENT_SESSION`: this is the current session; sign out instead.
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 404, there is no such session.
+            UnexpectedResponse: Status 404: there is no such session.
         """
-        if session_id == "current":  # that path is the sign-out's
+        if session_id == "current":  # this path is the one of sign-out
             raise KnownApiError.of("SCHEMA_ERROR", 400, operation=f"DELETE {_ONE}")
         if self._client.uses_secret_key_for_users and all(each.id != session_id for each in await self.list()):
             # With server access the server does not check the owner of the session.
@@ -93,16 +93,16 @@ class SessionsApi(Resource):
     async def create(
         self, user_id: str, *, expires_in: timedelta | None = None, is_impersonation: bool = False
     ) -> TokenPair:
-        """Start a session for a user, as server; no second factor is required.
+        """Start a session for a user, as server. No second factor is required.
 
         Args:
-            user_id: the user's id.
-            expires_in: how long the session lives, at most 367 days; a year by default.
-            is_impersonation: mark it as a session of an administrator who acts as the user.
+            user_id: The id of the user.
+            expires_in: The lifetime of the session, at most 367 days. The default is a year.
+            is_impersonation: Mark the session as one in which an administrator acts as the user.
 
         Raises:
             UserNotFound: there is no such user.
-            ValueError: the lifetime is not positive; the server would return 500.
+            ValueError: The lifetime is not positive, for which the server would return 500.
         """
         body: dict[str, object] = {"user_id": user_id, "is_impersonation": is_impersonation}
         if expires_in is not None:

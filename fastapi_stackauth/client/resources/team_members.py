@@ -10,14 +10,14 @@ _PROFILE = "/team-member-profiles/{team_id}/{user_id}"
 
 
 class TeamMembersApi(Resource):
-    """The members of a team, and the profiles they have there.
+    """The members of a team and their profiles in it.
 
-    Methods raise SignInRequired, UserNotFound, PermissionMissing, and TeamNotFound if the user is not a member or there
-    is no such team.
+    Methods may raise SignInRequired, UserNotFound and PermissionMissing. If there is no such team or the user is not a
+    member, they raise TeamNotFound.
     """
 
     async def add(self, team_id: str, user_id: str) -> TeamMembership:
-        """Make a user a member, as server.
+        """Add a user to a team, as server.
 
         Raises:
             UserNotFound: there is no such user.
@@ -28,11 +28,11 @@ class TeamMembersApi(Resource):
         return await self._client.fetch(request, TeamMembership)
 
     async def remove(self, team_id: str, user_id: str = ME) -> None:
-        """End a membership: one's own, or another's with the permission `$remove_members`."""
+        """Remove a member from a team. To remove anyone but yourself, you need the permission `$remove_members`."""
         await self._client.fetch(ApiRequest("DELETE", _MEMBERSHIP, (team_id, user_id)), Done)
 
     async def list(self, team_id: str | None = None, *, user_id: str | None = None) -> tuple[TeamMemberProfile, ...]:
-        """List the profiles of members in a team; with None, as server, in all teams.
+        """List the profiles of the members of a team. As server, pass None for those of all teams.
 
         Raises:
             PermissionMissing: `$read_members`.
@@ -46,12 +46,12 @@ class TeamMembersApi(Resource):
         return await self._client.fetch(ApiRequest("GET", _PROFILE, (team_id, user_id)), TeamMemberProfile)
 
     async def update(self, team_id: str, change: TeamMemberProfileUpdate, user_id: str = ME) -> TeamMemberProfile:
-        """Change one's own profile in a team.
+        """Change the profile of the client's user in a team.
 
         Raises:
             TeamNotFound: there is no such team, or the user is not in it.
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 403, another member's profile.
+            UnexpectedResponse: Status 403: the profile belongs to another member.
         """
         request = ApiRequest("PATCH", _PROFILE, (team_id, user_id), json=change)
         return await self._client.fetch(request, TeamMemberProfile)

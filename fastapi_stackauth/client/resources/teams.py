@@ -1,6 +1,6 @@
 """Teams (contract/endpoints.json, area `teams`).
 
-Only client access makes the server check what a member may do; so users' requests are always made as ``client``.
+The server checks what a member may do only for client access, so requests for a user are always sent as ``client``.
 """
 
 from fastapi_stackauth.client.paging import Page
@@ -13,27 +13,28 @@ _ONE = "/teams/{team_id}"
 
 
 class TeamsApi(Resource):
-    """Teams of the user this client is bound to; as server, all teams.
+    """The teams of the client's user or, as server, all teams.
 
-    Methods raise SignInRequired, and TeamNotFound if there is no such team or the user is not a member.
+    Methods may raise SignInRequired. If there is no such team or the user is not a member, they raise TeamNotFound.
     """
 
     async def list(self, user_id: str | None = ME) -> tuple[Team, ...]:
-        """List a user's teams, oldest first; with None, as server, all teams.
+        """List a user's teams, oldest first. As server, pass None for all teams.
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 403, another user's teams.
+            UnexpectedResponse: Status 403: the teams belong to another user.
         """
         return await self._list(ApiRequest("GET", _ALL, params=build_query(user_id=user_id)), Page[Team])
 
     async def create(self, team: TeamCreate) -> Team:
-        """Create a team; the user this client is bound to becomes its first member.
+        """Create a team. The client's user becomes its first member.
 
         Raises:
             SignInRequired: no user is signed in.
             UserNotFound: the creator does not exist.
-            UnexpectedResponse: 400 or 403, the project does not let its users create teams, or rejects a value.
+            UnexpectedResponse: Status 400 or 403: the project does not let users create teams, or the server rejects a
+                value.
         """
         return await self._client.fetch(ApiRequest("POST", _ALL, json=team), Team)
 
@@ -46,7 +47,7 @@ class TeamsApi(Resource):
 
         Raises:
             PermissionMissing: `$update_team`.
-            UnexpectedResponse: 400, the server rejects a value.
+            UnexpectedResponse: Status 400: the server rejects a value.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (team_id,), json=change), Team)
 

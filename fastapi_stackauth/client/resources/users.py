@@ -18,14 +18,14 @@ _ME = "/users/me"
 _ONE = "/users/{user_id}"
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-"""The values that servers since August 2026 accept; older ones accept more."""
+"""The values that servers accept since August 2026. Older servers accept more."""
 
 
 class UsersApi(Resource):
-    """The signed-in user; as server, all users. UserNotFound means that there is no user with an id."""
+    """The signed-in user or, as server, all users. Methods raise UserNotFound if no user has the id."""
 
     async def me(self, *, attempts: int = MAX_ATTEMPTS) -> CurrentUserProfile:
-        """Return the current account of the user this client is bound to.
+        """Return the current account of the client's user.
 
         Raises:
             SignInRequired: no user is signed in, or the account was deleted.
@@ -35,24 +35,25 @@ class UsersApi(Resource):
         return await self._client.fetch(request, CurrentUserProfile)
 
     async def update_me(self, change: CurrentUserUpdate) -> CurrentUserProfile:
-        """Change the account of the user this client is bound to.
+        """Change the account of the client's user.
 
         Raises:
             SignInRequired: no user is signed in.
             EmailAlreadyExists: another account has this email address.
             TeamNotFound: there is no such team, or the user is not in it.
             SchemaError: a value does not have the expected form.
-            UnexpectedResponse: 400, a value that the server rejects without a code, such as an unreadable image.
+            UnexpectedResponse: Status 400: the server rejects a value without an error code, such as an unreadable
+                image.
         """
         request = ApiRequest("PATCH", _ME, json=change, rights="any", translate=to_own_user_error)
         return await self._client.fetch(request, CurrentUserProfile)
 
     async def delete_me(self) -> None:
-        """Delete the account of the user this client is bound to, if the project lets its users do so.
+        """Delete the account of the client's user, if the project lets users do so.
 
         Raises:
             SignInRequired: no user is signed in.
-            UnexpectedResponse: 400, the project does not let its users do so.
+            UnexpectedResponse: Status 400: the project does not let users delete their accounts.
         """
         if self._client.uses_secret_key_for_users:
             # With server access the server does not check this setting of the project.
@@ -74,23 +75,23 @@ class UsersApi(Resource):
         include_restricted: bool = False,
         limit: int = PAGE_SIZE,
     ) -> Listing[ServerUser]:
-        """List the project's users by sign-up time, as server, without anonymous and restricted users.
+        """List the project's users by sign-up time, as server. By default, without anonymous and restricted users.
 
-        Do not delete users while you read the list: if the user of the cursor no longer exists, the server ends it
-        early.
+        Do not delete users while you iterate over the list. If the user that the cursor refers to no longer exists, the
+        server ends the list early.
 
         Args:
-            query: part of a name or address, or a whole id.
+            query: Part of a name or an email address, or a complete id.
             team_id: only members of this team.
             newest_first: reverse the order.
             include_anonymous: include anonymous and restricted users.
             only_anonymous: only anonymous users.
             include_restricted: include restricted users.
-            limit: users on a page, from 1 to 1000; the list itself continues over all pages.
+            limit: The number of users on a page, from 1 to 1000. The list itself continues over all pages.
 
         Raises:
-            SchemaError: at once, if `limit` is out of range.
-            AuthServerError: while you read the list, if that fails.
+            SchemaError: `limit` is out of range. Raised immediately.
+            AuthServerError: A page cannot be fetched. Raised while you iterate.
         """
         if not 1 <= limit <= MAX_PAGE_SIZE:
             message = (
@@ -112,11 +113,11 @@ class UsersApi(Resource):
         return self._listing(request, Page[ServerUser])
 
     async def get(self, user_id: str) -> ServerUser:
-        """Return a user, also an anonymous or restricted one, as server."""
+        """Return a user, as server; also if the user is anonymous or restricted."""
         return await self._client.fetch(ApiRequest("GET", _ONE, (user_id,), rights="server"), ServerUser)
 
     async def create(self, user: ServerUserCreate) -> ServerUser:
-        """Create a user, as server, even if the project allows no sign-up.
+        """Create a user, as server. This works even if the project does not allow sign-up.
 
         Raises:
             EmailAlreadyExists: another account has this email address.
