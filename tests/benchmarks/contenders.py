@@ -208,7 +208,7 @@ def ours(base_url: str, tokens: Tokens) -> list[Contender]:
         Contender("optional user", app_with(stack, optional_user), seen),
         Contender("with a permission", permitted, seen, refused),
         Contender("cookie session", app_with(web, current_user), repeat(cookies(web, token)), cookies(web, "x")),
-        Contender("WebSocket", _socket(stack), seen, refused, websocket=True),
+        Contender("WebSocket", socket_app(stack), seen, refused, websocket=True),
     ]
 
 
@@ -219,7 +219,8 @@ def cookies(stack: StackAuth, token: str) -> Headers:
     return [(b"host", b"app.test"), (b"accept", b"*/*"), (b"cookie", value.encode())]
 
 
-def _socket(stack: StackAuth) -> FastAPI:
+def socket_app(stack: StackAuth) -> FastAPI:
+    """Return an app with one WebSocket for signed-in users."""
     app = FastAPI()
     stack.install(app)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.benchmarks.contenders import Contender, Headers
 
+PASSED = (200, "websocket.accept")
+"""How a request with a good credential ends."""
 PLAIN, PLAIN_SOCKET, BARE = "plain route", "plain WebSocket", "bare dependency"
 
 
@@ -22,7 +24,7 @@ async def prove(contender: Contender) -> None:
     """
     for headers in islice(contender.headers, 3):
         passed = await answer(contender, headers)
-        assert passed in (200, "websocket.accept"), f"{contender.name} refuses a good credential: {passed}"
+        assert passed in PASSED, f"{contender.name} refuses a good credential: {passed}"
     if contender.refused is not None:
         refused = await answer(contender, contender.refused)
         assert refused in (401, 403, "websocket.close"), f"{contender.name} lets a bad credential pass: {refused}"

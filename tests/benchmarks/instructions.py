@@ -10,11 +10,23 @@ import re
 import shutil
 import subprocess
 import sys
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
-from tests.benchmarks.contenders import Contender, Tokens, app_with, bearer, floor, make_stack
-from tests.benchmarks.driver import BARE, PLAIN, answer, prove
+from tests.benchmarks import calls
+from tests.benchmarks.calls import PAIRS
+from tests.benchmarks.contenders import (
+    APP_URL,
+    Contender,
+    Tokens,
+    app_with,
+    bearer,
+    cookies,
+    floor,
+    make_stack,
+    socket_app,
+)
+from tests.benchmarks.driver import BARE, PASSED, PLAIN, PLAIN_SOCKET, answer, prove
 from tests.support.forge import BASE, Signer, key_set
 
 _WARM = 20
@@ -35,10 +47,24 @@ def measure(requests: int) -> dict[str, Any]:
         seen = re.search(rf"^=={child}== I\s+refs:\s+([\d,]+)", done.stderr, re.MULTILINE)
         assert seen is not None, f"Valgrind says nothing of {name}"
         totals.setdefault(name, []).append(int(seen[1].replace(",", "")))
-    each = {name: (more - few) / requests for name, (few, more) in totals.items()}
+    return compare({name: (more - few) / requests for name, (few, more) in totals.items()})
+
+
+def compare(each: dict[str, float]) -> dict[str, Any]:
+    """Return the instructions of authentication over a plain route, and of calls beside their plain counterparts.
+
+    Args:
+        each: the instructions of one request, by contender.
+    """
     unit = each[BARE] - each[PLAIN]
-    over = {name: count - each[PLAIN] for name, count in each.items() if name != PLAIN}
-    return {name: {"instructions": count, "ratio": count / unit} for name, count in over.items()}
+    rows = {}
+    for name, count in each.items():
+        if name in PAIRS:
+            rows[name] = {"instructions": count, "ratio": count / each[PAIRS[name]], "of": "calls"}
+        elif name not in (PLAIN, PLAIN_SOCKET, *PAIRS.values()):
+            over = count - each[PLAIN_SOCKET if name == "WebSocket" else PLAIN]
+            rows[name] = {"instructions": over, "ratio": over / unit, "of": "requests"}
+    return rows
 
 
 def contenders() -> list[Contender]:
@@ -47,20 +73,24 @@ def contenders() -> list[Contender]:
     tokens = Tokens(signer, BASE)
     token = next(tokens)
     stack = make_stack(BASE, jwks=key_set(signer))
+    web = make_stack(BASE, jwks=key_set(signer), app_url=APP_URL)
     app, refused = app_with(stack, stack.current_user), bearer("a.b.c")
     seen = (bearer(token) for _ in iter(int, 1))
     ours = [
         Contender("token seen before", app, seen, refused),
         Contender("token never seen", app, map(bearer, tokens), refused),
+        Contender("optional user", app_with(stack, stack.optional_user), repeat(bearer(token))),
+        Contender("cookie session", app_with(web, web.current_user), repeat(cookies(web, token))),
+        Contender("WebSocket", socket_app(stack), repeat(bearer(token)), refused, websocket=True),
     ]
-    return [one for one in floor(signer, token) if not one.websocket] + ours
+    return [*floor(signer, token), *ours, *calls.make(key_set(signer), token, refused)]
 
 
 def _serve(contender: Contender, headers: list[Any]) -> None:
     async def all_of_them() -> None:
         await prove(contender)
         for each in headers:
-            await answer(contender, each)
+            assert await answer(contender, each) in PASSED, f"{contender.name} rejects a good credential"
 
     asyncio.run(all_of_them())
 
