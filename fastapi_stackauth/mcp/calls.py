@@ -27,10 +27,14 @@ PASSED_ON = frozenset({b"accept", b"accept-language", b"user-agent", b"tracepare
 _RESERVED = frozenset(
     {
         "authorization", "connection", "content-length", "content-type", "cookie", "forwarded", "host", "origin",
-        "referer", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key", "x-real-ip",
+        "referer", "remote-user", "te", "trailer", "transfer-encoding", "true-client-ip", "upgrade", "via", "x-api-key",
+        "x-client-ip", "x-cluster-client-ip", "x-real-ip", "x-remote-user",
     }
 )  # fmt: skip
-_RESERVED_PREFIXES = ("x-stack-", "x-hexclave-", "x-forwarded-", "sec-", "proxy-")
+_RESERVED_PREFIXES = (
+    "x-stack-", "x-hexclave-", "x-forwarded-", "sec-", "proxy-",
+    "cf-", "fastly-", "x-amzn-", "x-auth-request-", "x-goog-", "x-ms-client-principal",  # set by well-known proxies
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,13 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take a part of the response."""
+        """Take a part of the response.
+
+        A server waits for its client here. Without a pause, a generator that never waits by itself would hold the event
+        loop, and neither a limit nor a cancelation would end it.
+        """
+        if self.ended.is_set() or message.get("more_body", False):
+            await asyncio.sleep(0)
         if self.ended.is_set():
             return
         if message["type"] == "http.response.start":

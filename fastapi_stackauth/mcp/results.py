@@ -16,7 +16,7 @@ def describe_error(status: int, problem: Mapping[str, Any], retry_after: float |
         problem: the problem document.
         retry_after: seconds after which the caller may try again, if they are known.
     """
-    document = {"status": status, **problem}
+    document = {**problem, "status": status}  # an app's own errors may have a member of this name for other things
     if status in _RETRYABLE:
         document["retryable"] = True
         if retry_after is not None:

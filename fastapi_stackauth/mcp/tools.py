@@ -4,7 +4,8 @@ Law: a tool decides nothing. It turns arguments into a request, and the response
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from fastmcp.utilities.openapi.director import RequestDirector
 from jsonschema_path import SchemaPath
 from mcp_types import ListToolsRequest, ToolAnnotations
 from pydantic import PrivateAttr
+from pydantic_core import from_json
 
 from fastapi_stackauth.errors import ConfigurationError, RequestError, RequestInvalid, StackAuthError
 from fastapi_stackauth.errors.problems import problem_document
@@ -30,6 +32,7 @@ from fastapi_stackauth.mcp.selection import ToolOperation
 
 MAX_NAME = 64
 """Characters of a tool's name: clients reject longer ones."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # the characters that the MCP specification allows
 _LONGEST_NUMBER = 10  # digits of a Retry-After
 _ANNOTATIONS: Mapping[str, ToolAnnotations] = {
     "GET": ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True),
@@ -90,6 +93,7 @@ class RouteTool(Tool):
     def _build_request(self, arguments: dict[str, Any]) -> RouteRequest:
         known = {name: value for name, value in arguments.items() if name in self._definition.parameter_map}
         try:
+            self._check_arguments(known)
             built = self._director.build(self._definition, known, "http://route")
             target = built.url.raw_path.decode("ascii")
             body = built.read()
@@ -101,6 +105,19 @@ class RouteTool(Tool):
         names = {each.name.lower() for each in self._definition.parameters if each.location == "header"}
         headers = {name.lower(): value for name, value in built.headers.items() if name.lower() in names}
         return RouteRequest(self._operation.method, target, headers, body, built.headers.get("content-type"))
+
+    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Reject what FastMCP would turn into other parameters than those of the route, or into several headers.
+
+        Raises:
+            ValueError: an object outside of the body, or a header with control characters.
+        """
+        for name, value in arguments.items():
+            location = self._definition.parameter_map[name]["location"]
+            if location != "body" and isinstance(value, dict):
+                raise ValueError(name)
+            if location == "header" and not all(each.isprintable() for each in _iterate_texts(value)):
+                raise ValueError(name)
 
 
 class HideTools(Middleware):
@@ -163,11 +180,21 @@ def _own_parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _iterate_texts(value: object) -> Iterator[str]:
+    values = value if isinstance(value, list) else [value]
+    return (each for each in values if isinstance(each, str))
+
+
 def _check_name(name: str, names: set[str]) -> None:
     if len(name) > MAX_NAME:
         raise ConfigurationError(
             f"The operation id {name!r} is too long for the name of a tool: at most {MAX_NAME} characters. "
             f'Write operation_id="..." at the route.'
+        )
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"The operation id {name!r} cannot be the name of a tool: only ASCII letters, digits, _, - and . are "
+            'allowed. Write operation_id="..." at the route.'
         )
     if name in names:
         raise ConfigurationError(f"Two tools have the operation id {name!r}. Give each route one of its own.")
@@ -196,6 +223,8 @@ def _to_result(response: RouteResponse) -> ToolResult:
         return _to_error(response.status, _read_problem(response), _read_retry_after(response))
     if not response.body:
         return ToolResult(content=[])
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError("tool_response_unsupported")
     value = _read_json(response)
     if value is not _NOT_JSON:
         structured = value if isinstance(value, dict) else {"result": value}
@@ -231,9 +260,12 @@ _NOT_JSON = object()
 
 
 def _read_json(response: RouteResponse) -> Any:  # noqa: ANN401 - any JSON
+    """Return the JSON of a response, if FastMCP can send it on: UTF-8, not nested too deep, and no NaN."""
     if response.media_type != "application/json" and not response.media_type.endswith("+json"):
         return _NOT_JSON
     try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
+        value = from_json(response.body, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # a number may be too large for a float
+    except ValueError:
         return _NOT_JSON
+    return value

@@ -1,0 +1,152 @@
+"""What apps and agents get wrong, or try: each ends in an error that says so, and nothing hangs."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Header, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from fastapi_stackauth import ConfigurationError
+from tests.mcp.desk import Desk
+
+NEVER_ENDS = 300_000  # parts: far more than the call has time for, and few enough that a hang ends
+
+
+@pytest.mark.parametrize(("part", "code"), [(b"", "tool_timeout"), (b"x" * 1000, "tool_response_too_large")])
+async def test_a_stream_that_never_waits_does_not_hang(part: bytes, code: str):
+    """A generator that never gives up the event loop ends at the limits, as other streams do."""
+    desk = Desk()
+    parts: list[int] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        for number in range(NEVER_ENDS):
+            parts[:] = [number]
+            yield part
+
+    @desk.app.get("/endless", operation_id="endless")
+    async def endless() -> StreamingResponse:
+        return StreamingResponse(stream(), media_type="text/plain")
+
+    desk.mount(include_operations={"endless"}, call_timeout=0.1)
+    async with desk.open():
+        result = await desk.use(desk.token(), "endless")
+    assert result.structured_content["code"] == code
+    assert parts[0] < NEVER_ENDS - 1
+
+
+UNFIT = {
+    "utf16": '{"a": 1}'.encode("utf-16"),
+    "nan": b'{"a": NaN}',
+    "large": b'{"a": 1e999}',
+    "surrogate": b'{"a": "\\ud800"}',
+    "bytes": b'"\xff"',
+    "deep": b'{"a":' * 300 + b"1" + b"}" * 300,
+}
+
+
+async def test_json_that_cannot_be_sent_on_has_a_code():
+    """FastMCP cannot serialize such JSON; the tool error says what is wrong, or keeps the status of the route."""
+    desk = Desk()
+
+    @desk.app.get("/odd/{name}", operation_id="odd")
+    async def odd(name: str, status: int) -> Response:
+        return Response(UNFIT[name], status, media_type="application/json")
+
+    desk.mount(include_operations={"odd"})
+    token, seen = desk.token(), {}
+    async with desk.open():
+        for name in UNFIT:
+            result = await desk.use(token, "odd", name=name, status=200)
+            conflict = await desk.use(token, "odd", name=name, status=409)
+            seen[name] = (result.structured_content or {}).get("code"), conflict.structured_content
+    conflict = {"status": 409, "title": "Conflict"}
+    assert seen == dict.fromkeys(UNFIT, ("tool_response_unsupported", conflict))
+
+
+async def test_a_compressed_response_is_no_text():
+    """A route that compresses by itself gives no unreadable text."""
+    desk = Desk()
+
+    @desk.app.get("/zipped", operation_id="zipped")
+    async def zipped() -> Response:
+        return Response(b"\x1f\x8b", headers={"content-encoding": "gzip"}, media_type="text/plain")
+
+    desk.mount(include_operations={"zipped"})
+    async with desk.open():
+        result = await desk.use(desk.token(), "zipped")
+    assert result.structured_content["code"] == "tool_response_unsupported"
+
+
+async def test_the_status_of_an_error_is_that_of_the_response():
+    """An app's own errors may have a member `status` that means something else."""
+    desk = Desk()
+
+    @desk.app.get("/own", operation_id="own")
+    async def own() -> JSONResponse:
+        return JSONResponse({"status": "error", "message": "taken"}, 409)
+
+    desk.mount(include_operations={"own"})
+    async with desk.open():
+        result = await desk.use(desk.token(), "own")
+    assert result.structured_content == {"status": 409, "message": "taken"}
+
+
+async def test_arguments_become_no_other_parameters():
+    """No object sets a parameter that the schema hides, and no line break adds a header."""
+    desk = Desk()
+
+    @desk.app.get("/things/{name}", operation_id="things")
+    async def things(
+        name: str,
+        word: str = "",
+        hidden: Annotated[str, Query(include_in_schema=False)] = "unset",
+        x_word: Annotated[str, Header()] = "",
+    ) -> list[str]:
+        return [name, word, hidden, x_word]
+
+    desk.mount(include_operations={"things"})
+    tried: list[dict[str, Any]] = [
+        {"word": {"hidden": "set"}},
+        {"name": {"a": "b"}},
+        {"x-word": {"a": "b"}},
+        {"x-word": "a\r\nx-other: b"},
+        {"x-word": ["a", "b\n"]},
+        {"x-word": "\x00"},
+    ]
+    async with desk.open():
+        for arguments in tried:
+            result = await desk.use(desk.token(), "things", **{"name": "a", **arguments})
+            assert result.structured_content.get("code") == "request_invalid", arguments
+        result = await desk.use(desk.token(), "things", **{"name": "a", "word": "b", "hidden": "set", "x-word": "c d"})
+        assert result.structured_content == {"result": ["a", "b", "unset", "c d"]}
+
+
+async def test_headers_that_proxies_set_are_no_arguments():
+    """A route that trusts a header of its proxy gets it from no argument."""
+    names = ["cf-connecting-ip", "true-client-ip", "remote-user", "x-auth-request-email", "x-amzn-oidc-identity",
+             "x-goog-authenticated-user-email", "x-ms-client-principal-name", "x-forwarded-user"]  # fmt: skip
+    desk = Desk()
+    for number, name in enumerate(names):
+
+        async def trusting(request: Request, value: Annotated[str | None, Header(alias=name)] = None) -> str | None:
+            return value
+
+        desk.app.get(f"/trusting/{number}", operation_id=f"trusting_{number}")(trusting)
+    desk.mount(include_operations={f"trusting_{number}" for number in range(len(names))})
+    token = desk.token()
+    async with desk.open():
+        for number, name in enumerate(names):
+            result = await desk.use(token, f"trusting_{number}", **{name: "admin"})
+            assert result.structured_content == {"result": None}, name
+
+
+async def test_a_name_that_clients_reject_stops_the_start():
+    """One such name makes a client reject the whole list of tools."""
+    for name in ("list notes", "größe", "notes/list"):
+        desk = Desk()
+        desk.app.get("/named", operation_id=name)(lambda: None)
+        desk.mount(include_operations={name})
+        with pytest.raises(ConfigurationError, match=f"{name}.* cannot be the name of a tool"):
+            async with desk.open():
+                pass
