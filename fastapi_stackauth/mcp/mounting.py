@@ -16,7 +16,7 @@ from fastapi_stackauth.mcp.discovery import metadata_path
 from fastapi_stackauth.mcp.endpoint import McpEndpoint, MetadataEndpoint
 from fastapi_stackauth.mcp.selection import RouteTable, Selection, ToolOperation, choose_operations, make_schema
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.startup.routes import check_path
+from fastapi_stackauth.startup.routes import check_path, flatten_routes
 from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 
@@ -59,11 +59,11 @@ def mount(
         # The endpoint has checked the origin, against `app_url` instead of the Host header.
         served = server.http_app(path=path, json_response=True, stateless_http=True, host_origin_protection=False)
         async with served.router.lifespan_context(served):
-            endpoint.server = served
+            outer, endpoint.server = endpoint.server, served  # tests may run the lifespan within itself
             try:
                 yield
             finally:
-                endpoint.server = None
+                endpoint.server = outer
                 await client.aclose()
 
     _compose_lifespan(app, serve)
@@ -81,7 +81,7 @@ def _check_arguments(stack: Stack, app: FastAPI, path: str, call_timeout: float)
         raise ConfigurationError(
             f'The path of mount_mcp must be plain and must not end with a slash; got "{path}". Write "/mcp".'
         )
-    if any(getattr(route, "path", None) == path for route in app.routes):
+    if any(getattr(route, "path", None) == path for route in flatten_routes(app.routes)):
         raise ConfigurationError(f'This app has a route at "{path}" already. Choose another path for mount_mcp.')
     if isinstance(call_timeout, bool) or not isinstance(call_timeout, int | float) or not 0 < call_timeout <= 3600:
         raise ConfigurationError("mount_mcp(call_timeout=...) must be seconds, more than 0 and at most 3600.")

@@ -3,13 +3,14 @@
 Law: a tool reaches its own route and no other, and no route of this library is a tool, whatever its tags.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Host, Mount, compile_path
+from starlette.routing import Host, Mount, WebSocketRoute, compile_path
 
 from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.http.schemes import unwrap_dependency
@@ -75,24 +76,32 @@ class ToolOperation:
 
 
 class RouteTable:
-    """The routes of an app in the order in which they match."""
+    """The HTTP routes of an app in the order in which they match."""
 
     def __init__(self, app: FastAPI) -> None:
         self._routes = [
-            (compile_path(_pattern(route))[0], frozenset(getattr(route, "methods", None) or ()), route)
+            (
+                _host_pattern(route),
+                compile_path(_pattern(route))[0],
+                frozenset(getattr(route, "methods", None) or ()),
+                route,
+            )
             for route in flatten_routes(app.routes)
-            if not isinstance(getattr(route, "original_route", route), Host)
+            if not isinstance(getattr(route, "original_route", route), WebSocketRoute)
         ]
 
-    def find(self, method: str, path: str) -> Any:  # noqa: ANN401 - a route, or FastAPI's view of one
-        """Return the route that serves this method and path; None if there is none."""
-        for pattern, methods, route in self._routes:
-            if (not methods or method in methods) and pattern.match(path):
+    def find(self, method: str, path: str, host: str = "") -> Any:  # noqa: ANN401 - a route, or FastAPI's view of one
+        """Return the route that serves this method and path at a host; None if there is none."""
+        for host_pattern, pattern, methods, route in self._routes:
+            if host_pattern is not None:
+                if host_pattern.match(host):
+                    return route
+            elif (not methods or method in methods) and pattern.match(path):
                 return route
         return None
 
     def __iter__(self) -> Iterator[Any]:
-        return (route for _, _, route in self._routes)
+        return (route for *_, route in self._routes)
 
 
 def make_schema(app: FastAPI) -> dict[str, Any]:
@@ -104,7 +113,8 @@ def choose_operations(schema: dict[str, Any], table: RouteTable, selection: Sele
     """Return the operations that a selection makes tools.
 
     Raises:
-        ConfigurationError: it names an operation or a tag that no route has, or a route of this library.
+        ConfigurationError: it names an operation or a tag that no route has, a route of this library, or a route that
+            no request reaches.
     """
     routes = {(compile_path(route.path)[1], method): route for route in table for method in _methods(route)}
     chosen: list[ToolOperation] = []
@@ -119,6 +129,7 @@ def choose_operations(schema: dict[str, Any], table: RouteTable, selection: Sele
                 _reject_own(operation, selection)
             elif names:
                 seen |= names
+                _check_reached(route, method.upper(), path, table)
                 chosen.append(ToolOperation(path, method.upper(), route))
     _check_all_found(selection, seen)
     return chosen
@@ -129,6 +140,16 @@ def _reasons(method: str, operation: dict[str, Any], selection: Selection) -> se
     by_id = {operation.get("operationId", "")} & selection.operations
     by_tag = set(operation.get("tags", ())) & selection.tags if method == "get" else set()
     return {f"operation {name!r}" for name in by_id} | {f"tag {name!r}" for name in by_tag}
+
+
+def _check_reached(route: Any, method: str, path: str, table: RouteTable) -> None:  # noqa: ANN401 - as below
+    """Reject a route that is shadowed by an earlier one: each of its calls would be rejected."""
+    first = table.find(method, path)
+    if first is not None and first is not route:
+        raise ConfigurationError(
+            f"{method} {path} cannot be a tool: the route {getattr(first, 'path', '')!r}, which is declared before it, "
+            "takes its requests. Declare it earlier, or give it another path."
+        )
 
 
 def _check_all_found(selection: Selection, seen: set[str]) -> None:
@@ -157,6 +178,11 @@ def _is_own(route: Any) -> bool:  # noqa: ANN401 - a route, or FastAPI's view of
 
 def _methods(route: Any) -> Collection[str]:  # noqa: ANN401 - a route, or FastAPI's view of one
     return getattr(route, "methods", None) or () if getattr(route, "dependant", None) is not None else ()
+
+
+def _host_pattern(route: Any) -> re.Pattern[str] | None:  # noqa: ANN401 - a route, or FastAPI's view of one
+    original = getattr(route, "original_route", route)
+    return original.host_regex if isinstance(original, Host) else None
 
 
 def _pattern(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's view of one

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
@@ -100,7 +100,8 @@ class RouteTool(Tool):
         except Exception:  # noqa: BLE001 - arguments may be anything, and their text must not be repeated
             raise RequestInvalid((("arguments", "Do not fit the schema of this tool"),)) from None
         path = unquote(target.partition("?")[0])
-        if self._host.table.find(self._operation.method, path) is not self._operation.route:
+        host = urlsplit(self._host.stack.services.settings.app_url or "").hostname or ""
+        if self._host.table.find(self._operation.method, path, host) is not self._operation.route:
             raise RequestInvalid((("arguments", "Lead to another route"),))
         names = {each.name.lower() for each in self._definition.parameters if each.location == "header"}
         headers = {name.lower(): value for name, value in built.headers.items() if name.lower() in names}

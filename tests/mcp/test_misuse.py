@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Route
 
 from fastapi_stackauth import ConfigurationError
-from tests.mcp.desk import Desk
+from tests.mcp.desk import Desk, call
 
 NEVER_ENDS = 300_000  # parts: far more than the call has time for, and few enough that a hang ends
 
@@ -150,3 +153,67 @@ async def test_a_name_that_clients_reject_stops_the_start():
         with pytest.raises(ConfigurationError, match=f"{name}.* cannot be the name of a tool"):
             async with desk.open():
                 pass
+
+
+async def test_a_websocket_of_the_same_path_does_not_matter():
+    """An app may have a WebSocket and a GET route at one path."""
+    desk = Desk()
+
+    @desk.app.websocket("/both")
+    async def feed(websocket: WebSocket) -> None: ...
+
+    @desk.app.get("/both", operation_id="both")
+    async def both() -> str:
+        return "GET"
+
+    desk.mount(include_operations={"both"})
+    async with desk.open():
+        assert (await desk.use(desk.token(), "both")).structured_content == {"result": "GET"}
+
+
+async def test_a_route_that_another_one_shadows_stops_the_start():
+    """A tool would be listed, and each of its calls rejected."""
+    for earlier in ("/things/mine", "/things/{name}", "/{rest:path}"):
+        desk = Desk()
+        desk.app.get(earlier)(lambda: "earlier")
+        desk.app.get("/things/mine", operation_id="mine")(lambda: "mine")
+        desk.mount(include_operations={"mine"})
+        with pytest.raises(ConfigurationError, match="declared before it"):
+            async with desk.open():
+                pass
+
+
+async def test_a_tool_reaches_no_app_of_another_host():
+    """If the host of app_url has routes of its own, a call that came by another host does not end there."""
+    desk, reached = Desk(), []
+
+    def other(request: Request) -> PlainTextResponse:
+        reached.append(request.url.path)
+        return PlainTextResponse("other app")
+
+    desk.mount()
+    desk.app.router.routes.insert(0, Host("app.example.com", Starlette(routes=[Route("/me", other)])))
+    async with desk.open() as http:
+        answer = await call(http, "me", {"authorization": f"Bearer {desk.token()}", "host": "internal"})
+    assert answer.json()["result"]["structuredContent"]["code"] == "request_invalid"
+    assert reached == []
+
+
+def test_a_path_that_a_router_serves_is_an_error_at_once():
+    """The routes of an included router count as those of the app."""
+    desk, router = Desk(), APIRouter()
+    router.get("/mcp")(lambda: "mine")
+    desk.app.include_router(router)
+    with pytest.raises(ConfigurationError, match="has a route"):
+        desk.mount()
+
+
+async def test_a_lifespan_within_another_one_leaves_it_the_server():
+    """Tests may open a second client of the same app while the first is open."""
+    desk = Desk()
+    desk.mount()
+    headers = {"authorization": f"Bearer {desk.token()}"}
+    async with desk.open() as first:
+        async with desk.open() as second:
+            assert (await call(second, "me", headers)).status_code == 200
+        assert (await call(first, "me", headers)).status_code == 200
