@@ -18,6 +18,7 @@ from fastapi_stackauth.dependencies import (
     WatchSession,
 )
 from fastapi_stackauth.dependencies.account import RequireAccessToken
+from fastapi_stackauth.dependencies.requirements import REQUIREMENTS
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
 from fastapi_stackauth.mcp.discovery import resource_url
@@ -88,6 +89,12 @@ class Caller:
         if self.by_resource_token and (require.live or require.max_age is not None):
             return True
         return require.find_error(self.user) is not None
+
+
+def is_decided_by_token(require: Require) -> bool:
+    """Whether the token alone says if a caller meets the requirements."""
+    asked = (each.field for each in REQUIREMENTS if each.check is not None)
+    return _is_plain_require(require) and not any(getattr(require, field) for field in asked)
 
 
 def _is_plain_require(dependency: object) -> bool:

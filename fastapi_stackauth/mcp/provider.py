@@ -27,7 +27,14 @@ from fastapi_stackauth.errors import AuthError, ConfigurationError, StackAuthErr
 from fastapi_stackauth.errors.problems import problem_document
 from fastapi_stackauth.http.handlers import error_response, log_error_response
 from fastapi_stackauth.http.installed import remember
-from fastapi_stackauth.mcp.caller import Caller, check_resource_tokens, find_caller, identify, remember_caller
+from fastapi_stackauth.mcp.caller import (
+    Caller,
+    check_resource_tokens,
+    find_caller,
+    identify,
+    is_decided_by_token,
+    remember_caller,
+)
 from fastapi_stackauth.mcp.discovery import metadata_path, resource_url
 from fastapi_stackauth.mcp.endpoint import MetadataEndpoint, check_origin
 from fastapi_stackauth.mcp.results import describe_error
@@ -149,7 +156,7 @@ async def get_current_user(require: Require = current_user) -> User:
 def requires(require: Require) -> AuthCheck:
     """Return an `auth=` of a tool, resource, template or prompt: it is hidden from callers whose token rules it out.
 
-    It decides by the token alone. Permissions and teams are checked by `await get_current_user(require)` inside.
+    It decides by the token alone. Permissions and teams are checked by `await get_current_user(...)` inside.
 
     Example:
         >>> VERIFIED = Require(verified_email=True)
@@ -157,9 +164,18 @@ def requires(require: Require) -> AuthCheck:
         ... async def publish(text: str) -> str:
         ...     user = await get_current_user(VERIFIED)
         ...     return user.id
+
+    Raises:
+        ConfigurationError: it is no `Require`, or it has requirements that a token alone cannot meet.
     """
     if not isinstance(require, Require):
         raise ConfigurationError("requires(...) takes an instance of Require. Write requires(Require(...)).")
+    if not is_decided_by_token(require):
+        raise ConfigurationError(
+            "requires(...) decides by the token alone, so it cannot check live, max_age, permission, team_permission, "
+            "team_member, or a Require of your own. Write await get_current_user(Require(...)) with them inside of the "
+            "tool, and leave them out of requires(...)."
+        )
 
     def check(_: AuthContext) -> bool:
         caller = find_caller(get_http_request().scope)

@@ -177,7 +177,8 @@ def _own_parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         each
         for each in operation.get("parameters", ())
-        if each["in"] != "cookie" and not (each["in"] == "header" and is_reserved(each["name"].lower()))
+        if (place := each.get("in")) in ("path", "query")
+        or (place == "header" and not is_reserved(each["name"].lower()))
     ]
 
 

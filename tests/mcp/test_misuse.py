@@ -71,13 +71,13 @@ async def test_a_compressed_response_is_no_text():
     """A route that compresses by itself gives no unreadable text."""
     desk = Desk()
 
-    @desk.app.get("/zipped", operation_id="zipped")
-    async def zipped() -> Response:
+    @desk.app.get("/archive", operation_id="archive")
+    async def archive() -> Response:
         return Response(b"\x1f\x8b", headers={"content-encoding": "gzip"}, media_type="text/plain")
 
-    desk.mount(include_operations={"zipped"})
+    desk.mount(include_operations={"archive"})
     async with desk.open():
-        result = await desk.use(desk.token(), "zipped")
+        result = await desk.use(desk.token(), "archive")
     assert result.structured_content["code"] == "tool_response_unsupported"
 
 
@@ -217,3 +217,18 @@ async def test_a_lifespan_within_another_one_leaves_it_the_server():
         async with desk.open() as second:
             assert (await call(second, "me", headers)).status_code == 200
         assert (await call(first, "me", headers)).status_code == 200
+
+
+async def test_parameters_of_openapi_extra_do_not_stop_the_start():
+    """A reference instead of a parameter is left out."""
+    desk = Desk()
+    extra = {"parameters": [{"$ref": "#/components/parameters/Key"}, {"in": "header", "name": "Cookie", "schema": {}}]}
+
+    @desk.app.get("/extra", operation_id="extra", openapi_extra=extra)
+    async def route() -> str:
+        return "extra"
+
+    desk.mount(include_operations={"extra"})
+    async with desk.open(), desk.agent(desk.token()) as agent:
+        (tool,) = [tool for tool in await agent.list_tools() if tool.name == "extra"]
+        assert tool.input_schema["properties"] == {}

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
+from fastapi.security import SecurityScopes
 from fastmcp import Client, FastMCP
 from fastmcp.client.transports import StreamableHttpTransport
+from starlette.requests import HTTPConnection
 
-from fastapi_stackauth import ConfigurationError, Require
+from fastapi_stackauth import ConfigurationError, Require, User
 from fastapi_stackauth.mcp import StackAuthProvider, get_current_user, requires
 from tests.mcp.desk import APP_URL, METADATA, Desk, call
 
@@ -257,3 +260,22 @@ def test_requires_takes_an_instance():
     wrong: Any = Require
     with pytest.raises(ConfigurationError, match="instance"):
         requires(wrong)
+
+
+def test_requires_takes_what_it_can_check():
+    """A permission in `requires(...)` would be checked by nothing, so it is an error where it is written."""
+
+    class OwnRequire(Require):
+        async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User:
+            return User(id="own")
+
+    for unchecked in (
+        READ,
+        OwnRequire(),
+        Require(live=True),
+        Require(max_age=timedelta(minutes=5)),
+        Require(team_member="selected"),
+        Require(team_permission="posts:delete", team="selected"),
+    ):
+        with pytest.raises(ConfigurationError, match="get_current_user"):
+            requires(unchecked)
