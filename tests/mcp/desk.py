@@ -17,6 +17,7 @@ from fastapi_stackauth.emulator import Emulator
 
 APP_URL = "https://app.example.com"
 METADATA = f"{APP_URL}/.well-known/oauth-protected-resource/mcp"
+NEWEST = "2026-07-28"
 MayRead = Require(permission="reports:read")
 MaybeKey = Require(allow_api_key=True)
 CALLERS = (
@@ -166,6 +167,25 @@ async def call(client: httpx.AsyncClient, tool: str, headers: Mapping[str, str],
     accept = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
     body = rpc("tools/call", {"name": tool, "arguments": arguments})
     return await client.post("/mcp", json=body, headers={**accept, **headers})
+
+
+async def call_newest(
+    client: httpx.AsyncClient, tool: str, headers: Mapping[str, str], **arguments: Any
+) -> httpx.Response:
+    """Call a tool as the revision 2026-07-28 does: each request describes itself, and there is no initialization."""
+    about = {
+        "io.modelcontextprotocol/protocolVersion": NEWEST,
+        "io.modelcontextprotocol/clientInfo": {"name": "desk", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    own = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": NEWEST,
+        "mcp-method": "tools/call",
+        "mcp-name": tool,
+    }
+    body = rpc("tools/call", {"name": tool, "arguments": arguments, "_meta": about})
+    return await client.post("/mcp", json=body, headers={**own, **headers})
 
 
 def to_outcome(status: int, body: Any) -> tuple[int, Any]:

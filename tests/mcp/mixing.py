@@ -4,11 +4,11 @@ import asyncio
 import random
 import sys
 
-from tests.mcp.desk import Desk, call
+from tests.mcp.desk import Desk, call, call_newest
 
 
 async def mix(desk: Desk, calls: int) -> None:
-    """Many calls of 20 users at once, each of which must get its own answer."""
+    """Many calls of 20 users at once, in two revisions of the protocol, each of which must get its own answer."""
     users = [desk.add_user(f"user{number}") for number in range(20)]
     tokens = {user: desk.token(user_id=user) for user in users}
     chance = random.Random(7)
@@ -20,7 +20,8 @@ async def mix(desk: Desk, calls: int) -> None:
             done = 0
             for user in queue:
                 tool = chance.choice(("hello", "me", "robots"))
-                answer = await call(http, tool, {"authorization": f"Bearer {tokens[user]}"})
+                use = chance.choice((call, call_newest))
+                answer = await use(http, tool, {"authorization": f"Bearer {tokens[user]}"})
                 assert answer.json()["result"]["structuredContent"] == {"result": user}
                 done += 1
             return done

@@ -6,12 +6,12 @@ import httpx
 import pytest
 from fastapi import Request
 
-from tests.mcp.desk import APP_URL, CALLERS, METADATA, ROUTES, Desk, call, to_outcome
+from tests.mcp.desk import APP_URL, CALLERS, METADATA, ROUTES, Desk, call, call_newest, to_outcome
 from tests.mcp.mixing import mix
 
 
 async def test_each_tool_answers_each_caller_as_its_route():
-    """With allow_unauthenticated, a tool's outcome has the code of the HTTP route's."""
+    """With allow_unauthenticated, a tool's outcome has the code of the HTTP route's, in each revision."""
     desk = Desk()
     desk.mount(allow_unauthenticated=True)
     bearers = desk.bearers()
@@ -23,17 +23,18 @@ async def test_each_tool_answers_each_caller_as_its_route():
             for route in ROUTES:
                 answer = await http.get(f"/{route}", headers=headers)
                 expected = to_outcome(answer.status_code, answer.json())
-                used = await call(http, route, headers)
-                if name in ("malformed", "expired"):
-                    assert used.status_code == 401, (name, route)
-                    assert used.json()["code"] == ("token_malformed" if name == "malformed" else "token_expired")
-                    continue
-                assert used.status_code == 200, (name, route, used.text)
-                result = used.json()["result"]
-                content = result["structuredContent"]
-                status = content["status"] if result.get("isError") else 200
-                assert to_outcome(status, content) == expected, (name, route)
-                seen.add(expected[:1] + ((expected[1],) if expected[0] >= 400 else ()))
+                for use in (call, call_newest):
+                    used = await use(http, route, headers)
+                    if name in ("malformed", "expired"):
+                        assert used.status_code == 401, (name, route)
+                        assert used.json()["code"] == ("token_malformed" if name == "malformed" else "token_expired")
+                        continue
+                    assert used.status_code == 200, (name, route, used.text)
+                    result = used.json()["result"]
+                    content = result["structuredContent"]
+                    status = content["status"] if result.get("isError") else 200
+                    assert to_outcome(status, content) == expected, (name, route)
+                    seen.add(expected[:1] + ((expected[1],) if expected[0] >= 400 else ()))
     assert seen == {
         (200,), (401, "authentication_required"), (401, "token_malformed"), (401, "api_key_invalid"),
         (403, "anonymous_not_allowed"), (403, "restricted_not_allowed"), (403, "permission_missing"),
