@@ -217,6 +217,18 @@ def test_a_wrong_setting_is_named_without_its_value(options: dict[str, object]):
     assert caught.value.__cause__ is None
 
 
+def test_origins_are_ascii_as_browsers_send_them():
+    """An international domain name in Unicode would never equal the Origin header of a browser."""
+    for name, value in (
+        ("app_url", "https://bücher.example"),
+        ("trusted_origins", ["https://bücher.example"]),
+        ("app_url", "https://a b.example"),
+    ):
+        with pytest.raises(ConfigurationError, match="xn--"):
+            Settings.load({name: value})
+    assert Settings.load({"app_url": "https://xn--bcher-kva.example"}).app_url == "https://xn--bcher-kva.example"
+
+
 def test_issuers_cover_both_hosted_names_and_all_kinds():
     """Issuers cover both names of the hosted server and all kinds."""
     kinds = Settings(project_id=PROJECT).issuer_kinds

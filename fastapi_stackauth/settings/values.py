@@ -35,6 +35,18 @@ def to_origin(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in (None, default_port) else f":{port}")
 
 
+def _to_sent_origin(url: str) -> str:
+    """Return the origin of a URL that browsers send; their `Origin` header is ASCII (RFC 6454 §6.2).
+
+    Raises:
+        ValueError: it is not an http or https URL, or its host has other characters.
+    """
+    origin = to_origin(url)
+    if not origin.isascii() or not origin.isprintable() or " " in origin:
+        raise ValueError("must have a host in ASCII: write an international domain name as browsers send it, xn--...")
+    return origin
+
+
 def signing_key(secret: str) -> bytes:
     """Return the key of a ``whsec_`` secret.
 
@@ -89,6 +101,7 @@ def _clean_app_url(value: str | None) -> str | None:
     except ValueError:
         raise ValueError(f'must be an http or https origin, such as "https://app.example.com". {advice}') from None
     parts = urlsplit(value)
+    _to_sent_origin(origin)
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f'must be an origin alone, "{origin}", without path, query or user name. {advice}')
     return origin
@@ -172,7 +185,7 @@ AppUrl = Annotated[str | None, AfterValidator(_clean_app_url)]
 Destination = Annotated[str, AfterValidator(_check_destination)]
 Page = Annotated[str | None, AfterValidator(_check_destination)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_check_redis_url)]
-Origins = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(lambda value: tuple(map(to_origin, value)))]
+Origins = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(lambda value: tuple(map(_to_sent_origin, value)))]
 AuthorizationServers = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(_check_authorization_servers)]
 RedirectUrls = Annotated[tuple[str, ...], COMMA_SEPARATED, AfterValidator(_check_redirect_urls)]
 Networks = Annotated[
