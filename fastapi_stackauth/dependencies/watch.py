@@ -23,6 +23,7 @@ from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.events import SESSION_CHECK_FAILED, get_error_code
 from fastapi_stackauth.sessions.credentials import Credential
 from fastapi_stackauth.startup.guards import Guarded
+from fastapi_stackauth.verification.live import SharedCheck
 
 T = TypeVar("T")
 
@@ -47,9 +48,10 @@ class WatchSession(Secured):
     """Return a `SessionWatch` for the caller.
 
     Attributes:
-        every: seconds between two checks that the session still exists, each one call to the auth server, and that the
-            user still has the permissions and the membership that `require` names (cached for `authorization_ttl`
-            seconds). None watches the token's expiry alone.
+        every: seconds between two checks that the session still exists, and that the user still has the permissions
+            and the membership that `require` names (cached for `authorization_ttl` seconds). A worker asks the auth
+            server once in this time for each session, however many connections the session has. None watches the
+            token's expiry alone.
         require: the requirements that the user must meet first.
         check: replaces the auth server's list of sessions.
 
@@ -111,7 +113,8 @@ class SessionWatch(Guarded):
         self._watched = watched
         self._events = resolution.services.events
         self._verifier = resolution.services.verifier
-        self._check: SessionCheck = watched.check or resolution.services.live_sessions
+        self._live_sessions = resolution.services.live_sessions
+        self._check: SessionCheck = watched.check or self._live_sessions
         self._connection = connection
         self._resolution = resolution
         self._limit: asyncio.Timeout | None = None
@@ -223,20 +226,29 @@ class SessionWatch(Guarded):
     async def _watch(self) -> None:
         try:
             while (left := self._verifier.seconds_left(self.user)) > 0:
-                await asyncio.sleep(min(left, self._watched.every or _LONGEST_NAP))
-                if self._watched.every is not None and self._verifier.seconds_left(self.user) > 0:
-                    await self._ask()
+                shared = self._share()
+                await asyncio.sleep(min(left, _LONGEST_NAP if shared is None else max(shared.seconds_left(), 0)))
+                if shared is not None and self._verifier.seconds_left(self.user) > 0:
+                    await self._ask(shared)
             self._end(AuthError("token_expired"))
         except Exception as error:  # noqa: BLE001 - after an unexpected error the connection must not stay open unchecked
             self._end(error)
 
-    async def _ask(self) -> None:
-        credential = self._resolution.credential
-        if credential is None:  # a test put this user in place
-            return
+    def _share(self) -> SharedCheck | None:
+        """Return the check of the session; None if the expiry alone counts, or a test put the user in place."""
+        if self._watched.every is None or self._resolution.credential is None:
+            return None
+        return self._live_sessions.share(self._check, self.user.session_id, self._watched.every)
+
+    async def _ask(self, shared: SharedCheck) -> None:
+        context = RequirementContext(self._connection, self._resolution, self.user)
         try:
-            await self._check.check(credential.token, self.user)
-            context = RequirementContext(self._connection, self._resolution, self.user)
+            await shared.run(self._check_session)
             await self._watched.require.check(context, again=True)
         except AuthServerError as error:
             self._events.emit(SESSION_CHECK_FAILED, code=get_error_code(error), detail=str(error))
+
+    async def _check_session(self) -> None:
+        credential = self._resolution.credential
+        if credential is not None:
+            await self._check.check(credential.token, self.user)

@@ -4,21 +4,70 @@ A token is valid until it expires even if its session has ended, and a refresh n
 §1 and §3).
 """
 
+import asyncio
 import hashlib
 import math
+import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
 from fastapi_stackauth.errors import AuthError, AuthServerError
 from fastapi_stackauth.models import User
 from fastapi_stackauth.runtime.cache import Cache
 from fastapi_stackauth.runtime.events import AuthEvents
-from fastapi_stackauth.runtime.loops import FreshSingleFlight
+from fastapi_stackauth.runtime.loops import FreshSingleFlight, PerLoop
 from fastapi_stackauth.runtime.storage import Storage, needing_storage
 from fastapi_stackauth.verification.rejections import require_rejection
 
 _SIZE = 10_000
+
+
+class SharedCheck:
+    """The repeated check of one session, which all its watches in an event loop share.
+
+    The auth server gets one question in each interval, however many connections the session has. The first one comes at
+    a random moment of the interval, so that connections that open together do not ask together.
+
+    Args:
+        every: the interval, in seconds.
+    """
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._due = asyncio.get_running_loop().time() + every * random.random()  # noqa: S311 - it spreads load
+        self._asking = asyncio.Lock()
+        self._revoked = False
+
+    def seconds_left(self) -> float:
+        """Return the time until the next check is due."""
+        return self._due - asyncio.get_running_loop().time()
+
+    async def run(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask whether the session still exists, unless another watch has just done it.
+
+        Raises:
+            AuthError: 401 `session_revoked`, or `ask` raises another one.
+            AuthServerError: as `ask` does; the other watches wait for the next interval.
+        """
+        async with self._asking:
+            if self._revoked:
+                raise AuthError("session_revoked")
+            if self.seconds_left() > 0:
+                return
+            try:
+                await ask()
+            except AuthError as error:
+                self._revoked = error.code == "session_revoked"
+                raise
+            except AuthServerError:
+                self._postpone()
+                raise
+            self._postpone()
+
+    def _postpone(self) -> None:
+        self._due = asyncio.get_running_loop().time() + self._every
 
 
 class LiveSessions:
@@ -44,6 +93,23 @@ class LiveSessions:
         self._events = events or AuthEvents()
         self._flight: FreshSingleFlight[Mapping[str, datetime]] = FreshSingleFlight()
         self._began: Cache[str, float] = Cache(clock, size=_SIZE)
+        self._shared: PerLoop[WeakValueDictionary[Hashable, SharedCheck]] = PerLoop(WeakValueDictionary)
+
+    def share(self, check: object, session_id: str | None, every: float) -> SharedCheck:
+        """Return the check that all watches of a session share; it exists while one of them does.
+
+        Args:
+            check: what asks.
+            session_id: the session; without one there is nothing to share.
+            every: the interval, in seconds.
+        """
+        shared, key = self._shared.get(), (id(check), session_id, every)
+        found = shared.get(key) if session_id else None
+        if found is None:
+            found = SharedCheck(every)
+            if session_id:
+                shared[key] = found
+        return found
 
     async def check(self, token: str, user: User) -> None:
         """Return if the auth server lists the user's session now.

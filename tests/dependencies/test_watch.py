@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Annotated, Any
 
 import pytest
@@ -18,10 +20,13 @@ from fastapi_stackauth import (
     WatchSession,
     current_user,
 )
+from fastapi_stackauth.verification.live import SharedCheck
 from tests.dependencies.helpers import SOON, open_watch
 from tests.support.asgi import bearer, call, connect
 from tests.support.forge import LIFETIME, NOW, SUBJECT, Signer
 from tests.support.world import World, turns, until
+
+OTHER_SESSION = "5c0ffee0-ad34-4570-a115-4390e8446d37"
 
 
 async def test_the_body_is_cancelled_when_the_token_expires(world: World, app: FastAPI, signer: Signer):
@@ -104,6 +109,102 @@ async def test_a_check_of_ones_own_is_asked_instead_of_the_auth_server(world: Wo
             await asyncio.Event().wait()
     assert asked == [(token, SUBJECT)] * 2
     assert world.server.count("/sessions") == 0
+
+
+class Asked:
+    """A check that notes when it was asked, and by whose token; it raises `fails`, if need be for one token alone."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.tokens: list[str] = []
+        self.fails: Exception | None = None
+        self.failing_token = ""
+
+    async def check(self, token: str, user: User) -> None:
+        self.times.append(asyncio.get_running_loop().time())
+        self.tokens.append(token)
+        await asyncio.sleep(0)
+        if self.fails is not None and self.failing_token in ("", token):
+            raise self.fails
+
+
+async def wait_for_end(watch: SessionWatch) -> str:
+    """Keep a watch open, and return the code of the error that ends it."""
+    with pytest.raises(AuthError) as caught:
+        async with watch:
+            await asyncio.Event().wait()
+    return str(caught.value.code)
+
+
+async def test_watches_of_one_session_share_one_question(app: FastAPI, signer: Signer):
+    """Also if the one that asked before has left, and if their tokens differ."""
+    asked = Asked()
+    watched = WatchSession(every=SOON, check=asked)
+    tokens = [signer.token(jti=str(number)) for number in range(5)]
+    async with AsyncExitStack() as open_ones:
+        first = await open_watch(app, tokens[0], watched)
+        async with first:
+            for token in tokens[1:]:
+                await open_ones.enter_async_context(await open_watch(app, token, watched))
+            await until(lambda: len(asked.times) >= 3)
+            await turns(5)  # the question is answered
+        await until(lambda: len(asked.times) >= 6)
+        assert min(later - sooner for sooner, later in pairwise(asked.times)) >= SOON
+
+
+async def test_a_revoked_session_ends_all_of_its_watches(app: FastAPI, signer: Signer):
+    """One question for all of them; a watch of another session goes on."""
+    asked = Asked()
+    watched = WatchSession(every=SOON, check=asked)
+    asked.fails = AuthError("session_revoked")
+    watches = [await open_watch(app, signer.token(), watched) for _ in range(5)]
+    other = await open_watch(app, signer.token(refresh_token_id=OTHER_SESSION), WatchSession(every=60, check=asked))
+
+    async with other:
+        assert await asyncio.gather(*map(wait_for_end, watches)) == ["session_revoked"] * 5
+        assert other.ended is None
+    assert len(asked.times) == 1
+
+
+async def test_a_rejected_token_ends_its_own_watch_alone(app: FastAPI, signer: Signer):
+    """The auth server may take one token of a session for expired and not another one."""
+    asked = Asked()
+    watched = WatchSession(every=SOON, check=asked)
+    asked.fails = AuthError("token_expired")
+    asked.failing_token, good = signer.token(jti="1"), signer.token(jti="2")
+    async with await open_watch(app, good, watched) as other:
+        assert await wait_for_end(await open_watch(app, asked.failing_token, watched)) == "token_expired"
+        until_asked = len(asked.times) + 2
+        await until(lambda: len(asked.times) >= until_asked)
+        assert other.ended is None
+
+
+async def test_in_an_outage_one_question_is_asked_for_all(app: FastAPI, signer: Signer):
+    asked = Asked()
+    watched = WatchSession(every=SOON, check=asked)
+    asked.fails = VerificationUnavailable()
+    async with AsyncExitStack() as open_ones:
+        watches = [await open_watch(app, signer.token(), watched) for _ in range(5)]
+        for watch in watches:
+            await open_ones.enter_async_context(watch)
+        await until(lambda: len(asked.times) >= 4)
+        assert min(later - sooner for sooner, later in pairwise(asked.times)) >= SOON
+    assert [watch.ended for watch in watches] == [None] * 5
+
+
+async def test_first_questions_are_spread_over_the_interval():
+    """Connections that open together, after a restart of the app, do not ask together."""
+    dues = sorted(SharedCheck(100.0).seconds_left() for _ in range(200))
+    assert dues[0] < 20 < 80 < dues[-1] <= 100
+
+
+async def test_a_newer_token_of_another_session_is_checked_as_that(app: FastAPI, signer: Signer):
+    asked = Asked()
+    watched = WatchSession(every=SOON, check=asked)
+    newer = signer.token(refresh_token_id=OTHER_SESSION)
+    async with await open_watch(app, signer.token(), watched) as watch:
+        await watch.refresh(newer)
+        await until(lambda: asked.tokens[-1:] == [newer])
 
 
 async def test_whoever_learns_of_a_revocation_ends_it_at_once(app: FastAPI, signer: Signer):
