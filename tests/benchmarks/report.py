@@ -64,6 +64,7 @@ def table(results: dict[str, Any]) -> str:
         "served": _format_served,
         "memory": _memory,
         "growth": _growth,
+        "watches": _watches,
         "imports": _imports,
     }
     parts += [writer(results[name]) for name, writer in writers.items() if name in results]
@@ -189,6 +190,16 @@ def _growth(results: dict[str, Any]) -> str:
         f"A request with a token seen before takes {results['few_microseconds']:.1f} µs with {results['few']} users "
         f"known and as many sessions revoked, and {results['many_microseconds']:.1f} µs with {results['many']}: "
         f"{results['ratio']:.2f} times as long.\n"
+    )
+
+
+def _watches(results: dict[str, Any]) -> str:
+    return (
+        "### Open WebSockets\n\n"
+        f"{results['connections']} WebSockets of {results['sessions']} sessions under "
+        f"`WatchSession(every={results['every']:.0f})` take {results['kilobytes']:.1f} kB each (traced; FastAPI's and "
+        f"Starlette's part included), without sockets. The auth server gets {results['per_interval']:.0f} questions in "
+        f"each interval, and {results['busiest_second']} in the busiest second.\n"
     )
 
 
