@@ -1,1 +1,1 @@
-"""Data of the auth server about a verified caller: permissions, API keys, the project."""
+"""Data from the auth server about a verified caller: permissions, API keys, accounts and the project."""

@@ -1,4 +1,4 @@
-"""Users by their id, for credentials that name a user and say nothing else of them.
+"""Find users by id, for credentials that contain nothing about a user except the id.
 
 The library asks the auth server with the secret key, and caches the result.
 """
@@ -19,11 +19,11 @@ _SIZE = 10_000
 
 
 class Accounts:
-    """Finds users by their id; concurrent lookups of a user share one call.
+    """Finds users by id. Concurrent lookups of the same user share a call.
 
     Args:
         settings: `authorization_ttl`.
-        client: asks the auth server; it needs the secret key.
+        client: Calls the auth server. It needs the secret key.
         clock: unix time in seconds.
     """
 
@@ -34,10 +34,10 @@ class Accounts:
         self._users: Cache[str, User | None] = Cache(clock, size=_SIZE)
 
     async def get(self, user_id: str) -> User:
-        """Return a user as the auth server knows them; there is no session and there are no claims.
+        """Return the current data of a user. The user has no session and no claims.
 
         Raises:
-            AuthError: 401 `user_deleted`: there is no such user.
+            AuthError: 401 `user_deleted`: There is no such user.
             VerificationUnavailable: the auth server is unavailable.
             AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no secret key is set.
@@ -52,7 +52,7 @@ class Accounts:
         return user
 
     def forget(self, user_id: str) -> None:
-        """Drop what is cached about a user; the auth server ignores the case of ids."""
+        """Drop the cached data of a user. The case of ids does not matter to the auth server."""
         self._users.forget(lambda known, _: known.lower() == user_id.lower())
 
     async def aclose(self) -> None:
@@ -61,7 +61,7 @@ class Accounts:
 
     async def _load(self, user_id: str) -> Entry[User | None]:
         user: User | None = None
-        with suppress(UserNotFound, SchemaError):  # or the id does not have the form of one
+        with suppress(UserNotFound, SchemaError):  # or the value is not a valid user id
             user = user_from_account(await self._client.as_server().users.get(user_id))
         return Entry(user, self._clock() + self._settings.authorization_ttl)
 

@@ -1,7 +1,7 @@
 """API keys: the library asks the auth server who owns a key, with the secret key, and caches the result.
 
-It caches "no such key" too, and limits concurrent calls, so that guessing keys costs the auth server little. The cache
-holds the SHA-256 of a key and never the key. With Redis the workers share the results.
+It also caches "no such key" and limits concurrent calls, so that guessed keys put little load on the auth server. The
+cache contains the SHA-256 hash of a key, never the key. With Redis, the workers share the results.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _NO_OWNER = ""
 
 
 def looks_like_a_key(value: str) -> bool:
-    """Whether this is an API key, not an access token, by its prefix."""
+    """Whether a credential is an API key and not an access token, judged by its prefix."""
     return PREFIX.fullmatch(value) is not None
 
 
@@ -47,8 +47,8 @@ class ApiKeys:
 
     Args:
         settings: `api_key_ttl` and `api_key_concurrency`.
-        client: asks the auth server; it needs the secret key.
-        storage: shares results with the other workers.
+        client: Calls the auth server. It needs the secret key.
+        storage: Shares results with the other workers.
         clock: unix time in seconds.
     """
 
@@ -65,7 +65,7 @@ class ApiKeys:
         self._forgotten: Cache[str, float] = Cache(clock, size=_CACHE_SIZE)
 
     async def user(self, key: str) -> User:
-        """Return the user who owns a key; there is no session and there are no claims.
+        """Return the user that owns a key. The user has no session and no claims.
 
         Raises:
             AuthError: 401 `api_key_invalid`.
@@ -96,13 +96,13 @@ class ApiKeys:
         return await self._owner(("user", "team"), key)
 
     def forget(self, owner_id: str) -> None:
-        """Forget a user or team, so that their keys are checked anew."""
+        """Drop the cached keys of a user or team, so that they are checked again."""
         self._owners.forget(lambda _, owner: owner is not None and owner.id == owner_id)
         now = self._clock()
-        self._forgotten.put(owner_id, now, now + self._settings.api_key_ttl)  # what the workers share lives as long
+        self._forgotten.put(owner_id, now, now + self._settings.api_key_ttl)  # until shared entries have expired too
 
     async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
+        """Cancel the calls that are running in this event loop."""
         await self._owners.aclose()
 
     def _owner(self, kinds: tuple[OwnerKind, ...], key: str) -> Coroutine[Any, Any, User | Team]:
@@ -111,9 +111,9 @@ class ApiKeys:
         return check if tracer is None else _trace_check(tracer, check)
 
     async def _check_owner(self, kinds: tuple[OwnerKind, ...], key: str) -> User | Team:
-        self._client.as_server()  # raises for a missing secret key, whatever key the caller sent
+        self._client.as_server()  # raise if the secret key is missing, whatever key the caller sent
         if len(key) > MAX_KEY or not looks_like_a_key(key):
-            raise self._reject(kinds, "not in the form of a key")
+            raise self._reject(kinds, "not a well-formed API key")
         digest = hashlib.sha256(key.encode("ascii")).hexdigest()
         for kind in kinds:
             known = self._owners.get((kind, digest))
@@ -140,7 +140,7 @@ class ApiKeys:
         return Entry(await self._load(kind, owner_id), until)
 
     async def _owner_id(self, kind: OwnerKind, key: str, digest: str) -> tuple[str, float]:
-        """Return the owner of a key and when the result expires; another worker may have stored it."""
+        """Return the owner of a key and when this result expires. Another worker may have stored the result."""
         shared = f"api-key:{kind}:{digest}"
         if (known := self._unseal(shared, await self._storage.get(shared))) is not None:
             return known
@@ -150,9 +150,9 @@ class ApiKeys:
         return owner_id, until
 
     def _seal(self, name: str, owner_id: str, until: float) -> str:
-        """Return the value that the workers share.
+        """Return the value that the workers share for a key.
 
-        It ends with a MAC over name, owner and expiry: without the secret key, write access to Redis forges none.
+        It ends with a MAC over name, owner and expiry, so that write access to Redis is not enough to forge one.
         """
         return f"{owner_id} {until!r} {seal(self._settings, f'{name} {owner_id} {until!r}')}"
 
@@ -163,7 +163,7 @@ class ApiKeys:
         if not hmac.compare_digest(given.encode(), seal(self._settings, f"{name} {owner_id} {until}").encode()):
             return None
         if not 0 < float(until) - self._clock() <= self._settings.api_key_ttl:
-            return None  # an old value, written back: its MAC is right, but it has expired
+            return None  # an old value that was written back: its MAC is valid, but it has expired
         forgotten = self._forgotten.get(owner_id)
         if forgotten and float(until) - self._settings.api_key_ttl <= forgotten.value:
             return None  # stored before the owner's keys changed

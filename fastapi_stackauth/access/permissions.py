@@ -1,7 +1,7 @@
-"""The permissions of users: fetched from the auth server and cached (contract/endpoints.json, permissions).
+"""Check and cache the permissions of users at the auth server (contract/endpoints.json, permissions).
 
-A permission is checked by listing it, which includes permissions that contain it. With a secret key the app asks as the
-server, else as the user; the result is the same.
+The library checks a permission by listing it, which takes permissions that contain it into account. It calls the auth
+server as the server if there is a secret key, else as the user. The result is the same.
 """
 
 import time
@@ -19,7 +19,7 @@ _SIZE = 10_000
 
 
 class Question(NamedTuple):
-    """A permission in the project or in a team, a membership, or a team; `team_id` is empty for the project."""
+    """A check of a permission, a membership or a team. `team_id` is empty for a permission in the project."""
 
     kind: Literal["project", "team", "member", "read"]
     user_id: str
@@ -28,15 +28,15 @@ class Question(NamedTuple):
 
 
 class Authorization:
-    """Checks what users may do, and caches the results; concurrent checks share one call.
+    """Checks what users may do and caches the results. Concurrent checks share a call.
 
     Every check raises VerificationUnavailable if the auth server is unavailable, and AuthServerMisconfigured if it
     rejects this app. If the user is not in the team, it raises AuthError: 403 `permission_missing`, or 404
     `team_not_found`, depending on the setting `unknown_team`.
 
     Args:
-        settings: `authorization_ttl`, `unknown_team`, and whether there is a secret key.
-        client: asks the auth server.
+        settings: `authorization_ttl`, `unknown_team` and the secret key, if there is one.
+        client: Calls the auth server.
         clock: unix time in seconds.
     """
 
@@ -59,8 +59,8 @@ class Authorization:
         """Require a permission in a team.
 
         Raises:
-            AuthError: 403 `permission_missing`, with the permission's id; or 404 `team_not_found`, if the user is not a
-                member and the setting `unknown_team` is ``not_found``.
+            AuthError: 403 `permission_missing`, with the permission's id. If the user is not a member and the setting
+                `unknown_team` is ``not_found``, 404 `team_not_found`.
         """
         if await self._answer(Question("team", user.id, team_id, permission), token):
             return
@@ -74,14 +74,14 @@ class Authorization:
             raise self._not_in_team()
 
     async def team(self, user: User, token: str, team_id: str) -> Team:
-        """Return a team that the user is in."""
+        """Return a team of which the user is a member."""
         team: Team | None = await self._answer(Question("read", user.id, team_id), token)
         if team is None:
             raise self._not_in_team()
         return team
 
     def forget(self, *, user_id: str | None = None, team_id: str | None = None) -> None:
-        """Drop what is cached about a user, a team, or a user in a team; the auth server ignores the case of ids."""
+        """Drop the cached data of a user, a team, or a user in a team. The case of ids does not matter."""
         user, team = (user_id and user_id.lower(), team_id and team_id.lower())
         self._answers.forget(
             lambda question, _: user in (None, question.user_id.lower()) and team in (None, question.team_id.lower())
@@ -95,7 +95,7 @@ class Authorization:
         hidden = self._settings.unknown_team == "permission_missing"
         return AuthError("permission_missing" if hidden else "team_not_found")
 
-    async def _answer(self, question: Question, token: str) -> Any:  # noqa: ANN401 - a yes or no, or a team
+    async def _answer(self, question: Question, token: str) -> Any:  # noqa: ANN401 - a bool or a team
         if entry := self._answers.get(question):
             return entry.value
         with self._client.events.span("stackauth.permission") as span:
@@ -128,7 +128,7 @@ class Authorization:
         return Entry(answer, self._clock() + self._settings.authorization_ttl)
 
 
-async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the call yields
+async def _or_none(answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - the result of the call
     """Return the result, or None if there is no such team or member."""
     try:
         return await answer

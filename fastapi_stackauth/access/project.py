@@ -1,4 +1,4 @@
-"""The public configuration of the project, as `GET /projects/current` gives it."""
+"""The public configuration of the project (`GET /projects/current`)."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class CurrentProject:
     """Caches the project for a minute. A failed call is not cached.
 
     Args:
-        client: asks the auth server.
+        client: Calls the auth server.
         clock: unix time in seconds.
     """
 
@@ -33,7 +33,7 @@ class CurrentProject:
         """Return the project.
 
         Raises:
-            AuthServerError: it cannot be read.
+            AuthServerError: The project cannot be fetched.
         """
         if entry := self._projects.get("current"):
             return entry.value

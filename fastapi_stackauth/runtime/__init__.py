@@ -1,1 +1,1 @@
-"""State that requests share while an app runs: event loops, single flight and the one cache."""
+"""State that requests share while an app runs: events, limits, storage and the cache."""

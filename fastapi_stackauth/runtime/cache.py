@@ -1,6 +1,6 @@
-"""The one cache of this library: bounded, an expiry for each entry, one fetch for all callers that miss.
+"""The cache of this library. It is bounded, each entry has an expiry, and concurrent callers share a fetch.
 
-Law: no entry is served at or past its expiry, and a value whose fetch began before `forget` is never kept.
+Law: the cache never returns an expired entry, and never stores a value that was fetched before a call to `forget`.
 """
 
 from collections import OrderedDict
@@ -14,19 +14,19 @@ V = TypeVar("V")
 
 
 class Entry(NamedTuple, Generic[V]):
-    """A cached value, and the time at which it expires, in the seconds of the cache's clock."""
+    """A cached value and its expiry, in seconds of the cache's clock."""
 
     value: V
     until: float
 
 
 class Cache(Generic[K, V]):
-    """Values by key. Safe under threads; fetches are shared within one event loop.
+    """Values by key. It is thread-safe; callers in the same event loop share fetches.
 
     Args:
-        clock: the time in seconds, unix or monotonic.
-        size: the number of entries; the least recently used one is evicted first.
-        concurrency: how many fetches may run at once in one event loop; None for no limit.
+        clock: Returns the time in seconds, Unix or monotonic.
+        size: The maximum number of entries. The least recently used one is evicted first.
+        concurrency: The maximum number of concurrent fetches in an event loop; None for no limit.
     """
 
     def __init__(self, clock: Callable[[], float], *, size: int, concurrency: int | None = None) -> None:
@@ -41,46 +41,46 @@ class Cache(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> Entry[V] | None:
-        """Return the entry of a key, or None if there is none or it has expired."""
+        """Return the entry for a key, or None if there is none or it has expired."""
         entry = self._entries.get(key)
         if entry is None or self._clock() >= entry.until:
             return None
-        try:  # noqa: SIM105 - on every request, and `suppress` takes longer than the rest of this function
+        try:  # noqa: SIM105 - this runs on every request, and `suppress` takes longer than the rest of the function
             self._entries.move_to_end(key)
-        except KeyError:  # another thread may have dropped the entry just now; the value still holds
+        except KeyError:  # another thread may have just dropped the entry; the value is still correct
             pass
         return entry
 
     def put(self, key: K, value: V, until: float) -> None:
-        """Keep a value until this time."""
+        """Store a value until this time."""
         self._entries[key] = Entry(value, until)
         while len(self._entries) > self._size:
             self._drop_oldest()
 
     def pop(self, key: K) -> None:
-        """Drop the entry of a key, if there is one."""
+        """Drop the entry for a key, if there is one."""
         self._entries.pop(key, None)
 
     def forget(self, predicate: Callable[[K, V], bool]) -> None:
-        """Drop every entry that the predicate selects, and keep nothing that is being fetched now."""
+        """Drop every entry that the predicate selects, and do not store the result of any running fetch."""
         self._generation += 1
         for key, entry in list(self._entries.items()):
             if predicate(key, entry.value):
                 self.pop(key)
 
     def has_room(self, key: K) -> bool:
-        """Return whether a fetch of this key may start, or join one that is running."""
+        """Return whether a fetch for this key may start or join a running one."""
         return self._concurrency is None or self._flight.running(key) or self._flight.count() < self._concurrency
 
     async def fetch(self, key: K, load: Callable[[], Awaitable[Entry[V]]]) -> V:
         """Return the result of `load`, and cache it. Concurrent callers share the call.
 
         Args:
-            key: the key of the entry.
-            load: fetches the value and its expiry.
+            key: The key of the entry.
+            load: Fetches the value and its expiry.
 
         Raises:
-            Exception: the exception of `load`; nothing is cached then.
+            Exception: The exception of `load`. Nothing is cached.
         """
         return await self._flight.run(key, lambda: self._load(key, load))
 
@@ -91,12 +91,12 @@ class Cache(Generic[K, V]):
     async def _load(self, key: K, load: Callable[[], Awaitable[Entry[V]]]) -> V:
         generation = self._generation
         entry = await load()
-        if generation == self._generation:  # otherwise the value may be older than the change that was announced
+        if generation == self._generation:  # otherwise the value may be older than the last `forget`
             self.put(key, entry.value, entry.until)
         return entry.value
 
     def _drop_oldest(self) -> None:
         try:  # noqa: SIM105 - as in `get`
             self._entries.popitem(last=False)
-        except KeyError:  # another thread makes room as well
+        except KeyError:  # another thread is evicting too
             pass

@@ -1,8 +1,7 @@
 """Events: `emit` counts what happens, writes its log line and notifies the app's hooks.
 
-docs/observability.md explains each kind. Labels are few, of few values, so that they fit metrics.
-Law: no field holds a token, code, password, key, address or the id of a user; log lines and metrics go to places where
-none of them belongs.
+docs/observability.md explains each kind. There are few labels and each has few values, as metrics require. Law: no
+field contains a token, code, password, key, address or user id, because none of them belongs in logs and metrics.
 """
 
 import json
@@ -24,7 +23,7 @@ Value = str | int | float | bool | None
 Labels = tuple[tuple[str, str], ...]
 
 MOST_SERIES = 500
-"""The most combinations of labels that are counted for one kind; further ones are counted together, as `other`."""
+"""The maximum number of label combinations for one kind. Further ones are counted together as `other`."""
 _PLAIN = re.compile(r"[\w.:/+-]+", re.ASCII)
 
 
@@ -33,11 +32,11 @@ class Kind:
     """A kind of event.
 
     Attributes:
-        name: of the event, and the first word of its log line.
-        area: the end of its logger's name, after ``fastapi_stackauth``.
-        levels: the levels of its log lines, the usual one first; empty if it is never logged.
-        labels: the fields that it is counted by.
-        fields: its other fields.
+        name: The name of the event and the first word of its log line.
+        area: The last part of its logger's name, after ``fastapi_stackauth``.
+        levels: The levels of its log lines, the usual one first. Empty if it is never logged.
+        labels: The fields by which it is counted.
+        fields: Its other fields.
     """
 
     name: str
@@ -85,7 +84,7 @@ KEYS_FETCH_FAILED = Kind("keys_fetch_failed", "keys", (WARNING,), labels=("reaso
 FALLBACK_CALLED = Kind("fallback_called", "fallback", (DEBUG,), labels=("outcome",), fields=("duration",))
 LOOKUP_FAILED = Kind(
     "lookup_failed", "fallback", (WARNING, ERROR), labels=("about", "code"), fields=("detail",)
-)  # a question about a caller that the auth server left open
+)  # the auth server did not decide about a caller
 HEALTH_WITHOUT_KEYS = Kind("health_without_keys", "health", (INFO,))
 WEBHOOK_HANDLED = Kind("webhook_handled", "webhooks", (INFO,), labels=("type",))
 WEBHOOK_FAILED = Kind("webhook_failed", "webhooks", (WARNING,), labels=("type",))
@@ -124,9 +123,9 @@ class AuthEvent:
     """An event.
 
     Attributes:
-        name: the name of its kind (docs/observability.md).
-        labels: the fields that it is counted by, for metrics; they have few values.
-        fields: all fields, labels included, as numbers and texts. Durations are in seconds.
+        name: The name of its kind (docs/observability.md).
+        labels: The fields by which it is counted, for metrics. They have few values.
+        fields: All fields, including labels, as numbers and strings. Durations are in seconds.
     """
 
     name: str
@@ -140,7 +139,7 @@ class AuthEvent:
         return seconds if isinstance(seconds, float) else 0.0
 
     def __str__(self) -> str:
-        """The event as its log line shows it."""
+        """Return the event's log line."""
         return " ".join([self.name, *(f"{name}={_format_value(value)}" for name, value in self.fields.items())])
 
 
@@ -149,10 +148,10 @@ Hooks = list[Callable[[AuthEvent], object]]
 
 
 class Tally:
-    """How often an event happened with the same labels. `add` counts one that has no other fields and no log line.
+    """The number of occurrences of an event with the same labels. `add` counts one without other fields or a log line.
 
-    An increment calls nothing, so no thread switch falls into it: it is exact under the GIL. The verifier does what
-    `add` does without the call.
+    An increment calls no function, so no thread switch can interrupt it, and the count is exact under the GIL. The
+    verifier increments the count itself, without calling `add`.
     """
 
     __slots__ = ("count", "event", "hooks", "notify")
@@ -171,9 +170,9 @@ class Tally:
 
 
 class AuthEvents:
-    """The events of one `StackAuth`: counted since its start, logged, and passed to hooks.
+    """The events of a `StackAuth`. It counts them since the start, logs them and calls hooks.
 
-    Several event loops and threads may use it at once; counts are exact.
+    Several event loops and threads may use it concurrently. The counts are exact.
 
     Example:
         >>> @stack.events.on("token_rejected", "rate_limited")
@@ -181,7 +180,7 @@ class AuthEvents:
         ...     print(event.name, event.labels)
 
     Attributes:
-        tracer: records spans; None without telemetry.
+        tracer: Records spans. None without telemetry.
     """
 
     def __init__(self) -> None:
@@ -194,14 +193,14 @@ class AuthEvents:
     # --- for the app ---
 
     def on(self, *names: str) -> Callable[[Hook], Hook]:
-        """Register a hook for events of these names; without names, for all.
+        """Register a hook for events with these names, or for all events.
 
-        The library calls it at once, in the task of the request or in one of its own. So it must be quick, must not
-        block, and may be called from several threads if several loops run. An exception is logged the first time and
-        affects no request.
+        The library calls the hook directly, often in the task of a request. The hook must be fast and must not block.
+        If several event loops run, several threads may call it. The library logs the first exception of a hook, which
+        does not affect the request.
 
         Raises:
-            ConfigurationError: there is no event of such a name, or the hook is async and would not be awaited.
+            ConfigurationError: There is no event with such a name, or the hook is async, so it would not be awaited.
         """
         if strange := [str(name) for name in names if name not in KINDS]:
             raise ConfigurationError(
@@ -211,7 +210,7 @@ class AuthEvents:
 
         def register(hook: Hook) -> Hook:
             if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-                raise ConfigurationError("events: a hook is a plain function; start a task in it for what must wait.")
+                raise ConfigurationError("events: a hook is a plain function; start a task in it for longer work.")
             for name in dict.fromkeys(names or KINDS):
                 self._hooks[name].append(hook)
             return hook
@@ -225,7 +224,7 @@ class AuthEvents:
                 hooks.remove(hook)
 
     def counts(self) -> dict[tuple[str, Labels], int]:
-        """Return how often each event has happened, by its name and its labels, sorted by theirs. A copy."""
+        """Return a copy of the counts of all events, by name and labels."""
         with self._lock:
             tallies = [tally for series in self._tallies.values() for tally in series.values()]
         events = ((tally.event, tally.count) for tally in tallies)
@@ -236,13 +235,13 @@ class AuthEvents:
     def emit(
         self, kind: Kind, /, *, level: int | None = None, exc_info: Exception | None = None, **fields: Value
     ) -> None:
-        """Count, log and pass on one occurrence.
+        """Count and log an occurrence, and call the hooks.
 
         Args:
-            kind: what happened; its labels must be among the fields.
-            level: of the log line, if not the usual one.
-            exc_info: an exception whose traceback is logged.
-            **fields: the facts; None is left out.
+            kind: The kind of event. Its labels must be among the fields.
+            level: The level of the log line, if it is not the usual one.
+            exc_info: An exception. Its traceback is logged.
+            **fields: The values of the event's fields. None is left out.
         """
         values = tuple([value if isinstance(value := fields[name], str) else _text(value) for name in kind.labels])
         tally = self._tallies[kind.name].get(values) or self._tally(kind, values)
@@ -256,7 +255,7 @@ class AuthEvents:
         """Return whether this is the first call with these arguments, so that a repeated event is logged once.
 
         Args:
-            what: a name that the library makes; nothing of a request, so that the set stays small.
+            what: A name chosen by the library. It must not depend on a request, so that the set stays small.
         """
         with self._lock:
             known = what in self._seen
@@ -264,15 +263,15 @@ class AuthEvents:
         return not known
 
     def tally(self, kind: Kind, **labels: str) -> Tally:
-        """Prepare to count an event that happens on every request, always with these labels, and is never logged."""
+        """Return a counter for a frequent event that always has these labels and is never logged."""
         return self._tally(kind, tuple([labels[name] for name in kind.labels]))
 
     def span(self, name: str) -> Span:
-        """Return a span of this name; it records nothing unless there is a tracer."""
+        """Return a span with this name. It records nothing unless there is a tracer."""
         return NO_SPAN if self.tracer is None else self.tracer.start(name)
 
     def mark_rejection(self, error: StackAuthError) -> None:
-        """Keep an error that is about to be raised from counting as the app's in a trace, if it is the caller's."""
+        """If an error is the caller's, make sure that traces do not count it as an error of the app."""
         if self.tracer is not None:
             self.tracer.mark_rejection(error)
 
@@ -292,23 +291,23 @@ class AuthEvents:
         for hook in tuple(self._hooks[event.name]):
             try:
                 hook(event)
-            except Exception as error:  # noqa: BLE001 - an exception of a hook must not affect the request
-                self._tally(EVENT_HOOK_FAILED, ()).count += 1  # counted alone: the same hook might hear of it
+            except Exception as error:  # noqa: BLE001 - an exception in a hook must not affect the request
+                self._tally(EVENT_HOOK_FAILED, ()).count += 1  # `emit` might call the same hook again
                 if self.is_first(f"hook {id(hook)}"):
                     name = getattr(hook, "__qualname__", type(hook).__name__)
                     _log(EVENT_HOOK_FAILED, {"hook": name}, ERROR, error)
 
 
 def get_error_code(error: StackAuthError) -> str:
-    """Return an error's code as a label. Codes of the auth server that this library does not know are `unknown`.
+    """Return an error's code as a label. Codes that this library does not know become `unknown`.
 
-    A redirect from a provider may carry any code that its sender makes up.
+    A redirect from a provider may contain any code, chosen by its sender.
     """
     return "unknown" if isinstance(error, KnownApiError) and error.code not in SERVER_CODES else error.code
 
 
 def _log(kind: Kind, fields: Mapping[str, Value], level: int, error: Exception | None) -> None:
-    """Write the line: `name key=value ...`, with the same in the record's `stack_event` and `stack_fields`."""
+    """Write the log line `name key=value ...`. The record's `stack_event` and `stack_fields` contain the same data."""
     if not kind.logger.isEnabledFor(level):
         return
     present = _present(fields)
@@ -323,14 +322,14 @@ def _present(fields: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _text(value: Value) -> str:
-    """A value as metrics write it."""
+    """Return a value as a string for metrics."""
     if value is None:
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _format_value(value: Value) -> str:
-    """A value as a log line shows it: quoted and escaped if it is more than a word, so that lines stay lines."""
+    """Return a value as a string for a log line: quoted and escaped, unless it is a single word."""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = _text(value)

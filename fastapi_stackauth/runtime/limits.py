@@ -1,10 +1,10 @@
-"""Rate limits: how many attempts to sign in a client may make, counted per client address and per account.
+"""Rate limits for sign-in attempts, counted per client address and per account.
 
-With `redis_url` all workers count together, by the `limits` library. Without it, and while Redis is out of reach, each
-worker counts for itself: exact sliding windows, constant work for each attempt, bounded memory.
+With `redis_url`, all workers count together, using the `limits` library. Without it, or while Redis is unavailable,
+each worker counts separately, with exact sliding windows, constant work for each attempt and bounded memory.
 
-Law: counters that an attacker can add are evicted before the attacked one. Counters are in levels by the attempts they
-hold. If there is no room, the oldest counter of the lowest level goes first, and a full counter goes last.
+Law: counters that an attacker can add are evicted before the one under attack. Counters are grouped in levels by their
+number of attempts. If memory is full, the oldest counter of the lowest level is evicted first, and a full counter last.
 """
 
 import hashlib
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
 
 MOST_AMOUNT = 10_000
-"""A higher limit protects nothing, and each of its attempts takes memory."""
+"""A higher limit would protect nothing, and each attempt takes memory."""
 TOTAL_LIMIT = "300/minute"
-"""Attempts of all callers together, for actions that count them: guesses of short codes from many addresses."""
+"""The limit for all callers together, for actions where attackers guess short codes from many addresses."""
 MOST_COUNTERS = 100_000
 MOST_ATTEMPTS = 1_000_000
-"""Attempts that are remembered at most, over all counters: about 32 MB."""
+"""The maximum number of attempts in all counters together, which takes about 32 MB."""
 _FEWEST_COUNTERS = 100
 
 
 class AttemptLimiter:
-    """Counts attempts and rejects them when there are too many.
+    """Counts attempts and rejects them if there are too many.
 
     Args:
-        settings: the limits, such as ``10/minute``, and `redis_url`.
-        events: where rejected attempts are counted and logged.
+        settings: The limits, such as ``10/minute``, and `redis_url`.
+        events: Counts and logs rejected attempts.
 
     Raises:
-        ConfigurationError: a limit cannot be parsed, or `redis_url` is set and the `redis` extra is not installed.
+        ConfigurationError: A limit cannot be parsed, or `redis_url` is set but the `redis` extra is not installed.
     """
 
     def __init__(self, settings: Settings, events: AuthEvents | None = None) -> None:
@@ -56,7 +56,7 @@ class AttemptLimiter:
         self._limits = {by: limit for by, limit in parsed.items() if limit}
         if self._limits:
             self._limits["total"] = parse(TOTAL_LIMIT)
-        # One for each, so that a flood of addresses evicts no account, and a flood of accounts no address.
+        # Addresses and accounts are separate, so that a flood of one cannot evict counters of the other.
         self._own = {by: AttemptCounters(limit.amount, limit.get_expiry()) for by, limit in self._limits.items()}
         self._pools: PerLoop[ConnectionPool] | None = None
         if settings.redis_url and (url := settings.redis_url.get_secret_value()):
@@ -69,11 +69,11 @@ class AttemptLimiter:
         """Count one attempt.
 
         Args:
-            action: what is attempted; each action has counters of its own.
-            address: the client's address; if it is unknown, no address is counted, so that clients without one do not
-                use up each other's attempts.
-            account: the email address or code that the attempt is about; counted by its hash.
-            in_total: whether the attempts of all callers are counted together, too.
+            action: The name of the action. Each action has its own counters.
+            address: The client's address. If it is unknown, no address is counted, so that such clients do not use up
+                each other's attempts.
+            account: The email address or code of the attempt. Only its hash is stored.
+            in_total: Whether there is also a limit for the attempts of all callers together.
 
         Raises:
             RateLimitExceeded: 429, with the seconds to wait.
@@ -97,8 +97,8 @@ class AttemptLimiter:
                 raise error
 
     async def _hit_shared(self, pool: "ConnectionPool", limit: RateLimitItem, *key: str) -> float | None:
-        """Count one attempt together with the other workers; return the seconds to wait, or None without Redis."""
-        options: dict[str, Any] = {"connection_pool": pool}  # which `limits` documents, and types too narrowly
+        """Count one attempt together with the other workers. Return the seconds to wait, or None without Redis."""
+        options: dict[str, Any] = {"connection_pool": pool}  # `limits` documents this but its types are too narrow
         storage = RedisStorage(
             "redis://", wrap_exceptions=True, implementation="redispy", key_prefix="stackauth:attempts", **options
         )
@@ -119,12 +119,12 @@ class AttemptLimiter:
 
 
 class AttemptCounters:
-    """Counters of attempts by key in this worker, all with the same limit; safe under threads.
+    """Counters of attempts in this worker, by key, all with the same limit. They are thread-safe.
 
     Args:
-        amount: attempts that are allowed within a window.
-        window: seconds.
-        most: the largest number of counters; by default the bound of this module.
+        amount: The number of attempts allowed within a window.
+        window: The length of the window in seconds.
+        most: The maximum number of counters. By default, as many as the memory limit of this module allows.
         clock: a monotonic clock in seconds.
     """
 
@@ -138,7 +138,7 @@ class AttemptCounters:
         self._lock = threading.Lock()
         self._times: dict[str, deque[float]] = {}
         self._levels: list[OrderedDict[str, None]] = [OrderedDict() for _ in range(amount.bit_length() + 1)]
-        # The level of a counter by how many attempts it holds; full ones have the last one for themselves.
+        # The level of a counter by its number of attempts. Only full counters are in the last level.
         self._level = [self._levels[held.bit_length() - 1] for held in range(amount)] + [self._levels[-1]]
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class AttemptCounters:
         """Count one attempt, if it is allowed.
 
         Returns:
-            Seconds to wait until the next attempt is allowed; zero if this one was counted.
+            The seconds until the next attempt is allowed, or zero if this one was counted.
         """
         now = self._clock()
         over = now - self._window
@@ -162,7 +162,7 @@ class AttemptCounters:
                 return times[0] - over
             else:
                 del self._level[len(times)][key]
-            for _ in range(2):  # it adds one and forgets at most two: constant work, and never more than a window
+            for _ in range(2):  # each attempt adds one and removes at most two, so that the work is constant
                 if times and times[0] <= over:
                     times.popleft()
             times.append(now)
@@ -170,7 +170,7 @@ class AttemptCounters:
             return 0.0
 
     def _drop(self, over: float, key: str) -> None:
-        """Drop the counter hit longest ago in each level, if its window is over; make room if this key is new."""
+        """Drop the least recent counter of each level if its window is over. Make room if the key is new."""
         for level in self._levels:
             if level and self._times[oldest := next(iter(level))][-1] <= over:
                 del level[oldest], self._times[oldest]

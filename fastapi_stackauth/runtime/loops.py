@@ -1,4 +1,4 @@
-"""State of one event loop: HTTP pools and running calls. Nothing here is shared between loops."""
+"""State of an event loop, such as connection pools and running calls. Event loops share none of it."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One value for each running event loop, made on first use, forgotten with its loop."""
+    """One value for each running event loop. It is created on first use and dropped with the loop."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -18,10 +18,10 @@ class PerLoop(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self) -> T:
-        """The running loop's value.
+        """Return the running loop's value.
 
         Raises:
-            RuntimeError: outside a running event loop.
+            RuntimeError: No event loop is running.
         """
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -31,35 +31,35 @@ class PerLoop(Generic[T]):
             return self._values[loop]
 
     def pop(self) -> T | None:
-        """Forget and return the running loop's value, if there is one."""
+        """Remove and return the running loop's value, if there is one."""
         with self._lock:
             return self._values.pop(asyncio.get_running_loop(), None)
 
     def _drop_closed(self) -> None:
-        # A pool refers to its loop, so the weak key alone would keep a closed loop's entry alive.
+        # A pool refers to its loop, so a weak key is not enough to drop the entry of a closed loop.
         for loop in [loop for loop in self._values if loop.is_closed()]:
             del self._values[loop]
 
 
 class SingleFlight(Generic[T]):
-    """Callers that ask for the same thing while it is being fetched share one fetch.
+    """Concurrent callers with the same key share one fetch.
 
-    The fetch is a task of its own: a canceled caller stops waiting and affects no other caller.
+    The fetch runs in its own task, so canceling one caller does not affect the others.
     """
 
     def __init__(self) -> None:
         self._tasks: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
 
     def running(self, key: Hashable) -> bool:
-        """Whether a fetch of this key is running in this loop."""
+        """Whether a fetch for this key is running in this event loop."""
         return key in self._tasks.get()
 
     def count(self) -> int:
-        """The number of fetches that are running in this loop."""
+        """The number of running fetches in this event loop."""
         return len(self._tasks.get())
 
     def start(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
-        """The fetch of this key that is under way, or a new one."""
+        """Return the running fetch for this key, or start one."""
         tasks = self._tasks.get()
         if key not in tasks:
             tasks[key] = asyncio.create_task(_run(fetch))
@@ -67,7 +67,7 @@ class SingleFlight(Generic[T]):
         return tasks[key]
 
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
-        """Wait for the fetch of this key; raises what it raises."""
+        """Return the result of the fetch for this key, or raise its exception."""
         return await asyncio.shield(self.start(key, fetch))
 
     async def aclose(self) -> None:
@@ -81,7 +81,7 @@ class SingleFlight(Generic[T]):
     def _forget_task(tasks: dict[Hashable, asyncio.Task[T]], key: Hashable, task: asyncio.Task[T]) -> None:
         tasks.pop(key, None)
         if not task.cancelled():
-            task.exception()  # marks it as seen: every waiter may be gone by now
+            task.exception()  # marks the exception as retrieved, because every caller may be gone by now
 
 
 async def _run(fetch: Callable[[], Awaitable[T]]) -> T:
@@ -91,8 +91,8 @@ async def _run(fetch: Callable[[], Awaitable[T]]) -> T:
 class FreshSingleFlight(Generic[T]):
     """Concurrent callers share a call that started after each of them arrived.
 
-    A running call may have started too early for a new caller, so the caller does not join it: callers meanwhile share
-    the one that follows. At most two calls for each question exist at a time.
+    A running call may have started too early for a new caller. So new callers share the next call, which starts after
+    the running one. There are never more than two calls for a key.
     """
 
     def __init__(self) -> None:
@@ -100,11 +100,11 @@ class FreshSingleFlight(Generic[T]):
         self._queued: PerLoop[dict[Hashable, asyncio.Task[T]]] = PerLoop(dict)
 
     def count(self) -> int:
-        """The number of calls that are running or queued in this loop."""
+        """The number of running and queued calls in this event loop."""
         return len(self._running.get()) + len(self._queued.get())
 
     async def run(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of a call that starts from now on, or raise its error."""
+        """Return the result of a call that starts after this one, or raise its exception."""
         queued = self._queued.get()
         if key not in queued:
             queued[key] = asyncio.create_task(self._follow(key, fetch))

@@ -1,6 +1,7 @@
-"""Keep codes, tokens and keys out of log lines that other libraries write: httpx's, and uvicorn's.
+"""Remove codes, tokens and keys from the log lines of httpx and uvicorn.
 
-Law: the work is linear in the length of a line. The filter runs on the event loop, and clients choose what is logged.
+Law: the work is linear in the length of a line, because the filter runs on the event loop and clients control what is
+logged.
 """
 
 import logging
@@ -23,8 +24,8 @@ _PLAIN_HEADERS = frozenset(
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id",
     }
 )  # fmt: skip
-"""Headers whose values may be logged. Any other may be a credential: an app may read credentials from any header."""
-_ARROWS = ("< ", "> ")  # what `websockets` writes before the lines of a handshake, for uvicorn at DEBUG
+"""Headers with values that may be logged. Any other header may contain a credential, because apps choose the header."""
+_ARROWS = ("< ", "> ")  # the prefix of the lines that `websockets` logs for a handshake, for uvicorn at DEBUG
 _HEADER_LINE = re.compile(r"[<>] ([!#-'*+.^-`|~\w-]+): ?", re.ASCII)
 _RUN = re.compile(r"[\w.-]+")
 _KEY = re.compile(r"\b(?:(?:stackauth|hexclave)_[\w+/=-]{40,}|(?:[sp]k|[psa][csa]k)_\w{20,})")
@@ -34,19 +35,19 @@ class RedactingFilter(logging.Filter):
     """Replaces secrets in a record's message and arguments: query parameters, headers, tokens and keys.
 
     Args:
-        parameters: query parameters to redact, besides those of the auth server and of OAuth.
+        parameters: Query parameters to redact, in addition to those of the auth server and OAuth.
     """
 
     def __init__(self, parameters: tuple[str, ...] = ()) -> None:
         super().__init__()
         names = "|".join(re.escape(name) for name in (*_SECRETS, *parameters))
-        # A quote stands before the first parameter of an ASGI scope, which uvicorn logs at TRACE.
-        # An address within a parameter, such as `return_to=%2Finvitation%3Fcode%3D...`, has a query of its own.
+        # uvicorn logs the ASGI scope at TRACE, where a quote precedes the first parameter. An address within a
+        # parameter, such as `return_to=%2Finvitation%3Fcode%3D...`, has a query of its own.
         pattern = rf"((?:[?&;\"']|%3F|%26)(?:{names})(?:=|%3D))[^&\s#\"']+"
         self.pattern = re.compile(pattern, re.IGNORECASE)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact the record. Every record passes."""
+        """Redact a record and let it pass."""
         if record.args and str(record.msg).startswith(_ARROWS):
             _merge(record)
         record.msg = self._redact(record.msg)
@@ -61,7 +62,7 @@ class RedactingFilter(logging.Filter):
         return self.pattern == other.pattern
 
     def _redact(self, value: object) -> object:
-        """Return the value without secrets. Anything but a number is read as the text that it is logged as."""
+        """Return a value without secrets. Anything except a number is converted to text first, as logging does."""
         if value is None or isinstance(value, bool | int | float):
             return value
         text = str(value)
@@ -69,18 +70,18 @@ class RedactingFilter(logging.Filter):
         return value if redacted == text else redacted
 
     def redact_query(self, text: str) -> str:
-        """Return a text with URLs without the secrets of their queries."""
+        """Return a text in which the query strings of URLs contain no secrets."""
         return redact_tokens(self.pattern.sub(rf"\1{REDACTED}", text))
 
 
 def redact_tokens(text: str) -> str:
-    """Return the text without access tokens, SDK bundles and keys, which their form gives away."""
+    """Return the text without access tokens, SDK bundles and keys, which are recognized by their form."""
     text = _KEY.sub(REDACTED, text)
     return _RUN.sub(_redact_token, text) if "eyJ" in text else text
 
 
 def _redact_token(run: re.Match[str]) -> str:
-    """Cut a run of token characters from the first segment of a JWT on: `eyJ` begins every JSON object in base64url."""
+    """Cut off a word where the first segment of a JWT begins: with `eyJ`, as every JSON object in base64url."""
     start = run[0].find("eyJ")
     is_token = start >= 0 and "." in run[0][start:]
     return run[0][:start] + REDACTED if is_token else run[0]
@@ -92,7 +93,7 @@ def _redact_header(text: str) -> str:
 
 
 def _merge(record: logging.LogRecord) -> None:
-    """Make one text of a record's message and arguments: a header's name and value are arguments of their own."""
+    """Format a record's message and arguments, because the name and the value of a header are separate arguments."""
     try:
         record.msg = record.getMessage()
     except (TypeError, ValueError):  # `logging` reports the mistake itself
@@ -101,7 +102,7 @@ def _merge(record: logging.LogRecord) -> None:
 
 
 def install_redaction(parameters: tuple[str, ...] = ()) -> None:
-    """Put the filter on the loggers that write URLs and headers, once for the same parameters."""
+    """Add the filter to the loggers that log URLs and headers, only once for the same parameters."""
     wanted = RedactingFilter(parameters)
     for name in LOGGERS:
         logger = logging.getLogger(name)

@@ -1,8 +1,8 @@
-"""Spans: pieces of the library's work that a tracer may record. Without telemetry, nothing is recorded.
+"""Spans of the library's work, which a tracer records. Without telemetry, nothing is recorded.
 
 `http/telemetry.py` records them with OpenTelemetry.
-Law: no attribute holds a token, code, password, key, address, or an id that a caller made up. The id of a verified
-user is the exception.
+Law: no attribute contains a token, code, password, key or address. The only id is that of a verified user, never one
+that a caller made up.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Attribute = str | int | bool
 
 
 class Span:
-    """A piece of work while it runs, as a context manager. An instance of this class records nothing."""
+    """A span as a context manager. An instance of this class records nothing."""
 
     __slots__ = ()
 
@@ -25,16 +25,16 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End it. An outage or a bug is an error; a caller's mistake is not."""
+        """End the span. An outage or a bug counts as an error, but a caller's mistake does not."""
 
     def set(self, name: str, value: Attribute | None) -> None:
-        """Set an attribute; None is left out."""
+        """Set an attribute, unless it is None."""
 
     def fail(self, code: str) -> None:
-        """Note that the work failed without raising."""
+        """Record that the work failed without an exception."""
 
     def identify(self, user_id: str) -> None:
-        """Note the user, here and on the span of the request."""
+        """Record the user on this span and on the span of the request."""
 
 
 NO_SPAN = Span()
@@ -44,13 +44,13 @@ class Tracer(Protocol):
     """Records spans."""
 
     def start(self, name: str, attributes: Mapping[str, Attribute] | None = None, *, is_call: bool = False) -> Span:
-        """Return a span that begins when it is entered; `is_call` if it is a call to another server."""
+        """Return a span that starts when it is entered. `is_call` is True for a call to another server."""
         ...
 
     def redact_query(self) -> None:
-        """Remove the secrets in the query from the span of the request."""
+        """Remove the secrets in the query string from the span of the request."""
         ...
 
     def mark_rejection(self, error: StackAuthError) -> None:
-        """Note that a caller's mistake, which is about to be raised, is no error of the app."""
+        """Record that the error to be raised is the caller's mistake, not an error of the app."""
         ...

@@ -1,7 +1,7 @@
-"""The storage of an app's workers: values that expire, and sets of entries that each worker keeps a copy of.
+"""The storage that an app's workers share: values that expire, and sets of entries of which each worker has a copy.
 
-In memory for one worker, in Redis for many. A worker waits for Redis only briefly, and continues with what it knows.
-The `redis` extra is imported on use: apps of one worker do not need it.
+One worker stores them in memory, several workers in Redis. A worker waits only briefly for Redis and then continues
+without it. The `redis` extra is imported on first use, because apps with one worker do not need it.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
 
 ANSWER_SECONDS = 0.5
-"""Seconds that Redis may take to connect or to respond before a worker continues without it."""
+"""The time limit for Redis to connect or respond, in seconds. After it, a worker continues without Redis."""
 IDLE_SECONDS = 0.5
-"""Seconds of silence after which a subscription sends a ping."""
+"""Seconds without a message after which a subscription sends a ping."""
 _CHUNK = 1_000
 MAX_VALUES = 50_000
-"""Values of one kind that a worker keeps in memory: callers make some, such as one for each email with a link."""
-_SLACK_SECONDS = 60  # for clocks of workers that disagree
+"""The maximum number of values of one kind in memory. Callers can add some, such as one for each email."""
+_SLACK_SECONDS = 60  # because the workers' clocks may differ
 
 
 def seal(settings: Settings, text: str) -> str:
-    """Return a MAC of the text under the secret key: it proves that this app wrote what Redis or a browser returns."""
+    """Return a MAC of the text with the secret key, to prove that this app wrote a value in Redis or in a cookie."""
     secret = settings.secret_server_key
     key = secret.get_secret_value().encode() if secret else b""
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
@@ -47,19 +47,19 @@ class StorageUnavailable(Exception):
 
 
 Entries = Mapping[str, float]
-"""Entries of a set, and the unix time until which each counts."""
+"""Entries of a set and the Unix time at which each expires."""
 
 
 class Storage(Protocol):
-    """Shared state of the workers: texts by key, which expire after `seconds`, and sets of entries.
+    """The shared state of the workers: strings by key, which expire after `seconds`, and sets of entries.
 
-    A key begins with the kind of its value and a colon. If the storage is unavailable, `remove` does nothing, nor do
-    `get` and `set` unless `tolerant` is False; the others raise `StorageUnavailable`.
+    A key starts with the kind of its value and a colon. If the storage is unavailable, `remove` does nothing, and
+    neither do `get` and `set` if `tolerant` is True. All other methods raise `StorageUnavailable`.
     """
 
     @property
     def is_shared(self) -> bool:
-        """Whether other workers see what is stored."""
+        """Whether other workers share this storage."""
 
     async def get(self, key: str, *, tolerant: bool = True) -> str | None:
         """Return a value, or None."""
@@ -74,25 +74,26 @@ class Storage(Protocol):
         """Remove a value or a claim."""
 
     async def publish(self, name: str, entries: Entries, seconds: float) -> None:
-        """Add entries to a set, none of which lasts longer than `seconds`, and notify its followers."""
+        """Add entries to a set and notify its followers. No entry may last longer than `seconds`."""
 
     async def count(self, name: str) -> int:
-        """Return the number of entries of a set; it may include expired ones."""
+        """Return the number of entries of a set, which may include expired ones."""
 
     def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
-        """Yield the whole set with True, at the start and after each gap, and new entries with False as they come.
+        """Yield the whole set with True at the start and after each gap, and new entries with False as they arrive.
 
-        No entries come after a silence. `StorageUnavailable` ends it: follow again to learn what was missed.
+        It yields an empty set if there are no new entries for a while. After `StorageUnavailable`, call it again to get
+        the entries that were missed.
         """
 
     async def aclose(self) -> None:
-        """Close what belongs to the running loop."""
+        """Close the connections of the running event loop."""
 
 
 class MemoryStorage(Storage):
-    """Storage of one worker. It is bounded: of too many values of a kind, the least recently used one goes first.
+    """Storage for one worker. If there are too many values of a kind, the least recently used is evicted.
 
-    So callers who make many values of one kind cannot evict those of another.
+    So callers who add many values of one kind cannot evict values of another kind.
 
     Args:
         clock: unix time in seconds.
@@ -116,7 +117,7 @@ class MemoryStorage(Storage):
 
     async def add(self, key: str, seconds: float) -> bool:
         """Claim a key; return False if it is claimed already."""
-        with self._lock:  # a claim of another thread may come in between
+        with self._lock:  # another thread may claim the key in between
             if self._kind(key).get(key):
                 return False
             self._kind(key).put(key, "1", self._clock() + seconds)
@@ -130,31 +131,31 @@ class MemoryStorage(Storage):
         return self._kinds[key.partition(":")[0]]
 
     async def publish(self, name: str, entries: Entries, seconds: float) -> None:
-        """Do nothing: there is no other worker."""
+        """Do nothing, because there is no other worker."""
 
     async def count(self, name: str) -> int:  # noqa: ARG002 - the protocol's
-        """Return 0: nothing is shared."""
+        """Return 0, because nothing is shared."""
         return 0
 
     async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:  # noqa: ARG002 - the protocol's
-        """Yield no entries: there is no other worker."""
+        """Yield no entries, because there is no other worker."""
         yield {}, True
 
     async def aclose(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing, because there are no connections."""
 
 
 class RedisStorage(Storage):
-    """Storage of many workers, in a Redis server.
+    """Storage for several workers, in a Redis server.
 
     Args:
-        url: its URL.
-        prefix: of all keys, so that apps and projects do not share any.
+        url: The URL of the Redis server.
+        prefix: The prefix of all keys, so that apps and projects do not share keys.
         clock: unix time in seconds.
-        events: notified when Redis is unavailable.
+        events: Counts and logs when Redis is unavailable.
 
     Raises:
-        ConfigurationError: the `redis` extra is not installed, or the address cannot be parsed.
+        ConfigurationError: The `redis` extra is not installed, or the URL cannot be parsed.
     """
 
     is_shared = True
@@ -193,7 +194,7 @@ class RedisStorage(Storage):
         with _translate():
             if await self._redis().set(name, own, px=max(1, int(seconds * 1000)), nx=True):
                 return True
-            # The client repeats a command if the reply was lost, and then finds its own claim.
+            # The Redis client repeats a command if the reply was lost, and may then find its own claim.
             return bool(await self._redis().get(name) == own)
 
     async def remove(self, key: str) -> None:
@@ -222,14 +223,14 @@ class RedisStorage(Storage):
     async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
         """Yield the whole set whenever the subscription starts, then new entries as they arrive."""
         key, redis = self._prefix + name, self._redis()
-        pubsub: Any = redis.pubsub()  # which redis-py types as untyped
+        pubsub: Any = redis.pubsub()  # redis-py has no type for this
         try:
             with _translate():
                 await pubsub.subscribe(key)
                 async for kind, text in _messages(pubsub):
-                    if kind == "subscribe":  # also after a short cut, when the client subscribes again by itself
-                        # What is published from now on arrives, so what was before is read: in small pieces, because a
-                        # large set would take longer than any reply may.
+                    if kind == "subscribe":  # also after a short interruption
+                        # Entries published from now on arrive as messages, so read the earlier ones. Read them in small
+                        # pieces, because a large set would take longer than the time limit of a reply.
                         yield (
                             {str(entry): float(until) async for entry, until in redis.zscan_iter(key, count=_CHUNK)},
                             True,
@@ -260,7 +261,7 @@ class RedisStorage(Storage):
 
 
 async def _messages(pubsub: Any) -> AsyncIterator[tuple[str, str]]:  # noqa: ANN401 - as above
-    """Yield the messages of a subscription; after a silence, send a ping, and end it if no reply comes."""
+    """Yield the messages of a subscription. After a silence, send a ping, and end if there is no reply."""
     pinged = False
     while True:
         message = await pubsub.get_message(timeout=IDLE_SECONDS)
@@ -275,7 +276,7 @@ async def _messages(pubsub: Any) -> AsyncIterator[tuple[str, str]]:  # noqa: ANN
 
 
 def _parse(text: str) -> dict[str, float]:
-    """Parse the entries of a message. Whatever else is published there is ignored."""
+    """Parse the entries of a message, and ignore any other message."""
     entries = {}
     for until, _, entry in (line.partition(" ") for line in text.splitlines()):
         with suppress(ValueError):
@@ -293,10 +294,10 @@ def _translate() -> Iterator[None]:
 
 @contextmanager
 def needing_storage() -> Iterator[None]:
-    """Around what cannot continue without the shared storage.
+    """Return 503 if the code in this block cannot continue without the shared storage.
 
     Raises:
-        VerificationUnavailable: it is unavailable; trying again helps.
+        VerificationUnavailable: The storage is unavailable. Try again later.
     """
     try:
         yield
@@ -314,7 +315,7 @@ def require_redis() -> None:
     """Check that the `redis` extra is installed.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: The extra is not installed.
     """
     try:
         import redis.asyncio  # noqa: F401, PLC0415 - an extra
@@ -323,7 +324,7 @@ def require_redis() -> None:
 
 
 def redis_pool(url: str, *, decode_responses: bool = False) -> "ConnectionPool":
-    """Return connections to a Redis server that fail soon instead of waiting, for the running event loop."""
+    """Return connections to a Redis server for the running event loop. They fail quickly instead of waiting."""
     from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - an extra
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""Sessions between requests: cookies, credentials, redirects."""
+"""Sessions: credentials of requests, cookies and redirects."""

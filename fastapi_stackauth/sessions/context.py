@@ -1,6 +1,6 @@
-"""The state of the library on one connection: one object, under one key of the scope.
+"""The library's state for one connection, stored under one key of the ASGI scope.
 
-The scope belongs to one request. `scope["state"]` may not: some servers share it between the requests of a connection.
+Every request has its own scope, but some servers share `scope["state"]` between the requests of a connection.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -19,10 +19,10 @@ R = TypeVar("R")  # the caller: a type of `http/installed.py`, which has a highe
 
 
 class CookieQueue:
-    """The cookies that the response of one connection will set, the last one of each name winning.
+    """The cookies that a response will set. The last one with a name is used.
 
     Attributes:
-        private: whether the answer depends on the session, and so must not be stored.
+        private: Whether the response depends on the session, so that caches must not store it.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class CookieQueue:
         self._cookies[name] = header
 
     def apply(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Return the response's headers with the cookies, and `no-store` unless an app keeps its response private."""
+        """Return the headers of a response with the cookies, and with `no-store` unless the app set it to private."""
         own = list(headers)
         kept = [value for name, value in own if name.lower() == b"cache-control"]
         if self._cookies or not any(b"private" in value or b"no-store" in value for value in kept):
@@ -43,16 +43,16 @@ class CookieQueue:
 
 
 class RequestContext(Generic[S, R]):
-    """The state of the library on one connection.
+    """The library's state for one connection.
 
     Attributes:
-        services: those of the router that serves the connection; None on an app's own routes.
-        route: the context of the router's route, which handlers get.
-        resolution: the last one that was computed.
-        resolutions: one for each stack, and one more for its API keys, so that a request verifies a token once.
-        cookies: what the response sets; None until a cookie is queued.
-        checked_origin_policy: the policy whose check the connection has passed.
-        caller: the caller of a call in process; None if the credentials are those of the request.
+        services: The services of the router that serves the connection. None on an app's own routes.
+        route: The context that a handler of the router's route receives.
+        resolution: The latest one.
+        resolutions: One for each stack and one more for its API keys, so that a request verifies a token only once.
+        cookies: The cookies that the response sets. None until a cookie is queued.
+        checked_origin_policy: The policy that has accepted the connection.
+        caller: The caller of an in-process request. None if the credentials are in the request.
     """
 
     __slots__ = ("caller", "checked_origin_policy", "cookies", "resolution", "resolutions", "route", "services")
@@ -84,16 +84,16 @@ def get_cookies(scope: Scope) -> CookieQueue:
 
 
 def add_cookie_middleware(app: Starlette) -> None:
-    """Add the middleware that writes queued cookies, unless the app has it."""
+    """Add the middleware that sets queued cookies, unless the app already has it."""
     factory: Any = CookieMiddleware
     if all(middleware.cls is not factory for middleware in app.user_middleware):
         app.add_middleware(factory)
 
 
 class CookieMiddleware:
-    """Writes queued cookies on whatever response leaves, WebSocket handshakes included.
+    """Sets the queued cookies on every response, including WebSocket handshakes.
 
-    It never responds by itself: its responses would miss what other middleware adds, CORS above all.
+    It never responds by itself, because such a response would lack the headers of other middleware, such as CORS.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -106,7 +106,7 @@ class CookieMiddleware:
             return
         context = get_context(scope)
 
-        def send_with_cookies(message: Message) -> Awaitable[None]:  # a coroutine of its own costs time on each message
+        def send_with_cookies(message: Message) -> Awaitable[None]:  # a coroutine would cost time on each message
             if context.cookies is not None and message["type"] in _STARTS:
                 message["headers"] = context.cookies.apply(message.get("headers", ()))
             return send(message)

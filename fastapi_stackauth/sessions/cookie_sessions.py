@@ -1,4 +1,4 @@
-"""Cookie sessions: an access and a refresh token in HttpOnly cookies; the library refreshes the access token itself."""
+"""Cookie sessions: both tokens are in HttpOnly cookies, and the library refreshes the access token automatically."""
 
 import math
 import time
@@ -35,7 +35,7 @@ from fastapi_stackauth.verification.rejections import judge_refresh
 from fastapi_stackauth.verification.verifier import TokenEndsSoon, Verifier
 
 ACCESS, REFRESH = "access", "refresh"
-_LONGEST_HOST = 200  # characters of a header that a log line shows
+_LONGEST_HOST = 200  # the maximum number of characters of a header in a log line
 _SKEW_LOG_INTERVAL = 30.0  # seconds
 
 
@@ -43,16 +43,16 @@ class Sessions:
     """The cookie sessions of one `StackAuth`.
 
     Args:
-        settings: `app_url`, and names and attributes of the cookies.
-        client: refreshes and ends sessions.
-        verifier: verifies access tokens.
+        settings: `app_url`, and the names and attributes of the cookies.
+        client: Refreshes and ends sessions.
+        verifier: Verifies access tokens.
         clock: unix time in seconds.
 
     Attributes:
-        tokens: refreshes and ends sessions by their refresh tokens.
+        tokens: Refreshes and ends sessions by their refresh tokens.
 
     Raises:
-        ConfigurationError: at first use, if `app_url` is missing.
+        ConfigurationError: `app_url` is missing. Raised at first use.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Sessions:
 
     @cached_property
     def policy(self) -> CookiePolicy:
-        """Names and attributes of the cookies."""
+        """The names and attributes of the cookies."""
         return CookiePolicy.of(self._settings)
 
     @cached_property
     def site(self) -> OriginPolicy:
-        """The origins whose requests may use the cookies."""
+        """The origins that may send requests with the cookies."""
         return OriginPolicy(self._settings.require_app_url("cookies"), self._settings.trusted_origins)
 
     # --- for routers and for an app's own form handlers ---
 
     def start(self, connection: HTTPConnection, tokens: TokenPair) -> None:
-        """Sign the browser in: the response to this request sets both tokens as cookies.
+        """Sign the browser in. The response to this request sets both tokens as cookies.
 
         Raises:
-            AuthError: 403 `cross_site_request`: another site must not sign this browser in (login CSRF).
-            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is not a token.
+            AuthError: 403 `cross_site_request`: The request comes from another site (login CSRF).
+            RequestError, UnexpectedResponse: A token does not fit into a cookie, or is not valid.
             ConfigurationError: `app_url` is missing.
         """
         self.site.check(connection.scope)
@@ -95,7 +95,7 @@ class Sessions:
         queue.set(policy.name(REFRESH), refresh)
 
     def warn_of_other_host(self, connection: HTTPConnection) -> None:
-        """Log once that cookies are set under a host that is not that of `app_url`: browsers never send them back."""
+        """Log once if cookies are set on another host than that of `app_url`. Browsers never send such cookies back."""
         seen = _other_origin(connection, self.site.app_url)
         if seen is not None and self._client.events.is_first("cookies_on_other_host"):
             self._client.events.emit(
@@ -107,7 +107,7 @@ class Sessions:
             )
 
     async def end(self, connection: HTTPConnection) -> None:
-        """Sign the browser out: end the session at the auth server, and remove the cookies even if that fails.
+        """Sign the browser out: end the session at the auth server, and remove the cookies even if this fails.
 
         Raises:
             AuthError: 403 `cross_site_request`.
@@ -124,16 +124,16 @@ class Sessions:
             self._client.events.emit(SESSION_END_FAILED, code=get_error_code(error), detail=str(error))
 
     def forget(self, connection: HTTPConnection) -> None:
-        """Remove the cookies from the browser, and do no more."""
+        """Remove the cookies from the browser. The session continues at the auth server."""
         policy, queue = self.policy, get_cookies(connection.scope)
         for purpose in (ACCESS, REFRESH):
             queue.set(policy.name(purpose), policy.remove(purpose))
 
     async def refresh(self, connection: HTTPConnection) -> None:
-        """Refresh the access cookie now, so that it shows what has changed about the user.
+        """Refresh the access cookie now, so that it reflects changes to the user.
 
         Raises:
-            AuthError: 401 `authentication_required`: there is no session, or it has ended; 403 `cross_site_request`.
+            AuthError: 401 `authentication_required` if there is no session or it has ended; 403 `cross_site_request`.
             AuthServerError: the refresh failed.
         """
         self.site.check(connection.scope)
@@ -144,15 +144,16 @@ class Sessions:
     async def authenticate(self, connection: HTTPConnection, credential: Credential) -> tuple[Credential, User] | None:
         """Return the user of a cookie session, or None if the session has ended.
 
-        The session rests on its refresh token. An access token that is near its end or rejected is refreshed, and only
-        the new one is verified. While the auth server is down, the old token serves until it expires.
+        The refresh token decides whether there is a session. If the access token is rejected or about to expire, the
+        library refreshes it and verifies only the new one. While the auth server is down, the old token stays in use
+        until it expires.
 
         Raises:
-            VerificationUnavailable: the old token has expired, and the auth server is down or the key of the new token
-                is not known here yet.
-            ClockSkew: the new token is rejected for its time; the cookies stay.
+            VerificationUnavailable: The old token has expired, and either the auth server is down or this worker does
+                not have the key of the new token yet.
+            ClockSkew: The times of the new token are not valid. The cookies stay.
             AuthServerMisconfigured: the auth server rejects this app.
-            AuthError: 401, the new token is rejected for another reason.
+            AuthError: 401: The verifier rejects the new token for another reason.
         """
         get_cookies(connection.scope).private = True
         if user := await self._verify(credential.token, REFRESH_BEFORE):
@@ -180,7 +181,7 @@ class Sessions:
         await self._replace(connection, credential.refresh_token, credential.token)
 
     async def aclose(self) -> None:
-        """Cancel the refreshes under way in the running loop."""
+        """Cancel the refreshes that are running in this event loop."""
         await self.tokens.aclose()
 
     async def _verify(self, token: str, min_left: float | None = None) -> User | None:
@@ -200,7 +201,7 @@ class Sessions:
             raise AuthError("authentication_required") from None
 
     def _judge(self, failure: AuthError | AuthServerError) -> StackAuthError | None:
-        """Return the error for a session that could not be refreshed, or None if it has ended. Log it."""
+        """Return and log the error for a session whose refresh failed, or return None if the session has ended."""
         error, now = judge_refresh(failure), time.monotonic()
         if error is None and isinstance(failure, AuthError):
             self._client.events.emit(SESSION_ENDED, reason=failure.code)
@@ -219,10 +220,10 @@ class Sessions:
         get_cookies(connection.scope).set(self.policy.name(ACCESS), header)
 
     async def _revoke_session(self, token: str) -> None:
-        """Reject from now on all tokens of the session of this one, if it is a genuine token."""
+        """Revoke the session of a token, if the token is genuine."""
         try:
             session_id = (await self._verifier.identify(token)).session_id
-        except (AuthError, AuthServerError):  # also if neither keys nor fallback are in reach
+        except (AuthError, AuthServerError):  # also if neither the keys nor the fallback are available
             return
         await self._verifier.revocations.revoke_sessions([session_id] if session_id else [])
 

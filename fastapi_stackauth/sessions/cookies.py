@@ -1,9 +1,10 @@
-"""Cookies, pure: what the app sets, and the credentials that it reads from them.
+"""Cookies, pure: the cookies that the app sets, and the credentials that it reads from cookies.
 
-Names and attributes follow the app's public origin, never the request (decision 11).
+Names and attributes depend on the app's public origin, never on the request (decision 11).
 
-Over https the names carry the `__Host-` prefix, so that no sibling host can plant one (RFC 6265bis §4.1.3.2); with a
-`cookie_domain` it is `__Secure-`; only a loopback http origin with `insecure_cookies=True` goes without.
+The names have the prefix `__Host-`, so that no other host of the domain can set such a cookie (RFC 6265bis §4.1.3.2).
+With a `cookie_domain`, the prefix is `__Secure-`. Only with `insecure_cookies=True` on a loopback http origin is there
+no prefix.
 """
 
 import json
@@ -21,20 +22,20 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.startup.guards import Guarded
 
 MAX_COOKIE = 4096
-"""Bytes of name, value and attributes that every browser keeps (RFC 6265 §6.1)."""
+"""The size of name, value and attributes that every browser accepts, in bytes (RFC 6265 §6.1)."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 §9.2.1)."""
-_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
-_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 §4.1.1: nothing that ends a value
+_LONGEST_ORIGIN = 200  # the maximum number of characters of a header in a log line
+_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 §4.1.1: no character that ends a value
 
 
 @dataclass(frozen=True)
 class CookiePolicy:
-    """Names and attributes of this app's cookies.
+    """The names and attributes of this app's cookies.
 
     Attributes:
-        prefix: what all names begin with.
-        attributes: what follows the value, beside `Max-Age`.
+        prefix: The beginning of all names.
+        attributes: The attributes after the value, except `Max-Age`.
     """
 
     prefix: str
@@ -45,7 +46,7 @@ class CookiePolicy:
         """Return the policy for these settings.
 
         Raises:
-            ConfigurationError: `app_url` is missing, or is plain http beyond loopback.
+            ConfigurationError: `app_url` is missing, or is http but not on loopback.
         """
         origin = settings.require_app_url("cookies")
         if settings.insecure_cookies:
@@ -65,11 +66,11 @@ class CookiePolicy:
         return self.prefix + purpose
 
     def set(self, purpose: str, value: str, max_age: int | None) -> bytes:
-        """Return a `Set-Cookie` value; `max_age` is in seconds, or None until the browser ends.
+        """Return a `Set-Cookie` value. `max_age` is in seconds; None means until the browser is closed.
 
         Raises:
-            UnexpectedResponse: no cookie can hold the value, which the auth server gave.
-            RequestError: 500 `session_too_large`, browsers would not keep it.
+            UnexpectedResponse: The auth server returned a value that a cookie cannot contain.
+            RequestError: 500 `session_too_large`: browsers would reject the cookie.
         """
         if not _VALUE.fullmatch(value):
             raise UnexpectedResponse
@@ -85,7 +86,7 @@ class CookiePolicy:
 
 
 def cookie(scope: Scope, name: str) -> str | None:
-    """Return the value of the first cookie of this name (RFC 6265 §5.4) of an ASGI scope."""
+    """Return the value of the first cookie with this name in an ASGI scope (RFC 6265 §5.4)."""
     wanted = name.encode("ascii")
     for key, value in _read_cookies(scope):
         if key == wanted:
@@ -112,19 +113,19 @@ def _read_cookies(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass(frozen=True)
 class OriginPolicy:
-    """The app's own public origin, and the other origins whose pages may use its cookies (design decision 11)."""
+    """The app's own public origin, and the other origins that may use its cookies (design decision 11)."""
 
     app_url: str
     trusted_origins: tuple[str, ...] = ()
 
     def check(self, scope: Scope) -> None:
-        """Reject a request that another site makes the browser send.
+        """Reject a request that another site caused the browser to send.
 
-        Safe methods pass. Browsers send no Sec-Fetch-Site on WebSockets nor over plain http; the Origin decides there.
-        The connection's context remembers that it passed, so that several callers check a request once.
+        Safe methods pass. For WebSockets and over plain http, browsers send no Sec-Fetch-Site, so the Origin decides.
+        The connection's context stores that the request passed, so that it is checked only once.
 
         Raises:
-            AuthError: `cross_site_request`; the details say whether the Origin was missing, and the log has the
+            AuthError: `cross_site_request`. The details show whether the Origin was missing; the log contains the
                 Origin.
         """
         if scope["type"] != "websocket" and scope["method"] in SAFE_METHODS:
@@ -155,9 +156,9 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 class SessionCookies(Guarded):
-    """The app's own cookie session: an access and a refresh cookie. One without the other is not a session.
+    """The app's own cookie session, which consists of an access and a refresh cookie. Both are required.
 
-    Only requests of the app's own site may use it if they change something.
+    Requests that change something may only use it if they come from the app's own site.
     """
 
     _use: ClassVar[str] = SOURCE_USE
@@ -179,16 +180,16 @@ class SessionCookies(Guarded):
 
 
 class SdkCookies(Guarded):
-    """The JavaScript SDK's cookies: a JSON pair of refresh and access token, and the refresh token of this project.
+    """The JavaScript SDK's cookies: one with a JSON pair of both tokens, and one with the project's refresh token.
 
-    The pair counts only if its refresh token is the one of the project's newest refresh cookie, as in the SDK itself.
-    Otherwise the pair belongs to a session that the SDK has ended, or to another project on this host.
+    As in the SDK, the pair is only used if its refresh token is that of the project's newest refresh cookie. Otherwise
+    it belongs to a session that the SDK has ended, or to another project on this host.
 
-    Opt-in (`sdk_cookies=True`), and only for requests of the app's own site.
+    The library reads these cookies only with `sdk_cookies=True`, and only for requests from the app's own site.
 
     Args:
-        site: the app's own origin and the origins that it trusts.
-        project_id: names the refresh cookies of this project. Without it, no pair counts.
+        site: The app's own origin and the origins that it trusts.
+        project_id: The project id, which is part of the names of refresh cookies. Without it, no pair is used.
     """
 
     _use: ClassVar[str] = SOURCE_USE
@@ -200,7 +201,7 @@ class SdkCookies(Guarded):
         self._project_id = project_id
 
     def read(self, scope: Scope) -> Credential | None:
-        """Return the access token of the SDK's cookies, or None if the browser has no session of this project.
+        """Return the access token from the SDK's cookies, or None if the browser has no session of this project.
 
         Raises:
             AuthError: `credentials_malformed`, `credentials_too_large` or `cross_site_request`.
@@ -217,7 +218,7 @@ class SdkCookies(Guarded):
 
 
 def _read_pair(value: str) -> tuple[str, str] | None:
-    """Return refresh and access token of the SDK's cookie, or None if it holds no access token."""
+    """Return refresh and access token from the SDK's cookie, or None if it contains no access token."""
     if len(value) > MAX_SIZE:
         raise AuthError("credentials_too_large", reason="the SDK's cookie")
     pair = read_json(unquote(value).encode("utf-8", "replace"))
@@ -232,10 +233,10 @@ def _read_pair(value: str) -> tuple[str, str] | None:
 
 
 def _newest_refresh_token(scope: Scope, project_id: str) -> str | None:
-    """Return the refresh token that the SDK would use, or None if the browser holds none of this project.
+    """Return the refresh token that the SDK would use, or None if the browser has none for this project.
 
-    A `hexclave-` cookie beats all others, however old it is; then a plain cookie of older SDKs; then the newest
-    `stack-` cookie with a date (contract/drift.md §3).
+    A `hexclave-` cookie comes first, however old it is, then a plain cookie of older SDKs, then the newest `stack-`
+    cookie with a date (contract/drift.md §3).
     """
     found = _newest_dated(scope, f"hexclave-refresh-{project_id}--")
     if found is None:
@@ -255,7 +256,7 @@ def _newest_dated(scope: Scope, prefix: str) -> str | None:
 
 
 def _read_dated(value: bytes) -> tuple[str, float] | None:
-    """Return refresh token and date of a refresh cookie, or None if it is unreadable: the SDK skips it as well."""
+    """Return refresh token and date from a refresh cookie, or None if it is malformed: the SDK skips it as well."""
     try:
         fields = json.loads(unquote(value.strip(b' "').decode("latin-1")))
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Step 1, pure: an ASGI scope in, a `Credential` or None out. Nothing is verified here.
+"""Step 1, pure: find the `Credential` in an ASGI scope, if there is one. Nothing is verified here.
 
-Explicit beats ambient: headers come first, cookies after them, and the first source that is present decides.
-If it cannot be read, the request is rejected: it never falls through to the next source.
+Explicit credentials come before ambient ones: headers first, then cookies. Only the first source that is present
+counts. If it is malformed, the request is rejected; the next source is not tried.
 """
 
 import base64
@@ -16,7 +16,7 @@ from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.startup.guards import Guarded
 
 MAX_SIZE = 16 * 1024
-"""Bytes that a header or cookie with a credential may have."""
+"""The maximum size of a header or cookie with a credential, in bytes."""
 
 Scope = MutableMapping[str, Any]
 """An ASGI connection scope."""
@@ -25,15 +25,15 @@ Scope = MutableMapping[str, Any]
 SOURCE_USE = "`StackAuth(sources=[{name}(...)])`, and `user: CurrentUser` in the endpoint"
 
 
-@dataclass(slots=True)  # made for each request, and a frozen one takes three times as long to make
+@dataclass(slots=True)  # one is created for each request, and a frozen dataclass takes three times as long to create
 class Credential(Guarded):
-    """An unverified access token. The repr does not show it.
+    """An unverified access token. The repr hides it.
 
     Attributes:
-        token: the raw token.
-        source: its place in the request, such as ``authorization`` or ``cookie:stack-access``.
-        ambient: whether browsers attach it by themselves, as they do with cookies, so that other sites can send it.
-        refresh_token: the session's refresh token, if the source is a session that can refresh its access token.
+        token: The raw token.
+        source: The place in the request, such as ``authorization`` or ``cookie:stack-access``.
+        ambient: Whether browsers attach it automatically, like a cookie, so that other sites can cause them to send it.
+        refresh_token: The session's refresh token, if the library may refresh the access token of this source.
     """
 
     _use: ClassVar[str] = "`user: CurrentUser` for the caller, or `token: AccessToken` for their verified token"
@@ -46,23 +46,23 @@ class Credential(Guarded):
 
 @dataclass(frozen=True, slots=True)
 class InProcessCaller:
-    """The caller of a request that one part of the app sends to another, such as an MCP tool to a route.
+    """The caller of an in-process request, such as an MCP tool's request to a route.
 
-    The sender has read the credential already. No header, cookie or query of the request counts.
+    The sender has already read the credential. Headers, cookies and query of the request are ignored.
 
     Attributes:
-        credential: the access token or API key; None if the caller sent none.
+        credential: The access token or API key. None if the caller sent none.
     """
 
     credential: Credential | None = field(default=None, repr=False)
 
     def read_bearer(self) -> str:
-        """Return the access token or API key; empty if there is none."""
+        """Return the access token or API key, or an empty string if there is none."""
         return self.credential.token if self.credential else ""
 
 
 class CredentialSource(Protocol):
-    """Reads the access token from one place of a request. Write your own for other places.
+    """Reads the access token from one place in a request. Write your own class for other places.
 
     Example:
         A browser cannot set headers on a WebSocket, but it can offer sub-protocols::
@@ -87,10 +87,10 @@ class CredentialSource(Protocol):
 
 
 def check_sources(sources: object) -> tuple[CredentialSource, ...]:
-    """Return an app's own sources of credentials.
+    """Check an app's own sources of credentials and return them.
 
     Raises:
-        ConfigurationError: they are not a list, or one of them is a class or has no `read`.
+        ConfigurationError: They are not a list, or one of them is a class or has no method `read`.
     """
     if not isinstance(sources, Iterable) or isinstance(sources, str):
         raise ConfigurationError(
@@ -111,7 +111,7 @@ def read_credential(scope: Scope, sources: Iterable[CredentialSource]) -> Creden
     """Return the credential of the first source that has one.
 
     Raises:
-        AuthError: the first source that is present cannot be read, or two headers disagree.
+        AuthError: The first source that is present is malformed, or two headers contradict each other.
     """
     for source in sources:
         if (credential := source.read(scope)) is not None:
@@ -125,14 +125,14 @@ def read_credential(scope: Scope, sources: Iterable[CredentialSource]) -> Creden
 class HeaderCredentials(Guarded):
     """`Authorization: Bearer`, `x-stack-access-token`, `x-hexclave-access-token` and the legacy `x-stack-auth`.
 
-    A bearer may be the token itself or the JavaScript SDK's bundle (contract/tokens.md §4). Other schemes, empty
-    headers and the bundle of a signed-out SDK count as absent. The same token twice is one credential.
+    A bearer may be the token itself or the JavaScript SDK's bundle of tokens (contract/tokens.md §4). Other schemes,
+    empty headers and the bundle of a signed-out SDK are ignored. The same token in two headers is one credential.
     """
 
     _use: ClassVar[str] = SOURCE_USE
 
     def read(self, scope: Scope) -> Credential | None:
-        """Return the token of this connection's headers, if any."""
+        """Return the token from the connection's headers, if any."""
         found: Credential | None = None
         for name, value in scope["headers"]:
             if name not in _PARSERS:
@@ -185,7 +185,7 @@ def _text(raw: bytes) -> str:
 
 
 def _base64(text: str) -> bytes:
-    """Decode either alphabet, padded or not: browsers' `btoa` pads, other SDKs may not."""
+    """Decode both alphabets, with or without padding: `btoa` in browsers adds it, other SDKs may not."""
     standard = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
@@ -194,7 +194,7 @@ def _base64(text: str) -> bytes:
 
 
 def _bundle_token(raw: bytes) -> str | None:
-    """Return the access token of an SDK bundle, or None if no user is signed in there."""
+    """Return the access token of an SDK bundle, or None if no user is signed in."""
     bundle = read_json(raw)
     if not isinstance(bundle, dict):
         raise AuthError("credentials_malformed", reason="the bundle is not a JSON object")
@@ -222,9 +222,9 @@ def read_json(raw: bytes) -> object:
 
 
 class QueryToken(Guarded):
-    """A token in the query string, for links that cannot carry it otherwise: it leaks into histories and other logs.
+    """A token in the query string, for links that cannot send it otherwise. It leaks into histories and logs.
 
-    The library's log filter keeps the value out of uvicorn's access log, and telemetry out of the span of the request.
+    The library removes the value from uvicorn's access log and from the telemetry span of the request.
     """
 
     _use: ClassVar[str] = SOURCE_USE
@@ -237,7 +237,7 @@ class QueryToken(Guarded):
         query = scope.get("query_string", b"")
         if self.parameter.encode() not in query:
             return None
-        # The name counts as it is written: an encoded one would pass by the log filter.
+        # The parameter's name must not be percent-encoded, because the log filter would miss such a parameter.
         pairs = (part.partition("=") for part in _text(query).split("&"))
         values = {unquote_plus(value) for name, _, value in pairs if name == self.parameter and value}
         if len(values) > 1:

@@ -1,7 +1,7 @@
-"""Check the target of a redirect: a path of this app's own origin, or a URL that the settings name (decision 12).
+"""Check the target of a redirect: a path of this app, or a URL that the settings allow (decision 12).
 
-Browsers read addresses more kindly than RFC 3986 does: they take a backslash for a slash and drop tabs and line breaks.
-A target that they might read differently is rejected.
+Browsers parse URLs more leniently than RFC 3986: they treat a backslash as a slash, and remove tabs and line breaks. So
+a target that a browser might parse differently is rejected.
 """
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,10 +13,10 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def allowed_redirect(address: str | None, settings: Settings) -> str | None:
-    """The address where redirects may lead there; None otherwise.
+    """Return the URL of a redirect target, or None if the settings do not allow it.
 
     Args:
-        address: a path of this app such as ``/notes?page=2``, or a whole address.
+        address: A path of this app such as ``/notes?page=2``, or a complete URL.
         settings: `app_url`, `trusted_origins` and `redirect_urls`.
     """
     if not isinstance(address, str) or not address or len(address) > MAX_ADDRESS or not _plain(address):
@@ -27,14 +27,14 @@ def allowed_redirect(address: str | None, settings: Settings) -> str | None:
 
 
 def with_query(address: str, **more: str) -> str:
-    """An address with more in its query, which wins over what was there."""
+    """Return a URL with additional query parameters, which replace parameters with the same name."""
     parts = urlsplit(address)
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in more]
     return urlunsplit(parts._replace(query=urlencode([*kept, *more.items()]))) if more else address
 
 
 def is_loopback(address: str) -> bool:
-    """Whether this leads to an app on the caller's own machine, on any port (RFC 8252 §7.3)."""
+    """Whether a URL is on the caller's own machine, on any port (RFC 8252 §7.3)."""
     if len(address) > MAX_ADDRESS or not _plain(address):
         return False
     try:
@@ -45,7 +45,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _plain(address: str) -> bool:
-    """Visible ASCII without a backslash: one reading only."""
+    """Whether all parsers read a URL in the same way: it contains only visible ASCII and no backslash."""
     return address.isascii() and address.isprintable() and not set(address) & set(' \\<>"')
 
 

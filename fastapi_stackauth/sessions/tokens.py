@@ -1,7 +1,7 @@
-"""The access tokens of sessions, by their refresh tokens: refresh one, replace one, end a session.
+"""The access tokens of sessions, by refresh token: refresh and replace tokens, and end sessions.
 
-Cookie sessions and the routes that deliver tokens in bodies share it; `client.session` has a `TokenSource` of its own.
-Law: one refresh at a time for each session, and the cache knows a refresh token by its SHA-256 alone.
+Cookie sessions and routes that return tokens in the body share this module. `client.session` has its own `TokenSource`.
+Law: there is one refresh at a time for each session, and the cache contains only the SHA-256 hash of a refresh token.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _SIZE = 10_000
 
 
 class _Refreshed(NamedTuple):
-    """A token of a refresh, and how many key sets the verifier had fetched by then."""
+    """A refreshed token, and how many key sets the verifier had fetched at that time."""
 
     issued: IssuedToken
     key_generation: int
@@ -33,8 +33,8 @@ class SessionTokens:
     """Access tokens for refresh tokens.
 
     Args:
-        client: refreshes and ends sessions.
-        verifier: verifies new tokens and rejects those of ended sessions.
+        client: Refreshes and ends sessions.
+        verifier: Verifies new tokens and rejects those of ended sessions.
         clock: unix time in seconds.
     """
 
@@ -48,12 +48,12 @@ class SessionTokens:
         """Fetch a new access token.
 
         Args:
-            refresh_token: the session's.
-            delivery: `cookie` or `body`, for the events that count how it went; None emits none.
+            refresh_token: The session's refresh token.
+            delivery: `cookie` or `body`, as a label of the event that reports the result. None emits no event.
 
         Raises:
             SessionEnded: the session has ended.
-            AuthServerError: any other failure.
+            AuthServerError: The refresh failed for another reason.
         """
         with self._client.events.span("stackauth.refresh") as span:
             span.set("stackauth.delivery", delivery)
@@ -74,10 +74,10 @@ class SessionTokens:
         return token
 
     async def verify(self, refresh_token: str) -> tuple[str, User]:
-        """Return an access token of a session that has time left, and its user.
+        """Return an access token of a session that is not about to expire, and its user.
 
-        The cached token may be signed by a key that was rotated away since then. If the verifier has fetched keys
-        since then, a new token replaces it; otherwise another token would fare no better.
+        The key that signed the cached token may have been rotated since. A new token replaces it if the verifier has
+        fetched keys since; otherwise the verifier would reject the new token as well.
 
         Raises:
             SessionEnded, AuthServerError: as `refresh`.
@@ -94,9 +94,9 @@ class SessionTokens:
         return token, await self._verifier.verify(token)
 
     async def replace(self, refresh_token: str, rejected: str | None = None, delivery: str | None = "cookie") -> str:
-        """Return another access token than the one that was rejected: all callers who hold that one share a refresh.
+        """Replace a rejected access token. All callers with the same rejected token share a refresh.
 
-        Without a rejected token, every cached one is replaced.
+        Without a rejected token, replace every cached one.
 
         Raises:
             SessionEnded, AuthServerError: as `refresh`.
@@ -108,15 +108,15 @@ class SessionTokens:
         return (await self._get(refresh_token, delivery)).issued.token
 
     async def end(self, refresh_token: str, delivery: str | None = None) -> str | None:
-        """End a session here and at the auth server. Return its id, or None if it had ended before.
+        """End a session in this app and at the auth server. Return its id, or None if it had already ended.
 
-        The access token at hand may have expired or be another session's; a new one is surely this session's.
+        The caller's access token may be expired or belong to another session, so this fetches a new one.
 
         Raises:
-            AuthServerError: the session may live on; this app rejects its tokens if the refresh succeeded.
+            AuthServerError: The session may still be valid. This app rejects its tokens if the refresh succeeded.
         """
         digest = _digest(refresh_token)
-        self._cache.pop(digest)  # its key may have been rotated away
+        self._cache.pop(digest)  # its key may have been rotated
         try:
             token = (await self._get(refresh_token, delivery)).issued.token
             session_id = AccessToken(access_token=token).session_id
@@ -134,11 +134,11 @@ class SessionTokens:
         return session_id
 
     async def aclose(self) -> None:
-        """Cancel the refreshes under way in the running loop."""
+        """Cancel the refreshes that are running in this event loop."""
         await self._cache.aclose()
 
     async def _get(self, refresh_token: str, delivery: str | None) -> _Refreshed:
-        """Return the cached token if it needs no refresh yet, or a new one: one refresh for all callers."""
+        """Return the cached token, or a new one if it needs a refresh. All callers share the refresh."""
         digest = _digest(refresh_token)
         cached = self._cache.get(digest)
         if cached is not None and cached.value.issued.is_fresh(self._clock()):
@@ -148,7 +148,7 @@ class SessionTokens:
     async def _load(self, refresh_token: str, delivery: str | None) -> Entry[_Refreshed]:
         token = await self.refresh(refresh_token, delivery)
         issued = IssuedToken.from_token(token, self._clock())
-        # `IssuedToken.is_fresh` decides, because an expiry means nothing after the clock was set back.
+        # `IssuedToken.is_fresh` decides, because an expiry is useless after the clock was set back.
         return Entry(_Refreshed(issued, self._verifier.keys.generation), math.inf)
 
 

@@ -1,4 +1,4 @@
-"""The only reader of the environment: which variables set a field, and the files that hold secrets."""
+"""Read settings from environment variables and secret files. No other module reads the environment."""
 
 import os
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ _LONGEST_SECRET = 16_384  # bytes of a file
 
 
 def environment_names(field: str) -> tuple[str, ...]:
-    """Return the environment variables that set a field; the first one that is set wins.
+    """Return the environment variables that set a field. The first one that is set is used.
 
-    The newer brand comes first, because an app that has moved on may still have a variable of the older one.
+    The newer brand name comes first, because an app that has migrated may still have an older variable.
     """
     stem = _stem(field)
     prefixes: tuple[str, ...] = ("HEXCLAVE_", "STACK_")
@@ -28,7 +28,7 @@ def environment_names(field: str) -> tuple[str, ...]:
 
 
 def documented_name(field: str) -> str:
-    """Return the variable that messages and docs name for a field."""
+    """Return the environment variable that messages and docs use for a field."""
     return f"STACK_{_stem(field)}"
 
 
@@ -37,15 +37,15 @@ def _stem(field: str) -> str:
 
 
 def secret_file_names(field: str) -> tuple[str, ...]:
-    """Return the environment variables that name a file with the value of a secret field; none for other fields."""
+    """Return the environment variables that contain the path of a secret file. Only secret fields have any."""
     return tuple(f"{name}_FILE" for name in environment_names(field)) if field in _SECRET_FIELDS else ()
 
 
 class Environment(PydanticBaseSettingsSource):
-    """Maps environment variables to field names, so that a keyword argument for the same field takes precedence."""
+    """Reads environment variables by field name, so that a keyword argument for the same field takes precedence."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - parent's
-        """Return the value of the first variable of a field that is set."""
+        """Return the value of the first variable that is set for a field."""
         values = (_read_variable(field_name, name) for name in environment_names(field_name))
         return next((value for value in values if value is not None), None), field_name, False
 
@@ -56,10 +56,10 @@ class Environment(PydanticBaseSettingsSource):
 
 
 def _read_variable(field: str, name: str) -> str | None:
-    """Return the value of an environment variable, or of the file that its ``_FILE`` variable names; None if unset.
+    """Return the value of an environment variable or of the file in its ``_FILE`` variable. None if neither is set.
 
     Raises:
-        ConfigurationError: both variables are set, the value is not UTF-8, or the file cannot be read.
+        ConfigurationError: Both variables are set, the value is not UTF-8, or the file cannot be read.
     """
     path = os.environ.get(f"{name}_FILE") if field in _SECRET_FIELDS else None
     if not path:
@@ -77,18 +77,19 @@ def _read_variable(field: str, name: str) -> str | None:
 
 
 def _read_text(name: str) -> str:
-    """Return the value of an environment variable, or nothing.
+    """Return the value of an environment variable, or None.
 
     Raises:
-        ConfigurationError: it is not UTF-8. No URL, header or JSON could hold what Python makes of it.
+        ConfigurationError: The value is not UTF-8. Python would decode it to text that no URL, header or JSON can
+            contain.
     """
     value = os.environ.get(name, "")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"{name} must be text in UTF-8, but holds other bytes. Set it anew, without characters that came from "
-            "another encoding."
+            f"{name} must be text in UTF-8, but holds other bytes. Set it again, without characters from another "
+            f"encoding."
         ) from None
     return value
 
@@ -108,21 +109,21 @@ def _read_file(path: str) -> str:
 
 
 def read_all_variables(field: str) -> dict[str, str | None]:
-    """Return the values of a field by the variables that are set for it; None for a file that cannot be read."""
+    """Return the variables that are set for a field and their values; None for a file that cannot be read."""
     found: dict[str, str | None] = {}
     for name in environment_names(field):
         file = f"{name}_FILE" if field in _SECRET_FIELDS and os.environ.get(f"{name}_FILE") else None
         if file or os.environ.get(name):
             try:
                 value = _read_variable(field, name)
-            except ConfigurationError:  # of the variable that counts, it is raised when the settings are read
+            except ConfigurationError:  # the error is raised when the settings are read, if this variable is used
                 found[file or name] = None
             else:
-                found |= {} if value is None else {file or name: value}  # an empty file counts as absent
+                found |= {} if value is None else {file or name: value}  # an empty file is ignored
     return found
 
 
 def find_unread(fields: Iterable[str]) -> tuple[str, ...]:
-    """Return the environment variables with this library's prefixes that set none of these fields."""
+    """Return the environment variables that have one of this library's prefixes but set none of these fields."""
     read = {name for field in fields for name in environment_names(field) + secret_file_names(field)}
     return tuple(sorted(name for name in os.environ if name.startswith(("STACK_", "HEXCLAVE_")) and name not in read))

@@ -1,7 +1,7 @@
-"""`Settings`: every setting in one frozen value, and every URL, issuer and audience that follows from them.
+"""`Settings`: all settings in a frozen model, and the URLs, issuers and audiences derived from them.
 
-Reading the settings never fails because one is missing: it is named at first use (`require_project_id`), so that an app
-imports, and draws its OpenAPI schema, with an empty environment.
+A missing setting is not an error when the settings are read, only at first use (`require_project_id`). So an app can be
+imported, and can generate its OpenAPI schema, with an empty environment.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ _TWIN_HOSTS = {
 
 
 class Settings(BaseSettings):
-    """All settings. Each is a keyword argument of `StackAuth` and an environment variable.
+    """All settings. You can set each as a keyword argument of `StackAuth` or as an environment variable.
 
     A field ``app_url`` is read from ``HEXCLAVE_APP_URL`` or ``STACK_APP_URL``; ``base_url`` from ``HEXCLAVE_API_URL``
     or ``STACK_API_URL``. Project id, publishable key and API URL are also read under their ``NEXT_PUBLIC_`` names.
@@ -232,7 +232,7 @@ class Settings(BaseSettings):
         "user by id.",
     )
 
-    if TYPE_CHECKING:  # without its plugin, a checker takes the types of the fields for those of the arguments
+    if TYPE_CHECKING:  # a type checker without pydantic's plugin would require the fields' types for the arguments
 
         def __init__(self, **options: Unpack[Options]) -> None: ...
 
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         *_others: PydanticBaseSettingsSource,
         **_more: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the keyword arguments first, then the environment under all its names, with the files it names."""
+        """Return the sources: keyword arguments first, then environment variables and secret files."""
         return init_settings, Environment(settings_cls)
 
     @model_validator(mode="after")
@@ -257,10 +257,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> Self:
-        """Make the settings from keyword arguments and the environment.
+        """Create the settings from keyword arguments and the environment.
 
         Raises:
-            ConfigurationError: it names each setting that is wrong and why, never its value.
+            ConfigurationError: A setting is invalid. The message names each such setting and the reason, never its
+                value.
         """
         try:
             return cls(**values)
@@ -289,7 +290,7 @@ class Settings(BaseSettings):
         """Return the app's public origin.
 
         Raises:
-            ConfigurationError: it is not set; the message names what needs it.
+            ConfigurationError: It is not set. The message explains what needs it.
         """
         if not self.app_url:
             raise ConfigurationError(
@@ -299,10 +300,10 @@ class Settings(BaseSettings):
         return self.app_url
 
     def require_webhook_keys(self) -> tuple[bytes, ...]:
-        """Return the keys that webhook messages are signed with.
+        """Return the keys with which the auth server signs webhook messages.
 
         Raises:
-            ConfigurationError: no secret is set.
+            ConfigurationError: No secret is set.
         """
         if not self.webhook_secrets:
             raise ConfigurationError(
@@ -313,7 +314,7 @@ class Settings(BaseSettings):
 
     @property
     def cookies_possible(self) -> bool:
-        """Whether browsers store this app's cookies: its public origin is https, or loopback."""
+        """Whether browsers store this app's cookies, because its public origin is https or on loopback."""
         return bool(self.app_url) and (urlsplit(self.app_url or "").scheme == "https" or self.app_url_is_loopback)
 
     @property
@@ -324,22 +325,22 @@ class Settings(BaseSettings):
 
     @property
     def browser_url(self) -> str:
-        """The URL of the auth server for browsers: `base_url` may be a name that only this app's network knows."""
+        """The auth server's URL for browsers, which may not be able to reach `base_url`."""
         return self.issuers[0] if self.issuers else self.base_url
 
     @property
     def user_access_type(self) -> Literal["client", "server"]:
-        """The access type of a signed-in user's own requests: ``server`` only if there is no other key."""
+        """The access type of requests for a signed-in user: ``server`` only if there is no other key."""
         return "server" if self.secret_server_key and not self.publishable_client_key else "client"
 
     @cached_property
     def issuer_kinds(self) -> Mapping[str, TokenKind]:
-        """Every issuer that a token may name, with the kind of its tokens (contract/tokens.md §1).
+        """Each accepted issuer, with the kind of its tokens (contract/tokens.md §1).
 
-        The issuer is built from the server's origin; a project serves tokens under its old and its new host.
+        An issuer is a URL at the auth server's origin. A project may have tokens from its old and its new host.
 
         Raises:
-            ConfigurationError: the project id is not set.
+            ConfigurationError: The project id is not set.
         """
         project = quote(self.require_project_id(), safe="")
         origins = {to_origin(self.base_url), *self.issuers}
@@ -348,29 +349,29 @@ class Settings(BaseSettings):
 
     @cached_property
     def audience_kinds(self) -> Mapping[str, TokenKind]:
-        """Every audience that a token may name, with the kind of its tokens (contract/tokens.md §1)."""
+        """Each accepted audience, with the kind of its tokens (contract/tokens.md §1)."""
         project = self.require_project_id()
         return {project + suffix: kind for kind, suffix in AUDIENCE_SUFFIXES.items()}
 
 
 def variables_in_use() -> dict[str, tuple[str, ...]]:
-    """Return the environment variables that are set, by field, the one that counts first. Never their values."""
+    """Return the names of the environment variables that are set for each field. The first of each is used."""
     return {field: tuple(values) for field in Settings.model_fields if (values := read_all_variables(field))}
 
 
 def variables_conflict() -> dict[str, tuple[str, ...]]:
-    """Return those fields of `variables_in_use` whose variables hold different values."""
+    """Return the fields in `variables_in_use` for which several variables have different values."""
     values = {field: read_all_variables(field) for field in Settings.model_fields}
     return {field: tuple(found) for field, found in values.items() if len(set(found.values())) > 1}
 
 
 def variables_unread() -> tuple[str, ...]:
-    """Return the environment variables with this library's prefixes that it does not read."""
+    """Return the environment variables that have one of this library's prefixes but are not read."""
     return find_unread(Settings.model_fields)
 
 
 def _describe_fault(setting: str, message: str) -> str:
-    """Join the name of a setting and its error: our own sentences continue from the name, pydantic's follow a colon."""
+    """Join the name of a setting and its error. Our messages continue from the name; pydantic's follow a colon."""
     own = message.removeprefix("Value error, ")
     return f"{setting} {own}".strip() if own != message else f"{setting}: {message}"
 

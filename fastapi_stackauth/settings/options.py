@@ -1,4 +1,4 @@
-"""The settings as keyword arguments: what `Settings` and `StackAuth` accept, before it is validated."""
+"""The settings as keyword arguments of `Settings` and `StackAuth`, before validation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 
 class Options(TypedDict, total=False):
-    """Every setting, as a keyword argument of `StackAuth`; see `Settings` for what each one means."""
+    """All settings as keyword arguments of `StackAuth`. For their meaning, see `Settings`."""
 
     project_id: str | None
     publishable_client_key: str | SecretStr | None

@@ -1,4 +1,4 @@
-"""Checks of the values of settings. Each raises a ValueError whose text continues from the setting's name."""
+"""Checks for the values of settings. Each raises a ValueError with a message that continues from the setting's name."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ def to_origin(url: str) -> str:
     """Return scheme, host and port of a URL without default ports, as browsers write origins (RFC 6454 §6.2).
 
     Raises:
-        ValueError: it is not an http or https URL.
+        ValueError: The URL is not an http or https URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -30,7 +30,7 @@ def to_origin(url: str) -> str:
     default_port = {"http": 80, "https": 443}[parts.scheme]
     try:
         port = parts.port
-    except ValueError:  # its text quotes what stands there, which may be half a password
+    except ValueError:  # the message of this error may quote part of a password
         raise ValueError("has no valid port") from None
     return f"{parts.scheme}://{host}" + ("" if port in (None, default_port) else f":{port}")
 
@@ -51,7 +51,7 @@ def signing_key(secret: str) -> bytes:
     """Return the key of a ``whsec_`` secret.
 
     Raises:
-        ValueError: it is not such a secret.
+        ValueError: The value does not have this form.
     """
     if not secret.startswith("whsec_"):
         raise ValueError("must begin with whsec_")
@@ -65,7 +65,7 @@ def signing_key(secret: str) -> bytes:
 
 
 def _check_key_sort(value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
-    """Reject a key of another sort. The message never shows the key."""
+    """Reject a key of the wrong kind. The message never shows the key."""
     field = info.field_name or ""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
     own = _KEY_PREFIXES.get(field)
@@ -77,7 +77,7 @@ def _check_key_sort(value: str | SecretStr | None, info: ValidationInfo) -> str 
 
 
 def _check_scheme(value: str, advice: str) -> None:
-    """Reject an address without a scheme. The message shows only what has the form of a host."""
+    """Reject an address without a scheme. The message shows the value only if it looks like a host."""
     if _BARE_HOST.fullmatch(value):
         scheme = "http" if value.startswith(("localhost", "127.")) else "https"
         raise ValueError(f'must include a scheme, such as "{scheme}://{value}"; got "{value}". {advice}')
@@ -108,7 +108,7 @@ def _clean_app_url(value: str | None) -> str | None:
 
 
 def _check_destination(value: str | None) -> str | None:
-    """Reject what is neither a path of this app nor a whole address: a redirect to it would lead nowhere."""
+    """Reject a redirect target that is neither a path of this app nor a complete URL."""
     if not value or (value.startswith("/") and not value.startswith("//")):
         return value
     try:
@@ -119,10 +119,10 @@ def _check_destination(value: str | None) -> str | None:
 
 
 def check_issuer(address: str) -> None:
-    """Reject what is no issuer identifier (RFC 8414 §2).
+    """Reject a value that is not an issuer identifier (RFC 8414 §2).
 
     Raises:
-        ValueError: it is something else.
+        ValueError: The value is not an issuer identifier.
     """
     parts = urlsplit(address)
     loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -1,1 +1,1 @@
-"""Step 2: is this token genuine, ours and current? Pure checks, the keys they need, the verifier that joins them."""
+"""Step 2 verifies that a token is genuine, issued for this project and current."""

@@ -1,9 +1,11 @@
-"""Step 2, pure: the form of a token, its binding to this project, its time. The clock is an argument.
+"""Step 2, pure: check a token's form, its binding to this project and its times. The clock is an argument.
 
-Form comes first, then (elsewhere) the signature, then binding, then time. The token's header chooses nothing:
-ES256 is pinned and keys are never taken from the token (RFC 8725 §3.1, §3.10). The claims: contract/tokens.md §1.
+The form is checked first, then (in another module) the signature, then binding and times. The token's header never
+selects an algorithm or a key: only ES256 is allowed, and keys in the token are ignored (RFC 8725 §3.1, §3.10). For the
+claims, see contract/tokens.md §1.
 
-Each `check_` generator yields its checks by name, in order: the verifier stops at the first error, `explain` shows all.
+Each `check_` generator yields its checks by name, in order. The verifier stops at the first error; `explain` shows all
+of them.
 """
 
 import binascii
@@ -24,17 +26,17 @@ ALGORITHM = "ES256"
 TIME_CHECKS = ("expiry", "issued_at", "not_before")
 _MAX_KEY_ID = 256
 _MAX_DEPTH = 64  # levels of nested JSON; the claims of real tokens have two
-_FROM_URL = bytes.maketrans(b"-_+/=", b"+/...")  # RFC 4648 §5; the dot is in no alphabet, so the decoder rejects it
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/...")  # RFC 4648 §5; the decoder rejects the dot
 _REQUIRED = ("sub", "iss", "aud", "exp", "iat")
-_LATEST_TIME = 2**53  # beyond it not every JSON parser keeps an integer exact (RFC 8259 §6)
+_LATEST_TIME = 2**53  # not every JSON parser reads larger integers exactly (RFC 8259 §6)
 
 Checks = Iterator[tuple[str, AuthError | None]]
-"""The name of each check, and its error if it fails."""
+"""The name of each check, and its error or None."""
 
 
-@dataclass(slots=True)  # made for each token, and a frozen one takes three times as long to make
+@dataclass(slots=True)  # one is created for each token, and a frozen dataclass takes three times as long to create
 class UnverifiedToken:
-    """A token of the right form, of which nothing is known to be true. Its repr shows the key id alone."""
+    """A well-formed token that has not been verified. Its repr shows only the key id."""
 
     key_id: str
     claims: Mapping[str, Any] = field(repr=False)
@@ -66,7 +68,7 @@ def parse_token(token: str) -> UnverifiedToken:
         raise _malformed_error(str(error)) from None
 
 
-@lru_cache(maxsize=64)  # all tokens of a key have the same header
+@lru_cache(maxsize=64)  # all tokens signed with a key have the same header
 def _key_id(segment: str) -> str:
     header = read_object(segment, "header")
     raise_first(check_header(header))
@@ -74,7 +76,7 @@ def _key_id(segment: str) -> str:
 
 
 def check_header(header: Mapping[str, Any]) -> Checks:
-    """Check what a header must say and must not say."""
+    """Check the required and the forbidden members of a header."""
     yield "algorithm", None if header.get("alg") == ALGORITHM else AuthError("token_algorithm_not_allowed")
     extended = "crit" in header or "b64" in header
     yield "extensions", _malformed_error("a critical extension in the header") if extended else None
@@ -84,20 +86,20 @@ def check_header(header: Mapping[str, Any]) -> Checks:
 
 
 def check_claims(claims: Mapping[str, Any], binding: Binding, now: float, leeway: float) -> TokenKind:
-    """Return the kind of user that a token of this project is for.
+    """Check the claims of a token and return the kind of its user.
 
     Raises:
-        AuthError: the first error of `check_binding`, then of `check_time`.
+        AuthError: The first error of `check_binding`, or else of `check_time`.
     """
     raise_first(chain(check_binding(claims, binding), check_time(claims, now, leeway)))
     return binding.issuers[claims["iss"]]
 
 
 def check_binding(claims: Mapping[str, Any], binding: Binding) -> Checks:
-    """Check what ties a token to this project.
+    """Check that a token was issued for this project.
 
-    Issuer path, audience suffix and the `is_anonymous`/`is_restricted` claims must name the same kind.
-    Legacy spellings are read (contract/version_drift.md A).
+    Issuer path, audience suffix and the claims `is_anonymous` and `is_restricted` must agree on the kind of user. Older
+    spellings of claims are accepted (contract/version_drift.md A).
     """
     yield "required_claims", _missing_claims(claims)
     issuer, audience, project = claims.get("iss"), claims.get("aud"), claims.get("project_id")
@@ -113,7 +115,7 @@ def check_binding(claims: Mapping[str, Any], binding: Binding) -> Checks:
 
 
 def check_time(claims: Mapping[str, Any], now: float, leeway: float) -> Checks:
-    """Check whether a token with the required claims is current at `now`; `leeway` is what clocks may differ by.
+    """Check whether a token with the required claims is current at `now`. Clocks may differ by `leeway`.
 
     Both are in seconds, `now` since 1970.
     """
@@ -148,7 +150,7 @@ def _missing_claims(claims: Mapping[str, Any]) -> AuthError | None:
 
 
 def find_claims_error(claims: Mapping[str, Any], missing: Sequence[str]) -> AuthError | None:
-    """Return the error for required claims that are missing, or for a subject or a time of the wrong form."""
+    """Return the error for missing required claims, or for a subject or a time of the wrong form."""
     if missing:
         return AuthError("token_claims_missing", reason=f"no {', '.join(missing)}")
     if not isinstance(claims["sub"], str) or not claims["sub"]:
@@ -165,7 +167,7 @@ def is_time(value: object) -> TypeGuard[int]:
 def _kind_mismatch(issuer: TokenKind | None, audience: TokenKind | None, claims: Mapping[str, Any]) -> AuthError | None:
     anonymous = claims.get("is_anonymous", claims.get("role") == "anon")
     restricted = claims.get("is_restricted", anonymous)
-    claimed = None  # also if the claims contradict themselves
+    claimed = None  # also if the claims contradict each other
     if restricted is False and anonymous is False:
         claimed = TokenKind.NORMAL
     elif restricted is True and isinstance(anonymous, bool):
@@ -176,11 +178,11 @@ def _kind_mismatch(issuer: TokenKind | None, audience: TokenKind | None, claims:
 
 
 # --- the segments of a JSON Web Signature (RFC 7515 §2): one token has one spelling -----------------------
-# What cannot be read is a `ValueError` whose text holds no part of the token.
+# Malformed input raises a `ValueError` with a message that contains no part of the token.
 
 
 def split_token(token: str) -> list[str]:
-    """Return header, payload and signature as they are written."""
+    """Return header, payload and signature, still encoded."""
     segments = token.split(".")
     if len(segments) != 3:
         raise ValueError("not three segments")
@@ -215,27 +217,27 @@ def read_object(segment: str, name: str) -> dict[str, Any]:
 
 
 def read_as_written(raw: bytes) -> object:
-    """Return a JSON value that would be written again just like this, so that no name stands in it twice; else None.
+    """Return a JSON value if serializing it results in the same text, which rules out duplicate names; else None.
 
-    That is how auth servers write. It takes half the time of strict reading, which all other texts get.
+    Auth servers serialize tokens this way. This takes half the time of `read_strictly`, which reads all other texts.
     """
     try:
-        value = from_json(raw, allow_inf_nan=False, cache_strings="keys")  # all tokens share the names
+        value = from_json(raw, allow_inf_nan=False, cache_strings="keys")  # all tokens have the same names
         return value if to_json(value) == raw else None
     except ValueError:
         return None
 
 
 def read_strictly(raw: bytes) -> object:
-    """Return a JSON value without duplicate names, constants such as NaN, and lone surrogates."""
+    """Return a JSON value; reject duplicate names, constants such as NaN, and lone surrogates."""
     value = _DECODER.decode(raw.decode("utf-8"))
     if b"\\ud" in raw or b"\\uD" in raw:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a response could not hold a lone surrogate
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a response cannot contain a lone surrogate
     return value
 
 
 def _check_depth(value: object) -> None:
-    """Reject what the reader takes but freezing, hashing or writing would not: each has a stack of its own."""
+    """Reject deep nesting, which the parser accepts but freezing, hashing or serializing may not."""
     level = [value]
     for _ in range(_MAX_DEPTH + 1):
         containers = [
@@ -257,7 +259,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError("beyond what a double can hold")  # it could not be written as JSON again
+        raise ValueError("beyond what a double can hold")  # JSON cannot represent infinity
     return number
 
 

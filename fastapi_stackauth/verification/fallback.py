@@ -1,7 +1,8 @@
-"""If the keys cannot be fetched, `GET /users/me` identifies the user of a token (design decision 6).
+"""While the keys cannot be fetched, ask the auth server for the user of a token: `GET /users/me` (design decision 6).
 
-The call replaces the signature check only. There is one call per token at a time, its outcome is cached, and the number
-of concurrent calls is limited: further requests get 503, so an outage cannot cause a flood of calls.
+The call replaces only the signature check. Concurrent requests with the same token share a call, and its result is
+cached. The number of concurrent calls is limited, and requests beyond the limit get 503, so an outage cannot cause a
+flood of calls.
 """
 
 import time
@@ -25,11 +26,11 @@ class Fallback:
     """Asks the auth server for the user of a token.
 
     Args:
-        fetch_user_id: returns the id of the user of an access token.
-        concurrency: how many calls may be under way at once.
-        ttl: seconds for which an outcome is cached.
+        fetch_user_id: Returns the id of an access token's user.
+        concurrency: The maximum number of concurrent calls.
+        ttl: Seconds for which a result is cached.
         clock: a monotonic clock, in seconds.
-        events: count and log the calls.
+        events: Counts and logs the calls.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Fallback:
         self._outcomes: Cache[bytes, str | AuthError] = Cache(clock, size=_SIZE, concurrency=concurrency)
 
     async def confirm(self, token: str, digest: bytes, subject: str, retry_after: float) -> None:
-        """Return if the auth server accepts the token for this subject.
+        """Check that the auth server accepts the token for this subject.
 
         Args:
             token: the raw token.
@@ -66,10 +67,10 @@ class Fallback:
         if isinstance(outcome, AuthError):
             raise AuthError(outcome.code, reason=outcome.reason)
         if outcome != subject:
-            raise AuthError("token_signature_invalid", reason="the auth server names another user")
+            raise AuthError("token_signature_invalid", reason="the auth server returned another user")
 
     async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
+        """Cancel the calls that are running in this event loop."""
         await self._outcomes.aclose()
 
     async def _ask(self, token: str, digest: bytes, retry_after: float) -> str | AuthError:

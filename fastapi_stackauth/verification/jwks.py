@@ -1,8 +1,8 @@
-"""The keys that verify tokens: one fetch for all waiting requests, kept while the server is down (design decision 5).
+"""The keys that verify tokens. Waiting requests share a fetch; keys stay in use while the server is down (decision 5).
 
-Nothing waits on a lock and nothing sleeps. A known key is used at once, with one exception: an expired key set is
-refreshed first, unless the last attempt failed. What a caller can cause is bounded: an unknown key id causes one fetch
-per cool-down, and so does a server that fails.
+No request waits for a lock or sleeps. The store returns a known key immediately, with one exception: it refreshes an
+expired key set first, unless the last attempt failed. Callers can only cause a limited number of fetches: one per
+cool-down for unknown key ids, and one per cool-down while the server fails.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_ke
 MIN_MAX_AGE = 60.0
 """Seconds that keys are kept even if the server sends `no-store`, as servers before September 2025 do."""
 KeyState = Literal["fresh", "stale", "fixed", "none"]
-_PATIENCE = 0.5  # seconds that a request waits for the refresh of an expired key set before it uses a known key
-_REFRESH_AHEAD = 0.8  # of a set's lifetime: a busy app refreshes in the background and never waits
+_PATIENCE = 0.5  # seconds that a request waits for the refresh of an expired key set before it uses the old key
+_REFRESH_AHEAD = 0.8  # the part of a key set's lifetime after which a busy app refreshes it in the background
 
 
 class KeysUnavailable(Exception):
-    """There is no usable key, so the token can be neither accepted nor rejected. `retry_after` is in seconds."""
+    """There is no usable key, so the verifier can neither accept nor reject the token. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = max(1.0, retry_after)
@@ -36,7 +36,7 @@ class KeysUnavailable(Exception):
 
 
 class _Cooldown:
-    """When an unknown key id may cause the next fetch. There is one per event loop, as for fetches."""
+    """When an unknown key id may cause the next fetch. Each event loop has its own cool-down and its own fetches."""
 
     until = -math.inf
 
@@ -46,12 +46,12 @@ class KeyStore:
 
     Args:
         fetch: fetches the keys from the server.
-        settings: max age, cool-down and stale limit, in seconds; fixed keys, which are then the only ones.
+        settings: Max age, cool-down and stale limit, in seconds. If they contain fixed keys, only those are used.
         clock: a monotonic clock, in seconds.
-        events: count and log the fetches.
+        events: Counts and logs the fetches.
 
     Attributes:
-        generation: the number of key sets fetched so far.
+        generation: The number of key sets fetched so far.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class KeyStore:
 
     @property
     def age_seconds(self) -> float | None:
-        """Seconds since the keys were fetched; None if they were not."""
+        """Seconds since the last successful fetch; None if there was none."""
         return self._clock() - self._fetched_at if math.isfinite(self._fetched_at) else None
 
     @property
@@ -99,14 +99,14 @@ class KeyStore:
         return self._clock() >= self._retry_at
 
     def is_current(self, key: VerificationKey) -> bool:
-        """Whether tokens of this key are still valid: the key is in the current set, which is fresh enough."""
+        """Whether tokens signed with this key are still valid, because the current key set is fresh and contains it."""
         return self._keys.get(key.key_id) is key and (self._clock() < self.refresh_at or self._is_settled())
 
     async def find(self, key_id: str) -> VerificationKey:
-        """Return the key of this id.
+        """Return the key with this id.
 
         Raises:
-            AuthError: `token_key_unknown`: the server has no such key, by a recent fetch.
+            AuthError: `token_key_unknown`: a recently fetched key set does not contain this key.
             KeysUnavailable: the server is unavailable.
         """
         if self._clock() < self.refresh_at and (key := self._keys.get(key_id)):
@@ -139,7 +139,7 @@ class KeyStore:
         return self._clock() < limit
 
     def _is_settled(self) -> bool:
-        """Whether the current set may be used at once; starts a refresh in the background if one is due."""
+        """Whether the current key set may be used immediately. Starts a background refresh if one is due."""
         now = self._clock()
         if now < self.refresh_at:
             return True
@@ -169,7 +169,7 @@ class KeyStore:
             await self._flight.run("keys", self._refresh)
             if self._usable() and (key := self._keys.get(key_id)):
                 if not joined:
-                    self._cooldown.get().until = -math.inf  # a real rotation: the next one does not have to wait
+                    self._cooldown.get().until = -math.inf  # a real rotation, so the cool-down ends here
                 return key
             if not joined:
                 break
@@ -193,7 +193,7 @@ class KeyStore:
         return code is None
 
     async def _load(self) -> str | None:
-        """Fetch the keys; return the code of the failure, or None."""
+        """Fetch the keys. Return the error code if this fails, or None."""
         begun = self._clock()
         try:
             fetched = await self._fetch()
@@ -202,7 +202,7 @@ class KeyStore:
             self.failing = True
             code = error.code if isinstance(error, AuthServerError) else "key_set_unreadable"
             self.last_error = code
-            self.last_failure = error.with_traceback(None)  # its frames would keep the response alive
+            self.last_failure = error.with_traceback(None)  # its frames would keep the response in memory
             self._retry_at = self._clock() + self._settings.jwks_cooldown
             duration = self._clock() - begun
             self._events.emit(KEYS_FETCH_FAILED, reason=code, duration=duration, detail=str(error))

@@ -1,7 +1,7 @@
-"""Step 2, pure: a key set document in, keys by their id out; one key and a signature in, yes or no out.
+"""Step 2, pure: parse a key set into keys by id, and check signatures with a key.
 
-python-jose reads the keys, `cryptography` checks signatures: python-jose's own pure-Python code leaks timing
-(docs/security.md), and its `verify` takes any error for a wrong signature.
+python-jose parses the keys, and `cryptography` checks signatures. python-jose's pure-Python code leaks timing
+(docs/security.md), and its `verify` treats any error as a wrong signature.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ _ES256 = ec.ECDSA(hashes.SHA256())
 
 @dataclass(frozen=True, eq=False)
 class VerificationKey:
-    """The public key, or keys, that a key id names: a server that rotates may publish an id twice (tokens.md §2)."""
+    """The public keys with one key id. During a rotation, a server may publish an id twice (tokens.md §2)."""
 
     key_id: str
     points: frozenset[tuple[str, str]] = field(repr=False)
     _keys: tuple[ec.EllipticCurvePublicKey, ...] = field(repr=False)
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
-        """Whether the signature is right (ECDSA on P-256 with SHA-256, raw r and s)."""
+        """Whether the signature is valid (ECDSA on P-256 with SHA-256, raw r and s)."""
         if len(signature) != _SIGNATURE:
             return False
         der = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
@@ -48,12 +48,12 @@ KeySet = Mapping[str, VerificationKey]
 
 
 def read_key_set(document: object, previous: KeySet | None = None) -> KeySet:
-    """The usable keys of a JSON Web Key Set (RFC 7517 §5); keys of other kinds are passed over (§5, last paragraph).
+    """Return the usable keys of a JSON Web Key Set and ignore all others (RFC 7517 §5).
 
-    A key that stood in `previous` stays the same object, so that what it verified before is still known.
+    A key that is also in `previous` stays the same object, so that cached tokens remain tied to it.
 
     Raises:
-        ValueError: when the document holds no usable key.
+        ValueError: The document contains no usable key.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     points: dict[str, set[tuple[str, str]]] = {}
@@ -84,7 +84,7 @@ def _usable(entry: object) -> bool:
 
 
 def _may_verify(entry: Mapping[str, object]) -> bool:
-    """Whether `use` and `key_ops` both allow the verification of signatures; a missing member allows it."""
+    """Whether `use` and `key_ops` allow the verification of signatures. A missing member allows it."""
     operations = entry.get("key_ops", ["verify"])
     return entry.get("use", "sig") == "sig" and isinstance(operations, list | tuple) and "verify" in operations
 
@@ -102,6 +102,6 @@ def _build(x: str, y: str) -> ec.EllipticCurvePublicKey | None:
     jwk: dict[str, Any] = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
     try:
         key: ec.EllipticCurvePublicKey = CryptographyECKey(jwk, ALGORITHM).prepared_key
-    except (JOSEError, ValueError, TypeError):  # not base64, or no point of the curve
+    except (JOSEError, ValueError, TypeError):  # not base64, or not a point on the curve
         return None
     return key

@@ -1,7 +1,7 @@
-"""Whether a session still exists, and when it began, by the auth server's list of sessions.
+"""Check in the auth server's list of sessions whether a session still exists, and when it began.
 
-A token is valid until it expires even if its session has ended, and a refresh needs no sign-in (contract/tokens.md
-§1 and §3).
+A token alone does not show this: it is valid until it expires even if its session has ended, and a refresh needs no
+sign-in (contract/tokens.md §1 and §3).
 """
 
 import asyncio
@@ -71,13 +71,13 @@ class SharedCheck:
 
 
 class LiveSessions:
-    """Fetches the sessions of users; concurrent checks share a call.
+    """Fetches the sessions of users. Concurrent checks share a call.
 
     Args:
-        sessions: returns the current sessions of the user of an access token: their ids, and when each began.
-        storage: knows which sessions belong to terminals.
+        sessions: Returns the ids and the start times of the current sessions of an access token's user.
+        storage: Stores which sessions belong to terminals.
         clock: unix time in seconds.
-        events: count and log failures.
+        events: Counts and logs failures.
     """
 
     def __init__(
@@ -112,22 +112,22 @@ class LiveSessions:
         return found
 
     async def check(self, token: str, user: User) -> None:
-        """Return if the auth server lists the user's session now.
+        """Check that the auth server's list currently contains the user's session.
 
         Raises:
-            AuthError: 401 `session_revoked`, or the auth server rejects the token.
+            AuthError: 401 `session_revoked`, or the error for a token that the auth server rejects.
             VerificationUnavailable: the auth server is unavailable.
             AuthServerMisconfigured: the auth server rejects this app.
         """
         await self._fetch_start(token, user)
 
     async def check_recent(self, token: str, user: User, within: timedelta) -> None:
-        """Return if the user's session began within this time. The start never changes, so it is cached.
+        """Check that the user's session began within this time. The start never changes, so it is cached.
 
-        A session whose tokens a terminal has is never recent: its user signed in elsewhere.
+        The session of a terminal never counts as recent, because its user signed in elsewhere.
 
         Raises:
-            AuthError: 401 `reauthentication_required` (RFC 9470), or as `check`.
+            AuthError: 401 `reauthentication_required` (RFC 9470), or an error of `check`.
             VerificationUnavailable, AuthServerMisconfigured: as `check`.
         """
         known = self._began.get(user.session_id or "")
@@ -136,11 +136,11 @@ class LiveSessions:
             raise AuthError("reauthentication_required", details={"max_age": int(within.total_seconds())})
 
     async def mark_of_terminal(self, session_id: str, seconds: float) -> None:
-        """Note that a terminal has the tokens of a session, which no longer counts as a recent sign-in.
+        """Record that a terminal has the tokens of a session, which then never counts as a recent sign-in.
 
         Args:
-            session_id: the session.
-            seconds: how long it lives.
+            session_id: The id of the session.
+            seconds: The lifetime of the session.
 
         Raises:
             VerificationUnavailable: Redis is unavailable.
@@ -153,7 +153,7 @@ class LiveSessions:
             return await self._storage.get(_terminal_key(session_id), tolerant=False) is not None
 
     async def aclose(self) -> None:
-        """Cancel the calls under way in the running loop."""
+        """Cancel the calls that are running in this event loop."""
         await self._flight.aclose()
 
     async def _fetch_start(self, token: str, user: User) -> float:

@@ -1,4 +1,4 @@
-"""Decide what an error of the auth server means for a caller, their session and a route.
+"""Decide what an error of the auth server means for a caller, for a session and for a route.
 
 No other module decides this; `client/response.py` only turns a response into an exception.
 """
@@ -36,7 +36,7 @@ _TOKEN_CODES = {
 
 
 def find_rejection(error: StackAuthError) -> AuthError | None:
-    """Return the rejection of the caller's token, or None if the error is not about the token."""
+    """Return the error for the caller if the auth server rejected their token, or None for any other error."""
     if isinstance(error, AccessTokenRejected):
         return AuthError(_TOKEN_CODES[error.code], reason="rejected by the auth server")
     if isinstance(error, SignInRequired | UserNotFound):
@@ -45,12 +45,12 @@ def find_rejection(error: StackAuthError) -> AuthError | None:
 
 
 def require_rejection(error: AuthServerError, events: AuthEvents, about: str) -> AuthError:
-    """Return the rejection of the caller's token, or raise if the error is not about the token.
+    """Return the error for the caller if the auth server rejected their token, or raise for any other error.
 
     Args:
-        error: the auth server's error.
-        events: count and log an error that is not about the caller.
-        about: the subject of the call: a `token`, `permission`, `session`, `api_key` or `user`.
+        error: The auth server's error.
+        events: Counts and logs an error that is not the caller's.
+        about: What the call was about: a `token`, `permission`, `session`, `api_key` or `user`.
 
     Raises:
         AuthServerMisconfigured: the auth server rejects this app.
@@ -67,7 +67,7 @@ def require_rejection(error: AuthServerError, events: AuthEvents, about: str) ->
 
 
 def to_unavailable(error: AuthServerError, retry_after: float) -> VerificationUnavailable:
-    """Return the 503 for a failed call. `retry_after` (seconds) counts if the error has none."""
+    """Return the 503 for a failed call. `retry_after` (seconds) applies if the error has none of its own."""
     asked = error.retry_after if isinstance(error, AuthServerUnavailable) else retry_after
     return VerificationUnavailable(retry_after=asked)
 
@@ -80,17 +80,17 @@ def to_own_user_error(error: AuthServerError) -> AuthServerError:
 
 
 def is_absent(error: AuthServerError) -> bool:
-    """Return whether an error means that there is no such team or member; an id of the wrong form counts too."""
+    """Return whether an error means that there is no such team or member, or that the id is malformed."""
     if isinstance(error, UnexpectedResponse):
         return error.status_code in (400, 403, 404)
     return isinstance(error, TeamNotFound | SchemaError | PermissionMissing | UserNotFound)
 
 
 def to_route_error(error: StackAuthError) -> StackAuthError:
-    """Return the error for the caller of a route: about their token, their request, or the configuration."""
+    """Return the error for the caller of a route. It is about the token, the request or the configuration."""
     if isinstance(error, RedirectUrlNotAllowed):
         return AuthServerMisconfigured(f"{error.message} Add it there: it follows app_url, or `pages`.")
-    if isinstance(error, SchemaError):  # a rule that this library does not check; the log has it
+    if isinstance(error, SchemaError):  # this library does not check this rule; see the log
         return RequestInvalid((("body", "Must have the format that the auth server expects"),), reason=str(error))
     if isinstance(error, PermissionMissing) and error.code != "TEAM_PERMISSION_NOT_FOUND":
         return AuthError("permission_missing", details=error.public_details)  # a 401 would sign the user out
@@ -101,7 +101,7 @@ def to_route_error(error: StackAuthError) -> StackAuthError:
 
 
 def is_refreshable(error: StackAuthError) -> bool:
-    """Return whether a refresh may help against an error: the token expired, or its key was rotated away."""
+    """Return whether a new token may succeed, because the old one expired or its key was rotated."""
     return error.code in ("token_expired", "token_signature_invalid")
 
 
@@ -111,12 +111,12 @@ def is_key_unknown(rejection: AuthError) -> bool:
 
 
 def judge_refresh(failure: AuthError | AuthServerError) -> StackAuthError | None:
-    """Return the error for a session that could not be refreshed, or None if the session has ended.
+    """Return the error for a session whose refresh failed, or None if the session has ended.
 
-    An outage, a wrong clock here, or a key that this worker may not fetch yet does not end the session.
+    An outage, a wrong clock on this host, or a key that this worker may not fetch yet does not end the session.
 
     Args:
-        failure: the auth server's error, or the rejection of the token that it has just issued.
+        failure: The auth server's error, or the verifier's error for the token that the auth server just issued.
     """
     if isinstance(failure, AuthServerError):
         if isinstance(failure, SessionEnded):

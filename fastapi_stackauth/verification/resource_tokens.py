@@ -1,8 +1,8 @@
-"""Tokens of an OAuth authorization server that are bound to one resource (RFC 8707), for MCP servers.
+"""Access tokens from an OAuth authorization server, bound to one resource (RFC 8707), for MCP servers.
 
-They have an issuer and keys of their own, and no session: the token says who the user is, the auth server says what the
-user may do. Law: these and the project's access tokens never stand for each other. The issuer that a token names
-decides who verifies it, and no other verifier is tried.
+They have their own issuer and keys, and no session. The token identifies the user; the auth server decides what the
+user may do. Law: a resource token is never accepted as an access token of the project, nor the reverse. The token's
+issuer selects one verifier, and no other verifier is tried.
 """
 
 import re
@@ -41,18 +41,18 @@ _USER_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True)
 class ResourceTokens:
-    """An OAuth authorization server whose tokens an MCP server accepts, if they are bound to it (RFC 8707).
+    """An OAuth authorization server. An MCP server accepts its tokens if they are bound to that MCP server (RFC 8707).
 
     Its access tokens are JSON Web Tokens signed with ES256. `sub` is the id of a user of this project. `aud` or
-    `resource`, and both if both are there, must name the MCP server and nothing else.
+    `resource`, or both if both are present, must contain the MCP server and nothing else.
 
     Attributes:
         issuer: the issuer that its tokens name, such as
             ``https://api.hexclave.com/api/v1/projects/<project id>/oidc``.
-        jwks_url: the address of its keys; ``/.well-known/jwks.json`` below the issuer by default.
+        jwks_url: The URL of its key set; ``/.well-known/jwks.json`` below the issuer by default.
 
     Raises:
-        ConfigurationError: an address is not https (http is for loopback alone), or holds a query or a user name.
+        ConfigurationError: A URL is not https (http is only allowed on loopback), or contains a query or a user name.
     """
 
     issuer: str
@@ -74,18 +74,18 @@ class ResourceTokens:
 
     @property
     def keys_address(self) -> str:
-        """The address of the keys."""
+        """The URL of the key set."""
         return self.jwks_url or f"{self.issuer.rstrip('/')}/.well-known/jwks.json"
 
 
 class ResourceTokenVerifier:
-    """Verifies tokens that are bound to a resource.
+    """Verifies tokens bound to a resource.
 
     Args:
-        settings: leeway, and the limits of the keys' cache.
-        client: fetches the keys.
-        accounts: finds the users.
-        revocations: users whose tokens are rejected.
+        settings: The leeway, and the limits of the key cache.
+        client: Fetches the keys.
+        accounts: Finds the users.
+        revocations: Revoked users, whose tokens are rejected.
         clock: unix time in seconds.
         monotonic: a monotonic clock in seconds.
     """
@@ -108,15 +108,15 @@ class ResourceTokenVerifier:
         self._keys: dict[str, KeyStore] = {}
 
     async def verify(self, token: str, accepted: ResourceTokens, resource: str) -> User | None:
-        """Return the user of a token, as the auth server knows them now, with the claims of the token.
+        """Return the user for a token: the current account at the auth server, with the claims of the token.
 
         Args:
             token: the raw token.
-            accepted: the authorization server.
-            resource: the resource that the token must be bound to.
+            accepted: The authorization server.
+            resource: The resource that the token must be bound to.
 
         Returns:
-            The user; None if the token names another issuer or cannot be parsed, so that the project decides on it.
+            The user, or None if the token has another issuer or cannot be parsed. The project's verifier then decides.
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
@@ -134,7 +134,7 @@ class ResourceTokenVerifier:
         return user
 
     async def aclose(self) -> None:
-        """Cancel the fetches of the running loop."""
+        """Cancel the fetches that are running in this event loop."""
         for store in self._keys.values():
             await store.aclose()
 
@@ -166,16 +166,16 @@ class ResourceTokenVerifier:
         store = self._keys.get(address)
         if store is None:
             fetch = partial(self._client.keys.fetch, url=address, timeout=self._settings.jwks_timeout)
-            own = self._settings.model_copy(update={"jwks": None})  # fixed keys are the project's, never these
+            own = self._settings.model_copy(update={"jwks": None})  # fixed keys are only for the project
             store = self._keys[address] = KeyStore(fetch, own, self._monotonic, self._client.events)
         return store
 
 
 def check_binding(claims: Mapping[str, Any], resource: str) -> Checks:
-    """Check what ties a token to a user and to a resource. Pure.
+    """Check that a token is bound to a user and to a resource. Pure.
 
-    The vendor's tokens name the resource in the claim of this name, others in `aud` (RFC 9068 §2.2). A claim that names
-    another one, or several, rejects the token (RFC 7519 §4.1.3).
+    The vendor's tokens contain the resource in the claim `resource`, others in `aud` (RFC 9068 §2.2). If such a claim
+    contains another resource, or several, the token is rejected (RFC 7519 §4.1.3).
     """
     error = find_claims_error(claims, [name for name in _REQUIRED if claims.get(name) is None])
     yield "required_claims", error
@@ -190,26 +190,26 @@ def check_binding(claims: Mapping[str, Any], resource: str) -> Checks:
 def _parse(token: str) -> UnverifiedToken | None:
     try:
         return parse_token(token)
-    except AuthError:  # the project's verifier rejects it, and says why
+    except AuthError:  # the project's verifier rejects it and gives the reason
         return None
 
 
 def _check_type(token: str) -> None:
-    """Reject other sorts of tokens of the same issuer, such as logout tokens (RFC 8725 §3.11)."""
+    """Reject other types of tokens from the same issuer, such as logout tokens (RFC 8725 §3.11)."""
     name = read_object(split_token(token)[0], "header").get("typ", _TYPES[0])
     if not isinstance(name, str) or name.lower() not in _TYPES:
         raise AuthError("token_malformed", reason="typ is not that of an access token")
 
 
 def _names(value: object, resource: str) -> bool:
-    """Whether a claim names this resource and nothing else."""
+    """Whether a claim contains this resource and nothing else."""
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
     return isinstance(value, str) and _normalize(value) == _normalize(resource)
 
 
 def _normalize(address: str) -> str | None:
-    """Return a resource with scheme and host in lower case, without a default port and a slash at the end."""
+    """Return a resource URL with a lower-case scheme and host, and without a default port or a trailing slash."""
     try:
         parts = urlsplit(address)
         origin = to_origin(address)

@@ -32,13 +32,13 @@ from fastapi_stackauth.settings import Settings
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _PUBLISH_SECONDS = 0.7
-"""Seconds that a revocation waits for the other workers to get it."""
+"""Seconds that a revocation waits until the other workers have received it."""
 _COMPARE_SECONDS = 60.0
 """Seconds after which a worker checks that Redis still has all its entries."""
 _FIRST_READ_SECONDS = 1.0
-"""Seconds that the first requests of a worker wait for the entries of the others."""
+"""Seconds that the first requests of a worker wait for the entries of the other workers."""
 _FORGET_SECONDS = 600.0
-"""Seconds that a disconnected worker may learn late that a cached value is outdated; no cache keeps one longer."""
+"""Seconds for which workers remember that a cached value is outdated. No cache keeps a value longer than this."""
 _SWEEP_EVERY = 1_000
 
 LinkState = Literal["memory", "idle", "connected", "degraded"]
@@ -58,15 +58,14 @@ class Revocations:
 
     Args:
         settings: `revocation_ttl` and `revocation_outage`.
-        storage: publishes entries to the other workers and receives theirs.
+        storage: Publishes entries to the other workers and receives theirs.
         clock: unix time in seconds.
-        events: count and log entries, and the state of the connection.
+        events: Counts and logs entries, and the state of the connection.
 
     Attributes:
-        is_shared: whether the workers share the list.
-        entries: the time until which each entry holds, by the entry. Only this class changes it.
-        on_forget: called with the id of a user and of a team, either of which may be empty, when cached values about
-            them are outdated.
+        is_shared: Whether the workers share the list.
+        entries: The expiry of each entry. Only this class changes it.
+        on_forget: Called when cached values are outdated, with the id of a user and of a team. Either may be empty.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Revocations:
 
     @property
     def unpublished_count(self) -> int:
-        """The number of this worker's revocations that the others have not received yet."""
+        """The number of this worker's revocations that the other workers have not received yet."""
         return len(self._unpublished)
 
     async def check(self, user: User) -> None:
@@ -120,7 +119,7 @@ class Revocations:
         self.check_here(user)
 
     def check_here(self, user: User) -> None:
-        """Do the same with the entries of this worker only: two lookups.
+        """Do the same with only this worker's entries, which takes two lookups.
 
         Raises:
             AuthError: 401 `session_revoked` or `user_deleted`.
@@ -130,11 +129,11 @@ class Revocations:
                 raise _to_error(entry)
 
     async def revoke_sessions(self, session_ids: Iterable[str]) -> None:
-        """Reject all tokens of these sessions: in this worker at once, in the others when they get the entry."""
+        """Reject all tokens of these sessions: now in this worker, and in the others when they receive the entry."""
         await self._revoke([_session(session_id) for session_id in session_ids if _is_id(session_id)])
 
     async def revoke_user(self, user_id: str) -> None:
-        """Reject all tokens of this user: in this worker at once, in the others when they get the entry."""
+        """Reject all tokens of this user: now in this worker, and in the others when they receive the entry."""
         await self._revoke([_user(user_id)] if _is_id(user_id) else [])
 
     async def forget(self, *, user_id: str = "", team_id: str = "") -> None:
@@ -144,7 +143,7 @@ class Revocations:
 
     @contextmanager
     def notify(self, user: User, listener: Callable[[AuthError], object]) -> Iterator[None]:
-        """Within the block, call `listener` when this session or user is revoked, from any thread."""
+        """Within the block, call `listener` if this session or user is revoked. The call may come from any thread."""
         entries = (_session(user.session_id), _user(user.id))
         for entry in entries:
             self._listeners.setdefault(entry, []).append(listener)
@@ -159,7 +158,7 @@ class Revocations:
                     del self._listeners[entry]
 
     async def follow(self) -> None:
-        """Receive the entries of the other workers from now on; the first call waits for those that exist.
+        """Receive the entries of the other workers from now on. The first call waits for the existing entries.
 
         Raises:
             VerificationUnavailable: Redis is unavailable, and `revocation_outage` is ``error``.
@@ -177,7 +176,7 @@ class Revocations:
             raise VerificationUnavailable(retry_after=1.0)
 
     async def aclose(self) -> None:
-        """Close the running loop's connection, after one more attempt to publish what the others have not received."""
+        """Close the connection of this event loop, after a last attempt to publish to the other workers."""
         await self._publishing.aclose()
         if self._unpublished:
             try:
@@ -186,7 +185,7 @@ class Revocations:
                 self._events.emit(REVOCATIONS_UNPUBLISHED, count=len(self._unpublished))
         follower = self._followers.pop()
         while follower is not None and follower.task is not None and not follower.task.done():
-            follower.task.cancel()  # once is not enough: the client library may take it for its own timeout
+            follower.task.cancel()  # repeated, because the client library may mistake it for its own timeout
             await asyncio.wait([follower.task], timeout=_RETRY_SECONDS[0])
 
     # --- the list ---
@@ -196,7 +195,7 @@ class Revocations:
         return until is not None and until > self._clock()
 
     def learn(self, news: Mapping[str, float]) -> None:
-        """Add entries with their expiry, here only. An earlier expiry never replaces a later one."""
+        """Add entries with their expiry in this worker only. An earlier expiry never replaces a later one."""
         for entry, until in news.items():
             new = not self._has(entry)
             self.entries[entry] = max(until, self.entries.get(entry, 0.0))
@@ -221,7 +220,7 @@ class Revocations:
         await self._add(entries, self._ttl)
 
     async def _add(self, entries: list[str], seconds: float) -> None:
-        """Add entries, and wait for `_PUBLISH_SECONDS` until the others have them; then publish in the background."""
+        """Add entries and publish them. After `_PUBLISH_SECONDS`, publishing continues in the background."""
         if not entries:
             return
         news = dict.fromkeys(entries, self._clock() + seconds)
@@ -241,7 +240,7 @@ class Revocations:
                 del self._unpublished[entry]
 
     async def _keep_publishing(self) -> None:
-        """Publish, with retries, until the others have all entries."""
+        """Publish, with retries, until the other workers have all entries."""
         attempt = 0
         while self._unpublished:
             try:
@@ -271,7 +270,7 @@ class Revocations:
                                 self._publish_again(set())
             except StorageUnavailable as error:
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, reason=type(error.__cause__).__name__)
-            except Exception as error:  # noqa: BLE001 - after any error the worker must connect again
+            except Exception as error:  # noqa: BLE001 - the worker must reconnect after any error
                 reason = type(error).__name__
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
             self._on_link_change(follower, connected=False)
@@ -279,7 +278,7 @@ class Revocations:
             attempt += 1
 
     def _publish_again(self, known: set[str]) -> None:
-        """Publish the entries that Redis has lost by a restart, a flush or eviction."""
+        """Publish the entries again that Redis has lost in a restart, a flush or by eviction."""
         missing = {entry: until for entry, until in self._live().items() if entry not in known}
         if missing:
             self._unpublished.update(missing)
@@ -313,5 +312,5 @@ def _pause(attempt: int) -> float:
 
 
 def _is_id(value: str) -> bool:
-    """Whether this can be an id: visible ASCII without blanks and colons."""
+    """Whether this can be an id: visible ASCII without spaces and colons."""
     return 0 < len(value) <= 100 and value.isascii() and value.isprintable() and not set(value) & {" ", ":"}

@@ -1,7 +1,7 @@
-"""Step 2 as a whole: a raw token in, a `User` or an `AuthError` out (design decisions 1 to 7).
+"""Step 2 as a whole: verify a raw token and return a `User`, or raise an `AuthError` (design decisions 1 to 7).
 
-A token that was verified before costs a hash and two lookups. The cache holds only what never changes; revocation is
-checked on every request. The log shows why a token was rejected, and never the token.
+A token that was verified before costs a hash and two lookups. The cache contains only data that never changes, and the
+verifier checks revocation on every request. The log shows why a token was rejected, but never the token.
 """
 
 import math
@@ -43,16 +43,16 @@ class _Verified(NamedTuple):
 
 @dataclass(frozen=True)
 class VerifierStats:
-    """Counts since the start: a view of the events.
+    """The verifier's counters since the start, taken from the events.
 
     Attributes:
-        hits: tokens found in the cache.
-        misses: tokens that were checked, accepted or rejected.
-        fallbacks: calls of `/users/me` because the keys were unavailable.
-        rejections: rejected tokens by code.
-        fetches: fetches of keys, failed ones included.
-        failed_fetches: fetches of keys that failed.
-        stale_serves: uses of expired keys because newer ones could not be fetched.
+        hits: Tokens found in the cache.
+        misses: Tokens that were not in the cache, accepted or rejected.
+        fallbacks: Calls to `/users/me` because the keys were unavailable.
+        rejections: Rejected tokens by error code.
+        fetches: Fetches of keys, including failed ones.
+        failed_fetches: Fetches of keys that failed.
+        stale_serves: Uses of expired keys because newer keys could not be fetched.
     """
 
     hits: int
@@ -65,7 +65,7 @@ class VerifierStats:
 
     @classmethod
     def from_events(cls, events: AuthEvents) -> "VerifierStats":
-        """Return the counts as they are now."""
+        """Return the current counts."""
         counts = [(name, dict(labels), count) for (name, labels), count in events.counts().items()]
 
         def total(kind: Kind, **wanted: str) -> int:
@@ -85,18 +85,18 @@ class VerifierStats:
 
 
 class TokenEndsSoon(Exception):
-    """A token expires sooner than the caller of `verify` needs; nothing else was checked."""
+    """The token expires sooner than the caller of `verify` requires. Nothing else was checked."""
 
 
 class Verifier:
     """Verifies access tokens.
 
     Args:
-        settings: the project, its issuers, leeway and limits.
-        client: fetches keys and, if they cannot be fetched, asks the auth server about tokens.
+        settings: The project, its issuers, the leeway and the limits.
+        client: Fetches keys and, if this fails, asks the auth server about tokens.
         clock: unix time in seconds.
         monotonic: a monotonic clock in seconds.
-        revocations: sessions and users whose tokens are rejected; a list of its own by default.
+        revocations: Revoked sessions and users, whose tokens are rejected. By default, a new list.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Verifier:
 
     @property
     def stats(self) -> VerifierStats:
-        """A snapshot of the counters since this verifier was created."""
+        """A snapshot of the counters since the verifier was created."""
         return VerifierStats.from_events(self._events)
 
     def __len__(self) -> int:
@@ -143,12 +143,12 @@ class Verifier:
 
         Args:
             token: the raw token.
-            min_left: seconds until a token that is not cached may expire, by its own `exp`.
+            min_left: The minimum number of seconds before the expiry of a token that is not in the cache.
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
-            TokenEndsSoon: the token does not last `min_left` seconds.
-            VerificationUnavailable: neither keys nor fallback are available.
+            TokenEndsSoon: The token expires in less than `min_left` seconds.
+            VerificationUnavailable: Neither the keys nor the fallback are available.
             AuthServerMisconfigured: the auth server rejects this app.
             ConfigurationError: no project id is set.
         """
@@ -179,7 +179,7 @@ class Verifier:
             else:
                 user = await self._check(token, digest, min_left)
             revocations = self.revocations
-            if revocations.is_shared:  # as in `revocations.check`, whose coroutine costs time on every request
+            if revocations.is_shared:  # as in `revocations.check`, without the cost of its coroutine
                 await revocations.follow()
             if revocations.entries:
                 revocations.check_here(user)
@@ -200,7 +200,7 @@ class Verifier:
         return known.value.user if known else await self._check(token, digest, None)
 
     def seconds_left(self, user: User) -> float:
-        """Return the seconds until this user's token expires, leeway included; infinite if the user has no token."""
+        """Return the seconds until the user's token expires, including leeway. Infinite if the user has no token."""
         exp = user.claims.get("exp")
         return math.inf if exp is None else exp + self._settings.leeway - self._clock()
 
@@ -208,7 +208,7 @@ class Verifier:
         """Fetch the keys now.
 
         Raises:
-            VerificationUnavailable: the fetch failed; the message says why.
+            VerificationUnavailable: The fetch failed. The message gives the reason.
             ConfigurationError: no project id is set.
         """
         try:
