@@ -6,11 +6,11 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 
-from fastapi_stackauth.errors import AuthServerError, StackAuthError
+from fastapi_stackauth.errors import AuthServerError, RequestInvalid, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_address
 from fastapi_stackauth.pages import messages
-from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, find_message
+from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, describe_problem, find_message
 from fastapi_stackauth.pages.showing import find_site, keep_return_to, show, translate
 from fastapi_stackauth.pages.site import PagesMount
 from fastapi_stackauth.routers.plumbing.context import RouteContext
@@ -101,6 +101,8 @@ def _describe(error: StackAuthError) -> str:
     """Return the text for users."""
     if error.code == "permission_missing":
         return messages.PERMISSION
+    if isinstance(error, RequestInvalid):
+        return describe_problem(error, ()).summary
     text = find_message(_VERIFY if _must_verify(error) else error.code)
     unclear = text == messages.FAILED and error.status_code == HTTPStatus.UNAUTHORIZED
     return find_message("authentication_required") if unclear else text

@@ -70,10 +70,17 @@ class Language:
         return self.catalog.gettext(text) if text else ""
 
     def fill(self, text: str, **values: object) -> "Markup":
-        """Return a text for a template, which calls this method `_`. The values are escaped, the text is not."""
-        from markupsafe import Markup  # noqa: PLC0415 - of the extra
+        """Return a text for a template, which calls this method `_`. The values are escaped.
 
-        return Markup(self.translate(text)) % values  # noqa: S704 - catalogs hold texts of the library and of the app
+        The text may have markup if a catalog or the library has it. Any other text is escaped: a template may pass a
+        name by mistake.
+        """
+        from markupsafe import Markup, escape  # noqa: PLC0415 - of the extra
+
+        translated = self.translate(text)
+        trusted = translated != text or text in _known_texts()
+        marked = Markup(translated) if trusted else escape(text)  # noqa: S704 - a text of the library or of the app
+        return marked % values if values else marked
 
 
 class Languages:
@@ -174,6 +181,11 @@ def _check_placeholders(tag: str, catalog: GNUTranslations) -> None:
 def list_texts() -> tuple[str, ...]:
     """Return all texts of the pages, in English."""
     return tuple(_read_texts())
+
+
+@cache
+def _known_texts() -> frozenset[str]:
+    return frozenset(list_texts())
 
 
 def _read_texts() -> Iterator[str]:

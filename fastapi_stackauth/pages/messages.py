@@ -12,6 +12,7 @@ from fastapi_stackauth.errors import AUTH_CODES, SERVER_CODES, RequestError, Req
 FAILED = "That did not work. Try again."
 FAILED_HEADING = "That did not work"
 SENT_ALREADY = "You have sent this form already."
+SWITCHED = "You have switched accounts since you opened this page. Check it, then try again."
 MFA_OVER = "That took too long, or was started in another browser. Sign in again."
 QR_CODE = "QR code for an authenticator app"
 PERMISSION = "A permission is missing for this."
@@ -29,6 +30,8 @@ ACTIONS = (BACK, CONTINUE, ENABLE_MFA, SIGN_IN, SIGN_UP, TRY_AGAIN, VERIFY)
 
 ONCE = "once"
 """The field of forms that must have an effect only once: a random value of the page."""
+ACCOUNT = "account"
+"""The field of forms that change something of an account: the id of the user who opened the page."""
 
 NOTICES: Mapping[str, str] = {
     "account-deleted": "Your account has been deleted.",
@@ -75,6 +78,7 @@ MESSAGES: Mapping[str, str] = {
     "VERIFICATION_CODE_EXPIRED": "This code has expired. Request a new one.",
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "Too many attempts. Request a new code.",
     "VERIFICATION_CODE_NOT_FOUND": "This code is wrong, or was requested in another browser.",
+    "auth_server_misconfigured": UNAVAILABLE,
     "auth_server_rate_limited": UNAVAILABLE,
     "auth_server_unavailable": UNAVAILABLE,
     "clock_skew": UNAVAILABLE,
@@ -166,6 +170,7 @@ HEADINGS: Mapping[int, str] = {
     403: "Access denied",
     404: "Not found",
     429: "Too many attempts",
+    502: "Try again soon",
     503: "Try again soon",
 }
 """The headings of error pages, by status."""
@@ -195,11 +200,11 @@ def describe_problem(
         return Problem()
     if isinstance(error, RequestInvalid):
         names = {location.removeprefix("body.") for location, _ in error.errors}
-        if names == {ONCE}:
-            return Problem(SENT_ALREADY)
+        if names in ({ONCE}, {ACCOUNT}):
+            return Problem(SENT_ALREADY if ONCE in names else SWITCHED)
         invalid = {**INVALID_FIELDS, **texts}
         known = {name: invalid[name] for name in fields if name in names and name in invalid}
-        return Problem("" if known.keys() == names else find_message(error.code), known)
+        return Problem("" if known and known.keys() == names else find_message(error.code), known)
     name, text = FIELDS.get(error.code, ""), texts.get(error.code) or find_message(error.code)
     name = f"new_{name}" if f"new_{name}" in fields and error.code in _OF_NEW_PASSWORD else name
     return Problem(fields={name: text}) if name in fields else Problem(text)
@@ -234,5 +239,5 @@ def collect_texts() -> tuple[str, ...]:
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
     of_pages = (OF_TEAMS, OF_INVITATIONS, OF_DEVICES)
     tables = (NOTICES, MESSAGES, INVALID_FIELDS, *of_pages, HEADINGS, SCRIPT_TEXTS, codes)
-    single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, SENT_ALREADY, QR_CODE, UNAVAILABLE)
+    single = (*ACTIONS, PERMISSION, FAILED, FAILED_HEADING, MFA_OVER, SENT_ALREADY, SWITCHED, QR_CODE, UNAVAILABLE)
     return tuple(dict.fromkeys([*single, *(text for table in tables for text in table.values())]))

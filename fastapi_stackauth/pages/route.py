@@ -14,12 +14,13 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
+from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import AuthError, ConfigurationError, RequestInvalid, SecondFactorRequired, StackAuthError
 from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_sign_in_page, log_error_response, refresh_rejected_session
 from fastapi_stackauth.http.installed import find_services
 from fastapi_stackauth.pages.errors import show_error
-from fastapi_stackauth.pages.messages import ONCE
+from fastapi_stackauth.pages.messages import ACCOUNT, ONCE
 from fastapi_stackauth.pages.pictures import MAX_UPLOAD, read_upload
 from fastapi_stackauth.pages.showing import find_return_to, find_site, keep_return_to
 from fastapi_stackauth.routers.plumbing.context import RouteContext
@@ -144,6 +145,19 @@ class PageRoute(AuthRoute):
         return response
 
     def _open(self, request: Request) -> RouteContext:
+        """Make the context of a request.
+
+        Raises:
+            ConfigurationError: the app is mounted in another one, under a path that no link has.
+        """
+        root_path = request.scope.get("root_path", "")
+        mounted_at = root_path.removeprefix(request.scope.get("app_root_path", root_path))
+        if mounted_at:  # a check at the start does not see it if this library is not installed on the outer app
+            raise ConfigurationError(
+                f'The app with the prebuilt pages is mounted at "{mounted_at}", and their links do not lead there. '
+                "Include the router of pages_router on the outer app, without a further prefix, and call "
+                "stack.install on it."
+            )
         context = super()._open(request)
         if self.declaration.for_cli:
             context.mount = replace(self.mount, share_browser_session=self.stack.cli_shares_session is True)
@@ -169,12 +183,16 @@ class PageRoute(AuthRoute):
     async def _read_form(self, request: Request) -> Mapping[str, str]:
         read = read_upload if self.declaration.uploads else super()._read_form
         form = dict(await read(request))
-        if sent := form.pop(ONCE, ""):
-            await self._claim(request, sent)
+        account, once = form.pop(ACCOUNT, ""), form.pop(ONCE, "")
+        user = (await resolve(request, find_services(request, self.stack))).user if account or once else None
+        if user and account not in ("", user.id):
+            raise RequestInvalid(((f"body.{ACCOUNT}", "Is another account"),), status_code=409)
+        if user and once:
+            await self._claim(request, f"{user.id}\n{once}")
         return form
 
     async def _claim(self, request: Request, sent: str) -> None:
-        """Reject a form that this browser has sent before, such as by pressing its button twice.
+        """Reject a form that this user has sent before, such as by pressing its button twice.
 
         Raises:
             RequestInvalid: 409.

@@ -16,7 +16,7 @@ from fastapi_stackauth.dependencies import resolve
 from fastapi_stackauth.errors import AuthError, StackAuthError
 from fastapi_stackauth.models import CurrentUserProfile, User
 from fastapi_stackauth.pages.languages import COOKIE, Language
-from fastapi_stackauth.pages.messages import NO_TEXTS, NOTICES, ONCE, describe_problem
+from fastapi_stackauth.pages.messages import ACCOUNT, NO_TEXTS, NOTICES, ONCE, describe_problem
 from fastapi_stackauth.pages.site import PagesMount, Site
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.pages import find_foreign_origin
@@ -152,6 +152,7 @@ async def show(
         "errors": {name: language.translate(text) for name, text in problem.fields.items()},
         "first_error": next(iter(problem.fields), ""),
         ONCE: secrets.token_urlsafe(16),
+        ACCOUNT: user.id if user else "",
         "typed": {name: context.form.get(name, "")[:MAX_TYPED] for name in kept},
     }
     origin = find_foreign_origin(leads_to or find_return_to(context), context.settings)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 SHARED = (
     "_",
+    "account",
     "direction",
     "errors",
     "first_error",

@@ -24,7 +24,7 @@ from fastapi_stackauth.errors import MisuseError
 from fastapi_stackauth.http.schemes import OPTIONAL_SCHEME_NAME, Secured, unwrap_dependency
 from fastapi_stackauth.models.base import TrustedModel
 from fastapi_stackauth.startup.guards import Guarded
-from fastapi_stackauth.startup.routes import DeclaredRoute, describe_misplacement, iterate_routes
+from fastapi_stackauth.startup.routes import DeclaredRoute, describe_misplacement, find_hidden_pages, iterate_routes
 
 T = TypeVar("T")
 
@@ -41,7 +41,9 @@ def check_routes(app: FastAPI, *, whole_paths: bool = False) -> None:
     Raises:
         MisuseError: it names each mistake with its route, its parameter and the right spelling.
     """
-    faults = [f"{route}: {fault}" for route in iterate_routes(app) for fault in _route_faults(route, whole_paths)]
+    routes = tuple(iterate_routes(app))
+    faults = [f"{route}: {fault}" for route in routes for fault in _route_faults(route, whole_paths)]
+    faults += find_hidden_pages(routes)
     if faults:
         count = "One mistake" if len(faults) == 1 else f"{len(faults)} mistakes"
         listed = "".join(f"\n- {fault}" for fault in dict.fromkeys(faults))

@@ -1,7 +1,7 @@
 """Every route of an app: of included routers and mounted apps too, each with its whole path."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import fastapi.routing
@@ -151,3 +151,15 @@ def describe_misplacement(route: DeclaredRoute) -> str | None:
         f"{expected[1]} makes pages for {expected[0]}, and links in emails lead there. Pass the whole prefix to "
         "pages_router, and call app.include_router(...) without a prefix, on the app that serves app_url."
     )
+
+
+def find_hidden_pages(routes: Iterable[DeclaredRoute]) -> Iterator[str]:
+    """Iterate over what is wrong with pages of two routers at one path: requests reach those of the first alone."""
+    first: dict[tuple[tuple[str, ...], str], object] = {}
+    for route in routes:
+        expected: tuple[str, str] | None = getattr(route.endpoint, _EXPECTED_PATH, None)
+        if expected and first.setdefault((route.methods, route.path), route.endpoint) is not route.endpoint:
+            yield (
+                f"{route}: there are pages at this path already, so links of {expected[1]} open those. Include one "
+                "router of pages for each StackAuth, each with a prefix of its own."
+            )

@@ -14,6 +14,7 @@ from tests.pages.site import EMAIL, PASSWORD, Document, Site, Visitor
 
 DECLARATIONS = [each for module in _MODULES for each in module.routes.declarations]
 PAGES = [each.path for each in DECLARATIONS if each.method == "GET" and "{" not in each.path]
+OTHER = "eve@example.org"
 ID = "7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11"
 FORMS = [re.sub("{[a-z_]+}", ID, each.path) for each in DECLARATIONS if each.method == "POST"]
 EVIL = """"><script>alert(1)</script><img src=x onerror='alert(1)'>{{ 7*191 }}"""
@@ -167,6 +168,44 @@ async def test_a_form_of_another_site_does_nothing(visitor: Visitor):
             if sent.status_code != 403 or "set-cookie" in sent.headers or dict(visitor.client.cookies) != before:
                 wrong.append((path, origin, sent.status_code))
     assert wrong == []
+
+
+async def test_a_form_of_one_account_changes_no_other(site: Site, visitor: Visitor):
+    """A user has the page in one tab, and signs in to another account in the next: the form is not sent for that."""
+    site.server.configure(client_team_creation_enabled=True, allow_user_api_keys=True)
+    for email in (EMAIL, OTHER):
+        site.server.add_user(primary_email=email, primary_email_verified=True, password=PASSWORD)
+    await visitor.open("/handler/sign-in")
+    await visitor.submit(email=EMAIL, password=PASSWORD)
+    await visitor.open("/handler/teams")
+    await visitor.submit(display_name="Red team")
+    forms = []
+    for path in (visitor.path, "/handler/teams", "/handler/account-settings", "/handler/account-settings/two-factor"):
+        forms += (await visitor.open(path)).forms
+    forms = [form for form in forms if form["action"] != "/handler/sign-out"]
+    await visitor.open("/handler/cli-auth-confirm")
+    forms += visitor.page.forms
+    await visitor.sign_out()
+    await visitor.open("/handler/sign-in")
+    await visitor.submit(email=OTHER, password=PASSWORD)
+    typed = {"confirm": "yes", "display_name": "Eve", "value": "eve@example.com", "password": PASSWORD, "code": "1" * 6}
+    shown = {}
+    for form in forms:
+        body = {**form["fields"], **{name: value for name, value in typed.items() if name in form["fields"]}}
+        files = {"profile_image_url": b"GIF89a"} if form["action"].endswith("/picture") else None
+        sent = await visitor.client.post(form["action"], data=body, files=files, headers={"accept": "text/html"})
+        shown[form["action"]] = (sent.status_code, "You have switched accounts" in sent.text)
+    assert len(shown) > 12
+    assert {action: each for action, each in shown.items() if each != (409, True)} == {}
+    assert (await visitor.open("/handler/account-settings")).find(name="account") != forms[0]["fields"]["account"]
+    assert "Eve" not in visitor.page.text
+
+
+async def test_only_forms_of_users_are_remembered(site: Site, visitor: Visitor):
+    """Whoever is not signed in cannot fill the storage with forms that were sent."""
+    for path in FORMS:
+        await visitor.client.post(f"/handler{path}", data={"once": path}, headers={"accept": "text/html"})
+    assert "form" not in site.stack.services.storage._kinds  # type: ignore[attr-defined]  # of the storage in memory
 
 
 async def test_a_configured_front_end_may_be_the_target(server: Emulator):

@@ -220,6 +220,20 @@ async def test_a_page_about_an_outage_asks_the_auth_server_nothing(site: Site, v
     assert for_a_page == len(calls) - for_a_page > 0
 
 
+async def test_wrong_keys_of_the_app_are_no_fault_of_the_user(server: Emulator):
+    """The page says that sign-in is not available, for a page and for a form; the log says why."""
+    site = Site(server, publishable_client_key="pck_wrong")
+    async with site.visitor() as visitor:
+        page = await visitor.open("/handler/sign-in")
+        assert (visitor.response.status_code, page.heading) == (502, "Try again soon")
+        form = {"email": EMAIL, "password": PASSWORD}
+        page = await visitor.show(await visitor.client.post("/handler/sign-in", data=form))
+        assert (visitor.response.status_code, page.heading) == (502, "Try again soon")
+        assert "Sign-in is not available right now." in page.text
+        assert "pck_" not in page.text
+    await site.stack.aclose()
+
+
 async def test_a_stale_form_leads_to_sign_in(server: Emulator):
     """A form whose session has ended: its page says so, with the app's own sign-in page if there is one."""
     site = Site(server, sign_in_url="/mine")

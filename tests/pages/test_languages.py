@@ -136,6 +136,22 @@ async def test_one_language_needs_no_choice(server: Emulator):
     await site.stack.aclose()
 
 
+def test_a_text_of_no_catalog_is_escaped(tmp_path: Path):
+    """A template that passes the name of a user to `_` by mistake shows it as text; values are escaped anyway."""
+    catalogs.write_compiled(tmp_path, "de", {"Ours": "<b>Unser</b> %(name)s"})
+    german = Languages(["de"], tmp_path).offered[0]
+    rows = [
+        ("<script>", {}, "&lt;script&gt;"),
+        ("100 % of %(name)s", {}, "100 % of %(name)s"),
+        ("<i>%(name)s</i>", {"name": "<x>"}, "&lt;i&gt;&lt;x&gt;&lt;/i&gt;"),
+        ("Ours", {"name": "<x>"}, "<b>Unser</b> &lt;x&gt;"),
+        ("Sign in", {}, "Anmelden"),
+        ("This link signs in as <strong>%(address)s</strong>.", {"address": "<x>"}, "<strong>&lt;x&gt;</strong>"),
+    ]
+    wrong = [(text, shown) for text, values, part in rows if part not in (shown := str(german.fill(text, **values)))]
+    assert wrong == []
+
+
 # --- catalogs of an app ---
 
 

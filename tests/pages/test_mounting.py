@@ -51,6 +51,53 @@ async def test_a_further_prefix_is_an_error_at_the_start():
             pass
 
 
+async def test_pages_of_two_stacks_need_two_prefixes():
+    """A link of the second one would open the pages of the first, with another project."""
+    first, second, app = StackAuth(app_url=ORIGIN), StackAuth(app_url=ORIGIN, cookie_name="second"), FastAPI()
+    first.install(app)
+    second.install(app, default=False)
+    for stack in (first, second):
+        app.include_router(stack.pages_router(prefix="/handler"))
+    with pytest.raises(MisuseError, match=r"/handler/sign-in: there are pages at this path already"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_two_stacks_have_pages_of_their_own(server: Emulator):
+    """Each with its own session; the links in emails lead to the right ones."""
+    first, second, app = new_stack(server), new_stack(server, cookie_name="second"), FastAPI()
+    first.install(app)
+    second.install(app, default=False)
+    app.include_router(first.pages_router(prefix="/handler"))
+    app.include_router(second.pages_router(prefix="/staff"))
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN, headers={"origin": ORIGIN})
+    async with client:
+        visitor = Visitor(client)
+        await visitor.open("/staff/sign-up")
+        await visitor.submit(**ADA)
+        assert server.emails(EMAIL)[0]["link"].startswith(f"{ORIGIN}/staff/email-verification?code=")
+        await visitor.open("/staff/account-settings")
+        assert visitor.path == "/staff/account-settings"
+        await visitor.open("/handler/account-settings")
+        assert visitor.path == "/handler/sign-in"
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_pages_of_a_mounted_app_say_what_to_do(server: Emulator):
+    """Their links would not lead to them; the outer app does not know this library, so only a request shows it."""
+    stack, outer, app = new_stack(server), FastAPI(), FastAPI()
+    stack.install(app)
+    app.include_router(stack.pages_router(prefix="/handler"))
+    outer.mount("/sub", app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(outer), base_url=ORIGIN) as client:
+        with pytest.raises(ConfigurationError, match=r'mounted at "/sub".* on the outer app'):
+            await client.get("/sub/handler/sign-in")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path="/sub"), base_url=ORIGIN) as client:
+        assert (await client.get("/sub/handler/sign-in")).status_code == 200, "a proxy may have removed a prefix"
+    await stack.aclose()
+
+
 async def test_without_one_the_app_starts():
     stack, app = StackAuth(app_url=ORIGIN), FastAPI()
     stack.install(app)
