@@ -153,8 +153,11 @@ def find_address(connection: HTTPConnection) -> str:
 def prefers_html(connection: HTTPConnection) -> bool:
     """Return whether the caller wants HTML rather than JSON, as browsers do that open a page (RFC 9110 §12.5.1).
 
-    If `Accept` gives both the same weight, the first one counts; wildcards do not.
+    If `Accept` gives both the same weight, the first one counts; wildcards do not. An agent that calls a route as a
+    tool never gets a page: its errors keep their code.
     """
+    if get_context(connection.scope).caller is not None:
+        return False
     accepted = ",".join(connection.headers.getlist("accept"))[:_MAX_ACCEPT]
     weights = [_read_weight(each) for each in accepted.split(",")]
     best = max((each for each in weights if each[0] in _HTML_OR_JSON), key=lambda each: each[1], default=("", 0.0))

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Route
 
 from fastapi_stackauth import ConfigurationError
-from tests.mcp.desk import Desk, call
+from tests.mcp.desk import Desk, call, call_newest
 
 NEVER_ENDS = 300_000  # parts: far more than the call has time for, and few enough that a hang ends
 
@@ -232,3 +232,16 @@ async def test_parameters_of_openapi_extra_do_not_stop_the_start():
     async with desk.open(), desk.agent(desk.token()) as agent:
         (tool,) = [tool for tool in await agent.list_tools() if tool.name == "extra"]
         assert tool.input_schema["properties"] == {}
+
+
+async def test_an_agent_that_prefers_html_gets_no_page():
+    """With prebuilt pages, browsers are sent to the sign-in page; a tool error keeps its code whatever is accepted."""
+    desk = Desk()
+    desk.app.include_router(desk.stack.pages_router(prefix="/handler"))
+    desk.mount(allow_unauthenticated=True)
+    headers = {"accept": "text/html, application/json, text/event-stream"}
+    async with desk.open() as http:
+        assert (await http.get("/me", headers=headers)).status_code == 303
+        for use in (call, call_newest):
+            content = (await use(http, "me", headers)).json()["result"]["structuredContent"]
+            assert (content["status"], content.get("code")) == (401, "authentication_required")
