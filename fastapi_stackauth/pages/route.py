@@ -240,6 +240,8 @@ class PageRoute(AuthRoute):
         """Return the sign-in page if a user must sign in first. A form that was sent is lost."""
         if not isinstance(error, AuthError) or error.status_code != _UNAUTHORIZED:
             return None
+        if self.declaration.path.startswith("/sign-in"):  # a dependency of the app rejects it, and would again
+            return None
         if context.request.method == "GET":
             return find_sign_in_page(context.request, error, context.settings, self.stack)
         site, prompt = find_site(context), "login" if error.code == "reauthentication_required" else ""

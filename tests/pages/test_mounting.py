@@ -5,9 +5,9 @@ import sys
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
-from fastapi_stackauth import StackAuth, Theme
+from fastapi_stackauth import StackAuth, Theme, current_user
 from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.errors import ConfigurationError, MisuseError
 from fastapi_stackauth.routers import TeamPage
@@ -177,6 +177,20 @@ async def test_sign_in_url_beats_the_sign_in_page(server: Emulator):
 
 async def test_pages_are_not_in_the_schema(site: Site):
     assert list(site.app.openapi()["paths"]) == ["/notes"]
+
+
+async def test_a_dependency_of_the_whole_app_makes_no_loop(server: Emulator):
+    """The sign-in page cannot need a sign-in: it says so, rather than to lead to itself."""
+    stack, app = new_stack(server), FastAPI(dependencies=[Depends(current_user)])
+    stack.install(app)
+    app.include_router(stack.pages_router(prefix="/handler"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as client:
+        headers = {"accept": "text/html", "origin": ORIGIN}
+        opened = await client.get("/handler/account-settings", headers=headers)
+        assert opened.headers["location"] == "/handler/sign-in?return_to=%2Fhandler%2Faccount-settings"
+        assert (await client.get(opened.headers["location"], headers=headers)).status_code == 401
+        assert (await client.post("/handler/sign-in", data=ADA, headers=headers)).status_code == 401
+    await stack.aclose()
 
 
 async def test_pages_answer_head_and_their_forms_open_pages(site: Site):

@@ -235,6 +235,16 @@ async def test_sign_out_needs_a_button(visitor: Visitor):
     assert ACCESS not in visitor.client.cookies
 
 
+async def test_sign_out_warns_a_guest(site: Site, visitor: Visitor):
+    """An anonymous user loses everything with the session; the page shows no id as a name."""
+    site.app.include_router(site.stack.router(), prefix="/auth")
+    user = (await visitor.client.post("/auth/anonymous/sign-up")).json()["user_id"]
+    page = await visitor.open("/handler/sign-out")
+    assert "Sign up to keep what you have done." in page.text
+    assert "/handler/sign-up" in page.links()
+    assert user not in page.text
+
+
 async def test_only_what_the_project_has_enabled_appears(server: Emulator):
     server.configure(credential_enabled=False, magic_link_enabled=True, passkey_enabled=False, sign_up_enabled=False)
     site = Site(server)
