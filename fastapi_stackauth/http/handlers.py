@@ -79,7 +79,8 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
         if pages is not None and isinstance(connection, Request) and prefers_html(connection):
             return await pages.show_error(connection, services, error)
         settings = services.settings
-        response = error_response(error, shape=settings.error_format, docs_url=settings.error_docs_url)
+        shape = "problem" if _is_call_in_process(connection) else settings.error_format  # a tool error has a code
+        response = error_response(error, shape=shape, docs_url=settings.error_docs_url)
     if isinstance(connection, WebSocket):
         return await _refuse_websocket(connection, response)
     return response
@@ -156,12 +157,17 @@ def prefers_html(connection: HTTPConnection) -> bool:
     If `Accept` gives both the same weight, the first one counts; wildcards do not. An agent that calls a route as a
     tool never gets a page: its errors keep their code.
     """
-    if get_context(connection.scope).caller is not None:
+    if _is_call_in_process(connection):
         return False
     accepted = ",".join(connection.headers.getlist("accept"))[:_MAX_ACCEPT]
     weights = [_read_weight(each) for each in accepted.split(",")]
     best = max((each for each in weights if each[0] in _HTML_OR_JSON), key=lambda each: each[1], default=("", 0.0))
     return best[0] == "text/html" and best[1] > 0
+
+
+def _is_call_in_process(connection: HTTPConnection) -> bool:
+    """Whether another part of the app sent this request, such as an MCP tool."""
+    return get_context(connection.scope).caller is not None
 
 
 def _read_weight(accepted: str) -> tuple[str, float]:

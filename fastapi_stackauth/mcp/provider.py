@@ -77,7 +77,7 @@ class StackAuthProvider(TokenVerifier):
             raise ConfigurationError('Write StackAuthProvider(stack, "/mcp"): a StackAuth, and the path of the server.')
         check_resource_tokens(stack, resource_tokens, "StackAuthProvider")
         self._stack = stack
-        self._path = path
+        self.path = path
         self._name = name
         self._resource_tokens = resource_tokens
         self._app = _AppOfStack()
@@ -99,7 +99,7 @@ class StackAuthProvider(TokenVerifier):
 
     async def identify(self, scope: Scope) -> Caller:
         """Identify the caller of a request."""
-        return await identify(scope, self._stack.services, path=self._path, resource_tokens=self._resource_tokens)
+        return await identify(scope, self._stack.services, path=self.path, resource_tokens=self._resource_tokens)
 
     def get_middleware(self) -> list[Middleware]:
         """Return the middleware that identifies the caller of each request."""
@@ -109,12 +109,12 @@ class StackAuthProvider(TokenVerifier):
 
     def get_routes(self, mcp_path: str | None = None) -> list[Route]:  # noqa: ARG002 - FastMCP knows its inner path alone
         """Return the route of the metadata."""
-        endpoint: Any = MetadataEndpoint(self._stack, self._path, self._name, self._resource_tokens)
-        return [Route(metadata_path(self._path), endpoint)]
+        endpoint: Any = MetadataEndpoint(self._stack, self.path, self._name, self._resource_tokens)
+        return [Route(metadata_path(self.path), endpoint)]
 
     def _get_resource_url(self, path: str | None = None) -> AnyHttpUrl | None:  # noqa: ARG002 - as above
         settings = self._stack.services.settings
-        return AnyHttpUrl(resource_url(settings, self._path)) if settings.app_url else None
+        return AnyHttpUrl(resource_url(settings, self.path)) if settings.app_url else None
 
 
 async def get_current_user(require: Require = current_user) -> User:
@@ -193,16 +193,20 @@ class _AppOfStack(Starlette):
 
 
 class _IdentifyCaller:
-    """Middleware that identifies the caller. It leaves the 401 to FastMCP, which names the metadata."""
+    """Middleware that identifies the caller, except for the metadata, which is public.
+
+    It leaves the 401 to FastMCP, which names the metadata.
+    """
 
     def __init__(self, app: ASGIApp, provider: StackAuthProvider, stack: Stack, app_of_stack: _AppOfStack) -> None:
         self._app = app
         self._provider = provider
         self._stack = stack
         self._app_of_stack = app_of_stack
+        self._public_path = metadata_path(provider.path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] != scope.get("root_path", "") + self._public_path:
             services = self._stack.services
             try:
                 check_origin(scope, services)

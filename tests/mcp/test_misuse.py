@@ -245,3 +245,13 @@ async def test_an_agent_that_prefers_html_gets_no_page():
         for use in (call, call_newest):
             content = (await use(http, "me", headers)).json()["result"]["structuredContent"]
             assert (content["status"], content.get("code")) == (401, "authentication_required")
+
+
+async def test_a_tool_error_has_its_code_whatever_the_app_prefers():
+    """With error_format="detail", HTTP errors have no code; agents need one."""
+    desk = Desk(error_format="detail")
+    desk.mount(allow_unauthenticated=True)
+    async with desk.open() as http:
+        assert (await http.get("/me")).json() == {"detail": "Sign in to use this."}
+        content = (await call(http, "me", {})).json()["result"]["structuredContent"]
+    assert (content["status"], content.get("code")) == (401, "authentication_required")

@@ -221,6 +221,19 @@ async def test_rejections_and_outages_of_an_own_server():
         assert int(down.headers["retry-after"]) >= 1
 
 
+async def test_the_metadata_of_an_own_server_is_public():
+    """Pages of any origin may read it, also during an outage and with an invalid token."""
+    desk = Desk()
+    own = Own(desk)
+    desk.line.cut = True
+    async with own.app.router.lifespan_context(own.app), own.http() as http:
+        for bearer in (desk.token(), "junk"):
+            headers = {"origin": "https://inspector.example", "authorization": f"Bearer {bearer}"}
+            answer = await http.get(METADATA, headers=headers)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["access-control-allow-origin"] == "*"
+
+
 async def test_a_stateful_server_mixes_no_callers():
     """FastMCP's sessions, which an own server may have: calls at once get the answers of their own users."""
     desk = Desk()
