@@ -40,7 +40,7 @@ async def show_account(context: Context) -> Response:
         "account.html",
         fields=("display_name", FIELD, "value", *passwords, *KEY_FIELDS, "confirm"),
         texts={"request_too_large": INVALID_FIELDS[FIELD]},
-        kept=("display_name", "value", "description"),
+        kept=("display_name", "value", "used_for_auth", "description"),
         picture=origin,
         picture_url=account.profile_image_url if origin is not None else "",
         has_picture=bool(account.profile_image_url),

@@ -1,5 +1,6 @@
 """API keys on the pages: the list of usable ones, the choice of an expiry, and the page that shows a new key once."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,8 @@ FIELDS = ("description", "expires_at_millis")
 """The fields of the form for a new key."""
 DAYS = (30, 90, 365)
 """How long a new key may be valid, beside for ever."""
+_DEFAULT_DAYS = 90
+_MILLIS = re.compile(r"[0-9]{1,18}")
 
 
 def describe_keys(context: RouteContext, keys: Iterable[UserApiKey | TeamApiKey]) -> list[dict[str, Any]]:
@@ -35,9 +38,21 @@ def _describe(key: UserApiKey | TeamApiKey, now: datetime) -> dict[str, Any]:
 
 
 def list_expiries(context: RouteContext) -> list[dict[str, Any]]:
-    """Return the choices of an expiry: the days, and the value of the field."""
-    now = context.services.clock()
-    return [{"days": days, "value": str(int(now + timedelta(days=days).total_seconds()) * 1000)} for days in DAYS]
+    """Return the choices of an expiry: the days, the value of the field, and which one is selected.
+
+    After an error it is the one that the user chose; none if the key must not expire.
+    """
+    now, chosen = context.services.clock(), context.form.get("expires_at_millis")
+    selected: float | None = _DEFAULT_DAYS
+    if chosen is not None:  # the value is a time, so it differs each second
+        selected = (
+            min(DAYS, key=lambda days: abs(_expiry(now, days) - int(chosen))) if _MILLIS.fullmatch(chosen) else None
+        )
+    return [{"days": days, "value": str(_expiry(now, days)), "is_selected": days == selected} for days in DAYS]
+
+
+def _expiry(now: float, days: int) -> int:
+    return int(now + timedelta(days=days).total_seconds()) * 1000
 
 
 def show_new_key(find_path: Callable[[RouteContext], str]) -> Callable[[RouteContext, Any], Awaitable[Response]]:

@@ -77,6 +77,9 @@ async def test_an_address_is_added_verified_made_primary(site: Site, visitor: Vi
     page = await send(visitor, "/emails", value="not an address")
     assert "Enter an email address" in page.text
     assert page.find(name="value")["value"] == "not an address"
+    assert "checked" not in page.find(name="used_for_auth")
+    page = await send(visitor, "/emails", value="countess", used_for_auth="true")
+    assert "checked" in page.find(name="used_for_auth"), "what the user chose survives an error"
     page = await send(visitor, "/emails", value="countess@example.com", used_for_auth="true")
     assert "The email address has been added." in page.text
     page = await send(visitor, "/emails/[^/]+/verify")
@@ -255,6 +258,16 @@ async def test_a_key_is_shown_once_and_revoked(visitor: Visitor):
     assert "laptop" not in page.text
     page = await send(visitor, "/api-keys", description="laptop", expires_at_millis="1")
     assert "Choose when the key expires." in page.text
+
+
+async def test_the_expiry_that_was_chosen_survives_an_error(visitor: Visitor):
+    page = await send(visitor, "/api-keys", description="")
+    values = [found["value"] for tag, found in page.tags if tag == "option"]
+    assert page.find(value=values[1], selected="")
+    for index in (0, 2, 3):
+        page = await send(visitor, "/api-keys", description="", expires_at_millis=values[index])
+        options = [found for tag, found in page.tags if tag == "option"]
+        assert ["selected" in each for each in options] == [index == place for place in range(4)]
 
 
 async def test_signing_out_everywhere_ends_this_session_too(site: Site, visitor: Visitor):
