@@ -117,11 +117,19 @@ class StackAuthProvider(TokenVerifier):
         return AnyHttpUrl(resource_url(settings, self.path)) if settings.app_url else None
 
 
-async def get_current_user(require: Require = current_user) -> User:
+async def get_current_user(require: Require = current_user, **path_params: str) -> User:
     """Return the caller of a FastMCP tool, resource or prompt, if they meet the requirements.
 
     Args:
         require: the requirements; those of `current_user` by default.
+        path_params: the values of the path parameters that the requirements name, such as the id of a team.
+
+    Example:
+        >>> MAY_DELETE = Require(team_permission="posts:delete", team="team_id")
+        >>> @server.tool
+        ... async def delete_post(team_id: str, post_id: str) -> str:
+        ...     user = await get_current_user(MAY_DELETE, team_id=team_id)
+        ...     return user.id
 
     Raises:
         ToolError: they do not; it carries the problem document.
@@ -138,7 +146,7 @@ async def get_current_user(require: Require = current_user) -> User:
         "path": outer["path"],
         "query_string": b"",
         "headers": [],
-        "path_params": {},
+        "path_params": path_params,
         "state": {},
         CONTEXT_KEY: caller.new_context(verified=True),
     }

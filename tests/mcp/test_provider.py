@@ -182,6 +182,26 @@ async def test_what_is_hidden_cannot_be_used_either():
                 assert user not in str(caught.value), number
 
 
+async def test_a_team_of_an_argument_is_checked():
+    """A requirement for a team takes the id from the tool, and rejects other teams."""
+    desk = Desk()
+    server: FastMCP[Any] = FastMCP("Own", auth=StackAuthProvider(desk.stack, "/mcp"))
+    member = Require(team_member="team_id")
+
+    @server.tool
+    async def enter(team_id: str) -> str:
+        return (await get_current_user(member, team_id=team_id)).id
+
+    own, user = Own(desk, server=server), desk.add_user("ada")
+    team, other = desk.server.add_team("Red"), desk.server.add_team("Blue")
+    desk.server.join(team, user)
+    async with own.app.router.lifespan_context(own.app), own.agent(desk.token(user_id=user)) as client:
+        assert (await client.call_tool("enter", {"team_id": team})).content[0].text == user
+        for wrong, code in ((other, "permission_missing"), ("", "request_invalid"), ("x" * 101, "request_invalid")):
+            result = await client.call_tool("enter", {"team_id": wrong}, raise_on_error=False)
+            assert json.loads(result.content[0].text)["code"] == code, wrong
+
+
 async def test_errors_keep_their_code_in_resources_and_prompts():
     """What `get_current_user` raises in a resource, a template or a prompt carries the problem document."""
     desk = Desk()

@@ -31,12 +31,13 @@ from fastapi_stackauth import (
     TeamMembershipEvent,
     TeamPermissionEvent,
     Theme,
+    User,
     UserDeletedEvent,
     UserEvent,
     WebhookEvent,
     WebhookRouter,
 )
-from fastapi_stackauth.mcp import ResourceTokens
+from fastapi_stackauth.mcp import ResourceTokens, get_current_user
 from fastapi_stackauth.models import (
     DeletedUser,
     Identified,
@@ -288,6 +289,13 @@ TOOLS.mount_mcp(
     call_timeout=10,
     resource_tokens=ResourceTokens("https://login.example.com", jwks_url="https://login.example.com/keys"),
 )
+
+
+async def use_tool() -> None:
+    """The caller of an app's own FastMCP tool."""
+    assert_type(await get_current_user(), User)
+    assert_type(await get_current_user(Require(team_member="team_id"), team_id="t-1"), User)
+
 
 SENT = datetime.now(UTC)
 WebhookEvent(type="new.type", data={"a": 1}, message_id="m-1", sent_at=SENT)
