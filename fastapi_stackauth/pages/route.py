@@ -28,6 +28,7 @@ from fastapi_stackauth.routers.plumbing.declaration import Declaration, RouteOpt
 from fastapi_stackauth.routers.plumbing.forms import FormRedirects
 from fastapi_stackauth.routers.plumbing.route import AuthRoute, Handle
 from fastapi_stackauth.runtime.storage import StorageUnavailable
+from fastapi_stackauth.sessions.context import get_context
 
 View = Callable[[RouteContext], Awaitable[Response]]
 """Shows a page. It is the endpoint of GET requests, and called again after a form with an error."""
@@ -140,6 +141,8 @@ class PageRoute(AuthRoute):
             response = await self._handle(handle, context, None)
             response = await self._follow(context, response)
         except StackAuthError as error:
+            if context.claim:  # it had no effect, so the same form may be sent again
+                await context.services.storage.remove(context.claim)
             response = await self._fail(context, error)
         response.headers.setdefault("cache-control", "no-store")
         return response
@@ -188,21 +191,9 @@ class PageRoute(AuthRoute):
         if user and account not in ("", user.id):
             raise RequestInvalid(((f"body.{ACCOUNT}", "Is another account"),), status_code=409)
         if user and once:
-            await self._claim(request, f"{user.id}\n{once}")
+            name = f"{request.url.path}\n{user.id}\n{once}"
+            await _claim(request, "form:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest())
         return form
-
-    async def _claim(self, request: Request, sent: str) -> None:
-        """Reject a form that this user has sent before, such as by pressing its button twice.
-
-        Raises:
-            RequestInvalid: 409.
-        """
-        storage, name = find_services(request, self.stack).storage, f"{request.url.path}\n{sent}"
-        with suppress(StorageUnavailable):  # then a second form is like the first
-            if not await storage.add(
-                "form:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest(), _REMEMBERED
-            ):
-                raise RequestInvalid(((f"body.{ONCE}", "Has been sent already"),), status_code=409)
 
     async def _follow(self, context: RouteContext, response: Response) -> Response:
         """Return what follows a request that succeeded."""
@@ -258,3 +249,16 @@ class PageRoute(AuthRoute):
             copied = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
             response.headers.update(copied)
         return response
+
+
+async def _claim(request: Request, key: str) -> None:
+    """Reject a form that this user has sent before, such as by pressing its button twice.
+
+    Raises:
+        RequestInvalid: 409.
+    """
+    context: RouteContext = get_context(request.scope).route
+    with suppress(StorageUnavailable):  # then a second form is like the first
+        if not await context.services.storage.add(key, _REMEMBERED):
+            raise RequestInvalid(((f"body.{ONCE}", "Has been sent already"),), status_code=409)
+        context.claim = key

@@ -8,6 +8,7 @@ import pytest
 
 from fastapi_stackauth import Require
 from fastapi_stackauth.emulator import Emulator
+from fastapi_stackauth.emulator.faults import Fault
 from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site, Visitor
 from tests.routers.callers import ACCESS
 
@@ -262,6 +263,15 @@ async def test_a_form_that_is_sent_twice_has_one_effect(site: Site, people: Peop
     assert (await ada.open(TEAMS)).text.count("Blue team") == 2
     assert len(site.server.emails(GRACE, "team_invitation")) == 2
     assert (await ada.open(path)).text.count("Revoke backup") == 2
+
+
+async def test_a_form_that_had_no_effect_may_be_sent_again(site: Site, people: People):
+    """In an outage, for instance; the browser may still have the page."""
+    ada = await people.enter()
+    form = {**(await ada.open(TEAMS)).forms[0]["fields"], "display_name": "Blue team"}
+    site.server.server.faults.add(Fault("/api/v1/teams", "POST", 503, 0, None, 1, None))
+    sent = [await ada.client.post(TEAMS, data=form, headers={"accept": "text/html"}) for _ in range(3)]
+    assert [each.status_code for each in sent] == [503, 303, 409]
 
 
 @pytest.mark.parametrize("path", ["", "/7d0d1d5e-7f3b-4b1c-9a55-2f4f4f0c9a11", "/abc", "/%00", "/abc/update"])

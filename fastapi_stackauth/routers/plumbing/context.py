@@ -78,6 +78,7 @@ class RouteContext:
         next_page: where a form wants the browser to go next.
         form: the fields of the form that was sent; they may hold a password.
         error: what was wrong with the form, for the page that shows it again.
+        claim: the key in the storage with which the form has its effect only once; empty if it has none.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class RouteContext:
         self.next_page: str | None = None
         self.form: Mapping[str, str] = {}
         self.error: StackAuthError | None = None
+        self.claim = ""
 
     @cached_property
     def is_page_form(self) -> bool:
