@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fastapi_stackauth.errors import ConfigurationError, VerificationUnavailable
 from fastapi_stackauth.runtime.cache import Cache
@@ -48,6 +48,8 @@ class StorageUnavailable(Exception):
 
 Entries = Mapping[str, float]
 """Entries of a set and the Unix time at which each expires."""
+Phase = Literal["start", "part", "whole", "news"]
+"""What `Storage.follow` yields: the beginning of the set, a part of it, its end, or new entries."""
 
 
 class Storage(Protocol):
@@ -79,10 +81,11 @@ class Storage(Protocol):
     async def count(self, name: str) -> int:
         """Return the number of entries of a set, which may include expired ones."""
 
-    def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
-        """Yield the whole set with True at the start and after each gap, and new entries with False as they arrive.
+    def follow(self, name: str) -> AsyncGenerator[tuple[Entries, Phase], None]:
+        """Yield the set at the start and after each gap, and new entries as they arrive.
 
-        It yields an empty set if there are no new entries for a while. After `StorageUnavailable`, call it again to get
+        The set comes in parts: ``start``, any number of ``part``, and ``whole``; only parts have entries. ``news`` has
+        new entries, or none if there are no new entries for a while. After `StorageUnavailable`, call it again to get
         the entries that were missed.
         """
 
@@ -137,9 +140,10 @@ class MemoryStorage(Storage):
         """Return 0, because nothing is shared."""
         return 0
 
-    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:  # noqa: ARG002 - the protocol's
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, Phase], None]:  # noqa: ARG002 - the protocol's
         """Yield no entries, because there is no other worker."""
-        yield {}, True
+        yield {}, "start"
+        yield {}, "whole"
 
     async def aclose(self) -> None:
         """Do nothing, because there are no connections."""
@@ -220,7 +224,7 @@ class RedisStorage(Storage):
         with _translate():
             return int(await self._redis().zcard(self._prefix + name))
 
-    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, bool], None]:
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Entries, Phase], None]:
         """Yield the whole set whenever the subscription starts, then new entries as they arrive."""
         key, redis = self._prefix + name, self._redis()
         pubsub: Any = redis.pubsub()  # redis-py has no type for this
@@ -229,14 +233,16 @@ class RedisStorage(Storage):
                 await pubsub.subscribe(key)
                 async for kind, text in _messages(pubsub):
                     if kind == "subscribe":  # also after a short interruption
-                        # Entries published from now on arrive as messages, so read the earlier ones. Read them in small
-                        # pieces, because a large set would take longer than the time limit of a reply.
-                        yield (
-                            {str(entry): float(until) async for entry, until in redis.zscan_iter(key, count=_CHUNK)},
-                            True,
-                        )
+                        # Everything published from now on arrives here. What was published before is read in small
+                        # parts, because one large reply would take too long and stop the event loop.
+                        yield {}, "start"
+                        cursor = -1
+                        while cursor:
+                            cursor, pairs = await redis.zscan(key, cursor=max(cursor, 0), count=_CHUNK)
+                            yield {str(entry): float(until) for entry, until in pairs}, "part"
+                        yield {}, "whole"
                     else:
-                        yield (_parse(text) if kind == "message" else {}), False
+                        yield (_parse(text) if kind == "message" else {}), "news"
         finally:
             with suppress(*_failures()):
                 async with asyncio.timeout(ANSWER_SECONDS):

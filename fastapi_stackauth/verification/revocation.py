@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Literal
 
@@ -26,8 +26,9 @@ from fastapi_stackauth.runtime.events import (
     AuthEvents,
 )
 from fastapi_stackauth.runtime.loops import PerLoop, SingleFlight
-from fastapi_stackauth.runtime.storage import Storage, StorageUnavailable
+from fastapi_stackauth.runtime.storage import Phase, Storage, StorageUnavailable
 from fastapi_stackauth.settings import Settings
+from fastapi_stackauth.verification.entries import Entries, in_slices
 
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -39,7 +40,9 @@ _FIRST_READ_SECONDS = 1.0
 """Seconds that the first requests of a worker wait for the entries of the other workers."""
 _FORGET_SECONDS = 600.0
 """Seconds for which workers remember that a cached value is outdated. No cache keeps a value longer than this."""
-_SWEEP_EVERY = 1_000
+_SWEEP_EVERY = 16
+_SLICE = 1_000
+"""Entries that the worker handles before other tasks of the event loop get their turn."""
 
 LinkState = Literal["memory", "idle", "connected", "degraded"]
 
@@ -51,6 +54,7 @@ class _Follower:
         self.task: asyncio.Task[None] | None = None
         self.tried = asyncio.Event()
         self.connected = False
+        self.attempts = 0
 
 
 class Revocations:
@@ -81,8 +85,8 @@ class Revocations:
         self.is_shared = storage.is_shared
         self._clock = clock
         self._events = events or AuthEvents()
-        self.entries: dict[str, float] = {}
-        self._unpublished: dict[str, float] = {}
+        self.entries = Entries()
+        self._unpublished = Entries()
         self._added = 0
         self._listeners: dict[str, list[Callable[[AuthError], object]]] = {}
         self.on_forget: Callable[[str, str], None] = lambda _user_id, _team_id: None
@@ -178,7 +182,7 @@ class Revocations:
     async def aclose(self) -> None:
         """Close the connection of this event loop, after a last attempt to publish to the other workers."""
         await self._publishing.aclose()
-        if self._unpublished:
+        if len(self._unpublished):
             try:
                 await self._publish()
             except StorageUnavailable:
@@ -195,17 +199,23 @@ class Revocations:
         return until is not None and until > self._clock()
 
     def learn(self, news: Mapping[str, float]) -> None:
-        """Add entries with their expiry in this worker only. An earlier expiry never replaces a later one."""
+        """Add a few entries with their expiry, here only. An earlier expiry never replaces a later one."""
         for entry, until in news.items():
             new = not self._has(entry)
-            self.entries[entry] = max(until, self.entries.get(entry, 0.0))
+            self.entries.put(entry, until)
             if new:
                 self._apply(entry)
         self._added += len(news)
-        if self._added >= max(_SWEEP_EVERY, len(self.entries) // 2):
-            self._added, now = 0, self._clock()
-            for entry in [entry for entry, until in list(self.entries.items()) if until <= now]:
-                self.entries.pop(entry, None)
+        if self._added >= _SWEEP_EVERY:
+            self.entries.sweep(self._clock(), self._added)
+            self._added = 0
+
+    async def _learn(self, news: Mapping[str, float]) -> None:
+        """Add any number of entries; other tasks run in between."""
+        for piece in in_slices(news.items(), _SLICE):
+            self.learn(piece)
+            if len(news) > _SLICE:
+                await asyncio.sleep(0)
 
     def _apply(self, entry: str) -> None:
         if entry.startswith("f:"):
@@ -224,25 +234,26 @@ class Revocations:
         if not entries:
             return
         news = dict.fromkeys(entries, self._clock() + seconds)
-        self.learn(news)
+        await self._learn(news)
         if not self._storage.is_shared:
             return
-        self._unpublished.update(news)
+        for entry, until in news.items():
+            self._unpublished.put(entry, until)
         await asyncio.wait([self._publishing.start(NAME, self._keep_publishing)], timeout=_PUBLISH_SECONDS)
 
     # --- the other workers ---
 
     async def _publish(self) -> None:
-        news = dict(self._unpublished)
-        await self._storage.publish(NAME, news, self._ttl)
-        for entry, until in news.items():
-            if self._unpublished.get(entry) == until:
-                del self._unpublished[entry]
+        for entries in self._unpublished.pieces():
+            for piece in in_slices(entries, _SLICE):
+                await self._storage.publish(NAME, piece, self._ttl)
+                for entry, until in piece.items():
+                    self._unpublished.discard(entry, until)
 
     async def _keep_publishing(self) -> None:
         """Publish, with retries, until the other workers have all entries."""
         attempt = 0
-        while self._unpublished:
+        while len(self._unpublished):
             try:
                 await self._publish()
             except StorageUnavailable:
@@ -254,39 +265,61 @@ class Revocations:
             self._events.emit(REVOCATIONS_PUBLISHED, attempts=attempt)
 
     async def _follow(self, follower: _Follower) -> None:
-        attempt, compare_at = 0, 0.0
         while True:
             try:
                 async with aclosing(self._storage.follow(NAME)) as stream:
-                    async for entries, whole in stream:
-                        self.learn(entries)
-                        if whole:
-                            self._publish_again(set(entries))
-                            attempt, compare_at = 0, self._clock() + _COMPARE_SECONDS
-                            self._on_link_change(follower, connected=True)
-                        elif self._clock() >= compare_at:
-                            compare_at = self._clock() + _COMPARE_SECONDS
-                            if await self._storage.count(NAME) < len(self._live()):
-                                self._publish_again(set())
+                    await self._receive(stream, follower)
             except StorageUnavailable as error:
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, reason=type(error.__cause__).__name__)
-            except Exception as error:  # noqa: BLE001 - the worker must reconnect after any error
+            except Exception as error:  # noqa: BLE001 - after any error the worker must connect again
                 reason = type(error).__name__
                 self._events.emit(REVOCATIONS_CONNECT_FAILED, level=logging.ERROR, exc_info=error, reason=reason)
             self._on_link_change(follower, connected=False)
-            await asyncio.sleep(_pause(attempt))
-            attempt += 1
+            await asyncio.sleep(_pause(follower.attempts))
+            follower.attempts += 1
 
-    def _publish_again(self, known: set[str]) -> None:
-        """Publish the entries again that Redis has lost in a restart, a flush or by eviction."""
-        missing = {entry: until for entry, until in self._live().items() if entry not in known}
-        if missing:
-            self._unpublished.update(missing)
+    async def _receive(self, stream: AsyncIterable[tuple[Mapping[str, float], Phase]], follower: _Follower) -> None:
+        """Learn the entries of the other workers, and publish what Redis does not have."""
+        missing, compare_at = Entries(), 0.0
+        async for entries, phase in stream:
+            await self._learn(entries)
+            if phase == "start":
+                missing = await self._copy_live()
+            elif phase == "part":
+                missing.discard_all(entries)
+                await asyncio.sleep(0)
+            elif phase == "whole":
+                await self._publish_again(missing)
+                follower.attempts, compare_at = 0, self._clock() + _COMPARE_SECONDS
+                self._on_link_change(follower, connected=True)
+            elif self._clock() >= compare_at:
+                compare_at = self._clock() + _COMPARE_SECONDS
+                await self._compare()
+
+    async def _compare(self) -> None:
+        """Publish all entries again if Redis has fewer."""
+        live = await self._copy_live()
+        if await self._storage.count(NAME) < len(live):
+            await self._publish_again(live)
+
+    async def _publish_again(self, missing: Entries) -> None:
+        """Publish entries that Redis may have lost by a restart, a flush or eviction."""
+        for piece in missing.pieces():
+            for entry, until in piece:
+                self._unpublished.put(entry, until)
+            await asyncio.sleep(0)
+        if len(missing):
             self._publishing.start(NAME, self._keep_publishing)
 
-    def _live(self) -> dict[str, float]:
-        now = self._clock()
-        return {entry: until for entry, until in list(self.entries.items()) if until > now}
+    async def _copy_live(self) -> Entries:
+        """Return the entries that have not expired; other tasks run in between."""
+        copied, now = Entries(), self._clock()
+        for piece in self.entries.pieces():
+            for entry, until in piece:
+                if until > now:
+                    copied.put(entry, until)
+            await asyncio.sleep(0)
+        return copied
 
     def _on_link_change(self, follower: _Follower, *, connected: bool) -> None:
         if connected != follower.connected or not follower.tried.is_set():

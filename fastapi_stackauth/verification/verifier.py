@@ -181,7 +181,7 @@ class Verifier:
             revocations = self.revocations
             if revocations.is_shared:  # as in `revocations.check`, without the cost of its coroutine
                 await revocations.follow()
-            if revocations.entries:
+            if revocations.entries.filled:
                 revocations.check_here(user)
         except AuthError as rejection:
             self._events.emit(TOKEN_REJECTED, code=rejection.code, reason=rejection.reason)

@@ -19,7 +19,7 @@ from fastapi_stackauth.dependencies import WatchSession
 from fastapi_stackauth.emulator import Emulator, emulator
 from fastapi_stackauth.models import ApiKeyCreate, SignIn
 from fastapi_stackauth.routers import Delivery
-from fastapi_stackauth.runtime.storage import MemoryStorage, StorageUnavailable
+from fastapi_stackauth.runtime.storage import MemoryStorage, Phase, StorageUnavailable
 from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.revocation import Revocations
 from tests.dependencies.helpers import open_watch
@@ -361,10 +361,11 @@ class Workers(MemoryStorage):
         if self.tellings == 1:
             raise StorageUnavailable
 
-    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], bool], None]:
+    async def follow(self, name: str) -> AsyncGenerator[tuple[Mapping[str, float], Phase], None]:
         if self.failures:
             raise self.failures.pop()
-        yield {}, True
+        yield {}, "start"
+        yield {}, "whole"
         await asyncio.Event().wait()
 
 
