@@ -1,10 +1,10 @@
-"""The three kinds of users a token may speak for, and how issuer and audience name them (contract/tokens.md §1)."""
+"""The three kinds of users, and the issuers and audiences of their tokens (contract/tokens.md §1)."""
 
 import enum
 
 
 class TokenKind(enum.StrEnum):
-    """The kind of user that a token belongs to."""
+    """The kind of a token's user."""
 
     NORMAL = "normal"
     RESTRICTED = "restricted"

@@ -1,4 +1,4 @@
-"""`StackAuth`: the composition root. The only file that imports all the others."""
+"""`StackAuth`: the composition root, which is the only file that imports all other parts."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ from fastapi_stackauth.startup.misuse import install_check
 from fastapi_stackauth.verification.revocation import Revocations
 from fastapi_stackauth.verification.verifier import Verifier
 
-if TYPE_CHECKING:  # older FastAPI versions do not bring it along
+if TYPE_CHECKING:  # older FastAPI versions do not depend on it
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
@@ -53,14 +53,14 @@ class StackAuth(MountsRouters):
     """Stack Auth (Hexclave) for one FastAPI app.
 
     Args:
-        sources: the places of access tokens, in this order; by default the headers, then, with
-            `sdk_cookies=True`, the JavaScript SDK's cookies.
-        http_client: an `AsyncClient` of httpx or httpx2 for calls to the auth server; you must close it yourself.
+        sources: The places of access tokens, in this order. By default, the headers and, with `sdk_cookies=True`, the
+            JavaScript SDK's cookies.
+        http_client: An `AsyncClient` from httpx or httpx2 for calls to the auth server. You must close it yourself.
         transport: a transport of httpx or httpx2 for them.
-        clock: unix time in seconds, for tests of what expires.
-        tracer_provider: the OpenTelemetry provider of its spans; by default the one set when the app starts.
-        meter_provider: that of its metrics, likewise.
-        **options: the settings; those not given are read from the environment (see `Settings`).
+        clock: Returns the Unix time in seconds, for tests of expiry.
+        tracer_provider: The OpenTelemetry provider for spans. By default, the one set when the app starts.
+        meter_provider: The OpenTelemetry provider for metrics, with the same default.
+        **options: The settings. Those that you do not pass are read from the environment (see `Settings`).
 
     The constructor does not use the network. A missing project id is an error at its first use.
 
@@ -71,7 +71,7 @@ class StackAuth(MountsRouters):
         >>> app.include_router(stack.router(delivery="body"), prefix="/api/auth")
 
     Raises:
-        ConfigurationError: a setting is wrong; the message names it.
+        ConfigurationError: A setting is wrong. The message names it.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class StackAuth(MountsRouters):
 
     @property
     def sessions(self) -> Sessions:
-        """Cookie sessions, for an app's own sign-in routes."""
+        """Cookie sessions, for your own sign-in routes."""
         return self.services.sessions
 
     @property
@@ -121,17 +121,17 @@ class StackAuth(MountsRouters):
 
     @property
     def verifier(self) -> Verifier:
-        """Verifies a token outside of a request."""
+        """The verifier, for tokens outside of a request."""
         return self.services.verifier
 
     @property
     def revocations(self) -> Revocations:
-        """Rejects tokens before they expire."""
+        """The revocation list, for rejecting tokens before they expire."""
         return self.services.revocations
 
     @property
     def limiter(self) -> AttemptLimiter:
-        """Counts attempts on an app's own routes."""
+        """The rate limiter, for attempts on your own routes."""
         return self.services.limiter
 
     # --- dependencies of this very stack ---
@@ -155,11 +155,11 @@ class StackAuth(MountsRouters):
 
         Args:
             app: the app; a mounted FastAPI app needs its own `install`.
-            default: whether dependencies that name no stack, such as `current_user`, use this one.
+            default: Whether dependencies without a stack, such as `current_user`, use this one.
 
         Raises:
-            ConfigurationError: where another stack is the app's default already or has the same `cookie_name`, the app
-                serves already, or it is not a FastAPI app.
+            ConfigurationError: The app already has a default stack or one with the same `cookie_name`, the app is
+                already serving requests, or it is not a FastAPI app.
         """
         check_app(app)
         if app.middleware_stack is not None:
@@ -170,9 +170,10 @@ class StackAuth(MountsRouters):
         check_cookie_name(self, known)
         remember(app, self, default=default)
         if StackAuthError not in app.exception_handlers:
-            handler: Any = stack_auth_error_handler  # Starlette types handlers of requests and of WebSockets apart
+            # Starlette has separate types for handlers of requests and of WebSockets.
+            handler: Any = stack_auth_error_handler
             app.add_exception_handler(StackAuthError, handler)
-        pass_on: Any = None  # Starlette takes a class without a handler as one that it must not handle
+        pass_on: Any = None  # with None as the handler, Starlette does not handle the class
         app.add_exception_handler(StackNotInstalled, pass_on)
         if not known:
             install_check(app)
@@ -186,8 +187,8 @@ class StackAuth(MountsRouters):
     def webhooks(self, path: str) -> "http.WebhookRouter":
         """Return a router for the auth server's webhooks at this path, for `app.include_router`; see `WebhookRouter`.
 
-        Messages are verified with the setting `webhook_secrets`. The router rejects the tokens of deleted
-        users, and drops cached permissions and teams that have changed.
+        The router verifies messages with the setting `webhook_secrets`. It rejects the tokens of deleted users, and
+        drops cached permissions and teams that have changed.
         """
         return http.WebhookRouter(self, path)
 
@@ -283,18 +284,18 @@ class StackAuth(MountsRouters):
         )
 
     def readiness(self, path: str) -> APIRouter:
-        """A router with a readiness route at this path, for `app.include_router`: 200 with a `HealthReport`, or 503."""
+        """Return a router with a readiness route for `app.include_router`: 200 with a `HealthReport`, or 503."""
         return readiness_router(self, path)
 
     def missing_settings(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the settings that are not set though routes need them, each with those routes.
+        """Return the missing settings that routes need, each with those routes.
 
-        The routes are those of every app that this stack is installed on.
+        It includes the routes of every app on which this stack is installed.
         """
         return missing_settings(self)
 
     async def health(self) -> HealthReport:
-        """The health of authentication in this worker: keys, fallback, Redis and missing settings."""
+        """Return the health of authentication in this worker: keys, fallback, Redis and missing settings."""
         return await check_health(self)
 
     async def warm_up(self) -> None:
@@ -307,7 +308,7 @@ class StackAuth(MountsRouters):
         await self.verifier.warm_up()
 
     async def aclose(self) -> None:
-        """Close what belongs to the running event loop. `install` does it when the app shuts down."""
+        """Close the connections of the running event loop. `install` does this when the app shuts down."""
         await self.services.aclose()
 
     @contextmanager
@@ -318,15 +319,15 @@ class StackAuth(MountsRouters):
         clock: Callable[[], float] | None = None,
         **options: Unpack[Options],
     ) -> Iterator[None]:
-        """Within the block, use other settings and empty caches, for tests of an app.
+        """Use other settings and empty caches within the block, for tests of an app.
 
-        Routers, dependencies and webhook handlers of this stack use them too. What `install` has settled does not
-        change, such as whether the app has cookies. `fastapi_stackauth.testing.emulate` uses it for a whole app.
+        Routers, dependencies and webhook handlers of this stack use them too. The effects of `install` do not change,
+        such as whether the app has cookies. `fastapi_stackauth.testing.emulate` uses it for a whole app.
 
         Args:
             transport: a transport of httpx or httpx2 for calls to the auth server; `http_client` is not used meanwhile.
-            clock: unix time in seconds.
-            **options: the settings to change; the others keep their values, whatever the environment says.
+            clock: Returns the Unix time in seconds.
+            **options: The settings to change. All others keep their values, whatever is in the environment.
 
         Raises:
             ConfigurationError: a setting is wrong.
@@ -344,7 +345,7 @@ class StackAuth(MountsRouters):
     # --- inside ---
 
     def _warn_of_variables(self) -> None:
-        """Log each setting that comes from the environment under two names with different values."""
+        """Log each setting for which two environment variables have different values."""
         for field, names in variables_conflict().items():
             if field not in self._given:
                 self.events.emit(VARIABLES_CONFLICT, used=names[0], ignored=" ".join(names[1:]))

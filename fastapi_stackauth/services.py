@@ -1,4 +1,4 @@
-"""The parts of one `StackAuth` as one frozen value, which dependencies, routers and error handlers use."""
+"""The parts of a `StackAuth` in a frozen object, which dependencies, routers and error handlers use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,21 +34,21 @@ class Services:
 
     Attributes:
         settings: all settings.
-        events: what happens: counted, logged and given to hooks.
-        clock: unix time in seconds.
-        client: the auth server's API.
-        sources: the places of credentials, in this order.
-        storage: what the workers share.
-        revocations: sessions and users whose tokens are rejected before they expire.
-        verifier: turns a token into a user.
-        accounts: finds users by their id.
-        resource_tokens: turns a token of an authorization server into a user.
-        sessions: cookie sessions.
-        live_sessions: whether sessions still exist.
-        authorization: permissions and teams.
-        api_keys: the owners of API keys.
-        project: what the project allows.
-        limiter: how often a caller may try.
+        events: Counts and logs events, and calls hooks.
+        clock: Returns the Unix time in seconds.
+        client: The auth server's API.
+        sources: The places of credentials, in this order.
+        storage: The storage that the workers share.
+        revocations: Sessions and users with tokens that are rejected before they expire.
+        verifier: Verifies tokens.
+        accounts: Finds users by id.
+        resource_tokens: Verifies tokens of an authorization server.
+        sessions: Cookie sessions.
+        live_sessions: Checks whether sessions still exist.
+        authorization: Checks permissions and teams.
+        api_keys: Finds the owners of API keys.
+        project: The project's public settings.
+        limiter: Limits attempts.
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ class Services:
         clock: Callable[[], float],
         own_sources: Sequence[CredentialSource] | None,
     ) -> Self:
-        """Make the parts and connect them. Nothing touches the network."""
+        """Create the parts and connect them. This does not use the network."""
         events = client.events
         storage = _storage(settings, clock, events)
         revocations = Revocations(settings, storage, clock, events)
@@ -116,7 +116,7 @@ class Services:
         )
 
     async def aclose(self) -> None:
-        """Close what belongs to the running event loop; the network last, because the other parts may be using it."""
+        """Close the connections of the running event loop. The client is last, because other parts may use it."""
         callers = (self.verifier, self.resource_tokens, self.sessions, self.project, self.limiter, self.live_sessions)
         lookups = (self.authorization, self.accounts, self.api_keys, self.revocations)
         for part in (*callers, *lookups, self.storage, self.client):
@@ -124,7 +124,7 @@ class Services:
 
 
 class PrebuiltPages(Protocol):
-    """The prebuilt pages of a stack, for what shows pages outside of their router.
+    """The prebuilt pages of a stack, for code outside of their router.
 
     Attributes:
         prefix: the prefix of their paths.
@@ -137,20 +137,20 @@ class PrebuiltPages(Protocol):
         ...
 
     async def show_onward(self, request: Request, services: Services, address: str) -> Response:
-        """Return a page that continues to another site by itself."""
+        """Return a page that automatically continues to another site."""
         ...
 
 
 class Stack:
-    """Base of `StackAuth`, as far as dependencies and routers know it. Compared by identity.
+    """Base class of `StackAuth` with the attributes that dependencies and routers use. Compared by identity.
 
     Attributes:
-        services: its parts; `StackAuth.reconfigure` replaces them, so read them for each request.
-        apps: the apps that it is installed on.
-        has_router: whether it has made a router.
-        prebuilt_pages: its prebuilt pages; None if it has none.
-        cli_shares_session: whether the tools that its `cli_router` signs in share the session of the browser; None if
-            it has no such router for browsers.
+        services: Its parts. `StackAuth.reconfigure` replaces them, so read them for each request.
+        apps: The apps on which it is installed.
+        has_router: Whether it has created a router.
+        prebuilt_pages: Its prebuilt pages, or None.
+        cli_shares_session: Whether tools that sign in with its `cli_router` share the browser's session. None if it has
+            no such router for browsers.
     """
 
     services: Services
@@ -167,14 +167,15 @@ class Stack:
         return None if self.prebuilt_pages is None else self.prebuilt_pages.prefix
 
     def safe_return_to(self, value: str | None, *, default: str | None = None) -> str:
-        """Return where a redirect of your own may lead: `value` if redirects may lead there, else `default`.
+        """Return a safe target for your own redirect: `value` if redirects to it are allowed, else `default`.
 
         The rules are those of the prebuilt pages: a path of the app such as ``/notes?page=2``, or a URL of `app_url`,
-        `trusted_origins` or `redirect_urls`. Pass what a request says, such as the query parameter `return_to`.
+        `trusted_origins` or `redirect_urls`. Pass a value from the request, such as the query parameter `return_to`.
 
         Args:
-            value: the address that the request names, if any.
-            default: where to go otherwise, never from the request; by default, the setting `after_sign_in`.
+            value: The URL from the request, if any.
+            default: The target otherwise, which must not come from the request. By default, the setting
+                `after_sign_in`.
 
         Example:
             >>> stack = StackAuth(after_sign_in="/notes")
@@ -184,7 +185,7 @@ class Stack:
             '/notes'
 
         Raises:
-            ConfigurationError: redirects may not lead to `default`.
+            ConfigurationError: Redirects to `default` are not allowed.
         """
         settings = self.services.settings
         if default is not None and allowed_redirect(default, settings) is None:

@@ -1,4 +1,4 @@
-"""Dependencies that identify the caller of an endpoint and state its requirements."""
+"""Dependencies that identify the caller of an endpoint and check its requirements."""
 
 from fastapi_stackauth.dependencies.account import LoadProfile, RequireTeam, access_token, current_profile, current_team
 from fastapi_stackauth.dependencies.api_keys import RequireTeamApiKey, api_key_team

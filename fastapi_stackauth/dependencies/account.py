@@ -1,4 +1,4 @@
-"""The signed-in user's account as it is now, and their token for calls on their behalf."""
+"""The signed-in user's current account, and the access token for calls on the user's behalf."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,11 +29,11 @@ _OUT_OF_REACH: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("auth_server_rate_limited", {}),
     ("auth_server_unexpected_response", {}),
 )
-"""The errors of asking the auth server for an account."""
+"""The errors that can occur when the library loads an account."""
 
 
 class Profile(CurrentUserProfile, Generic[M]):
-    """An account whose `client_metadata` has a type of the app's own."""
+    """An account with `client_metadata` of a type that the app defines."""
 
     _use: ClassVar[str] = "`{name}: Annotated[Profile[Preferences], Depends(LoadProfile(Preferences))]`"
 
@@ -45,8 +45,8 @@ class LoadProfile(Secured, Generic[M]):
     """Load the caller's account from `GET /users/me`: one call to the auth server per request.
 
     Attributes:
-        metadata: the app's own model for `client_metadata`. The endpoint then gets a `Profile` of that model; a user
-            without metadata gets the model's defaults. Without a model, `client_metadata` is JSON.
+        metadata: Your model for `client_metadata`. The endpoint then receives a `Profile` of this model; users without
+            metadata get the model's defaults. Without a model, `client_metadata` is JSON.
         require: the requirements that the user must meet first.
 
     Example:
@@ -95,7 +95,7 @@ class LoadProfile(Secured, Generic[M]):
         """Return the account, which FastAPI passes to the endpoint."""
         user, resolution = await resolve_with_token(self.require, connection, scopes)
         try:
-            if resolution.credential is None:  # a test put this user in place: nothing else is known of them
+            if resolution.credential is None:  # a test overrides the user, so there is no account to load
                 profile = _profile_from(user)
             else:
                 profile = await _fetch_profile(resolution, resolution.credential.token)
@@ -143,8 +143,8 @@ class RequireTeam(Secured):
     """Return the team of a request, if the user is a member; cached for `authorization_ttl` seconds.
 
     Attributes:
-        team: where its id is found, as for `Require`: the name of a path parameter, ``query:name``, ``header:name``, or
-            ``selected``.
+        team: The source of the team's id, as for `Require`: the name of a path parameter, ``query:name``,
+            ``header:name``, or ``selected``.
         require: the requirements that the user must meet first.
 
     Example:
@@ -156,7 +156,7 @@ class RequireTeam(Secured):
         AuthError: as `require` does; 403 `permission_missing`, or 404 `team_not_found`, unless the user is a member.
         RequestInvalid: 400, if the team's id is missing or given twice.
         AuthServerError: the team cannot be read.
-        ConfigurationError: the source cannot be read.
+        ConfigurationError: The source is not valid.
     """
 
     _use: ClassVar[str] = "`team: CurrentTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
@@ -182,7 +182,7 @@ class RequireTeam(Secured):
         user, resolution = await resolve_with_user(self.require, connection, scopes)
         try:
             team_id = find_team_id(connection, self.team, user)
-            if resolution.token is None:  # a test put this user in place: there is nothing to ask with
+            if resolution.token is None:  # a test overrides the user, so there is no token for the auth server
                 return Team(id=team_id, display_name=team_id)
             return await resolution.services.authorization.team(user, resolution.token, team_id)
         except RequestError as error:
@@ -191,10 +191,10 @@ class RequireTeam(Secured):
 
 
 current_team = RequireTeam()
-"""The team that the path parameter `team_id` names, if the user is a member (see `RequireTeam`)."""
+"""The team with the id in the path parameter `team_id`, if the user is a member (see `RequireTeam`)."""
 
 current_profile: LoadProfile[Any] = LoadProfile()
-"""The signed-in user's account, fresh from the auth server (see `LoadProfile`)."""
+"""The signed-in user's current account at the auth server (see `LoadProfile`)."""
 
 access_token = RequireAccessToken()
 """The signed-in user's verified access token as `SecretStr` (see `RequireAccessToken`)."""

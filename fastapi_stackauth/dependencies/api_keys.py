@@ -1,4 +1,4 @@
-"""Callers with an API key: in `x-api-key`, or in `Authorization: Bearer`, where the prefix marks it as a key."""
+"""Callers with an API key in `x-api-key` or in `Authorization: Bearer`. The prefix distinguishes a key from a token."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -60,7 +60,7 @@ class RequireTeamApiKey(Secured):
     """Return the team that owns the API key of the request; 401 without a key.
 
     Attributes:
-        stack: the `StackAuth` that checks the keys; the app's default one if None. Compared by identity.
+        stack: The `StackAuth` that checks the keys. None means the app's default. Compared by identity.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
@@ -88,15 +88,15 @@ class RequireTeamApiKey(Secured):
         except RequestError as error:
             services.events.mark_rejection(error)
             raise
-        await services.revocations.follow()  # what other workers report as out of date counts here too
+        await services.revocations.follow()  # receive from other workers which keys are outdated
         return team
 
 
 def reject_scopes(scopes: SecurityScopes) -> None:
-    """Reject scopes, which would be ignored.
+    """Reject scopes, because the library would ignore them.
 
     Raises:
-        ConfigurationError: there are any.
+        ConfigurationError: There are scopes.
     """
     if scopes.scopes:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """Identify the caller of a connection: find the credential and verify it, once per connection.
 
-Every dependency of this library starts here. The connection's context keeps the result, errors included, so that
-several dependencies of one request verify once.
+Every dependency of this library starts here. The connection's context stores the result, including errors, so that
+several dependencies of a request verify the token only once.
 """
 
 import inspect
@@ -27,16 +27,16 @@ _CONNECTION_NAMES = ("connection", "request", "websocket")
 async def resolve(
     connection: HTTPConnection, services: Services, override: Callable[..., Any] | None = None
 ) -> Resolution:
-    """Identify the caller; the connection keeps the result.
+    """Identify the caller, and store the result on the connection.
 
     Args:
-        connection: the request or WebSocket.
-        services: the services of the stack that verifies the token.
-        override: what a test has put in place of `current_user`.
+        connection: The request or WebSocket.
+        services: The services of the stack that verifies the token.
+        override: A test's override of `current_user`.
 
     Raises:
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: the token can be neither accepted nor
-            rejected.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
+            the token.
     """
     scope = connection.scope
     context: RequestContext = scope.get(CONTEXT_KEY) or get_context(scope)
@@ -57,7 +57,8 @@ async def resolve(
                     await _resume(connection, resolution, credential)
         except AuthError as error:
             resolution.error = error
-            if credential is None and override is None:  # it is unreadable; the verifier logs what it rejects
+            # The credential is malformed; the verifier logs the tokens that it rejects.
+            if credential is None and override is None:
                 services.events.emit(CREDENTIALS_REJECTED, code=error.code, reason=error.reason)
         context.resolutions += (resolution,)
     context.resolution = resolution
@@ -70,8 +71,8 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
 
     Raises:
         AuthError: 401 `api_key_invalid`, or `user_deleted`.
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: the key can be neither accepted nor
-            rejected.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
+            the key.
     """
     context: RequestContext = get_context(connection.scope)
     connection.scope.setdefault("state", {})["credential"] = None
@@ -117,10 +118,10 @@ async def _call_override(override: Callable[..., Any], connection: HTTPConnectio
 
 
 def _takes_connection(override: Callable[..., Any]) -> bool:
-    """Whether an override takes the connection (True) or nothing (False).
+    """Return whether an override takes the connection (True) or no arguments (False).
 
     Raises:
-        ConfigurationError: for any other signature, which FastAPI alone could fill.
+        ConfigurationError: It has other parameters, which only FastAPI could fill in.
     """
     generator = inspect.isgeneratorfunction(override) or inspect.isasyncgenfunction(override)
     needed = [p for p in inspect.signature(override).parameters.values() if p.default is p.empty]
@@ -130,7 +131,8 @@ def _takes_connection(override: Callable[..., Any]) -> bool:
     if not generator and len(needed) == 1 and _is_connection(needed[0]):
         return True
     raise ConfigurationError(
-        "The override of current_user must take nothing, or the connection alone, and return a user: Require, profiles "
+        "The override of current_user must take no arguments or only the connection, and return a user: Require, "
+        "profiles "
         "and access tokens are derived from it. Use fastapi_stackauth.testing.override_user(app, user), or override "
         "each dependency by itself."
     )
@@ -142,6 +144,6 @@ def _is_connection(parameter: inspect.Parameter) -> bool:
     annotation = parameter.annotation
     if annotation is parameter.empty:
         return parameter.name in _CONNECTION_NAMES
-    if isinstance(annotation, str):  # of a file with postponed annotations
+    if isinstance(annotation, str):  # in a file with postponed annotations
         return annotation.rpartition(".")[2] in {kind.__name__ for kind in _CONNECTIONS}
     return annotation in _CONNECTIONS

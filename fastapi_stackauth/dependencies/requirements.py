@@ -1,7 +1,7 @@
-"""The requirements of `Require` beyond being signed in, as one small check for each, in order.
+"""The requirements of `Require`, each with its check, in order.
 
-Requirements that the token alone can meet come first, because they cost no call to the auth server. A user
-from an override has no token, so the checks that call the auth server do not apply to them.
+Checks that only need the token come first, because they need no call to the auth server. If a test overrides the user,
+there is no token, so the library skips the checks that call the auth server.
 """
 
 import re
@@ -22,7 +22,7 @@ PERMISSION_ID = re.compile(r"\$?[a-z0-9_:]{1,200}")  # contract/endpoints.json, 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequirementFields:
-    """The requirements as fields; `Require` documents them."""
+    """The requirements as fields. `Require` documents them."""
 
     verified_email: bool = False
     mfa: bool = False
@@ -35,10 +35,10 @@ class RequirementFields:
     allow_api_key: bool = False
 
     def check_fields(self) -> None:
-        """Reject requirements that contradict each other or cannot be read.
+        """Reject invalid requirements and combinations of them.
 
         Raises:
-            ConfigurationError: it names the field.
+            ConfigurationError: A requirement is not valid. The message names the field.
         """
         for name in ("permission", "team_permission"):
             wanted = getattr(self, name)
@@ -67,7 +67,7 @@ class RequirementFields:
 
 
 class RequirementContext(NamedTuple):
-    """The request and the user that a requirement is checked for."""
+    """The request and the user for which a requirement is checked."""
 
     connection: HTTPConnection
     resolution: Resolution
@@ -88,10 +88,10 @@ class Requirement:
 
     Attributes:
         field: the field that states it.
-        document: returns its documentation in OpenAPI.
-        find_error: returns the error for a user, by the token alone.
-        check: asks the auth server, and raises if the requirement is not met.
-        lasting: whether a `WatchSession` checks it again while the connection lasts.
+        document: Returns its documentation in OpenAPI.
+        find_error: Returns the error for a user, judged only by the token.
+        check: Calls the auth server, and raises if the requirement is not met.
+        lasting: Whether a `WatchSession` checks it repeatedly during a connection.
     """
 
     field: str
@@ -110,7 +110,7 @@ def _find_mfa_error(user: User) -> AuthError | None:
 
 
 async def _check_live(_: RequirementFields, context: RequirementContext, token: str | None) -> None:
-    if context.resolution.by_resource_token:  # there is no session that could be looked up
+    if context.resolution.by_resource_token:  # there is no session to look up
         raise AuthError("session_revoked")
     if token is not None:
         await context.resolution.services.live_sessions.check(token, context.user)
@@ -119,7 +119,7 @@ async def _check_live(_: RequirementFields, context: RequirementContext, token: 
 async def _check_recent(fields: RequirementFields, context: RequirementContext, token: str | None) -> None:
     if fields.max_age is None:
         return
-    if context.resolution.by_resource_token:  # when its user signed in is unknown
+    if context.resolution.by_resource_token:  # the time of the user's sign-in is unknown
         raise AuthError("reauthentication_required", details={"max_age": int(fields.max_age.total_seconds())})
     if token is not None:
         await context.resolution.services.live_sessions.check_recent(token, context.user, fields.max_age)

@@ -1,4 +1,4 @@
-"""Finds the team id of a request: in a path parameter, a query parameter, a header, or the user's selected team."""
+"""Find the team id of a request in a path parameter, a query parameter, a header, or the user's selected team."""
 
 from starlette.requests import HTTPConnection
 
@@ -10,10 +10,10 @@ MAX_TEAM_ID = 100
 
 
 def check_source(source: str) -> None:
-    """Reject a source that has none of these forms.
+    """Reject a source that is not valid.
 
     Raises:
-        ConfigurationError: it names no place.
+        ConfigurationError: The source is not valid.
     """
     kind, separator, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     if not kind or (separator and (kind not in ("query", "header") or not name)):
@@ -24,7 +24,7 @@ def check_source(source: str) -> None:
 
 
 def document_source(source: str | None) -> tuple[tuple[str, str], ...]:
-    """Return the parameter that OpenAPI names for a source, as (place, name); none for the selected team."""
+    """Return the OpenAPI parameter for a source, as (place, name). There is none for the selected team."""
     if source is None or source == SELECTED:
         return ()
     kind, separator, name = source.partition(":")
@@ -36,8 +36,8 @@ def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
 
     Args:
         connection: the request or WebSocket.
-        source: where to read the id; see `check_source`.
-        user: the user, for the source ``selected``.
+        source: The source of the id, see `check_source`.
+        user: The user, for the source ``selected``.
 
     Raises:
         RequestInvalid: 400, the value is missing, repeated or not a valid id.

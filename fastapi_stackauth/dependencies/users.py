@@ -1,6 +1,6 @@
-"""`current_user`, `optional_user` and `Require`: the requirements of a route, and the check of a request.
+"""`current_user`, `optional_user` and `Require`: dependencies that return the caller and check requirements.
 
-They are `SecurityBase` objects, so FastAPI writes `security` into OpenAPI by itself, also through included routers; and
+They are `SecurityBase` objects, so FastAPI adds `security` to OpenAPI automatically, also in included routers. They are
 frozen and hashable, so `app.dependency_overrides` finds them by equality.
 """
 
@@ -30,19 +30,19 @@ class _UserDependency(Secured):
     """Base class of dependencies that return a user.
 
     Attributes:
-        allow_anonymous: anonymous users may pass as well; implies `allow_restricted`, since they are restricted too.
-        allow_restricted: users that the auth server restricts may pass as well.
-        stack: the `StackAuth` that verifies users; the app's default one if None. Compared by identity.
+        allow_anonymous: Also accept anonymous users. This implies `allow_restricted`, because they are restricted too.
+        allow_restricted: Also accept users that the auth server restricts.
+        stack: The `StackAuth` that verifies users. None means the app's default. Compared by identity.
     """
 
     allow_anonymous: bool = False
     allow_restricted: bool = False
     stack: Stack | None = field(default=None, repr=False)
-    allow_api_key = False  # no field: `Require` makes it one
+    allow_api_key = False  # not a field here, but in `Require`
 
     def resolution(self, connection: HTTPConnection, scopes: SecurityScopes) -> Awaitable[Resolution]:
-        """Identify the caller, also by an API key if that is allowed, before any requirement is checked."""
-        if scopes.scopes:  # here, because a call would cost on every request
+        """Identify the caller, by an API key too if this is allowed. No requirement is checked yet."""
+        if scopes.scopes:  # inline, because a call would cost time on every request
             reject_scopes(scopes)
         services = find_services(connection, self.stack)
         app = connection.scope["app"]
@@ -75,25 +75,27 @@ class _UserDependency(Secured):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Require(RequirementFields, _UserDependency):
-    """Return the caller, if they meet the requirements; else 401 or 403.
+    """Return the caller if they meet the requirements. Otherwise the response is 401 or 403.
 
     By default an anonymous user gets 403 `anonymous_not_allowed`, and a restricted user 403 `restricted_not_allowed`
     with the reason. It is 403 because they are signed in: signing in again would change nothing.
 
     Attributes:
-        verified_email: the token must say that the primary email address is verified; else 403 `email_not_verified`.
-        max_age: the session must have begun no longer than this ago; else 401 `reauthentication_required` with
-            RFC 9470's challenge. Refreshed tokens do not count. The result is cached, so there is one call per session.
-        mfa: the user must have enabled two-factor authentication; else 403 `mfa_enrollment_required`.
-        permission: the user must have this permission in the project; else 403 `permission_missing`, which names it.
-        team_permission: the user must have this permission in the team that `team` names; else the same.
-        team_member: the user must be in the team that this names; else the same.
-        team: the place of the team's id for `team_permission`: the name of a path parameter, ``query:name``,
-            ``header:name``, or ``selected`` for the user's selected team. `team_member` takes the same forms.
-        allow_api_key: the user may send one of their API keys, in `x-api-key` or as a bearer, instead of a token. Such
-            a user has no session and no claims. Needs a secret key.
-        live: also ask the auth server whether the session still exists; else 401 `session_revoked`. One call for each
-            request. Rejects impersonation sessions, which the auth server does not list to clients
+        verified_email: The primary email address must be verified according to the token; else 403
+            `email_not_verified`.
+        max_age: The session must have started within this time; else 401 `reauthentication_required` with the challenge
+            of RFC 9470. Refreshing the token does not help. The library caches the start, so there is one call per
+            session.
+        mfa: The user must have enabled two-factor authentication; else 403 `mfa_enrollment_required`.
+        permission: The user must have this permission in the project; else 403 `permission_missing`.
+        team_permission: The user must have this permission in the team given by `team`; else 403 `permission_missing`.
+        team_member: The user must be a member of the team given by this source; else 403 `permission_missing`.
+        team: The source of the team's id for `team_permission`: the name of a path parameter, ``query:name``,
+            ``header:name``, or ``selected`` for the user's selected team. `team_member` accepts the same forms.
+        allow_api_key: Also accept a user's API key, in `x-api-key` or as a bearer, instead of a token. Such a user has
+            no session and no claims. Needs a secret key.
+        live: Also check at the auth server that the session still exists; else 401 `session_revoked`. This needs one
+            call per request. It rejects impersonation sessions, which the auth server does not list for clients
             (contract/endpoints.json, `GET /auth/sessions`).
 
     Example:
@@ -106,10 +108,10 @@ class Require(RequirementFields, _UserDependency):
     Raises:
         AuthError: 401 or 403; 404 `team_not_found`, depending on the setting `unknown_team`.
         RequestInvalid: 400, if the team's id is missing or given twice.
-        VerificationUnavailable: 503, if the token can be neither accepted nor rejected.
+        VerificationUnavailable: 503, if the library can neither accept nor reject the token.
         AuthServerMisconfigured: 502, if the auth server rejects this app.
-        ConfigurationError: no `StackAuth` is installed, or scopes are given; at construction, if the requirements
-            contradict each other or cannot be read.
+        ConfigurationError: No `StackAuth` is installed, or there are scopes. At construction, if the requirements are
+            not valid.
     """
 
     _use: ClassVar[str] = "`user: CurrentUser`, or `user: Annotated[User, Depends({name}(...))]`"
@@ -119,7 +121,7 @@ class Require(RequirementFields, _UserDependency):
         super().__post_init__()
 
     def describe(self) -> Documentation:
-        """Return the OpenAPI documentation of its routes: a code for each requirement, and the permissions by name."""
+        """Return the OpenAPI documentation of its routes: a code for each requirement, and the names of permissions."""
         docs = [requirement.document(self) for requirement in self._requirements]
         errors = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
         if self.team_permission or self.team_member:
@@ -132,16 +134,16 @@ class Require(RequirementFields, _UserDependency):
         )
 
     def reject_api_keys(self) -> None:
-        """Raise if API keys are allowed: a dependency built on this one needs a token.
+        """Raise if API keys are allowed, because a dependency built on this one needs a token.
 
         Raises:
-            ConfigurationError: one is allowed.
+            ConfigurationError: API keys are allowed.
         """
         if self.allow_api_key:
             raise ConfigurationError("An API key has neither an access token nor a session: leave allow_api_key out.")
 
     def find_error(self, user: User) -> AuthError | None:
-        """Return the error for a verified user, judged by the token alone."""
+        """Return the error for a verified user, judged only by the token."""
         if error := self._find_kind_error(user):
             return error
         for requirement in self._requirements:
@@ -167,11 +169,11 @@ class Require(RequirementFields, _UserDependency):
         return user
 
     async def check(self, context: RequirementContext, *, again: bool = False) -> None:
-        """Check the requirements that the auth server decides; again, those that may be lost while a connection lasts.
+        """Check the requirements that need the auth server; repeatedly, those that may change during a connection.
 
         Raises:
-            AuthError: one is not met.
-            AuthServerError: the auth server cannot be reached now.
+            AuthError: A requirement is not met.
+            AuthServerError: The auth server is unavailable.
         """
         for requirement in self._requirements:
             if requirement.check is not None and (requirement.lasting or not again):
@@ -186,13 +188,14 @@ class Require(RequirementFields, _UserDependency):
 class IdentifyUser(_UserDependency):
     """Return the caller, or None.
 
-    None if there is no credential, if it is malformed or no longer valid (401 with `optional_invalid="error"`), and for
-    anonymous and restricted users unless they are allowed. Two contradicting headers are 401, a cookie that another
-    site made the browser send is 403, and a token that cannot be verified is 503.
+    It is None if there is no credential, if the credential is malformed or no longer valid (401 with
+    `optional_invalid="error"`), and for anonymous and restricted users unless they are allowed. Two headers with
+    different tokens are 401, a cookie in a request from another site is 403, and a token that cannot be verified is
+    503.
 
     Attributes:
-        display_only: the user is only shown, as in a navigation bar, so the page must not fail: None instead of every
-            error of the caller and of the auth server. Never decide with it what a caller may do.
+        display_only: Return None instead of raising any error of the caller or the auth server. Use it only to show the
+            user, for example in a navigation bar, and never for authorization.
 
     Raises:
         AuthError: 401 or 403, as above; not with `display_only`.
@@ -207,7 +210,7 @@ class IdentifyUser(_UserDependency):
     display_only: bool = False
 
     def describe(self) -> Documentation:
-        """Return that it adds nothing: it gives None instead of rejecting a kind of user."""
+        """Return no errors, because the dependency returns None instead of rejecting a kind of user."""
         return Documentation()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> User | None:
@@ -234,9 +237,9 @@ class IdentifyUser(_UserDependency):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequireUserApiKey(_UserDependency):
-    """The user that the caller's API key belongs to; 401 without a key, whatever other credentials the request has.
+    """Return the user that the caller's API key belongs to; without a key 401, even if there are other credentials.
 
-    It rejects anonymous and restricted users as `Require` does. The user has no session and no claims.
+    Like `Require`, it rejects anonymous and restricted users. The user has no session and no claims.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`; 403.
@@ -259,7 +262,7 @@ class RequireUserApiKey(_UserDependency):
         )  # errors are returned by this stack
         try:
             user = (await resolve_api_key(connection, services, require_api_key(connection))).user
-            assert user is not None  # noqa: S101 - a key without a user is rejected
+            assert user is not None  # noqa: S101 - a key without a user was rejected
             if error := self._find_kind_error(user):
                 raise error
         except RequestError as rejection:
@@ -270,7 +273,7 @@ class RequireUserApiKey(_UserDependency):
 
 
 def find_override(app: Any, services: Services) -> Any:  # noqa: ANN401 - an app with overrides, and any callable
-    """Return what the app's tests put in place of `current_user`: everything derived from it follows."""
+    """Return a test's override of `current_user`, which also applies to everything based on it."""
     stack = find_owner(app, services)
     override = app.dependency_overrides.get(Require(stack=stack))
     if override is None and find_installation(app).default is stack:
@@ -285,7 +288,7 @@ def check_require(dependency: Secured, require: object) -> None:
     has no token, so dependencies built on them would skip their own checks.
 
     Raises:
-        ConfigurationError: it is something else, such as the class itself.
+        ConfigurationError: It is something else, such as the class itself.
     """
     if not isinstance(require, Require):
         name = type(dependency).__name__
@@ -298,17 +301,17 @@ def check_require(dependency: Secured, require: object) -> None:
 async def resolve_with_user(
     require: Require, connection: HTTPConnection, scopes: SecurityScopes
 ) -> tuple[User, Resolution]:
-    """Return the user, who meets the requirement, and the resolution with their token.
+    """Return the user after checking the requirement, and the resolution with the token.
 
-    A subclass may return a user of its own without a credential. Then there is no token to check a team with, so the
-    caller counts as signed out. Only a test that overrides `current_user` puts a user in place without a token.
+    A subclass may return its own user without a credential. Then there is no token for checking a team, so the caller
+    counts as signed out. Only a test that overrides `current_user` may supply a user without a token.
 
     Raises:
         AuthError: as `require` does; 401 if the request has no credential that was verified.
     """
     user = await require(connection, scopes)
     resolution: Resolution | None = get_context(connection.scope).resolution
-    if resolution is None or resolution.user is not user:  # a subclass returned a user of its own
+    if resolution is None or resolution.user is not user:  # a subclass returned its own user
         resolution = await require.resolution(connection, scopes)
         if resolution.user is None:
             raise resolution.error or AuthError("authentication_required")
@@ -318,11 +321,11 @@ async def resolve_with_user(
 async def resolve_with_token(
     require: Require, connection: HTTPConnection, scopes: SecurityScopes
 ) -> tuple[User, Resolution]:
-    """Do the same for a dependency that uses the token at the auth server, or the session.
+    """Do the same for a dependency that sends the token to the auth server, or that needs the session.
 
     Raises:
-        AuthError: as `resolve_with_user` does; 401 if the caller's token is bound to a resource: the auth server does
-            not accept it, and it must not be passed on.
+        AuthError: As `resolve_with_user` does. Also 401 if the caller's token is bound to a resource, because such a
+            token must not be passed on and the auth server does not accept it.
     """
     user, resolution = await resolve_with_user(require, connection, scopes)
     if resolution.by_resource_token:
@@ -340,4 +343,4 @@ optional_user = IdentifyUser()
 """The signed-in user, or None (see `IdentifyUser`)."""
 
 display_user = IdentifyUser(display_only=True, allow_restricted=True)
-"""The signed-in user to show, as in a navigation bar, or None; it never fails a page (see `IdentifyUser`)."""
+"""The signed-in user or None, only for display, as in a navigation bar. It never raises (see `IdentifyUser`)."""

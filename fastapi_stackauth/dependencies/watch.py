@@ -1,7 +1,7 @@
 """Long-lived connections: a WebSocket or an event stream ends when its token expires.
 
-A dependency checks a token when a connection opens; a watch keeps checking while it is open. It knows when the token
-expires, asks for session, permissions and membership at an interval, and ends at once on a revocation.
+A dependency checks a token when a connection opens; a watch keeps checking while it is open. It ends when the token
+expires, checks session, permissions and membership at an interval, and ends immediately after a revocation.
 """
 
 import asyncio
@@ -27,18 +27,19 @@ from fastapi_stackauth.verification.live import SharedCheck
 
 T = TypeVar("T")
 
-_LONGEST_NAP = 60.0  # seconds; clocks are set and machines sleep, so the remaining time is computed again
+# Seconds after which the remaining time is computed again, because clocks are set and machines sleep.
+_LONGEST_NAP = 60.0
 
 
 class SessionCheck(Protocol):
-    """Checks whether a session still exists. The default asks the auth server; an app may have a list of its own."""
+    """Checks whether a session still exists. By default, the auth server decides; an app may have its own list."""
 
     async def check(self, token: str, user: User) -> None:
-        """Return if the session exists.
+        """Check that the session exists.
 
         Raises:
-            AuthError: it does not.
-            AuthServerError: this is unknown now; the watch asks again later.
+            AuthError: The session does not exist.
+            AuthServerError: The check failed. The watch tries again later.
         """
         ...
 
@@ -48,12 +49,12 @@ class WatchSession(Secured):
     """Return a `SessionWatch` for the caller.
 
     Attributes:
-        every: seconds between two checks that the session still exists, and that the user still has the permissions
-            and the membership that `require` names (cached for `authorization_ttl` seconds). A worker asks the auth
-            server once in this time for each session, however many connections the session has. None watches the
-            token's expiry alone.
-        require: the requirements that the user must meet first.
-        check: replaces the auth server's list of sessions.
+        every: Seconds between two checks that the session still exists, and that the user still has the permissions and
+            the membership in `require` (cached for `authorization_ttl` seconds). In this time, a worker calls the auth
+            server once per session, however many connections the session has. With None, the watch only checks the
+            token's expiry.
+        require: The requirements that the user must meet first.
+        check: Replaces the auth server's list of sessions.
 
     Example:
         >>> @app.websocket("/feed")
@@ -88,7 +89,7 @@ class WatchSession(Secured):
         return self.require.describe()
 
     async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> "SessionWatch":
-        """Return the watch, which FastAPI passes to the endpoint; it starts when it is entered or iterated."""
+        """Return the watch, which FastAPI passes to the endpoint. It starts when it is entered or iterated over."""
         user, resolution = await resolve_with_token(self.require, connection, scopes)
         return SessionWatch(self, connection, user, resolution)
 
@@ -102,7 +103,7 @@ class SessionWatch(Guarded):
 
     Attributes:
         user: the user of the session.
-        ended: the reason why the watch ended; None until then.
+        ended: The reason why the watch ended. None until then.
     """
 
     _use: ClassVar[str] = "`watch: Annotated[SessionWatch, Depends(WatchSession(...))]`"
@@ -134,7 +135,7 @@ class SessionWatch(Guarded):
             await self._context.__aexit__(kind, error, trace)
 
     async def stream(self, items: AsyncIterable[T]) -> AsyncGenerator[T, None]:
-        """Yield the items, until they or the session end. For `StreamingResponse` and endpoints that yield.
+        """Yield the items until the session ends, for `StreamingResponse` and endpoints that yield.
 
         The stream ends without an error, because its status was sent before. The client's next request gets 401.
         """
@@ -142,7 +143,8 @@ class SessionWatch(Guarded):
         async with self._watching():
             try:
                 while True:
-                    async with self._limit_time():  # around this alone: what receives the items is not ours to cancel
+                    # Only around this call, because the code that receives the items must not be canceled.
+                    async with self._limit_time():
                         item = await anext(iterator)
                     yield item
             except StopAsyncIteration:
@@ -158,8 +160,8 @@ class SessionWatch(Guarded):
         """Continue with a newer token of the same user, which the client sends before the old one expires.
 
         Raises:
-            AuthError: the token is rejected, or is another user's; the watch continues with the old one.
-            VerificationUnavailable, AuthServerMisconfigured: it cannot be verified now.
+            AuthError: The token is rejected or belongs to another user. The watch continues with the old token.
+            VerificationUnavailable, AuthServerMisconfigured: The token cannot be verified now.
         """
         user = await self._verifier.verify(token)
         if user.id != self.user.id:
@@ -171,10 +173,10 @@ class SessionWatch(Guarded):
         return user
 
     def end(self, rejection: AuthError | None = None) -> None:
-        """End it now, because the app learned of a revocation. From other threads, use `loop.call_soon_threadsafe`.
+        """End the watch now, for example after a revocation. From other threads, use `loop.call_soon_threadsafe`.
 
         Args:
-            rejection: the reason; `session_revoked` if None. Only the first call counts.
+            rejection: The reason; None means `session_revoked`. Only the first call has an effect.
         """
         self._end(rejection or AuthError("session_revoked"))
 
@@ -203,7 +205,7 @@ class SessionWatch(Guarded):
             await asyncio.gather(watcher, return_exceptions=True)
 
     def _listen(self) -> None:
-        """End at once if a worker of this app revokes the session, whatever `every` is."""
+        """End immediately if a worker of this app revokes the session, whatever the value of `every`."""
         self._listening.close()
         self._listening.enter_context(self._verifier.revocations.notify(self.user, self._on_revocation))
 

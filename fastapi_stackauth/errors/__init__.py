@@ -1,4 +1,4 @@
-"""Every error that this library raises on purpose, and the documents that callers get for them."""
+"""All errors that this library raises on purpose, and the documents that callers receive for them."""
 
-from fastapi_stackauth.errors.server_codes import *  # noqa: F403 - the names stand once, in each module's `__all__`
+from fastapi_stackauth.errors.server_codes import *  # noqa: F403 - each module's `__all__` lists its names
 from fastapi_stackauth.errors.tree import *  # noqa: F403 - likewise

@@ -1,4 +1,4 @@
-"""The response to an error. Pure: an error in, a document and headers out, and no part of the request in them."""
+"""Convert an error to a problem document and headers. Pure functions; the result contains no part of the request."""
 
 import math
 from http import HTTPStatus
@@ -16,9 +16,9 @@ def problem_document(
     """Return the problem document of an error (RFC 9457 §3), with a stable `code` beside the standard members.
 
     Args:
-        error: what went wrong.
-        instance: names this occurrence.
-        docs_url: the URL of a page about errors, to which the code is appended.
+        error: The error.
+        instance: The id of this occurrence.
+        docs_url: The URL of a page about errors, to which the code is appended.
     """
     document: dict[str, Any] = {
         "type": _TYPE + error.code.lower() if docs_url is None else docs_url + error.code,
@@ -35,7 +35,7 @@ def problem_document(
 
 
 def get_error_headers(error: StackAuthError) -> dict[str, str]:
-    """The headers of an error: WWW-Authenticate for 401 (RFC 6750 §3), Retry-After for 503 (RFC 9110 §10.2.3)."""
+    """Return an error's headers: WWW-Authenticate for 401 (RFC 6750 §3), Retry-After for 503 (RFC 9110 §10.2.3)."""
     headers = {"cache-control": "no-store"}
     if error.status_code == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = _challenge(error)
@@ -45,7 +45,7 @@ def get_error_headers(error: StackAuthError) -> dict[str, str]:
 
 
 def _challenge(error: StackAuthError) -> str:
-    """The challenge of a 401 (RFC 6750 §3; RFC 9470 §3 if the sign-in is too long ago), made of constants."""
+    """Return the constant challenge of a 401 (RFC 6750 §3, or RFC 9470 §3 if the sign-in is too long ago)."""
     if error.code == "authentication_required":
         return "Bearer"
     if error.code == "reauthentication_required":
@@ -55,7 +55,7 @@ def _challenge(error: StackAuthError) -> str:
 
 
 def _phrase(status: int) -> str:
-    """The name of a status; for one that has none, that of its class (RFC 9110 §15): the auth server's may be any."""
+    """Return the name of a status or of its class (RFC 9110 §15), because the auth server may send any number."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,4 +1,4 @@
-"""The auth server's own codes, and the classes that callers catch for some. Source: contract/known_errors.json."""
+"""The auth server's error codes and their exception classes. Source: contract/known_errors.json."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Unpack
@@ -16,13 +16,13 @@ _TYPES: Mapping[str, type] = {"maxLength": int, "min_length": int, "would_work_i
 
 
 class KnownApiError(AuthServerError):
-    """The auth server responded with one of its codes. Codes without a class of their own, and later ones, are this.
+    """The auth server returned one of its error codes. Raised itself for codes without a class and for unknown codes.
 
     Attributes:
-        code: the server's code, such as ``USER_EMAIL_ALREADY_EXISTS``.
-        status_code: the server's HTTP status.
-        details: the server's details, verbatim. They may hold what the caller must not see, such as an MFA attempt
-            code: handlers show `public_details`, those of them that `SERVER_CODES` allows.
+        code: The server's code, such as ``USER_EMAIL_ALREADY_EXISTS``.
+        status_code: The server's HTTP status.
+        details: The server's details, unchanged. They may contain data that the caller must not see, such as an MFA
+            attempt code. Handlers return `public_details`, which only has the details that `SERVER_CODES` allows.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class KnownApiError(AuthServerError):
     def of(
         cls, code: str, status_code: int | None = None, details: Mapping[str, Any] | None = None, **known: str | None
     ) -> "KnownApiError":
-        """Return the error for a code, in the class that callers catch for it."""
+        """Return the error for a code, as an instance of its class."""
         return SERVER_CODES.get(code, _UNKNOWN).error_class(code, status_code, details, **known)
 
     def __str__(self) -> str:
-        """The code and the sentence; never the details, which may hold a code that signs in."""
+        """Return the code and the sentence, but never the details, which may contain a code for signing in."""
         return f"{self.code}: {super().__str__()}"
 
 
@@ -60,17 +60,17 @@ def _select(names: tuple[str, ...], details: Mapping[str, Any]) -> Iterator[tupl
         if name == "restricted_reason" and isinstance(value, Mapping):  # the server nests it (contract/tokens.md §1)
             value = value.get("type")
         if isinstance(value, str):
-            value = value.encode("utf-8", "replace").decode()  # half a surrogate pair could not be written
+            value = value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be encoded
         if type(value) is _TYPES.get(name, str):
             yield name, value
 
 
 class SchemaError(KnownApiError):
-    """The server rejects the form of the request."""
+    """The request does not fit the server's schema."""
 
 
 class EmailPasswordMismatch(KnownApiError):
-    """Unknown email address or wrong password; the server does not say which."""
+    """The email address is unknown or the password is wrong. The server does not distinguish them."""
 
 
 class EmailAlreadyExists(KnownApiError):
@@ -78,7 +78,7 @@ class EmailAlreadyExists(KnownApiError):
 
 
 class SignUpNotEnabled(KnownApiError):
-    """The project accepts no new accounts."""
+    """The project does not allow sign-up."""
 
 
 class MethodNotEnabled(KnownApiError):
@@ -86,7 +86,7 @@ class MethodNotEnabled(KnownApiError):
 
 
 class RedirectUrlNotAllowed(KnownApiError):
-    """A link's address is not among the project's trusted domains."""
+    """The URL of a link is not on one of the project's trusted domains."""
 
 
 class VerificationCodeError(KnownApiError):
@@ -94,7 +94,7 @@ class VerificationCodeError(KnownApiError):
 
 
 class MfaRequired(KnownApiError):
-    """The first factor was right; a TOTP code is needed to finish. The attempt code is a secret."""
+    """The first factor was correct, and a TOTP code is needed to complete the sign-in. The attempt code is a secret."""
 
     @property
     def attempt_code(self) -> str:
@@ -111,11 +111,11 @@ class SessionEnded(KnownApiError):
 
 
 class AccessTokenRejected(KnownApiError):
-    """The server rejects the access token of the call."""
+    """The server rejected the access token of the request."""
 
 
 class SignInRequired(KnownApiError):
-    """The call needs a signed-in user: there is no token, or its user was deleted."""
+    """The request needs a signed-in user: there is no token, or its user was deleted."""
 
 
 class UserNotFound(KnownApiError):
@@ -131,7 +131,7 @@ class TeamNotFound(KnownApiError):
 
 
 class OAuthConnectionError(KnownApiError):
-    """A connected account does not allow what the call needs."""
+    """A connected account cannot be used for this request."""
 
 
 class ApiKeyNotValid(KnownApiError):
@@ -139,7 +139,7 @@ class ApiKeyNotValid(KnownApiError):
 
 
 class Code(NamedTuple):
-    """The status that the server gives today, a sentence and the server's details that are safe to show, the class."""
+    """A code's current status, a sentence and the server's details that are safe to show, and its exception class."""
 
     status: int
     message: str
@@ -208,7 +208,7 @@ SERVER_CODES: Mapping[str, Code] = {code: row for codes, row in (
     ("API_KEY_EXPIRED API_KEY_REVOKED WRONG_API_KEY_TYPE PUBLIC_API_KEY_CANNOT_BE_REVOKED",
      Code(401, "This API key was not accepted.", ApiKeyNotValid)),
 ) for code in codes.split()}  # fmt: skip
-"""Every code of the auth server that this library knows, with the others of the same row."""
+"""All known codes of the auth server, each with the other codes of the same row."""
 
 MISCONFIGURATION_CODES = frozenset((
     "PROJECT_KEY_WITHOUT_ACCESS_TYPE", "INVALID_ACCESS_TYPE", "ACCESS_TYPE_WITHOUT_PROJECT_ID", "ACCESS_TYPE_REQUIRED",
@@ -217,4 +217,4 @@ MISCONFIGURATION_CODES = frozenset((
     "SERVER_AUTHENTICATION_REQUIRED", "CLIENT_OR_SERVER_AUTHENTICATION_REQUIRED", "ADMIN_AUTHENTICATION_REQUIRED",
     "INVALID_OAUTH_CLIENT_ID_OR_SECRET", "CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND", "BRANCH_DOES_NOT_EXIST",
 ))  # fmt: skip
-"""Codes by which the server rejects the app itself; they surface as `AuthServerMisconfigured`."""
+"""Codes with which the server rejects the app itself. They become `AuthServerMisconfigured`."""

@@ -1,4 +1,4 @@
-"""Errors of this library's own: the app's, the caller's, and those of the way to the auth server.
+"""The errors of this library: mistakes of the app, mistakes of the caller, and failures of the auth server.
 
 Law: no error shows a token, code, password or key in its message or repr.
 """
@@ -21,10 +21,10 @@ class StackAuthError(Exception):
     """Base class of the errors of this library.
 
     Attributes:
-        status_code: the HTTP status of the response.
-        code: a stable name for programs; messages may change, codes do not.
-        message: one sentence that is safe to show to the caller.
-        public_details: facts that the caller may see, as `details` of the problem document.
+        status_code: The HTTP status of the response.
+        code: A stable identifier for programs. Messages may change, but codes do not.
+        message: A sentence that is safe to show to the caller.
+        public_details: Data that the caller may see, in `details` of the problem document.
     """
 
     status_code: int = 500
@@ -44,11 +44,11 @@ class StackAuthError(Exception):
 
 
 class ConfigurationError(StackAuthError):
-    """A setting is missing, wrong or contradicts another; the message names it.
+    """A setting is missing or wrong, or contradicts another one. The message names the setting.
 
     Attributes:
-        setting: the setting that is missing; None for other mistakes. A request that needs a missing setting gets a
-            problem document; for other mistakes it gets a plain 500, and the log a traceback.
+        setting: The missing setting, or None for other mistakes. If a request needs a missing setting, the response is
+            a problem document. For other mistakes, it is a plain 500, and the log contains a traceback.
     """
 
     code = "configuration_error"
@@ -60,7 +60,7 @@ class ConfigurationError(StackAuthError):
 
 
 class MisuseError(ConfigurationError, TypeError):
-    """A route uses a dependency or a model of this library in a way that protects nothing; the message says which.
+    """A route uses a dependency or a model of this library in a way that leaves it unprotected.
 
     It is also a TypeError, because `inspect`, `pydoc` and `dataclasses` expect one if a class has no signature.
     """
@@ -74,7 +74,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "credentials_malformed": (401, "The credentials of this request cannot be read."),
     "credentials_too_large": (401, "The credentials of this request are too large."),
     "credentials_conflict": (401, "This request contains two different access tokens."),
-    # a token that is not accepted, in the order of the checks
+    # a rejected token, in the order of the checks
     "token_malformed": (401, "The access token is not a well-formed JSON Web Token."),
     "token_algorithm_not_allowed": (401, "The access token is not signed with ES256."),
     "token_key_unknown": (401, "The access token is signed by an unknown key."),
@@ -89,7 +89,7 @@ AUTH_CODES: Mapping[str, tuple[int, str]] = {
     "user_deleted": (401, "The user of this access token no longer exists."),
     "session_revoked": (401, "The session of this access token has ended."),
     "reauthentication_required": (401, "Sign in again to do this."),
-    # a known user without the right
+    # a signed-in user without the required permission
     "anonymous_not_allowed": (403, "Anonymous users cannot do this. Sign up first."),
     "restricted_not_allowed": (403, "This account is restricted."),
     "email_not_verified": (403, "Verify your email address first."),
@@ -131,15 +131,15 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
 
 
 class RequestError(StackAuthError):
-    """The library cannot serve this request: its caller, form, size or pace, or what is stored for its user is wrong.
+    """The library cannot serve this request, because of its caller, form, size, rate or the stored data of its user.
 
     Args:
-        code: one that docs/errors.md lists.
-        reason: what exactly is wrong, for the log alone; never a secret.
-        details: facts that the caller may see, such as why a user is restricted.
+        code: A code from docs/errors.md.
+        reason: What exactly is wrong. It is only logged and never contains a secret.
+        details: Data that the caller may see, such as why a user is restricted.
 
     Raises:
-        KeyError: the class has no such code.
+        KeyError: The class has no such code.
     """
 
     codes: ClassVar[Mapping[str, tuple[int, str]]] = _REQUEST_CODES
@@ -159,9 +159,9 @@ class AuthError(RequestError):
 
 
 class RequestInvalid(RequestError):
-    """The request does not have the form that this library's route expects: 422, or 400 if it cannot be parsed.
+    """The request does not fit the schema of this library's route: 422, or 400 if it cannot be parsed.
 
-    `errors` are pairs of a location such as ``body.email`` and a sentence; they never repeat what was sent.
+    `errors` are pairs of a location such as ``body.email`` and a sentence. They never repeat what the caller sent.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class RequestInvalid(RequestError):
 class SecondFactorRequired(RequestError):
     """A sign-in needs a TOTP code to finish.
 
-    `attempt` is the secret that goes with the code, valid for 5 minutes; None if it travels in a cookie.
+    `attempt` is a secret to send with the code, valid for 5 minutes; None if a cookie contains it.
     """
 
     def __init__(self, attempt: str | None = None) -> None:
@@ -192,7 +192,7 @@ class RateLimitExceeded(RequestError):
 
 
 class WebhookInvalid(RequestError):
-    """The headers or the signature of a webhook message are wrong, or it is too old; `reason` is for the log alone."""
+    """The headers or the signature of a webhook message are wrong, or it is too old. `reason` is only logged."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("webhook_invalid", reason=reason)
@@ -202,14 +202,14 @@ class WebhookInvalid(RequestError):
 
 
 class Exchange(TypedDict, total=False):
-    """The call that failed, as ``POST /auth/password/sign-in``, and the server's id of it, for its operators."""
+    """The failed call, such as ``POST /auth/password/sign-in``, and the server's request id, for its operators."""
 
     operation: str | None
     request_id: str | None
 
 
 class AuthServerError(StackAuthError):
-    """The auth server, or the way to it, failed. `message` is that of the class by default."""
+    """The auth server or the connection to it failed. By default, `message` is that of the class."""
 
     status_code = 502
     code = "auth_server_error"
@@ -221,13 +221,13 @@ class AuthServerError(StackAuthError):
         super().__init__(message)
 
     def __str__(self) -> str:
-        """The sentence, with the operation and the request id if they are known."""
+        """Return the sentence, with the operation and the request id if they are known."""
         facts = [part for part in (self.operation, self.request_id and f"request {self.request_id}") if part]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message
 
 
 class UnexpectedResponse(AuthServerError):
-    """The response has none of the server's codes (a plain-text 4xx), or it cannot be read (502)."""
+    """The response has no error code of the server (a plain-text 4xx), or cannot be read (502)."""
 
     code = "auth_server_unexpected_response"
     message = "The auth server's response cannot be read."
@@ -240,7 +240,7 @@ class UnexpectedResponse(AuthServerError):
 
 
 class OAuthTokenError(UnexpectedResponse):
-    """OAuth's token endpoint gave an error of its own, such as ``invalid_request``: `oauth_error` (RFC 6749 §5.2)."""
+    """OAuth's token endpoint returned an OAuth error, such as ``invalid_request``, in `oauth_error` (RFC 6749 §5.2)."""
 
     def __init__(self, oauth_error: str, status_code: int = 400, **exchange: Unpack[Exchange]) -> None:
         self.oauth_error = oauth_error
@@ -248,20 +248,20 @@ class OAuthTokenError(UnexpectedResponse):
 
 
 class AuthServerMisconfigured(AuthServerError):
-    """The server rejects the app's own keys, project id or branch: never the caller's fault."""
+    """The server rejects the app's own keys, project id or branch. This is never the caller's mistake."""
 
     code = "auth_server_misconfigured"
     message = "The auth server does not accept this app's configuration."
 
 
 class AuthServerUnavailable(AuthServerError):
-    """The server did not respond, or asked to try later.
+    """The server did not respond, or asked the client to try again later.
 
     Attributes:
-        retry_after: seconds after which the caller may try again.
-        response_status: the HTTP status of the server's response; None if there was none.
-        outcome_unknown: whether the auth server may have executed the call: it was sent, no response arrived, and
-            sending it again could execute it twice. Check before you repeat it.
+        retry_after: Seconds after which the caller may try again.
+        response_status: The HTTP status of the server's response. None if there was none.
+        outcome_unknown: Whether the auth server may have executed the call: the client sent it, no response arrived,
+            and repeating it could execute it twice. Check before you repeat it.
     """
 
     status_code = 503
@@ -284,7 +284,7 @@ class AuthServerUnavailable(AuthServerError):
 
 
 class AuthServerUnreachable(AuthServerUnavailable):
-    """The connection failed: nothing listens, a reset, TLS, or the name did not resolve."""
+    """The connection failed: it was refused or reset, TLS failed, or the host name did not resolve."""
 
 
 class AuthServerTimeout(AuthServerUnavailable):
@@ -294,21 +294,21 @@ class AuthServerTimeout(AuthServerUnavailable):
 
 
 class AuthServerRateLimited(AuthServerUnavailable):
-    """The auth server responded with 429, retries included."""
+    """The auth server returned 429, even after retries."""
 
     code = "auth_server_rate_limited"
     message = "The auth server is limiting requests. Try again later."
 
 
 class VerificationUnavailable(AuthServerUnavailable):
-    """The verifier reaches neither keys nor fallback. 503, because a 401 would sign users out for an outage."""
+    """Neither the keys nor the fallback are available. The status is 503, because a 401 would sign users out."""
 
     code = "verification_unavailable"
     message = "Access tokens cannot be verified right now. Try again shortly."
 
 
 class ClockSkew(VerificationUnavailable):
-    """A token just issued fails the check of its time. 503, because signing in again would bring another such token."""
+    """The times of a newly issued token are not valid. The status is 503, because a new token would not help."""
 
     code = "clock_skew"
     message = "Access tokens cannot be verified right now because the clocks of this server and the auth server differ."

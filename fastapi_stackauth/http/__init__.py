@@ -1,4 +1,4 @@
-"""The edge between the library and an app: installation, error responses, OpenAPI, webhooks, health."""
+"""The HTTP layer between the library and an app: installation, error responses, OpenAPI, webhooks and health."""
 
 from typing import TYPE_CHECKING
 

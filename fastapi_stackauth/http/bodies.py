@@ -1,7 +1,7 @@
-"""Request bodies of the library's own routes: how long they may be, and one way to read them.
+"""Limits for the request bodies of the library's own routes, and functions to read them.
 
-The limit holds while a body is read, with or without a Content-Length. FastAPI and Starlette have `max_body_size` since
-their newest releases, but answer it with plain text, and raise an exception that is not public.
+The limit applies while a body is read, with or without a Content-Length. The newest FastAPI and Starlette have
+`max_body_size`, but respond in plain text and raise an exception that is not public.
 """
 
 from starlette.datastructures import FormData, UploadFile
@@ -17,28 +17,28 @@ SMALL = 16 * KIB
 MEDIUM = 64 * KIB
 """For all other routes."""
 PICTURE = 1536 * KIB
-"""For routes that take a picture: a million characters of a data URL, and what else the body holds."""
+"""For routes that accept a picture: a million characters of a data URL and the other fields."""
 WEBHOOK = 4096 * KIB
-"""For messages of the auth server, which carry whole users with their metadata."""
+"""For messages of the auth server, which contain whole users with their metadata."""
 MAX_FIELDS = 100
-"""Fields that a form may have; no route has as many."""
+"""The maximum number of fields in a form. No route has as many."""
 
 
 def not_json() -> RequestInvalid:
-    """Return the error for a body that is not JSON, whatever is wrong with it."""
+    """Return the error for a body that is not valid JSON."""
     return RequestInvalid((("body", "Must be JSON"),), status_code=400)
 
 
 async def read_body(request: Request, limit: int) -> Request:
-    """Read the body, and return a request with it.
+    """Read the body, and return a request that contains it.
 
     Args:
-        request: the request; its body is unread.
-        limit: the bytes that the body may have.
+        request: The request, with an unread body.
+        limit: The maximum size of the body, in bytes.
 
     Raises:
         RequestError: 413. If the Content-Length is too large, nothing is read.
-        RequestInvalid: 400, the client went away.
+        RequestInvalid: 400, the client disconnected.
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and float(declared) > limit:
@@ -56,15 +56,15 @@ async def read_body(request: Request, limit: int) -> Request:
     bounded = Request(request.scope, receive)
     try:
         await bounded.body()
-    except ClientDisconnect:  # FastAPI, too, answers what ends too soon with 400, though no client reads it
+    except ClientDisconnect:  # like FastAPI, return 400 for an incomplete body, although no client reads it
         raise RequestInvalid(status_code=400) from None
     return bounded
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Parse the body, which `read_body` has read, as a form without files; a body of another type has no fields.
+    """Parse the body that `read_body` has read as a form without files. A body of another type has no fields.
 
-    Starlette keeps the form on the request, so FastAPI and dependencies get the same one. A part with a file is
+    Starlette stores the form on the request, so FastAPI and dependencies use the same one. A part with a file is
     rejected before its content is read, so there is no temporary file.
 
     Raises:
@@ -74,14 +74,14 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 async def read_form_with_file(request: Request, name: str) -> tuple[dict[str, str], bytes]:
-    """Parse the body, which `read_body` has read, as a form that may have one file.
+    """Parse the body that `read_body` has read as a form that may have one file.
 
     Args:
         request: the request.
-        name: the field of the file.
+        name: The name of the file's field.
 
     Returns:
-        The other fields, and the content of the file; nothing if there is none.
+        The other fields and the content of the file, which is empty if there is none.
 
     Raises:
         RequestInvalid: 400, the body is not a form, has more files, or has too many fields.
@@ -97,7 +97,7 @@ async def _parse_form(request: Request, files: int, expected: str) -> FormData:
     size = len(await request.body())
     try:
         return await request.form(max_files=files, max_fields=MAX_FIELDS, max_part_size=size)
-    except (HTTPException, UnicodeError):  # Starlette's own; and the codec's that a multipart form names
+    except (HTTPException, UnicodeError):  # Starlette's error, and the error for an unknown charset of a multipart form
         raise RequestInvalid((("body", expected),), status_code=400) from None
 
 

@@ -1,6 +1,6 @@
-"""The one place where errors become responses: RFC 9457 problem documents, or FastAPI's own `detail` shape.
+"""Convert errors to responses: RFC 9457 problem documents, or FastAPI's own `detail` format.
 
-A response contains constants and public details only; it repeats nothing of the request.
+A response only contains constants and public details. It never repeats parts of the request.
 """
 
 import logging
@@ -37,12 +37,12 @@ _PATH_SAFE = "/:@!$&'()*+,;="  # RFC 3986 §3.3
 
 
 def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: str | None = None) -> Response:
-    """Build the response to an error.
+    """Build the response for an error.
 
     Args:
-        error: any error of this library.
+        error: Any error of this library.
         shape: ``problem``, or ``detail`` for FastAPI's own ``{"detail": ...}``.
-        docs_url: where errors are explained; the problem's `type` is its code at the end of that.
+        docs_url: The URL of a page about errors. The problem's `type` is this URL with the code appended.
     """
     if shape == "detail":
         return JSONResponse({"detail": error.message}, error.status_code, get_error_headers(error))
@@ -51,14 +51,14 @@ def error_response(error: StackAuthError, *, shape: str = "problem", docs_url: s
 
 
 async def stack_auth_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
-    """Handle a `StackAuthError`; `install` registers this handler unless the app has its own.
+    """Handle a `StackAuthError`. `install` registers this handler unless the app has its own.
 
-    On a WebSocket that is not accepted yet, the response is a denial response if the server supports it, else a close;
-    on an accepted one it is a close with code 1008.
+    If a WebSocket has not been accepted yet, the handler sends a denial response, or closes it if the server does not
+    support that. It closes an accepted WebSocket with code 1008.
 
     Raises:
-        ConfigurationError: it names no missing setting; the response is a plain 500 with a traceback in the
-            log.
+        ConfigurationError: The error is not about a missing setting. The response is a plain 500, and the log contains
+            a traceback.
     """
     if not isinstance(error, StackAuthError) or (isinstance(error, ConfigurationError) and error.setting is None):
         raise error
@@ -87,10 +87,10 @@ async def stack_auth_error_handler(connection: HTTPConnection, error: Exception)
 
 
 async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthError) -> StackAuthError:
-    """Return the error for a cookie session if this worker accepts a token that the auth server rejects.
+    """Return the error for a cookie session with a token that this worker accepts but the auth server rejects.
 
-    The token has expired meanwhile, or its key was rotated away. The session continues: the response is a 503 that also
-    sets a fresh cookie if it can. A 401 would make a front end sign its user out.
+    The token has expired in the meantime, or its key was rotated. The session continues: the response is a 503 that
+    also sets a new access cookie if possible. A 401 would make a front end sign the user out.
     """
     resolution = get_context(connection.scope).resolution
     if not is_refreshable(error) or resolution is None or resolution.credential is None:
@@ -103,12 +103,12 @@ async def refresh_rejected_session(connection: HTTPConnection, error: StackAuthE
         except AuthError as ended:
             return ended
         except StackAuthError:
-            pass  # the refresh has logged it; the next request tries again
+            pass  # the refresh has logged the error, and the next request tries again
     return VerificationUnavailable(retry_after=1.0)
 
 
 def _report_setting(connection: HTTPConnection, services: Services, error: ConfigurationError) -> None:
-    """Report a missing setting that was not reported at the start: a mounted app's lifespan never runs."""
+    """Report a missing setting that was not reported at start-up, because a mounted app's lifespan never runs."""
     app = connection.scope["app"]
     if (stack := find_owner(app, services)) is not None:
         missing = find_missing(app, stack, default=find_installation(app).default is stack)
@@ -145,7 +145,7 @@ def find_sign_in_page(
 def find_address(connection: HTTPConnection) -> str:
     """Return the path and query of a request.
 
-    They are from the scope: `connection.url` contains the Host header and decodes the query as UTF-8.
+    They come from the scope, because `connection.url` contains the Host header and decodes the query as UTF-8.
     """
     query = quote(connection.scope.get("query_string", b""), safe=_PATH_SAFE + "?%")
     return quote(connection.scope["path"], safe=_PATH_SAFE) + (f"?{query}" if query else "")
@@ -154,8 +154,8 @@ def find_address(connection: HTTPConnection) -> str:
 def prefers_html(connection: HTTPConnection) -> bool:
     """Return whether the caller wants HTML rather than JSON, as browsers do that open a page (RFC 9110 §12.5.1).
 
-    If `Accept` gives both the same weight, the first one counts; wildcards do not. An agent that calls a route as a
-    tool never gets a page: its errors keep their code.
+    If both have the same weight in `Accept`, the first one counts. Wildcards are ignored. An agent that calls a route as
+    a tool never gets a page, so that its errors keep their code.
     """
     if _is_call_in_process(connection):
         return False

@@ -1,4 +1,4 @@
-"""Health: whether this worker can authenticate requests, and the state of what it needs."""
+"""Health checks: whether this worker can authenticate requests, and the state of keys, auth server and Redis."""
 
 import re
 from typing import Literal
@@ -68,7 +68,7 @@ class HealthReport(BaseModel):
 
 
 def missing_settings(stack: Stack) -> dict[str, tuple[str, ...]]:
-    """Return the settings that are not set though routes need them, each with those routes of the stack's apps."""
+    """Return the missing settings that routes of the stack's apps need, each with those routes."""
     found: dict[str, tuple[str, ...]] = {}
     for app in stack.apps:
         for missing in find_missing(app, stack, default=find_installation(app).default is stack):
@@ -77,7 +77,7 @@ def missing_settings(stack: Stack) -> dict[str, tuple[str, ...]]:
 
 
 def report_missing_settings(app: FastAPI) -> None:
-    """Report what is missing for the routes of an app, and of the apps mounted in it, whose lifespans never run."""
+    """Report missing settings for the routes of an app and of its mounted apps, whose lifespans never run."""
     installation = find_installation(app)
     for stack in installation.stacks:
         report_missing(stack.services.events, find_missing(app, stack, default=installation.default is stack))
@@ -89,7 +89,7 @@ def report_missing_settings(app: FastAPI) -> None:
 
 
 async def check_health(stack: Stack) -> HealthReport:
-    """Return how authentication is doing. Without keys it tries to fetch them, so a new worker becomes ready."""
+    """Return the state of authentication. Without keys, try to fetch them, so that a new worker becomes ready."""
     services = stack.services
     keys, project = services.verifier.keys, services.settings.project_id
     missing = tuple(dict.fromkeys([*([] if project else ["project_id"]), *missing_settings(stack)]))

@@ -1,4 +1,4 @@
-"""Finds the `StackAuth` that serves a connection."""
+"""Find the `StackAuth` that serves a connection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fastapi_stackauth.sessions.context import CONTEXT_KEY
 from fastapi_stackauth.sessions.credentials import Credential
 
 _APP_KEY = "stack_auth"
-"""A plain attribute of the app: one of `app.state` takes six times as long to read, and every request reads it."""
+"""The name of a plain attribute of the app. Every request reads it, and `app.state` would take six times as long."""
 _NOT_INSTALLED = (
     "No StackAuth is installed on the app that serves this route: call stack.install(app). "
     "A mounted FastAPI app is an app of its own and needs its own install."
@@ -23,7 +23,7 @@ _NOT_INSTALLED = (
 
 
 class Resolution:
-    """The caller by one `StackAuth`: a user, an error, or neither if there is no credential."""
+    """The caller as identified by one `StackAuth`: a user, an error, or neither if there is no credential."""
 
     __slots__ = ("by_api_key", "by_resource_token", "credential", "error", "services", "user")
 
@@ -39,7 +39,7 @@ class Resolution:
     def token(self) -> str | None:
         """The verified token of the project; None if a test overrides the user.
 
-        It is empty for an API key and for a token that is bound to a resource, so the app asks as itself.
+        It is empty for an API key and for a token bound to a resource. The app then calls the auth server as itself.
         """
         if self.by_api_key or self.by_resource_token:
             return ""
@@ -47,24 +47,24 @@ class Resolution:
 
 
 RequestContext = context.RequestContext[Services, Resolution]
-"""The values that the library keeps on one connection, with their types."""
+"""The state of the library on one connection, with types."""
 
 
 class StackNotInstalled(ConfigurationError):
     """No `StackAuth` is installed on the app that serves a route.
 
-    `install` registers None as its handler, so a parent app passes it on as it is. A parent with a handler would raise
-    Starlette's "response already started" instead, because the mounted app has sent 500 by then.
+    `install` registers None as its handler, so a parent app re-raises it unchanged. With a handler, the parent would
+    raise Starlette's "response already started", because the mounted app has already sent 500.
     """
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The stacks of one app; apps mounted in it have their own.
+    """The stacks of one app. Apps mounted in it have their own.
 
     Attributes:
-        default: the one that `current_user` and its like mean, because they name no stack.
-        stacks: every one, in the order of their installation.
+        default: The stack for dependencies without a stack, such as `current_user`.
+        stacks: All stacks, in the order of their installation.
     """
 
     default: Stack | None = None
@@ -75,16 +75,16 @@ _NOTHING = Installation()
 
 
 def find_installation(app: Starlette) -> Installation:
-    """Return what is installed on an app."""
+    """Return the installation of an app."""
     installation: Installation = vars(app).get(_APP_KEY, _NOTHING)
     return installation
 
 
 def remember(app: Starlette, stack: Stack, *, default: bool) -> None:
-    """Note that a stack is installed on an app.
+    """Record that a stack is installed on an app.
 
     Raises:
-        ConfigurationError: the app has another default.
+        ConfigurationError: The app has another default stack.
     """
     known = find_installation(app)
     if default and known.default not in (None, stack):
@@ -97,10 +97,10 @@ def remember(app: Starlette, stack: Stack, *, default: bool) -> None:
 
 
 def check_app(app: object) -> None:
-    """Reject objects that are not a FastAPI app, such as a router or an app that middleware is wrapped around.
+    """Reject objects that are not a FastAPI app, such as a router or an app wrapped in middleware.
 
     Raises:
-        ConfigurationError: it is something else.
+        ConfigurationError: It is not a FastAPI app.
     """
     if isinstance(app, FastAPI):
         return
@@ -112,10 +112,10 @@ def check_app(app: object) -> None:
 
 
 def add_router(stack: Stack) -> None:
-    """Note that a stack has a router.
+    """Record that a stack has a router.
 
     Raises:
-        ConfigurationError: another stack of the same app has a router under the same name.
+        ConfigurationError: Another stack of the same app has a router with the same name.
     """
     stack.has_router = True
     for app in stack.apps:
@@ -123,7 +123,7 @@ def add_router(stack: Stack) -> None:
 
 
 def check_cookie_name(stack: Stack, others: Iterable[Stack]) -> None:
-    """Reject a second stack whose cookies or operation ids would be those of another one of the same app.
+    """Reject a second stack if its cookies or operation ids are the same as those of another stack of the app.
 
     Raises:
         ConfigurationError: both can set cookies, or both have a router, under the same name.
@@ -143,10 +143,10 @@ def check_cookie_name(stack: Stack, others: Iterable[Stack]) -> None:
 
 
 def find_services(connection: HTTPConnection, stack: Stack | None) -> Services:
-    """Return the services of the stack that a dependency or route names; else of the route's stack, or the default one.
+    """Return the services of the given stack, or else of the route's stack or the app's default.
 
     Raises:
-        StackNotInstalled: none is installed on this app, so it cannot answer our errors.
+        StackNotInstalled: No stack is installed on this app, so it has no handler for this library's errors.
     """
     installation: Installation = vars(connection.scope["app"]).get(_APP_KEY, _NOTHING)
     if stack is None:
@@ -167,9 +167,9 @@ def route_services(connection: HTTPConnection) -> Services:
 
 
 def answering_services(connection: HTTPConnection) -> Services | None:
-    """Return the services of the stack that returns an error.
+    """Return the services of the stack that responds to an error.
 
-    It is the stack of the route, or the one that identified the caller last; else the app's default.
+    It is the stack of the route, or the stack that last identified the caller, or the app's default.
     """
     known: RequestContext | None = connection.scope.get(CONTEXT_KEY)
     if known is not None and known.services is not None:
@@ -181,5 +181,5 @@ def answering_services(connection: HTTPConnection) -> Services | None:
 
 
 def find_owner(app: Starlette, services: Services) -> Stack | None:
-    """Return the stack of an app that has these services now."""
+    """Return the stack of an app that currently has these services."""
     return next((stack for stack in find_installation(app).stacks if stack.services is services), None)

@@ -1,4 +1,4 @@
-"""What happens when an app starts and stops: telemetry, reports of missing settings, the end of connections."""
+"""Startup and shutdown of an app: start telemetry, report missing settings, close connections."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from fastapi_stackauth.runtime.redaction import RedactingFilter
 from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.credentials import QueryToken
 
-if TYPE_CHECKING:  # FastAPI brings it along from 0.165 on
+if TYPE_CHECKING:  # FastAPI depends on it from 0.165 on
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # FastAPI brings it along from 0.165 on
 def compose_lifespan(
     app: FastAPI, stack: Stack, start: Callable[[], None], stop: Callable[[], Awaitable[None]]
 ) -> None:
-    """Add the start and the end of a stack to the app's own lifespan."""
+    """Add a stack's startup and shutdown to the app's own lifespan."""
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -44,7 +44,7 @@ def start_telemetry(
     if not stack.services.settings.telemetry:
         return
     try:
-        from fastapi_stackauth.http import telemetry  # noqa: PLC0415 - it imports OpenTelemetry, which may be missing
+        from fastapi_stackauth.http import telemetry  # noqa: PLC0415 - it imports OpenTelemetry, which may not be installed
     except ImportError as missing:  # another package may have a part of OpenTelemetry's namespace
         if not str(missing.name).startswith("opentelemetry"):
             raise

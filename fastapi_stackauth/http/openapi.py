@@ -1,7 +1,7 @@
-"""Describes protected routes in OpenAPI. A pure function from schema to schema.
+"""Add the documentation of protected routes to OpenAPI, in a pure function from schema to schema.
 
-FastAPI writes `security` where our `SecurityBase` objects stand; here the answers that such routes can give are added.
-What the app wrote itself wins.
+FastAPI adds `security` for `SecurityBase` objects. This module adds the responses of such routes. The app's own
+documentation takes precedence.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -83,15 +83,15 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
     """Return the schema with the errors of protected routes, and with optional security for optional users.
 
     Args:
-        schema: the schema of FastAPI; it is not changed.
+        schema: FastAPI's schema, which is not modified.
         shape: the format of errors, ``problem`` or ``detail``.
-        cookie: the name of the session cookie, if the app uses one.
+        cookie: The name of the session cookie, if the app uses one.
         hidden_teams: whether `unknown_team` is ``permission_missing``.
     """
     enriched = deepcopy(schema)
     components = enriched.setdefault("components", {})
     if HEADER_NAME in components.get("securitySchemes", {}):
-        return enriched  # it was enriched before
+        return enriched  # it is already enriched
     facts = _facts(components)
     schemes = _schemes(enriched, cookie) if facts else {}
     shared = SharedResponses(components)
@@ -114,11 +114,11 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
 
 
 def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
-    """The ways to send a token other than `Authorization: Bearer`, in the order of the docs."""
+    """Return the ways to send a token other than `Authorization: Bearer`, in the order of the docs."""
     schemes: dict[str, Schema] = {}
     for path, item in schema.get("paths", {}).items():
         if item.get("post", {}).get("operationId", "").endswith(TOKEN_OPERATION):
-            # Relative to the docs' own address, so that it stands behind a proxy's prefix too.
+            # The URL is relative to the docs page, so that it also works behind a proxy with a path prefix.
             schemes.setdefault(PASSWORD_NAME, password_scheme(path.removeprefix("/")))
     schemes[HEADER_NAME] = HEADER_SCHEME
     if cookie is not None:
@@ -127,7 +127,7 @@ def _schemes(schema: Schema, cookie: str | None) -> dict[str, Schema]:
 
 
 class EnrichedOpenApi:
-    """An app's `openapi()` with what this library adds; the app's own function and its cache keep working."""
+    """An app's `openapi()` with this library's additions. The app's own function and its cache keep working."""
 
     def __init__(self, app: FastAPI, enriched: Callable[[Schema], Schema]) -> None:
         self._app = app
@@ -137,10 +137,10 @@ class EnrichedOpenApi:
         self._enriched: Schema = {}
 
     def __call__(self) -> Schema:
-        """Return the schema, enriched again whenever the app's own function returns a new one.
+        """Return the schema. It is enriched again whenever the app's own function returns a new one.
 
         Raises:
-            MisuseError: the routes use this library in a way that protects nothing.
+            MisuseError: A route uses this library in a way that leaves it unprotected.
         """
         if self._app.openapi_schema is None:  # FastAPI caches the schema there
             check_routes(self._app)
@@ -151,7 +151,7 @@ class EnrichedOpenApi:
 
 
 def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich) -> None:
-    """Enrich the schema of `app.openapi()`; further calls change nothing.
+    """Enrich the schema of `app.openapi()`. Further calls have no effect.
 
     Args:
         app: the app.
@@ -177,12 +177,12 @@ def _our_names(operation: Schema) -> set[str]:
 
 
 def _facts(components: Schema) -> Mapping[str, Documentation]:
-    """Return what each of our dependencies adds to its routes, by the name of its scheme."""
+    """Return the documentation of each of this library's dependencies, by the name of its scheme."""
     return {name: find_documentation(name) for name in components.get("securitySchemes", {}) if _is_ours(name)}
 
 
 def _document(operation: Schema, facts: list[Documentation], shared: SharedResponses, *, hidden_teams: bool) -> None:
-    """Add the errors and requirements of a protected route. The app's own documentation wins."""
+    """Add the errors and requirements of a protected route. The app's own documentation takes precedence."""
     if any(doc.api_key or doc.api_key_only for doc in facts):
         facts = [*facts, _API_KEY]
     errors = {code: _refusal(code, details) for doc in facts for code, details in doc.errors}
@@ -209,7 +209,7 @@ def _refusal(code: str, details: Mapping[str, Any]) -> StackAuthError:
 
 
 def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
-    """Add the parameters that our dependencies read, unless the endpoint has them; return those that can be wrong."""
+    """Add the parameters that dependencies read, unless the endpoint has them. Return those that can be invalid."""
     read = [parameter for doc in facts for parameter in doc.parameters]
     named = {(each["in"], each["name"].lower()) for each in operation.get("parameters", ()) if "in" in each}
     for place, name in dict.fromkeys(read):
@@ -222,7 +222,7 @@ def _add_parameters(operation: Schema, facts: list[Documentation]) -> list[str]:
 
 
 def _as_details(operation: Schema) -> None:
-    """Describe our error responses as they are with `error_format="detail"`."""
+    """Describe the error responses in the format of `error_format="detail"`."""
     for answer in operation.get("responses", {}).values():
         ours = answer.get("content", {}).pop(PROBLEM_MEDIA_TYPE, None)
         if ours is not None:
@@ -233,7 +233,7 @@ def _as_details(operation: Schema) -> None:
 
 
 def _alternatives(security: list[Schema], facts: list[Documentation], ways: list[str]) -> list[Schema]:
-    """Return the security alternatives: a token in each place, an API key if allowed, nothing if all is optional."""
+    """Return the security alternatives: a token in each place, an API key if allowed, none if optional."""
     others = [alternative for alternative in security if not any(_is_ours(name) for name in alternative)]
     names = {name.partition(".")[0] for alternative in security for name in alternative}
     optional = SCHEME_NAME not in names
@@ -244,7 +244,7 @@ def _alternatives(security: list[Schema], facts: list[Documentation], ways: list
 
 
 def _merge_schemes(components: Schema, ways: dict[str, Schema]) -> None:
-    """Replace the names of our dependencies by the real schemes."""
+    """Replace the names of dependencies with the real schemes."""
     schemes = components.get("securitySchemes", {})
     ours = [name for name in schemes if _is_ours(name)]
     if not ours:

@@ -1,4 +1,4 @@
-"""Responses for OpenAPI: the schema of a problem document, one response for each status, each written once."""
+"""Responses for OpenAPI: the schema of a problem document and one shared response for each status."""
 
 import json
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ DETAIL_SCHEMAS: Mapping[str, dict[str, Any]] = {
 Schema = dict[str, Any]
 
 PROBLEM_NAME = "StackAuthProblem"
-"""Distinct on purpose: an app may well have a `Problem` of its own."""
+"""A specific name, because an app may have its own `Problem`."""
 
 DETAIL_SCHEMA: Schema = {
     "title": PROBLEM_NAME,
@@ -109,7 +109,7 @@ _DESCRIPTIONS = {
 
 
 def problem_response(description: str, errors: tuple[StackAuthError, ...]) -> Schema:
-    """An OpenAPI response: the codes it can have, the details that these bring, and one example for each."""
+    """Return an OpenAPI response for some codes, with the details that they have and an example for each."""
     examples = {error.code: {"summary": error.message, "value": problem_document(error)} for error in errors}
     own: Schema = {"code": {"type": "string", "enum": sorted({error.code for error in errors})}}
     if details := _merge_details(list(examples.values())):
@@ -120,7 +120,7 @@ def problem_response(description: str, errors: tuple[StackAuthError, ...]) -> Sc
 
 
 def _merge_details(examples: list[Schema]) -> Schema | None:
-    """Return the schema of `details`, or None if no code has any."""
+    """Return the schema of `details`, or None if no code has details."""
     names = sorted({name for example in examples for name in example["value"].get("details", {})})
     if not names:
         return None
@@ -128,7 +128,7 @@ def _merge_details(examples: list[Schema]) -> Schema | None:
 
 
 def add_codes(answer: Schema, more: Schema) -> None:
-    """Add the codes of a response to another one of ours; one that the app wrote itself stays as it is."""
+    """Add the codes of a response to another one of this library. A response from the app does not change."""
     content = answer.get("content", {}).get(PROBLEM_MEDIA_TYPE, {})
     parts = content.get("schema", {}).get("allOf", ())
     if len(parts) != 2 or "code" not in parts[1].get("properties", {}):
@@ -140,10 +140,10 @@ def add_codes(answer: Schema, more: Schema) -> None:
 
 
 class SharedResponses:
-    """Error responses and their examples, each once in `components`: every route of an app refers to the same few.
+    """Error responses and their examples in `components`, which all routes of an app refer to.
 
     Args:
-        components: the `components` of the schema, which this fills.
+        components: The `components` of the schema, to which this class adds responses.
     """
 
     def __init__(self, components: Schema) -> None:
@@ -153,17 +153,17 @@ class SharedResponses:
         self._references: dict[str, Schema] = {}
 
     def make(self, errors: list[StackAuthError]) -> Schema:
-        """Return the response for these errors of one status: the same object for the same errors."""
+        """Return the response for errors with the same status. The same errors always get the same object."""
         key = repr([(error.code, vars(error)) for error in errors])
         if key not in self._made:
             self._made[key] = problem_response(_DESCRIPTIONS[errors[0].status_code], tuple(errors))
         return self._made[key]
 
     def take_from(self, operation: Schema) -> None:
-        """Replace the error responses of an operation that are this library's by references."""
+        """Replace this library's error responses of an operation with references."""
         responses = operation.get("responses", {})
         for status, response in responses.items():
-            if id(response) not in self._seen:  # kept with its id, which could belong to another object otherwise
+            if id(response) not in self._seen:  # keep the object, because another one could get its id otherwise
                 self._seen[id(response)] = (response, self._refer(status, response))
             responses[status] = dict(self._seen[id(response)][1])
 

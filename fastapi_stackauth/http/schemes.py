@@ -1,8 +1,8 @@
-"""The OpenAPI security schemes, and the OpenAPI documentation of our dependencies.
+"""The OpenAPI security schemes, and the OpenAPI documentation of dependencies.
 
-FastAPI writes a scheme for each `SecurityBase` object under its name. Each of ours has a name of its own, by which
-`openapi.py` finds the object again, asks what its routes return, and puts the real schemes in their place. Routes are
-not walked for this: FastAPI's own schema already has the dependencies of each route, even through included routers.
+FastAPI adds a scheme to OpenAPI for each `SecurityBase` object, under its name. Each dependency has a unique name, by
+which `openapi.py` finds the object and its documentation, and which it replaces with the real schemes. There is no need
+to iterate over routes: FastAPI's schema already contains the dependencies of each route, even in included routers.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ HEADER_NAME = "StackAuthHeader"
 COOKIE_NAME = "StackAuthCookie"
 PASSWORD_NAME = "StackAuthPassword"  # noqa: S105 - the name of a scheme
 TOKEN_OPERATION = "token_password_grant"  # noqa: S105 - the name of an operation
-"""The operation id, or its end, of the route that Swagger UI's "Authorize" signs in through."""
+"""The operation id, or its suffix, of the route with which Swagger UI's "Authorize" signs in."""
 _COMPUTED = ("_hash", "_requirements", "_number")
-"""Values that dependencies compute from their fields and keep."""
+"""Attributes that dependencies compute from their fields and cache."""
 API_KEY_SCHEME = {
     "type": "apiKey",
     "in": "header",
@@ -55,7 +55,7 @@ def cookie_scheme(name: str) -> dict[str, str]:
 
 
 def password_scheme(token_url: str) -> dict[str, Any]:
-    """Return the scheme with which the docs sign in (RFC 6749 §4.3), through the route at this URL."""
+    """Return the scheme with which the API docs sign in (RFC 6749 §4.3), using the route at this URL."""
     text = "Sign in with the email address as the username. Leave the client id and secret empty."
     return {"type": "oauth2", "flows": {"password": {"tokenUrl": token_url, "scopes": {}}}, "description": text}
 
@@ -65,11 +65,11 @@ class Documentation:
     """The documentation that a dependency adds to its routes.
 
     Attributes:
-        errors: codes that such a route can return, each with an example of its `details`.
-        sentences: the requirements, for the route's description.
-        parameters: what the dependency reads from the request, as (place, name).
-        api_key: whether the route accepts an API key.
-        api_key_only: whether it accepts nothing else.
+        errors: The codes that such a route can return, each with an example of its `details`.
+        sentences: The requirements, for the route's description.
+        parameters: The parameters that the dependency reads, as (place, name).
+        api_key: Whether the route accepts an API key.
+        api_key_only: Whether it accepts only an API key.
     """
 
     errors: tuple[tuple[str, Mapping[str, Any]], ...] = ()
@@ -97,10 +97,10 @@ class _NoDependency:
 
 
 class Secured(Guarded, SecurityBase):
-    """Makes FastAPI write `security` into OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
+    """Base class that makes FastAPI add `security` to OpenAPI. Subclasses are frozen dataclasses with `eq=False`.
 
-    Two are equal if their class, their fields and all that a subclass keeps are equal: FastAPI calls only one of two
-    equal dependencies in a request. It asks for the hash several times a request, so the hash is computed once.
+    Two instances are equal if their class, their fields and the other attributes of a subclass are equal. FastAPI calls
+    only one of two equal dependencies in a request. It uses the hash several times per request, so the hash is cached.
     """
 
     base_name = SCHEME_NAME
@@ -121,16 +121,16 @@ class Secured(Guarded, SecurityBase):
         return type(self) is type(other) and self._state() == other._state()
 
     def describe(self) -> Documentation:
-        """Return what this dependency adds to its routes in OpenAPI."""
+        """Return the OpenAPI documentation that this dependency adds to its routes."""
         return Documentation()
 
     @property
-    def scheme_name(self) -> str:  # type: ignore[override]  # FastAPI reads an attribute; it may be computed
-        """A name of its own if it adds anything to its routes; `openapi.py` replaces it."""
+    def scheme_name(self) -> str:  # type: ignore[override]  # FastAPI reads an attribute, which may be computed
+        """A unique name if the dependency adds documentation to its routes; `openapi.py` replaces it."""
         return self.base_name if self.describe() == Documentation() else f"{self.base_name}.{self._number}"
 
     def _state(self) -> dict[str, object]:
-        """Return everything that the instance keeps, except what it computes from that."""
+        """Return the attributes of the instance, except for cached values."""
         return {name: value for name, value in vars(self).items() if name not in _COMPUTED}
 
     def _values(self) -> tuple[object, ...]:
@@ -139,12 +139,12 @@ class Secured(Guarded, SecurityBase):
 
 _NUMBERS = count(1)
 _DEPENDENCIES: WeakValueDictionary[str, Secured] = WeakValueDictionary()
-"""Every dependency by its own name, as long as a route uses it. Module state, because no stack exists when a dependency
-is constructed."""
+"""Each dependency by its unique name, as long as a route uses it.
+This is module state, because there is no stack when a dependency is constructed."""
 
 
 def find_documentation(scheme_name: str) -> Documentation:
-    """Return what the dependency with this scheme name adds to its routes."""
+    """Return the documentation of the dependency with this scheme name."""
     dependency = _DEPENDENCIES.get(scheme_name)
     return Documentation() if dependency is None else dependency.describe()
 

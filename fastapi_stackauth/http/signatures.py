@@ -1,4 +1,4 @@
-"""Checks that a webhook message is from the auth server and fresh: Standard Webhooks (contract/webhooks.md). Pure."""
+"""Check that a webhook message is recent and from the auth server: Standard Webhooks (contract/webhooks.md). Pure."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from fastapi_stackauth.errors import WebhookInvalid
 
 WINDOW_SECONDS = 300
-"""The most that the time of a message may differ from the clock."""
+"""The maximum difference between the time of a message and the clock."""
 _PREFIXES = ("svix", "webhook")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)  # without the dot that separates it from the timestamp
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -22,12 +22,12 @@ _MAX_SIGNATURES = 20
 
 @dataclass(frozen=True)
 class Envelope:
-    """The headers of a message: which, when, and what proves it.
+    """The headers of a message: its id, its time and its signatures.
 
     Attributes:
-        message_id: the same at each attempt to deliver the message.
-        timestamp: when this attempt was made, in seconds of unix time, as it was written and signed.
-        signatures: several while a secret is replaced.
+        message_id: The id of the message, which is the same for each delivery attempt.
+        timestamp: The Unix time of this attempt in seconds, as the text that was signed.
+        signatures: The signatures. There are several while a secret is being rotated.
     """
 
     message_id: str
@@ -39,7 +39,7 @@ class Envelope:
         """Read the envelope from the ``svix-*`` headers, or from ``webhook-*`` if those are missing.
 
         Raises:
-            WebhookInvalid: a header is missing, repeated or malformed.
+            WebhookInvalid: A header is missing, repeated or malformed.
         """
         prefix = next((prefix for prefix in _PREFIXES if f"{prefix}-id" in headers), None)
         if prefix is None:
@@ -55,23 +55,23 @@ class Envelope:
 
     @property
     def at(self) -> datetime:
-        """When this attempt was made."""
+        """The time of this delivery attempt."""
         return datetime.fromtimestamp(int(self.timestamp), UTC)
 
     def check_age(self, now: float) -> None:
         """Check that the message is recent.
 
         Raises:
-            WebhookInvalid: it is older than the window, or further ahead of the clock.
+            WebhookInvalid: It is too old, or too far ahead of the clock.
         """
         if abs(now - int(self.timestamp)) > WINDOW_SECONDS:
             raise WebhookInvalid("sent too long ago, or the clocks disagree")
 
     def check_signature(self, body: bytes, keys: Sequence[bytes]) -> bytes:
-        """The key that signed this very body, id and time.
+        """Return the key that signed this body, id and time.
 
         Raises:
-            WebhookInvalid: none did.
+            WebhookInvalid: None of the keys did.
         """
         signed = f"{self.message_id}.{self.timestamp}.".encode() + body
         for key in keys:

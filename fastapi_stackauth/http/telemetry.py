@@ -1,6 +1,6 @@
-"""Spans and metrics with OpenTelemetry, which only this module imports; FastAPI brings it along from 0.165 on.
+"""Spans and metrics with OpenTelemetry. Only this module imports it; FastAPI depends on it from 0.165 on.
 
-Law: attributes are those of `runtime/spans.py` and the labels of events, which hold no secret and have few values.
+Law: attributes are those of `runtime/spans.py` and the labels of events, which contain no secrets and have few values.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ from fastapi_stackauth.runtime.spans import Attribute, Span
 
 try:
     from fastapi import telemetry
-except ImportError:  # an older FastAPI: a request has a span only if instrumentation of the app's own makes one
+except ImportError:  # with an older FastAPI, a request only has a span if the app's own instrumentation creates one
     telemetry = None  # type: ignore[assignment]  # the module or nothing
 
 SCOPE = "fastapi_stackauth"
 _STEPS = ("fastapi.dependencies", "fastapi.endpoint")
 _URL_ATTRIBUTES = {"url.query", "url.full", "http.url", "http.target"}
-"""Attributes with the query of a request, as FastAPI and other instrumentation name them."""
+"""Attributes that contain the query of a request, in FastAPI and in other instrumentation."""
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
@@ -45,9 +45,9 @@ def start_telemetry(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> None:
-    """Record spans and count events from now on, if there is a provider: the given one, or that of the process.
+    """Start to record spans and count events, if there is a provider: the given one, or that of the process.
 
-    Calling it again adds what has a provider by now.
+    Call it again if a provider was set later.
 
     Args:
         events: what is counted, and where the tracer is found.
@@ -65,7 +65,7 @@ def start_telemetry(
 
 
 def _is_configured(meters: MeterProvider) -> bool:
-    """Whether this provider was set; the API has no public name for the one that stands for it until then."""
+    """Whether this provider was set. The API has no public name for the default placeholder."""
     return not isinstance(meters, NoOpMeterProvider) and type(meters).__name__ != "_ProxyMeterProvider"
 
 
@@ -74,7 +74,7 @@ def _is_configured(meters: MeterProvider) -> bool:
 
 def _count(events: AuthEvents, meters: MeterProvider) -> None:
     meter = meters.get_meter(SCOPE, __version__)
-    kinds = [kind for kind in KINDS.values() if kind is not EVENT_HOOK_FAILED]  # hooks do not hear of that one
+    kinds = [kind for kind in KINDS.values() if kind is not EVENT_HOOK_FAILED]  # hooks are not called for that event
     counters = {kind.name: meter.create_counter(f"stackauth.{kind.name}", "{event}") for kind in kinds}
     histograms = {
         kind.name: meter.create_histogram(
@@ -125,8 +125,8 @@ class _Tracer:
     def mark_rejection(self, error: StackAuthError) -> None:
         """Set the status of FastAPI's own span to OK, which is final.
 
-        FastAPI takes every exception but its own for an error of the app. For OpenTelemetry, OK is the way to say that
-        it is none. Other spans are left alone.
+        FastAPI treats every exception except its own as an error of the app. In OpenTelemetry, the status OK overrides
+        this. Other spans do not change.
         """
         span = trace.get_current_span()
         scope, name = getattr(span, "instrumentation_scope", None), getattr(span, "name", "")
@@ -181,12 +181,12 @@ class _RecordedSpan(Span):
 
 
 def _is_failure(error: StackAuthError) -> bool:
-    """Whether an error is an outage or a mistake of the app, and not the caller's."""
+    """Whether an error is an outage or a mistake of the app, not of the caller."""
     return error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _find_request_span(current: trace.Span) -> trace.Span:
-    """Return the span of the request that is served now; one that records nothing if there is none."""
+    """Return the span of the current request, or one that records nothing."""
     if getattr(current, "kind", None) is SpanKind.SERVER:
         return current
     data = None if telemetry is None else telemetry.get_telemetry_data()

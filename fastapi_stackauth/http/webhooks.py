@@ -1,4 +1,4 @@
-"""The route for the auth server's webhooks: it verifies each message, handles it once, and passes a typed event on."""
+"""The route for the auth server's webhooks. It verifies each message, handles it once and passes on a typed event."""
 
 import hashlib
 import json
@@ -44,16 +44,16 @@ from fastapi_stackauth.startup.configuration import needs
 from fastapi_stackauth.startup.routes import check_path
 
 _HANDLING_SECONDS = 60.0
-"""The time for which a message counts as being handled, in case its worker dies."""
+"""How long a message counts as being handled, in case its worker dies."""
 _DONE_SECONDS = 2 * 86_400.0
-"""The time for which a handled message is remembered; its last delivery attempt can be more than a day later."""
+"""How long a handled message is remembered. Its last delivery attempt can be more than a day later."""
 _DONE = "done"
 
 Handler = TypeVar("Handler", bound=Callable[[Any], Any])
 
 
 class WebhookRouter(APIRouter):
-    """A router with one route, which takes the auth server's webhooks; `on` registers handlers.
+    """A router with one route for the auth server's webhooks. `on` registers handlers.
 
     Example:
         >>> webhooks = stack.webhooks("/webhooks/stack-auth")
@@ -103,13 +103,13 @@ class WebhookRouter(APIRouter):
         )
 
     def on(self, *types: str) -> Callable[[Handler], Handler]:
-        """Register a handler, sync or async, for these types of events; without types, for all.
+        """Register a sync or async handler for these types of events, or for all.
 
-        The handler gets the event. If it raises, the response is an error, and the auth server delivers the message
+        The handler receives the event. If it raises, the response is an error, and the auth server sends the message
         again.
 
         Raises:
-            ConfigurationError: this library does not know the type; `on()` hears of types that are newer.
+            ConfigurationError: This library does not know the type. For newer types, use `on()`.
         """
         if strange := sorted(set(types) - set(EVENT_TYPES)):
             raise ConfigurationError(
@@ -131,7 +131,7 @@ class _Receiver:
         self._max_body = max(WEBHOOK, stack.services.settings.max_body_size)
 
     async def receive(self, request: Request) -> Response:
-        """Take one message.
+        """Handle one message.
 
         Raises:
             WebhookInvalid, RequestInvalid, RequestError.
@@ -147,7 +147,7 @@ class _Receiver:
             self._stack.services.events.emit(WEBHOOK_REJECTED, reason=refusal.reason)
             raise
         event = _event(body, envelope)
-        # The same message goes to each endpoint, and each has a path or a secret of its own.
+        # Each endpoint receives the same message, and has its own path or secret.
         endpoint = hashlib.sha256(request.scope["path"].encode() + b" " + key).hexdigest()[:16]
         claim = f"webhook:{endpoint}:{envelope.message_id}"
         if await self._claim(claim):
@@ -174,7 +174,7 @@ class _Receiver:
         """Return whether the message must be handled now; False if it was handled before.
 
         Raises:
-            RequestError: 409, it is being handled.
+            RequestError: 409, the message is being handled.
         """
         for storage in (self._own, self._storage):  # while Redis is unavailable, each worker decides for itself
             try:
@@ -226,10 +226,10 @@ async def _call(handler: Callable[[Any], Any], event: WebhookEvent) -> None:
 
 
 def _event(body: bytes, envelope: Envelope) -> WebhookEvent:
-    """The event of a verified message.
+    """Return the event of a verified message.
 
     Raises:
-        RequestInvalid: the body is not an event.
+        RequestInvalid: The body is not an event.
     """
     try:
         message = json.loads(body)

@@ -1,7 +1,7 @@
-"""Finds settings that the routes of an app need and that are missing.
+"""Find missing settings that the routes of an app need.
 
-It is computed from what is declared: the dependencies of each route, and what handlers say with `needs`. Law: a missing
-setting changes neither routes nor schema. It is reported by name, and closes the routes that need it.
+They follow from declarations: the dependencies of each route, and the `needs` of handlers. Law: a missing setting does
+not change routes or schema. The library reports it by name, and the routes that need it return 500.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from fastapi_stackauth.settings import documented_name
 from fastapi_stackauth.startup.routes import flatten_routes
 
 CHECKED = ("project_id", "app_url", "secret_server_key", "webhook_secrets")
-"""The settings that have no default, and without which some routes cannot work."""
+"""The settings without a default that some routes need."""
 _NEEDS = "__stack_auth_needs__"
-_MOST_ROUTES = 100  # that one log line names
+_MOST_ROUTES = 100  # the maximum number of routes in a log line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,9 +29,9 @@ class Needs:
     """The settings that a handler or a dependency needs.
 
     Attributes:
-        settings: their names.
-        unless_page: a page of the router; if the app has one of its own at a whole address, `app_url` is not needed.
-        stack: the stack with the settings; the stack of the route, or the app's default one, if None.
+        settings: The names of the settings.
+        unless_page: A page of the router. If the app has its own page with a complete URL, `app_url` is not needed.
+        stack: The stack with the settings. None means the stack of the route, or the app's default.
     """
 
     settings: frozenset[str] = frozenset()
@@ -44,8 +44,8 @@ class MissingSetting:
     """A setting that is not set, though routes need it.
 
     Attributes:
-        name: the setting.
-        routes: the routes, such as ``POST /auth/otp/send``.
+        name: The name of the setting.
+        routes: The routes, such as ``POST /auth/otp/send``.
     """
 
     name: str
@@ -53,12 +53,12 @@ class MissingSetting:
 
 
 def declare_needs(function: object, *settings: str, stack: Stack) -> None:
-    """Declare the settings that an object cannot do without, which serves a route (see `Needs`)."""
+    """Declare the settings that an object needs to serve a route (see `Needs`)."""
     setattr(function, _NEEDS, Needs(frozenset(settings), stack=stack))
 
 
 def needs(*settings: str, unless_page: str | None = None, stack: Stack | None = None) -> Callable[[F], F]:
-    """Declare the settings that a handler, or a dependency that is a function, cannot do without (see `Needs`)."""
+    """Declare the settings that a handler or a dependency function needs (see `Needs`)."""
 
     def declare(function: F) -> F:
         setattr(function, _NEEDS, Needs(frozenset(settings), unless_page, stack))
@@ -68,7 +68,7 @@ def needs(*settings: str, unless_page: str | None = None, stack: Stack | None = 
 
 
 def declared_needs(function: object) -> Needs | None:
-    """Return what a function declares with `needs`; None if it declares nothing."""
+    """Return what a function declares with `needs`, or None."""
     found: Needs | None = getattr(function, _NEEDS, None)
     return found
 
@@ -77,9 +77,9 @@ def find_missing(app: FastAPI, stack: Stack, *, default: bool) -> tuple[MissingS
     """Return the missing settings of a stack that routes of the app need.
 
     Args:
-        app: the app; what is mounted in it is not looked at.
+        app: The app. Mounted apps are not included.
         stack: the stack with the settings.
-        default: whether dependencies that name no stack mean this one.
+        default: Whether dependencies without a stack use this one.
     """
     absent = [name for name in CHECKED if not getattr(stack.services.settings, name)]
     if not absent:
@@ -108,7 +108,7 @@ def report_missing(events: AuthEvents, missing: Iterable[MissingSetting]) -> Non
 
 
 def report_unfinished_sign_ins(app: FastAPI, stack: Stack) -> None:
-    """Log one WARNING if users with TOTP cannot finish a sign-in, because no route of the app takes their code."""
+    """Log one WARNING if users with TOTP cannot finish a sign-in, because no route of the app accepts their code."""
     signing_in: dict[str, list[str]] = {}
     finishing: set[str] = set()
     for route in flatten_routes(app.routes):
@@ -169,7 +169,7 @@ def _needed_settings(route: Any, stack: Stack, *, default: bool) -> set[str]:  #
 def _functions(route: Any) -> Iterator[object]:  # noqa: ANN401 - as above
     """Iterate over the endpoint of a route and everything that it depends on."""
     if getattr(route, "dependant", None) is None:
-        yield getattr(route, "endpoint", None)  # an ASGI app, such as an MCP server
+        yield getattr(route, "endpoint", None)  # an ASGI app such as an MCP server
     waiting = [dependant for dependant in (getattr(route, "dependant", None),) if dependant is not None]
     while waiting:
         dependant = waiting.pop()
@@ -186,6 +186,6 @@ def _find_needs(function: object) -> Needs | None:
 
 
 def _find_stack(dependency: object) -> Any:  # noqa: ANN401 - a StackAuth, which is unknown here
-    """Return the stack that a dependency names, itself or through the one that it rests on."""
+    """Return the stack that a dependency has, itself or in the dependency that it is based on."""
     own, inner = getattr(dependency, "stack", None), getattr(dependency, "require", None)
     return own if own is not None or inner is None else _find_stack(inner)

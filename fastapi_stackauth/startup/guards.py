@@ -1,4 +1,4 @@
-"""Guards: a class that is used where FastAPI needs an instance raises when the route is declared.
+"""Guards: if an app passes a class to FastAPI instead of an instance, the declaration of the route raises.
 
 FastAPI asks `inspect` for the signature of each dependency and pydantic for the schema of each parameter. A guarded
 class raises in both places, and so does an alias inside `Depends`. Instances are not affected.
@@ -45,7 +45,7 @@ class _Misused(inspect.Signature):
 
 
 class _ClassSignature:
-    """The `__signature__` of a guarded class. Instances have none, so `inspect` reads that of their `__call__`."""
+    """The `__signature__` of a guarded class. Instances do not have it, so `inspect` uses their `__call__`."""
 
     def __get__(self, instance: object, owner: type["Guarded"]) -> _Misused:
         if instance is not None:
@@ -69,28 +69,28 @@ class Guarded:
 
     @classmethod
     def correct_use(cls) -> str:
-        """Return what to write instead, for error messages."""
+        """Return the correct code, for error messages."""
         return cls._use.format(name=cls.__name__)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> NoReturn:  # noqa: ANN401 - pydantic's own types
-        """Raise, because a parameter of this type is read from the request, and no caller is checked.
+        """Raise, because FastAPI would read a parameter of this type from the request without checking the caller.
 
         Raises:
             MisuseError: always.
         """
         raise MisuseError(
-            f"{cls.__name__} stands in an annotation without Depends(...), so FastAPI reads a value from the request "
+            f"{cls.__name__} is in an annotation without Depends(...), so FastAPI reads a value from the request "
             f"and checks no caller. Expected a dependency. Write {cls.correct_use()}."
         )
 
 
 def guard_alias(alias: Any, name: str) -> None:  # noqa: ANN401 - typing has no public type for an Annotated alias
-    """Make `Depends(Alias)` raise when the route is declared; the alias as an annotation keeps working.
+    """Make `Depends(Alias)` raise when the route is declared. The alias still works as an annotation.
 
     Args:
-        alias: the `Annotated` alias.
-        name: its public name.
+        alias: The `Annotated` alias.
+        name: The public name of the alias.
     """
     alias.__signature__ = _Misused(
         f"Depends({name}) wraps an alias that contains Depends(...) already. Use the alias itself as the annotation. "

@@ -1,4 +1,4 @@
-"""Detects routes that a mistake leaves open although FastAPI accepts them, before the app serves its first request.
+"""Find mistakes that FastAPI accepts but that leave a route unprotected, before the app serves its first request.
 
 The guards in `guards.py` raise when a route is declared. This module finds the mistakes that they cannot see: `user:
 User` without `Depends` is a valid request body, and `user = current_user` is a valid default. It reads the parameters
@@ -32,14 +32,14 @@ _PACKAGE = "fastapi_stackauth"
 
 
 def check_routes(app: FastAPI, *, whole_paths: bool = False) -> None:
-    """Check how the routes of an app, and of what is mounted in it, use this library.
+    """Check how the routes of an app and of its mounted apps use this library.
 
     Args:
         app: the app.
-        whole_paths: whether `app` is what a server runs, so that nothing around it can add path parameters.
+        whole_paths: Whether a server runs `app` itself, so that no mount around it can add path parameters.
 
     Raises:
-        MisuseError: it names each mistake with its route, its parameter and the right spelling.
+        MisuseError: There are mistakes. The message lists each with its route, its parameter and the correct code.
     """
     routes = tuple(iterate_routes(app))
     faults = [f"{route}: {fault}" for route in routes for fault in _route_faults(route, whole_paths)]
@@ -51,9 +51,9 @@ def check_routes(app: FastAPI, *, whole_paths: bool = False) -> None:
 
 
 def install_check(app: FastAPI) -> None:
-    """Check an app when it starts, and at its first connection: the lifespan of a mounted app never runs.
+    """Check an app when it starts and at its first connection, because the lifespan of a mounted app never runs.
 
-    Starlette builds an app's middleware once, when the first connection arrives, so the check costs no later request.
+    Starlette builds an app's middleware once, when the first connection arrives, so later requests are not slowed down.
     """
     build, lifespan = app.build_middleware_stack, app.router.lifespan_context
 
@@ -67,8 +67,8 @@ def install_check(app: FastAPI) -> None:
 
     @asynccontextmanager
     async def checked_lifespan(scope_app: Any) -> Any:  # noqa: ANN401 - Starlette's own types
-        async with lifespan(scope_app) as state:  # which may add routes
-            # An app that wraps this one may enter the lifespan itself; what a server runs has its middleware by now.
+        async with lifespan(scope_app) as state:  # because the lifespan may add routes
+            # An outer app may enter the lifespan itself. If a server runs this app, the middleware exists by now.
             check_routes(app, whole_paths=app.middleware_stack is not None)
             yield state
 
@@ -77,7 +77,7 @@ def install_check(app: FastAPI) -> None:
 
 
 def _close_app(app: ASGIApp, error: MisuseError) -> ASGIApp:
-    """Return an app that raises on each connection. Its lifespan still runs: there, the error stops the server."""
+    """Return an app that raises on each connection. Its lifespan still runs, so that the error stops the server."""
 
     async def fail_request(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -102,7 +102,7 @@ def _route_faults(route: DeclaredRoute, whole_paths: bool) -> Iterator[str]:
 
 
 def list_dependencies(route: DeclaredRoute) -> Iterator[object]:
-    """Iterate over the callables that FastAPI calls for a route, except its endpoint."""
+    """Iterate over the callables that FastAPI calls for a route, except for the endpoint."""
     nodes = _dependants(route.dependant)
     next(nodes, None)
     return (unwrap_dependency(node.call) for node in nodes)
@@ -160,7 +160,7 @@ def _path_faults(dependant: Dependant, route: DeclaredRoute) -> Iterator[str]:
 
 
 def _parameter_faults(dependant: Dependant) -> Iterator[str]:
-    """Find parameters that FastAPI reads from the request although a dependency was meant."""
+    """Find parameters that FastAPI reads from the request although a dependency was intended."""
     kinds = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
     read = {field.name for field in chain.from_iterable(getattr(dependant, kind) for kind in kinds)}
     if not read or dependant.call is None:
@@ -172,7 +172,7 @@ def _parameter_faults(dependant: Dependant) -> Iterator[str]:
 
 
 def _optional_faults(dependant: Dependant) -> Iterator[str]:
-    """Find parameters of a type that is never None, to which `optional_user` or its like may give None."""
+    """Find parameters with a type that excludes None, although their dependency may return None."""
     optional = {inner.name: inner.call for inner in dependant.dependencies if _may_give_none(inner.call)}
     if not optional or dependant.call is None:
         return
@@ -199,8 +199,8 @@ def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> 
         return f"has {_describe(meant)} in its annotation, where FastAPI ignores it. Write {_find_use(meant)}."
     for reference in (part for part in parts if isinstance(part, ForwardRef)):
         return (
-            f"has the annotation {reference.__forward_arg__!r}, which names nothing in its module, so FastAPI "
-            "would miss a Depends(...) in it. Define or import the name at the top of the module."
+            f"has the annotation {reference.__forward_arg__!r}, which is not defined in its module, so FastAPI would "
+            f"miss a Depends(...) in it. Define or import the name at the top of the module."
         )
     for field, meant in _ignored_in(parts, names, set()):
         return (
@@ -221,7 +221,7 @@ def _model_fault(model: type[TrustedModel], parameter: str) -> str:
 
 
 def _has_explicit_body(parameter: inspect.Parameter) -> bool:
-    """Whether the app itself writes `Body()` for this parameter. The last marker counts, as it does for FastAPI."""
+    """Whether the app declares this parameter with `Body()`. As in FastAPI, the last marker counts."""
     if isinstance(parameter.default, params.Body):
         return True
     annotation = getattr(parameter.annotation, "__value__", parameter.annotation)  # of `type X = ...`
@@ -231,12 +231,13 @@ def _has_explicit_body(parameter: inspect.Parameter) -> bool:
 
 
 def _parts(annotation: Any, names: Mapping[str, Any], above: tuple[object, ...] = ()) -> Iterator[Any]:  # noqa: ANN401 - any annotation
-    """Iterate over an annotation and what is inside: members of unions, items of lists, dependencies in Annotated.
+    """Iterate over an annotation and its parts: members of unions, items of lists, dependencies in Annotated.
 
     Args:
-        annotation: the annotation.
-        names: what the strings in it may name; FastAPI itself resolves only a string that is the whole annotation.
-        above: what the annotation is inside of.
+        annotation: The annotation.
+        names: The names that strings in it may refer to. FastAPI itself only resolves a string that is the whole
+            annotation.
+        above: The annotations that contain this one.
     """
     annotation = _resolve(annotation, names)
     if any(annotation is outer for outer in above):  # an alias that contains itself, such as pydantic's JsonValue
@@ -251,11 +252,11 @@ def _parts(annotation: Any, names: Mapping[str, Any], above: tuple[object, ...] 
             yield from _parts(each, names, (*above, annotation))
     if (meant := getattr(annotation, "__value__", None)) is not None:
         aliased = _parts(meant, names, (*above, annotation))
-        yield from (part for part in aliased if not isinstance(part, ForwardRef))  # it names what its own module has
+        yield from (part for part in aliased if not isinstance(part, ForwardRef))  # its names refer to its own module
 
 
 def _arguments(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - any annotation
-    """Iterate over the arguments of an annotation; a string among them names a type, except in `Annotated`."""
+    """Iterate over the arguments of an annotation. A string is the name of a type, except in `Annotated`."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         yield from (argument for argument in arguments if not isinstance(argument, str))
@@ -269,7 +270,7 @@ def _resolve(annotation: Any, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 
 
 
 def _ignored_in(parts: Iterable[Any], names: Mapping[str, Any], seen: set[type]) -> Iterator[tuple[str, Any]]:
-    """Iterate over the fields inside a parameter's type that contain a dependency of ours: name, and what was meant."""
+    """Iterate over the fields of a parameter's type that contain a dependency of this library: name and dependency."""
     for part in parts:
         cls = get_origin(part) or part
         if isinstance(cls, type) and not issubclass(cls, TrustedModel) and cls not in seen:
@@ -281,11 +282,11 @@ def _ignored_in(parts: Iterable[Any], names: Mapping[str, Any], seen: set[type])
 
 
 def _fields(cls: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
-    """Iterate over the fields of a class that pydantic reads: name, annotation, and what else is written there."""
+    """Iterate over the fields of a class that pydantic reads: name, annotation and metadata."""
     if issubclass(cls, BaseModel):
         for name, field in cls.model_fields.items():
             yield name, field.annotation, (field.default, *field.metadata)
-    # `typing.is_typeddict` does not know those of typing_extensions, which pydantic asks for before Python 3.12.
+    # `typing.is_typeddict` does not detect those of typing_extensions, which pydantic requires before Python 3.12.
     elif is_dataclass(cls) or issubclass(cls, tuple) or hasattr(cls, "__total__"):
         try:
             hints = get_type_hints(cls, include_extras=True)
@@ -300,7 +301,7 @@ def _fields(cls: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
 
 
 def _dependency_in(value: object) -> Any:  # noqa: ANN401 - an instance, a class or a function
-    """Return the dependency or model of this library that a value is, or that an alias contains, if any."""
+    """Return the value if it is a dependency or model of this library, or the one in an alias; else None."""
     if _is_ours(value) or _class_in(value, TrustedModel):
         return value
     if get_origin(value) is None:
@@ -309,7 +310,7 @@ def _dependency_in(value: object) -> Any:  # noqa: ANN401 - an instance, a class
 
 
 def _may_give_none(call: object) -> bool:
-    """Whether this is `optional_user` or its like. A subclass with its own `__call__` may well raise instead."""
+    """Whether this is `optional_user` or similar. A subclass with its own `__call__` may raise instead."""
     call = unwrap_dependency(call)
     if not isinstance(call, Secured) or call.base_name != OPTIONAL_SCHEME_NAME:
         return False
@@ -324,7 +325,7 @@ def _is_asynchronous(function: Any) -> bool:  # noqa: ANN401 - a function, perha
 
 
 def _meant_by(part: object) -> Any:  # noqa: ANN401 - an instance, a class or a function
-    """Return the dependency of this library that a part of an annotation is or passes to `Depends`, if any."""
+    """Return the part of an annotation, or the argument of its `Depends`, if it is a dependency of this library."""
     meant = part.dependency if isinstance(part, params.Depends) else part
     return meant if _is_ours(meant) else None
 
@@ -341,7 +342,7 @@ def _is_of_package(value: FunctionType | type) -> bool:
 
 
 def _class_in(value: object, base: type[T]) -> type[T] | None:
-    """Return the class that a value is, with or without type arguments, if it is derived from `base`."""
+    """Return the value without type arguments if it is a class derived from `base`."""
     origin = get_origin(value) or value
     return origin if isinstance(origin, type) and issubclass(origin, base) else None
 

@@ -1,4 +1,4 @@
-"""Every route of an app: of included routers and mounted apps too, each with its whole path."""
+"""All routes of an app with their full paths, including those of included routers and mounted apps."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,11 +18,11 @@ class DeclaredRoute(NamedTuple):
     """One route, as the app declares it.
 
     Attributes:
-        methods: its HTTP methods, sorted; `WEBSOCKET` for a WebSocket; `*` for a mounted app without routes.
-        path: its path, with the prefixes of the routers and mounts around it.
-        path_parameters: the names that its path has, and the mounts and hosts around it.
-        endpoint: what serves it.
-        dependant: what FastAPI passes to it; None for a route that FastAPI does not serve.
+        methods: The HTTP methods, sorted. `WEBSOCKET` for a WebSocket, `*` for a mounted app without routes.
+        path: The path, with the prefixes of the routers and mounts around it.
+        path_parameters: The names of the parameters of the path, and of the mounts and hosts around it.
+        endpoint: The endpoint.
+        dependant: FastAPI's analysis of its parameters. None for a route that FastAPI does not serve.
     """
 
     methods: tuple[str, ...]
@@ -36,7 +36,7 @@ class DeclaredRoute(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """The place of a mounted app: its path, and every pattern around it. `apps` ends a mount that contains itself."""
+    """The place of a mounted app: its path, and all patterns around it. `apps` detects a mount that contains itself."""
 
     path: str = ""
     patterns: str = ""
@@ -47,21 +47,21 @@ class _Place(NamedTuple):
 
 
 def check_path(path: str, use: str) -> None:
-    """Reject the path of a route that no request could reach.
+    """Reject a path that no request could reach.
 
     Args:
-        path: the path; it may be empty if the router has a prefix.
-        use: the call that takes it, such as ``stack.readiness``.
+        path: The path. It may be empty if the router has a prefix.
+        use: The call with this argument, such as ``stack.readiness``.
 
     Raises:
-        ConfigurationError: it does not begin with a slash.
+        ConfigurationError: The path does not start with a slash.
     """
     if path and not path.startswith("/"):
         raise ConfigurationError(f'The path must begin with a slash; got "{path}". Write {use}("/{path}").')
 
 
 def iterate_routes(app: object) -> Iterator[DeclaredRoute]:
-    """Iterate over the routes of an app or router, and of what is mounted in it, in the order of their declaration."""
+    """Iterate over the routes of an app or router and of apps mounted in it, in the order of their declaration."""
     yield from _routes_at(app, _Place(apps=(app,)))
 
 
@@ -79,7 +79,7 @@ def _routes_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
 
 
 def _frontends_at(app: object, place: _Place) -> Iterator[DeclaredRoute]:
-    """Iterate over what `app.frontend()` serves: newer FastAPI keeps it apart from the routes."""
+    """Iterate over the routes of `app.frontend()`, which newer FastAPI versions keep in a separate list."""
     iterate = getattr(getattr(app, "router", app), "_iter_low_priority_routes", tuple)
     for group in iterate():
         for route in getattr(getattr(group, "original_route", group), "routes", ()):
@@ -117,13 +117,13 @@ def _to_declared_route(route: Any, place: _Place, *, websocket: bool) -> Declare
 
 
 def flatten_routes(routes: Any) -> Iterator[Any]:  # noqa: ANN401 - routes, or FastAPI's views of them
-    """Iterate over routes, those of included routers among them: newer FastAPI keeps these whole, older copies them."""
+    """Iterate over routes and those of included routers, which older FastAPI copies and newer FastAPI wraps."""
     iterate = getattr(fastapi.routing, "iter_route_contexts", iter)
     yield from iterate(routes)
 
 
 def _app_behind_middleware(app: object) -> object:
-    """Follow `app`, as middleware calls what it wraps, until something has routes or wraps nothing."""
+    """Return the app inside middleware: follow the attribute `app` until an object has routes or no such attribute."""
     seen: list[object] = []
     while not hasattr(app, "routes") and hasattr(app, "app") and all(app is not other for other in seen):
         seen.append(app)
@@ -132,18 +132,18 @@ def _app_behind_middleware(app: object) -> object:
 
 
 def expect_path(endpoint: object, path: str, origin: str) -> None:
-    """Note at which path an endpoint must be served, because links in emails lead to its router.
+    """Record the path at which an endpoint must be served, because links in emails lead to its router.
 
     Args:
-        endpoint: the endpoint.
-        path: its whole path.
-        origin: the call that makes the router, for the error message.
+        endpoint: The endpoint.
+        path: Its full path.
+        origin: The call that creates the router, for the error message.
     """
     setattr(endpoint, _EXPECTED_PATH, (path, origin))
 
 
 def describe_misplacement(route: DeclaredRoute) -> str | None:
-    """Return what is wrong with the path of a route; None if it is as expected."""
+    """Return what is wrong with the path of a route, or None."""
     expected: tuple[str, str] | None = getattr(route.endpoint, _EXPECTED_PATH, None)
     if expected is None or route.path == expected[0]:
         return None
