@@ -284,7 +284,7 @@ class AuthServerUnavailable(AuthServerError):
 
 
 class AuthServerUnreachable(AuthServerUnavailable):
-    """The connection failed: it was refused or reset, TLS failed, or the host name did not resolve."""
+    """The connection failed: no server is listening, it was reset, TLS failed, or the host name did not resolve."""
 
 
 class AuthServerTimeout(AuthServerUnavailable):

@@ -154,8 +154,8 @@ def find_address(connection: HTTPConnection) -> str:
 def prefers_html(connection: HTTPConnection) -> bool:
     """Return whether the caller wants HTML rather than JSON, as browsers do that open a page (RFC 9110 §12.5.1).
 
-    If both have the same weight in `Accept`, the first one counts. Wildcards are ignored. An agent that calls a route as
-    a tool never gets a page, so that its errors keep their code.
+    If both have the same weight in `Accept`, the first one counts. Wildcards are ignored. An agent that calls a route
+    as a tool never gets a page, so that its errors keep their codes.
     """
     if _is_call_in_process(connection):
         return False

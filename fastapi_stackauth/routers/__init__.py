@@ -1,4 +1,4 @@
-"""The sign-in routes that an app mounts: one file for each method, handlers at module level."""
+"""The routers that an app mounts. There is a file for each sign-in method, with its handlers at module level."""
 
 from typing import TYPE_CHECKING
 

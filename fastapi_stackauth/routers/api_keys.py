@@ -1,7 +1,7 @@
 """API keys of the signed-in user and of their teams: list, create, rename and revoke them.
 
-Laws: only a session reaches these routes, never an API key. The response to its creation is the only one with a key.
-All calls have the user's own rights: the auth server checks that a user may manage a key for clients only.
+Laws: these routes need a session and never accept an API key. Only the response that creates a key contains it. All
+calls are made as the user, because the auth server checks only for clients whether a user may manage a key.
 """
 
 from collections.abc import Collection, Iterator
@@ -54,7 +54,7 @@ _OFF = 400  # the project has no such keys
 _OF_USERS = (
     AuthError("authentication_required"),
     AuthError("cross_site_request", details={"origin": "not_trusted"}),
-)  # any route for signed-in users has them; named by those with forms, so that they can be pages, too
+)  # any route for signed-in users has these errors; routes with forms list them, so that they can be pages too
 _NOT_FOUND = "API_KEY_NOT_FOUND"
 _LATEST = 253_402_300_799_999  # milliseconds: the end of the year 9999
 _KEY: dict[str, Any] = {
@@ -232,7 +232,7 @@ async def team_api_keys_revoke(team_id: TeamId, api_key_id: ApiKeyId, context: C
 
 @contextmanager
 def _needing_permission(team_id: str) -> Iterator[None]:
-    """Wrap a call that names no key: if the auth server finds none, the user may not manage the team's keys."""
+    """Wrap a call without a key id. If the auth server finds no key, the user may not manage the team's keys."""
     try:
         yield
     except ApiKeyNotValid:
@@ -263,15 +263,15 @@ def build_api_keys_router(
     exclude: Collection[ApiKeyFeature] | None = None,
     max_age: timedelta | None = None,
 ) -> APIRouter:
-    """A router with the API key routes of one stack, for `app.include_router`.
+    """Return a router with the API key routes of a stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: for a delivery or feature that does not exist, an `app_url` under which browsers keep no
-            cookies, or a `max_age` that is not a positive timedelta.
+        ConfigurationError: The delivery or a feature does not exist, browsers would not store cookies for `app_url`, or
+            `max_age` is not a positive timedelta.
     """
     features = choose_features(get_args(ApiKeyFeature), include, exclude)
     check_mount(stack, delivery, {}, ())
-    # The session must exist and be the user's own: a key would outlive one that has ended, or an impersonation.
+    # The session must exist and must not be an impersonation, because the key would outlive it.
     requirements = {"create_api_key": Require(allow_anonymous=True, live=True, max_age=max_age)}
     router, mount = APIRouter(), Mount(delivery, {}, requirements=requirements, features=features)
     for routes in (user_routes, team_routes):

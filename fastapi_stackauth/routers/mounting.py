@@ -26,14 +26,14 @@ class MountsRouters(Stack):
         """Return the sign-in routes, for `app.include_router(..., prefix=...)`. An app may include several.
 
         Args:
-            delivery: ``cookie``: tokens travel in HttpOnly cookies, for web front ends; needs `app_url`. ``body``: in
-                request and response bodies, for mobile and command-line apps.
-            include: mount these features and no others: ``password``, ``sign_up`` (with a password), ``otp``,
-                ``oauth``, ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
+            delivery: ``cookie`` delivers tokens in HttpOnly cookies, for web front ends; this needs `app_url`. ``body``
+                delivers them in request and response bodies, for mobile and command-line apps.
+            include: Mount only these features: ``password``, ``sign_up`` (with a password), ``otp``, ``oauth``,
+                ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
                 ``contact_channels``, ``connected_accounts``. `GET /methods`, refresh and sign-out are always mounted.
             exclude: mount all features but these.
-            pages: the app's own pages, as paths or URLs, which links in emails open instead of the
-                router's: ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
+            pages: Your own pages, as paths or URLs, which links in emails open instead of the router's pages:
+                ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
             oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
 
         Raises:
@@ -63,8 +63,8 @@ class MountsRouters(Stack):
                 ``profiles``, ``permissions``, ``invitations``.
             exclude: mount all features but these.
             pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
-            create: what a user needs to create a team, besides the setting of the project.
-            manage_permissions: lets members grant and revoke these permissions; needs a secret key.
+            create: The requirements for creating a team, in addition to the project's setting.
+            manage_permissions: The permissions that members may grant and revoke. Needs a secret key.
 
         Raises:
             ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
@@ -113,16 +113,16 @@ class MountsRouters(Stack):
     ) -> APIRouter:
         """Return the routes with which command-line tools sign in, for `app.include_router(..., prefix=...)`.
 
-        They are the device authorization grant (RFC 8628), for any OAuth client. The user confirms on a page of the
-        router. Without `redis_url` this works in a single worker only. The secret key is needed.
+        They implement the device authorization grant (RFC 8628), for any OAuth client. The user confirms the sign-in on
+        a page of the router. Without `redis_url`, this only works in a single worker. It needs the secret key.
 
         Args:
-            delivery: as for `router`: how the session of the user who confirms travels. The tool always gets its tokens
-                in the body.
+            delivery: As for `router`, for the session of the user who confirms. The tool always gets its tokens in the
+                body.
             pages: the app's own page on which users type the code: ``device``. Needed for ``body``.
-            share_browser_session: give the tool the session of the browser that confirms, instead of one of its own.
-                Then no secret key is needed, but signing out on either side ends both, and the session no longer counts
-                as a recent sign-in.
+            share_browser_session: Give the tool the session of the confirming browser instead of a separate one. This
+                needs no secret key, but signing out in one of them also signs out the other, and the session no longer
+                counts as a recent sign-in.
 
         Raises:
             ConfigurationError: the delivery or the page does not exist; ``body`` has no page, or would share a session.

@@ -1,4 +1,4 @@
-"""Puts the chosen routes on one router."""
+"""Build the sign-in router."""
 
 from collections.abc import Collection, Mapping
 from typing import Literal, get_args
@@ -66,11 +66,11 @@ def build_router(
     pages: Mapping[Page, str] | None = None,
     oauth_scopes: Mapping[str, str] | None = None,
 ) -> APIRouter:
-    """A router with the sign-in routes of one stack, for `app.include_router`.
+    """Return a router with the sign-in routes of a stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: the delivery, a feature or a page does not exist, a page is not a path or URL, scopes are
-            not text, or browsers would not store cookies for `app_url`.
+        ConfigurationError: The delivery, a feature or a page does not exist, a page is not a path or URL, scopes are
+            not strings, or browsers would not store cookies for `app_url`.
     """
     options = {f"pages: {page}": feature for page, feature in _FEATURES_OF_PAGES.items() if page in (pages or {})}
     if oauth_scopes:

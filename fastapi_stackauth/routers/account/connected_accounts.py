@@ -41,7 +41,7 @@ async def connected_accounts_delete(provider: Provider, client: UserClient) -> N
         try:
             await client.oauth_providers.delete(account.id)
         except UnexpectedResponse as error:
-            if error.status_code != 404:  # it is gone meanwhile, perhaps at our first attempt
+            if error.status_code != 404:  # the account is gone by now, perhaps because the first attempt succeeded
                 raise
 
 
@@ -73,7 +73,7 @@ class ProviderTokenRequest(RequestBody):
 async def connected_accounts_get_token(
     provider: Provider, body: ProviderTokenRequest, client: UserClient
 ) -> ProviderToken:
-    """Get the provider's own access token, to call the provider for the user.
+    """Get an access token from the provider, to call the provider's API on behalf of the user.
 
     If a scope is missing (`OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE`), link the account again with that `scope`.
 

@@ -1,4 +1,4 @@
-"""The signed-in user's account: read it, change what users may change, delete it."""
+"""The signed-in user's account: read, change and delete it."""
 
 from typing import Annotated
 
@@ -74,7 +74,7 @@ async def me_delete(context: Context, user: SignedInUser, client: UserClient) ->
     """
     try:
         await client.users.delete_me()
-    except SignInRequired:  # perhaps at our first attempt, whose response was lost
+    except SignInRequired:  # perhaps by the first attempt, if its response was lost
         await context.services.revocations.revoke_user(user.id)
         raise
     await context.services.revocations.revoke_user(user.id)

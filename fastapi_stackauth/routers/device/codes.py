@@ -1,7 +1,8 @@
 """The pending sign-ins of devices, in the storage that the workers share.
 
-Law: the storage has no code of a device in the clear. A user code is a MAC there, a device code a hash, and what gets
-the tokens is encrypted with the device code, so only the device can use it. Values are sealed against other writers.
+Law: the storage contains no code in plain text. It has a MAC of the user code and a hash of the device code. The data
+for fetching the tokens is encrypted with the device code, so that only the device can use it. Values are sealed, so
+that other writers cannot forge them.
 """
 
 import hashlib
@@ -27,22 +28,22 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 """The letters of user codes: no vowels, so that they form no words (RFC 8628 §6.1)."""
 HALF = 4
 """Letters before and after the hyphen of a user code."""
-_REMEMBERED = 2 * CODE_SECONDS  # so that a device whose code has expired learns that
-_FETCHING = 60.0  # seconds after which another request may fetch the tokens, if a worker ended meanwhile
-_EARLY = 1.0  # seconds by which a request may come too soon, because networks vary
+_REMEMBERED = 2 * CODE_SECONDS  # so that a device with an expired code gets the right error
+_FETCHING = 60.0  # seconds after which another request may fetch the tokens, if a worker stopped in between
+_EARLY = 1.0  # seconds by which a request may come too early, because networks vary
 
 Decision = Literal["approved", "denied"]
 
 
 class PendingDevice(BaseModel):
-    """A device that waits for its user, found by its user code.
+    """A device that waits for its user.
 
     Attributes:
-        id: the hash of its device code.
-        client_id: what it calls itself, which is not verified.
-        address: where its request came from, if that is known.
-        requested_at: the time of its request, in Unix seconds.
-        login_code: the auth server's code for the browser.
+        id: The hash of its device code.
+        client_id: The name that it gave itself, which is not verified.
+        address: The address that its request came from, if known.
+        requested_at: The time of its request, in Unix seconds.
+        login_code: The auth server's code for the browser.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,13 +61,13 @@ class PendingDevice(BaseModel):
 
 
 class DeviceGrant(BaseModel):
-    """The grant that a device code stands for.
+    """The grant that belongs to a device code.
 
     Attributes:
-        client_id: the client that it was given to.
-        expires_at: in Unix seconds.
-        polling_code: the auth server's polling code, encrypted with the device code.
-        refresh_token: the session's refresh token, encrypted likewise, once the auth server has issued it.
+        client_id: The client that requested it.
+        expires_at: When it expires, in Unix seconds.
+        polling_code: The auth server's polling code, encrypted with the device code.
+        refresh_token: The session's refresh token, encrypted with the device code, once the auth server has issued it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,7 +82,7 @@ class DeviceCodes:
     """The codes of pending sign-ins. Without Redis, `VerificationUnavailable` is raised.
 
     Args:
-        services: those of the stack.
+        services: The services of the stack.
     """
 
     def __init__(self, services: Services) -> None:
@@ -141,7 +142,7 @@ class DeviceCodes:
         return "approved" if decision == "approved" else "denied" if decision else None
 
     async def claim_tokens(self, device_code: str) -> bool:
-        """Return whether this request may fetch the tokens; of several concurrent ones, only one may."""
+        """Return whether this request may fetch the tokens. Only one of several concurrent requests may."""
         return await self._claim(f"device-tokens:{_hash(device_code)}", _FETCHING)
 
     async def release_tokens(self, device_code: str) -> None:
@@ -151,7 +152,7 @@ class DeviceCodes:
     # --- the user ---
 
     async def find(self, user_code: str) -> PendingDevice:
-        """Return the device that shows a user code.
+        """Return the device with a user code.
 
         Raises:
             RequestError: 404 `user_code_invalid`.
@@ -166,13 +167,13 @@ class DeviceCodes:
         """Claim the decision about a device, so that no other request makes it.
 
         Raises:
-            RequestError: 404 `user_code_invalid`, a user has decided, or is about to.
+            RequestError: 404 `user_code_invalid`: The user has already decided, or another request is deciding.
         """
         if not await self._claim(f"device-decided:{device.id}", CODE_SECONDS):
             raise RequestError("user_code_invalid")
 
     async def release_decision(self, device: PendingDevice) -> None:
-        """Let the user try again, because deciding failed."""
+        """Let the user try again, because the decision could not be carried out."""
         await self._storage.remove(f"device-decided:{device.id}")
 
     async def decide(self, device: PendingDevice, user_code: str, decision: Decision) -> None:
@@ -193,7 +194,7 @@ class DeviceCodes:
         return "user-code:" + seal(self._settings, f"user-code\n{_letters(user_code)}")
 
     def _login_key(self, user_code: str) -> str:
-        """Return the key of a login code. It is not the name of the value, which the storage shows."""
+        """Return the encryption key for a login code. It is not the name of the value, which the storage shows."""
         return seal(self._settings, f"login-code\n{_letters(user_code)}")
 
     async def _get(self, key: str) -> str | None:
@@ -215,7 +216,7 @@ class DeviceCodes:
 
 
 def encrypt(text: str, secret: str) -> str:
-    """Encrypt a secret of a device with its code, or with a key made of its user code (RFC 7516)."""
+    """Encrypt a secret of a device with its device code, or with a key derived from its user code (RFC 7516)."""
     key = hashlib.sha256(f"encrypt\n{secret}".encode()).digest()
     encrypted: bytes = jwe.encrypt(text, key, algorithm="dir", encryption="A256GCM")
     return encrypted.decode()
@@ -225,7 +226,7 @@ def decrypt(text: str, secret: str) -> str:
     """Decrypt what `encrypt` returned.
 
     Raises:
-        RequestError: `invalid_grant`, the storage has something else.
+        RequestError: `invalid_grant`: The value in the storage is not valid.
     """
     key = hashlib.sha256(f"encrypt\n{secret}".encode()).digest()
     try:

@@ -1,7 +1,7 @@
 """The routes of the user: they type the code that a device shows, and allow or deny the device to act for them.
 
-Law: only a full user who signed in within the last ten minutes decides, and each code is decided once. The device gets
-a session of its own, which never counts as a recent sign-in.
+Law: only a full user who signed in within the last ten minutes may decide, and only once for each code. The device gets
+a separate session, which never counts as a recent sign-in.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,7 +32,7 @@ RECENT_USER = Require(live=True, max_age=RECENT)
 RecentUser = Annotated[User, Depends(RECENT_USER)]
 
 _ATTEMPT = "device_decide"
-_SHARED_SECONDS = 367 * 24 * 3600  # as long as a session can live
+_SHARED_SECONDS = 367 * 24 * 3600  # the maximum lifetime of a session
 _INVALID = RequestError("user_code_invalid")
 _ERRORS = (
     _INVALID,
@@ -41,7 +41,7 @@ _ERRORS = (
     AuthError("reauthentication_required", details={"max_age": int(RECENT.total_seconds())}),
     AuthError("anonymous_not_allowed"),
     AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"}),
-)  # here, so that they can be pages, too
+)  # listed here, so that they can be pages too
 _PAGE_ERRORS = {
     401: "No user is signed in, or the sign-in is too long ago. If the setting `sign_in_url` is set, the browser is "
     "sent there instead.",
@@ -74,7 +74,7 @@ class DeviceCodeRequest(RequestBody):
 
     @property
     def full_code(self) -> str:
-        """The whole code, as the user wrote it: they may have typed both halves."""
+        """The complete code, as the user wrote it. The user may have typed both halves."""
         typed = sum(letter in LETTERS for letter in self.user_code.upper())
         return self.user_code if typed > HALF else self.start + self.user_code
 
@@ -195,7 +195,7 @@ async def device_deny(body: DeviceCodeRequest, context: Context, user: RecentUse
 
 
 async def _find(context: RouteContext, user: User, body: DeviceCodeRequest) -> PendingDevice:
-    """Return the device that shows a code. Codes are short, so attempts are limited per user and in total.
+    """Return the device with a code. Codes are short, so attempts are limited per user and in total.
 
     Raises:
         RateLimitExceeded: 429.
@@ -207,7 +207,7 @@ async def _find(context: RouteContext, user: User, body: DeviceCodeRequest) -> P
 
 @asynccontextmanager
 async def _deciding(context: RouteContext, device: PendingDevice) -> AsyncIterator[DeviceCodes]:
-    """Guard a decision: it is made once, and if it fails, the user may try again."""
+    """Make sure that a decision is made only once. If it fails, the user may try again."""
     codes = DeviceCodes(context.services)
     await codes.claim_decision(device)
     try:
@@ -220,7 +220,7 @@ async def _deciding(context: RouteContext, device: PendingDevice) -> AsyncIterat
 async def _open_session(
     context: RouteContext, user: User, device: PendingDevice, decide: Callable[[], Awaitable[None]]
 ) -> None:
-    """Give the device a new session of the user, and write that down. If something fails, the session ends."""
+    """Create a new session of the user for the device, and record it. If this fails, end the session."""
     seconds = context.settings.cli_session_max_age
     server = context.client.as_server()
     tokens = await server.sessions.create(user.id, expires_in=timedelta(seconds=seconds))
@@ -242,7 +242,8 @@ async def _share_session(context: RouteContext, user: User, body: DeviceCodeRequ
     if refresh_token is None or user.session_id is None:  # a bearer token instead of the cookies
         raise AuthError("authentication_required")
     token = await context.client.sessions.refresh(refresh_token)
-    if token.session_id != user.session_id:  # the cookies are of two sessions, and the page named one
+    # The two cookies belong to different sessions, and the page showed the account of one.
+    if token.session_id != user.session_id:
         raise AuthError("credentials_conflict")
     await _complete(context.client, device, refresh_token)
     await context.services.live_sessions.mark_of_terminal(user.session_id, _SHARED_SECONDS)
@@ -252,7 +253,7 @@ async def _complete(client: StackAuthClient, device: PendingDevice, refresh_toke
     try:
         await client.cli.complete(device.login_code, refresh_token=refresh_token)
     except KnownApiError as error:
-        if error.code == "RESTRICTED_USER_NOT_ALLOWED":  # newer auth servers check it, too
+        if error.code == "RESTRICTED_USER_NOT_ALLOWED":  # newer auth servers check it too
             raise AuthError("restricted_not_allowed", details={"restricted_reason": None}) from None
         raise
     except UnexpectedResponse as error:

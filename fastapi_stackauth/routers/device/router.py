@@ -1,4 +1,4 @@
-"""Puts the routes for command-line sign-in on one router."""
+"""Build the router for command-line sign-in."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -21,11 +21,11 @@ def build_cli_router(
     pages: Mapping[CliPage, str] | None = None,
     share_browser_session: bool = False,
 ) -> APIRouter:
-    """A router with the routes for command-line sign-in of one stack, for `app.include_router`.
+    """Return a router with the routes for command-line sign-in of a stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: the delivery or the page does not exist, browsers would not store cookies for `app_url`, or
-            the body delivery has no page, or should share a browser's session.
+        ConfigurationError: The delivery or the page does not exist, browsers would not store cookies for `app_url`, or
+            body delivery has no page or `share_browser_session`.
     """
     check_mount(stack, delivery, pages or {}, get_args(CliPage))
     if not isinstance(share_browser_session, bool):

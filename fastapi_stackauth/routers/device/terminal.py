@@ -1,4 +1,4 @@
-"""The routes of the device: it asks for codes, and then for its tokens (RFC 8628 §3.1 to §3.5).
+"""The routes that a device calls: for its codes and for its tokens (RFC 8628 §3.1 to §3.5).
 
 Law: the auth server's polling code never leaves the app, and of two concurrent requests, only one gets the tokens.
 """
@@ -43,7 +43,7 @@ _DEVICE_CODE = "3m1Vx0pJ9eV8k0s0c1mZ8zq1m3yQm9wJ4lq7vB2hX0k"
 
 
 class DeviceAuthorizationRequest(BaseModel):
-    """A device that wants to sign in; unknown fields are ignored."""
+    """A request of a device that wants to sign in. Unknown fields are ignored."""
 
     client_id: ClientId
     scope: str = Field(
@@ -84,7 +84,7 @@ async def device_authorize(
     """
     await context.count_in_total()
     if not context.mount.share_browser_session:
-        context.client.as_server()  # the key is needed later, when it would be too late to say that it is missing
+        context.client.as_server()  # the key is needed later, when it would be too late to report that it is missing
     login = await context.client.cli.start()
     device_code, user_code = await DeviceCodes(context.services).create(
         client_id=body.client_id,
@@ -102,7 +102,7 @@ async def device_authorize(
 
 
 class DeviceTokenRequest(BaseModel):
-    """A request for tokens; unknown fields are ignored."""
+    """A request for tokens. Unknown fields are ignored."""
 
     grant_type: str = Field(
         max_length=100, description=f"`{DEVICE_GRANT}` or `refresh_token`.", examples=[DEVICE_GRANT]
@@ -173,7 +173,7 @@ async def _get_tokens(context: RouteContext, device_code: str, client_id: str) -
 async def _fetch_refresh_token(context: RouteContext, codes: DeviceCodes, grant: DeviceGrant, device_code: str) -> str:
     """Return the refresh token of the session that the user has given to the device.
 
-    The auth server gives it once. It is kept, encrypted, because what follows may fail.
+    The auth server returns it only once. The storage keeps it, encrypted, because later steps may fail.
 
     Raises:
         RequestError: `authorization_pending`, `expired_token` or `invalid_grant`.

@@ -187,7 +187,7 @@ async def mfa_confirm(
     if not secret:
         raise KnownApiError.of("VERIFICATION_CODE_EXPIRED")
     account = await client.users.me()
-    if account.requires_totp_mfa:  # else a stolen session could replace the user's secret
+    if account.requires_totp_mfa:  # otherwise a stolen session could replace the user's secret
         await _RECENT_USER(context.request, SecurityScopes())
     if not _is_code(secret, body.code.get_secret_value()):
         raise KnownApiError.of("INVALID_TOTP_CODE")
@@ -207,8 +207,8 @@ async def mfa_disable(client: UserClient, _: Annotated[User, Depends(_RECENT_USE
 
 
 def _is_code(secret: str, code: str) -> bool:
-    """Whether a code matches the secret now or half a minute ago: users need a moment to type (RFC 6238 §5.2)."""
+    """Whether a code is current or half a minute old, because users need time to type it (RFC 6238 §5.2)."""
     try:
         return code.isascii() and pyotp.TOTP(secret).verify(code, valid_window=1)
-    except ValueError:  # a cookie of nonsense
+    except ValueError:  # a malformed cookie
         return False

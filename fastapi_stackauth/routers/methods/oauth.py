@@ -1,8 +1,8 @@
-"""Sign-in at OAuth providers by the authorization code flow with PKCE (RFC 9700 §2.1; design decision 12).
+"""Sign-in with OAuth providers: the authorization code flow with PKCE (RFC 9700 §2.1; design decision 12).
 
-Each flow has a state of 256 random bits. Its hash names a short-lived cookie, which holds the state, the PKCE verifier
-and the address to return to; the same hash stands in the path that the browser comes back to, since the auth server's
-errors bring no state. So only the browser that began a flow can end it, once, and tabs do not interfere.
+Each flow has a state of 256 random bits. A short-lived cookie, named after its hash, contains the state, the PKCE
+verifier and the return URL. The callback path contains the same hash, because the auth server's errors have no state.
+So only the browser that started a flow can finish it, once, and several tabs do not interfere.
 """
 
 import hashlib
@@ -52,9 +52,9 @@ from fastapi_stackauth.verification.rejections import to_route_error
 routes = Routes("oauth", feature="oauth")
 
 FLOW = "oauth-"
-FLOW_SECONDS = 600  # as long as the auth server keeps its own half (contract/tokens.md §10)
+FLOW_SECONDS = 600  # as long as the auth server keeps its part of the flow (contract/tokens.md §10)
 OPEN_FLOWS = 8
-"""The most unfinished flows of a browser. The oldest are dropped, because a browser stores few cookies."""
+"""The maximum number of unfinished flows in a browser. The oldest are dropped, because browsers store few cookies."""
 
 _ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 
@@ -114,7 +114,7 @@ async def oauth_authorize(
     _check_return(return_to, "query.return_to", context)
     try:
         await context.count_address()
-        # A page of another site may open this address, and must not decide what becomes of an anonymous user.
+        # A page of another site may open this URL, and must not be able to upgrade an anonymous user.
         client = await context.find_client(upgrade=context.request.headers.get("sec-fetch-site") != "cross-site")
         location = await _begin(context, client, provider, "authenticate", return_to, scope, challenge)
     except StackAuthError as error:
@@ -132,7 +132,7 @@ class OAuthLinkRequest(RequestBody):
 @routes.post(
     "/oauth/{provider}/link",
     "Link an account at a provider",
-    errors=(*UNAUTHENTICATED, *START_ERRORS),  # a form gets pages of these, too
+    errors=(*UNAUTHENTICATED, *START_ERRORS),  # a form gets these errors as pages
     attempt="oauth_link",
     form=True,
     only="cookie",
@@ -214,7 +214,7 @@ async def oauth_callback(
             raise _read_error(error_code or error, begun, context)
         if not state or not code or not _is_same(state, begun.state):
             raise RequestError("oauth_flow_invalid")
-        if begun.kind != "link":  # a linked account needs no more: the code would only open another session
+        if begun.kind != "link":  # the account is linked now; using the code would only create another session
             redirect_uri = context.settings.require_app_url("OAuth") + context.request.scope["path"]
             call = exchange_code(context, code, redirect_uri, begun.verifier)
             await context.sign_in(call, account_key("oauth", begun.provider, begun.state))
@@ -242,7 +242,7 @@ async def _begin(
     scope: str | None,
     challenge: BotChallenge | None,
 ) -> str:
-    """Begin a flow and keep it in the browser; return where to send the browser.
+    """Start a flow, store it in the browser, and return the URL for the browser.
 
     Raises:
         UnexpectedResponse: the auth server returned something that is not a web address.
@@ -258,9 +258,10 @@ async def _begin(
     try:
         location = (await client.oauth.authorize(provider, link=kind == "link", **query)).location
     except SchemaError:
-        if kind == "link" or challenge is not None:  # linking needs a token; the result of a challenge may be wrong
+        # Linking needs a token, and the result of a bot challenge may be wrong.
+        if kind == "link" or challenge is not None:
             raise
-        # The server may be too old to say it in JSON. The browser asks it then, and no token goes that way.
+        # The server may be too old to return the URL as JSON. Then the browser calls the server, without a token.
         location = client.oauth.authorize_url(provider, **query)
     try:
         to_origin(location)
@@ -274,10 +275,10 @@ async def _begin(
 
 
 def _recall(context: RouteContext, flow_id: str) -> Flow:
-    """Return the flow that this browser began.
+    """Return the flow that this browser started.
 
     Raises:
-        RequestError: 400, it began no flow with this id, or the flow is over.
+        RequestError: 400: It did not start a flow with this id, or the flow is over.
     """
     try:
         begun = Flow(**context.transport.recall(FLOW + flow_id))
@@ -289,7 +290,7 @@ def _recall(context: RouteContext, flow_id: str) -> Flow:
 
 
 def _read_error(code: str, begun: Flow, context: RouteContext) -> StackAuthError:
-    """Return the error that came back instead of a code. Its code is the auth server's; nothing else is repeated."""
+    """Return the error in the callback. It has the auth server's code and repeats nothing else of the request."""
     error = KnownApiError.of(code) if _ERROR_CODE.fullmatch(code) else RequestError("oauth_flow_invalid")
     if begun.kind != "link":
         context.services.events.emit(SIGN_IN_FAILED, method=routes.tag, code=get_error_code(error))
@@ -297,10 +298,10 @@ def _read_error(code: str, begun: Flow, context: RouteContext) -> StackAuthError
 
 
 def _redirect_error(error: StackAuthError, return_to: str | None, context: RouteContext) -> RedirectResponse:
-    """Send the browser back with the error's code.
+    """Redirect the browser back to the app with the error's code.
 
     Raises:
-        StackAuthError: the error, if there is no place to go.
+        StackAuthError: The error, if there is no return URL.
     """
     if isinstance(error, ConfigurationError) or not return_to:
         raise error

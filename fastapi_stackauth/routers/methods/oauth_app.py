@@ -1,4 +1,4 @@
-"""OAuth for apps that keep their own state and verifier: mobile and command-line apps (RFC 8252)."""
+"""OAuth for mobile and command-line apps, which keep state and verifier themselves (RFC 8252)."""
 
 from typing import Annotated
 

@@ -1,10 +1,10 @@
-"""Codes and links in emails.
+"""Sign-in with codes and links in emails.
 
-The email shows six characters. Together with a nonce, which only the browser or app that asked has, they make the
-code. The link holds the whole code (contract/tokens.md §7).
+The email contains six characters. Together with a nonce, which only the requesting browser or app has, they form the
+code. The link contains the complete code (contract/tokens.md §7).
 
-Law: only a code that this browser or app asked for, which the nonce proves, upgrades its anonymous user. An
-attacker who sends a link of their own to a user must not get the account that the user has used so far.
+Law: a code only upgrades the anonymous user of the browser or app that requested it, which the nonce proves. Otherwise
+an attacker could send a user a link to the attacker's account and get the user's data.
 """
 
 import hmac
@@ -124,7 +124,8 @@ async def otp_send(
             raise RequestInvalid((("body.return_to", "Redirects to this URL are not allowed"),))
         facts["return_to"] = body.return_to
     await context.count_account(body.email)
-    sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))  # of an email not sent
+    # Errors of an email that was not sent.
+    sent = SentCode(nonce="".join(secrets.choice(_ALPHABET) for _ in range(WHOLE - TYPED)))
     with hiding_accounts(context.services.events):
         sent = await context.client.otp.send_sign_in_code(
             email=body.email, callback_url=context.page_url("magic_link"), bot_challenge=body.bot_challenge
@@ -223,7 +224,7 @@ async def otp_check(body: OtpCode, context: Context) -> None:
 
 
 async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignInResponse | Tokens:
-    """Sign in with a whole code. An anonymous caller is upgraded only if `nonce` belongs to the code."""
+    """Sign in with a complete code. This upgrades an anonymous caller only if `nonce` belongs to the code."""
     await context.count_account(code[TYPED:])
     client = await context.find_client(upgrade=_is_requested_here(code, nonce))
     account = await context.services.storage.get(_account_storage_key(code[TYPED:]))  # unless the storage forgot it
@@ -231,13 +232,13 @@ async def _sign_in(context: RouteContext, code: str, nonce: str) -> SignInRespon
 
 
 def _is_requested_here(code: str, nonce: str) -> bool:
-    """Whether a whole code belongs to the nonce that the calling browser or app received when it requested a code."""
+    """Whether a complete code belongs to the nonce that the browser or app received when it requested a code."""
     own, given = (text.lower().encode("utf-8", "replace") for text in (nonce, code[TYPED:]))
     return bool(own) and hmac.compare_digest(own, given)
 
 
 def _complete(code: SecretStr, nonce: str) -> str:
-    """Return the whole code.
+    """Return the complete code.
 
     Raises:
         KnownApiError: `VERIFICATION_CODE_NOT_FOUND`: six characters without their nonce are not a code.
@@ -279,11 +280,11 @@ async def magic_link(code: LinkCode, context: Context) -> HTMLResponse | Redirec
 
 
 async def open_link(context: RouteContext, code: str) -> RedirectResponse | None:
-    """Sign in if this browser requested the code, and redirect it; None if the user must confirm first.
+    """Sign in and redirect the browser if it requested the code. Return None if the user must confirm first.
 
     Raises:
         RateLimitExceeded: 429.
-        StackAuthError: the sign-in failed.
+        StackAuthError: The sign-in failed.
     """
     opened = context.request.method == "GET"  # HEAD only checks whether there is a page
     if opened and _is_requested_here(code, context.transport.recall(FLOW).get("nonce", "")):
@@ -301,7 +302,7 @@ _ELSEWHERE = "was requested in another browser, or some time ago. Continue only 
 
 
 async def _describe_account(context: RouteContext) -> str:
-    """Return a sentence about the account of this browser; empty if there is none, or it cannot be verified now."""
+    """Return a sentence about the account of this browser. Empty if no user is signed in, or during an outage."""
     user = None
     with suppress(StackAuthError):
         user = (await resolve(context.request, context.services)).user
@@ -342,12 +343,12 @@ async def token_magic_link(code: LinkCode) -> Response:  # noqa: ARG001 - part o
 
 
 async def _sign_in_and_redirect(context: RouteContext, code: str) -> RedirectResponse:
-    """Sign in, and redirect the browser; to its `return_to` with `?mfa=required` if a second factor must follow.
+    """Sign in and redirect the browser. If a second factor must follow, redirect to `return_to` with `?mfa=required`.
 
-    The nonce and `return_to` of this browser count only for the code that it requested.
+    The nonce and `return_to` of this browser are only used for the code that it requested.
 
     Raises:
-        SecondFactorRequired: it must follow, and the request for the code had no `return_to`.
+        SecondFactorRequired: A second factor must follow, and the request for the code had no `return_to`.
     """
     own = context.transport.recall(FLOW)
     nonce = own.get("nonce", "")

@@ -35,7 +35,7 @@ class SignInMethods(TrustedModel, BaseModel):
     account_deletion: bool = Field(description="Whether users may delete their own accounts.", examples=[False])
 
 
-# Also a public dependency, for pages that the app renders on the server.
+# This is also a public dependency, for pages that the app renders on the server.
 @routes.get("/methods", "List the sign-in methods", operation="methods")
 @needs("project_id")
 async def sign_in_methods(services: Annotated[Services, Depends(route_services)]) -> SignInMethods:

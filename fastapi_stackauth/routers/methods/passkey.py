@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn Level 3; contract/tokens.md §9). The browser's part is `passkey.js`, which the router serves.
+"""Passkeys (WebAuthn Level 3; contract/tokens.md §9). The router serves the script for browsers, `passkey.js`.
 
-The auth server leaves the relying party's id open and takes the hostname of the origin that the browser signs; it is
-filled in here, from the origins of the settings and never from the request alone.
+The auth server does not set the relying party's id and later uses the host name of the origin that the browser signs.
+So this module sets it, from the origins in the settings and never from the request alone.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ routes = Routes("passkey", feature="passkey")
 
 SIGN_IN_FLOW, REGISTRATION_FLOW = "passkey", "passkey-new"
 CHALLENGE_SECONDS = 120
-"""Seconds that the browser keeps a challenge's code: longer than the auth server, which then reports the expiry."""
+"""Seconds that the browser keeps a challenge's code: longer than the auth server, which reports the expiry."""
 MAX_CREDENTIAL = 32_768
 
 _OFF = "PASSKEY_AUTHENTICATION_NOT_ENABLED"
@@ -172,7 +172,7 @@ async def passkey_delete(client: UserClient) -> None:
 
 
 def _offer(context: RouteContext, challenge: PasskeyChallenge, flow: str) -> PasskeyOptions:
-    """Return a challenge with the relying party's id filled in (WebAuthn Level 3 §5.4 and §5.5); keep its code."""
+    """Store a challenge's code, and return the challenge with the relying party's id (WebAuthn Level 3 §5.4, §5.5)."""
     options, host = dict(challenge.options_json), find_relying_party(context)
     if isinstance(party := options.get("rp"), dict):
         options["rp"] = {**party, "id": host}
@@ -185,7 +185,7 @@ def _offer(context: RouteContext, challenge: PasskeyChallenge, flow: str) -> Pas
 
 
 def find_relying_party(context: RouteContext) -> str:
-    """Return the host of a passkey: that of the calling page if its origin is the app's or trusted, else the app's.
+    """Return the host for a passkey: that of the calling page if its origin is the app's or trusted, or else the app's.
 
     Raises:
         ConfigurationError: `app_url` is missing.
@@ -197,10 +197,10 @@ def find_relying_party(context: RouteContext) -> str:
 
 
 def _take_code(context: RouteContext, flow: str, body: BaseModel) -> str:
-    """Return the code of the options. One that the browser keeps serves one credential.
+    """Return the code of the options. A code in a cookie can be used once.
 
     Raises:
-        KnownApiError: `VERIFICATION_CODE_EXPIRED`: the browser keeps none.
+        KnownApiError: `VERIFICATION_CODE_EXPIRED`: The browser has no code.
     """
     code = context.transport.recall(flow, body).get("code")
     if not code:
@@ -210,10 +210,10 @@ def _take_code(context: RouteContext, flow: str, body: BaseModel) -> str:
 
 
 def _check_credential(credential: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a credential that has the form of a browser's; the auth server crashes on others.
+    """Check that a credential has the form that browsers send, because the auth server crashes on others.
 
     Raises:
-        RequestInvalid: it does not have that form.
+        RequestInvalid: It does not have this form.
     """
     whole = isinstance(credential.get("response"), dict) and all(
         isinstance(credential.get(name), str) for name in ("id", "rawId", "type")
@@ -224,7 +224,7 @@ def _check_credential(credential: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _measure(credential: Mapping[str, Any]) -> float:
-    """Return the bytes of a credential as JSON; infinite if it has numbers or characters that JSON does not have."""
+    """Return the size of a credential as JSON, in bytes. Infinite if JSON cannot represent it."""
     try:
         return len(json.dumps(credential, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, RecursionError):
@@ -236,7 +236,7 @@ def _measure(credential: Mapping[str, Any]) -> float:
 
 @cache
 def _load_script() -> tuple[bytes, str]:
-    """Return the module and its entity tag."""
+    """Return the script and its entity tag."""
     content = files("fastapi_stackauth.routers.methods").joinpath("passkey.js").read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
@@ -244,7 +244,7 @@ def _load_script() -> tuple[bytes, str]:
 @routes.get("/passkey.js", "", hidden=True)
 @needs()
 async def passkey_script(request: Request) -> Response:
-    """Serve the browser's part, an ES module: `import { signIn, register } from "/auth/passkey.js"`.
+    """Serve the script for browsers, an ES module: `import { signIn, register } from "/auth/passkey.js"`.
 
     A Content-Security-Policy needs only `script-src 'self'` and `connect-src 'self'` for it.
     """

@@ -88,7 +88,7 @@ async def _sign_up(client: StackAuthClient, body: PasswordSignUpRequest, context
             email=email, password=password, verification_callback_url=link, bot_challenge=challenge
         )
     except RedirectUrlNotAllowed as error:
-        # The server rejects an untrusted link before it does anything. A missing email must keep no user out.
+        # The server rejects an untrusted link before it does anything. Users must be able to sign up without the email.
         log_untrusted_link(error, client.events)
         return await client.password.sign_up(email=email, password=password, bot_challenge=challenge)
 
@@ -205,7 +205,7 @@ async def password_reset(body: PasswordResetRequest, context: Context) -> Respon
     """
     code, password = body.code.get_secret_value(), body.password.get_secret_value()
     await context.count_account(code)
-    if len(password) < MIN_LENGTH:  # the auth server would say so too, but only after using the code up
+    if len(password) < MIN_LENGTH:  # the auth server checks this too, but only after the code is used up
         raise KnownApiError.of("PASSWORD_TOO_SHORT", details={"min_length": MIN_LENGTH})
     await context.client.password.reset(code=code, password=password)
     if context.is_page_form:
@@ -300,24 +300,24 @@ async def password_update(
 async def _revoking_ended_sessions(
     context: RouteContext, client: StackAuthClient, kept: set[str | None]
 ) -> AsyncIterator[None]:
-    """Revoke the tokens of the sessions that the block ended.
+    """Revoke the tokens of the sessions that end within the block.
 
     Args:
-        context: of the request.
-        client: lists the sessions first. If that fails, the change does not happen, because the ended sessions would be
-            unknown afterwards.
-        kept: the sessions that do not end, if the second list fails.
+        context: The context of the request.
+        client: Lists the sessions first. If this fails, the change is not made, because the ended sessions would be
+            unknown.
+        kept: The sessions that do not end, in case the second list fails.
     """
     before, revocations = await _list_session_ids(client), context.services.revocations
     try:
         yield
-    except AuthServerUnavailable:  # the password may be changed nevertheless
+    except AuthServerUnavailable:  # the password may have been changed anyway
         with suppress(AuthServerError):
             await revocations.revoke_sessions(before - await _list_session_ids(client))
         raise
     try:
         left = await _list_session_ids(client)
-    except AuthServerError:  # the password is changed by now
+    except AuthServerError:  # the password has been changed
         left = {session_id for session_id in kept if session_id}
     await revocations.revoke_sessions(before - left)
 

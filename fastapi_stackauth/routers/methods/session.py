@@ -138,7 +138,7 @@ async def _end(services: Services, client: StackAuthClient, session_id: str) -> 
     try:
         await client.sessions.revoke(session_id)
     except UnexpectedResponse as error:
-        if error.status_code != 404:  # it has ended meanwhile, perhaps at our first attempt
+        if error.status_code != 404:  # it has ended by now, perhaps because of the first attempt
             raise
     except AuthServerUnavailable:
         await services.revocations.revoke_sessions([session_id])

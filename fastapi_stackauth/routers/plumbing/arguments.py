@@ -1,4 +1,4 @@
-"""Checks the arguments that all routers share."""
+"""Check the arguments that all routers share."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -27,10 +27,10 @@ def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], know
 
 
 def _check_pages(pages: Mapping[Any, str]) -> None:
-    """Reject a page to which no link could lead.
+    """Reject a page with an invalid address.
 
     Raises:
-        ConfigurationError: an address is neither a path nor a whole address.
+        ConfigurationError: An address is neither a path nor a complete URL.
     """
     for page, address in pages.items():
         if not isinstance(address, str) or not _PAGE_ADDRESS.fullmatch(address):

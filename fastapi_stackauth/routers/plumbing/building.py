@@ -1,4 +1,4 @@
-"""Makes the routes of one router from their declarations, each with its documented responses."""
+"""Build the routes of a router from their declarations, with the documentation of their responses."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -33,7 +33,7 @@ from fastapi_stackauth.services import Stack
 from fastapi_stackauth.settings import COOKIE_NAME
 
 METHODS_WITHOUT_FORMS = ("DELETE", "PATCH")
-"""Methods that HTML forms do not have: such a route takes POST too, at its path with the method's name after it."""
+"""Methods that HTML forms cannot send. Such a route also accepts POST, at its path plus the name of the method."""
 
 _PAGE: Schema = {"text/html": {"schema": {"type": "string"}}}
 _CROSS_SITE = AuthError("cross_site_request", details={"origin": "not_trusted"})
@@ -61,7 +61,7 @@ _DESCRIPTIONS = {
 
 
 def add_routes(router: APIRouter, routes: Routes, stack: Stack, mount: Mount) -> None:
-    """Add the routes of a module, those of this delivery, to a router."""
+    """Add the routes of a module to a router, if they belong to its delivery."""
     for declaration in routes.declarations:
         if mount.has(declaration):
             add_route(router, declaration, stack, mount)
@@ -78,16 +78,16 @@ def add_route(
 
     Args:
         router: the router.
-        declaration: the route.
+        declaration: The route.
         stack: the stack that the router belongs to.
-        mount: how the router is built.
-        route_class: what serves the route.
+        mount: The options of the router.
+        route_class: The class of the route.
     """
     delivery, endpoint = mount.delivery, _mark_rejections(declaration.bind(mount.delivery), stack)
     operation = declaration.operation_id(delivery)
     hidden = declaration.options.get("hidden", False)
     owner = stack.services.settings.cookie_name  # identifies the stack among those of the app
-    # A class, because `include_router` may copy routes by it.
+    # This is a class, because `include_router` may use it to copy routes.
     bound = type("BoundRoute", (route_class,), {"stack": stack, "mount": mount, "declaration": declaration})
     requirement = mount.requirements.get(declaration.options.get("requirement", ""))
     dependencies = [] if requirement is None else [Depends(requirement)]
@@ -114,10 +114,10 @@ def add_route(
 
 
 def _mark_rejections(handler: Callable[..., Awaitable[Any]], stack: Stack) -> Callable[..., Awaitable[Any]]:
-    """Wrap a handler, so that a caller's mistake is no error of the app in a trace."""
+    """Wrap a handler, so that traces do not count a caller's mistake as an error of the app."""
 
     @wraps(handler)
-    async def endpoint(**arguments: Any) -> Any:  # noqa: ANN401 - those of the handler
+    async def endpoint(**arguments: Any) -> Any:  # noqa: ANN401 - the parameters of the handler
         try:
             return await handler(**arguments)
         except StackAuthError as error:
@@ -128,7 +128,7 @@ def _mark_rejections(handler: Callable[..., Awaitable[Any]], stack: Stack) -> Ca
 
 
 def _success(declaration: Declaration, delivery: Delivery) -> dict[str, Any]:
-    """Return the status and the form of a route's success, as FastAPI takes them."""
+    """Return FastAPI's arguments for the status and the form of a successful response."""
     if declaration.page_errors is not None:
         return {"status_code": 200, "response_class": HTMLResponse, "response_model": None}
     result = declaration.result(delivery)
@@ -138,7 +138,7 @@ def _success(declaration: Declaration, delivery: Delivery) -> dict[str, Any]:
 
 
 def _document(declaration: Declaration, delivery: Delivery, status_code: int) -> dict[int | str, Schema]:
-    """Return the responses of a route for OpenAPI: one example for each error, beside those that any route can give."""
+    """Return the responses of a route for OpenAPI, with an example for each error."""
     result = declaration.result(delivery)
     if declaration.page_errors is not None:
         texts = {422: "The URL is incomplete.", **declaration.page_errors}
@@ -155,7 +155,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
         status: document(_DESCRIPTIONS[status], tuple(by_status[status])) for status in sorted(by_status)
     }
     if oauth:
-        # Instead of the 422 that FastAPI adds.
+        # This replaces the 422 that FastAPI adds.
         responses["default"] = document_oauth_errors("Another error.", [AuthServerUnavailable()])
     content: Schema = {}
     if "example" in declaration.options:
@@ -169,7 +169,7 @@ def _document(declaration: Declaration, delivery: Delivery, status_code: int) ->
 
 
 def _errors(declaration: Declaration, delivery: Delivery) -> list[StackAuthError]:
-    """Return the responses of a route beyond those of every route."""
+    """Return the error responses that are specific to a route."""
     options, browser = declaration.options, delivery == "cookie"
     own = (*options.get("errors", ()), *(options.get("cookie_errors", ()) if browser else ()))
     errors = [_to_error(error) for error in own]
@@ -189,7 +189,7 @@ def _to_error(error: RouteError) -> StackAuthError:
     return KnownApiError.of(error) if isinstance(error, str) else error
 
 
-def _document_form(endpoint: Any) -> Schema:  # noqa: ANN401 - a function with a signature of its own
+def _document_form(endpoint: Any) -> Schema:  # noqa: ANN401 - a function with its own signature
     """Return the OpenAPI documentation of a body that may be a form or JSON."""
     model = endpoint.__signature__.parameters["body"].annotation
     return {"requestBody": {"content": {FORM_TYPES[0]: {"schema": model.model_json_schema()}}}}

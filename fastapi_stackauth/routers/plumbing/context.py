@@ -1,4 +1,4 @@
-"""The context of a request for its handler: the client of the auth server, limits, links, the transport."""
+"""The context of a request for its handler: the auth server's client, limits, links and the transport."""
 
 import hashlib
 from collections.abc import Awaitable, Mapping
@@ -27,23 +27,23 @@ from fastapi_stackauth.sessions.context import CONTEXT_KEY
 _PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 ANY_USER = Require(allow_anonymous=True)
-"""Every signed-in user, anonymous and restricted ones too: the auth server decides what they may do."""
+"""Any signed-in user, including anonymous and restricted ones. The auth server decides what they may do."""
 
 SignedInUser = Annotated[User, Depends(ANY_USER)]
 
 
 @dataclass(frozen=True)
 class Mount:
-    """The choices with which one router was built.
+    """The options with which a router was built.
 
     Attributes:
-        delivery: how its tokens travel.
-        pages: addresses of the app's own pages, instead of those of the router.
-        oauth_scopes: by provider, the scopes to ask for beside those of a plain sign-in.
-        requirements: what the app requires of the callers of some routes (see `RouteOptions`).
-        grants: which team permissions members may grant.
-        features: the features that are mounted; None for all.
-        share_browser_session: whether a terminal gets the session of the browser that confirms it.
+        delivery: How it delivers tokens.
+        pages: URLs of the app's own pages, which replace those of the router.
+        oauth_scopes: Additional scopes to request, by provider.
+        requirements: The app's requirements for the callers of some routes (see `RouteOptions`).
+        grants: The team permissions that members may grant.
+        features: The mounted features. None means all.
+        share_browser_session: Whether a terminal gets the session of the confirming browser.
     """
 
     delivery: Delivery
@@ -55,30 +55,30 @@ class Mount:
     share_browser_session: bool = False
 
     def has(self, declaration: Declaration) -> bool:
-        """Whether the router has a route: its delivery and its feature are chosen."""
+        """Whether the router has a route, depending on its delivery and features."""
         features = declaration.features
         chosen = self.features is None or not features or not self.features.isdisjoint(features)
         return chosen and declaration.options.get("only", self.delivery) == self.delivery
 
 
 class RouteContext:
-    """One request to a route of the router.
+    """The context of one request to a route of a router.
 
     Args:
-        request: the request as it came.
-        services: those of the stack that the router belongs to.
-        mount: how the router was built.
-        declaration: which route it is.
-        pages: the prebuilt pages, if the stack has them.
+        request: The original request.
+        services: The services of the router's stack.
+        mount: The options of the router.
+        declaration: The declaration of the route.
+        pages: The prebuilt pages, if the stack has them.
 
     Attributes:
-        settings: the settings of the stack.
-        in_browser: whether tokens and flows travel in cookies.
-        transport: how they travel.
-        next_page: where a form wants the browser to go next.
-        form: the fields of the form that was sent; they may hold a password.
-        error: what was wrong with the form, for the page that shows it again.
-        claim: the key in the storage with which the form has its effect only once; empty if it has none.
+        settings: The settings of the stack.
+        in_browser: Whether tokens and flows are in cookies.
+        transport: Delivers tokens and flows.
+        next_page: The next pages that a form requests.
+        form: The fields of the submitted form. They may contain a password.
+        error: The error of a form, for the page that shows the form again.
+        claim: The storage key that makes a form have its effect only once. Empty if there is none.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class RouteContext:
 
     @cached_property
     def is_page_form(self) -> bool:
-        """Whether a page's form sent the request, so that the user reads the response."""
+        """Whether a form of a page sent the request, so that a user reads the response."""
         return is_page_form(self.request)
 
     # --- the caller ---
@@ -113,12 +113,12 @@ class RouteContext:
     def address(self) -> str | None:
         """The caller's address; None if it is not known, as behind a Unix socket."""
         peer = self.request.client.host if self.request.client else None
-        # A proxy may append a line of its own (RFC 9110 §5.3), and the last hop decides.
+        # A proxy may add its own header line (RFC 9110 §5.3), and the last hop decides.
         forwarded_for = ",".join(self.request.headers.getlist("x-forwarded-for"))
         return end_user_address(peer, forwarded_for, self.settings.trusted_proxies)
 
     async def count_address(self) -> None:
-        """Count one attempt of the caller's address. Unsafe routes have counted it before they read the body.
+        """Count one attempt for the caller's address. Unsafe routes do this before they read the body.
 
         Raises:
             RateLimitExceeded: 429.
@@ -126,7 +126,7 @@ class RouteContext:
         await self.services.limiter.count(self.declaration.attempt or "", address=self.address)
 
     async def count_account(self, account: str, *, in_total: bool = False) -> None:
-        """Count one attempt for an account: its email address, user id or code; perhaps also for all callers together.
+        """Count one attempt for an account, given by an email address, user id or code; optionally, also in total.
 
         Raises:
             RateLimitExceeded: 429.
@@ -135,7 +135,7 @@ class RouteContext:
         await self.services.limiter.count(action, address=None, account=account, in_total=in_total)
 
     async def count_in_total(self) -> None:
-        """Count one attempt of all callers together: each leaves something in the storage, so there must not be many.
+        """Count one attempt for all callers together, because each attempt adds data to the storage.
 
         Raises:
             RateLimitExceeded: 429.
@@ -146,11 +146,11 @@ class RouteContext:
 
     @cached_property
     def client(self) -> StackAuthClient:
-        """The client, which sends the caller's address along if `trusted_proxies` are set."""
+        """The client. It sends the caller's address to the auth server if `trusted_proxies` is set."""
         return self.services.client.for_address(self.address)
 
     async def find_client(self, *, upgrade: bool) -> StackAuthClient:
-        """Return the client; for an `upgrade`, that of the anonymous caller, who keeps their id."""
+        """Return the client, or for an `upgrade` the client of the anonymous caller, who keeps their id."""
         if upgrade:
             resolution = await resolve(self.request, self.services)
             if resolution.user and resolution.user.is_anonymous and resolution.credential:
@@ -160,12 +160,12 @@ class RouteContext:
     async def sign_in(
         self, call: Awaitable[SignIn], account: str, *, is_new_user: bool = False
     ) -> SignInResponse | Tokens:
-        """Await a sign-in and deliver its tokens; if it needs a second factor, keep the attempt.
+        """Await a sign-in and deliver its tokens. If it needs a second factor, store the attempt.
 
         Args:
-            call: the call to the auth server.
-            account: what names the account (`account_key`); guesses of the second factor count for it.
-            is_new_user: whether it made the account, if the auth server does not say so.
+            call: The call to the auth server.
+            account: The key of the account (`account_key`), for which attempts at the second factor are counted.
+            is_new_user: Whether the call created the account, if the auth server does not report it.
 
         Raises:
             SecondFactorRequired: 403, instead of the auth server's `MfaRequired`.
@@ -189,21 +189,21 @@ class RouteContext:
     def url(self, path: str) -> str:
         """Return the public address of another route of this router.
 
-        It is `app_url`, the prefix under which this router answers, and the path; never the Host header or `url_for`,
-        because addresses in emails must not follow what a request claims.
+        It consists of `app_url`, the router's prefix and the path. It never depends on the Host header or `url_for`,
+        because a caller must not be able to change URLs in emails.
 
         Raises:
             ConfigurationError: `app_url` is missing.
         """
         own = self.declaration.path.format(**self.request.path_params)
         prefix: str = self.request.scope["path"].removesuffix(own)
-        # The path of a request is decoded, and a prefix may have parameters.
+        # The path of a request is already decoded, and a prefix may have parameters.
         return self.settings.require_app_url("links in emails") + quote(prefix, safe=_PATH_SAFE) + path
 
     def page_url(self, page: str) -> str:
-        """Return where the link in an email leads: to the app's own page, a prebuilt page, or a page of this router.
+        """Return the URL for a link in an email: the app's own page, a prebuilt page, or a page of this router.
 
-        The magic link that a client without cookies requests opens no prebuilt page: it would sign in the browser.
+        A magic link for a client without cookies does not open a prebuilt page, which would sign in the browser.
 
         Raises:
             ConfigurationError: `app_url` is missing.
@@ -218,7 +218,7 @@ class RouteContext:
 
 
 async def read_context(request: Request) -> RouteContext:
-    """Return the context of the request, which its route has made."""
+    """Return the context of the request, which its route has created."""
     context: RouteContext = request.scope[CONTEXT_KEY].route
     return context
 
@@ -229,15 +229,15 @@ Context = Annotated[RouteContext, Depends(read_context)]
 async def build_user_client(
     context: Context, token: Annotated[SecretStr, Depends(RequireAccessToken(require=ANY_USER))]
 ) -> StackAuthClient:
-    """Return the client that speaks for the signed-in user."""
+    """Return the client for the signed-in user."""
     return context.client.as_user(token.get_secret_value())
 
 
 async def check_full_user(client: StackAuthClient) -> None:
-    """Ask the auth server whether the user is neither anonymous nor restricted; their token may be minutes old.
+    """Check at the auth server that the user is neither anonymous nor restricted, because the token may be minutes old.
 
     Raises:
-        AuthError: 403, the user is.
+        AuthError: 403: The user is anonymous or restricted.
     """
     account = await client.users.me()
     if account.is_anonymous:

@@ -1,7 +1,7 @@
-"""How a route is declared: a decorator on its handler names the path, the summary and the errors.
+"""Declarations of routes: a decorator on a handler specifies the path, the summary and the errors.
 
-A declaration is data, made at import. `building.py` makes a route from it for each router: if both deliveries need
-different models, the handler names them with `ByDelivery`, and its docstring may have paragraphs for one of them.
+A declaration is data that is created at import. For each router, `building.py` creates a route from it. If the
+deliveries need different models, the handler uses `ByDelivery`, and its docstring may have paragraphs for one of them.
 """
 
 import inspect
@@ -19,14 +19,14 @@ from fastapi_stackauth.http.bodies import MEDIUM, SMALL
 from fastapi_stackauth.routers.plumbing.examples import Example
 
 Delivery = Literal["cookie", "body"]
-"""How tokens travel: in HttpOnly cookies, out of reach of scripts, or in request and response bodies."""
+"""How tokens are delivered: in HttpOnly cookies, which scripts cannot read, or in request and response bodies."""
 
 Page = Literal["password_reset", "verify_email", "magic_link"]
 """The pages that links in emails of the sign-in router open."""
 TeamPage = Literal["team_invitation"]
 """The page that links in emails of the teams router open."""
 CliPage = Literal["device"]
-"""The page on which users of a command-line tool type the tool's code."""
+"""The page on which users type the code of a command-line tool."""
 
 PAGE_PATHS: Mapping[str, str] = {
     "password_reset": "/password/reset",
@@ -54,7 +54,7 @@ VERIFICATION_CODE_ERRORS = (
 """The errors of every operation that takes a one-time code."""
 
 RouteError = StackAuthError | str | int
-"""An error of a route: one of this library; a code of the auth server; or the status of a 4xx of it without a code."""
+"""An error of a route: an error of this library, a code of the auth server, or the status of its 4xx without a code."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 _LABELS: Mapping[Delivery, str] = {"cookie": "Cookie delivery: ", "body": "Body delivery: "}
@@ -66,9 +66,9 @@ _WHAT_NEXT: Mapping[Delivery, str] = {
 
 @dataclass(frozen=True)
 class ByDelivery:
-    """Metadata of `Annotated`: the type of a parameter or of a response in each delivery.
+    """Metadata for `Annotated`: the type of a parameter or a response in each delivery.
 
-    None means a parameter that a delivery does not have, or a response without a body.
+    None means that a delivery does not have the parameter, or that the response has no body.
     """
 
     cookie: Any
@@ -76,28 +76,28 @@ class ByDelivery:
 
 
 class RouteOptions(TypedDict, total=False):
-    """The arguments of a decorator beside path and summary.
+    """The arguments of a decorator in addition to path and summary.
 
     Attributes:
-        errors: the route's own errors, for OpenAPI; errors of every route are added.
-        cookie_errors: more of them, in cookie delivery alone.
-        attempt: the action whose attempts are limited. An unsafe route counts the caller's address before it reads the
-            body, and its handler counts the account; the handler of a GET route counts both.
-        max_body: bytes of the body. By default 16 KiB on a limited route and 64 KiB on others. A route that takes more
-            reads the body only if the caller is signed in.
-        example: of the response, if the fields of its model have none.
-        form: whether a form may come instead of JSON, in both deliveries.
-        shows_result: whether a form gets the page of the response even if it names a next page, because no later page
-            can show the same.
-        oauth: whether an OAuth client calls the route: it has no cookies, sends a form, and reads errors of RFC 6749.
-        needs_redis: whether several workers need `redis_url` to serve the route, or to keep what it promises.
-        only: the one delivery that has this route.
-        hidden: whether OpenAPI leaves the route out.
-        operation: the operation's id, if it is not the handler's name.
-        status_code: of success, if it is not 200, 204 (no model) or 303 (a redirect).
-        mfa_by_redirect: whether its redirect may ask for a second factor.
-        requirement: the key in `Mount.requirements` of what the app requires of the caller of this route.
-        features: the features that have the route, if they are not that of its module.
+        errors: The errors of this route, for OpenAPI. Errors of every route are added automatically.
+        cookie_errors: Additional errors in cookie delivery.
+        attempt: The action, if attempts are limited. An unsafe route counts the caller's address before it reads the
+            body, and its handler counts the account. The handler of a GET route counts both.
+        max_body: The maximum size of the body in bytes. By default, 16 KiB for routes that limit attempts and 64 KiB
+            for others. A route with a higher limit only reads the body if the caller is signed in.
+        example: An example of the response, if the fields of its model have none.
+        form: Whether the route accepts a form instead of JSON, in both deliveries.
+        shows_result: Whether a form gets a page with the result even if it has a next page, because no later page can
+            show the result.
+        oauth: Whether OAuth clients call the route. They have no cookies, send forms, and expect errors of RFC 6749.
+        needs_redis: Whether several workers need `redis_url` for the route to work correctly.
+        only: The delivery, if only one has this route.
+        hidden: Whether the route is left out of OpenAPI.
+        operation: The operation id, if it is not the handler's name.
+        status_code: The status of a successful response, if it is not 200, 204 (no model) or 303 (a redirect).
+        mfa_by_redirect: Whether its redirect may require a second factor.
+        requirement: The key of this route in `Mount.requirements`.
+        features: The features that the route belongs to, if it is not that of its module.
     """
 
     errors: tuple[RouteError, ...]
@@ -120,7 +120,7 @@ class RouteOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Result:
-    """The return type of a handler: the model of the response, and whether it may redirect."""
+    """The return type of a handler: the model of the response, and whether the handler may redirect."""
 
     model: Any
     redirects: bool
@@ -131,18 +131,18 @@ class Declaration:
     """A route.
 
     Attributes:
-        handler: the function that returns the response.
+        handler: The function that returns the response.
         method: its HTTP method.
         path: its path, without the router's prefix.
-        tag: the group of the route in OpenAPI; of a route that signs in, also the method that events name.
+        tag: The group of the route in OpenAPI. For a route that signs in, also the method in events.
         summary: for OpenAPI.
         options: the other arguments of the decorator.
         attempt: the action whose attempts are limited.
         signs_in: whether it delivers the tokens of a sign-in.
-        second_factor: whether its response may require a second factor.
-        page_errors: the other statuses of a page, with their descriptions; None if the route is not a page.
-        features: the names by which an app includes or excludes the route. Any of them mounts it; a route without a
-            name is always mounted.
+        second_factor: Whether its response may require a second factor.
+        page_errors: The error statuses of a page with their descriptions. None if the route is not a page.
+        features: The features that the route belongs to. Any of them mounts it; a route without a feature is always
+            mounted.
     """
 
     handler: FunctionType
@@ -159,31 +159,31 @@ class Declaration:
 
     @cached_property
     def max_body(self) -> int:
-        """The bytes that a body may have."""
+        """The maximum size of the body, in bytes."""
         return self.options.get("max_body", SMALL if self.attempt else MEDIUM)
 
     @cached_property
     def may_need_mfa(self) -> bool:
-        """Whether a sign-in that begins here may need the feature `mfa` to finish."""
+        """Whether a sign-in that starts here may need the feature `mfa`."""
         return self.second_factor or self.options.get("mfa_by_redirect", False)
 
     @cached_property
     def for_oauth_clients(self) -> bool:
-        """Whether OAuth clients call the route, and no browsers."""
+        """Whether OAuth clients, not browsers, call the route."""
         return self.options.get("oauth", False)
 
     @cached_property
     def takes_forms(self) -> bool:
-        """Whether a form may come instead of JSON, whatever the delivery."""
+        """Whether the route accepts a form instead of JSON in both deliveries."""
         return self.options.get("form", False)
 
     def operation_id(self, delivery: Delivery) -> str:
-        """Return the operation's id; the same route may be mounted once for each delivery."""
+        """Return the operation id. The same route may be mounted once for each delivery."""
         name = self.options.get("operation", self.handler.__name__).removeprefix("token_")
         return name if delivery == "cookie" else f"token_{name}"
 
     def bind(self, delivery: Delivery) -> FunctionType:
-        """Return the handler with the signature that it has in a delivery: FastAPI reads its models from there."""
+        """Return the handler with its signature for a delivery, from which FastAPI reads the models."""
         code, defaults = self.handler.__code__, self.handler.__defaults__
         bound = FunctionType(code, self.handler.__globals__, self.handler.__name__, defaults, self.handler.__closure__)
         vars(bound).update(vars(self.handler))
@@ -199,7 +199,7 @@ class Declaration:
         return bound
 
     def result(self, delivery: Delivery) -> Result:
-        """Return what the handler returns in a delivery."""
+        """Return the return type of the handler in a delivery."""
         annotation = _choose(inspect.signature(self.handler, eval_str=True).return_annotation, delivery)
         parts = (annotation,) if isinstance(annotation, type) else get_args(annotation) or (annotation,)
         responses = [part for part in parts if isinstance(part, type) and issubclass(part, Response)]
@@ -231,8 +231,8 @@ class Routes:
     """The routes of one module: its methods are decorators for handlers.
 
     Args:
-        tag: the group of the routes in OpenAPI; if they sign in, also the method that events name.
-        feature: the name by which an app includes or excludes them; None if they are always mounted.
+        tag: The group of the routes in OpenAPI. For routes that sign in, also the method in events.
+        feature: The feature that they belong to. None if they are always mounted.
 
     Example:
         >>> routes = Routes("password")
@@ -264,7 +264,7 @@ class Routes:
     def sign_in(
         self, path: str, summary: str, *, second_factor: bool = True, **options: Unpack[RouteOptions]
     ) -> Callable[[H], H]:
-        """Declare a POST route that signs in. Attempts are limited; by default those of the handler's name."""
+        """Declare a POST route that signs in. Attempts are limited, by default under the handler's name."""
         return self._declare("POST", path, summary, options, signs_in=True, second_factor=second_factor)
 
     def page(
@@ -276,7 +276,7 @@ class Routes:
         page_errors: Mapping[int, str] | None = None,
         **options: Unpack[RouteOptions],
     ) -> Callable[[H], H]:
-        """Declare a route that returns HTML pages. Its errors, described by status, are pages too."""
+        """Declare a route that returns HTML pages, also for errors."""
         return self._declare(method, path, summary, options, page_errors=page_errors or {})
 
     def _declare(
@@ -308,7 +308,7 @@ class Routes:
         return declare
 
 
-def _choose(annotation: Any, delivery: Delivery) -> Any:  # noqa: ANN401 - annotations may be anything
+def _choose(annotation: Any, delivery: Delivery) -> Any:  # noqa: ANN401 - an annotation may be anything
     """Return an annotation, resolved for a delivery."""
     for metadata in getattr(annotation, "__metadata__", ()):
         if isinstance(metadata, ByDelivery):

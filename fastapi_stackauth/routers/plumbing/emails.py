@@ -10,10 +10,10 @@ from fastapi_stackauth.runtime.events import EMAIL_NOT_SENT, AuthEvents, get_err
 
 @contextmanager
 def hiding_accounts(events: AuthEvents) -> Iterator[None]:
-    """Hide errors of sending an email that reveal whether an account exists: the caller may not own the address.
+    """Hide errors in sending an email that would reveal to any caller whether an account exists.
 
-    An untrusted link address is a fault of the set-up, but some servers find it for known addresses alone: it is logged
-    as an error, and the response does not reveal it.
+    An untrusted link is a configuration error, but some servers only report it for known addresses. So it is logged as
+    an error, and the response does not reveal it.
     """
     try:
         yield
@@ -24,6 +24,6 @@ def hiding_accounts(events: AuthEvents) -> Iterator[None]:
 
 
 def log_untrusted_link(error: RedirectUrlNotAllowed, events: AuthEvents) -> None:
-    """Log for the operator why an email was not sent."""
+    """Log why an email was not sent, for the operator."""
     detail = f"{error.message} Links follow app_url, or `pages`."
     events.emit(EMAIL_NOT_SENT, level=logging.ERROR, code=get_error_code(error), detail=detail)

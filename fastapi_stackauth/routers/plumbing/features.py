@@ -1,4 +1,4 @@
-"""Chooses the routes of a router: `include=` and `exclude=` take names of features, for every router."""
+"""Choose the routes of a router by the names of features in `include=` and `exclude=`."""
 
 from collections.abc import Collection, Mapping
 
@@ -16,15 +16,15 @@ def choose_features(
     """Return the features that a router mounts.
 
     Args:
-        known: the features that the router has.
-        include: these and no others.
-        exclude: all but these.
-        options: the other options that the app passes, each with the feature that it is for.
-        may_be_empty: whether the router has other routes.
+        known: The features of the router.
+        include: The only features to mount.
+        exclude: The features to leave out.
+        options: The other options that the app passes, each with its feature.
+        may_be_empty: Whether the router also has other routes.
 
     Raises:
-        ConfigurationError: a name is unknown, both are given, one of them is a text, no feature is left, or an option
-            is for a feature that is left out.
+        ConfigurationError: A name is unknown, both arguments are given, one of them is a string, no feature is left, or
+            an option is for a feature that is left out.
     """
     if include is not None and exclude is not None:
         raise ConfigurationError("include and exclude exclude each other: pass one of them.")

@@ -1,8 +1,8 @@
-"""HTML forms, for pages that work without scripts: a form becomes the JSON that a route takes.
+"""HTML forms, for pages that work without scripts: convert a form to the JSON that a route expects.
 
-In cookie delivery every POST route accepts a form; the query of its action has the next pages:
-`?on_success=/notes&on_error=/sign-in`. Both may lead where any redirect may (`redirects.py`). Routes declared with
-`form=True` take forms without it too, and answer with a page.
+In cookie delivery, every POST route accepts a form. The query of its action contains the next pages:
+`?on_success=/notes&on_error=/sign-in`. Both must be allowed redirect targets (`redirects.py`). Routes with `form=True`
+also accept forms without next pages, and return a page.
 """
 
 import json
@@ -33,7 +33,7 @@ class FormRedirects:
     on_error: str
 
     def after(self, error: StackAuthError) -> Response:
-        """Send the browser to `on_error` with `?error=<code>`, or with `?mfa=required` if that must follow."""
+        """Redirect to `on_error` with `?error=<code>`, or with `?mfa=required` if a second factor must follow."""
         query = {"mfa": "required"} if isinstance(error, SecondFactorRequired) else {"error": error.code}
         return RedirectResponse(with_query(self.on_error, **query), 303)
 
@@ -49,10 +49,10 @@ def is_page_form(request: Request) -> bool:
 
 
 def read_redirects(request: Request, settings: Settings) -> FormRedirects | None:
-    """Return the next pages after this request; None if it is not a form, or names none.
+    """Return the next pages after this request. None if it is not a form or has no next pages.
 
     Raises:
-        RequestInvalid: redirects may not lead there.
+        RequestInvalid: Redirects to them are not allowed.
     """
     success = request.query_params.get("on_success")
     if success is None or request.method != "POST" or not is_page_form(request):
@@ -65,14 +65,14 @@ def read_redirects(request: Request, settings: Settings) -> FormRedirects | None
 
 
 def convert_to_json(request: Request, form: Mapping[str, str], annotation: object) -> Request:
-    """Return the request as a script would have sent it: the form's fields as JSON.
+    """Return the request with the form's fields as JSON, as a script would send them.
 
-    An empty field is null, or false for a checkbox; a ticked checkbox is true, and the digits of a number are a number.
+    An empty field becomes null, or false for a checkbox. A checked checkbox becomes true, and digits become a number.
 
     Args:
         request: the request.
         form: the fields of its form.
-        annotation: the type of the body; the fields of a model show which inputs are checkboxes and numbers.
+        annotation: The type of the body. The fields of a model show which inputs are checkboxes and numbers.
     """
     known = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
     types = {name: (field.annotation, *get_args(field.annotation)) for name, field in known.items()}

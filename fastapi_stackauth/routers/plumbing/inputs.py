@@ -1,4 +1,4 @@
-"""The input types of the routes. They follow the auth server's rules, so an invalid value is never sent.
+"""The input types of the routes. They follow the auth server's rules, so that invalid values are never sent.
 
 The rules are those of `contract/endpoints.json` for each operation, and never stricter. Each is linear in the length of
 its input.
@@ -27,13 +27,13 @@ UUID = (
     r"^([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[1-5][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
     r"|00000000-0000-0000-0000-000000000000)$"
 )
-"""An id as the auth server writes them; as a pattern of JSON Schema."""
+"""The pattern of an id of the auth server, for JSON Schema."""
 CODE_LENGTH = 45
 """Characters of every one-time code (contract/tokens.md §7)."""
 EXAMPLE_CODE = "7bd52h01bxw94gg9vrassrpjxq24xpb6dapyf0rf7vg28"
 MAX_PASSWORD = 70
 MAX_JSON_VALUES = 20_000
-"""Values that JSON of a caller's own may hold. A body of 1.5 MiB may hold half a million, which take over a second."""
+"""The maximum number of values in a caller's JSON. The half million in 1.5 MiB would take over a second."""
 
 LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
 DOMAIN_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -53,7 +53,7 @@ def is_new_email(text: str) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text may be an address: it has a scheme and no blank."""
+    """Return whether a string may be a URL: it has a scheme and no spaces."""
     return ":" in text and not any(map(str.isspace, text))
 
 
@@ -76,7 +76,7 @@ def _check_url(text: str) -> str:
 
 
 def _check_number_of_values(value: object) -> object:
-    """Count the values of parsed JSON before anything else walks them; the work ends at the limit."""
+    """Count the values of parsed JSON before other code iterates over them. Counting stops at the limit."""
     left, count = [value], 0
     while left:
         outer = left.pop()
@@ -91,7 +91,7 @@ def _check_number_of_values(value: object) -> object:
 def _check_json(value: JsonValue) -> JsonValue:
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):  # numbers and characters that JSON does not have
+    except (ValueError, RecursionError):  # numbers and characters that JSON cannot represent
         raise ValueError("must be JSON") from None
     return value
 
@@ -107,7 +107,7 @@ _EMAIL = {"description": "The email address.", "examples": ["ada@example.com"]}
 Email = Annotated[str, AfterValidator(_check_email), Field(**_EMAIL)]
 """The address of an existing account."""
 NewEmail = Annotated[str, AfterValidator(_check_new_email), Field(max_length=256, **_EMAIL)]
-"""An address that an account may get, or a code is sent to."""
+"""An address for an account, or to which a code is sent."""
 Uuid = Annotated[str, StringConstraints(pattern=UUID)]
 """An id of the auth server."""
 Url = Annotated[str, AfterValidator(_check_url)]
@@ -136,14 +136,14 @@ RefreshToken = Annotated[
 
 
 class RequestBody(BaseModel):
-    """A request body: exactly the fields it names, of exactly their types."""
+    """Base class of request bodies, which accept only their declared fields and exact types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _reject_other_fields(cls, body: object) -> object:
-        """Reject other fields all at once: one fault for each would repeat their names, of which there may be many."""
+        """Reject unknown fields with a single error, because there may be many and errors must not repeat names."""
         if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
             raise ValueError(f"must have no other fields than {', '.join(cls.model_fields)}")
         return body
@@ -181,7 +181,7 @@ class ChallengedBody(RequestBody):
 
     @property
     def bot_challenge(self) -> BotChallenge | None:
-        """The result; None if the body has none."""
+        """The result of the bot challenge, or None."""
         return read_challenge(self.bot_challenge_token, self.bot_challenge_phase, self.bot_challenge_unavailable)
 
 
@@ -190,7 +190,7 @@ def read_challenge(
     bot_challenge_phase: ChallengePhase = None,
     bot_challenge_unavailable: ChallengeUnavailable = None,
 ) -> BotChallenge | None:
-    """Return the result of a bot challenge, None if there is none. As a dependency it reads the query."""
+    """Return the result of a bot challenge, or None. As a dependency, it reads the query parameters."""
     given = {
         "bot_challenge_token": bot_challenge_token,
         "bot_challenge_phase": bot_challenge_phase,

@@ -1,4 +1,4 @@
-"""Lists: one page in a response with the cursor of the next one, and the item of a list that a request names."""
+"""Lists: the response with a page and the cursor of the next one, and the search for an item in a list."""
 
 from collections.abc import Iterable
 from typing import Any, Generic, Protocol, TypeVar
@@ -41,15 +41,15 @@ def list_example(item: dict[str, Any]) -> Example:
 
 
 def find_listed(items: Iterable[L], item_id: str, not_found: str) -> L:
-    """Return the item with an id: the auth server does not compare its owner with the one in the request.
+    """Return the item with an id, because the auth server does not compare its owner with the one in the request.
 
     Args:
-        items: what the owner has.
-        item_id: the id, in any case.
-        not_found: the auth server's code for an unknown id.
+        items: The owner's items.
+        item_id: The id, in upper or lower case.
+        not_found: The auth server's code for an unknown id.
 
     Raises:
-        KnownApiError: the item is not among them.
+        KnownApiError: The item is not in the list.
     """
     for item in items:
         if item.id.lower() == item_id.lower():

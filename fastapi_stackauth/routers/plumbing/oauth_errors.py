@@ -1,4 +1,4 @@
-"""Errors in the form that OAuth clients read (RFC 6749 §5.2, RFC 8628 §3.5)."""
+"""Errors in the format for OAuth clients (RFC 6749 §5.2, RFC 8628 §3.5)."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -20,7 +20,7 @@ OAUTH_CODES = frozenset(
         "unsupported_grant_type",
     )
 )
-"""Codes of this library that are codes of OAuth."""
+"""Codes of this library that are OAuth error codes."""
 _SCHEMA: Schema = {
     "type": "object",
     "required": ["error", "error_description"],
@@ -32,18 +32,18 @@ _SCHEMA: Schema = {
 
 
 def oauth_error_response(error: StackAuthError, docs_url: str | None) -> Response:
-    """Return the response to an OAuth client.
+    """Return the error response for an OAuth client.
 
     Args:
         error: any error of this library.
-        docs_url: where errors are explained; the error's code is appended.
+        docs_url: The URL of a page about errors, to which the code is appended.
     """
     body = _to_body(error) | ({"error_uri": docs_url + error.code} if docs_url else {})
     return JSONResponse(body, oauth_status(error), get_error_headers(error))
 
 
 def oauth_status(error: StackAuthError) -> int:
-    """Return the status: 400 for a request that does not fit, and that of the error otherwise."""
+    """Return the status: 400 for an invalid request, or else that of the error."""
     return HTTPStatus.BAD_REQUEST if error.status_code == HTTPStatus.UNPROCESSABLE_ENTITY else error.status_code
 
 

@@ -1,7 +1,7 @@
-"""The small HTML pages that links in emails open: plain forms, no scripts, nothing from elsewhere.
+"""The small HTML pages that links in emails open: plain forms without scripts or external files.
 
-All values of a request are escaped, and a code is in a hidden field only. `same-origin` is the referrer
-policy because a form of a `no-referrer` page posts `Origin: null` (design decision 12).
+All values from a request are escaped, and a code is only in a hidden field. The referrer policy is `same-origin`,
+because a form on a `no-referrer` page posts `Origin: null` (design decision 12).
 """
 
 import base64
@@ -68,7 +68,7 @@ RESET_FIELDS = (
     "autofocus>\n"
     '<p id="rule">8 to 70 characters.</p>\n'
 )
-"""The one visible field that a page of ours has. `maxlength` would cut a pasted password without a word."""
+"""The only visible field of these pages. There is no `maxlength`, which would silently cut off a pasted password."""
 
 
 def message_page(
@@ -93,15 +93,16 @@ def form_page(
     """Return a page with a form.
 
     Args:
-        title: its heading.
-        text: what pressing the button does.
-        action: the target of the form, relative to the page, so that a proxy may add a prefix.
-        hidden: values that the form sends along, such as a code.
-        button: the button's label.
-        other_button: the target and the label of a second button.
-        note: a second paragraph.
-        fields: further fields, as trusted HTML.
-        leads_to: another origin that the answer redirects to; browsers hold a form's redirects to the policy too.
+        title: The heading.
+        text: The effect of the button.
+        action: The target of the form, relative to the page, so that a proxy may add a prefix.
+        hidden: Hidden values of the form, such as a code.
+        button: The label of the button.
+        other_button: The target and the label of a second button.
+        note: A second paragraph.
+        fields: Further fields, as trusted HTML.
+        leads_to: Another origin to which the response redirects, because browsers apply the policy to a form's
+            redirects too.
     """
     values = "".join(_HIDDEN.substitute(name=name, value=escape(value)) for name, value in hidden.items())
     other = (
@@ -114,13 +115,13 @@ def form_page(
 
 
 def describe_account(user: User) -> str:
-    """Return the account that a browser is signed in as, in words."""
+    """Return a description of the account that a browser is signed in as."""
     name = user.display_name or user.email or user.id
     return f"{name} ({user.email})" if user.email and user.email != name else name
 
 
 def find_foreign_origin(address: str, settings: Settings) -> str | None:
-    """Return the origin, or the scheme, of an address outside the app; None if it is inside."""
+    """Return the origin or the scheme of a URL outside of the app. None if it is inside."""
     parts = urlsplit(address)
     if not parts.scheme:
         return None
@@ -131,15 +132,15 @@ def find_foreign_origin(address: str, settings: Settings) -> str | None:
 
 
 def onward_page(address: str) -> HTMLResponse:
-    """Return a page that continues to another site by itself, with a link for browsers that do not.
+    """Return a page that automatically continues to another site, with a link for browsers that do not.
 
-    Browsers apply the `form-action` of the page with a form to the redirects of its response: a strict policy would
-    stop a redirect to a provider, and the user would see nothing. It does not apply to what a new page opens.
+    Browsers apply the `form-action` of a page to the redirects after its forms, so a strict policy would silently stop
+    a redirect to a provider. It does not apply to a URL that a new page opens.
 
     Args:
         address: an http or https address.
     """
-    address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
+    address = quote(address, safe=_URL_SAFE)  # a header may only contain ASCII
     link = _LINK.substitute(address=escape(address), label="Continue")
     text = "You are being redirected to another site to sign in. If nothing happens, follow the link."
     return _page("One moment", text, link, "'none'", 200, {"refresh": f"0; url={address}"})
@@ -154,7 +155,7 @@ def secret_page(title: str, text: str, *, label: str, value: str, next_page: str
 
 
 def error_page(error: StackAuthError) -> HTMLResponse:
-    """The page for an error: it shows the message of the error, which is a constant."""
+    """Return the page for an error. It shows the error's message, which is a constant."""
     hint = "" if isinstance(error, VerificationCodeError) else " Go back and try again."
     headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
     return message_page("That did not work", f"{error.message}{hint}", status_code=error.status_code, headers=headers)

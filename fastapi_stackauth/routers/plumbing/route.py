@@ -32,15 +32,15 @@ Handle = Callable[[Request], Awaitable[Response]]
 
 
 class AuthRoute(APIRoute):
-    """A route that has its stack, and returns `request_invalid`, without the values, for an invalid request.
+    """A route of a stack. For an invalid request, it returns `request_invalid` without the values.
 
-    Laws of every unsafe route: requests that another site made a browser send are rejected first (decision 11), then
-    requests above the rate limit, and only then is the body read, up to its limit. None of this can be overridden.
+    Laws for every unsafe route: it first rejects requests that another site caused a browser to send (decision 11),
+    then requests above the rate limit, and only then reads the body, up to its limit. None of this can be overridden.
 
     Attributes:
-        stack: the stack of the route.
-        mount: how its router was built.
-        declaration: which route it is.
+        stack: The stack of the route.
+        mount: The options of its router.
+        declaration: The declaration of the route.
     """
 
     stack: Stack
@@ -48,7 +48,7 @@ class AuthRoute(APIRoute):
     declaration: Declaration
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, wrapped in these checks."""
+        """Return FastAPI's handler with these checks."""
         return partial(self._respond, super().get_route_handler())
 
     async def _respond(self, handle: Handle, request: Request) -> Response:
@@ -82,7 +82,7 @@ class AuthRoute(APIRoute):
         return response
 
     def _open(self, request: Request) -> RouteContext:
-        """Make the context of a request, and put it where handlers and error handlers find it."""
+        """Create the context of a request, and store it for handlers and error handlers."""
         services = find_services(request, self.stack)
         context = RouteContext(request, services, self.mount, self.declaration, self.stack.prebuilt_pages)
         if (tracer := services.events.tracer) is not None and request.scope["query_string"]:
@@ -92,7 +92,7 @@ class AuthRoute(APIRoute):
         return context
 
     async def _handle(self, handle: Handle, context: RouteContext, redirects: FormRedirects | None) -> Response:
-        """Let FastAPI handle the request, and raise only errors of this library."""
+        """Let FastAPI handle the request, and convert its exceptions to errors of this library."""
         request = context.request
         try:
             if request.method not in SAFE_METHODS:
@@ -100,10 +100,10 @@ class AuthRoute(APIRoute):
             return await handle(request)
         except RequestValidationError as error:
             if isinstance(error.body, bytes) or any(fault["type"] == "json_invalid" for fault in error.errors()):
-                raise not_json() from None  # FastAPI leaves a body as bytes if its type is not JSON
+                raise not_json() from None  # FastAPI does not parse a body if its media type is not JSON
             raise RequestInvalid(tuple((_place(fault), str(fault["msg"])) for fault in error.errors())) from None
         except HTTPException as error:
-            if error.detail != _UNREADABLE_BODY:  # an app's own dependency may return 400 as well
+            if error.detail != _UNREADABLE_BODY:  # a dependency of the app may return 400 as well
                 raise
             raise not_json() from None
         except AuthServerError as error:
@@ -112,16 +112,16 @@ class AuthRoute(APIRoute):
         raise meant
 
     async def _admit(self, context: RouteContext, redirects: FormRedirects | None) -> Request:
-        """Check an unsafe request, then read its body; return the request that holds it.
+        """Check an unsafe request, then read its body and return the request with it.
 
         Raises:
-            AuthError: 403 `cross_site_request`; 401 before a large body is read.
+            AuthError: 403 `cross_site_request`; 401 before it reads a large body.
             RateLimitExceeded: 429.
             RequestError: 413.
-            RequestInvalid: 400, a form that cannot be parsed, or that has a file.
+            RequestInvalid: 400: A form cannot be parsed or has a file.
         """
         declaration, services = self.declaration, context.services
-        # If tokens travel in bodies, another site has nothing to abuse.
+        # With tokens in bodies, another site cannot abuse a request.
         if context.in_browser and not declaration.for_oauth_clients:
             services.sessions.site.check(context.request.scope)
         if declaration.attempt is not None:
@@ -134,19 +134,19 @@ class AuthRoute(APIRoute):
             annotation = self.body_field.field_info.annotation if self.body_field else None
             return convert_to_json(request, context.form, annotation)
         if has_form(request):
-            await read_form(request)  # before FastAPI does, which would take files
+            await read_form(request)  # before FastAPI reads it, which would accept files
         return request
 
     async def _read_form(self, request: Request) -> Mapping[str, str]:
-        """Return the fields of a form, whose body has been read.
+        """Return the fields of a form. Its body has already been read.
 
         Raises:
-            RequestInvalid: 400, the form cannot be parsed, or has a file.
+            RequestInvalid: 400: The form cannot be parsed or has a file.
         """
         return await read_form(request)
 
     def needed_settings(self) -> frozenset[str]:
-        """Return the settings without which this route cannot work (see `needs`)."""
+        """Return the settings that this route needs (see `needs`)."""
         declared = declared_needs(self.endpoint) or Needs(frozenset({"project_id"}))
         needed = declared.settings
         if any(page == declared.unless_page and "://" in address for page, address in self.mount.pages.items()):
@@ -159,5 +159,5 @@ class AuthRoute(APIRoute):
 
 
 def _place(fault: dict[str, Any]) -> str:
-    """Return the field that a fault is in. Deeper names are chosen by the caller, and may be very long."""
+    """Return the invalid field, without nested names: the caller chooses them, and they may be very long."""
     return ".".join(str(part) for part in fault["loc"][:2])

@@ -1,6 +1,6 @@
-"""Delivers tokens, and the state of a flow of several requests, to the caller: in cookies or in the body.
+"""Deliver tokens and the state of multi-step flows to the caller, in cookies or in the body.
 
-Law: in cookie delivery, no token, nonce or code of a flow appears in a body: scripts of a page must not read them.
+Law: in cookie delivery, a body never contains a token, nonce or code of a flow, because scripts must not read them.
 """
 
 import base64
@@ -25,7 +25,7 @@ from fastapi_stackauth.sessions.cookies import cookie, cookie_names
 
 MFA_FLOW = "mfa"
 MFA_SECONDS = 900
-"""Seconds that an attempt is kept: longer than by the auth server, which then reports the expiry."""
+"""Seconds that an attempt is stored. This is longer than at the auth server, which reports the expiry."""
 
 _TOKEN = "eyJhbGciOiJFUzI1NiIsImtpZCI6Im9UbzZXa2lkblBrTCJ9.eyJzdWIiOiIuLi4ifQ.c2lnbmF0dXJl"  # noqa: S105 - an example
 _USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
@@ -72,7 +72,7 @@ SignInResult = Annotated[SignInResponse | Tokens, ByDelivery(cookie=SignInRespon
 
 
 class Transport:
-    """Tokens and flows in request and response bodies: the caller keeps them. `CookieTransport` keeps them in cookies.
+    """Tokens and flows in request and response bodies, for callers that store them. See also `CookieTransport`.
 
     Args:
         request: the request.
@@ -89,7 +89,7 @@ class Transport:
         """Deliver the tokens of a sign-in.
 
         Raises:
-            RequestError, UnexpectedResponse: a token does not fit into a cookie, or is not a token.
+            RequestError, UnexpectedResponse: A token does not fit into a cookie, or is not valid.
         """
         return Tokens(
             access_token=sign_in.access_token,
@@ -100,43 +100,43 @@ class Transport:
         )
 
     async def find_refresh_token(self, body: BaseModel) -> str | None:
-        """Return the refresh token of the caller's session; None if it is not known."""
+        """Return the refresh token of the caller's session, or None."""
         return self.recall("", body).get("refresh_token")
 
     def forget_session(self) -> None:
         """Remove the tokens from the browser."""
 
     def remember(self, flow: str, facts: Mapping[str, str], max_age: int) -> None:
-        """Keep the facts of a flow in the browser, for `max_age` seconds."""
+        """Store the values of a flow in the browser, for `max_age` seconds."""
 
-    def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - one body, one flow
-        """Return the values of a flow; empty if there is no such flow."""
+    def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - a body has only one flow
+        """Return the values of a flow, or an empty dict if there is no such flow."""
         fields = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in body or ()
         }
         return {name: value for name, value in fields.items() if isinstance(value, str)}
 
     def forget(self, flow: str) -> None:
-        """Remove the facts of a flow from the browser."""
+        """Remove the values of a flow from the browser."""
 
-    def list_flows(self, prefix: str) -> list[str]:  # noqa: ARG002 - the caller knows
+    def list_flows(self, prefix: str) -> list[str]:  # noqa: ARG002 - the caller has the values
         """Return the flows in the browser with this prefix, oldest first."""
         return []
 
     async def keep_attempt(self, attempt: str, account: str) -> str | None:
-        """Keep a sign-in that waits for a second factor, and the account that its first step named.
+        """Store a sign-in that waits for a second factor, and the account of its first step.
 
-        Guesses of second factors count for that account, not for each attempt: a caller who knows a password can begin
-        as many attempts as they like. The shared storage has the account under a hash of the attempt.
+        Attempts at the second factor are counted per account, because a caller with the password can start any number
+        of sign-ins. The shared storage contains the account under a hash of the attempt.
 
         Returns:
-            The attempt, if the caller must send it back.
+            The attempt, if the caller must send it back, or None.
         """
         await self.services.storage.set(_attempt_key(attempt), account, MFA_SECONDS)
         return attempt
 
     async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
-        """Return the attempt and its account; empty without an attempt, None for an unknown account."""
+        """Return the attempt, or an empty string, and its account, or None if it is unknown."""
         attempt = self.recall(MFA_FLOW, body).get("attempt", "")
         return attempt, await self.services.storage.get(_attempt_key(attempt))
 
@@ -161,18 +161,18 @@ class CookieTransport(Transport):
         self.services.sessions.forget(self.request)
 
     def remember(self, flow: str, facts: Mapping[str, str], max_age: int) -> None:
-        """Write the flow's cookie."""
+        """Set the flow's cookie."""
         policy = self.services.sessions.policy
         self.services.sessions.warn_of_other_host(self.request)
         value = base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).rstrip(b"=").decode()
         get_cookies(self.request.scope).set(policy.name(flow), policy.set(flow, value, max_age))
 
     def recall(self, flow: str, body: BaseModel | None = None) -> Mapping[str, str]:  # noqa: ARG002 - the cookie has them
-        """Read the flow's cookie; one that cannot be read has no facts."""
+        """Read the flow's cookie. A malformed cookie has no values."""
         value = cookie(self.request.scope, self.services.sessions.policy.name(flow)) or ""
         try:
             facts = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
-            # Half a surrogate pair can be neither hashed nor sent.
+            # Half a surrogate pair cannot be hashed or sent.
             json.dumps(facts, ensure_ascii=False).encode("utf-8")
         except (binascii.Error, ValueError, RecursionError):
             return {}
@@ -186,12 +186,12 @@ class CookieTransport(Transport):
         get_cookies(self.request.scope).set(policy.name(flow), policy.remove(flow))
 
     def list_flows(self, prefix: str) -> list[str]:
-        """Read the names of the cookies."""
+        """Return the flows from the names of the cookies."""
         start = self.services.sessions.policy.name("")
         return [name.removeprefix(start) for name in cookie_names(self.request.scope, start + prefix)]
 
     async def keep_attempt(self, attempt: str, account: str) -> None:
-        """Keep both in the browser too; with a secret key, sealed with it."""
+        """Also store both in the browser, sealed if there is a secret key."""
         await super().keep_attempt(attempt, account)
         facts = {"attempt": attempt}
         if self.services.settings.secret_server_key:
@@ -199,9 +199,9 @@ class CookieTransport(Transport):
         self.remember(MFA_FLOW, facts, MFA_SECONDS)
 
     async def recall_attempt(self, body: BaseModel) -> tuple[str, str | None]:
-        """Read both from the browser. With a secret key, an attempt without its seal is ignored.
+        """Read both from the browser. If there is a secret key, ignore an attempt without a valid seal.
 
-        Otherwise a guesser would leave out the account.
+        Otherwise an attacker could omit the account.
         """
         attempt, account = await super().recall_attempt(body)
         facts = self.recall(MFA_FLOW)
@@ -220,12 +220,12 @@ TRANSPORTS: Mapping[Delivery, type[Transport]] = {"cookie": CookieTransport, "bo
 
 
 def require_lifetime(token: AccessToken) -> int:
-    """Return how many seconds a token that the auth server has just issued lives, judging by its `iat` and `exp`.
+    """Return the lifetime in seconds of a token that was just issued, from its `iat` and `exp`.
 
-    This host's clock is not used, because it may be wrong (contract/tokens.md §3).
+    It does not use this host's clock, which may be wrong (contract/tokens.md §3).
 
     Raises:
-        UnexpectedResponse: it is not a token.
+        UnexpectedResponse: The value is not a token.
     """
     if token.lifetime is None:
         raise UnexpectedResponse

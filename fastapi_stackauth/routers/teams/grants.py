@@ -1,4 +1,4 @@
-"""`Grants`: the permissions that members may grant in a team, and the permission that they need for it."""
+"""`Grants`: the permissions that members of a team may grant, and the permission they need for this."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,22 +9,23 @@ from fastapi_stackauth.errors import ConfigurationError
 
 @dataclass(frozen=True, kw_only=True)
 class Grants:
-    """The team permissions that members may grant and revoke, and the permission that they need for it.
+    """The team permissions that members may grant and revoke, and the permission they need for this.
 
-    The auth server lets only servers grant permissions, so these routes act with the secret key. Before each change
-    they ask the auth server whether the caller has `by` and the permission itself in this team, and whether the other
-    user is a member.
+    The auth server lets only servers grant permissions, so these routes use the secret key. Before each change, they
+    check at the auth server that the caller has `by` and the permission itself in this team, and that the other user is
+    a member.
 
     Attributes:
-        by: the permission that a member needs in the team to grant others. Its last holder cannot lose it here.
-        grantable: the permissions that can be granted and revoked. A member can only grant one that they have.
+        by: The permission that a member needs in the team to grant others. These routes cannot revoke it from the last
+            member who has it.
+        grantable: The permissions that can be granted and revoked. Members can only grant permissions that they have.
 
     Example:
         >>> Grants(by="team_admin", grantable={"notes:delete"})
         Grants(by='team_admin', grantable=frozenset({'notes:delete'}))
 
     Raises:
-        ConfigurationError: one of them is not a valid permission id, or `grantable` is empty.
+        ConfigurationError: A permission id is not valid, or `grantable` is empty.
     """
 
     by: str

@@ -1,8 +1,8 @@
 """Invitations to teams: send, list and revoke them, and join by the link of the email or by the invitation's id.
 
-Law: any user with a code can join, because the auth server does not compare addresses. So the confirmation names the
-team and the account that joins. The auth server uses a code up even if it then rejects the user, so the routes check
-everything else first.
+Law: any user with a code can join, because the auth server does not compare email addresses. So the confirmation shows
+the team and the account that joins. The auth server uses up a code even if it then rejects the user, so the routes
+check everything else first.
 """
 
 from typing import Annotated
@@ -111,7 +111,7 @@ async def team_invitations_send(
         check_name(team.display_name)  # another client may have set it
     except ValueError as error:
         raise RequestInvalid((("path.team_id", f"The team's name {error}"),)) from None
-    # Before the next two counters: a user who may not invite must not use up what others may send.
+    # This comes before the next two counters, so that users who may not invite do not use up the invitations of others.
     if not await client.team_permissions.check(_INVITE, team_id=team_id):
         raise permission_missing(_INVITE, team_id)
     await context.count_account(team_id)
@@ -202,7 +202,7 @@ async def invitations_details(
 @routes.post(
     "/invitations/accept",
     "Accept an invitation by its code",
-    errors=(*_CODE_ERRORS, AuthError("authentication_required")),  # here, so that it can be a page, too
+    errors=(*_CODE_ERRORS, AuthError("authentication_required")),  # listed here, so that it can be a page too
     example=_INVITED_TO,
     attempt="invitations_accept",
     form=True,
@@ -241,7 +241,7 @@ async def invitations_accept_page(
 
     If no user is signed in, the browser is sent to `sign_in_url`, if that is set, and comes back.
     """
-    if context.request.method == "HEAD":  # whether there is a page; the code has few attempts
+    if context.request.method == "HEAD":  # HEAD only checks whether there is a page, because a code has few attempts
         return message_page("Join a team", "Open this link in a browser.")
     await context.count_address()
     invited_to = await _read_invitation(context, client, code)
@@ -257,8 +257,8 @@ async def invitations_accept_page(
 
 @routes.page("/invitations/accept", "Open an invitation", only="body")
 @needs()
-async def token_invitations_accept_page(code: LinkCode) -> HTMLResponse:  # noqa: ARG001 - the app reads it, not the page
-    """Open the link in the email. A browser has no tokens in this delivery.
+async def token_invitations_accept_page(code: LinkCode) -> HTMLResponse:  # noqa: ARG001 - the app reads the code, not the page
+    """Open the link in the email. In this delivery, a browser has no tokens.
 
     Point the link at your app with `pages={"team_invitation": ...}`, and post the code to `/invitations/accept`.
     """

@@ -66,7 +66,7 @@ async def team_members_remove(team_id: TeamId, user_id: MemberId, context: Conte
     async with changing(context, team_id=team_id, user_id=user_id):
         try:
             await client.team_members.remove(team_id, user_id)
-        except UserNotFound:  # not the user who calls: they stay signed in
+        except UserNotFound:  # this is not about the caller, who stays signed in
             raise KnownApiError.of(NOT_IN_TEAM) from None
 
 

@@ -1,9 +1,10 @@
-"""Granting and revoking permissions in a team: mounted only with `Grants`, and the only team routes that act as server.
+"""Grant and revoke permissions in a team. These routes are only mounted with `Grants`, and act as the server.
 
-Law: all checks ask the auth server anew and come before the change; a check that fails is 403 or 404, and nothing
-changes. They run before the team is claimed, so that a stranger cannot claim it, and again while it is claimed. The
-caller has a live session of a full user; they have `Grants.by` and the permission in this very team; the permission is
-grantable; the other user is a member; `Grants.by` is never taken from its last holder.
+Law: all checks use current data from the auth server and come before the change. If a check fails, the response is 403
+or 404, and nothing changes. The checks run before the team is claimed, so that a stranger cannot claim it, and again
+afterwards. The caller must have a live session of a full user, and must have `Grants.by` and the permission itself in
+this team. The permission must be grantable, the other user must be a member, and the last member with `Grants.by` never
+loses it.
 """
 
 import asyncio
@@ -113,18 +114,18 @@ async def team_permissions_revoke(
 
 def _grants(context: RouteContext) -> Grants:
     grants = context.mount.grants
-    assert grants is not None  # noqa: S101 - these routes are mounted only with them
+    assert grants is not None  # noqa: S101 - these routes are only mounted with `Grants`
     return grants
 
 
 async def _authorize(
     context: RouteContext, user: User, client: StackAuthClient, team_id: str, user_id: str, permission_id: str
 ) -> StackAuthClient:
-    """Check that a user may grant or revoke a permission of a member; return the client that may do it.
+    """Check that a user may grant or revoke a member's permission, and return the client for the change.
 
     Raises:
-        AuthError: 403, the user may not.
-        TeamNotFound: 404, the other user is not a member.
+        AuthError: 403: The user may not do this.
+        TeamNotFound: 404: The other user is not a member.
     """
     grants = _grants(context)
     if permission_id not in grants.grantable:
@@ -138,7 +139,7 @@ async def _authorize(
     server = context.client.as_server()
     try:
         await server.team_members.get(team_id, user_id)
-    except UserNotFound:  # not the user who calls: they stay signed in
+    except UserNotFound:  # this is not about the caller, who stays signed in
         raise KnownApiError.of(NOT_IN_TEAM) from None
     return server
 
@@ -146,10 +147,10 @@ async def _authorize(
 async def _check_other_holders(
     server: StackAuthClient, by: str, team_id: str, user_id: str, permission_id: str
 ) -> None:
-    """Reject a change that might take `by` from its last holder.
+    """Reject a change that might revoke `by` from the last member who has it.
 
-    The last holder keeps it for certain only if it was granted directly, and it is not what is revoked: only an admin
-    may read which permissions contain it.
+    That member is certain to keep it only if it was granted directly and is not the permission to revoke, because only
+    an admin can see which permissions contain it.
 
     Raises:
         AuthError: 403 `last_permission_holder`.
@@ -164,12 +165,13 @@ async def _check_other_holders(
 
 @asynccontextmanager
 async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[None]:
-    """Let one change at a time be checked and made in a team.
+    """Allow only one change at a time in a team, including its checks.
 
-    Otherwise the last two holders could revoke each other's at once, or a holder could grant what they are just losing.
+    Otherwise the last two members with `by` could revoke it from each other concurrently, or a member could grant a
+    permission while losing it.
 
     Raises:
-        VerificationUnavailable: other changes take too long, or Redis is unavailable; trying again helps.
+        VerificationUnavailable: Other changes take too long, or Redis is unavailable. Try again later.
     """
     storage, claim = context.services.storage, f"team-grants:{team_id}"
     for attempt in range(_LOCK_ATTEMPTS):
@@ -184,5 +186,5 @@ async def _one_at_a_time(context: RouteContext, team_id: str) -> AsyncIterator[N
     try:
         yield
     finally:
-        if time.monotonic() < expires_at:  # later, another request may have claimed the team
+        if time.monotonic() < expires_at:  # after this time, another request may have claimed the team
             await storage.remove(claim)

@@ -1,4 +1,4 @@
-"""Puts the chosen team routes on one router."""
+"""Build the router for teams."""
 
 from collections.abc import Collection, Mapping
 from typing import Literal, get_args
@@ -29,7 +29,7 @@ def build_teams_router(
     create: Require | None = None,
     manage_permissions: Grants | None = None,
 ) -> APIRouter:
-    """A router with the team routes of one stack, for `app.include_router`.
+    """Return a router with the team routes of a stack, for `app.include_router`.
 
     Raises:
         ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
@@ -61,10 +61,10 @@ def build_teams_router(
 
 
 def check_create(stack: Stack, create: object) -> None:
-    """Check what an app requires of a user who creates a team.
+    """Check the requirements for creating a team.
 
     Raises:
-        ConfigurationError: it is not a `Require`, allows API keys, needs a team, or is for another stack.
+        ConfigurationError: They are not a `Require`, allow API keys, need a team, or are for another stack.
     """
     if not isinstance(create, Require):
         raise ConfigurationError(f"create must be an instance of Require; got {create!r}. Write create=Require(...).")

@@ -16,7 +16,7 @@ from fastapi_stackauth.routers.plumbing.inputs import RequestBody, Uuid
 TEAM_ID = "9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"
 USER_ID = "f7383500-3cc7-45ea-b3c1-50d16bdbdf35"
 
-# The auth server ignores the case of ids, and caches here do not.
+# The auth server ignores the case of ids, but the caches do not.
 TeamId = Annotated[Uuid, AfterValidator(str.lower), Path(description="The team's id.")]
 MemberId = Annotated[Uuid, AfterValidator(str.lower), Path(description="The member's user id.")]
 
@@ -24,7 +24,7 @@ FullUser = Annotated[User, Depends(Require())]
 """A user who is neither anonymous nor restricted."""
 
 NOT_IN_TEAM = "TEAM_MEMBERSHIP_NOT_FOUND"
-"""There is no such team, or the user is not in it; the auth server does not say which."""
+"""There is no such team, or the user is not a member. The auth server does not distinguish them."""
 
 
 def permission_missing(permission_id: str, team_id: str) -> AuthError:
@@ -33,7 +33,7 @@ def permission_missing(permission_id: str, team_id: str) -> AuthError:
 
 
 def needs_permission(permission_id: str) -> AuthError:
-    """Return the error of a route whose caller needs a permission, for OpenAPI."""
+    """Return the error of a route that needs a permission, for OpenAPI."""
     return permission_missing(permission_id, TEAM_ID)
 
 
@@ -47,15 +47,15 @@ def changed_fields(body: RequestBody) -> dict[str, Any]:
 async def changing(
     context: RouteContext, *, team_id: str, user_id: str = "", doubtful: tuple[type[AuthServerError], ...] = ()
 ) -> AsyncIterator[None]:
-    """Wrap a change of a team, or of a user in a team: every worker then forgets what it has cached about them.
+    """Wrap a change to a team or to a user in a team. Afterwards, every worker drops its cached data about them.
 
-    They forget nothing after a rejected change: otherwise a stranger could keep the caches of any team empty.
+    They keep the data after a rejected change. Otherwise a stranger could keep the caches of any team empty.
 
     Args:
-        context: the request's.
-        team_id: the team.
-        user_id: the user in the team; all of its members if it is empty.
-        doubtful: errors after which the change may have been made, in addition to those of an unavailable auth server.
+        context: The context of the request.
+        team_id: The id of the team.
+        user_id: The id of the user. Empty means all members of the team.
+        doubtful: Errors after which the change may have been made, in addition to those of an unavailable auth server.
     """
     unclear: tuple[type[AuthServerError], ...] = (AuthServerUnavailable, *doubtful)
     try:

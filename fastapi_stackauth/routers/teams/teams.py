@@ -1,4 +1,4 @@
-"""Teams: list, create, read, change, delete, select and leave them, with the user's own rights."""
+"""Teams: list, create, read, change, delete, select and leave them, as the user."""
 
 import re
 import unicodedata
@@ -26,7 +26,7 @@ routes = Routes("teams", feature="teams")
 
 MAX_NAME = 100
 _ADDRESS = re.compile(r"[/\\]{2}|@\S|[A-Za-z]:\S|\S[.\u3002][^\s\d]|\d\.\d{1,3}\.")
-"""What an email program may turn into a link: two slashes, an address, a scheme, a domain, or numbers with dots."""
+"""Text that email programs may turn into a link: two slashes, an address, a scheme, a domain, numbers with dots."""
 _TEAM = {
     "id": TEAM_ID,
     "display_name": "Red team",
@@ -37,15 +37,15 @@ _TEAM = {
 
 
 def check_name(text: str) -> str:
-    """Return a team's name without surrounding blanks; invitations carry it into the inbox of any address.
+    """Check a team's name, which invitations send to arbitrary addresses. Return it without surrounding spaces.
 
     Raises:
-        ValueError: it is empty or too long, has a character that cannot be printed, or contains a web address.
+        ValueError: The name is empty or too long, has a character that cannot be printed, or contains a web address.
     """
     name = text.strip()
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError(f"must have 1 to {MAX_NAME} printable characters")
-    if _ADDRESS.search(unicodedata.normalize("NFKC", name)):  # some characters become dots only so
+    if _ADDRESS.search(unicodedata.normalize("NFKC", name)):  # NFKC turns some characters into dots
         raise ValueError("must not contain a web address, such as example.com")
     return name
 
@@ -164,7 +164,7 @@ async def teams_select(team_id: TeamId, client: UserClient) -> None:
 @routes.post("/teams/{team_id}/leave", "Leave a team", errors=(NOT_IN_TEAM,))
 async def teams_leave(team_id: TeamId, context: Context, user: SignedInUser, client: UserClient) -> None:
     """Leave a team. This app rejects your requests about it from then on."""
-    # Perhaps at the first attempt, whose response was lost.
+    # Perhaps the first attempt succeeded and its response was lost.
     async with changing(context, team_id=team_id, user_id=user.id, doubtful=(TeamNotFound,)):
         await client.team_members.remove(team_id)
 
