@@ -1,4 +1,4 @@
-"""Prebuilt HTML pages: sign-in, sign-up, the account, and what links in emails open. They need the extra `pages`."""
+"""Prebuilt HTML pages for sign-in, sign-up, the account and links in emails. They need the extra `pages`."""
 
 from typing import TYPE_CHECKING
 

@@ -104,7 +104,7 @@ def _describe_session(listed: Session, current: str | None) -> dict[str, Any]:
 
 @routes.page(TWO_FACTOR)
 async def show_two_factor(context: Context) -> Response:
-    """Show the secret for an authenticator app as a QR code; it stays the same after a wrong code."""
+    """Show the secret for an authenticator app as a QR code. It stays the same after a wrong code."""
     user, _ = await find_account(context)
     enrollment = await mfa.totp_enrollment(context.request, context.services, user)
     title = translate(context, QR_CODE)
@@ -193,5 +193,5 @@ routes.include(oauth.routes, oauth.oauth_link, f"{PATH}/providers/{{provider}}/c
 
 @routes.page(f"{PATH}/{{rest:path}}")
 async def reopen_account(context: Context) -> RedirectResponse:
-    """Open the page, for a browser that loads the address of one of its forms again."""
+    """Redirect to the page, for a browser that reloads the URL of one of its forms."""
     return RedirectResponse(find_site(context).link(PATH), 303)

@@ -1,15 +1,15 @@
-"""Contrast of colors, by WCAG 2.2: text of the pages is readable whatever accent color an app chooses."""
+"""The contrast of colors (WCAG 2.2), so that text is readable with any accent color."""
 
 Color = tuple[float, float, float]
 
 READABLE = 4.5
-"""The contrast that text needs (WCAG 2.2, success criterion 1.4.3)."""
+"""The minimum contrast of text (WCAG 2.2, success criterion 1.4.3)."""
 BLACK, WHITE = "#000000", "#ffffff"
 _STEPS = 20
 
 
 def parse_color(text: str) -> Color:
-    """Return red, green and blue, from 0 to 1, of a color in hexadecimal."""
+    """Return the red, green and blue of a hexadecimal color, each from 0 to 1."""
     digits = text.removeprefix("#")
     whole = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
     red, green, blue = (int(whole[start : start + 2], 16) / 255 for start in (0, 2, 4))
@@ -28,7 +28,7 @@ def find_text_color(background: str) -> str:
 
 
 def make_readable(color: str, background: str) -> str:
-    """Return the color, darker or lighter by as little as text of this color needs on a background."""
+    """Return the color, made just dark or light enough for readable text on a background."""
     target = parse_color(find_text_color(background))
     own = parse_color(color)
     for step in range(_STEPS + 1):

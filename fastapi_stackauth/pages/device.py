@@ -1,6 +1,6 @@
-"""The pages on which a user confirms a command-line tool: they type its code, and allow or deny it.
+"""The pages on which a user types the code of a command-line tool, and allows or denies it.
 
-Law: they exist if the app has `stack.cli_router()`, and share its choices; the tool's link then leads here.
+Law: they exist only if the app has `stack.cli_router()`, and use its options. The tool's link then opens them.
 """
 
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ PATH = "/cli-auth-confirm"
 
 @routes.page(PATH)
 async def show_device(context: Context) -> Response:
-    """Show the account of this browser and the field for the code. The sign-in must be younger than ten minutes."""
+    """Show the browser's account and a field for the code. The user must have signed in within the last ten minutes."""
     if context.error is None and read_query(context, "done") in DEVICE_NOTICES:
         return await show(context, "device_done.html")
     await confirmation.RECENT_USER(context.request, SecurityScopes())
@@ -34,7 +34,7 @@ async def show_device(context: Context) -> Response:
 
 
 async def _show_decision(context: RouteContext, device: Any) -> Response:  # noqa: ANN401 - JSON of the route
-    """Show which device asks, with a button to allow it and one to deny it."""
+    """Show the device, with one button to allow it and one to deny it."""
     requested_at = datetime.fromtimestamp(device["requested_at"] / 1000, UTC)
     typed = confirmation.DeviceCodeRequest(user_code=context.form["user_code"], start=context.form.get("start", ""))
     return await show(
@@ -44,7 +44,7 @@ async def _show_decision(context: RouteContext, device: Any) -> Response:  # noq
         address=device["address"] or "",
         requested=f"{requested_at:%Y-%m-%d %H:%M} UTC",
         user_code=typed.full_code,
-        languages=[],  # a link to another one would lose the code
+        languages=[],  # a link to another language would lose the code
     )
 
 
@@ -80,5 +80,5 @@ routes.action(
 
 @routes.page(f"{PATH}/{{rest:path}}")
 async def reopen_device(context: Context) -> RedirectResponse:
-    """Open the page, for a browser that loads the address of one of its forms again."""
+    """Redirect to the page, for a browser that reloads the URL of one of its forms."""
     return RedirectResponse(find_site(context).link(PATH), 303)

@@ -1,4 +1,4 @@
-"""The pages that links in emails open: a new password, and the verification of an address."""
+"""The pages that links in emails open: password reset and email verification."""
 
 from fastapi import Response
 from fastapi.responses import RedirectResponse
@@ -15,7 +15,7 @@ routes = PageRoutes()
 
 @routes.page("/forgot-password")
 async def show_forgot_password(context: Context) -> Response:
-    """Show the field for the address of the account."""
+    """Show a field for the email address of the account."""
     return await show(context, "forgot_password.html", fields=("email",), kept=("email",))
 
 
@@ -32,7 +32,7 @@ routes.action(
 
 @routes.page("/password-reset")
 async def show_password_reset(context: Context, code: LinkCode = "") -> Response:
-    """Show the field for the new password. The code of the link is in a hidden field."""
+    """Show a field for the new password. A hidden field contains the code of the link."""
     code = code or context.form.get("code", "")[:200]
     return await show(context, "password_reset.html", fields=("password", "code"), code=code)
 
@@ -72,6 +72,6 @@ routes.action(
 
 @routes.page("/email-verification/continue")
 async def reopen_email_verification(context: Context) -> RedirectResponse:
-    """Open the page, for a browser that loads the address of its form again."""
+    """Redirect to the page, for a browser that reloads the URL of its form."""
     query = {"return_to": keep_return_to(context), "step": read_query(context, "step")}
     return RedirectResponse(find_site(context).link("/email-verification", **query), 303)

@@ -1,4 +1,4 @@
-"""The pages of errors: of the pages themselves, and of the app's own routes if a browser opened them."""
+"""Error pages, for the prebuilt pages and for the app's own routes if a browser opened them."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,11 +23,11 @@ _URL_SAFE = ":/%#?=@[]!$&'()*+,;"
 
 @dataclass(frozen=True)
 class Action:
-    """What the user may do about an error: a link.
+    """A link that helps the user after an error.
 
     Attributes:
-        label: its text, in English.
-        address: where it leads.
+        label: The text of the link, in English.
+        address: The URL of the link.
     """
 
     label: str
@@ -35,12 +35,12 @@ class Action:
 
 
 async def show_error(context: RouteContext, error: StackAuthError, action: Action | None = None) -> Response:
-    """Return the page for an error that belongs to no form.
+    """Return the page for an error outside of a form.
 
     Args:
-        context: of the request.
-        error: what went wrong.
-        action: what the user may do; by default, go back to the sign-in page.
+        context: The context of the request.
+        error: The error.
+        action: The link for the user. By default, it leads to the sign-in page.
     """
     headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
     return await show(
@@ -56,16 +56,16 @@ async def show_error(context: RouteContext, error: StackAuthError, action: Actio
 
 
 def describe_action(context: RouteContext, action: Action | None = None) -> dict[str, str]:
-    """Return what pages show of an action; by default, go back to the sign-in page."""
+    """Return the template's values for an action. By default, it leads to the sign-in page."""
     action = action or Action(messages.BACK, find_site(context).link("/sign-in", return_to=keep_return_to(context)))
     return {"label": translate(context, action.label), "address": action.address}
 
 
 class OutsidePages:
-    """Shows pages at addresses outside of the prefix (see `PrebuiltPages`).
+    """Shows pages at URLs outside of the prefix (see `PrebuiltPages`).
 
     Args:
-        mount: how the router of the pages was built.
+        mount: The options of the router of the pages.
     """
 
     def __init__(self, mount: PagesMount) -> None:
@@ -73,28 +73,28 @@ class OutsidePages:
         self.prefix: str = mount.site.prefix
 
     async def show_error(self, request: Request, services: Services, error: StackAuthError) -> Response:
-        """Return a page for an error of an app's own route, with what the user may do about it."""
+        """Return a page for an error of an app's own route, with a link that helps the user."""
         here = find_address(request) if request.method == "GET" else ""
         context = self._open(request, services, here)
         return await show_error(context, error, _choose_action(context, error, here))
 
     async def show_onward(self, request: Request, services: Services, address: str) -> Response:
-        """Return a page that continues to a provider by itself (see `onward_page`)."""
-        address = quote(address, safe=_URL_SAFE)  # a header takes ASCII alone
+        """Return a page that automatically continues to a provider (see `onward_page`)."""
+        address = quote(address, safe=_URL_SAFE)  # a header may only contain ASCII
         headers = {"refresh": f"0; url={address}"}
         return await show(self._open(request, services, ""), "onward.html", headers=headers, address=address)
 
     def _open(self, request: Request, services: Services, here: str) -> RouteContext:
-        """Make a context whose query has nothing but `return_to`: the query of the app means something else."""
+        """Create a context with only `return_to` in its query, because the query of the app means something else."""
         scope = {**request.scope, "query_string": urlencode({"return_to": here}).encode()}
         return RouteContext(Request(scope), services, self._mount, _OUTSIDE, self)
 
 
 def _outside() -> None:
-    """Stand for the handler of a route that is not of the pages."""
+    """A placeholder for the handler of a route outside of the pages."""
 
 
-_OUTSIDE = Declaration(_outside, "GET", "", "pages", "", {})  # type: ignore[arg-type]  # a function is one
+_OUTSIDE = Declaration(_outside, "GET", "", "pages", "", {})  # type: ignore[arg-type]  # a function is such a handler
 
 
 def _describe(error: StackAuthError) -> str:
@@ -113,7 +113,7 @@ def _must_verify(error: StackAuthError) -> bool:
 
 
 def _choose_action(context: RouteContext, error: StackAuthError, here: str) -> Action:
-    """Return what the user may do about an error of an app's own page, whose address is `here`; empty for a form."""
+    """Return the link for an error of an app's own page. `here` is the URL of the page, or empty after a form."""
     site, back = find_site(context), keep_return_to(context)
     if error.status_code == HTTPStatus.UNAUTHORIZED:
         prompt = "login" if error.code == "reauthentication_required" else ""

@@ -1,7 +1,8 @@
-"""The page that the link of an invitation opens: it says what the invitation is for, and a button accepts it.
+"""The page that the link of an invitation opens. It describes the invitation and has a button to accept it.
 
-Law: the code leaves the address at once. A cookie of this browser keeps it while a user signs in, so that neither the
-address of the sign-in page nor a referrer has it. The link alone does not accept: email scanners follow links.
+Law: the code is removed from the URL immediately. A cookie keeps it while the user signs in, so that neither the URL of
+the sign-in page nor a referrer contains it. Opening the link does not accept the invitation, because email scanners
+follow links.
 """
 
 from typing import Any
@@ -23,12 +24,12 @@ routes = PageRoutes()
 PATH = "/team-invitation"
 _FLOW = "team_invitation"
 _OVER = (VerificationCodeError, TeamNotFound)
-_SECONDS = 3600  # to sign up, and to verify an address
+_SECONDS = 3600  # enough time to sign up and to verify an address
 
 
 @routes.page(PATH, attempt="invitations_accept")
 async def show_invitation(context: Context, code: LinkCode = "") -> Response:
-    """Keep the code of the link, then show the team and the account that joins it, with a button."""
+    """Store the code of the link, then show the team, the account that joins it, and a button."""
     if code:
         context.transport.remember(_FLOW, {"code": code}, _SECONDS)
         return RedirectResponse(find_site(context).link(PATH), 303)

@@ -1,4 +1,4 @@
-"""API keys on the pages: the list of usable ones, the choice of an expiry, and the page that shows a new key once."""
+"""API keys on the pages: the list of valid keys, the choice of an expiry, and the page that shows a new key once."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,13 +14,13 @@ from fastapi_stackauth.routers.plumbing.context import RouteContext
 FIELDS = ("description", "expires_at_millis")
 """The fields of the form for a new key."""
 DAYS = (30, 90, 365)
-"""How long a new key may be valid, beside for ever."""
+"""The choices for the lifetime of a new key, in addition to no expiry."""
 _DEFAULT_DAYS = 90
 _MILLIS = re.compile(r"[0-9]{1,18}")
 
 
 def describe_keys(context: RouteContext, keys: Iterable[UserApiKey | TeamApiKey]) -> list[dict[str, Any]]:
-    """Return what pages show of API keys; those that are revoked are left out."""
+    """Return the template's values for API keys, without revoked keys."""
     now = datetime.fromtimestamp(context.services.clock(), UTC)
     return [_describe(key, now) for key in keys if key.manually_revoked_at_millis is None]
 
@@ -56,16 +56,16 @@ def _expiry(now: float, days: int) -> int:
 
 
 def show_new_key(find_path: Callable[[RouteContext], str]) -> Callable[[RouteContext, Any], Awaitable[Response]]:
-    """Return what shows a new key. No later page can show it, and the browser does not store this one.
+    """Return a function that shows a new key. No later page can show the key, and the browser does not store this page.
 
     Args:
-        find_path: returns the path of the page with the list.
+        find_path: Returns the path of the page with the list.
     """
 
     async def show_result(context: RouteContext, key: Any) -> Response:  # noqa: ANN401 - JSON of the route
         secret = not str(key["value"]).startswith("pk_")
         back = find_site(context).link(find_path(context))
-        # Without links to other languages: the key would be lost.
+        # There are no links to other languages, because the key would be lost.
         return await show(context, "new_key.html", value=key["value"], secret=secret, back=back, languages=[])
 
     return show_result

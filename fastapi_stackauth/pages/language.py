@@ -1,4 +1,4 @@
-"""The choice of a language: links at the foot of the pages, and a cookie that keeps it."""
+"""The choice of a language: links in the footer of the pages, and a cookie that stores it."""
 
 import re
 from typing import Annotated
@@ -19,7 +19,7 @@ _YEAR = 365 * 24 * 3600
 
 @routes.page("/language/{tag}")
 async def choose_language(context: Context, tag: Annotated[str, Path(max_length=35)]) -> RedirectResponse:
-    """Keep the language in a cookie, and return to the page. A link may do this: it changes nothing of the account."""
+    """Store the language in a cookie, and return to the page. It does not change the account, so a link may do it."""
     site, page = find_site(context), read_query(context, "page")
     query = {name: read_query(context, name)[:MAX_CHOICE] for name in KEPT_CHOICES}
     page = page if _PAGE.fullmatch(page) else "/sign-in"

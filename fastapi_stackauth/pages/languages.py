@@ -1,6 +1,6 @@
-"""`Languages`: the languages of the pages, which one a browser gets, and the texts in it.
+"""`Languages`: the languages of the pages, the choice for a browser, and the translated texts.
 
-The texts are in gettext catalogs. `make catalogs` writes them, and compiles them for the standard library's reader.
+The texts are in gettext catalogs. `make catalogs` writes and compiles them for the standard library's `gettext`.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "de", "fr", "es")
 """The languages that come with the library. The texts in the code are English."""
 COOKIE = "stackauth_language"
-"""The cookie with the tag of the language that the user chose. An app may set it, too."""
+"""The cookie with the tag of the language that the user chose. An app may set it too."""
 CATALOG = "fastapi_stackauth.mo"
 """The name of a compiled catalog, in the folder `<language>/LC_MESSAGES`."""
 _NAMES = {
@@ -31,16 +31,16 @@ _NAMES = {
     "pt": "Português", "pt-BR": "Português (Brasil)", "tr": "Türkçe", "uk": "Українська", "ur": "اردو", "zh": "中文",
 }  # fmt: skip
 _RIGHT_TO_LEFT = frozenset({"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
-_TAG = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")  # the part of RFC 5646 that apps use
+_TAG = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")  # the subset of RFC 5646 that apps use
 _PLACEHOLDER = re.compile(r"%\([a-z_]+\)s")
 _MAX_HEADER = 500
-"""Characters of `Accept-Language` that count."""
+"""The maximum number of characters of `Accept-Language` that are read."""
 _MAX_RANGES = 20
 _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
 class _Folder(Protocol):
-    """A folder on the disk, or of the package."""
+    """A folder on disk or in the package."""
 
     def joinpath(self, *parts: str) -> Any:  # noqa: ANN401 - a path, or a file in an archive
         """Return a file in it."""
@@ -51,9 +51,9 @@ class Language:
     """One language of the pages.
 
     Attributes:
-        tag: its language tag (RFC 5646), such as ``de`` or ``pt-BR``.
-        name: its name in the language itself.
-        catalog: the translated texts.
+        tag: The language tag (RFC 5646), such as ``de`` or ``pt-BR``.
+        name: The name of the language in the language itself.
+        catalog: The translated texts.
     """
 
     tag: str
@@ -66,14 +66,14 @@ class Language:
         return "rtl" if self.tag.partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
 
     def translate(self, text: str) -> str:
-        """Return a text of the library in this language; in English if the catalog does not have it."""
+        """Return a text of the library in this language, or in English if the catalog does not contain it."""
         return self.catalog.gettext(text) if text else ""
 
     def fill(self, text: str, **values: object) -> "Markup":
         """Return a text for a template, which calls this method `_`. The values are escaped.
 
-        The text may have markup if a catalog or the library has it. Any other text is escaped: a template may pass a
-        name by mistake.
+        Markup is only allowed in texts of a catalog or of the library. Any other text is escaped, because a template
+        may pass a user's name by mistake.
         """
         from markupsafe import Markup, escape  # noqa: PLC0415 - of the extra
 
@@ -87,11 +87,11 @@ class Languages:
     """The languages that an app offers.
 
     Args:
-        tags: their tags, the default first.
-        folder: catalogs of the app, which add a language or replace texts; None if there are none.
+        tags: The language tags, with the default first.
+        folder: The folder with the app's catalogs, which add a language or replace texts, or None.
 
     Raises:
-        ConfigurationError: a tag is not one, a language has no catalog, or a text of the app lacks a placeholder.
+        ConfigurationError: A tag is not valid, a language has no catalog, or a placeholder is missing in a translation.
     """
 
     def __init__(self, tags: Iterable[str], folder: Path | None) -> None:
@@ -105,8 +105,8 @@ class Languages:
         """Return the language for a browser.
 
         Args:
-            cookie: the tag that the user chose; empty if they did not.
-            accept_language: the header `Accept-Language`.
+            cookie: The tag that the user chose, or an empty string.
+            accept_language: The header `Accept-Language`.
         """
         if chosen := self.get(cookie):
             return chosen
@@ -117,7 +117,7 @@ class Languages:
 
 
 def _read_ranges(header: str) -> list[str]:
-    """Return the language ranges of an `Accept-Language` header, most wanted first (RFC 9110 §12.5.4)."""
+    """Return the language ranges of an `Accept-Language` header, the most preferred first (RFC 9110 §12.5.4)."""
     weighted: list[tuple[float, str]] = []
     for part in header[:_MAX_HEADER].split(",")[:_MAX_RANGES]:
         name, _, parameter = part.partition(";")
@@ -129,7 +129,7 @@ def _read_ranges(header: str) -> list[str]:
 
 
 def _matches(tag: str, wanted: str) -> bool:
-    """Return whether a language serves a range: `de` serves `de-AT`, and `pt-BR` serves `pt` (RFC 4647 §3)."""
+    """Return whether a language matches a range: `de` matches `de-AT`, and `pt-BR` matches `pt` (RFC 4647 §3)."""
     return bool(wanted) and (tag == wanted or wanted.startswith(f"{tag}-") or tag.startswith(f"{wanted}-"))
 
 
@@ -157,7 +157,7 @@ def _read_catalog(folder: _Folder, tag: str) -> GNUTranslations | None:
     """Return a compiled catalog, or None if there is none.
 
     Raises:
-        ConfigurationError: the file is not a compiled catalog.
+        ConfigurationError: The file is not a compiled catalog.
     """
     path = folder.joinpath(tag.replace("-", "_"), "LC_MESSAGES", CATALOG)
     if not path.is_file():

@@ -1,6 +1,6 @@
-"""The texts of errors and notices on the pages, and the fields that errors belong to.
+"""The texts of errors and notices on the pages, and the fields of errors.
 
-Law: a code in an address only chooses among these texts; nothing of the address is repeated.
+Law: a code in a URL only selects one of these texts. A page never repeats parts of the URL.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ ACTIONS = (BACK, CONTINUE, ENABLE_MFA, SIGN_IN, SIGN_UP, TRY_AGAIN, VERIFY)
 """The links of error pages."""
 
 ONCE = "once"
-"""The field of forms that must have an effect only once: a random value of the page."""
+"""The hidden field of forms that must have an effect only once. It contains a random value of the page."""
 ACCOUNT = "account"
-"""The field of forms that change something of an account: the id of the user who opened the page."""
+"""The hidden field of forms that change an account. It contains the id of the user who opened the page."""
 
 NOTICES: Mapping[str, str] = {
     "account-deleted": "Your account has been deleted.",
@@ -108,7 +108,7 @@ FIELDS: Mapping[str, str] = {
     "VERIFICATION_CODE_MAX_ATTEMPTS_REACHED": "code",
     "VERIFICATION_CODE_NOT_FOUND": "code",
 }
-"""The field that an error belongs to. On a page without this field, the error stands above the form."""
+"""The field of an error. On a page without this field, the error is shown above the form."""
 
 _OF_PASSKEYS = (
     "PASSKEY_AUTHENTICATION_FAILED",
@@ -137,7 +137,7 @@ INVALID_FIELDS: Mapping[str, str] = {
     "profile_image_url": "Choose a PNG, JPEG, GIF or WebP image of at most 700 KB.",
     "value": "Enter an email address, such as ada@example.com.",
 }
-"""What to write into a field whose value does not have the right form."""
+"""The hints for fields with an invalid value."""
 
 OF_TEAMS: Mapping[str, str] = {
     "display_name": "Enter a name of 1 to 100 characters, without a web address.",
@@ -176,16 +176,16 @@ HEADINGS: Mapping[int, str] = {
 """The headings of error pages, by status."""
 
 _NOT_FOR_USERS = ("credentials_", "token_", "tool_", "webhook_")
-"""What the codes begin with whose messages are for developers: no page shows them."""
+"""The prefixes of codes with messages for developers, which no page shows."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, in words.
+    """The texts of an error.
 
     Attributes:
-        summary: the text above the form; empty if every error belongs to a field.
-        fields: the texts beside the fields, by their names.
+        summary: The text above the form. Empty if every error belongs to a field.
+        fields: The texts next to the fields, by the field's name.
     """
 
     summary: str = ""
@@ -195,7 +195,7 @@ class Problem:
 def describe_problem(
     error: StackAuthError | None, fields: tuple[str, ...], texts: Mapping[str, str] = NO_TEXTS
 ) -> Problem:
-    """Return the texts for an error on a page with these fields, and perhaps with texts of its own."""
+    """Return the texts for an error on a page with these fields and optional texts of its own."""
     if error is None:
         return Problem()
     if isinstance(error, RequestInvalid):
@@ -211,7 +211,7 @@ def describe_problem(
 
 
 def find_message(code: str) -> str:
-    """Return the text of an error code, also for a code that an address names."""
+    """Return the text for an error code, which may come from a URL."""
     return MESSAGES.get(code) or _find_texts().get(code) or FAILED
 
 
@@ -235,7 +235,7 @@ SCRIPT_TEXTS: Mapping[str, str] = {
 
 
 def collect_texts() -> tuple[str, ...]:
-    """Return all texts of this module, for the catalogs; those that no page shows are left out."""
+    """Return all texts of this module that pages show, for the catalogs."""
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
     of_pages = (OF_TEAMS, OF_INVITATIONS, OF_DEVICES)
     tables = (NOTICES, MESSAGES, INVALID_FIELDS, *of_pages, HEADINGS, SCRIPT_TEXTS, codes)

@@ -1,4 +1,4 @@
-"""Loads the templates of the pages, and those of an app that extend or replace them.
+"""Load the templates of the pages, and those of an app, which extend or replace them.
 
 Law: a mistake in a template of the app is reported when the router is built, not when a user opens a page.
 """
@@ -21,10 +21,10 @@ _PACKAGE = "fastapi_stackauth.pages"
 
 
 def load_templates(folder: object = None) -> "Environment":
-    """Return the templates of the library, and before them those of an app's folder, all compiled.
+    """Compile and return the templates of an app's folder and those of the library. The app's take precedence.
 
     Raises:
-        ConfigurationError: the extra `pages` is not installed, the folder does not exist, or a template in it has a
+        ConfigurationError: The extra `pages` is not installed, the folder does not exist, or a template in it has a
             mistake.
     """
     if folder is None:
@@ -64,9 +64,9 @@ def _make_environment(folder: Path | None) -> "Environment":
     own = [] if folder is None else [FileSystemLoader(folder)]
     return Environment(
         loader=ChoiceLoader([*own, PrefixLoader({_ORIGINALS: library}), library]),
-        autoescape=True,  # whatever the template is called
+        autoescape=True,  # whatever the name of the template
         undefined=StrictUndefined,
-        auto_reload=False,  # a template that changes later would not be checked
+        auto_reload=False,  # a template that is changed later would not be checked
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,8 +76,8 @@ class _Checker:
     """Checks the templates of an app: names, references, blocks, values.
 
     Args:
-        environment: has all templates.
-        folder: has those of the app.
+        environment: Contains all templates.
+        folder: Contains the app's templates.
     """
 
     def __init__(self, environment: "Environment", folder: Path) -> None:
@@ -86,10 +86,10 @@ class _Checker:
         self._trees: dict[str, Any] = {}
 
     def check(self) -> None:
-        """Check everything.
+        """Check all templates.
 
         Raises:
-            ConfigurationError: the first mistake.
+            ConfigurationError: A template has a mistake.
         """
         for name in self._own:
             _check_name(name)
@@ -102,10 +102,10 @@ class _Checker:
                 self._check_values(name)
 
     def _parse(self, name: str) -> Any:  # noqa: ANN401 - a tree of the extra
-        """Return the tree of a template, which compiles.
+        """Compile a template and return its syntax tree.
 
         Raises:
-            ConfigurationError: it does not.
+            ConfigurationError: It does not compile.
         """
         from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - of the extra
 
@@ -141,7 +141,7 @@ class _Checker:
         """Return the templates that a template extends, the nearest first.
 
         Raises:
-            ConfigurationError: it extends itself.
+            ConfigurationError: It extends itself.
         """
         from jinja2 import nodes  # noqa: PLC0415 - of the extra
 
@@ -181,7 +181,7 @@ class _Checker:
 
 
 def _list_files(folder: Path) -> Iterator[str]:
-    """Return the names of the templates in a folder; hidden files are none."""
+    """Return the names of the templates in a folder, without hidden files."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
@@ -196,7 +196,7 @@ def _check_name(name: str) -> None:
 
 
 def _list_outer_blocks(tree: Any) -> list[str]:  # noqa: ANN401 - a tree of the extra
-    """Return the blocks that are in no other block."""
+    """Return the blocks that are not inside another block."""
     from jinja2 import nodes  # noqa: PLC0415 - of the extra
 
     inner = {each for block in tree.find_all(nodes.Block) for part in block.body for each in _list_blocks(part)}
@@ -213,7 +213,7 @@ def _list_blocks(tree: Any) -> Iterator[str]:  # noqa: ANN401 - as above
 
 
 def _strip_blocks(tree: Any) -> Any:  # noqa: ANN401 - as above
-    """Return what is outside of the blocks: the blocks of its children have the names that it sets."""
+    """Return the tree without blocks. Names that it sets are available in the blocks of child templates."""
     from jinja2 import nodes  # noqa: PLC0415 - of the extra
 
     return nodes.Template([part for part in tree.body if not isinstance(part, nodes.Block)])

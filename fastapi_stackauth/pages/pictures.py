@@ -1,7 +1,7 @@
-"""Pictures of users: one that a form uploads becomes a data URL, and the policy of a page allows the one that it shows.
+"""Pictures of users: convert uploads to data URLs, and allow a picture in the policy of the page that shows it.
 
-Laws: an upload is one of four raster formats by its first bytes, whatever the browser calls it. It is read within the
-limit of the body, and its data URL has the length that the auth server accepts.
+Laws: the first bytes of an upload must be those of one of four raster formats, whatever its media type. It is read
+within the limit of the body, and its data URL has at most the length that the auth server accepts.
 """
 
 import base64
@@ -14,9 +14,9 @@ from fastapi_stackauth.http.bodies import KIB, read_form_with_file
 
 FIELD = "profile_image_url"
 MAX_PICTURE = 700_000
-"""Bytes of a picture: the auth server accepts a million characters of a data URL (contract/endpoints.json)."""
+"""The maximum size of a picture in bytes. The auth server accepts a data URL of a million characters."""
 MAX_UPLOAD = 1024 * KIB
-"""Bytes of the form, with its other parts. A body of this length is never written to a file."""
+"""The maximum size of the form in bytes, including its other parts. It is never written to a file."""
 _FORMATS = {
     "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -28,10 +28,10 @@ _DATA_URL = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+=
 
 
 async def read_upload(request: Request) -> dict[str, str]:
-    """Return the fields of a form, with its picture as a data URL.
+    """Return the fields of a form, with the picture as a data URL.
 
     Raises:
-        RequestInvalid: 400, it is not a form; 422, it has no picture, or another format, or one that is too large.
+        RequestInvalid: 400 if it is not a form. 422 if there is no picture, or if its format or size is not allowed.
     """
     fields, content = await read_form_with_file(request, FIELD)
     kind = next((name for name, start in _FORMATS.items() if start.match(content)), None)
@@ -41,11 +41,11 @@ async def read_upload(request: Request) -> dict[str, str]:
 
 
 def find_origin(address: str, *, insecure: bool) -> str | None:
-    """Return what a policy must allow so that a page shows a picture; empty for a data URL, None if it cannot.
+    """Return the origin that a policy must allow for a picture. Empty for a data URL, None if the page cannot show it.
 
     Args:
-        address: of the picture, which its user or another client chose.
-        insecure: whether it may come by http, because the page does.
+        address: The URL of the picture, which its user or another client chose.
+        insecure: Whether http is allowed, because the page itself uses http.
     """
     if _DATA_URL.fullmatch(address):
         return ""

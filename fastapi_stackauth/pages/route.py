@@ -1,4 +1,4 @@
-"""The routes of pages: a form whose handler fails shows its page again, with the errors and what the user typed.
+"""The routes of pages. If the handler of a form fails, the page is shown again, with the errors and the user's input.
 
 The handlers of the forms are those of the JSON routes: `PageRoutes.action` takes them with their declarations.
 """
@@ -31,30 +31,30 @@ from fastapi_stackauth.runtime.storage import StorageUnavailable
 from fastapi_stackauth.sessions.context import get_context
 
 View = Callable[[RouteContext], Awaitable[Response]]
-"""Shows a page. It is the endpoint of GET requests, and called again after a form with an error."""
+"""A function that shows a page. It is the endpoint of GET requests, and is called again after an error in a form."""
 NextPage = Callable[[RouteContext], str]
-"""Returns where a form leads."""
+"""A function that returns the URL of the page after a form."""
 ShowResult = Callable[[RouteContext, Any], Awaitable[Response]]
-"""Returns the page for what the handler of a form returned, as the JSON route would send it; None for nothing."""
+"""A function that returns a page for the result of a form's handler. The result is that of the JSON route, or None."""
 
 V = TypeVar("V", bound=Callable[..., Any])
 _UNAUTHORIZED = 401
-_REMEMBERED = 3600.0  # seconds, in which a browser may send a form again
+_REMEMBERED = 3600.0  # seconds in which a browser may send a form again
 
 
 @dataclass(frozen=True)
 class PageDeclaration(Declaration):
-    """A page, or the form of one.
+    """A page or a form of a page.
 
     Attributes:
-        view: shows the page again after an error; None if errors have a page of their own.
-        next_page: where the browser goes after the form.
-        show_result: returns the response after the form instead, such as a page with a new key. Without both, the
-            handler returns it.
-        confirmation: the field that the form must have, because its action cannot be undone.
+        view: Shows the page again after an error. None if errors have a separate page.
+        next_page: Returns the URL of the page after the form.
+        show_result: Returns the response after the form instead, such as a page with a new key. Without either, the
+            handler returns the response.
+        confirmation: The field that the form must contain, because its action cannot be undone.
         uploads: whether the form has a picture.
-        for_cli: whether it is for `stack.cli_router()`.
-        origin: the path of the form's page, to which a user comes back who must sign in first.
+        for_cli: Whether it is for `stack.cli_router()`.
+        origin: The path of the form's page, to which users return if they must sign in first.
     """
 
     view: View | None = None
@@ -67,10 +67,10 @@ class PageDeclaration(Declaration):
 
 
 class PageRoutes:
-    """The routes of one module of pages.
+    """The routes of a module of pages.
 
     Args:
-        for_cli: whether they are for `stack.cli_router()`, and missing without it.
+        for_cli: Whether they are for `stack.cli_router()`, and missing without it.
     """
 
     def __init__(self, *, for_cli: bool = False) -> None:
@@ -78,7 +78,7 @@ class PageRoutes:
         self.declarations: list[PageDeclaration] = []
 
     def page(self, path: str, **options: Any) -> Callable[[V], V]:  # noqa: ANN401 - see RouteOptions
-        """Declare a page: its function shows it."""
+        """Declare a page. The decorated function shows it."""
 
         def declare(view: V) -> V:
             self._add(Declaration(cast("Any", view), "GET", path, "pages", "", {}, page_errors={}), path, options)
@@ -102,13 +102,13 @@ class PageRoutes:
         """Declare the form of a page.
 
         Args:
-            path: where the form posts to. Declare a page there too, for browsers that load it again.
-            routes: the module of the JSON route.
-            handler: its handler, which the form calls.
-            view: shows the page again after an error.
-            next_page: where the browser goes afterwards.
-            show_result: returns the response instead, from what the handler returned.
-            confirmation: the field that the form must have.
+            path: The target of the form. Declare a page there too, for browsers that reload it.
+            routes: The routes of the JSON route's module.
+            handler: The handler of the JSON route.
+            view: Shows the page again after an error.
+            next_page: Returns the URL of the next page.
+            show_result: Returns the response instead, from the result of the handler.
+            confirmation: The field that the form must contain.
             uploads: whether it has a picture.
             origin: the path of the form's page, if it is for signed-in users.
         """
@@ -119,7 +119,7 @@ class PageRoutes:
         self._add(declared, path, options, method="POST", origin=origin, **more)
 
     def include(self, routes: Routes, handler: Any, path: str | None = None, *, origin: str = "") -> None:  # noqa: ANN401 - as above
-        """Declare a route whose handler returns the response itself; its errors are pages."""
+        """Declare a route with a handler that returns the response itself. Its errors are pages."""
         declared = next(each for each in routes.declarations if each.handler is handler)
         self._add(declared, path or declared.path, {}, origin=origin)
 
@@ -131,7 +131,7 @@ class PageRoutes:
 
 
 class PageRoute(AuthRoute):
-    """A route whose response is a page, also if the request fails."""
+    """A route that responds with a page, even if the request fails."""
 
     declaration: PageDeclaration
 
@@ -148,14 +148,14 @@ class PageRoute(AuthRoute):
         return response
 
     def _open(self, request: Request) -> RouteContext:
-        """Make the context of a request.
+        """Create the context of a request.
 
         Raises:
-            ConfigurationError: the app is mounted in another one, under a path that no link has.
+            ConfigurationError: The app is mounted in another app, under a path that is missing in all links.
         """
         root_path = request.scope.get("root_path", "")
         mounted_at = root_path.removeprefix(request.scope.get("app_root_path", root_path))
-        if mounted_at:  # a check at the start does not see it if this library is not installed on the outer app
+        if mounted_at:  # a check at start-up cannot detect this if this library is not installed on the outer app
             raise ConfigurationError(
                 f'The app with the prebuilt pages is mounted at "{mounted_at}", and their links do not lead there. '
                 "Include the router of pages_router on the outer app, without a further prefix, and call "
@@ -165,11 +165,11 @@ class PageRoute(AuthRoute):
         if self.declaration.for_cli:
             context.mount = replace(self.mount, share_browser_session=self.stack.cli_shares_session is True)
         if self.declaration.next_page or self.declaration.show_result:
-            context.is_page_form = False  # the handler returns what a program gets, and the page shows it
+            context.is_page_form = False  # the handler returns the result for programs, and the page shows it
         return context
 
     def needed_settings(self) -> frozenset[str]:
-        """Return the settings that this route needs; those of a tool's sign-in are needed by `cli_router`."""
+        """Return the settings that this route needs. The settings for a tool's sign-in belong to `cli_router`."""
         return frozenset() if self.declaration.for_cli else super().needed_settings()
 
     async def _handle(self, handle: Handle, context: RouteContext, redirects: FormRedirects | None) -> Response:
@@ -196,7 +196,7 @@ class PageRoute(AuthRoute):
         return form
 
     async def _follow(self, context: RouteContext, response: Response) -> Response:
-        """Return what follows a request that succeeded."""
+        """Return the response after a successful request."""
         if self.declaration.show_result is not None:
             body = bytes(response.body)
             return await self.declaration.show_result(context, json.loads(body) if body else None)
@@ -208,7 +208,7 @@ class PageRoute(AuthRoute):
         """Return the page for an error.
 
         Raises:
-            ConfigurationError: the app must be fixed.
+            ConfigurationError: The app is not configured correctly.
         """
         if isinstance(error, ConfigurationError):
             raise error
@@ -220,7 +220,7 @@ class PageRoute(AuthRoute):
             return RedirectResponse(sign_in_page, 303)
         try:
             response = await self._show_again(context, error)
-        except StackAuthError as failure:  # the page needs the auth server too, or shows what no longer exists
+        except StackAuthError as failure:  # the page needs the auth server too, or its object no longer exists
             log_error_response(failure, context.services.events)
             if sign_in_page := self._find_sign_in_page(context, failure):
                 return RedirectResponse(sign_in_page, 303)
@@ -228,10 +228,11 @@ class PageRoute(AuthRoute):
         return response
 
     def _find_sign_in_page(self, context: RouteContext, error: StackAuthError) -> str | None:
-        """Return the sign-in page if a user must sign in first. A form that was sent is lost."""
+        """Return the URL of the sign-in page if a user must sign in first. The submitted form is lost."""
         if not isinstance(error, AuthError) or error.status_code != _UNAUTHORIZED:
             return None
-        if self.declaration.path.startswith("/sign-in"):  # a dependency of the app rejects it, and would again
+        # A dependency of the app rejects the user, and would do so again.
+        if self.declaration.path.startswith("/sign-in"):
             return None
         if context.request.method == "GET":
             return find_sign_in_page(context.request, error, context.settings, self.stack)

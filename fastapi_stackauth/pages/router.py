@@ -1,4 +1,4 @@
-"""Puts the pages on one router, with the files and the JSON routes that their script needs."""
+"""Build the router of the pages, with the files and the JSON routes that their script needs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ _SCRIPT_HANDLERS = (
 )
 """The JSON routes that the script of the pages calls."""
 _RECENT = timedelta(hours=1)
-"""How old a sign-in may be to create an API key, as in `api_keys_router`."""
+"""The maximum age of a sign-in for creating an API key, as in `api_keys_router`."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -50,7 +50,7 @@ def build_pages_router(
     oauth_scopes: Mapping[str, str] | None = None,
     create_team: Require | None = None,
 ) -> APIRouter:
-    """Return a router with the pages of one stack, for `app.include_router` without a prefix.
+    """Return a router with the pages of a stack, for `app.include_router` without a prefix.
 
     Raises:
         ConfigurationError: the prefix is not a path, the stack has pages under another prefix, the theme is something
@@ -115,7 +115,7 @@ def _add_script_routes(router: APIRouter, routes: Routes, stack: Stack, mount: P
 
 
 def _add_asset(router: APIRouter, asset: Asset) -> None:
-    """Serve a file under its hash; an older hash gets the current file, which is then not kept."""
+    """Serve a file at a URL with its hash. For an older hash, serve the current file without caching."""
     stem, _, ending = asset.name.partition(".")
 
     async def serve(request: Request, digest: Annotated[str, Path(max_length=64)]) -> Response:

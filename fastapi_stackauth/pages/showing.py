@@ -1,4 +1,4 @@
-"""Renders a page for a request: the values that all templates have, and where the browser goes next.
+"""Render a page for a request: the values of all templates, and the return URL.
 
 Law: templates get plain values, never the stack, its settings or the request.
 """
@@ -25,14 +25,14 @@ from fastapi_stackauth.sessions.redirects import MAX_ADDRESS, allowed_redirect
 
 MAX_TYPED = 320
 KEPT_CHOICES = ("by", "prompt", "step")
-"""Parameters of pages that stay when the user changes the language."""
+"""The query parameters of pages that are kept when the user changes the language."""
 MAX_CHOICE = 20
 _LONGEST = MAX_ADDRESS - 400
-"""The most characters of a quoted `return_to`: it must fit into an address that is itself a `return_to`."""
+"""The maximum length of a quoted `return_to`, which must fit into a URL that is itself a `return_to`."""
 
 
 def find_site(context: RouteContext) -> Site:
-    """Return what the pages of this router share."""
+    """Return the `Site` of this router."""
     mount = context.mount
     assert isinstance(mount, PagesMount)  # noqa: S101 - a route of pages has no other
     site: Site = mount.site
@@ -40,7 +40,7 @@ def find_site(context: RouteContext) -> Site:
 
 
 def find_language(context: RouteContext) -> Language:
-    """Return the language of this browser's pages."""
+    """Return the language for this browser."""
     request = context.request
     accepted = request.headers.get("accept-language", "")
     return find_site(context).languages.choose(request.cookies.get(COOKIE, ""), accepted)
@@ -52,27 +52,27 @@ def translate(context: RouteContext, text: str) -> str:
 
 
 def read_query(context: RouteContext, name: str) -> str:
-    """Return a parameter of the query; empty if it is missing."""
+    """Return a query parameter, or an empty string if it is missing."""
     return context.request.query_params.get(name, "")
 
 
 def keep_return_to(context: RouteContext) -> str:
-    """Return `return_to` of the query if redirects may lead there, else an empty text."""
+    """Return `return_to` from the query if it is an allowed redirect target, else an empty string."""
     address = allowed_redirect(read_query(context, "return_to"), context.settings) or ""
     return address if len(quote(quote(address, safe=""), safe="")) <= _LONGEST else ""
 
 
 def find_return_to(context: RouteContext) -> str:
-    """Return where the browser goes after the pages: the checked `return_to`, or the setting `after_sign_in`."""
+    """Return the URL after the pages: the checked `return_to`, or the setting `after_sign_in`."""
     return keep_return_to(context) or context.settings.after_sign_in
 
 
 async def find_user(context: RouteContext, *, known: bool = False) -> User | None:
-    """Return the user of this browser; None if there is none, or the session cannot be verified now.
+    """Return the user of this browser. None if no user is signed in, or if the session cannot be verified now.
 
     Args:
-        context: of the request.
-        known: return the user only if this request has identified them already.
+        context: The context of the request.
+        known: Return the user only if this request has already identified them.
     """
     if known:
         resolution = get_context(context.request.scope).resolution
@@ -83,10 +83,10 @@ async def find_user(context: RouteContext, *, known: bool = False) -> User | Non
 
 
 async def find_account(context: RouteContext) -> tuple[User, StackAuthClient]:
-    """Return the signed-in user, and the client that speaks for them.
+    """Return the signed-in user and the client for this user.
 
     Raises:
-        AuthError: 401, there is none.
+        AuthError: 401: No user is signed in.
     """
     resolution = await resolve(context.request, context.services)
     if resolution.user is None or resolution.credential is None:
@@ -95,7 +95,7 @@ async def find_account(context: RouteContext) -> tuple[User, StackAuthClient]:
 
 
 async def refresh_changed_session(context: RouteContext, user: User, account: CurrentUserProfile) -> bool:
-    """Refresh the session if the account has a verified address or is no longer restricted, unlike its token says.
+    """Refresh the session if the account has been verified or is no longer restricted, but the token does not show it.
 
     Returns:
         Whether the next request of this browser has a new token.
@@ -121,22 +121,22 @@ async def show(
     leads_to: str | None = None,
     picture: str | None = None,
     offline: bool = False,
-    **values: Any,  # noqa: ANN401 - any plain value that a template shows
+    **values: Any,  # noqa: ANN401 - any plain value for a template
 ) -> HTMLResponse:
     """Return a page.
 
     Args:
-        context: of the request.
-        template: the file of the page.
-        fields: the fields of its form; errors stand beside them.
-        texts: texts of this page alone, by the field that is invalid or by the code of the error.
-        kept: those whose values are shown again after an error; never passwords.
-        status_code: of the response.
-        headers: more headers of the response.
-        picture: the origin of a picture that it shows.
-        leads_to: where its form leads; by default, where the browser goes after the pages.
-        offline: whether the page is shown without asking the auth server, as in an outage.
-        **values: what the template shows.
+        context: The context of the request.
+        template: The file of the template.
+        fields: The fields of its form. Errors are shown next to them.
+        texts: Texts for this page only, by the name of the invalid field or by the error's code.
+        kept: The fields with values that are shown again after an error; never passwords.
+        status_code: The status of the response.
+        headers: Additional headers of the response.
+        picture: The origin of a picture on the page.
+        leads_to: The URL to which its form leads. By default, the URL after the pages.
+        offline: Whether to show the page without calling the auth server, as in an outage.
+        **values: The values for the template.
     """
     site, user = find_site(context), await find_user(context, known=offline)
     language, problem = find_language(context), describe_problem(context.error, fields, texts)
@@ -163,7 +163,7 @@ async def show(
 
 
 def _list_languages(context: RouteContext) -> list[dict[str, str]]:
-    """Return links to the page in each language; none if there is no choice, or it would lead elsewhere."""
+    """Return links to the page in each language. There are none if there is no choice or the page has no such URL."""
     site, offered = find_site(context), find_site(context).languages.offered
     only_now = read_query(context, "code") or read_query(context, "error") or context.form.get("code")
     _, inside, page = context.request.url.path.partition(f"{site.prefix}/")
@@ -176,7 +176,7 @@ def _list_languages(context: RouteContext) -> list[dict[str, str]]:
 
 
 def describe_user(user: User | None) -> dict[str, Any] | None:
-    """Return what pages show of a user."""
+    """Return the template's values for a user."""
     if user is None:
         return None
     email = user.email or ""

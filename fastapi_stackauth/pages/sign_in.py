@@ -1,4 +1,4 @@
-"""The pages of a sign-in: sign-in, code, second factor, magic link, provider, sign-out."""
+"""The pages for sign-in, sign-up, codes, the second factor, magic links, providers and sign-out."""
 
 from typing import Any
 
@@ -35,9 +35,9 @@ def _link(context: RouteContext, path: str, **query: str) -> str:
 
 @routes.page("/sign-in")
 async def show_sign_in(context: Context) -> Response:
-    """Show the sign-in methods of the project; a signed-in user may continue or switch accounts.
+    """Show the sign-in methods of the project. A signed-in user may continue or switch accounts.
 
-    With `prompt=login` (OpenID Connect Core §3.1.2.1) a signed-in user signs in again.
+    With `prompt=login` (OpenID Connect Core §3.1.2.1), a signed-in user must sign in again.
     """
     again, user = read_query(context, "prompt") == "login", await find_user(context)
     if user and not user.is_anonymous and not again and context.error is None:
@@ -69,7 +69,7 @@ routes.action("/sign-in", password.routes, password.password_sign_in, view=show_
 
 @routes.page("/sign-in/code")
 async def show_code(context: Context) -> Response:
-    """Show the field for the code of the email."""
+    """Show a field for the code in the email."""
     return await show(context, "code.html", fields=("code",))
 
 
@@ -85,7 +85,7 @@ routes.action("/sign-in/code", otp.routes, otp.otp_sign_in, view=show_code, next
 
 @routes.page("/sign-in/send")
 async def reopen_sign_in(context: Context) -> RedirectResponse:
-    """Open the sign-in page, for a browser that loads the address of a form again."""
+    """Redirect to the sign-in page, for a browser that reloads the URL of a form."""
     return RedirectResponse(_link(context, "/sign-in", by="code"), 303)
 
 
@@ -94,7 +94,7 @@ async def reopen_sign_in(context: Context) -> RedirectResponse:
 
 @routes.page("/sign-up")
 async def show_sign_up(context: Context) -> Response:
-    """Show how to make an account."""
+    """Show the ways to create an account."""
     user = await find_user(context)
     if user and not user.is_anonymous and context.error is None:
         return await show(context, "signed_in.html")
@@ -115,7 +115,7 @@ routes.action(
 
 @routes.page("/mfa")
 async def show_mfa(context: Context) -> Response:
-    """Show the field for the code of the authenticator app."""
+    """Show a field for the code from the authenticator app."""
     over = translate(context, MFA_OVER) if isinstance(context.error, VerificationCodeError) else ""
     return await show(context, "mfa.html", fields=("code",), over=over)
 
@@ -128,7 +128,7 @@ routes.action("/mfa", mfa.routes, mfa.mfa_sign_in, view=show_mfa, next_page=find
 
 @routes.page("/magic-link-callback", attempt="otp_sign_in")
 async def show_magic_link(context: Context, code: LinkCode = "") -> Response:
-    """Open the link of an email: sign in at once in the browser that requested it; elsewhere show a button."""
+    """Open a magic link: sign in immediately in the browser that requested it, and show a button in any other."""
     code = code or context.form.get("code", "")[:200]
     if context.error is None and code and (signed_in := await otp.open_link(context, code)) is not None:
         return signed_in
@@ -143,7 +143,7 @@ routes.include(oauth.routes, oauth.oauth_callback)
 
 @routes.page("/oauth-callback")
 async def show_oauth_callback(context: Context) -> Response:
-    """Continue after a provider or a link in an email: to the app, to the second factor, or with what went wrong."""
+    """Continue after a provider or an emailed link: redirect to the app or to the second factor, or show the error."""
     if read_query(context, "mfa") == "required":
         return RedirectResponse(_link(context, "/mfa"), 303)
     code = read_query(context, "error")
@@ -162,7 +162,7 @@ def _after_sign_out(context: RouteContext) -> str:
 
 @routes.page("/sign-out")
 async def show_sign_out(context: Context) -> Response:
-    """Show a button that signs out: a link alone must not, because another site could open it."""
+    """Show a button that signs out. A link must not sign out, because another site could open it."""
     return await show(context, "sign_out.html", leads_to=_after_sign_out(context))
 
 
@@ -177,7 +177,7 @@ routes.action(
 
 @routes.page("/error")
 async def show_error_page(context: Context) -> Response:
-    """Show the text of an error code."""
+    """Show the text for an error code."""
     return await show(
         context,
         "error.html",

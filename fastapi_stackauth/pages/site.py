@@ -1,4 +1,4 @@
-"""`Site`: what all pages of one router share: prefix, theme, templates, and the files that they load."""
+"""`Site`: the shared parts of all pages of a router: prefix, theme, templates and files."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ _HASH_LENGTH = 16
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that the pages load. Its address has its hash, so browsers may keep it.
+    """A file that the pages load. Its URL contains its hash, so that browsers may cache it.
 
     Attributes:
-        name: its name, without the hash.
-        media_type: its media type.
-        content: its bytes.
+        name: The name without the hash.
+        media_type: The media type.
+        content: The content as bytes.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Asset:
 
     @cached_property
     def digest(self) -> str:
-        """The beginning of its SHA-256."""
+        """The beginning of the content's SHA-256."""
         return hashlib.sha256(self.content).hexdigest()[:_HASH_LENGTH]
 
     @property
     def path(self) -> str:
-        """Its path, after the prefix."""
+        """The path after the prefix."""
         stem, _, ending = self.name.partition(".")
         return f"/{stem}-{self.digest}.{ending}"
 
@@ -50,9 +50,9 @@ class Site:
     """The pages of one router.
 
     Args:
-        prefix: the prefix of their paths.
-        theme: how they look.
-        languages: the languages that they have; by default those of the library.
+        prefix: The prefix of their paths.
+        theme: The theme.
+        languages: The languages. By default, those of the library.
         templates: the folder with the app's own templates.
 
     Raises:
@@ -69,12 +69,12 @@ class Site:
         self.environment = load_templates(templates)
 
     def link(self, path: str, **query: str) -> str:
-        """Return the address of a page. Empty values are left out of the query."""
+        """Return the URL of a page. Empty values are left out of the query."""
         given = {name: value for name, value in query.items() if value}
         return self.prefix + path + (f"?{urlencode(given)}" if given else "")
 
     def render(self, template: str, values: Mapping[str, Any], language: Language) -> str:
-        """Return a page from a template, in a language."""
+        """Render a template in a language."""
         shared = {
             "_": language.fill,
             "language": language.tag,
@@ -88,26 +88,26 @@ class Site:
             "script_texts": json.dumps({code: language.translate(text) for code, text in SCRIPT_TEXTS.items()}),
         }
         given = {**shared, **values}
-        assert given.keys() == list_values(template), given.keys() ^ list_values(template)  # noqa: S101 - they are API
+        assert given.keys() == list_values(template), given.keys() ^ list_values(template)  # noqa: S101 - they are part of the API
         return self.environment.get_template(template).render(given)
 
     def provider_link(self, provider: str, return_to: str) -> str:
-        """Return the address that starts a sign-in at a provider, which comes back to the page `oauth-callback`."""
+        """Return the URL that starts a sign-in with a provider, which returns to the page `oauth-callback`."""
         back = self.link("/oauth-callback", return_to=return_to)
         return self.link(f"/oauth/{quote(provider, safe='')}/authorize", return_to=back)
 
     def headers(
         self, language: Language, *, form_target: str | None = None, picture: str | None = None
     ) -> dict[str, str]:
-        """Return the headers of every page: nothing from elsewhere, no frames, not stored.
+        """Return the headers of every page, which forbid external files, frames and storing.
 
-        The referrer is the origin alone, because the addresses of some pages hold a code. It is not `no-referrer`,
-        because forms of such a page post `Origin: null` (design decision 12).
+        The referrer is only the origin, because the URLs of some pages contain a code. The policy is not `no-referrer`,
+        because forms on such a page post `Origin: null` (design decision 12).
 
         Args:
-            language: of the page.
-            picture: another origin that the page shows a picture of.
-            form_target: another origin that a form may lead to, because browsers apply the policy to redirects too.
+            language: The language of the page.
+            picture: The origin of a picture on the page.
+            form_target: Another origin that a form may redirect to, because browsers apply the policy to redirects too.
         """
         elsewhere = "".join(f" {origin}" for origin in self.theme.origins)
         policy = (
@@ -133,17 +133,17 @@ class Site:
 
 @dataclass(frozen=True)
 class PagesMount(Mount):
-    """The choices with which a router of pages was built.
+    """The options with which a router of pages was built.
 
     Attributes:
-        site: what its pages share.
+        site: The shared parts of its pages.
     """
 
-    site: Any = None  # a Site; dataclasses need a default here
+    site: Any = None  # a Site, but dataclasses need a default here
 
 
 def name_provider(provider: str) -> str:
-    """Return the name of a provider, as users know it."""
+    """Return the display name of a provider."""
     return _PROVIDERS.get(provider, provider[:1].upper() + provider[1:])
 
 

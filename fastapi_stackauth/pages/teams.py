@@ -1,6 +1,6 @@
 """The pages of teams: the user's teams and invitations, and a team with its members, its invitations and its API keys.
 
-Law: the auth server decides what a user may do; the pages show only that.
+Law: the auth server decides what a user may do, and the pages only show this.
 """
 
 import re
@@ -44,7 +44,7 @@ _FIELDS = {
 
 @routes.page(PATH)
 async def show_teams(context: Context) -> Response:
-    """Show the user's teams, the open invitations to their addresses, and how to create a team."""
+    """Show the user's teams, the open invitations to the user's addresses, and a form to create a team."""
     _, client = await find_account(context)
     account, project = await client.users.me(), await context.services.project.get()
     creating = context.declaration.path == PATH
@@ -79,7 +79,7 @@ async def _open_new_team(context: RouteContext, team: Any) -> Response:  # noqa:
 
 
 async def open_joined_team(context: RouteContext, joined: Any) -> Response:  # noqa: ANN401 - JSON of the route
-    """Open the page of a team that the user has just joined."""
+    """Redirect to the page of a team that the user has just joined."""
     return RedirectResponse(find_site(context).link(f"{PATH}/{quote(joined['team_id'])}", done="joined"), 303)
 
 
@@ -99,11 +99,11 @@ routes.action(
 
 @routes.page(TEAM)
 async def show_team(context: Context) -> Response:
-    """Show a team to a member: what they may see, with a form for each change that they may make."""
+    """Show a team to a member, with a form for each change that the member may make."""
     team_id = _find_team_id(context)
     user, client = await find_account(context)
     team, account = await client.teams.get(team_id), await client.users.me()
-    await refresh_changed_session(context, user, account)  # only users whose token says that may invite
+    await refresh_changed_session(context, user, account)  # only users with this claim in the token may invite
     may = {each.id for each in await client.team_permissions.list(team_id=team_id, recursive=True)}
     own = await client.team_members.get(team_id)
     form = context.declaration.path.removeprefix(TEAM)
@@ -125,10 +125,10 @@ async def show_team(context: Context) -> Response:
 
 
 def _find_team_id(context: RouteContext) -> str:
-    """Return the team of the address.
+    """Return the id of the team in the URL.
 
     Raises:
-        KnownApiError: 404, it is not an id.
+        KnownApiError: 404: It is not an id.
     """
     team_id: str = context.request.path_params["team_id"]
     if not re.fullmatch(UUID, team_id):
@@ -175,7 +175,7 @@ def _add(path: str, module: Routes, handler: Any, next_page: NextPage, **more: A
 
 
 async def _select(context: RouteContext, _: object) -> Response:
-    """Let the session know the selected team at once."""
+    """Refresh the session, so that its token contains the selected team."""
     await session.session_refresh(context)
     return RedirectResponse(find_site(context).link(_team_path(context), done="selected"), 303)
 
@@ -201,7 +201,7 @@ routes.action(
 
 @routes.page(f"{TEAM}/{{rest:path}}")
 async def reopen_team(context: Context) -> RedirectResponse:
-    """Open the page, for a browser that loads the address of one of its forms again."""
+    """Redirect to the page, for a browser that reloads the URL of one of its forms."""
     team_id: str = context.request.path_params["team_id"]
     path = f"{PATH}/{team_id.lower()}" if re.fullmatch(UUID, team_id) else PATH
     return RedirectResponse(find_site(context).link(path), 303)

@@ -1,6 +1,6 @@
-"""`Theme`: how the prebuilt pages look. Its values become a part of the served stylesheet.
+"""`Theme`: the look of the prebuilt pages. Its values are inserted into the stylesheet.
 
-Law: a value is checked by a strict pattern before it reaches the stylesheet or a page, so that it can be nothing else.
+Law: every value must match a strict pattern before it is inserted into the stylesheet or a page.
 """
 
 import re
@@ -31,22 +31,22 @@ class Theme:
     """The look of the prebuilt pages. Every value is optional.
 
     Attributes:
-        name: the name of the app; by default that of the project.
-        logo: the address of an image: a path of the app, or an https URL.
-        logo_dark: the image for dark mode; by default `logo`.
-        accent: the color of buttons and links, such as ``#0f766e``. Text on it is black or white, whichever is easier
-            to read, and links are made darker or lighter until they are readable.
-        accent_dark: the color for dark mode; by default `accent`.
-        background: the color behind the pages in light mode.
-        background_dark: the same in dark mode.
-        radius: how round corners are: a length such as ``8px`` or ``0.5rem``.
-        font: font families, separated by commas.
-        terms_url: the terms of service, for a link on every page.
-        privacy_url: the privacy policy, likewise.
-        stylesheet: a stylesheet of yours, after that of the pages: a path of the app, or an https URL.
+        name: The name of the app. By default, that of the project.
+        logo: The URL of an image: a path of the app, or an https URL.
+        logo_dark: The image for dark mode. By default, `logo`.
+        accent: The color of buttons and links, such as ``#0f766e``. Text on it is black or white, whichever is easier
+            to read, and links become darker or lighter until they are readable.
+        accent_dark: The color for dark mode. By default, `accent`.
+        background: The background color of the pages in light mode.
+        background_dark: The background color in dark mode.
+        radius: The radius of corners: a length such as ``8px`` or ``0.5rem``.
+        font: Font families, separated by commas.
+        terms_url: The URL of the terms of service, for a link on every page.
+        privacy_url: The URL of the privacy policy, for a link on every page.
+        stylesheet: Your own stylesheet, loaded after that of the pages: a path of the app, or an https URL.
 
     Raises:
-        ConfigurationError: a value does not have its form, or text would be unreadable on a background.
+        ConfigurationError: A value is not valid, or text on a background would be unreadable.
 
     Example:
         >>> Theme(name="Acme", accent="#0f766e", radius="4px").accent
@@ -85,13 +85,13 @@ class Theme:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The other sites that its images and its stylesheet come from, for the Content-Security-Policy."""
+        """The other sites of its images and its stylesheet, for the Content-Security-Policy."""
         addresses = (self.logo, self.logo_dark, self.stylesheet)
         parts = [urlsplit(address) for address in addresses if address and address.startswith("https://")]
         return tuple(sorted({f"https://{each.netloc}" for each in parts}))
 
     def to_css(self) -> str:
-        """Return the custom properties of the stylesheet, for light and for dark mode."""
+        """Return the custom properties of the stylesheet for light and dark mode."""
         accent_dark = self.accent_dark or self.accent
         colors = {
             "page": (self.background, self.background_dark),

@@ -1,4 +1,4 @@
-"""The values that templates have. They are API: apps write templates of their own with them (docs/guides/pages.md)."""
+"""The values of templates. They are part of the API, because apps write their own templates (docs/guides/pages.md)."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ SHARED = (
     "typed",
     "user",
 )
-"""The values of every page."""
+"""The values that every page has."""
 
 _KEYS = ("expiries", "has_keys", "keys")
 _SIGN_IN = ("after_link", "by_code", "complete", "email", "methods")
@@ -72,9 +72,9 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "teams.html": ("invitations", "is_anonymous", "may_create", "teams"),
     "two_factor.html": ("qr_code", "secret"),
 }
-"""The templates that an app may replace or extend, each with the further values that its page has."""
+"""The templates that an app may replace or extend, each with the additional values of its page."""
 
 
 def list_values(template: str) -> frozenset[str]:
-    """Return the names of all values that a template has."""
+    """Return the names of all values of a template."""
     return frozenset((*SHARED, *VALUES[template]))
