@@ -86,7 +86,7 @@ bench: .venv-bench/.ready ## measure speed, memory and imports beside the peers,
 .venv-bench/.ready: pyproject.toml tests/benchmarks/install_tools.py
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	.venv-bench/bin/python -m pip install --quiet --editable '.[emulator]' --group bench
+	.venv-bench/bin/python -m pip install --quiet --editable '.[emulator,redis]' --group bench
 	.venv-bench/bin/python tests/benchmarks/install_tools.py
 	@touch $@
 

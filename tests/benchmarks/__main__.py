@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks import footprint, instructions, report, served, watches
+from tests.benchmarks import footprint, instructions, report, revoked, served, watches
 
 
 def main() -> None:
@@ -40,6 +40,7 @@ PARTS: dict[str, Callable[[int], Any]] = {
     "memory": lambda share: footprint.in_own_process("memory", footprint.MANY // share + 10_000 * (share > 1)),
     "growth": lambda share: footprint.in_own_process("growth", 200 // share, 50),
     "watches": lambda share: asyncio.run(watches.measure(watches.CONNECTIONS // share)),
+    "revoked": lambda share: asyncio.run(revoked.measure(revoked.ENTRIES // share)),
     "imports": lambda share: footprint.in_own_process("imports", 20 // share),
 }
 
