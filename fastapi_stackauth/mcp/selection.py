@@ -191,7 +191,7 @@ def _pattern(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's view of
 
 
 def _to_names(argument: str, value: object) -> frozenset[str]:
-    given = value if isinstance(value, set | frozenset | list | tuple) else (value,)
-    if any(not isinstance(name, str) or not name for name in given) or isinstance(value, str):
+    given = value if isinstance(value, Collection) else (value,)
+    if isinstance(value, str) or any(not isinstance(name, str) or not name for name in given):
         raise ConfigurationError(f'mount_mcp({argument}=...) must be a set of texts. Write {argument}={{"notes"}}.')
     return frozenset(given)

@@ -1,5 +1,6 @@
 """What apps and agents get wrong, or try: each ends in an error that says so, and nothing hangs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -11,7 +12,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Route
 
 from fastapi_stackauth import ConfigurationError
+from fastapi_stackauth.mcp.selection import RouteTable, Selection, choose_operations
 from tests.mcp.desk import Desk, call, call_newest
+from tests.support.world import until
 
 NEVER_ENDS = 300_000  # parts: far more than the call has time for, and few enough that a hang ends
 
@@ -255,3 +258,49 @@ async def test_a_tool_error_has_its_code_whatever_the_app_prefers():
         assert (await http.get("/me")).json() == {"detail": "Sign in to use this."}
         content = (await call(http, "me", {})).json()["result"]["structuredContent"]
     assert (content["status"], content.get("code")) == (401, "authentication_required")
+
+
+async def test_a_canceled_request_cancels_the_routes_it_called():
+    """If the server cancels requests, as some do when their clients disconnect, no route goes on unseen."""
+    desk, running, ended = Desk(), asyncio.Event(), []
+
+    @desk.app.get("/slow", operation_id="slow")
+    async def slow() -> None:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("slow")
+
+    desk.mount(include_operations={"slow"})
+    async with desk.open() as http:
+        request = asyncio.create_task(call(http, "slow", {"authorization": f"Bearer {desk.token()}"}))
+        await running.wait()
+        request.cancel()
+        await until(lambda: ended == ["slow"])
+
+
+def test_no_route_of_the_library_can_be_chosen():
+    """Not one of them, by its operation id, whatever router it is in."""
+    desk = Desk()
+    app, stack = desk.app, desk.stack
+    app.include_router(stack.router(delivery="body"), prefix="/auth")
+    for router in (stack.teams_router(), stack.api_keys_router(), stack.cli_router(), stack.webhooks("/hooks")):
+        app.include_router(router, prefix="/our")
+    app.include_router(stack.pages_router(prefix="/handler"))
+    app.include_router(stack.readiness("/ready"))
+    schema, table = app.openapi(), RouteTable(app)
+    own = {"hello", "me", "reports", "robots", "team"}
+    names = {each["operationId"] for path in schema["paths"].values() for each in path.values()} - own
+    assert len(names) > 80
+    for name in names:
+        with pytest.raises(ConfigurationError, match="never tools"):
+            choose_operations(schema, table, Selection(operations=frozenset({name})))
+
+
+def test_names_may_be_any_collection():
+    """The keys of a table are a collection of texts, as sets and lists are."""
+    names = {"me": 1}
+    assert Selection.check((), names.keys()).operations == {"me"}
+    with pytest.raises(ConfigurationError, match="set of texts"):
+        Selection.check((), b"me")
