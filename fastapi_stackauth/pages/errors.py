@@ -11,11 +11,12 @@ from fastapi_stackauth.errors.problems import get_error_headers
 from fastapi_stackauth.http.handlers import find_address
 from fastapi_stackauth.pages import messages
 from fastapi_stackauth.pages.messages import FAILED_HEADING, HEADINGS, describe_problem, find_message
-from fastapi_stackauth.pages.showing import find_site, keep_return_to, show, translate
+from fastapi_stackauth.pages.showing import find_site, keep_return_to, read_query, show, translate
 from fastapi_stackauth.pages.site import PagesMount
 from fastapi_stackauth.routers.plumbing.context import RouteContext
 from fastapi_stackauth.routers.plumbing.declaration import Declaration
 from fastapi_stackauth.services import Services
+from fastapi_stackauth.sessions.redirects import allowed_redirect
 
 _VERIFY = "email_not_verified"
 _URL_SAFE = ":/%#?=@[]!$&'()*+,;"
@@ -40,8 +41,9 @@ async def show_error(context: RouteContext, error: StackAuthError, action: Actio
     Args:
         context: The context of the request.
         error: The error.
-        action: The link for the user. By default, it leads to the sign-in page.
+        action: The link for the user. By default, it helps against the error, or leads to the sign-in page.
     """
+    action = action or _find_remedy(context, error, _find_own_address(context))
     headers = {name: value for name, value in get_error_headers(error).items() if name != "cache-control"}
     return await show(
         context,
@@ -114,11 +116,23 @@ def _must_verify(error: StackAuthError) -> bool:
 
 def _choose_action(context: RouteContext, error: StackAuthError, here: str) -> Action:
     """Return the link for an error of an app's own page. `here` is the URL of the page, or empty after a form."""
-    site, back = find_site(context), keep_return_to(context)
     if error.status_code == HTTPStatus.UNAUTHORIZED:
         prompt = "login" if error.code == "reauthentication_required" else ""
-        page = context.settings.sign_in_url or site.link("/sign-in", return_to=back, prompt=prompt)
-        return Action(messages.SIGN_IN, page)
+        page = find_site(context).link("/sign-in", return_to=keep_return_to(context), prompt=prompt)
+        return Action(messages.SIGN_IN, context.settings.sign_in_url or page)
+    return _find_remedy(context, error, here) or Action(messages.CONTINUE, context.settings.after_sign_in)
+
+
+def _find_own_address(context: RouteContext) -> str:
+    """Return the URL of a page of this router; empty after a form, and if the URL has a code."""
+    is_page = context.request.method == "GET" and context.declaration.tag == "pages"
+    return find_address(context.request) if is_page and not read_query(context, "code") else ""
+
+
+def _find_remedy(context: RouteContext, error: StackAuthError, here: str) -> Action | None:
+    """Return the link that helps against an error of the page at the URL `here`; None if there is none."""
+    site = find_site(context)
+    back = allowed_redirect(keep_return_to(context) or here, context.settings) or ""
     if error.code == "anonymous_not_allowed":
         return Action(messages.SIGN_UP, site.link("/sign-up", return_to=back))
     if _must_verify(error):
@@ -127,4 +141,4 @@ def _choose_action(context: RouteContext, error: StackAuthError, here: str) -> A
         return Action(messages.ENABLE_MFA, site.link("/account-settings/two-factor"))
     if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE and here:
         return Action(messages.TRY_AGAIN, here)
-    return Action(messages.CONTINUE, context.settings.after_sign_in)
+    return None

@@ -16,7 +16,7 @@ from fastapi_stackauth.emulator import Emulator
 from fastapi_stackauth.emulator.faults import Fault
 from fastapi_stackauth.errors import AuthError, VerificationUnavailable
 from fastapi_stackauth.http.handlers import prefers_html
-from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Site, Visitor
+from tests.pages.site import EMAIL, ORIGIN, PASSWORD, Document, Site, Visitor
 from tests.support.rows import rows
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -218,6 +218,23 @@ async def test_a_page_about_an_outage_asks_the_auth_server_nothing(site: Site, v
     for_a_page = len(calls)
     assert (await visitor.client.get("/notes")).headers["content-type"] == "application/problem+json"
     assert for_a_page == len(calls) - for_a_page > 0
+
+
+async def test_errors_of_the_pages_lead_on_too(site: Site, visitor: Visitor):
+    """A guest signs up and comes back; after an outage, the same page is tried again, but never one with a code."""
+    site.app.include_router(site.stack.router(), prefix="/auth")
+    site.app.include_router(site.stack.cli_router(share_browser_session=True), prefix="/cli")
+    await visitor.client.post("/auth/anonymous/sign-up")
+    page = await visitor.open("/handler/cli-auth-confirm?code=ABCD")
+    assert visitor.response.status_code == 403
+    assert page.links()[0] == "/handler/sign-up"
+    page = await visitor.open("/handler/cli-auth-confirm")
+    assert page.links()[0] == "/handler/sign-up?return_to=%2Fhandler%2Fcli-auth-confirm"
+    site.server.server.faults.add(Fault("/api/v1", None, 503, 0, None, None, None))
+    page = await visitor.open("/handler/account-settings?done=saved")
+    assert (visitor.response.status_code, page.links()[0]) == (503, "/handler/account-settings?done=saved")
+    sent = await visitor.client.post("/handler/teams", data={"display_name": "Red team"})
+    assert (sent.status_code, Document(sent.text).links()[0]) == (503, "/handler/sign-in")
 
 
 async def test_wrong_keys_of_the_app_are_no_fault_of_the_user(server: Emulator):
