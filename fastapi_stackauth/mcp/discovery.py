@@ -1,5 +1,6 @@
 """Discovery: the metadata of a protected resource (RFC 9728), and the challenge that leads to it. Pure."""
 
+import re
 from typing import Any
 
 from fastapi_stackauth.errors import StackAuthError
@@ -9,6 +10,12 @@ from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 _PURPOSE = "MCP servers"
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+
+def is_plain_path(path: object) -> bool:
+    """Whether an MCP server may have this path: it is a part of an identifier, which clients compare as text."""
+    return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
 def resource_url(settings: Settings, path: str) -> str:

@@ -114,8 +114,11 @@ class MetadataEndpoint:
 
     def _respond(self, method: str, services: Services) -> Response:
         headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+        if method == "OPTIONS":  # clients in browsers name the revision of the protocol, which needs a preflight
+            allowed = {"access-control-allow-methods": "GET", "access-control-allow-headers": "mcp-protocol-version"}
+            return Response(status_code=204, headers={**headers, **allowed})
         if method not in ("GET", "HEAD"):
-            return Response(status_code=405, headers={"allow": "GET, HEAD"})
+            return Response(status_code=405, headers={"allow": "GET, HEAD, OPTIONS"})
         document: Mapping[str, Any] = describe_resource(
             services.settings, self._path, self._name, self._resource_tokens
         )

@@ -12,11 +12,11 @@ from fastapi_stackauth.errors import ConfigurationError
 from fastapi_stackauth.http.installed import find_installation
 from fastapi_stackauth.mcp.caller import check_resource_tokens
 from fastapi_stackauth.mcp.calls import InProcessClient, ToolHost
-from fastapi_stackauth.mcp.discovery import metadata_path
+from fastapi_stackauth.mcp.discovery import is_plain_path, metadata_path
 from fastapi_stackauth.mcp.endpoint import McpEndpoint, MetadataEndpoint
 from fastapi_stackauth.mcp.selection import RouteTable, Selection, ToolOperation, choose_operations, make_schema
 from fastapi_stackauth.services import Stack
-from fastapi_stackauth.startup.routes import check_path, flatten_routes
+from fastapi_stackauth.startup.routes import flatten_routes
 from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 
@@ -76,10 +76,10 @@ def _check_arguments(stack: Stack, app: FastAPI, path: str, call_timeout: float)
         )
     if app.middleware_stack is not None:
         raise ConfigurationError("This app serves already: call stack.mount_mcp(app, ...) before the first request.")
-    check_path(path or " ", "stack.mount_mcp")
-    if path.endswith("/") or "{" in path or not path.isascii():
+    if not is_plain_path(path):
         raise ConfigurationError(
-            f'The path of mount_mcp must be plain and must not end with a slash; got "{path}". Write "/mcp".'
+            "The path of mount_mcp must begin with a slash, must not end with one, and has ASCII letters, digits, "
+            f'., _, ~ and - between; got "{path}". Write "/mcp".'
         )
     if any(getattr(route, "path", None) == path for route in flatten_routes(app.routes)):
         raise ConfigurationError(f'This app has a route at "{path}" already. Choose another path for mount_mcp.')

@@ -35,7 +35,7 @@ from fastapi_stackauth.mcp.caller import (
     is_decided_by_token,
     remember_caller,
 )
-from fastapi_stackauth.mcp.discovery import metadata_path, resource_url
+from fastapi_stackauth.mcp.discovery import is_plain_path, metadata_path, resource_url
 from fastapi_stackauth.mcp.endpoint import MetadataEndpoint, check_origin
 from fastapi_stackauth.mcp.results import describe_error
 from fastapi_stackauth.models import User
@@ -73,7 +73,7 @@ class StackAuthProvider(TokenVerifier):
         self, stack: Stack, path: str, *, name: str = "MCP server", resource_tokens: ResourceTokens | None = None
     ) -> None:
         super().__init__()
-        if not isinstance(stack, Stack) or not path.startswith("/") or path.endswith("/"):
+        if not isinstance(stack, Stack) or not is_plain_path(path):
             raise ConfigurationError('Write StackAuthProvider(stack, "/mcp"): a StackAuth, and the path of the server.')
         check_resource_tokens(stack, resource_tokens, "StackAuthProvider")
         self._stack = stack

@@ -32,6 +32,22 @@ async def test_the_metadata_names_the_resource():
         assert (await http.head(WELL_KNOWN)).status_code == 200
 
 
+async def test_clients_in_browsers_can_read_the_metadata():
+    """They send the revision of the protocol, so the browser asks first."""
+    desk = Desk()
+    desk.mount()
+    asked = {
+        "origin": "https://inspector.example",
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "mcp-protocol-version",
+    }
+    async with desk.open() as http:
+        answer = await http.options(WELL_KNOWN, headers=asked)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == "mcp-protocol-version"
+
+
 async def test_without_authorization_servers_the_member_is_absent():
     """RFC 9728 §3.2: members without a value are left out."""
     desk = Desk(authorization_servers=[])

@@ -281,7 +281,7 @@ async def test_fastmcp_keeps_no_token():
     assert await StackAuthProvider(desk.stack, "/mcp").verify_token("\ud800é") is None
 
 
-@pytest.mark.parametrize("path", ["mcp", "/mcp/"])
+@pytest.mark.parametrize("path", ["mcp", "/mcp/", "/mcp?x", "", "/{x}"])
 def test_a_wrong_path_of_an_own_server_is_an_error(path: str):
     """A mistake is reported where it is written."""
     with pytest.raises(ConfigurationError, match="StackAuthProvider"):

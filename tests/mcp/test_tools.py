@@ -458,7 +458,7 @@ def test_wrong_arguments_are_errors_at_once(options: dict[str, Any], message: st
         Desk().mount(**options)
 
 
-@pytest.mark.parametrize("path", ["mcp", "/mcp/", "/{x}", "", "/hello"])
+@pytest.mark.parametrize("path", ["mcp", "/mcp/", "/{x}", "", "/hello", "/mcp?x", "/mcp#x", "//mcp", "/m cp", "/m%63p"])
 def test_a_wrong_path_is_an_error_at_once(path: str):
     """A path that no client could use is reported where it is written."""
     desk = Desk()
