@@ -191,7 +191,7 @@ class PageRoute(AuthRoute):
         if user and account not in ("", user.id):
             raise RequestInvalid(((f"body.{ACCOUNT}", "Is another account"),), status_code=409)
         if user and once:
-            name = f"{request.url.path}\n{user.id}\n{once}"
+            name = f"{request.scope['path']}\n{user.id}\n{once}"
             await _claim(request, "form:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest())
         return form
 

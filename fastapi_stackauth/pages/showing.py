@@ -166,7 +166,7 @@ def _list_languages(context: RouteContext) -> list[dict[str, str]]:
     """Return links to the page in each language. There are none if there is no choice or the page has no such URL."""
     site, offered = find_site(context), find_site(context).languages.offered
     only_now = read_query(context, "code") or read_query(context, "error") or context.form.get("code")
-    _, inside, page = context.request.url.path.partition(f"{site.prefix}/")
+    _, inside, page = context.request.scope["path"].partition(f"{site.prefix}/")
     if len(offered) < 2 or only_now or not inside:
         return []
     query = {"page": f"/{page}", "return_to": keep_return_to(context)}

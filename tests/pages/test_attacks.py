@@ -238,6 +238,13 @@ async def test_no_address_makes_a_server_error(visitor: Visitor, query: str):
     assert {path: answer.text for path, answer in answers.items() if answer.status_code >= 500} == {}
 
 
+async def test_no_host_changes_a_page(visitor: Visitor):
+    """Neither its links, nor whether it is shown."""
+    links = (await visitor.open("/handler/sign-in")).links()
+    for host in ("evil.example", "[::1", "a]b", "evil.example/handler/x?y#", ""):
+        assert (await visitor.open("/handler/sign-in", host=host)).links() == links, host
+
+
 async def test_attempts_are_limited_with_the_json_routes(server: Emulator):
     """A form and a JSON request count as attempts of the same kind."""
     site = Site(server, rate_limit_account="2/minute")
