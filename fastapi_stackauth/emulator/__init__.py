@@ -1,4 +1,4 @@
-"""An auth server to develop and test against: real signed tokens, no network."""
+"""An auth server for development and tests, with real signed tokens and without a network."""
 
 import sys
 

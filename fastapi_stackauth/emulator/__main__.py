@@ -1,6 +1,6 @@
 """The command line: `python -m fastapi_stackauth.emulator`.
 
-Law: it prints what an app needs and serves until Ctrl-C; a mistake is one line, never a traceback.
+Law: it prints the settings for an app and serves until Ctrl-C. It reports a mistake in one line, never as a traceback.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from .serving import PortTaken, bind, serve
 PROGRAM = "python -m fastapi_stackauth.emulator"
 
 
-ENV_MARK = "# Written by the emulator, for development: written anew at each start."
+ENV_MARK = "# Written by the emulator for development, at each start."
 
 
 def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
-    """Return the command line's parser; `program` is what the user typed to get here."""
+    """Return the parser for the command line. `program` is the command that the user typed."""
     parser = argparse.ArgumentParser(
         prog=program,
         description="A Stack Auth (Hexclave) server for development and tests. It shows its secrets "
@@ -71,13 +71,13 @@ def arguments(program: str = PROGRAM) -> argparse.ArgumentParser:
 
 
 def choose_dashboard_token(options: argparse.Namespace) -> str | None:
-    """Return the dashboard token: given, or made if other machines can reach the server; else None."""
+    """Return the dashboard token: the given one, or a new one if other machines can reach the server, or None."""
     given = options.dashboard_token or os.environ.get("EMULATOR_DASHBOARD_TOKEN") or None
     return given if given or is_loopback(options.host) else Chance().code()
 
 
 def start_emulator(options: argparse.Namespace, port: int) -> Emulator:
-    """Return the emulator that the options describe, filled with its seed."""
+    """Return an emulator with these options and its seed."""
     seed = parse_json(options.seed.read_bytes()) if options.seed else {}
     emulator = Emulator(
         options.public_url or f"http://localhost:{port}",
@@ -100,10 +100,10 @@ def start_emulator(options: argparse.Namespace, port: int) -> Emulator:
 
 
 def write_environment(path: Path, emulator: Emulator) -> None:
-    """Write the app's environment into a file that only its owner can read; it replaces no file of another program.
+    """Write the app's environment to a file that only its owner can read. It never replaces a file of another program.
 
     Raises:
-        OSError: the file cannot be written, or another program has written it.
+        OSError: The file cannot be written, or another program has written it.
     """
     if path.exists() and not path.read_text("utf-8").startswith(ENV_MARK):
         raise FileExistsError(f"{path} is there already, and not written by the emulator: choose another --env-file")
@@ -113,7 +113,7 @@ def write_environment(path: Path, emulator: Emulator) -> None:
 
 
 def greeting(emulator: Emulator, address: str) -> str:
-    """Return the message that is printed at the start."""
+    """Return the message to print at start-up."""
     lines = [f"{name}={value}" for name, value in emulator.environment().items()]
     return "\n".join([
         f"Stack Auth emulator on {address} - for development and tests, not for production.",
@@ -127,7 +127,7 @@ def greeting(emulator: Emulator, address: str) -> str:
 
 
 def main(words: list[str] | None = None, program: str = PROGRAM) -> int:
-    """Run the command line; 0 after a clean stop, 1 when it could not start."""
+    """Run the command line. Return 0 after a clean stop, or 1 if it could not start."""
     options = arguments(program).parse_args(words)
     if options.seed_schema:
         print(json.dumps(seed_schema(), indent=2))

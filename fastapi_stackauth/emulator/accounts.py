@@ -1,6 +1,6 @@
-"""Making users and signing them in: what the methods have in common.
+"""Create users and sign them in: the shared parts of all sign-in methods.
 
-Law: whether an address is free is decided by the store's unique index, inside the transaction that takes it.
+Law: the store's unique index decides whether an address is free, in the same transaction that uses it.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ from .wire import Call
 
 
 def normalize(email: str) -> str:
-    """Return an address as it is stored and looked up."""
+    """Return an address in the form in which it is stored and looked up."""
     return email.strip().lower()
 
 
@@ -26,7 +26,7 @@ def check_sign_up_open(project: Project) -> None:
 
 
 def check_bot_challenge(fields: dict[str, Any]) -> None:
-    """Check a bot challenge: only the vendor's mock tokens pass."""
+    """Check a bot challenge. Only the vendor's mock tokens pass."""
     phase, token = fields.get("bot_challenge_phase"), fields.get("bot_challenge_token", "")
     passed = token.startswith("mock-turnstile-ok")
     if "bot_challenge_unavailable" in fields or (phase == "visible" and not passed):
@@ -53,7 +53,7 @@ def already_exists(email: str, *, would_work_if_verified: bool = False) -> Known
 
 
 def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> Row:
-    """Create a user with a primary address that signs in, or turn the signed-in anonymous user into one.
+    """Create a user with a primary address for sign-in, or upgrade the signed-in anonymous user.
 
     Raises:
         KnownError: USER_EMAIL_ALREADY_EXISTS, SIGN_UP_REJECTED.
@@ -74,7 +74,7 @@ def sign_up(call: Call, email: str | None, columns: Row, *, verified: bool) -> R
 
 
 def upgrade_anonymous(call: Call, columns: Row) -> Row | None:
-    """Upgrade the signed-in anonymous user to a full one; None if the caller is not anonymous."""
+    """Upgrade the signed-in anonymous user to a full user. Return None if the caller is not anonymous."""
     store = call.server.store
     user = call.user and store.users.get(call.project.id, call.user["id"])
     if user is None or not user["is_anonymous"]:
@@ -87,7 +87,7 @@ def upgrade_anonymous(call: Call, columns: Row) -> Row | None:
 
 
 def tell_signed_up(call: Call, user: Row, *, upgraded: bool) -> None:
-    """Send the webhook for a new user, before their own team exists, or for an upgraded anonymous user."""
+    """Send the webhook for a new or upgraded user, before the user's own team is created."""
     user_as_it_is = views.server_user(call.server.store, call.project, user)
     call.tell("user.updated" if upgraded else "user.created", user_as_it_is)
 
@@ -96,13 +96,13 @@ NAMELESS = "Personal Team"
 
 
 def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool = False) -> Row:
-    """Return a new user, with a team of their own if the project creates one.
+    """Return a new user, after creating a personal team if the project has enabled that.
 
     Args:
         server: the server's parts.
         project: the user's project.
-        user: the user, whose address is already stored.
-        renamed: whether they were anonymous before and their team now gets a name.
+        user: The user, with an address that is already stored.
+        renamed: Whether the user was anonymous before, so that their team gets a new name.
     """
     if not project.config["create_personal_team_on_sign_up"]:
         return user
@@ -124,7 +124,7 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
 
 
 def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bool]) -> Row:
-    """Make an address the user's primary one; keep a channel with this address.
+    """Make an address the user's primary one. An existing channel with this address is kept.
 
     Raises:
         sqlite3.IntegrityError: another user signs in with it.
@@ -137,7 +137,7 @@ def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bo
 
 
 def signed_in(call: Call, user: Row, *, is_new: bool) -> dict[str, Any]:
-    """Open a session for a user, or ask for the second factor.
+    """Start a session for a user, or require the second factor.
 
     Raises:
         KnownError: MULTI_FACTOR_AUTHENTICATION_REQUIRED with an attempt code.

@@ -1,6 +1,6 @@
-"""The FastAPI app: every registered operation under /api/v1 and /api/latest, the API middleware around it.
+"""The FastAPI app, with all operations under /api/v1 and /api/latest and the API middleware.
 
-Law: composition only. The app has no documentation pages of its own: its contract is the real server's.
+Law: composition only. The app has no documentation pages, because it follows the API of the real server.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,14 +25,15 @@ PREFIXES = ("/api/v1", "/api/latest")
 
 
 def create_app(server: Server, default_project: str, dashboard_token: str | None = None) -> FastAPI:
-    """Return the app of a server; its control API and pages mean `default_project` unless another is named.
+    """Return the app of a server. Its control API and pages use `default_project` unless a request selects another.
 
     Args:
         server: the server's parts.
-        default_project: the id of that project.
-        dashboard_token: lets other machines use the pages and the control API; none may without it.
+        default_project: The id of this project.
+        dashboard_token: Lets other machines use the pages and the control API. Without it, only this machine can.
     """
-    # Without a slash that another path has, a path is unknown: the API middleware removes it, in a circle with 307.
+    # A missing slash makes a path unknown. A redirect with 307 would be endless, because the API middleware removes
+    # slashes.
     app = FastAPI(title="Stack Auth emulator", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for registered in sorted(OPERATIONS, key=lambda one: "{" in one.path):  # /users/me before /users/{user_id}
         for prefix in PREFIXES:
@@ -59,8 +60,8 @@ def endpoint(server: Server, registered: Operation) -> Callable[[Request], Await
 
 
 async def framework_answer(request: Request, error: Exception) -> Response:
-    """Answer an unknown path in words, and a method that a path lacks with nothing."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    """Respond to an unknown path with a text, and to an unknown method with an empty body."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this exception only
     if not API.match(request.url.path):
         return Response(status_code=error.status_code, headers=error.headers)
     if error.status_code == 404:  # Not Found

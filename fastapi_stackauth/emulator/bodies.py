@@ -1,6 +1,6 @@
-"""The bytes of a request's body: bounded, and decompressed if the profile's server does that.
+"""Read the body of a request up to a limit, and decompress it if the profile's server does that.
 
-Law: no more than the profile's limit is ever held, whatever the body claims to be or unpacks to.
+Law: memory use is bounded by the profile's limit, whatever the headers state or the body decompresses to.
 """
 
 import zlib
@@ -17,7 +17,7 @@ async def read_bytes(request: Request, profile: ServerProfile) -> bytes:
     """Return a request's body.
 
     Raises:
-        KnownError: BODY_PARSING_ERROR, if the content encoding is unknown or the body is not encoded so.
+        KnownError: BODY_PARSING_ERROR, if the content encoding is unknown or does not match the body.
         PlainError: 413, if the body is longer than the profile's server allows, before or after decompression.
     """
     raw = await read_at_most(request, profile.body_limit)
@@ -30,7 +30,7 @@ async def read_bytes(request: Request, profile: ServerProfile) -> bytes:
 
 
 async def read_at_most(request: Request, limit: int) -> bytes:
-    """Return a request's body as it came.
+    """Return a request's body without decompressing it.
 
     Raises:
         PlainError: 413, if it is longer than the limit.
@@ -43,11 +43,11 @@ async def read_at_most(request: Request, limit: int) -> bytes:
 
 
 def decompress(raw: bytes, window: int, limit: int) -> bytes:
-    """Return a decompressed body of one gzip member or zlib stream.
+    """Decompress a body that is a single gzip member or zlib stream.
 
     Raises:
         KnownError: BODY_PARSING_ERROR, if the body is damaged, incomplete, or something follows it.
-        PlainError: 413, if it unpacks to more than the limit.
+        PlainError: 413, if it decompresses to more than the limit.
     """
     reader = zlib.decompressobj(window)
     try:

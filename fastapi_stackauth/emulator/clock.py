@@ -1,6 +1,6 @@
 """The clock and the source of randomness.
 
-Law: nothing else in this folder reads a clock or draws a random number; both are arguments.
+Law: no other code in this folder reads a clock or generates random numbers. Both are arguments.
 """
 
 import secrets
@@ -13,10 +13,10 @@ CODE_LENGTH = 45
 
 
 class Clock:
-    """Unix time that can be moved.
+    """A clock with Unix time that can be advanced.
 
     Args:
-        source: returns the seconds since 1970; the system's clock by default.
+        source: Returns the Unix time in seconds. By default, the system's clock.
     """
 
     def __init__(self, source: Callable[[], float] = time.time) -> None:
@@ -25,34 +25,34 @@ class Clock:
 
     @property
     def offset(self) -> float:
-        """How far this clock is ahead of its source, in seconds."""
+        """The difference between this clock and its source, in seconds."""
         return self._offset
 
     def now(self) -> float:
-        """Return unix seconds."""
+        """Return the Unix time in seconds."""
         return self._source() + self._offset
 
     def millis(self) -> int:
-        """Return unix milliseconds."""
+        """Return the Unix time in milliseconds."""
         return int(self.now() * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward, or back with a negative number of seconds."""
+        """Advance the clock. A negative number of seconds moves it back."""
         self._offset += seconds
 
     def reset(self) -> None:
-        """Show the source's time again."""
+        """Return to the source's time."""
         self._offset = 0.0
 
 
-YEAR_3000 = 32_503_680_000  # unix seconds
+YEAR_3000 = 32_503_680_000  # Unix seconds
 
 
 def checked_advance(clock: Clock, seconds: float, *, from_real_time: bool = False) -> None:
-    """Reject to move a clock out of the years 1970 to 3000.
+    """Check that the clock stays between the years 1970 and 3000.
 
     Raises:
-        ValueError: it would be.
+        ValueError: It would not.
     """
     start = clock.now() - (clock.offset if from_real_time else 0)
     if not 0 <= start + seconds <= YEAR_3000:
@@ -63,14 +63,14 @@ class Chance:
     """Random values in the formats that the API uses.
 
     Args:
-        draw: returns the given number of random bytes; `random.Random(7).randbytes` makes a run repeatable.
+        draw: Returns the given number of random bytes. With `random.Random(7).randbytes`, runs are repeatable.
     """
 
     def __init__(self, draw: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._draw = draw
 
     def code(self, length: int = CODE_LENGTH) -> str:
-        """Return lower-case Crockford base 32; 45 characters hold 224 bits and more."""
+        """Return lower-case Crockford base 32. The 45 characters contain at least 224 bits."""
         return "".join(ALPHABET[byte & 31] for byte in self._draw(length))
 
     def uuid(self) -> str:
@@ -78,13 +78,13 @@ class Chance:
         return str(uuid.UUID(bytes=self._draw(16), version=4))
 
     def hex(self, size: int) -> str:
-        """Return so many random bytes in hexadecimal."""
+        """Return this number of random bytes in hexadecimal."""
         return self._draw(size).hex()
 
     def challenge(self) -> bytes:
-        """Return what a passkey has to sign."""
+        """Return a challenge for a passkey to sign."""
         return self._draw(32)
 
     def bytes(self, size: int) -> bytes:
-        """Return so many random bytes."""
+        """Return this number of random bytes."""
         return self._draw(size)

@@ -1,7 +1,7 @@
 """The control API under /emulator/, for tests: state, time, keys, settings, faults, tokens, emails.
 
-Law: JSON in, JSON out, no keys asked: `guard.py` rejects other machines without the dashboard token. A mistake
-is 400 with `{"error"}`.
+Law: requests and responses are JSON, and need no keys: `guard.py` rejects other machines without the dashboard token. A
+mistake is 400 with `{"error"}`.
 """
 
 import inspect
@@ -26,7 +26,7 @@ from .store.database import Row
 from .store.projects import Project
 from .webhooks import Message
 
-LONGEST = 1_000_000_000  # seconds, some 30 years
+LONGEST = 1_000_000_000  # seconds, about 30 years
 OPTIONAL = Text(required=False)
 OPEN = Record(required=False, fields={}, open=True)
 PROJECT_ID: Mapping[str, Check] = {"project_id": OPTIONAL}
@@ -50,7 +50,7 @@ TOKEN = {
 
 @dataclass
 class Order:
-    """One request to the control API."""
+    """A request to the control API."""
 
     server: Server
     project: Project
@@ -63,7 +63,7 @@ CONTROLS: list[tuple[str, str, Mapping[str, Check], Control]] = []
 
 
 def control(method: str, path: str, fields: Mapping[str, Check] = PROJECT_ID) -> Callable[[Control], Control]:
-    """Register a control; `fields` is the form of its body."""
+    """Register an operation of the control API. `fields` is the schema of its body."""
 
     def register(handler: Control) -> Control:
         CONTROLS.append((method, f"/emulator{path}", fields, handler))
@@ -84,7 +84,7 @@ def reset(order: Order) -> None:
 
 @control("POST", "/seed", {**PROJECT_ID, "seed": Record(fields={}, open=True)})
 async def seed(order: Order) -> None:
-    """Fill the project (form: `seeding.py`)."""
+    """Fill the project with a seed (see `seeding.py`)."""
     read = read_seed(order.body["seed"])
     hashes = await on_a_thread(password_hashes, order.server.passwords, read)
     plant(order.server, order.project, read, hashes)
@@ -99,7 +99,7 @@ def define_permission(order: Order) -> None:
 
 @control("DELETE", "/permissions", {**PROJECT_ID, "id": Text()})
 def undefine_permission(order: Order) -> None:
-    """Remove a permission, and revoke it from its users."""
+    """Remove a permission definition, and revoke the permission from all users."""
     if order.server.store.permissions.definition(order.project.id, order.body["id"]) is None:
         raise ValueError("there is no such permission")
     order.server.store.permissions.undefine(order.project.id, order.body["id"])
@@ -107,7 +107,7 @@ def undefine_permission(order: Order) -> None:
 
 @control("POST", "/tokens", TOKEN)
 def tokens(order: Order) -> dict[str, str]:
-    """Tokens of a new session, of any kind, expired ones too."""
+    """Issue tokens of a new session, of any kind and with any expiry."""
     body, seconds = order.body, order.body.get("expires_in_seconds")
     return issuing.issue(
         order.server,
@@ -136,7 +136,7 @@ def clock(order: Order) -> dict[str, float]:
     {"advance_seconds": Number(required=False, least=-LONGEST, most=LONGEST), "reset": Flag(required=False)},
 )
 def move_clock(order: Order) -> dict[str, float]:
-    """Move the clock, or show the real time again."""
+    """Advance the clock, or return to the real time."""
     clock, seconds = order.server.clock, order.body.get("advance_seconds", 0)
     checked_advance(clock, seconds, from_real_time=order.body.get("reset", False))
     if order.body.get("reset"):
@@ -147,18 +147,18 @@ def move_clock(order: Order) -> dict[str, float]:
 
 @control("POST", "/rotate-keys", {})
 def rotate_keys(order: Order) -> None:
-    """Create fresh signing keys; tokens that were signed before become invalid."""
+    """Create new signing keys. Existing tokens become invalid."""
     order.server.store.projects.rotate_keys()
 
 
 def project_view(project: Project) -> dict[str, Any]:
-    """Return a project with its keys; callers of the control API may know them."""
+    """Return a project with its keys, which callers of the control API may know."""
     return {**vars(project), "config": dict(project.config)}
 
 
 @control("GET", "/project")
 def show_project(order: Order) -> dict[str, Any]:
-    """The project with its keys and settings."""
+    """Return the project with its keys and settings."""
     return project_view(order.project)
 
 
@@ -174,7 +174,7 @@ def change_project(order: Order) -> dict[str, Any]:
 
 @control("POST", "/projects", {"id": OPTIONAL, "display_name": OPTIONAL, "config": OPEN})
 def create_project(order: Order) -> dict[str, Any]:
-    """Create another project, with what a new project of the real server has."""
+    """Create another project, with the defaults of the real server."""
     projects, body = order.server.store.projects, order.body
     if "id" in body and projects.get(body["id"]) is not None:
         raise ValueError("there is a project with this id")
@@ -184,7 +184,7 @@ def create_project(order: Order) -> dict[str, Any]:
 
 @control("POST", "/faults", FAULT)
 def add_fault(order: Order) -> None:
-    """Make paths with this prefix fail, or respond slowly, for a while."""
+    """Make paths with this prefix fail or respond slowly for a while."""
     body, seconds = order.body, order.body.get("for_seconds")
     fault = Fault(
         path=body["path"],
@@ -200,12 +200,12 @@ def add_fault(order: Order) -> None:
 
 @control("DELETE", "/faults", {})
 def clear_faults(order: Order) -> None:
-    """Let everything work again."""
+    """Remove all faults."""
     order.server.faults.clear()
 
 
 def mail_view(mail: Row) -> dict[str, Any]:
-    """Return an email as the outbox shows it."""
+    """Return an email in the form for the outbox."""
     names = ("id", "project_id", "kind", "subject", "body", "link", "code", "otp")
     return {"to": mail["recipient"], "sent_at_millis": mail["sent_at"], **{name: mail[name] for name in names}}
 
@@ -224,7 +224,7 @@ def empty_outbox(order: Order) -> None:
 
 
 def message_view(message: Message) -> dict[str, Any]:
-    """Return a webhook message as the list shows it."""
+    """Return a webhook message in the form for the list."""
     attempts = [{"at": attempt.at, "status": attempt.status} for attempt in message.attempts]
     view = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
     return {**view, "attempts": attempts, "body": json.loads(message.body)}
@@ -232,7 +232,7 @@ def message_view(message: Message) -> dict[str, Any]:
 
 @control("GET", "/webhooks.json")
 def webhooks(order: Order) -> dict[str, Any]:
-    """The URL and the secret for webhooks, and the latest of them, newest first."""
+    """Return the webhook URL, the secret and the latest messages, newest first."""
     told, project_id = order.server.webhooks, order.project.id
     items = [message_view(message) for message in told.messages(project_id)]
     return {"url": told.url(project_id), "secret": told.secret(project_id), "items": items}
@@ -240,18 +240,18 @@ def webhooks(order: Order) -> dict[str, Any]:
 
 @control("PUT", "/webhooks.json", {**PROJECT_ID, "url": Text(nullable=True)})
 def point_webhooks(order: Order) -> None:
-    """Send webhooks to another address, or to none."""
+    """Change or remove the URL for webhooks."""
     order.server.webhooks.point(order.project.id, order.body["url"])
 
 
 @control("POST", "/webhooks/resend", {**PROJECT_ID, "id": Text()})
 async def resend_webhook(order: Order) -> None:
-    """Send a message once more."""
+    """Send a message again."""
     order.server.webhooks.resend(order.project.id, order.body["id"])
 
 
 def add_controls(app: FastAPI, server: Server, default_project: str) -> None:
-    """Put the control API on an app."""
+    """Add the control API to an app."""
     for method, path, fields, handler in CONTROLS:
         app.add_route(path, endpoint(server, default_project, fields, handler), methods=[method])
 
@@ -259,7 +259,7 @@ def add_controls(app: FastAPI, server: Server, default_project: str) -> None:
 def endpoint(
     server: Server, default_project: str, fields: Mapping[str, Check], handler: Control
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the route function of a control."""
+    """Return the route function of an operation of the control API."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -275,10 +275,10 @@ def endpoint(
 
 
 async def read_order(server: Server, default_project: str, fields: Mapping[str, Check], request: Request) -> Order:
-    """Return a request to the control API after a look at its form.
+    """Parse and check a request to the control API.
 
     Raises:
-        ValueError: the body is not JSON, does not have the right form, or names an unknown project.
+        ValueError: The body is not JSON, does not match the schema, or contains an unknown project.
     """
     raw, problems = await request.body(), Problems(me=None)
     if raw and not request.headers.get("content-type", "").startswith("application/json"):

@@ -1,6 +1,6 @@
-"""The caller of a request: the x-stack headers, checked in the real server's order (contract/tokens.md §5, step 4).
+"""Identify the caller by the x-stack headers, checked in the real server's order (contract/tokens.md §5, step 4).
 
-Law: reads headers and the store, changes nothing. A key or token is compared, and never shown.
+Law: this module reads headers and the store and changes nothing. It compares keys and tokens, but never shows them.
 """
 
 import hmac
@@ -20,12 +20,12 @@ ACCESS_TYPES = ("client", "server", "admin")
 KEY_HEADERS = ("publishable-client-key", "secret-server-key", "super-secret-admin-key", "admin-access-token")
 NO_KEY = "__stack_public_client__"
 MAIN_BRANCH = "main"
-MAX_SAFE_INTEGER = 2**53 - 1  # what a JSON number holds exactly everywhere (RFC 8259 section 6)
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer that all JSON parsers read exactly (RFC 8259 section 6)
 
 
 @dataclass(frozen=True, repr=False)
 class Asker:
-    """The caller: the access type with its project, the access token's claims, and its user."""
+    """The caller: the access type, the project, the access token's claims and the user."""
 
     access: str | None = None
     project: Project | None = None
@@ -37,7 +37,7 @@ def identify(server: "Server", headers: Mapping[str, str]) -> Asker:
     """Return the caller.
 
     Raises:
-        KnownError: the headers contradict each other, or a key or token is wrong.
+        KnownError: The headers contradict each other, or a key or token is wrong.
     """
     access = headers.get("x-stack-access-type")
     if not access:
@@ -59,7 +59,7 @@ def identify(server: "Server", headers: Mapping[str, str]) -> Asker:
 
 
 def read_token(server: "Server", headers: Mapping[str, str], project_id: str) -> dict[str, Any] | None:
-    """Return the claims of the access token that came along, if one did."""
+    """Return the claims of the access token in the request, if there is one."""
     token = headers.get("x-stack-access-token")
     if not token:
         return None
@@ -78,7 +78,7 @@ def read_token(server: "Server", headers: Mapping[str, str], project_id: str) ->
 
 
 def token_claims(server: "Server", token: str) -> dict[str, Any]:
-    """Return a token's claims after signature, issuer, audience and time, without leeway."""
+    """Check a token's signature, issuer, audience and time, without leeway, and return its claims."""
     try:
         claims = keys.verify(server.store.projects.server_secret(), token)
     except keys.BadToken:
@@ -92,7 +92,7 @@ def token_claims(server: "Server", token: str) -> dict[str, Any]:
 
 
 def are_usable(claims: dict[str, Any]) -> bool:
-    """Return whether the claims that the server uses have valid types; tests may request any claims."""
+    """Return whether the claims that the server uses have valid types, because tests may request any claims."""
     ids = [claims.get(name) for name in ("sub", "project_id", "refresh_token_id")]
     if not all(isinstance(value, str) and is_unicode(value) for value in ids):
         return False
@@ -100,7 +100,7 @@ def are_usable(claims: dict[str, Any]) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text can be encoded: lone surrogates cannot."""
+    """Return whether a string can be encoded, because lone surrogates cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -109,7 +109,7 @@ def is_unicode(text: str) -> bool:
 
 
 def raise_expired(claims: dict[str, Any]) -> NoReturn:
-    """Say which token has expired, and when."""
+    """Raise the error for an expired token, with its expiry."""
     raise KnownError(
         "ACCESS_TOKEN_EXPIRED",
         expired_at_millis=claims["exp"] * 1000,
@@ -127,7 +127,7 @@ def same(given: str, right: str) -> bool:
 def check_key(project: Project, access: str, headers: Mapping[str, str]) -> None:
     """Reject a missing or wrong key, then an unknown branch."""
     if headers.get("x-stack-admin-access-token"):
-        # Only users of the vendor's dashboard project have such tokens, and the emulator does not have that project.
+        # Only users of the vendor's dashboard project have such tokens, and the emulator has no such project.
         raise KnownError("UNPARSABLE_ADMIN_ACCESS_TOKEN")
     branch = headers.get("x-stack-branch-id") or MAIN_BRANCH
     if access == "client":

@@ -1,6 +1,6 @@
 """`Emulator`: a server with one default project, its app, and its URL.
 
-Law: no port is opened until `run` or `emulator()`; arguments win over the data file.
+Law: only `run` and `emulator()` open a port. Arguments take precedence over the data file.
 """
 
 import contextlib
@@ -35,25 +35,25 @@ class Emulator:
     """An auth server in this process.
 
     Args:
-        public_url: the address under which apps reach it, in links and issuers; no slash at the end.
-        project_id: the default project's id; else the one in the data file, else drawn.
-        config: settings of the default project, over `FRIENDLY` ones when it is new (see `store/projects.py`).
-        data: SQLite file that keeps everything; in memory when None.
-        rotate_keys: make fresh signing keys and forget the old ones.
-        clock: the time; the system's by default.
-        chance: randomness; the system's by default.
-        token_lifetime: seconds until an access token expires.
-        webhook_url: the URL for the default project's webhooks; None for no webhooks.
-        publishable_client_key: the default project's `pck_` key; else the one in the data file, else drawn.
-        secret_server_key: its `ssk_` key, likewise.
-        webhook_secret: what signs its webhooks, `whsec_` and base64, likewise.
-        dashboard_token: lets other machines use the dashboard and the control API; without it only this machine may.
-        profile: which version of the real auth server to play, by name or as a value (see `server_profile.py`).
-        fast_hashes: hash passwords at the lowest cost. Tests run faster; use it for made-up passwords only.
+        public_url: The URL under which apps reach the server, in links and issuers, without a trailing slash.
+        project_id: The id of the default project. By default, the one in the data file, or a random one.
+        config: Settings of the default project. A new project also gets those in `FRIENDLY` (see `store/projects.py`).
+        data: An SQLite file for all data. None keeps it in memory.
+        rotate_keys: Create new signing keys and delete the old ones.
+        clock: The clock. By default, the system's.
+        chance: The source of randomness. By default, the system's.
+        token_lifetime: Seconds until an access token expires.
+        webhook_url: The URL for the default project's webhooks. None for no webhooks.
+        publishable_client_key: The default project's `pck_` key. By default, the one in the data file, or a random one.
+        secret_server_key: Its `ssk_` key, with the same default.
+        webhook_secret: The secret that signs its webhooks, `whsec_` and base64, with the same default.
+        dashboard_token: Lets other machines use the dashboard and the control API. Without it, only this machine can.
+        profile: The version of the real auth server to emulate, by name or as a value (see `server_profile.py`).
+        fast_hashes: Hash passwords at the lowest cost, so that tests run faster. Use it only for made-up passwords.
 
     Raises:
-        ValueError: a setting or the profile is unknown, a key or token has the wrong form, or the data file comes from
-            another version.
+        ValueError: A setting or the profile is unknown, a key or token is malformed, or the data file is from another
+            version.
     """
 
     def __init__(
@@ -104,21 +104,21 @@ class Emulator:
         return project.id
 
     def for_project(self, project_id: str) -> Self:
-        """Return this server with another project as the default one; create the project if necessary.
+        """Return a view of this server with another default project, which is created if necessary.
 
         Raises:
-            ValueError: the id has the wrong form.
+            ValueError: The id is malformed.
         """
         view = copy(self)
         view.project_id = project_id
         if self.store.projects.get(project_id) is None:
             self.store.projects.create(self._config, id=project_id)
-        view._config = view.project.config  # noqa: SLF001 - a view is of this very class
+        view._config = view.project.config  # noqa: SLF001 - a view has the same class
         return view
 
     @property
     def store(self) -> Store:
-        """Everything the server remembers."""
+        """The server's data."""
         return self.server.store
 
     @property
@@ -128,17 +128,17 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The address under which apps reach the server."""
+        """The URL under which apps reach the server."""
         return self.server.public_url
 
     @property
     def dashboard_url(self) -> str:
-        """The address of the dashboard, with the token that opens it from other machines if there is one."""
+        """The URL of the dashboard, with the token for other machines if there is one."""
         return self.url if self._dashboard_token is None else f"{self.url}/?token={self._dashboard_token}"
 
     @property
     def project(self) -> Project:
-        """The default project as it stands."""
+        """The current state of the default project."""
         project = self.store.projects.get(self.project_id)
         assert project is not None  # noqa: S101 - projects are never deleted
         return project
@@ -163,19 +163,19 @@ class Emulator:
         self.store.projects.configure(self.project, changes)
 
     def seed(self, value: Any) -> None:  # noqa: ANN401 - JSON from outside
-        """Fill the default project (form: `seeding.py`).
+        """Fill the default project with a seed (see `seeding.py`).
 
         Raises:
-            ValueError: the seed has not the right form.
+            ValueError: The seed does not match the schema.
         """
         read = read_seed(value)
         plant(self.server, self.project, read, password_hashes(self.server.passwords, read))
 
     def add_user(self, **fields: Any) -> str:  # noqa: ANN401 - as a seed's user
-        """Create a user; return their id. The fields are those of a user in a seed; permissions must exist.
+        """Create a user and return their id. The fields are those of a user in a seed. Permissions must be defined.
 
         Raises:
-            ValueError: a field has the wrong form, or another user has the id or the address.
+            ValueError: A field is not valid, or another user has the id or the address.
         """
         (read,) = read_seed({"users": [fields]})["users"]
         hashes = password_hashes(self.server.passwords, {"users": [read]})
@@ -183,28 +183,28 @@ class Emulator:
             return str(add_user(self.server, self.project, read, hashes[0])["id"])
 
     def add_team(self, display_name: str, **fields: Any) -> str:  # noqa: ANN401 - as a seed's team
-        """Create a team; return its id. Fields are those of a seed's team, members apart.
+        """Create a team and return its id. The fields are those of a team in a seed, except for members.
 
         Raises:
-            ValueError: a field has not the right form, or there is a team of this id.
+            ValueError: A field is not valid, or there is a team with this id.
         """
         (read,) = read_seed({"teams": [{"display_name": display_name, **fields}]})["teams"]
         return str(add_team(self.server, self.project, read)["id"])
 
     def join(self, team_id: str, user_id: str, permissions: Iterable[str] = ("team_member",)) -> None:
-        """Put a user into a team with these permissions.
+        """Add a user to a team with these permissions.
 
         Raises:
-            ValueError: there is no such team, user or permission, or they are in it already.
+            ValueError: There is no such team, user or permission, or the user is already a member.
         """
         with self.store.transaction():
             join(self.server, self.project, team_id, user_id, permissions)
 
     def add_api_key(self, owner_id: str, *, kind: Kind = "user", expires_in: float | None = None) -> str:
-        """Create an API key of a user or a team; return the key itself.
+        """Create an API key for a user or a team, and return the key.
 
         Raises:
-            ValueError: there is no such owner, or the project allows no such keys.
+            ValueError: There is no such owner, or the project does not allow such keys.
         """
         if not self.project.config[f"allow_{kind}_api_keys"]:
             raise ValueError(f"this project allows no API keys of {kind}s: configure(allow_{kind}_api_keys=True)")
@@ -219,7 +219,7 @@ class Emulator:
         """Define a permission of scope ``team`` or ``project``, or replace the one with this id.
 
         Raises:
-            ValueError: it has not the right form, is of the other scope, or contains what is not defined.
+            ValueError: The id is not valid, has another scope, or a contained permission is not defined.
         """
         wanted = {"id": permission_id, "scope": scope, "contained_permission_ids": list(contains)}
         read = read_seed({"permissions": [wanted]})
@@ -227,9 +227,9 @@ class Emulator:
             plant_permissions(self.server, self.project, read["permissions"])
 
     def reset(self) -> None:
-        """Reset the server: no users, teams, emails, faults and other projects; the initial settings; the real time.
+        """Reset the server: delete all users, teams, emails, faults and other projects, and restore settings and time.
 
-        Keys stay: the project's, and those that sign.
+        The project's keys and the signing keys do not change.
         """
         with self.store.transaction():
             kept = (self.project_id, self.store.projects.default_id())
@@ -244,11 +244,11 @@ class Emulator:
         self.clock.reset()
 
     def emails(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the default project's outbox, newest first, perhaps of one recipient or kind."""
+        """Return the default project's emails, newest first, optionally only those of a recipient or kind."""
         return [mail_view(mail) for mail in self.store.emails.find(self.project_id, to, kind)]
 
     def issue_token(self, **options: Any) -> dict[str, str]:  # noqa: ANN401 - see issuing.issue
-        """Return user_id, access_token and refresh_token of a new session (options: `issuing.issue`)."""
+        """Return `user_id`, `access_token` and `refresh_token` of a new session; see `issuing.issue` for options."""
         return issue(self.server, self.project, **options)
 
     @property
@@ -257,7 +257,7 @@ class Emulator:
         return self.server.webhooks.secret(self.project_id)
 
     def environment(self) -> dict[str, str]:
-        """Return what an environment file needs to use this server."""
+        """Return the environment variables for an app that uses this server."""
         return {
             "STACK_API_URL": self.url,
             "STACK_PROJECT_ID": self.project_id,
@@ -274,12 +274,12 @@ class Emulator:
 
 @contextlib.asynccontextmanager
 async def emulator(*, port: int = 0, **options: Any) -> AsyncIterator[Emulator]:  # noqa: ANN401 - see Emulator
-    """Run an emulator on a loopback port while the block runs.
+    """Run an emulator on a loopback port within the block.
 
     Args:
-        port: the port; 0 lets the system choose.
-        options: as for `Emulator`; the public URL is the loopback address unless given, and password hashes are fast
-            unless a data file keeps them.
+        port: The port. With 0, the system chooses one.
+        options: Arguments of `Emulator`. By default, the public URL is the loopback address, and password hashes are
+            fast unless there is a data file.
     """
     listener = bind(LOOPBACK, port)
     options.setdefault("public_url", f"http://{LOOPBACK}:{listener.getsockname()[1]}")

@@ -1,11 +1,11 @@
-"""Every error that the server can return, as on the wire.
+"""All errors that the server can return.
 
     ApiError
     ├── KnownError    a code of the contract (known_errors.json), as JSON
     ├── PlainError    a sentence without a code, as text
     └── OAuthError    RFC 6749 section 5.2, as JSON without a code
 
-Law: the codes, statuses and names of details are the contract's; the sentences are this project's own.
+Law: codes, statuses and names of details are those of the contract. The sentences are this project's own.
 """
 
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ Details = dict[str, Any]
 
 
 class ApiError(Exception):
-    """A response that is not a success; `status` is its HTTP status."""
+    """An error response; `status` is its HTTP status."""
 
     status: int
 

@@ -1,6 +1,6 @@
-"""Faults on order: an endpoint that fails, or is slow, for a while.
+"""Injected faults: an endpoint that fails or is slow for a while.
 
-Law: a fault names a method and the beginning of a path; it ends after so many requests or so many seconds.
+Law: a fault applies to a method and the beginning of a path, and ends after a number of requests or seconds.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .clock import Clock
 
 @dataclass
 class Fault:
-    """One fault: respond with `status` (or as usual if None) after `delay` seconds."""
+    """A fault: respond with `status` (or normally if None) after `delay` seconds."""
 
     path: str
     method: str | None
@@ -22,26 +22,26 @@ class Fault:
 
 
 class Faults:
-    """The faults that are switched on."""
+    """The active faults."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Switch a fault on."""
+        """Add a fault."""
         self._faults.append(fault)
 
     def clear(self) -> None:
-        """Switch every fault off."""
+        """Remove all faults."""
         self._faults.clear()
 
     def is_pending(self, path: str) -> bool:
-        """Return whether a fault of exactly this path has requests left to hit."""
+        """Return whether a fault for exactly this path still applies to further requests."""
         return any(fault.path == path and fault.times_left != 0 for fault in self._faults)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the fault that hits a request, and count it."""
+        """Return the fault for a request, and count the request."""
         now = self._clock.now()
         self._faults = [
             fault for fault in self._faults if fault.times_left != 0 and (fault.until is None or now < fault.until)

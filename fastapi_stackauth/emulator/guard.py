@@ -1,7 +1,8 @@
-"""Protect the pages and the control API: only this machine and callers with the dashboard token may use them.
+"""Protect the pages and the control API, which only this machine and callers with the dashboard token may use.
 
-Law: outside the API, a request comes from this machine or carries the dashboard token; without the token its Host must
-be a loopback name or the public address (against DNS rebinding); a browser's request from another site changes nothing.
+Law: outside of the API, a request must come from this machine or contain the dashboard token. Without the token, its
+Host must be a loopback name or the public URL (against DNS rebinding). A browser's request from another site cannot
+change anything.
 """
 
 import hmac
@@ -17,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .middleware import API
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-# Users sign in and see images here from any machine, and neither shows a secret.
+# These pages for sign-in and images show no secrets, so any machine may open them.
 OPEN = re.compile(r"/emulator/(oauth/[^/]+/authorize|images/[^/]+/[^/]+)")
 COOKIE = "emulator_dashboard"
-FORM = re.compile(r"[A-Za-z0-9_-]{16,200}")  # what a cookie and a URL can hold as it stands
+FORM = re.compile(r"[A-Za-z0-9_-]{16,200}")  # characters that cookies and URLs can contain unencoded
 FORWARDED = ("forwarded", "x-forwarded-for")
 STRANGER = (
     "The dashboard and the control API are closed to other machines: this request carries no valid dashboard token. "
@@ -50,10 +51,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_dashboard_token(token: str) -> str:
-    """Return a dashboard token that has the right form.
+    """Check the form of a dashboard token and return it.
 
     Raises:
-        ValueError: it has not; the message does not repeat it.
+        ValueError: It is malformed. The message does not repeat it.
     """
     if not FORM.fullmatch(token):
         raise ValueError(
@@ -83,7 +84,7 @@ def parse_host(header: str) -> str:
 
 
 def is_own(origin: str, host: str) -> bool:
-    """Return whether an Origin header names the host of the request; an unreadable one does not."""
+    """Return whether an Origin header has the host of the request. A malformed header does not."""
     try:
         return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:
@@ -91,12 +92,12 @@ def is_own(origin: str, host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware around everything but the API.
+    """ASGI middleware around everything except the API.
 
     Args:
-        app: what it guards.
-        public_url: the server's public address; its host is one of its own names.
-        token: the dashboard token, with which other machines may use the pages; None if none may.
+        app: The protected app.
+        public_url: The server's public URL, with an allowed host.
+        token: The dashboard token, with which other machines may use the pages. None means that they may not.
     """
 
     def __init__(self, app: ASGIApp, public_url: str, token: str | None = None) -> None:
@@ -105,7 +106,7 @@ class Guard:
         self._is_https = public_url.startswith("https:")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or reject it."""
+        """Serve a request, or reject it."""
         if scope["type"] != "http" or API.match(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -126,7 +127,7 @@ class Guard:
         return PlainTextResponse(rejection, 403) if rejection else None
 
     def _entrance(self) -> Response:
-        """Return the redirect that keeps the token in a cookie, so that no address shows it any longer."""
+        """Return the redirect that stores the token in a cookie, so that it is no longer in the URL."""
         response = RedirectResponse("/", 303)
         response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="lax", secure=self._is_https)
         return response
@@ -135,14 +136,14 @@ class Guard:
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
 
     def _has_token(self, headers: Headers) -> bool:
-        """Return whether a request carries the dashboard token, as a bearer or in its cookie."""
+        """Return whether a request contains the dashboard token, as a bearer or in a cookie."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
             return True
         return self._is_token(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
 
     def _rejection(self, scope: Scope, headers: Headers) -> str | None:
-        """Return why a request is rejected, or None."""
+        """Return the reason for rejecting a request, or None."""
         if not self._has_token(headers):
             if not OPEN.fullmatch(scope["path"]) and not is_local_peer(scope, headers):
                 return STRANGER

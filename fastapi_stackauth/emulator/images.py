@@ -1,7 +1,7 @@
-"""Profile images that came as data URLs: stored here, and served under the emulator's own address.
+"""Profile images from data URLs, which the emulator stores and serves itself.
 
-Law: what is served is one of four raster formats by its own first bytes, never what a client calls it. Forms bound the
-length of the data URL, the table bounds the number of images: the oldest one makes room for a new one.
+Law: the first bytes of an image must be those of one of four raster formats, whatever the client states. The schema
+limits the length of the data URL, and the table limits the number of images: a new one replaces the oldest.
 """
 
 import base64
@@ -30,16 +30,16 @@ PATH = "/emulator/images"
 
 
 def image_columns(server: Server, project: Project, body: Mapping[str, Any], folder: str) -> dict[str, str | None]:
-    """Return the column that a body's `profile_image_url` sets; a data URL becomes the address of the stored image.
+    """Return the column for a body's `profile_image_url`. A data URL becomes the URL of the stored image.
 
     Args:
         server: the server's parts.
         project: the project of the image.
-        body: the request's body, or one entry of a seed.
-        folder: what the image belongs to, in its address.
+        body: The body of the request, or an entry of a seed.
+        folder: The folder of the image in its URL.
 
     Raises:
-        PlainError: it is neither an http(s) URL nor a data URL of an image.
+        PlainError: It is neither an http(s) URL nor a data URL of an image.
     """
     if "profile_image_url" not in body:
         return {}
@@ -72,12 +72,12 @@ def read_data_url(url: str) -> bytes:
 
 
 def detect_format(content: bytes) -> str | None:
-    """Return the image format that the first bytes show, or None."""
+    """Return the image format, judged by the first bytes, or None."""
     return next((name for name, start in FORMATS.items() if start.match(content)), None)
 
 
 def add_images(app: FastAPI, server: Server) -> None:
-    """Serve the stored images of an app's server."""
+    """Add the route for stored images to an app."""
 
     async def image(request: Request) -> Response:
         content = server.store.images.get(request.path_params["name"])

@@ -1,6 +1,6 @@
-"""Tokens on order, for tests: of any kind of user, expired ones too.
+"""Issue tokens for tests: for any kind of user and with any expiry.
 
-Law: what is issued is what the server itself would have issued, at another time or to another user.
+Law: an issued token is one that the server itself could have issued at another time or to another user.
 """
 
 from typing import Any
@@ -40,13 +40,13 @@ def issue(
     Args:
         server: the server that signs.
         project: the project of the user.
-        user_id: the user; None creates a user of `kind`.
-        kind: `normal`, `restricted` or `anonymous`; ignored for a user who exists.
-        expires_in: seconds until the access token expires; negative for one that has expired.
-        claims: claims to write over the real ones (issuer and audience follow the kind).
+        user_id: The id of the user. None creates a user of `kind`.
+        kind: `normal`, `restricted` or `anonymous`. Ignored for an existing user.
+        expires_in: Seconds until the access token expires. Negative for an expired token.
+        claims: Claims that replace the real ones. Issuer and audience depend on the kind.
 
     Raises:
-        ValueError: there is no such user, or kind; or the audience is no text, so that no key belongs to it.
+        ValueError: There is no such user or kind, or the audience is not a string, so that there is no key for it.
     """
     store = server.store
     user = store.users.get(project.id, user_id) if user_id else make_user(server, project, kind)

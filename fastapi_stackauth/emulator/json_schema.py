@@ -1,6 +1,6 @@
-"""The forms of `schema.py` as JSON Schema (draft 2020-12), for editors: what a seed file may hold.
+"""Convert the schemas of `schema.py` to JSON Schema (draft 2020-12), so that editors can check seed files.
 
-Law: pure. What the forms only take kindly (5 for "5") is left out: an editor shows what is right.
+Law: pure. Values that the server only tolerates (5 for "5") are left out, because an editor should show correct values.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ def seed_schema() -> dict[str, Any]:
 
 
 def to_schema(check: Check) -> dict[str, Any]:
-    """Return the JSON Schema of a form."""
+    """Return the JSON Schema of a check."""
     schema = _plain(check)
     if check.nullable and schema:
         return {"anyOf": [schema, {"type": "null"}]}

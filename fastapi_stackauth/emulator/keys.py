@@ -1,7 +1,7 @@
-"""Signing keys and JWS: ES256 only, one pair of keys per audience, all derived from the server's secret.
+"""Signing keys and JWS: only ES256, with a pair of keys per audience, derived from the server's secret.
 
-Law: pure; the secret, the audience and the claims come in, keys and tokens go out. The derivation is the real
-server's (contract/tokens.md section 2), so equal secrets give equal keys: old derivation first, which signs.
+Law: pure. The derivation is that of the real server (contract/tokens.md section 2), so the same secret results in the
+same keys. The first key, with the old derivation, signs.
 """
 
 import base64
@@ -66,7 +66,7 @@ def digest(value: object) -> str:
 
 
 def signing_key(secret: str, kid: str) -> SigningKey:
-    """Return the key whose scalar is the hash of a derived secret (out of range once in 2^32 secrets)."""
+    """Return the key with the hash of a derived secret as its scalar (out of range once in 2^32 secrets)."""
     scalar = int.from_bytes(hashlib.sha256(decode(secret)).digest(), "big")
     return SigningKey(kid[:12], ec.derive_private_key(scalar, ec.SECP256R1()))
 
@@ -81,7 +81,7 @@ def audience_keys(server_secret: str, audience: str) -> tuple[SigningKey, Signin
 
 
 def key_set(server_secret: str, project_id: str, kinds: list[str]) -> list[dict[str, str]]:
-    """Return the public keys for these kinds of user, two a kind."""
+    """Return the public keys for these kinds of users, two for each kind."""
     audiences = [project_id + SUFFIXES[kind] for kind in kinds]
     return [key.jwk() for audience in audiences for key in audience_keys(server_secret, audience)]
 
@@ -107,10 +107,10 @@ def read_json(segment: str) -> dict[str, Any]:
 
 
 def verify(server_secret: str, token: str) -> dict[str, Any]:
-    """Return the claims of a token that this server signed, expired or not.
+    """Return the claims of a token that this server signed. The token may be expired.
 
     Raises:
-        BadToken: form, algorithm, key or signature are wrong.
+        BadToken: The form, algorithm, key or signature is wrong.
     """
     parts = token.split(".")
     if len(parts) != 3:  # header, claims, signature
@@ -124,7 +124,7 @@ def verify(server_secret: str, token: str) -> dict[str, Any]:
 
 
 def check_signature(key: SigningKey, signed: str, signature: bytes) -> None:
-    """Raise BadToken unless the signature is the key's own over the text."""
+    """Raise BadToken unless the key made this signature of the text."""
     if len(signature) != 64:  # two integers of 32 bytes (RFC 7518 section 3.4)
         raise BadToken
     r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))

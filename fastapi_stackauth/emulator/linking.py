@@ -1,6 +1,6 @@
-"""Accounts at providers: sign-in, sign-up, merging and linking.
+"""Accounts at OAuth providers: sign-in, sign-up, merging and linking.
 
-Law: decides by the store alone, inside one transaction; the contract's merge strategies are here and nowhere else.
+Law: decisions only depend on the store, in a single transaction. Only this module implements the merge strategies.
 """
 
 import sqlite3
@@ -39,7 +39,7 @@ def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tup
     """Return the user of an identity, and whether they are new.
 
     Raises:
-        KnownError: another user has the identity or its address, or the project takes no new users.
+        KnownError: Another user has the identity or its address, or the project does not allow sign-up.
     """
     store = call.server.store
     try:
@@ -55,7 +55,7 @@ def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tup
 
 
 def find_links(call: Call, identity: Identity) -> list[Row]:
-    """Return the links that a provider's account has."""
+    """Return the links of a provider's account."""
     return call.server.store.oauth.same_account(call.project.id, identity.provider, identity.account_id)
 
 
@@ -72,7 +72,7 @@ def link_account(call: Call, identity: Identity, user_id: str) -> tuple[Row, Row
 
 
 def new_link(call: Call, user: Row, identity: Identity) -> Row:
-    """Link an account; it signs in unless another account of this provider does already."""
+    """Link an account. It can be used to sign in unless the user already signs in with another one at this provider."""
     store = call.server.store
     signs_in = any(
         row["provider"] == identity.provider and row["allow_sign_in"] for row in store.oauth.accounts(user["id"])
@@ -82,7 +82,7 @@ def new_link(call: Call, user: Row, identity: Identity) -> Row:
 
 
 def authenticate_identity(call: Call, identity: Identity) -> tuple[Row, Row, bool]:
-    """Return the user of an identity: the linked one, the one with its address, or a new one."""
+    """Return the user for an identity: the linked one, the one with the same address, or a new one."""
     store = call.server.store
     for link in find_links(call, identity):
         user = store.users.get(call.project.id, link["user_id"])
@@ -113,7 +113,7 @@ def merge_account(call: Call, identity: Identity) -> Row | None:
 
 
 def signed_up(call: Call, identity: Identity) -> Row:
-    """Create a user of an identity; an address with which another user signs in does not sign in this one."""
+    """Create a user for an identity. If another user signs in with its address, this user cannot."""
     store, email = call.server.store, identity.email
     columns: Row = {**accounts.apply_rules(call.project, email), "display_name": identity.display_name}
     known = accounts.upgrade_anonymous(call, columns)

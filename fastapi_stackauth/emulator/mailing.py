@@ -1,4 +1,4 @@
-"""The emails of flows, written into the outbox with link and code."""
+"""Write the emails of flows, with link and code, to the outbox."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -22,14 +22,14 @@ BODIES = {
 
 
 def with_code(callback_url: str, code: str) -> str:
-    """Return an app's callback address with the code in its query."""
+    """Return an app's callback URL with the code in its query."""
     parts = urlsplit(callback_url)
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "code"]
     return urlunsplit(parts._replace(query=urlencode([*query, ("code", code)])))
 
 
 def send(server: Server, project: Project, recipient: str, kind: str, callback_url: str, code: str) -> None:
-    """Write an email of this kind into the outbox."""
+    """Write an email of this kind to the outbox."""
     words = {
         "project": project.display_name,
         "otp": code[:OTP_LENGTH].upper(),
@@ -46,7 +46,7 @@ def send(server: Server, project: Project, recipient: str, kind: str, callback_u
 
 
 def send_verification(server: Server, project: Project, channel: Row, callback_url: str) -> None:
-    """Email a link that confirms an address."""
+    """Send an email with a link that confirms an address."""
     data = {"channel_id": channel["id"], "email": channel["value"]}
     code = server.store.codes.create(project.id, "email_verification", data)
     send(server, project, channel["value"], "email_verification", callback_url, code)

@@ -1,6 +1,6 @@
 """Checks of team membership and team permissions.
 
-Law: the server and the admin may do everything; a client's user must be a member first, and have the permission then.
+Law: servers and admins may do everything. A client's user must be a member and then have the permission.
 """
 
 from .errors import KnownError
@@ -24,7 +24,7 @@ def required_user(call: Call) -> Row:
 
 
 def required_membership(call: Call, team_id: str, user_id: str) -> Row:
-    """Return a user's membership, or raise the same error if they are not in the team or it does not exist."""
+    """Return a user's membership. The error is the same for a user who is not a member and for an unknown team."""
     team = call.server.store.teams.get(call.project.id, team_id)
     membership = team and call.server.store.teams.membership(team["id"], user_id)
     if membership is None:
@@ -33,13 +33,13 @@ def required_membership(call: Call, team_id: str, user_id: str) -> Row:
 
 
 def may(call: Call, team_id: str, user_id: str, permission_id: str) -> bool:
-    """Return whether a member has a permission, directly or through one that contains it."""
+    """Return whether a member has a permission, directly or through another one."""
     permissions = call.server.store.permissions
     return permission_id in permissions.with_contained(call.project.id, permissions.in_team(team_id, user_id))
 
 
 def required_permission(call: Call, team_id: str, user: Row, permission_id: str) -> None:
-    """Raise unless the user is in the team and has a permission there."""
+    """Raise unless the user is a member of the team and has the permission."""
     required_membership(call, team_id, user["id"])
     if not may(call, team_id, user["id"], permission_id):
         details = {"team_id": team_id, "user_id": user["id"], "permission_id": permission_id}
@@ -50,7 +50,7 @@ def join(call: Call, team: Row, user_id: str, permission_id: str) -> None:
     """Add a user to a team with an initial permission, if the project defines it.
 
     Raises:
-        sqlite3.IntegrityError: they are in it already.
+        sqlite3.IntegrityError: The user is already a member.
     """
     store = call.server.store
     with store.transaction():
@@ -60,7 +60,7 @@ def join(call: Call, team: Row, user_id: str, permission_id: str) -> None:
 
 
 def tell_joined(call: Call, team_id: str, user_id: str) -> None:
-    """Send the webhooks for a new member and for their permissions."""
+    """Send the webhooks for a new member and the member's permissions."""
     call.tell("team_membership.created", {"team_id": team_id, "user_id": user_id})
     for permission_id in call.server.store.permissions.in_team(team_id, user_id):
         call.tell("team_permission.created", {"id": permission_id, "user_id": user_id, "team_id": team_id})

@@ -1,6 +1,6 @@
-"""The API middleware: names of headers, CORS, injected faults, the headers of every response.
+"""The API middleware: header names, CORS, injected faults, and the headers of every response.
 
-Law: every response of the API passes here, errors and unknown paths included; no code here depends on an endpoint.
+Law: every response of the API passes through here, including errors and unknown paths. No code depends on an endpoint.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def answer_as_framework(method: str, path: str, query: bytes, profile: ServerPro
 
 
 def one_family(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return request headers with the newer names replaced by the older; a header of both keeps the older."""
+    """Return request headers with newer names replaced by older ones. If a header has both, keep the older one."""
     present = {name for name, _ in headers}
     renamed = []
     for name, value in headers:
@@ -77,17 +77,17 @@ class Record:
     """Records a call while it is in progress, with the first bytes of each body."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope, self._status = scope, 500  # unless it is answered
+        self._scope, self._status = scope, 500  # unless there is a response
         self._headers = Headers(raw=[])
         self._bodies = {"asked": b"", "answered": b""}
 
     def record_request(self, message: Message) -> Message:
-        """Look at a part of the request."""
+        """Record a part of the request."""
         self._take("asked", message)
         return message
 
     def record_response(self, message: Message) -> None:
-        """Inspect one part of the response."""
+        """Record a part of the response."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], Headers(raw=message.get("headers", []))
         self._take("answered", message)
@@ -113,13 +113,13 @@ class Record:
 
 
 class ApiMiddleware:
-    """ASGI middleware around the API's paths; other paths pass untouched."""
+    """ASGI middleware around the API's paths. Other paths pass through unchanged."""
 
     def __init__(self, app: ASGIApp, server: "Server") -> None:
         self._app, self._server, self._cors = app, server, cors_headers(server.profile)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Serve one request."""
         if scope["type"] != "http" or not API.match(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -145,7 +145,7 @@ class ApiMiddleware:
                 self._server.calls.add(record.call(self._server.clock.now()))
 
     async def _early(self, scope: Scope) -> Response | None:
-        """Return the response that needs no endpoint: the framework's, or a fault's after its delay."""
+        """Return the response without calling an endpoint: that of the framework, or of a fault after its delay."""
         method, path, profile = scope["method"], scope["path"], self._server.profile
         early = answer_as_framework(method, path, scope["query_string"], profile)
         if early is not None:
@@ -160,16 +160,16 @@ class ApiMiddleware:
         return PlainTextResponse("A fault on order.", fault.status, headers)
 
     def _finish(self, message: Message, *, overrides: bool) -> None:
-        """Write the headers that every response has; hide a 4xx behind 200 if the caller asked for it.
+        """Add the headers of every response, and replace a 4xx status with 200 if the caller requests it.
 
-        A response without a type comes from the framework, or is a redirect: the API's own headers are not on it.
+        A response without a media type comes from the framework or is a redirect, so it does not get the API's headers.
         """
         headers = MutableHeaders(scope=message)
         for name, value in self._cors.items():
             headers[name] = value
         if "content-type" in headers:
             headers.setdefault("cache-control", "no-store, max-age=0")
-        elif message["status"] != 307:  # Temporary Redirect, which comes from an endpoint
+        elif message["status"] != 307:  # Temporary Redirect, from an endpoint
             return
         headers["x-stack-request-id"] = self._server.chance.code(16)
         if overrides and message["status"] // 100 == 4:  # 4xx

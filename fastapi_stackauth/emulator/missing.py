@@ -1,7 +1,7 @@
-"""The parts of the real server's API that the emulator does not have.
+"""The parts of the real server's API that the emulator does not implement.
 
-Law: a path of the real server is never 404 here. A missing operation returns 501 and says so; an operation that is
-added later is registered before these and wins.
+Law: a path of the real server is never 404. A missing operation returns 501 with an explanation. Implemented operations
+are registered first and take precedence.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,13 +24,13 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def add_missing_parts(app: FastAPI, prefix: str) -> None:
-    """Register a 501 for every path that is missing under a prefix."""
+    """Register a 501 for all missing paths under a prefix."""
     for path, part in MISSING_PARTS.items():
         app.add_route(prefix + path, reject(part), methods=list(METHODS))
 
 
 def reject(part: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return a route function that returns 501 and names the missing part."""
+    """Return a route function that responds with 501 and the name of the missing part."""
     text = f"{part} is not emulated. Use a real auth server for it."
 
     async def endpoint(request: Request) -> Response:  # noqa: ARG001 - a route function takes a request

@@ -1,6 +1,6 @@
-"""The HTML pages: the outbox, and the mock provider, where a visitor signs in as any user.
+"""The HTML pages: the outbox, and the mock provider, which lets visitors sign in as any user.
 
-Law: values reach the page through the template's escaping only.
+Law: templates escape all values.
 """
 
 from datetime import UTC, datetime
@@ -34,11 +34,11 @@ NAVIGATION = (
     ("/dashboard/webhooks", "Webhooks"),
     ("/dashboard/calls", "Calls"),
 )
-LONGEST_FORM = 65_536  # bytes that any visitor may send to the mock provider, whose page all machines can open
+LONGEST_FORM = 65_536  # the maximum size of a form for the mock provider, whose page any machine can open
 ERRORS = {"deny": "access_denied", "unavailable": "temporarily_unavailable"}
 
 
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any value a template shows
+def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any value for a template
     """Return a page rendered from a template."""
     return HTMLResponse(TEMPLATES.get_template(name).render(values), status)
 
@@ -56,7 +56,7 @@ class Pages:
         self._server, self._default_project = server, default_project
 
     def add_to(self, app: FastAPI) -> None:
-        """Put the pages on an app."""
+        """Add the pages to an app."""
         app.add_route("/emulator/outbox", self.outbox, methods=["GET"])
         app.add_route("/emulator/oauth/{provider}/authorize", self.provider, methods=["GET"])
         app.add_route("/emulator/oauth/{provider}/authorize", self.decide, methods=["POST"])

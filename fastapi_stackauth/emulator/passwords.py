@@ -1,6 +1,6 @@
-"""Password hashes: argon2id for what is set here, bcrypt for hashes that a server brings along.
+"""Password hashes: argon2id for passwords set here, and bcrypt for hashes that a server sends.
 
-Law: hashing runs on its own threads, never on the event loop.
+Law: hashing runs in separate threads, never on the event loop.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def check_length(password: str) -> None:
 
 
 async def on_a_thread(work: Callable[..., Result], *arguments: object) -> Result:
-    """Return what a slow function returns, without holding up the event loop."""
+    """Run a slow function in a thread, without blocking the event loop."""
     return await asyncio.get_running_loop().run_in_executor(THREADS, work, *arguments)
 
 
@@ -38,7 +38,7 @@ class Passwords:
     """Hash and verify passwords.
 
     Args:
-        fast_hashes: use the cheapest hashes, for tests that sign up many users.
+        fast_hashes: Use the cheapest hashes, for tests with many users.
     """
 
     def __init__(self, *, fast_hashes: bool = False) -> None:
@@ -47,7 +47,7 @@ class Passwords:
         self._hash_without_user: str | None = None
 
     def hash_now(self, password: str) -> str:
-        """Return a new hash of a password; this blocks the thread."""
+        """Return a new hash of a password. This blocks the thread."""
         return self._hasher.hash(password)
 
     async def hash(self, password: str) -> str:
@@ -55,12 +55,12 @@ class Passwords:
         return await on_a_thread(self.hash_now, password)
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Return whether a password belongs to a hash; without a hash this takes as long."""
+        """Return whether a password matches a hash. Without a hash, this takes just as long."""
         return await on_a_thread(self._verify_now, password, stored)
 
     def _verify_now(self, password: str, stored: str | None) -> bool:
         if stored is not None and BCRYPT.fullmatch(stored):
-            return bcrypt.checkpw(password.encode()[:72], stored.encode())  # bcrypt reads no more than 72 bytes
+            return bcrypt.checkpw(password.encode()[:72], stored.encode())  # bcrypt only reads 72 bytes
         if self._hash_without_user is None:
             self._hash_without_user = self.hash_now("the password of no user")
         try:

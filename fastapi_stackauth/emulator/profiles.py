@@ -1,4 +1,4 @@
-"""Changing users: the fields that client and server may send, and what each does.
+"""Changes to users: the fields that client and server may send, and their effects.
 
 Law: everything a change checks and writes happens in one transaction; hashing has happened before.
 """
@@ -63,14 +63,14 @@ RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_detail
 
 
 def find_restriction_errors(body: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a reason or details without a restriction."""
+    """Return the errors for a reason or details without a restriction."""
     if body.get("restricted_by_admin") is True:
         return []
     return [f"{name} must be null" for name in RESTRICTION if body.get(name) is not None]
 
 
 def contradiction(body: dict[str, Any]) -> str | None:
-    """Return what cannot be set by hand, or not together; None where all is well."""
+    """Return the error for fields that cannot be set, or not together, or None."""
     if body.get("password") is not None and "password_hash" in body:
         return "password and password_hash exclude each other."
     if body.get("passkey_auth_enabled"):
@@ -109,19 +109,19 @@ def check_methods(call: Call) -> None:
 
 
 def check_image(call: Call) -> None:
-    """Reject the address of an image from a client, which must bring the image itself."""
+    """Reject an image URL from a client, which must send the image itself."""
     image = call.body.get("profile_image_url")
     if call.is_client and image is not None and not image.startswith("data:"):
         raise PlainError(400, "Invalid profile image URL")
 
 
 def image_columns(call: Call) -> Row:
-    """Return the column that a user's new image sets."""
+    """Return the column for a user's new image."""
     return dict(images.image_columns(call.server, call.project, call.body, "user-profile-images"))
 
 
 async def password_columns(call: Call) -> Row:
-    """Return the column that a new password sets."""
+    """Return the column for a new password."""
     if "password_hash" in call.body:
         return {"password_hash": call.body["password_hash"]}
     if "password" not in call.body:
@@ -131,7 +131,7 @@ async def password_columns(call: Call) -> Row:
 
 
 def plain_columns(body: dict[str, Any]) -> Row:
-    """Return the columns that simple fields set."""
+    """Return the columns for simple fields."""
     columns: Row = {name: body[name] for name in PLAIN_COLUMNS if name in body}
     columns |= {name: None if body[name] is None else json.dumps(body[name]) for name in METADATA if name in body}
     if "display_name" in body:
@@ -147,7 +147,7 @@ def plain_columns(body: dict[str, Any]) -> Row:
 
 
 def restriction_columns(body: dict[str, Any]) -> Row:
-    """Return the columns of a restriction; lifting it clears its reason and details."""
+    """Return the columns for a restriction. Lifting it clears its reason and details."""
     columns: Row = {name: body[name] for name in RESTRICTION if name in body}
     if "restricted_by_admin" in body:
         columns["restricted_by_admin"] = int(body["restricted_by_admin"])
@@ -161,7 +161,7 @@ async def update(call: Call, user: Row) -> Row:
 
     Raises:
         KnownError: SCHEMA_ERROR, TEAM_MEMBERSHIP_NOT_FOUND, USER_EMAIL_ALREADY_EXISTS, USER_NOT_FOUND.
-        PlainError: a method is disabled, or a field cannot be set so.
+        PlainError: A method is disabled, or a field cannot have this value.
     """
     check_restriction(call)
     check_methods(call)
@@ -180,9 +180,9 @@ async def update(call: Call, user: Row) -> Row:
 
 
 def write(call: Call, user: Row, columns: Row) -> None:
-    """Write the changes of a user, inside a transaction."""
+    """Write the changes to a user, inside a transaction."""
     store = call.server.store
-    existing(call, user["id"])  # they may have been deleted while the password was hashed
+    existing(call, user["id"])  # the user may have been deleted while the password was hashed
     store.users.update(user["id"], columns)
     update_email(call, user)
     if columns.get("password_hash") is not None and store.channels.primary(user["id"]) is None:
@@ -203,7 +203,7 @@ def existing(call: Call, user_id: str) -> Row:
 
 
 def team_columns(call: Call, user: Row) -> Row:
-    """Return the column that a selected team sets: one that the user is in, or none.
+    """Return the column for the selected team, which must be one of the user's teams or None.
 
     Raises:
         KnownError: TEAM_MEMBERSHIP_NOT_FOUND.
@@ -220,7 +220,7 @@ def team_columns(call: Call, user: Row) -> Row:
 
 
 def update_email(call: Call, user: Row) -> None:
-    """Change the primary address, or what is known about it."""
+    """Change the primary address or its flags."""
     channels, body = call.server.store.channels, call.body
     primary = channels.primary(user["id"])
     wished = {"is_verified": "primary_email_verified", "used_for_auth": "primary_email_auth_enabled"}
@@ -248,7 +248,7 @@ def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None
 
 
 def delete(call: Call, user: Row) -> None:
-    """Delete a user, after webhooks for each of their teams."""
+    """Delete a user, after sending webhooks for each of their teams."""
     teams = [team["id"] for team in call.server.store.teams.list_for_user(call.project.id, user["id"])]
     call.server.store.users.delete(user["id"])
     for team_id in teams:

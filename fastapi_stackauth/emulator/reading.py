@@ -1,6 +1,6 @@
-"""Untrusted JSON: bodies, seed files, arguments of tests.
+"""Parse and check untrusted JSON: bodies, seed files and arguments of tests.
 
-Law: an accepted value can be stored and written again; every other value is a ValueError.
+Law: an accepted value can be stored and serialized again. Any other value raises a ValueError.
 """
 
 import json
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return JSON (RFC 8259) that `check_writable` has passed.
+    """Parse JSON (RFC 8259) and check it with `check_writable`.
 
     Raises:
-        ValueError: it is not JSON, is nested too deeply, or has values that JSON cannot represent.
+        ValueError: It is not JSON, is nested too deeply, or has values that JSON cannot represent.
     """
     try:
         value = json.loads(raw)
@@ -22,10 +22,10 @@ def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
 
 
 def check_writable(value: Any) -> None:  # noqa: ANN401 - JSON from outside
-    """Reject values that JSON cannot hold: NaN, infinities (1e999 is read as one), lone surrogates, other objects.
+    """Reject values that JSON cannot represent: NaN, infinities (such as 1e999), lone surrogates and other objects.
 
     Raises:
-        ValueError: there is such a thing in the value.
+        ValueError: There is such a value.
     """
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

@@ -1,7 +1,7 @@
-"""The forms that requests must have: small composable checks.
+"""The schemas of requests: small composable checks.
 
-Law: a check reads a value and gives back the value as the handlers get it, or adds to the list of problems; it never
-raises. Loose casts (5 for "5", "true" for true) are the real server's, and so are the limits.
+Law: a check returns the value for the handlers or adds to the list of problems, and never raises. The loose casts (5
+for "5", "true" for true) and the limits are those of the real server.
 """
 
 import base64
@@ -24,7 +24,7 @@ DOMAIN: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>[^/?#\\\s:@\[\]]+|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}|\*))?([/?#][^\s\\]*)?",
     re.IGNORECASE,
 )
-"""A trusted domain: its host may hold wildcards, and a `*` in place of its port is any port."""
+"""A trusted domain. Its host may contain wildcards, and `*` as the port means any port."""
 COUNTRY = re.compile(r"[A-Z]{2}")
 
 
@@ -64,14 +64,14 @@ FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
 
 @dataclass
 class Problems:
-    """The errors of a request, as sentences, and whether it named 'me' without a user."""
+    """The errors of a request, as sentences, and whether it contains 'me' without a user."""
 
     me: str | None
     found: list[str] = field(default_factory=list)
     me_without_user: bool = False
 
     def add(self, sentence: str) -> None:
-        """Note one problem."""
+        """Add a problem."""
         self.found.append(sentence)
 
 
@@ -83,7 +83,7 @@ class Check:
     nullable: bool = False
 
     def read(self, value: Any, path: str, problems: Problems) -> Any:  # noqa: ANN401 - JSON from outside
-        """Return the value as the handler gets it; note what is wrong with it."""
+        """Return the value for the handler, and add its problems."""
         if value is MISSING:
             if self.required:
                 problems.add(f"{path} must be defined")
@@ -95,13 +95,13 @@ class Check:
         return self.cast(value, path, problems)
 
     def cast(self, value: Any, path: str, problems: Problems) -> Any:  # noqa: ANN401, ARG002 - JSON from outside
-        """Return a value that is there and not null, cast and checked."""
+        """Cast and check a value that is not missing or null."""
         return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Check):
-    """A text; numbers and booleans are converted to text."""
+    """A string. Numbers and booleans are converted to strings."""
 
     form: str | None = None
     choices: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ class UserId(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Flag(Check):
-    """A boolean, or the texts 'true' and 'false'."""
+    """A boolean, or the strings 'true' and 'false'."""
 
     only: bool | None = None
 
@@ -164,7 +164,7 @@ class Flag(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Check):
-    """A number, or its text; an integer if `whole`."""
+    """A number or a numeric string; an integer if `whole`."""
 
     least: float | None = None
     most: float | None = None
@@ -188,13 +188,13 @@ class Number(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Check):
-    """An object with these fields; other fields are rejected, or kept if `open`."""
+    """An object with these fields. Other fields are rejected, or kept if `open`."""
 
     fields: Mapping[str, Check]
     open: bool = False
 
     def cast(self, value: Any, path: str, problems: Problems) -> Any:  # noqa: ANN401 - JSON from outside
-        """Return the fields that are there."""
+        """Return the fields that are present."""
         if not isinstance(value, dict):
             problems.add(f"{path} must be an object")
             return value
@@ -211,7 +211,7 @@ class Record(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class Items(Check):
-    """A list of one kind of thing."""
+    """A list with items of one type."""
 
     of: Check
 

@@ -1,13 +1,13 @@
-"""Search for a text as the real server's database does: `%` matches any text and `_` any character.
+"""Search for a text like the real server's database: `%` matches any text and `_` any character.
 
-Law: the time is bounded by the product of the two lengths, whatever the text holds.
+Law: the time is at most proportional to the product of the two lengths.
 """
 
 
 def contains(value: str, text: str) -> bool:
-    """Return whether a text with wildcards is found anywhere in a value."""
+    """Return whether a value contains a text with wildcards."""
     parts, start = [part for part in text.split("%") if part], 0
-    for part in parts:  # each at its first place: what is left for the rest is longest then
+    for part in parts:  # use the first match of each part, which leaves the longest remainder for the others
         start = find(value, part, start)
         if start < 0:
             return False
@@ -16,7 +16,7 @@ def contains(value: str, text: str) -> bool:
 
 
 def find(value: str, part: str, start: int) -> int:
-    """Return the first position of a part, in which `_` is any character, in a value; or -1."""
+    """Return the first position of a part in a value, or -1. `_` matches any character."""
     if "_" not in part:
         return value.find(part, start)
     for place in range(start, len(value) - len(part) + 1):

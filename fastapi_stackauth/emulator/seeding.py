@@ -1,6 +1,6 @@
-"""A project filled from a JSON file: its settings, permissions, users and teams.
+"""Fill a project from a JSON file with settings, permissions, users and teams.
 
-Law: the fields have the form of the API's own; the whole file is applied, or nothing.
+Law: the fields are those of the API. Either the whole file is applied or nothing.
 
     {"project": {"display_name": "Shop", "config": {"magic_link_enabled": false}},
      "permissions": [{"id": "posts:delete", "scope": "team"}],
@@ -64,15 +64,14 @@ SEED = Record(
 
 
 def read_seed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from outside
-    """Return a seed after a look at its form.
+    """Check a seed and return it.
 
     Raises:
-        ValueError: it does not have the form above, or a user could not be made so through the API; the message
-            names each wrong place.
+        ValueError: It does not have the form above, or the API would reject a user. The message lists all errors.
     """
     check_writable(value)
     if isinstance(value, dict):
-        value = {name: part for name, part in value.items() if name != "$schema"}  # names the form, for editors
+        value = {name: part for name, part in value.items() if name != "$schema"}  # the URL of the schema, for editors
     problems = Problems(me=None)
     seed = SEED.read(value, "seed", problems)
     if not problems.found:
@@ -85,7 +84,7 @@ def read_seed(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from outside
 
 
 def complaints(user: dict[str, Any]) -> list[str]:
-    """Return what the API would not let a server do when it makes this user; no value is repeated."""
+    """Return the errors that the API would return for this user, without repeating values."""
     password, links = user.get("password"), [account["id"] for account in user.get("oauth_providers", [])]
     found = [*profiles.find_restriction_errors(user), profiles.contradiction(user), profiles.flag_without_email(user)]
     if password is not None and len(password) < SHORTEST:
@@ -98,7 +97,7 @@ def complaints(user: dict[str, Any]) -> list[str]:
 
 
 def password_hashes(passwords: Passwords, seed: dict[str, Any]) -> list[str | None]:
-    """Return the hash of each seeded user's password; this blocks the thread."""
+    """Return the hash of each seeded user's password. This blocks the thread."""
     return [
         passwords.hash_now(user["password"]) if user.get("password") is not None else user.get("password_hash")
         for user in seed.get("users", [])
@@ -106,16 +105,16 @@ def password_hashes(passwords: Passwords, seed: dict[str, Any]) -> list[str | No
 
 
 def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[str | None]) -> None:
-    """Fill a project; users with an existing sign-in address do not change.
+    """Fill a project. Users with an existing sign-in address do not change.
 
     Args:
         server: the server of the project.
         project: the project to fill.
-        seed: what `read_seed` returned.
-        hashes: what `password_hashes` returned for it.
+        seed: The result of `read_seed`.
+        hashes: The result of `password_hashes` for it.
 
     Raises:
-        ValueError: a setting has the wrong form, the project has not an account's provider, or two users have the
+        ValueError: A setting is not valid, the project does not have the provider of an account, or two users have the
             same id or account.
     """
     projects = server.store.projects
@@ -159,7 +158,7 @@ def check_permission(server: Server, project: Project, name: str, scope: str) ->
 
 
 def plant_team(server: Server, project: Project, fields: Row) -> None:
-    """Write one seeded team with its members; a team of this id, or else of this name, is left as it is."""
+    """Add a seeded team with its members. An existing team with this id, or else this name, does not change."""
     teams = server.store.teams
     if "id" in fields and teams.get(project.id, fields["id"]) is not None:
         return
@@ -172,7 +171,7 @@ def plant_team(server: Server, project: Project, fields: Row) -> None:
 
 
 def add_team(server: Server, project: Project, fields: Row) -> Row:
-    """Create a team; members come later."""
+    """Create a team without members."""
     metadata = {name: json.dumps(fields[name]) for name in METADATA if fields.get(name) is not None}
     given = {"id": fields["id"].lower()} if "id" in fields else {}
     try:
@@ -182,7 +181,7 @@ def add_team(server: Server, project: Project, fields: Row) -> Row:
 
 
 def plant_member(server: Server, project: Project, team: Row, fields: Row) -> None:
-    """Put a seeded member into their team; without permissions they may do what every member may."""
+    """Add a seeded member to a team. Without permissions, the member gets those of every member."""
     user = server.store.users.by_auth_email(project.id, normalize(fields["email"]))
     if user is None:
         raise ValueError("a seeded team has a member whose email address belongs to no user")
@@ -194,7 +193,7 @@ def plant_member(server: Server, project: Project, team: Row, fields: Row) -> No
 
 
 def join(server: Server, project: Project, team_id: str, user_id: str, permissions: Iterable[str]) -> None:
-    """Put a user into a team with permissions."""
+    """Add a user to a team with permissions."""
     store = server.store
     if store.teams.get(project.id, team_id) is None or store.users.get(project.id, user_id) is None:
         raise ValueError("there is no such team, or no such user")

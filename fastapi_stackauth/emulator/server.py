@@ -1,6 +1,6 @@
-"""The shared parts of every operation: the store, the clock, chance, tokens and the address of this server.
+"""The parts that all operations share: the store, the clock, randomness, tokens and the URL of the server.
 
-Law: one instance a server; no module holds state.
+Law: there is one instance per server, and no module-level state.
 """
 
 from pathlib import Path
@@ -16,16 +16,16 @@ from .webhooks import Webhooks
 
 
 class Server:
-    """The running server's parts.
+    """The parts of a running server.
 
     Args:
-        public_url: the address under which apps reach this server, in links and issuers.
-        data: the SQLite file; in memory when None.
-        clock: the time; the system's by default.
-        chance: randomness; the system's by default.
+        public_url: The URL under which apps reach this server, in links and issuers.
+        data: The SQLite file. None keeps the data in memory.
+        clock: The clock. By default, the system's.
+        chance: The source of randomness. By default, the system's.
         token_lifetime: seconds until an access token expires.
-        profile: which version of the real auth server this one plays.
-        fast_hashes: use the cheapest password hashes.
+        profile: The version of the real auth server to emulate.
+        fast_hashes: Use the cheapest password hashes.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""The version of the real auth server that the emulator behaves like: every difference between versions, by name.
+"""The version of the real auth server to emulate. All differences between versions are defined here.
 
-Law: an operation asks the profile for a fact and never compares names or versions; all differences are in this file.
+Law: operations use the attributes of a profile and never compare names or versions.
 """
 
 from dataclasses import dataclass, replace
@@ -11,23 +11,24 @@ MINUTE_MILLIS = 60 * 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ServerProfile:
-    """The facts in which versions of the real auth server differ.
+    """The differences between versions of the real auth server.
 
     Attributes:
-        name: what selects this profile on the command line and in `Emulator(profile=...)`.
+        name: The name for the command line and for `Emulator(profile=...)`.
         uses_hexclave_headers: requests may carry `x-hexclave-*` headers, and responses carry both families.
-        allows_head: a path that has GET answers HEAD; without it every HEAD is 405.
-        reads_compressed_bodies: `Content-Encoding: gzip` and `deflate` are read; without it the header is ignored.
-        body_limit: bytes that a decoded body may have.
-        user_page_limit: how many users one page may have; None if there is no limit.
-        cursor_is_exclusive: a page of users begins after its cursor, which is the last user of the page before.
-        user_orders: what a list of users may be ordered by.
-        excludes_email_domains: a list of users takes `excluded_email_domains`.
+        allows_head: A path with GET also responds to HEAD. Otherwise every HEAD is 405.
+        reads_compressed_bodies: Bodies with `Content-Encoding: gzip` or `deflate` are decompressed. Otherwise the
+            header is ignored.
+        body_limit: The maximum size of a decoded body, in bytes.
+        user_page_limit: The maximum number of users on a page. None means no limit.
+        cursor_is_exclusive: A page of users starts after its cursor, which is the last user of the previous page.
+        user_orders: The fields by which a list of users can be ordered.
+        excludes_email_domains: A list of users accepts `excluded_email_domains`.
         names_rejected_redirect: REDIRECT_URL_NOT_WHITELISTED repeats the URL as `details.redirect_url`.
         shows_development_fields: `projects/current` has the six fields that the newest JavaScript SDK reads.
         trusts_hosted_pages: every project trusts the origins of the vendor's hosted pages for it.
-        cli_login_millis: how long a command-line sign-in lives unless the request sets a lifetime.
-        longest_cli_login_millis: the longest lifetime that a request may set.
+        cli_login_millis: The default lifetime of a command-line sign-in.
+        longest_cli_login_millis: The maximum lifetime that a request may set.
         expired_before_used: a poll for a command-line sign-in that is both used and expired returns `expired`.
         cli_needs_full_user: a session of a restricted or anonymous user cannot complete a command-line sign-in.
     """
@@ -55,7 +56,7 @@ APRIL_2026 = ServerProfile(
     uses_hexclave_headers=False,
     allows_head=False,
     reads_compressed_bodies=False,
-    body_limit=64 * MEBIBYTE,  # the emulator's own bound: that server sets none
+    body_limit=64 * MEBIBYTE,  # a limit of the emulator, because this server has none
     user_page_limit=None,
     cursor_is_exclusive=False,
     user_orders=("signed_up_at",),
@@ -68,7 +69,7 @@ APRIL_2026 = ServerProfile(
     expired_before_used=True,
     cli_needs_full_user=False,
 )
-"""Version 2.8.86, of which recorded exchanges exist."""
+"""Version 2.8.86, for which there are recorded exchanges."""
 
 NEWEST = replace(
     APRIL_2026,
@@ -90,13 +91,13 @@ NEWEST = replace(
     expired_before_used=False,
     cli_needs_full_user=True,
 )
-"""The behavior that is merged or published in the newest sources; proposals are left out."""
+"""The behavior that is merged or released in the newest sources, without proposals."""
 
 PROFILES = {profile.name: profile for profile in (NEWEST, APRIL_2026)}
 
 
 def find_profile(profile: ServerProfile | str) -> ServerProfile:
-    """Return the profile of a name; a profile is returned as it is.
+    """Return the profile with a name, or the given profile.
 
     Raises:
         ValueError: no profile has this name.

@@ -1,6 +1,6 @@
-"""Running apps on sockets that were bound beforehand, several in one process.
+"""Run several apps in one process, on sockets that are already bound.
 
-Law: a taken port is known before anything starts; Ctrl-C and SIGTERM end every server cleanly, in order.
+Law: a port in use is reported before any server starts. Ctrl-C and SIGTERM stop all servers cleanly, in order.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ Served = tuple[ASGIApp, socket.socket]
 STARTING_SECONDS = 10
 WAIT_SECONDS = 0.005
 TICK_SECONDS = 1
-KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections: else a slow one finds its connection closed
+# Longer than clients keep idle connections, because a slow client would otherwise find its connection closed.
+KEEP_ALIVE_SECONDS = 75
 
 
 class PortTaken(Exception):
@@ -25,10 +26,10 @@ class PortTaken(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 lets the system choose.
+    """Return a listening socket. With port 0, the system chooses a port.
 
     Raises:
-        PortTaken: the address is in use or not permitted; the message says which.
+        PortTaken: The address is in use or not permitted. The message gives the reason.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -44,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone and, if no request is in progress, stops at once."""
+    """A uvicorn server that does not handle signals and stops immediately if no request is in progress."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -52,7 +53,7 @@ class QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the caller, which may run several servers."""
+        """Do not handle signals: the caller does, because it may run several servers."""
         yield
 
     def stop(self) -> None:
@@ -61,13 +62,13 @@ class QuietServer(uvicorn.Server):
         self._stop.set()
 
     async def main_loop(self) -> None:
-        """Serve until `stop`; uvicorn's own loop notices that up to 0.1 s later."""
+        """Serve until `stop`. uvicorn's own loop would notice this up to 0.1 s later."""
         while not await self.on_tick(0):  # writes the Date header
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything; uvicorn's own shutdown waits for requests in progress, and 0.1 s in any case."""
+        """Close everything. uvicorn's own shutdown waits for requests in progress, and always for 0.1 s."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -80,7 +81,7 @@ class QuietServer(uvicorn.Server):
 
 
 def quiet_server(app: ASGIApp) -> QuietServer:
-    """Return a server that logs warnings only: an access log would show codes in addresses."""
+    """Return a server that only logs warnings, because an access log would show codes in URLs."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -93,10 +94,10 @@ def quiet_server(app: ASGIApp) -> QuietServer:
 
 @contextlib.asynccontextmanager
 async def run_servers(pairs: Sequence[Served]) -> AsyncIterator[list[QuietServer]]:
-    """Serve apps on their sockets while the block runs; then stop, and wait until all have stopped.
+    """Serve apps on their sockets within the block. At the end, wait until all have stopped.
 
     Raises:
-        RuntimeError: an app failed while it started.
+        RuntimeError: An app failed to start.
     """
     servers = [quiet_server(app) for app, _ in pairs]
     tasks = [

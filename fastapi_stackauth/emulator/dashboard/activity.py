@@ -1,4 +1,4 @@
-"""The start page, webhooks and the latest calls of the API."""
+"""The start page, the webhooks and the latest API calls."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .dashboard import SHOWN, Dashboard, Form, action, shown_time, view
 
 @view("/", "start.html")
 async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """The settings for an app, and counts of the data."""
+    """Show the settings for an app, and counts of the data."""
     server, project = dashboard.server, dashboard.project
     environment = {
         "STACK_API_URL": server.public_url,
@@ -30,7 +30,7 @@ async def start(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @view("/dashboard/webhooks", "webhooks.html")
 async def webhooks(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """The URL for webhooks, and the latest of them."""
+    """Show the webhook URL and the latest messages."""
     told, project_id = dashboard.server.webhooks, dashboard.project.id
     messages = [
         {
@@ -49,14 +49,14 @@ async def webhooks(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @action("/dashboard/webhooks/point")
 async def point_webhooks(dashboard: Dashboard, form: Form) -> str:
-    """Send webhooks to another address, or to none."""
+    """Change or remove the URL for webhooks."""
     dashboard.server.webhooks.point(dashboard.project.id, form.get("url") or None)
     return "/dashboard/webhooks"
 
 
 @action("/dashboard/webhooks/resend")
 async def resend_webhook(dashboard: Dashboard, form: Form) -> str:
-    """Send a message once more."""
+    """Send a message again."""
     dashboard.server.webhooks.resend(dashboard.project.id, form.get("id", ""))
     return "/dashboard/webhooks"
 

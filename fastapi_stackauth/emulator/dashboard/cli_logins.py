@@ -18,13 +18,13 @@ STATES = {
 
 @view("/dashboard/cli-logins", "cli_logins.html")
 async def cli_logins(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """The latest sign-ins; those that are waiting can be completed."""
+    """Show the latest sign-ins, with a form to complete those that are waiting."""
     rows = dashboard.server.store.cli_logins.list_for_project(dashboard.project.id, SHOWN)
     return {"logins": [to_view(dashboard, row) for row in rows], "users": dashboard.list_users(), "shown": SHOWN}
 
 
 def to_view(dashboard: Dashboard, row: Row) -> dict[str, Any]:
-    """Return a sign-in as the list shows it, without its codes."""
+    """Return a sign-in in the form for the list, without its codes."""
     expired_first = dashboard.server.profile.expired_before_used
     state = dashboard.server.store.cli_logins.find_state(row, expired_first=expired_first)
     return {
@@ -49,7 +49,7 @@ async def complete_cli_login(dashboard: Dashboard, form: Form) -> str:
     body = {"login_code": login["login_code"], "refresh_token": session["refresh_token"]}
     try:
         await dashboard.call("POST", "/auth/cli/complete", body)
-    except Refused:  # the user is restricted, or the sign-in ended meanwhile
+    except Refused:  # the user is restricted, or the sign-in has ended by now
         if made := store.sessions.by_token(project_id, session["refresh_token"]):
             store.sessions.delete(made["id"])
         raise

@@ -1,7 +1,7 @@
-"""The dashboard at `/`: shows what the server holds and changes it, without scripts.
+"""The dashboard at `/`, which shows and changes the server's data without scripts.
 
-Law: what the API can do is done through the API itself, as the project's server; a form is answered by a redirect to
-what it changed. `guard.py` keeps other sites away, and values reach the page through the templates' escaping only.
+Law: the dashboard uses the API itself, as the project's server, for everything that the API can do. After a form, it
+redirects to the changed object. `guard.py` rejects other sites, and templates escape all values.
 """
 
 import re
@@ -31,7 +31,7 @@ Action = Callable[["Dashboard", Form], Awaitable[str]]
 VIEWS: list[tuple[str, str, View]] = []
 ACTIONS: list[tuple[str, Action]] = []
 SHOWN = 200
-"""At most so many rows of a list."""
+"""The maximum number of rows of a list."""
 
 
 class Refused(Exception):
@@ -49,7 +49,7 @@ def view(path: str, template: str) -> Callable[[View], View]:
 
 
 def action(path: str) -> Callable[[Action], Action]:
-    """Register what a form does; it returns where to go then."""
+    """Register the action of a form. It returns the URL of the next page."""
 
     def register(handler: Action) -> Action:
         ACTIONS.append((path, handler))
@@ -63,8 +63,8 @@ class Dashboard:
 
     Args:
         server: the server's parts.
-        project_id: the project it shows.
-        api: answers the API's paths, without injected faults or the call log.
+        project_id: The project to show.
+        api: Serves the API's paths, without injected faults or the call log.
     """
 
     def __init__(self, server: Server, project_id: str, api: ASGIApp) -> None:
@@ -72,7 +72,7 @@ class Dashboard:
         self._notes: OrderedDict[str, tuple[str, bool]] = OrderedDict()
 
     def add_to(self, app: FastAPI) -> None:
-        """Put the pages and forms on an app."""
+        """Add the pages and forms to an app."""
         for path, template, show in VIEWS:
             app.add_route(path, self._shows(template, show), methods=["GET"])
         for path, do in ACTIONS:
@@ -82,7 +82,7 @@ class Dashboard:
 
     @property
     def project(self) -> Project:
-        """The project as it stands."""
+        """The current state of the project."""
         project = self.server.store.projects.get(self._project_id)
         assert project is not None  # noqa: S101 - projects are never deleted
         return project
@@ -91,7 +91,7 @@ class Dashboard:
         """Call the API as the project's server.
 
         Raises:
-            ActionFailed: the call was not successful.
+            ActionFailed: The call was not successful.
         """
         headers = {
             "x-stack-access-type": "server",
@@ -154,7 +154,7 @@ class Dashboard:
         return page(f"dashboard/{template}", status, **{**shared, **values})
 
     def _keep(self, text: str, *, well: bool) -> str:
-        """Keep a note for the next page; its URL holds only the note's name, so no URL can inject text."""
+        """Store a message for the next page. The URL only contains the message's name, so a URL cannot inject text."""
         name = self.server.chance.code(16)
         self._notes[name] = (text, well)
         while len(self._notes) > SHOWN:
@@ -164,7 +164,7 @@ class Dashboard:
     # --- what several pages show ---
 
     def person(self, user: Row) -> dict[str, Any]:
-        """Return a user as lists show them."""
+        """Return a user in the form for lists."""
         primary = self.server.store.channels.primary(user["id"])
         reason = restricted_reason(self.project, user, primary)
         return {
@@ -184,7 +184,7 @@ class Dashboard:
         return [self.person(row) for row in rows[:SHOWN]]
 
     def sessions(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """Return sessions as lists show them."""
+        """Return sessions in the form for lists."""
         users = {row["id"]: row for row in self.server.store.users.in_order(self._project_id)}
         return [
             {
@@ -197,7 +197,7 @@ class Dashboard:
         ]
 
     def api_keys(self, kind: Literal["user", "team"], owner_id: str) -> list[dict[str, Any]]:
-        """Return the API keys of a user or a team as lists show them."""
+        """Return the API keys of a user or a team in the form for lists."""
         return [
             {
                 **{name: row[name] for name in ("id", "description", "last_four", "is_public")},
@@ -215,13 +215,13 @@ class Dashboard:
         expired = row["expires_at"] <= self.server.clock.millis()
         try:
             until = shown_time(row["expires_at"] / 1000)
-        except (OverflowError, ValueError):  # JavaScript's calendar reaches further
+        except (OverflowError, ValueError):  # JavaScript dates have a wider range
             return "expired" if expired else "valid"
         return f"expired {until}" if expired else f"valid until {until}"
 
 
 async def read_form(request: Request) -> Form:
-    """Return a posted form; repeated fields keep the last value, checkboxes all."""
+    """Return a posted form. Repeated fields keep the last value, and checkboxes keep all values."""
     pairs = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
     form: dict[str, str] = {}
     for name, value in pairs:

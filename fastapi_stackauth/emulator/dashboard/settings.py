@@ -31,7 +31,7 @@ KINDS = ["normal"]
 
 @view("/dashboard/settings", "settings.html")
 async def settings(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """Switches, providers, keys and the clock."""
+    """Show the settings, the providers, the keys and the clock."""
     project, clock = dashboard.project, dashboard.server.clock
     secret = dashboard.server.store.projects.server_secret()
     configured = [provider["id"] for provider in project.config["oauth_providers"]]
@@ -72,14 +72,14 @@ def parse_rule(line: str) -> dict[str, str]:
 
 @action("/dashboard/settings/rotate-keys")
 async def rotate_keys(dashboard: Dashboard, _form: Form) -> str:
-    """Create fresh signing keys."""
+    """Create new signing keys."""
     dashboard.server.store.projects.rotate_keys()
     return "/dashboard/settings"
 
 
 @action("/dashboard/settings/clock")
 async def move_clock(dashboard: Dashboard, form: Form) -> str:
-    """Move the clock, or show the real time again."""
+    """Advance the clock, or return to the real time."""
     if form.get("reset"):
         dashboard.server.clock.reset()
     else:
@@ -92,7 +92,7 @@ def parse_minutes(text: str) -> int:
     """Return a whole number of minutes, no longer than a year.
 
     Raises:
-        ValueError: the text is not valid.
+        ValueError: The text is not valid.
     """
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 6 or int(digits) > 527_040:

@@ -13,7 +13,7 @@ from .dashboard import SHOWN, Dashboard, Form, Refused, action, segment, view
 
 @view("/dashboard/teams", "teams.html")
 async def teams(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """All teams."""
+    """Show all teams."""
     store, project = dashboard.server.store, dashboard.project
     rows = store.teams.list_for_project(project.id)[:SHOWN]
     found = [{**row, "members": len(store.teams.members(project.id, row["id"]))} for row in rows]
@@ -30,7 +30,7 @@ async def create_team(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/teams/{team_id}", "team.html")
 async def team_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
-    """A team, its members, and their permissions."""
+    """Show a team, its members and their permissions."""
     store, project = dashboard.server.store, dashboard.project
     team = store.teams.get(project.id, request.path_params["team_id"])
     if team is None:
@@ -51,14 +51,14 @@ async def team_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
 
 @action("/dashboard/teams/delete")
 async def delete_team(dashboard: Dashboard, form: Form) -> str:
-    """Remove a team."""
+    """Delete a team."""
     await dashboard.call("DELETE", f"/teams/{segment(form, 'team_id')}")
     return "/dashboard/teams"
 
 
 @action("/dashboard/teams/member")
 async def change_member(dashboard: Dashboard, form: Form) -> str:
-    """Add a user to a team, or remove them."""
+    """Add a user to a team, or remove a member."""
     team_id = segment(form, "team_id")
     leave = form.get("leave")
     path = f"/team-memberships/{team_id}/{segment(form, 'user_id')}"
@@ -68,7 +68,7 @@ async def change_member(dashboard: Dashboard, form: Form) -> str:
 
 @action("/dashboard/teams/grant")
 async def grant_in_team(dashboard: Dashboard, form: Form) -> str:
-    """Grant a permission in a team, or take it away."""
+    """Grant or revoke a permission in a team."""
     team_id, revoke = segment(form, "team_id"), form.get("revoke")
     path = f"/team-permissions/{team_id}/{segment(form, 'user_id')}/{segment(form, 'permission_id')}"
     await dashboard.call("DELETE" if revoke else "POST", path, None if revoke else {})
@@ -77,7 +77,7 @@ async def grant_in_team(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/permissions", "permissions.html")
 async def permissions(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """The defined permissions."""
+    """Show the permission definitions."""
     return {"definitions": dashboard.server.store.permissions.definitions(dashboard.project.id), "system": SYSTEM}
 
 
@@ -97,7 +97,7 @@ async def define_permission(dashboard: Dashboard, form: Form) -> str:
 
 @action("/dashboard/permissions/undefine")
 async def undefine_permission(dashboard: Dashboard, form: Form) -> str:
-    """Remove a permission, and revoke it from its users."""
+    """Remove a permission definition, and revoke the permission from all users."""
     permission_id = form.get("id", "")
     if permission_id not in {row["id"] for row in dashboard.server.store.permissions.definitions(dashboard.project.id)}:
         raise Refused("There is no such permission.")

@@ -9,7 +9,7 @@ from .dashboard import SHOWN, Dashboard, Form, Refused, action, own_path, segmen
 
 @view("/dashboard/users", "users.html")
 async def users(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """All users."""
+    """Show all users."""
     return {"users": dashboard.list_users(), "shown": SHOWN}
 
 
@@ -24,7 +24,7 @@ async def create_user(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/users/{user_id}", "user.html")
 async def user_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
-    """One user, with their sessions, teams and permissions."""
+    """Show a user with their sessions, teams and permissions."""
     store, project = dashboard.server.store, dashboard.project
     user = store.users.get(project.id, request.path_params["user_id"])
     if user is None:
@@ -42,7 +42,7 @@ async def user_page(dashboard: Dashboard, request: Request) -> dict[str, Any]:
 
 @action("/dashboard/users/restrict")
 async def restrict_user(dashboard: Dashboard, form: Form) -> str:
-    """Restrict a user, or let them be."""
+    """Restrict a user, or lift the restriction."""
     body: dict[str, Any] = {"restricted_by_admin": form.get("restrict") == "yes"}
     if not body["restricted_by_admin"]:
         body |= {"restricted_by_admin_reason": None, "restricted_by_admin_private_details": None}
@@ -53,14 +53,14 @@ async def restrict_user(dashboard: Dashboard, form: Form) -> str:
 
 @action("/dashboard/users/delete")
 async def delete_user(dashboard: Dashboard, form: Form) -> str:
-    """Remove a user."""
+    """Delete a user."""
     await dashboard.call("DELETE", f"/users/{segment(form, 'user_id')}")
     return "/dashboard/users"
 
 
 @action("/dashboard/users/grant")
 async def grant_in_project(dashboard: Dashboard, form: Form) -> str:
-    """Grant a permission in the project, or take it away."""
+    """Grant or revoke a permission in the project."""
     user_id = segment(form, "user_id")
     path = f"/project-permissions/{user_id}/{segment(form, 'permission_id')}"
     await dashboard.call("DELETE" if form.get("revoke") else "POST", path, None if form.get("revoke") else {})
@@ -69,7 +69,7 @@ async def grant_in_project(dashboard: Dashboard, form: Form) -> str:
 
 @view("/dashboard/sessions", "sessions.html")
 async def sessions(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
-    """All sessions."""
+    """Show all sessions."""
     return {
         "sessions": dashboard.sessions(dashboard.server.store.sessions.list_for_project(dashboard.project.id)),
         "shown": SHOWN,

@@ -1,4 +1,4 @@
-"""The endpoints, one file a family; importing this package registers them all."""
+"""The endpoints, with one file for each area. Importing this package registers all of them."""
 
 from fastapi_stackauth.emulator.wire import OPERATIONS as OPERATIONS
 

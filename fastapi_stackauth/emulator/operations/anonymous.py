@@ -8,7 +8,7 @@ from fastapi_stackauth.emulator.wire import Call, operation
 
 @operation("POST", "/auth/anonymous/sign-up")
 async def sign_up(call: Call) -> dict[str, Any]:
-    """Create an anonymous user, whether or not the project has enabled sign-up."""
+    """Create an anonymous user, even if the project has disabled sign-up."""
     store = call.server.store
     with store.transaction():
         user = store.users.create(call.project.id, {"is_anonymous": 1})

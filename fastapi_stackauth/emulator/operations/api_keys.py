@@ -15,12 +15,12 @@ FOREIGN = "A client can only access its own API keys."
 LOOSE: dict[Kind, Check] = {"user": UserId(required=False), "team": Text(form="uuid")}
 ONE = {"api_key_id": Text(form="uuid")}
 UPDATE = {"description": Text(required=False), "revoked": Flag(required=False, only=True)}
-LATEST = 8_640_000_000_000_000  # milliseconds: as far as JavaScript's calendar reaches
+LATEST = 8_640_000_000_000_000  # milliseconds: the latest date in JavaScript
 KEY = re.compile(r"[\x21-\x7e]*")
 
 
 def to_json(row: Row, value: str | None = None) -> dict[str, Any]:
-    """Return a key; the key itself only when it was just created."""
+    """Return a key, with its value only if it was just created."""
     times = {"expires_at_millis": row["expires_at"], "manually_revoked_at_millis": row["revoked_at"]}
     return {
         "id": row["id"],
@@ -58,14 +58,14 @@ def check_owner(call: Call, kind: Kind, owner_id: str | None) -> None:
 def find(call: Call, kind: Kind) -> Row:
     """Return the key of the path, if the caller may manage it."""
     row = call.server.store.api_keys.get(call.project.id, call.path["api_key_id"])
-    if row is None or row["kind"] != kind:  # the real server returns 500 to a key of the other kind
+    if row is None or row["kind"] != kind:  # the real server returns 500 for a key of the other kind
         raise KnownError("API_KEY_NOT_FOUND")
     check_owner(call, kind, row[f"{kind}_id"])
     return row
 
 
 def register(kind: Kind) -> None:
-    """Register the operations on keys of users or of teams."""
+    """Register the operations for keys of users or of teams."""
     path, owner = f"/{kind}-api-keys", f"{kind}_id"
 
     @operation("GET", path, query={owner: LOOSE[kind]})
@@ -105,7 +105,7 @@ def register_creation(kind: Kind) -> None:
         "description": Text(),
         "expires_at_millis": Number(nullable=True, least=-LATEST, most=LATEST),
         "is_public": Flag(required=False),
-        owner: UserId() if kind == "user" else Text(),  # an id of the wrong form is found out after a missing user
+        owner: UserId() if kind == "user" else Text(),  # a malformed id is reported after a missing user
     }
 
     @operation("POST", f"/{kind}-api-keys", body=body)
@@ -120,7 +120,7 @@ def register_creation(kind: Kind) -> None:
         }
         try:
             made, value = call.server.store.api_keys.create(call.project.id, kind, call.body[owner].lower(), fields)
-        except sqlite3.IntegrityError:  # the real server returns 500 to an unknown owner
+        except sqlite3.IntegrityError:  # the real server returns 500 for an unknown owner
             raise unknown_owner(kind, call.body[owner]) from None
         return to_json(made, value)
 
@@ -131,7 +131,7 @@ def unknown_owner(kind: Kind, owner_id: str) -> KnownError:
 
 
 def valid(call: Call, kind: Kind) -> Row:
-    """Return the key of the body, after all checks: known, of this kind, not revoked, not expired."""
+    """Check the key in the body, which must be known, of this kind, not revoked and not expired, and return it."""
     value = call.body["api_key"]
     row = call.server.store.api_keys.by_value(call.project.id, value) if KEY.fullmatch(value) else None
     if row is None:

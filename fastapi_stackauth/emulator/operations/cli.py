@@ -1,6 +1,6 @@
 """Sign-in of command-line tools: start, poll, complete (contract: area `auth/cli`).
 
-Law: of two requests that change one sign-in at the same moment, one succeeds.
+Law: only one of two concurrent changes to a sign-in succeeds.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from fastapi_stackauth.emulator.wire import Call, json_response, operation, sche
 
 from .sessions import refresh_session
 
-EARLIEST_MILLIS = -500 * 365 * 24 * 3600 * 1000  # the real server returns 500 to what its calendar does not reach
+EARLIEST_MILLIS = -500 * 365 * 24 * 3600 * 1000  # the real server returns 500 for dates out of range
 MODES = ("check", "claim-anon-session", "complete")
 UNKNOWN = "The login code is unknown, completed or expired."
 NO_SESSION = "No session of this project has this refresh token."
@@ -33,7 +33,7 @@ NO_ANONYMOUS_SESSION = "This sign-in has no anonymous session."
     optional_body=True,
 )
 async def start(call: Call) -> dict[str, Any]:
-    """Start a sign-in; the tool polls with one code, and the browser completes it with the other."""
+    """Start a sign-in. The tool polls with one code, and the browser completes the sign-in with the other."""
     lifetime = call.body.get("expires_in_millis", call.server.profile.cli_login_millis)
     longest = call.server.profile.longest_cli_login_millis
     if lifetime > longest:
@@ -51,7 +51,7 @@ async def start(call: Call) -> dict[str, Any]:
 
 
 def find_user(call: Call, refresh_token: str) -> Row | None:
-    """Return the user of a running session of this project."""
+    """Return the user of an active session of this project."""
     session = call.server.store.sessions.by_token(call.project.id, refresh_token)
     return session and call.server.store.users.get(call.project.id, session["user_id"])
 
@@ -67,7 +67,7 @@ def check_anonymous(call: Call, refresh_token: str) -> None:
 
 @operation("POST", "/auth/cli/poll", body={"polling_code": Text()})
 async def poll(call: Call) -> dict[str, Any] | Response:
-    """The state of a sign-in; the refresh token once, with status 201."""
+    """Return the state of a sign-in and, once, the refresh token with status 201."""
     logins, expired_first = call.server.store.cli_logins, call.server.profile.expired_before_used
     row = logins.by_polling_code(call.project.id, call.body["polling_code"])
     if row is None:
@@ -90,7 +90,7 @@ async def poll(call: Call) -> dict[str, Any] | Response:
     },
 )
 async def complete(call: Call) -> dict[str, Any]:
-    """The browser's side: look at a pending sign-in, take its anonymous session, or complete it."""
+    """Check a pending sign-in, take its anonymous session, or complete it. Browsers call this."""
     row = call.server.store.cli_logins.pending(call.project.id, call.body["login_code"])
     if row is None:
         raise PlainError(400, UNKNOWN)
@@ -101,7 +101,7 @@ async def complete(call: Call) -> dict[str, Any]:
 
 
 def has_anonymous_session(call: Call, row: Row) -> bool:
-    """Return whether the tool's anonymous session still runs, and its user is still anonymous."""
+    """Return whether the tool's anonymous session is still active and its user still anonymous."""
     user = find_user(call, row["anonymous_token"]) if row["anonymous_token"] is not None else None
     return user is not None and bool(user["is_anonymous"])
 
@@ -116,7 +116,7 @@ def take_anonymous_session(call: Call, row: Row) -> dict[str, Any]:
 
 
 def attach_session(call: Call, row: Row) -> dict[str, Any]:
-    """Complete the sign-in with a running session of the project."""
+    """Complete the sign-in with an active session of the project."""
     token = call.body.get("refresh_token")
     if not token:
         raise PlainError(400, "The mode 'complete' needs a refresh_token.")

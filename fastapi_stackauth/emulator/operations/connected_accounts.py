@@ -1,4 +1,4 @@
-"""Connected accounts: which provider accounts a user has, and tokens to act there."""
+"""Connected accounts: a user's provider accounts and their access tokens."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ FOREIGN = "A client can only access its own user's connected accounts."
 
 
 def list_connected(call: Call, user_id: str) -> list[Row]:
-    """Return a user's accounts that may be acted with."""
+    """Return the accounts that the app may use on behalf of a user."""
     return [row for row in call.server.store.oauth.accounts(user_id) if row["allow_connected_accounts"]]
 
 
 @operation("GET", "/connected-accounts/{user_id}", params=USER)
 async def list_accounts(call: Call) -> dict[str, Any]:
-    """A user's accounts."""
+    """List a user's connected accounts."""
     user_id = call.path["user_id"]
     call.only_own(user_id, FOREIGN)
     existing(call, user_id)
@@ -37,7 +37,7 @@ async def list_accounts(call: Call) -> dict[str, Any]:
 
 
 def provider_token(call: Call, user_id: str, provider: str, account_id: str | None) -> dict[str, str]:
-    """Return a provider's access token that was granted with at least the scope asked for."""
+    """Return a provider's access token with at least the requested scope."""
     call.only_own(user_id, FOREIGN)
     if call.project.provider(provider) is None:
         raise KnownError("OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED")
@@ -57,7 +57,7 @@ def provider_token(call: Call, user_id: str, provider: str, account_id: str | No
 
 @operation("POST", "/connected-accounts/{user_id}/{provider_id}/access-token", params=PROVIDER, body=BODY, status=201)
 async def token(call: Call) -> dict[str, str]:
-    """A token of whichever account of a provider has the scope."""
+    """Return a token of any account at a provider that has the scope."""
     return provider_token(call, call.path["user_id"], call.path["provider_id"], None)
 
 
@@ -69,7 +69,7 @@ async def token(call: Call) -> dict[str, str]:
     status=201,
 )
 async def account_token(call: Call) -> dict[str, str]:
-    """A token of one account."""
+    """Return a token of one account."""
     path = call.path
     return provider_token(call, path["user_id"], path["provider_id"], path["provider_account_id"])
 
@@ -82,7 +82,7 @@ async def account_token(call: Call) -> dict[str, str]:
     status=201,
 )
 async def own_token(call: Call) -> dict[str, str] | Response:
-    """Return a token of the signed-in user, by the older path, whose errors have no header."""
+    """Return a token of the signed-in user, at the older path, where errors have no header."""
     try:
         return provider_token(call, own(call)["id"], call.path["provider_id"], None)
     except KnownError as refusal:

@@ -1,4 +1,4 @@
-"""Contact channels: the addresses of a user, and confirming them."""
+"""Contact channels: the email addresses of a user, and their verification."""
 
 import sqlite3
 from typing import Any
@@ -46,7 +46,7 @@ def email_taken_error(value: str | None) -> KnownError:
 
 
 def find(call: Call, status: int) -> Row:
-    """Return the channel that the path names, or raise."""
+    """Return the channel with the id in the path, or raise."""
     call.only_own(call.path["user_id"], FOREIGN)
     channel = call.server.store.channels.get(call.project.id, call.path["contact_channel_id"])
     if channel is None or channel["user_id"] != call.path["user_id"]:
@@ -56,7 +56,7 @@ def find(call: Call, status: int) -> Row:
 
 @operation("GET", "/contact-channels", query=LIST_QUERY)
 async def list_channels(call: Call) -> dict[str, Any]:
-    """Return the channels of a user, or with server access of all users, oldest first."""
+    """Return the channels of a user or, with server access, of all users, oldest first."""
     user_id, channels = call.query.get("user_id"), call.server.store.channels
     call.only_own(user_id, FOREIGN)
     rows = channels.list_for_project(call.project.id)
@@ -67,7 +67,7 @@ async def list_channels(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels", body=CREATE_BODY, status=201)
 async def create(call: Call) -> dict[str, Any]:
-    """Another address for a user."""
+    """Add an address to a user."""
     body, store = call.body, call.server.store
     call.only_own(body["user_id"], FOREIGN)
     value = accounts.normalize(body["value"])
@@ -86,13 +86,13 @@ async def create(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS)
 async def read(call: Call) -> dict[str, Any]:
-    """One address."""
+    """Return one address."""
     return views.channel(find(call, 404))
 
 
 @operation("PATCH", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS, body=UPDATE_BODY)
 async def update(call: Call) -> dict[str, Any]:
-    """Change an address, or what it is used for; another value is unverified."""
+    """Change an address or its use. A new value is unverified."""
     channel, body = find(call, 400), call.body
     changes: Row = {name: int(body[name]) for name in ("used_for_auth", "is_primary", "is_verified") if name in body}
     if "value" in body:
@@ -107,13 +107,13 @@ async def update(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/contact-channels/{user_id}/{contact_channel_id}", params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
-    """Take an address away."""
+    """Delete an address."""
     call.server.store.channels.delete(find(call, 400)["id"])
     return {"success": True}
 
 
 def send(call: Call, channel: Row) -> dict[str, Any]:
-    """Email a link that confirms an address."""
+    """Send an email with a link that confirms an address."""
     if channel["is_verified"]:
         raise KnownError("EMAIL_ALREADY_VERIFIED")
     callback_url = call.body["callback_url"]
@@ -126,7 +126,7 @@ def send(call: Call, channel: Row) -> dict[str, Any]:
     "POST", "/contact-channels/{user_id}/{contact_channel_id}/send-verification-code", params=PARAMS, body=SEND_BODY
 )
 async def send_code(call: Call) -> dict[str, Any]:
-    """Email a link that confirms one of a user's addresses."""
+    """Send an email with a link that confirms one of a user's addresses."""
     user_id, store = call.path["user_id"], call.server.store
     if call.is_client and call.user is not None and call.user["id"] != user_id:
         raise PlainError(400, FOREIGN)
@@ -138,7 +138,7 @@ async def send_code(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/send-verification-code", body=DEPRECATED_BODY)
 async def send_code_to_primary(call: Call) -> dict[str, Any]:
-    """Email a link that confirms the signed-in user's primary address (the older path)."""
+    """Send an email with a link that confirms the signed-in user's primary address (the older path)."""
     if call.user is None:
         raise schema_error(call.request, ["auth.user must be defined"])
     email = accounts.normalize(call.body["email"])
@@ -151,7 +151,7 @@ async def send_code_to_primary(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/verify", body=verification.BODY)
 async def verify(call: Call) -> dict[str, Any]:
-    """Verify an address by the code of the email; the caller does not have to be signed in."""
+    """Verify an address with the code from the email. The caller does not have to be signed in."""
     data, channels = verification.consume_code(call, "email_verification"), call.server.store.channels
     channel = channels.get(call.project.id, data["channel_id"])
     if channel is None or channel["value"] != data["email"]:
@@ -162,6 +162,6 @@ async def verify(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/contact-channels/verify/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
-    """Check a code without using it."""
+    """Check a code without using it up."""
     verification.attempt_code(call, "email_verification")
     return verification.VALID

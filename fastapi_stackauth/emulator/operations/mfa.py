@@ -13,19 +13,19 @@ from fastapi_stackauth.emulator.wire import Call, operation
 
 
 def is_right(clock: Clock, secret: str | None, totp: str) -> bool:
-    """Return whether six digits are those of this very half minute."""
+    """Return whether six digits are the code for the current half minute."""
     if secret is None or not totp.isascii():
         return False
     key = base64.b32encode(base64.b64decode(secret)).decode()
     try:
         return pyotp.TOTP(key).verify(totp, for_time=int(clock.now()), valid_window=0)
-    except ValueError:  # a secret of under 112 bits, with which pyotp computes nothing
+    except ValueError:  # pyotp rejects secrets of less than 112 bits
         return False
 
 
 @operation("POST", "/auth/mfa/sign-in", body={**verification.BODY, "type": Text(choices=("totp",)), "totp": Text()})
 async def sign_in(call: Call) -> dict[str, Any]:
-    """A session for an attempt code and the one-time password; a wrong one leaves the code usable."""
+    """Start a session for an attempt code and the one-time password. A wrong password does not use up the code."""
     row = verification.attempt_code(call, "mfa_attempt")
     user = call.server.store.users.get(call.project.id, row["data"]["user_id"])
     if user is None or not is_right(call.server.clock, user["totp_secret"], call.body["totp"]):

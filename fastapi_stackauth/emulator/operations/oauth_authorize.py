@@ -1,4 +1,4 @@
-"""OAuth, the start: an app sends a browser to a provider (contract/tokens.md section 10)."""
+"""The start of OAuth: an app sends a browser to a provider (contract/tokens.md section 10)."""
 
 from email.utils import formatdate
 from typing import Any
@@ -42,12 +42,12 @@ COOKIE = "stack-oauth-inner-"
 
 
 def query_fields(profile: ServerProfile) -> dict[str, Check]:
-    """Return what the query may hold; the newer name of the response mode comes with the newer headers."""
+    """Return the fields of the query. Profiles with the newer headers also have the newer name of the response mode."""
     return {**QUERY, **({"hexclave_response_mode": RESPONSE_MODE} if profile.uses_hexclave_headers else {})}
 
 
 def client_project(server: Server, client_id: str, secret: str) -> Project:
-    """Return the project of an OAuth client, whose secret is the publishable client key."""
+    """Return the project of an OAuth client. Its client secret is the publishable client key."""
     project_id, _, branch = client_id.partition("#")
     project = server.store.projects.get(project_id)
     if project is None or branch not in ("", credentials.MAIN_BRANCH):
@@ -79,7 +79,7 @@ def token_user(server: Server, project: Project, token: str | None) -> str | Non
 
 
 def newer_mode(server: Server, query: dict[str, Any]) -> str | None:
-    """Return the response mode by its newer name, which older servers pass over like any unknown field."""
+    """Return the response mode in the field with the newer name, which older servers ignore."""
     return query.get("hexclave_response_mode") if server.profile.uses_hexclave_headers else None
 
 
@@ -117,7 +117,7 @@ async def authorize(call: Call) -> Response:
 
 
 def browser_cookie(server: Server, state: str) -> str:
-    """Return the cookie that binds a flow to a browser; over plain HTTP it is not Secure, so that it is sent."""
+    """Return the cookie that binds a flow to a browser. Over plain HTTP it is not Secure, so that browsers send it."""
     seconds = FLOW_MILLIS // 1000
     expires = formatdate(server.clock.now() + seconds, usegmt=True)
     secure = " Secure;" if server.public_url.startswith("https:") else ""
@@ -125,7 +125,7 @@ def browser_cookie(server: Server, state: str) -> str:
 
 
 def provider_url(server: Server, provider: str, state: str, extra_scope: str) -> str:
-    """Return the address of the mock provider's page, in the form that real ones have."""
+    """Return the URL of the mock provider's page, which looks like a real one."""
     query = {
         "client_id": provider,
         "scope": f"{BASE_SCOPE} {extra_scope}".strip(),

@@ -1,4 +1,4 @@
-"""The OAuth callback: a provider's response becomes a user, and a code for the app."""
+"""The OAuth callback: turn a provider's response into a user and a code for the app."""
 
 import json
 from dataclasses import replace
@@ -26,13 +26,13 @@ ADDRESS_CHARACTERS = ":/%#?=@[]!$&'()*+,;"
 
 @operation("GET", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True)
 async def callback(call: Call) -> Response:
-    """A provider's response in the query."""
+    """Handle a provider's response in the query."""
     return to_redirect(call, call.query)
 
 
 @operation("POST", PATH, access=NOBODY, params=PARAMS, query=FIELDS, open_query=True, body=FIELDS, open_body=True)
 async def posted_callback(call: Call) -> Response:
-    """A provider's response in a form."""
+    """Handle a provider's response in a form."""
     return to_redirect(call, {**call.query, **call.body})
 
 
@@ -53,7 +53,7 @@ def to_redirect(call: Call, fields: dict[str, Any]) -> Response:
 
 
 def check_browser(call: Call, row: Row) -> None:
-    """Reject a callback in a browser that did not start the flow, or a second one of the same flow."""
+    """Reject a callback in a browser that did not start the flow, and a second callback of the same flow."""
     if row["data"]["needs_cookie"] and call.request.cookies.get(COOKIE + row["state"]) != "true":
         raise PlainError(400, "The cookie for this sign-in is missing. Start the sign-in again in this browser.")
     if row["data"].get("has_ended"):
@@ -105,7 +105,7 @@ def provider_identity(call: Call, flow: dict[str, Any], fields: dict[str, Any]) 
 
 
 def check_outer(flow: dict[str, Any]) -> None:
-    """Reject a wrong request of the app; the real server checks it only here, too."""
+    """Reject an invalid request of the app. The real server also checks it only here."""
     if flow["scope"] != SCOPE:
         raise PlainError(400, "The scope must be 'legacy'.")
     if flow["response_type"] != "code":  # the real server returns 500
@@ -115,7 +115,7 @@ def check_outer(flow: dict[str, Any]) -> None:
 
 
 def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Response:
-    """Send the browser back to the app with a code."""
+    """Redirect the browser to the app with a code."""
     kept = ("redirect_uri", "code_challenge", "code_challenge_method", "after_callback_redirect_url")
     data = {**{name: flow[name] for name in kept}, "is_new_user": is_new}
     code = call.server.store.oauth.issue_code(user, data)
@@ -124,7 +124,7 @@ def success(call: Call, flow: dict[str, Any], user: Row, *, is_new: bool) -> Res
 
 
 def error_answer(call: Call, flow: dict[str, Any], error: KnownError) -> Response:
-    """Redirect the browser with the error to a trusted URL; else return the error."""
+    """Redirect the browser with the error to a trusted URL, or else return the error."""
     for address in (flow["redirect_uri"], flow["error_redirect_uri"]):
         if address and trust.is_trusted(call.server, call.project, address, mobile=True):
             query = {
@@ -139,7 +139,7 @@ def error_answer(call: Call, flow: dict[str, Any], error: KnownError) -> Respons
 
 
 def with_query(address: str, extra: dict[str, str]) -> str:
-    """Return an address with more in its query, which wins over what was there."""
+    """Return a URL with additional query parameters, which replace parameters with the same name."""
     parts = urlsplit(address)
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in extra]
     return urlunsplit(parts._replace(query=urlencode([*kept, *extra.items()]), fragment=""))

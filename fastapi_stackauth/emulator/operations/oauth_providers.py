@@ -30,12 +30,12 @@ FLAGS = ("allow_sign_in", "allow_connected_accounts")
 
 
 def to_json(call: Call, row: Row) -> dict[str, Any]:
-    """Return a link as this access type sees it."""
+    """Return a link with the fields for this access type."""
     return views.provider_link(row, for_client=call.is_client)
 
 
 def find(call: Call) -> Row:
-    """Return the link that the path names, or raise."""
+    """Return the link with the id in the path, or raise."""
     user_id, link_id = call.path["user_id"], call.path["provider_id"].lower()
     call.only_own(user_id, FOREIGN)
     existing(call, user_id)
@@ -47,7 +47,7 @@ def find(call: Call) -> Row:
 
 @operation("GET", "/oauth-providers", query={"user_id": UserId(required=False)})
 async def list_links(call: Call) -> dict[str, Any]:
-    """Return the links of a user, or with server access of all users."""
+    """Return the links of a user or, with server access, of all users."""
     user_id, oauth = call.query.get("user_id"), call.server.store.oauth
     call.only_own(user_id, FOREIGN)
     if user_id is not None:
@@ -57,10 +57,10 @@ async def list_links(call: Call) -> dict[str, Any]:
 
 
 def check_free(call: Call, user_id: str, provider: str, link_id: str | None = None) -> None:
-    """Reject a body that makes one of two links what only one may be.
+    """Reject a body that would make two links conflict.
 
-    The real server looks for the account among all providers; without `account_id` in the body it takes any account
-    that signs in for the same.
+    Like the real server, this searches for the account at all providers. Without `account_id` in the body, any account
+    for sign-in conflicts.
     """
     body, oauth = call.body, call.server.store.oauth
     signs_in, account_id = body.get("allow_sign_in"), body.get("account_id")
@@ -76,7 +76,7 @@ def check_free(call: Call, user_id: str, provider: str, link_id: str | None = No
 
 @operation("POST", "/oauth-providers", access=SERVER, body=CREATE, status=201)
 async def create(call: Call) -> dict[str, Any]:
-    """Link a user to an account by hand."""
+    """Link a user to an account manually."""
     body, store = call.body, call.server.store
     if call.project.provider(body["provider_config_id"]) is None:
         raise PlainError(404, "The project has no such OAuth provider.")
@@ -97,7 +97,7 @@ async def create(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/oauth-providers/{user_id}/{provider_id}", params=PARAMS)
 async def read(call: Call) -> dict[str, Any]:
-    """One link."""
+    """Return one link."""
     return to_json(call, find(call))
 
 

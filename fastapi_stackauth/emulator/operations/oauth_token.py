@@ -1,4 +1,4 @@
-"""OAuth, the end: an app's back end turns a code, or a refresh token, into an access token (RFC 6749, RFC 7636)."""
+"""The end of OAuth: an app exchanges a code or a refresh token for an access token (RFC 6749, RFC 7636)."""
 
 import hashlib
 import hmac
@@ -27,19 +27,19 @@ BODY = {
     "refresh_token": OPTIONAL,
 }
 HEADERS = {"cache-control": "no-store", "pragma": "no-cache"}
-EXPIRES_IN = 3599  # the real server's fixed value, independent of `exp`
+EXPIRES_IN = 3599  # the real server's constant, independent of `exp`
 
 
 @operation("POST", "/auth/oauth/token", access=ANYBODY, body=BODY, open_body=True)
 async def token(call: Call) -> Response:
-    """An access token for a code or a refresh token, as form or JSON."""
+    """Issue an access token for a code or a refresh token, sent as a form or JSON."""
     call = replace(call, asker=Asker(project=client(call)))
     answer = by_refresh_token(call) if call.body["grant_type"] == "refresh_token" else by_code(call)
     return json_response(answer, headers=HEADERS)
 
 
 def client(call: Call) -> Project:
-    """Return the project of the OAuth client; only PKCE can replace a missing secret."""
+    """Return the project of the OAuth client. Without a client secret, PKCE is required."""
     client_id, secret = call.body.get("client_id"), call.body.get("client_secret")
     project = call.server.store.projects.get((client_id or "").partition("#")[0])
     wrong = KnownError("INVALID_OAUTH_CLIENT_ID_OR_SECRET", client_id=None)
@@ -54,14 +54,14 @@ def client(call: Call) -> Project:
 
 
 def by_refresh_token(call: Call) -> dict[str, Any]:
-    """Answer a refresh grant; the refresh token is neither changed nor repeated."""
+    """Handle a refresh grant. The refresh token does not change, and the response does not repeat it."""
     if "refresh_token" not in call.body:
         raise OAuthError("invalid_request", "refresh_token is missing.")
     return answer(refresh_session(call, call.body["refresh_token"]), None)
 
 
 def answer(access_token: str, after_callback: str | None, **more: object) -> dict[str, Any]:
-    """Return the response of the token endpoint, with the newer and the older names."""
+    """Return the response of the token endpoint, with the newer and the older field names."""
     return {
         "access_token": access_token,
         "token_type": "Bearer",
@@ -74,7 +74,7 @@ def answer(access_token: str, after_callback: str | None, **more: object) -> dic
 
 
 def by_code(call: Call) -> dict[str, Any]:
-    """Answer a code grant."""
+    """Handle a code grant."""
     row = redeem_code(call)
     user = call.server.store.users.get(call.project.id, row["user_id"])
     if user is None:
@@ -92,7 +92,7 @@ def by_code(call: Call) -> dict[str, Any]:
 
 
 def redeem_code(call: Call) -> Row:
-    """Return the code of the body, used up. A wrong verifier leaves it, a wrong redirect_uri burns it."""
+    """Use up and return the code in the body. A wrong redirect_uri also uses it up, but a wrong verifier does not."""
     if "code" not in call.body:
         raise OAuthError("invalid_request", "code is missing.")
     oauth = call.server.store.oauth
@@ -107,7 +107,7 @@ def redeem_code(call: Call) -> Row:
 
 
 def proves(data: dict[str, Any], verifier: str | None) -> bool:
-    """Return whether a verifier belongs to the challenge (RFC 7636 section 4.6)."""
+    """Return whether a verifier matches the challenge (RFC 7636 section 4.6)."""
     if verifier is None:
         return False
     if data["code_challenge_method"] == "S256":

@@ -1,4 +1,4 @@
-"""Sign-in by email: a code to type or a link to open."""
+"""Sign-in with a code or a link in an email."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SEND = {"email": Text(form="strict_email"), "callback_url": URL, **BOT_CHALLENGE
 
 
 def known_user(call: Call, email: str) -> Row | None:
-    """Return the user who signs in with an address, or None; raise if the address is unverified."""
+    """Return the user who signs in with an address, or None. Raise if the address is unverified."""
     store = call.server.store
     user = store.users.by_auth_email(call.project.id, email)
     if user is None:
@@ -27,7 +27,7 @@ def known_user(call: Call, email: str) -> Row | None:
 
 @operation("POST", "/auth/otp/send-sign-in-code", body=SEND)
 async def send_code(call: Call) -> dict[str, Any]:
-    """Email a code; the response has all of it except the six characters that the user types."""
+    """Send an email with a code. The response contains the code without the six characters that the user types."""
     if not call.project.config["magic_link_enabled"]:
         raise PlainError(403, "Sign-in by email code is disabled in this project.")
     store, email = call.server.store, accounts.normalize(call.body["email"])
@@ -45,7 +45,7 @@ async def send_code(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/otp/sign-in", body=verification.BODY)
 async def sign_in(call: Call) -> dict[str, Any]:
-    """A session for a mailed code; a new address becomes a new user, or the anonymous one's."""
+    """Start a session for an emailed code. For a new address, create a user or upgrade the anonymous one."""
     email = verification.consume_code(call, "sign_in")["email"]
     user = known_user(call, email)
     is_new = user is None
@@ -56,6 +56,6 @@ async def sign_in(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/otp/sign-in/check-code", body=verification.BODY)
 async def check_code(call: Call) -> dict[str, Any]:
-    """Check a code without using it."""
+    """Check a code without using it up."""
     verification.attempt_code(call, "sign_in")
     return verification.VALID

@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 2): registering one, and signing in with it.
+"""Passkeys (WebAuthn level 2): registration and sign-in.
 
-The relying party's id in the options is a stand-in: the page puts its own host name there, and the origin that the
-authenticator signed decides which host that was (contract/tokens.md section 9).
+The relying party's id in the options is a placeholder. The page replaces it with its own host name, and the origin that
+the authenticator signed shows which host that was (contract/tokens.md section 9).
 """
 
 import json
@@ -45,11 +45,11 @@ def challenge_code(call: Call, kind: str, user_id: str | None) -> tuple[str, str
 
 
 def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON from outside
-    """Return the origin of an authenticator's response and its host; raise if it is not trusted.
+    """Return the origin of an authenticator's response and its host. Raise if the origin is not trusted.
 
     Raises:
         ValueError: the origin is not trusted.
-        Exception: the answer has no readable origin.
+        Exception: The response has no valid origin.
     """
     origin = json.loads(base64url_to_bytes(response["response"]["clientDataJSON"]))["origin"]
     if not trust.is_trusted(call.server, call.project, origin):
@@ -59,7 +59,7 @@ def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - J
 
 @operation("POST", "/auth/passkey/initiate-passkey-registration")
 async def initiate_registration(call: Call) -> dict[str, Any]:
-    """Options for `navigator.credentials.create`, and the code that goes with them."""
+    """Return options for `navigator.credentials.create`, and their code."""
     user = call.signed_in
     check_enabled(call.project)
     challenge, code = challenge_code(call, "passkey_registration", user["id"])
@@ -85,10 +85,10 @@ async def initiate_registration(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/passkey/register", body=REGISTER)
 async def register(call: Call) -> dict[str, Any]:
-    """Keep the signed-in user's passkey, in place of the one before."""
+    """Store the signed-in user's passkey, which replaces an earlier one."""
     check_enabled(call.project)
     data = verification.consume_code(call, "passkey_registration")
-    if call.user is None:  # the real server returns 500, and uses up the code, too
+    if call.user is None:  # the real server returns 500 and also uses up the code
         raise schema_error(call.request, ["auth.user must be defined"])
     if data["user_id"] != call.user["id"]:
         raise KnownError("PASSKEY_REGISTRATION_FAILED")
@@ -104,7 +104,7 @@ async def register(call: Call) -> dict[str, Any]:
 
 
 def verify_registration(call: Call, credential: Any, challenge: str) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return what a registration response proves."""
+    """Verify a registration response and return its data."""
     try:
         origin, host = to_origin(call, credential)
         return webauthn.verify_registration_response(
@@ -121,7 +121,7 @@ def verify_registration(call: Call, credential: Any, challenge: str) -> Any:  # 
 
 @operation("POST", "/auth/passkey/initiate-passkey-authentication")
 async def initiate_sign_in(call: Call) -> dict[str, Any]:
-    """Options for `navigator.credentials.get`, and the code that goes with them."""
+    """Return options for `navigator.credentials.get`, and their code."""
     check_enabled(call.project)
     challenge, code = challenge_code(call, "passkey_sign_in", None)
     options = {

@@ -1,4 +1,4 @@
-"""Passwords: signing up and in, setting, changing."""
+"""Passwords: sign-up, sign-in, and setting and changing a password."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def check_enabled(project: Project) -> None:
 
 @operation("POST", "/auth/password/sign-up", body=SIGN_UP)
 async def sign_up(call: Call) -> dict[str, Any]:
-    """A new user with a password, or the anonymous one made full."""
+    """Create a user with a password, or upgrade the anonymous user."""
     callback_url, password = call.body.get("verification_callback_url"), call.body["password"]
     check_enabled(call.project)
     trust.check_redirect(call.server, call.project, callback_url)
@@ -42,7 +42,7 @@ async def sign_up(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/auth/password/sign-in", body={"email": Text(form="email"), "password": PASSWORD})
 async def sign_in(call: Call) -> dict[str, Any]:
-    """Sign in with an address and a password; the error does not say which of them is wrong."""
+    """Sign in with an address and a password. The error does not reveal which of them is wrong."""
     check_enabled(call.project)
     email = accounts.normalize(call.body["email"])
     found = call.server.store.users.by_auth_email(call.project.id, email)
@@ -50,7 +50,7 @@ async def sign_in(call: Call) -> dict[str, Any]:
         raise KnownError("EMAIL_PASSWORD_MISMATCH")
     user = found and call.server.store.users.get(call.project.id, found["id"])
     if found is None or user is None or user["password_hash"] != found["password_hash"]:
-        raise KnownError("EMAIL_PASSWORD_MISMATCH")  # deleted or changed while the password was compared
+        raise KnownError("EMAIL_PASSWORD_MISMATCH")  # the user was deleted or changed while the password was compared
     return accounts.signed_in(call, user, is_new=False)
 
 
@@ -76,7 +76,7 @@ def check_has_none(user: Row) -> None:
 
 @operation("POST", "/auth/password/update", body={"old_password": PASSWORD, "new_password": PASSWORD})
 async def update_password(call: Call) -> dict[str, Any]:
-    """Change the password; all sessions end except that of the refresh token in the request."""
+    """Change the password, and end all sessions except that of the refresh token in the request."""
     user, store = call.signed_in, call.server.store
     check_enabled(call.project)
     passwords.check_length(call.body["new_password"])
@@ -87,7 +87,7 @@ async def update_password(call: Call) -> dict[str, Any]:
     password_hash = await call.server.passwords.hash(call.body["new_password"])
     with store.transaction():
         if profiles.existing(call, user["id"])["password_hash"] != user["password_hash"]:
-            raise KnownError("PASSWORD_CONFIRMATION_MISMATCH")  # changed while the new one was hashed
+            raise KnownError("PASSWORD_CONFIRMATION_MISMATCH")  # the password was changed while the new one was hashed
         store.users.update(user["id"], {"password_hash": password_hash})
         store.sessions.delete_of_user(user["id"], keep=call.header("refresh-token"))
     return {"success": True}

@@ -1,4 +1,4 @@
-"""Definitions of permissions, with the permissions that they contain; for the project's admin."""
+"""Definitions of permissions and the permissions that they contain, for the project's admin."""
 
 import re
 import sqlite3
@@ -22,7 +22,7 @@ PARAMS = {"permission_id": Text()}
 
 
 def to_json(row: Row) -> dict[str, Any]:
-    """Return a definition; without a description the field is missing."""
+    """Return a definition. Without a description, the field is left out."""
     description = {} if row["description"] is None else {"description": row["description"]}
     return {"id": row["id"], **description, "contained_permission_ids": sorted(row["contained"])}
 
@@ -40,7 +40,7 @@ def read_definition(call: Call, scope: str, permission_id: str) -> Row:
 
 
 def existing(call: Call, scope: str) -> Row:
-    """Return the definition that the path names, or raise."""
+    """Return the definition with the id in the path, or raise."""
     permission_id = call.path["permission_id"]
     row = call.server.store.permissions.definition(call.project.id, permission_id)
     if row is None or row["scope"] != scope or permission_id in SYSTEM:
@@ -49,7 +49,7 @@ def existing(call: Call, scope: str) -> Row:
 
 
 def register(scope: str) -> None:
-    """Register the operations on the definitions of a scope: ``team`` or ``project``."""
+    """Register the operations for the definitions of a scope: ``team`` or ``project``."""
     path = f"/{scope}-permission-definitions"
 
     @operation("GET", path, access=ADMIN)

@@ -1,4 +1,4 @@
-"""Permissions granted in teams and in the project; checking one is listing it, those it is contained in included."""
+"""Permissions granted in teams and in the project. To check one, list it, including those that contain it."""
 
 import re
 from typing import Any
@@ -24,14 +24,14 @@ FOREIGN = "A client can only list its own user's permissions."
 
 
 def checked_id(call: Call, where: str, permission_id: str) -> str:
-    """Return a permission's id, or raise for a wrong form."""
+    """Return a permission's id, or raise if it is malformed."""
     if not ID.fullmatch(permission_id) or (permission_id.startswith("$") and permission_id not in SYSTEM):
         raise schema_error(call.request, [f"{where}.permission_id must be the id of a permission"])
     return permission_id
 
 
 def asked_for(call: Call, granted: list[str]) -> list[str]:
-    """Return what of the granted permissions the query asks for."""
+    """Return the granted permissions that the query selects."""
     wanted = call.query.get("permission_id")
     if call.query.get("recursive") == "true":
         granted = list(call.server.store.permissions.with_contained(call.project.id, granted))
@@ -53,7 +53,7 @@ def require_definition(call: Call, permission_id: str, scope: str) -> None:
 
 @operation("GET", "/team-permissions", query=TEAM_QUERY)
 async def list_in_teams(call: Call) -> dict[str, Any]:
-    """Permissions in teams, in order of team, user and id."""
+    """List permissions in teams, in order of team, user and id."""
     if "permission_id" in call.query:
         checked_id(call, "query", call.query["permission_id"])
     team_id, user_id = call.query.get("team_id"), call.query.get("user_id")
@@ -76,7 +76,7 @@ async def list_in_teams(call: Call) -> dict[str, Any]:
     access=SERVER, params=TEAM_PARAMS, body={}, status=201,
 )  # fmt: skip
 async def grant_in_team(call: Call) -> dict[str, Any]:
-    """Grant a member a permission; once is enough."""
+    """Grant a member a permission. Repeating it has no effect."""
     permission_id = checked_id(call, "params", call.path["permission_id"])
     user = profiles.existing(call, call.path["user_id"])
     held = membership.required_membership(call, call.path["team_id"], user["id"])
@@ -105,7 +105,7 @@ async def revoke_in_team(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/project-permissions", query=PROJECT_QUERY)
 async def list_in_project(call: Call) -> dict[str, Any]:
-    """Permissions in the project, in order of user and id."""
+    """List permissions in the project, in order of user and id."""
     if "permission_id" in call.query:
         checked_id(call, "query", call.query["permission_id"])
     user_id = call.query.get("user_id")
@@ -122,7 +122,7 @@ async def list_in_project(call: Call) -> dict[str, Any]:
     "POST", "/project-permissions/{user_id}/{permission_id}", access=SERVER, params=PROJECT_PARAMS, body={}, status=201
 )
 async def grant_in_project(call: Call) -> dict[str, Any]:
-    """Grant a user a permission; once is enough."""
+    """Grant a user a permission. Repeating it has no effect."""
     permission_id = checked_id(call, "params", call.path["permission_id"])
     user = profiles.existing(call, call.path["user_id"])
     require_definition(call, permission_id, "project")

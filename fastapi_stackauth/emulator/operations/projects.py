@@ -27,7 +27,7 @@ async def current_project(call: Call) -> dict[str, Any]:
     query=FLAGS,
 )
 async def key_set(call: Call) -> Response:
-    """The public keys: of normal users, and on request of restricted and anonymous ones."""
+    """Return the public keys for normal users and, on request, for restricted and anonymous users."""
     projects = call.server.store.projects
     if projects.get(call.path["project_id"]) is None:
         raise PlainError(404, "There is no such project.")

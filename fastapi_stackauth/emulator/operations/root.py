@@ -7,5 +7,5 @@ from fastapi_stackauth.emulator.wire import ANYBODY, Call, operation
 
 @operation("GET", "", access=ANYBODY)
 async def welcome(call: Call) -> PlainTextResponse:
-    """Say what this is, and with which access the caller came."""
+    """Return a welcome text with the caller's access type."""
     return PlainTextResponse(f"This is the Stack Auth emulator's API.\n\nAuthentication: {call.asker.access or 'none'}")

@@ -1,4 +1,4 @@
-"""Sessions: refreshing, listing, ending."""
+"""Sessions: refresh, list and end them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def refresh(call: Call) -> dict[str, Any]:
 
 
 def refresh_session(call: Call, refresh_token: str) -> str:
-    """Return an access token for a running session of this project."""
+    """Return an access token for an active session of this project."""
     store = call.server.store
     with store.transaction():
         session = store.sessions.by_token(call.project.id, refresh_token)
@@ -34,7 +34,7 @@ def refresh_session(call: Call, refresh_token: str) -> str:
 
 @operation("DELETE", "/auth/sessions/current")
 async def sign_out(call: Call) -> dict[str, Any]:
-    """End the session that the access token belongs to; the token itself lives on until it expires."""
+    """End the session that the access token belongs to. The token itself stays valid until it expires."""
     claims = call.asker.claims
     if claims is None:
         now = call.server.clock.millis()
@@ -57,7 +57,7 @@ async def sign_out(call: Call) -> dict[str, Any]:
     },
 )
 async def create_session(call: Call) -> dict[str, Any]:
-    """A session for any user, without their second factor."""
+    """Start a session for any user, without a second factor."""
     user = call.server.store.users.get(call.project.id, call.body["user_id"])
     if user is None:
         raise KnownError("USER_ID_DOES_NOT_EXIST", user_id=call.body["user_id"])
@@ -70,7 +70,7 @@ async def create_session(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/auth/sessions", query={"user_id": UserId()})
 async def list_sessions(call: Call) -> dict[str, Any]:
-    """A user's sessions, newest first; those of impersonation are shown to admins only."""
+    """List a user's sessions, newest first. Only admins see impersonation sessions."""
     user_id = call.query["user_id"]
     call.only_own(user_id, "A client can only list its own user's sessions.")
     current = call.asker.claims["refresh_token_id"] if call.asker.claims else None

@@ -1,4 +1,4 @@
-"""Team invitations. A user accepts one with the code from the email, or by its id if their address is verified."""
+"""Team invitations. A user accepts one with the code from the email, or by its id if the user's address is verified."""
 
 import sqlite3
 from typing import Any
@@ -19,13 +19,11 @@ ONE = {"id": Text(form="uuid")}
 
 @operation("POST", "/team-invitations/send-code", body=SEND)
 async def send(call: Call) -> dict[str, Any]:
-    """Invite an address into a team."""
+    """Invite an address to a team."""
     team_id = call.body["team_id"]
     if call.is_client:
         membership.required_permission(call, team_id, membership.required_user(call), "$invite_members")
-    team = membership.existing_team(
-        call, team_id
-    )  # the real server returns 500 if the call with server access names an unknown one
+    team = membership.existing_team(call, team_id)  # the real server returns 500 for an unknown team with server access
     trust.check_redirect(call.server, call.project, call.body["callback_url"])
     data = {"id": call.server.chance.uuid(), "team_id": team["id"], "email": call.body["email"]}
     code = call.server.store.codes.create(call.project.id, KIND, data)
@@ -34,7 +32,7 @@ async def send(call: Call) -> dict[str, Any]:
 
 
 def to_json(call: Call, row: Row) -> dict[str, Any] | None:
-    """Return an invitation; None where its team is gone."""
+    """Return an invitation. None if its team no longer exists."""
     data = row["data"]
     team = call.server.store.teams.get(call.project.id, data["team_id"])
     return team and {
@@ -47,13 +45,13 @@ def to_json(call: Call, row: Row) -> dict[str, Any] | None:
 
 
 def verified_addresses(call: Call, user_id: str) -> set[str]:
-    """Return the addresses that a user has proved to be theirs."""
+    """Return the verified addresses of a user."""
     return {row["value"] for row in call.server.store.channels.list_for_user(user_id) if row["is_verified"]}
 
 
 @operation("GET", "/team-invitations", query=LIST_QUERY)
 async def list_invitations(call: Call) -> dict[str, Any]:
-    """The open invitations into a team, or to a user's verified addresses."""
+    """List the open invitations to a team, or to a user's verified addresses."""
     team_id, user_id = call.query.get("team_id"), call.query.get("user_id")
     if team_id is not None and user_id is not None:
         raise PlainError(400, "Specify a team or a user, not both.")
@@ -71,13 +69,13 @@ async def list_invitations(call: Call) -> dict[str, Any]:
 
 
 def check_own(call: Call, user_id: str) -> None:
-    """Reject a client's request about another user, with the real server's text."""
+    """Reject a client's request about another user, as the real server does."""
     if call.is_client and (call.user is None or call.user["id"] != user_id):
         raise KnownError("CANNOT_GET_OWN_USER_WITHOUT_USER")
 
 
 def listed_team(call: Call, team_id: str) -> Row:
-    """Return the team of the list; a client's user must be allowed to see and invite members."""
+    """Return the team of the list. A client's user must be allowed to see and invite members."""
     if call.is_client:
         asker = own_user(call)
         for permission_id in ("$read_members", "$invite_members"):
@@ -96,7 +94,7 @@ DELETE_QUERY = {"team_id": Text(required=False, form="uuid"), "user_id": UserId(
 
 @operation("DELETE", "/team-invitations/{id}", params=ONE, query=DELETE_QUERY)
 async def delete(call: Call) -> dict[str, Any]:
-    """Take an invitation back."""
+    """Revoke an invitation."""
     team_id = call.query.get("team_id")
     if team_id is None:
         raise PlainError(400, "The id of the invitation's team is missing.")
@@ -130,7 +128,7 @@ def joins(call: Call, data: dict[str, Any], user: Row) -> None:
 
 @operation("POST", "/team-invitations/accept", body=verification.BODY)
 async def accept(call: Call) -> dict[str, Any]:
-    """Join the team with the code of the email, which is used up even if an error follows."""
+    """Join the team with the code from the email. The code is used up even if an error follows."""
     data = verification.consume_code(call, KIND)
     joins(call, data, membership.required_user(call))
     return {}
@@ -138,7 +136,7 @@ async def accept(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/team-invitations/accept/details", body=verification.BODY)
 async def details(call: Call) -> dict[str, Any]:
-    """Return the team of an invitation code; the code stays usable."""
+    """Return the team of an invitation code, without using up the code."""
     row = verification.attempt_code(call, KIND)
     user = membership.required_user(call)
     reason = restricted_reason(call.project, user, call.server.store.channels.primary(user["id"]))
@@ -150,14 +148,14 @@ async def details(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/team-invitations/accept/check-code", body=verification.BODY)
 async def check(call: Call) -> dict[str, Any]:
-    """Check a code without using it."""
+    """Check a code without using it up."""
     verification.attempt_code(call, KIND)
     return verification.VALID
 
 
 @operation("POST", "/team-invitations/{id}/accept", params=ONE, query={"user_id": UserId()})
 async def accept_by_id(call: Call) -> dict[str, Any]:
-    """Join the team by the invitation's id, for a user with the invited address, verified."""
+    """Join the team by the invitation's id. The user must have verified the invited address."""
     user_id = call.query["user_id"]
     check_own(call, user_id)
     user, row = profiles.existing(call, user_id), find(call, call.path["id"])

@@ -32,7 +32,7 @@ async def add(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/team-memberships/{team_id}/{user_id}", params=PARAMS)
 async def remove(call: Call) -> dict[str, Any]:
-    """Remove a user from a team; every member may leave."""
+    """Remove a user from a team. Every member may leave."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
     if call.is_client:
         asker = own_user(call)
@@ -56,14 +56,14 @@ def own_user(call: Call) -> Row:
 
 
 def to_json(call: Call, held: Row) -> dict[str, Any]:
-    """Return a member as this access type sees them."""
+    """Return a member with the fields for this access type."""
     user = profiles.existing(call, held["user_id"])
     return views.team_member(call.server.store, call.project, held, user, for_client=call.is_client)
 
 
 @operation("GET", "/team-member-profiles", query=LIST_QUERY)
 async def list_profiles(call: Call) -> dict[str, Any]:
-    """The members of a team, in the order in which they joined."""
+    """List the members of a team, in the order in which they joined."""
     team_id, user_id = call.query.get("team_id"), call.query.get("user_id")
     if call.is_client:
         asker = own_user(call)
@@ -82,7 +82,7 @@ async def list_profiles(call: Call) -> dict[str, Any]:
 
 @operation("GET", "/team-member-profiles/{team_id}/{user_id}", params=PARAMS)
 async def read_profile(call: Call) -> dict[str, Any]:
-    """One member."""
+    """Return one member."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
     if call.is_client:
         asker = own_user(call)
@@ -96,7 +96,7 @@ async def read_profile(call: Call) -> dict[str, Any]:
 
 @operation("PATCH", "/team-member-profiles/{team_id}/{user_id}", params=PARAMS, body=PROFILE)
 async def change_profile(call: Call) -> dict[str, Any]:
-    """Change what a member is called in the team."""
+    """Change the profile of a member in the team."""
     team_id, user_id = call.path["team_id"], call.path["user_id"]
     call.only_own(user_id, "A client can only change its own user's profile.")
     profiles.existing(call, user_id)

@@ -1,4 +1,4 @@
-"""Teams: making, reading, changing and deleting them."""
+"""Teams: create, read, change and delete them."""
 
 import json
 from typing import Any
@@ -30,12 +30,12 @@ FOREIGN = "A client can only list its own user's teams."
 
 
 def to_json(call: Call, team: Row) -> dict[str, Any]:
-    """Return a team as this access type sees it."""
+    """Return a team with the fields for this access type."""
     return views.client_team(team) if call.is_client else views.server_team(team)
 
 
 def columns(call: Call) -> Row:
-    """Return the columns of the body, or raise."""
+    """Return the columns for the fields of the body, or raise."""
     body = call.body
     profiles.check_image(call)
     plain: Row = {name: body[name] for name in ("display_name",) if name in body}
@@ -46,7 +46,7 @@ def columns(call: Call) -> Row:
 
 @operation("GET", "/teams", query={"user_id": UserId(required=False), "add_current_user": TRUE_FALSE})
 async def list_teams(call: Call) -> dict[str, Any]:
-    """Teams, oldest first; a client sees its user's."""
+    """List teams, oldest first. A client sees the teams of its user."""
     user_id, teams = call.query.get("user_id"), call.server.store.teams
     call.only_own(user_id, FOREIGN)
     rows = teams.list_for_project(call.project.id) if user_id is None else teams.list_for_user(call.project.id, user_id)
@@ -55,7 +55,7 @@ async def list_teams(call: Call) -> dict[str, Any]:
 
 @operation("POST", "/teams", body=CREATE_BODY, query={"add_current_user": TRUE_FALSE}, status=201)
 async def create(call: Call) -> dict[str, Any]:
-    """Create a team; its creator gets all permissions in it."""
+    """Create a team. Its creator gets all permissions in it."""
     fields, creator = columns(call), find_creator(call)
     store = call.server.store
     with store.transaction():
@@ -87,7 +87,7 @@ def find_creator(call: Call) -> str | None:
 
 @operation("GET", "/teams/{team_id}", params=PARAMS)
 async def read(call: Call) -> dict[str, Any]:
-    """One team."""
+    """Return one team."""
     if call.is_client:
         membership.required_membership(call, call.path["team_id"], membership.required_user(call)["id"])
     return to_json(call, membership.existing_team(call, call.path["team_id"]))
@@ -107,7 +107,7 @@ async def update(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/teams/{team_id}", params=PARAMS)
 async def delete(call: Call) -> dict[str, Any]:
-    """Remove a team."""
+    """Delete a team."""
     check(call, "$delete_team")
     team_id = membership.existing_team(call, call.path["team_id"])["id"]
     call.server.store.teams.delete(team_id)

@@ -1,4 +1,4 @@
-"""Users as the project's own server manages them."""
+"""Users, as managed by the project's own server."""
 
 import sqlite3
 from typing import Any
@@ -17,7 +17,7 @@ OPTIONAL = Text(required=False)
 
 
 def query_fields(profile: ServerProfile) -> dict[str, Check]:
-    """Return what the query may hold: the real server takes what its list takes for one user too, and ignores it."""
+    """Return the fields of the query. For a single user, the real server accepts and ignores those of the list."""
     return {
         "team_id": Text(required=False, form="uuid"),
         "limit": Number(required=False, least=1, most=profile.user_page_limit, whole=True),
@@ -33,12 +33,12 @@ def query_fields(profile: ServerProfile) -> dict[str, Check]:
 
 
 def to_json(call: Call, user: Row) -> dict[str, Any]:
-    """Return a user as a server sees them."""
+    """Return a user with the fields for a server."""
     return views.server_user(call.server.store, call.project, user)
 
 
 def check_email_fields(body: dict[str, Any]) -> None:
-    """Reject flags of an address that is not given."""
+    """Reject flags of an address if there is no address."""
     sentence = profiles.flag_without_email(body)
     if sentence is not None:
         raise PlainError(400, sentence)
@@ -70,12 +70,13 @@ async def create(call: Call) -> dict[str, Any]:
         raise accounts.already_exists(accounts.normalize(call.body.get("primary_email") or "")) from None
     made = to_json(call, user)
     call.tell("user.created", made)
-    accounts.with_own_team(call.server, call.project, user)  # after: the answer does not show it yet
+    # This comes last, because the response does not show it yet.
+    accounts.with_own_team(call.server, call.project, user)
     return made
 
 
 def write_user(call: Call, columns: Row) -> Row:
-    """Write a new user with their address and provider accounts, inside a transaction."""
+    """Insert a new user with address and provider accounts, inside a transaction."""
     body, store = call.body, call.server.store
     user = store.users.create(call.project.id, columns)
     if body.get("primary_email") is not None:
@@ -92,7 +93,7 @@ def write_user(call: Call, columns: Row) -> Row:
 
 @operation("GET", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields)
 async def read(call: Call) -> dict[str, Any]:
-    """Any user."""
+    """Return any user."""
     return to_json(call, profiles.existing(call, call.path["user_id"]))
 
 
@@ -106,14 +107,14 @@ async def update(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/users/{user_id}", access=SERVER, params=PARAMS, query=query_fields)
 async def delete(call: Call) -> dict[str, Any]:
-    """Remove any user."""
+    """Delete any user."""
     profiles.delete(call, profiles.existing(call, call.path["user_id"]))
     return {"success": True}
 
 
 @operation("GET", "/users", access=SERVER, query=query_fields)
 async def list_users(call: Call) -> dict[str, Any]:
-    """Users in order, by page; anonymous and restricted ones only on request."""
+    """List users in pages; anonymous and restricted users only on request."""
     query = call.query
     if query.get("only_anonymous") == "true" and query.get("include_anonymous") != "true":
         raise PlainError(400, "only_anonymous=true needs include_anonymous=true.")
@@ -144,7 +145,7 @@ def is_listed(call: Call, user: Row) -> bool:
 
 
 def mentions(call: Call, user: Row) -> bool:
-    """Return whether the search text is a user's id, or is found in their name or an address as SQL's LIKE finds it."""
+    """Return whether the search text is a user's id, or matches the name or an address like SQL's LIKE."""
     text = call.query.get("query", "").lower()
     if not text:
         return True
@@ -155,7 +156,7 @@ def mentions(call: Call, user: Row) -> bool:
 
 
 def is_excluded(call: Call, user: Row) -> bool:
-    """Return whether a user's primary address is of a domain that the query excludes."""
+    """Return whether the query excludes the domain of a user's primary address."""
     if not call.query.get("excluded_email_domains"):
         return False
     names = call.query["excluded_email_domains"].lower().split(",")
@@ -165,7 +166,7 @@ def is_excluded(call: Call, user: Row) -> bool:
 
 
 def paginate(call: Call, rows: list[Row]) -> tuple[list[Row], str | None]:
-    """Return the page that the query asks for, and the cursor of the next one."""
+    """Return the requested page, and the cursor of the next one."""
     profile, cursor, limit = call.server.profile, call.query.get("cursor"), call.query.get("limit")
     ids = [row["id"] for row in rows]
     if cursor is not None and cursor.lower() not in ids:

@@ -1,4 +1,4 @@
-"""The signed-in user: reading, changing, deleting."""
+"""The signed-in user: read, change and delete the account."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def own(call: Call) -> Row:
 
 
 def to_json(call: Call, user: Row) -> dict[str, Any]:
-    """Return a user as this access type sees them."""
+    """Return a user with the fields for this access type."""
     view = views.client_user if call.is_client else views.server_user
     return view(call.server.store, call.project, user)
 
@@ -37,7 +37,7 @@ async def update(call: Call) -> dict[str, Any]:
 
 @operation("DELETE", "/users/me")
 async def delete(call: Call) -> dict[str, Any]:
-    """Delete the signed-in user, with client access only if the project allows it."""
+    """Delete the signed-in user. With client access, the project must allow it."""
     user = own(call)
     if call.is_client and not call.project.config["client_user_deletion_enabled"]:
         raise PlainError(400, "This project does not let users delete themselves.")
