@@ -21,6 +21,7 @@ from fastapi_stackauth.dependencies.account import RequireAccessToken
 from fastapi_stackauth.dependencies.requirements import REQUIREMENTS
 from fastapi_stackauth.errors import AuthError, ConfigurationError
 from fastapi_stackauth.http.installed import Resolution
+from fastapi_stackauth.http.schemes import Secured
 from fastapi_stackauth.mcp.discovery import resource_url
 from fastapi_stackauth.models import Team, User
 from fastapi_stackauth.services import Services, Stack
@@ -75,7 +76,8 @@ class Caller:
             dependency: what the route depends on.
             stack: the stack that has verified the caller. Dependencies of another one are left open; None: of none.
         """
-        require: Any = getattr(dependency, "require", dependency)
+        # A dependency of an app may have an attribute of this name, and decide by itself what it does with it.
+        require: Any = getattr(dependency, "require", dependency) if isinstance(dependency, Secured) else dependency
         if self.by_resource_token and isinstance(dependency, LoadProfile | RequireAccessToken | WatchSession):
             return _serves(require, stack)
         if isinstance(require, RequireTeamApiKey):

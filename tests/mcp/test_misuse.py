@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Header, Query, Request, WebSocket
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.security import SecurityScopes
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Route
 
-from fastapi_stackauth import ConfigurationError
+from fastapi_stackauth import AuthError, ConfigurationError, Require
 from fastapi_stackauth.mcp.selection import RouteTable, Selection, choose_operations
 from tests.mcp.desk import Desk, call, call_newest
 from tests.support.world import until
@@ -235,6 +236,31 @@ async def test_parameters_of_openapi_extra_do_not_stop_the_start():
     async with desk.open(), desk.agent(desk.token()) as agent:
         (tool,) = [tool for tool in await agent.list_tools() if tool.name == "extra"]
         assert tool.input_schema["properties"] == {}
+
+
+async def test_a_dependency_of_the_app_that_has_a_require_is_listed():
+    """An object of the app may hold a `Require` and accept callers without it, so its tools are never hidden."""
+
+    class Lenient:
+        def __init__(self) -> None:
+            self.require = Require()
+
+        async def __call__(self, request: Request) -> str:
+            try:
+                return (await self.require(request, SecurityScopes())).id
+            except AuthError:
+                return "stranger"
+
+    desk = Desk()
+
+    @desk.app.get("/lenient", operation_id="lenient")
+    async def lenient(name: Annotated[str, Depends(Lenient())]) -> str:
+        return name
+
+    desk.mount(include_operations={"lenient"}, allow_unauthenticated=True)
+    async with desk.open(), desk.agent() as agent:
+        assert "lenient" in {tool.name for tool in await agent.list_tools()}
+        assert (await agent.call_tool("lenient")).structured_content == {"result": "stranger"}
 
 
 async def test_an_agent_that_prefers_html_gets_no_page():
