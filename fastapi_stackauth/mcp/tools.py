@@ -148,7 +148,8 @@ def build_server(
         host: what the tools share.
 
     Raises:
-        ConfigurationError: the name of a tool is too long, or two tools have the same name.
+        ConfigurationError: clients would reject the name of a tool, two tools have the same name, or a route requires
+            what no argument may set.
     """
     paths: dict[str, Any] = {}
     for operation in operations:
@@ -164,6 +165,7 @@ def build_server(
         tool = RouteTool.make(operation, definitions[operation.path, operation.method], director, host)  # type: ignore[index]
         _check_name(tool.name, names)
         _check_path_parameters(operation, definitions[operation.path, operation.method])  # type: ignore[index]
+        _check_required_parameters(operation, paths[operation.path][operation.method.lower()])
         server.add_tool(tool)
     return server
 
@@ -201,6 +203,17 @@ def _check_name(name: str, names: set[str]) -> None:
     if name in names:
         raise ConfigurationError(f"Two tools have the operation id {name!r}. Give each route one of its own.")
     names.add(name)
+
+
+def _check_required_parameters(operation: ToolOperation, described: dict[str, Any]) -> None:
+    own = _own_parameters(described)
+    for each in described.get("parameters", ()):
+        if each.get("required") and each not in own:
+            raise ConfigurationError(
+                f"{operation.method} {operation.path} cannot be a tool: it requires the {each.get('in')} "
+                f"{each.get('name')!r}, which no argument may set. Use the dependencies of this library to identify "
+                "the caller, or give the parameter a default."
+            )
 
 
 def _check_path_parameters(operation: ToolOperation, definition: HTTPRoute) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
+from fastapi import APIRouter, Cookie, Depends, Header, Query, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import SecurityScopes
 from starlette.applications import Starlette
@@ -236,6 +236,24 @@ async def test_parameters_of_openapi_extra_do_not_stop_the_start():
     async with desk.open(), desk.agent(desk.token()) as agent:
         (tool,) = [tool for tool in await agent.list_tools() if tool.name == "extra"]
         assert tool.input_schema["properties"] == {}
+
+
+async def test_a_route_that_requires_a_credential_itself_stops_the_start():
+    """Each call of such a tool would be rejected, because no argument sets a cookie or a header of a credential."""
+
+    async def by_header(authorization: Annotated[str, Header()]) -> None: ...
+
+    async def by_key(x_api_key: Annotated[str, Header()]) -> None: ...
+
+    async def by_cookie(session: Annotated[str, Cookie()]) -> None: ...
+
+    for endpoint, name in ((by_header, "authorization"), (by_key, "x-api-key"), (by_cookie, "session")):
+        desk = Desk()
+        desk.app.get("/own", operation_id="own")(endpoint)
+        desk.mount(include_operations={"own"})
+        with pytest.raises(ConfigurationError, match=f"'{name}', which no argument may set"):
+            async with desk.open():
+                pass
 
 
 async def test_a_dependency_of_the_app_that_has_a_require_is_listed():
