@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -199,6 +200,18 @@ async def test_a_form_of_one_account_changes_no_other(site: Site, visitor: Visit
     assert {action: each for action, each in shown.items() if each != (409, True)} == {}
     assert (await visitor.open("/handler/account-settings")).find(name="account") != forms[0]["fields"]["account"]
     assert "Eve" not in visitor.page.text
+
+
+def test_every_form_of_an_account_names_it():
+    """Also those that a page shows only sometimes."""
+    own = ("account", "device", "device_decision", "forms", "team", "team_invitation", "teams", "two_factor")
+    missing = []
+    for name in own:
+        source = files("fastapi_stackauth.pages").joinpath(f"templates/{name}.html").read_text()
+        forms = re.findall(r'<form method="post".*?</form>', source, re.DOTALL)
+        assert forms, name
+        missing += [form for form in forms if 'name="account"' not in form and 'link("/sign-out")' not in form]
+    assert missing == []
 
 
 async def test_only_forms_of_users_are_remembered(site: Site, visitor: Visitor):
