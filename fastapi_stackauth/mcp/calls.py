@@ -4,6 +4,7 @@ Law: the scope is made here. Nothing of the MCP request reaches it but the calle
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
 MAX_RESPONSE = 1_000_000
 """Bytes that the response of a tool may have."""
+_CHARSET = re.compile(r";\s*charset=\"?([A-Za-z0-9._-]+)", re.IGNORECASE)
 PASSED_ON = frozenset({b"accept", b"accept-language", b"user-agent", b"traceparent"})
 """The headers of the MCP request that the route sees."""
 _RESERVED = frozenset(
@@ -68,6 +70,15 @@ class RouteResponse:
     def media_type(self) -> str:
         """The media type, in lower case and without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset that its type names; UTF-8 otherwise."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self.body.decode(named[1] if named else "utf-8", "replace")
+        except (LookupError, UnicodeError):
+            return self.body.decode("utf-8", "replace")
 
 
 def make_scope(request: RouteRequest, outer: Scope, caller: Caller, host: "ToolHost") -> Scope:

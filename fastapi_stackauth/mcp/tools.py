@@ -246,7 +246,7 @@ def _to_result(response: RouteResponse) -> ToolResult:
         return ToolResult(content=response.body.decode("utf-8"), structured_content=structured)
     if not response.media_type.startswith("text/"):
         raise RequestError("tool_response_unsupported")
-    return ToolResult(content=response.body.decode("utf-8", "replace"))
+    return ToolResult(content=response.text)
 
 
 def _to_error(status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> ToolResult:
@@ -268,7 +268,7 @@ def _read_problem(response: RouteResponse) -> Mapping[str, Any]:
     status = response.status
     title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
     is_text = response.media_type == "text/plain"
-    return {"title": title, **({"detail": response.body.decode("utf-8", "replace")[:_LONGEST_TEXT]} if is_text else {})}
+    return {"title": title, **({"detail": response.text[:_LONGEST_TEXT]} if is_text else {})}
 
 
 _NOT_JSON = object()

@@ -354,6 +354,8 @@ def odd() -> Desk:
         "crash": crash,
         "picture": lambda: Response(b"\x89PNG", media_type="image/png"),
         "page": lambda: HTMLResponse("<b>hi</b>"),
+        "latin": lambda: Response("größe".encode("latin-1"), media_type="text/csv; charset=ISO-8859-1"),
+        "codec": lambda: Response("größe".encode(), media_type="text/csv; charset=rot13"),
         "elsewhere": lambda: RedirectResponse("/me"),
         "empty": lambda: Response(status_code=204),
         "junk": lambda: Response(b"{", media_type="application/json"),
@@ -396,6 +398,8 @@ async def test_what_cannot_be_a_result_is_a_tool_error(odd: Desk, tool: str, sta
     [
         ("just", None, "x" * 1_000_000),
         ("page", None, "<b>hi</b>"),
+        ("latin", None, "größe"),
+        ("codec", None, "größe"),
         ("list", {"result": [1, 2]}, "[1,2]"),
         ("empty", None, None),
     ],
