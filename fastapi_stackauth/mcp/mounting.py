@@ -38,6 +38,8 @@ def mount(
         ConfigurationError: an argument is wrong, the stack is not installed on the app, or the extra is missing.
     """
     _check_arguments(stack, app, path, call_timeout)
+    if not isinstance(allow_unauthenticated, bool):  # a text such as "false" would let all callers pass
+        raise ConfigurationError("mount_mcp(allow_unauthenticated=...) must be True or False.")
     check_resource_tokens(stack, resource_tokens, "mount_mcp")
     selection = Selection.check(include_tags, include_operations)
     endpoint = McpEndpoint(stack, path, allow_unauthenticated=allow_unauthenticated, resource_tokens=resource_tokens)

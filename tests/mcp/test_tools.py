@@ -454,6 +454,7 @@ async def test_background_tasks_finish_after_the_result():
         ({"call_timeout": 0}, "call_timeout"),
         ({"call_timeout": float("nan")}, "call_timeout"),
         ({"call_timeout": True}, "call_timeout"),
+        ({"allow_unauthenticated": "false"}, "allow_unauthenticated"),
     ],
 )
 def test_wrong_arguments_are_errors_at_once(options: dict[str, Any], message: str):
