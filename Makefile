@@ -70,7 +70,7 @@ test-lowest: .venv-lowest/.ready ## run the tests with the lowest version of eac
 	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PYTHON) -m tests.lowest > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,pages,redis]' --group test --group example
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[cli,emulator,mcp,pages,redis]' --group test --group example --group build --group contract
 	@touch $@
 
 test-newest: ## run every test with the newest version of each dependency

@@ -4,6 +4,7 @@ The limit applies while a body is read, with or without a Content-Length. The ne
 `max_body_size`, but respond in plain text and raise an exception that is not public.
 """
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -97,7 +98,7 @@ async def _parse_form(request: Request, files: int, expected: str) -> FormData:
     size = len(await request.body())
     try:
         return await request.form(max_files=files, max_fields=MAX_FIELDS, max_part_size=size)
-    except (HTTPException, UnicodeError):  # Starlette's error, and the error for an unknown charset of a multipart form
+    except (HTTPException, FormParserError, UnicodeError):  # Starlette's, its parser's, and that for unknown charsets
         raise RequestInvalid((("body", expected),), status_code=400) from None
 
 

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
@@ -80,6 +80,15 @@ def build() -> Iterator[tuple[Path, bytes]]:
         write_mo(compiled, catalog)
         yield _path(tag), _to_po(catalog)
         yield _path(tag).with_name(CATALOG), compiled.getvalue()
+
+
+def is_same(path: Path, content: bytes) -> bool:
+    """Return whether a file has the same texts as this content, which another release of Babel may write otherwise."""
+    if path.suffix == ".json":
+        return path.read_bytes() == content
+    reader = read_mo if path.suffix == ".mo" else read_po
+    written, wanted = [reader(BytesIO(each)) for each in (path.read_bytes(), content)]
+    return [(each.id, each.string) for each in written] == [(each.id, each.string) for each in wanted]
 
 
 def write_compiled(folder: Path, tag: str, texts: dict[str, str]) -> None:

@@ -136,12 +136,13 @@ async def device_token(body: Annotated[DeviceTokenRequest, Form()], context: Con
 
     Until then the error is `authorization_pending`.
     """
-    if body.grant_type == "refresh_token" and body.refresh_token is not None:
+    # A parameter without a value counts as missing (RFC 6749 §3.2).
+    if body.grant_type == "refresh_token" and body.refresh_token:
         refresh_token = body.refresh_token.get_secret_value()
         if not refresh_token.isascii() or not refresh_token.isprintable():
             raise RequestError("invalid_grant")
         return _to_response(await _refresh(context, refresh_token), refresh_token)
-    if body.grant_type != DEVICE_GRANT or body.device_code is None:
+    if body.grant_type != DEVICE_GRANT or not body.device_code:
         raise RequestError("unsupported_grant_type")
     return await _get_tokens(context, body.device_code.get_secret_value(), body.client_id)
 
