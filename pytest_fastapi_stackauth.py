@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def stack_app(pytestconfig: pytest.Config) -> "FastAPI | None":
-    """The app under test: override it, or set `stack_app = "module:name"` in the pytest settings."""
+    """The app under test. Override this fixture, or set `stack_app = "module:name"` in the pytest settings."""
     named = str(pytestconfig.getini("stack_app"))
     if not named:
         return None
@@ -48,7 +48,7 @@ def _stack_emulator(pytestconfig: pytest.Config) -> "Iterator[Emulator]":
 
 @pytest.fixture
 def stack_kit(_stack_emulator: "Emulator", stack_app: "FastAPI | None") -> "Iterator[Kit]":
-    """All fixtures below in one object; during the test, the app under test uses the emulator."""
+    """All fixtures below in one object. During the test, the app under test uses the emulator."""
     from fastapi_stackauth.testing import emulate  # noqa: PLC0415 - see above
 
     _stack_emulator.reset()
@@ -76,7 +76,7 @@ def stack_client(stack_kit: "Kit") -> "Clients":
 
 @pytest.fixture
 def stack_sync_client(stack_kit: "Kit") -> "SyncClients":
-    """Creates an `httpx.Client` of the app, for tests that are not async, with the arguments of `stack_client`."""
+    """Creates an `httpx.Client` of the app for sync tests, with the arguments of `stack_client`."""
     return stack_kit.sync_client
 
 

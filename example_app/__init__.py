@@ -1,1 +1,1 @@
-"""A small team-notes app on fastapi-stackauth. `auth.py` is the integration; all the rest is the app."""
+"""A small app for team notes with fastapi-stackauth. `auth.py` contains the integration; all other files are the app."""

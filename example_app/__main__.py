@@ -1,7 +1,7 @@
-"""`make demo`: the example app on an embedded auth server, two real servers in one process; Ctrl-C stops both.
+"""`make demo`: the example app with an embedded auth server. Both are real servers in one process; Ctrl-C stops both.
 
-With STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) set, the app talks to that project's server and no other is started.
-Without DATABASE_URL, notes are gone at the end, as the embedded server's users are.
+If STACK_PROJECT_ID (or HEXCLAVE_PROJECT_ID) is set, the app uses that project's server, and no other one is started.
+Without DATABASE_URL, notes are lost at the end, like the embedded server's users.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PROJECT_IDS = (
 
 
 def port_from(name: str, default: int) -> int:
-    """A port from the environment."""
+    """Return a port from the environment."""
     value = os.environ.get(name) or str(default)
     if not value.isdecimal() or not 0 < int(value) < 65536:
         sys.exit(f"demo: {name} must be a port number, but is {value!r}")
@@ -33,7 +33,7 @@ def port_from(name: str, default: int) -> int:
 
 
 def listener(name: str, default: int) -> tuple[int, socket]:
-    """A bound port, still without an app."""
+    """Bind a port, still without an app."""
     port = port_from(name, default)
     try:
         return port, bind(LOOPBACK, port)
@@ -50,7 +50,7 @@ def start_emulator(app_port: int) -> tuple[str, Served]:
     for name, value in emulator.environment().items():
         os.environ[name] = value
         newer = name.replace("STACK_", "HEXCLAVE_", 1)
-        for other in (newer, f"{newer}_FILE", f"{name}_FILE"):  # they would win, or contradict
+        for other in (newer, f"{newer}_FILE", f"{name}_FILE"):  # they would take precedence or conflict
             os.environ.pop(other, None)
     return emulator.url, (emulator.app, emulator_socket)
 
@@ -60,7 +60,7 @@ def main() -> None:
     app_port, app_socket = listener("PORT", 8000)
     auth_server = None if any(map(os.environ.get, PROJECT_IDS)) else start_emulator(app_port)
     if not any(map(os.environ.get, APP_URLS)):
-        # Over plain http, on loopback alone, Safari keeps no Secure cookies.
+        # Only on loopback: over plain http, Safari does not store Secure cookies.
         os.environ.update(STACK_APP_URL=f"http://localhost:{app_port}", STACK_INSECURE_COOKIES="true")
     with TemporaryDirectory(prefix="notes-") as folder:
         if auth_server:

@@ -1,4 +1,4 @@
-"""Endpoints for programs: the caller, a greeting, notes, and a liveness check. Notes are tools for AI agents, too."""
+"""Endpoints for programs: the caller, a greeting, notes, and a liveness check. Notes are also tools for AI agents."""
 
 from datetime import datetime
 from typing import Annotated
@@ -37,12 +37,12 @@ class WrittenNote(BaseModel):
 
     @classmethod
     def from_note(cls, note: Note) -> "WrittenNote":
-        """Return what a program sees of a note."""
+        """Return a note in the form for programs."""
         return cls(id=note.id, text=note.text, written_at=note.written_at)
 
 
 class Alive(BaseModel):
-    """This process answers."""
+    """The response of the liveness check."""
 
     status: str = Field(default="ok", description="Always `ok`.", examples=["ok"])
 

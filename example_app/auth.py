@@ -1,4 +1,4 @@
-"""The whole integration: one `StackAuth`, its pages and routers, and a name for each kind of caller of the app."""
+"""The complete integration: a `StackAuth`, its pages and routers, and a name for each kind of caller."""
 
 from contextlib import suppress
 from typing import Annotated
@@ -28,8 +28,8 @@ from fastapi_stackauth import (
 stack = StackAuth(after_sign_in="/notes", after_sign_out="/")
 theme = Theme(name="Notes", logo="/static/icon.svg", accent="#0f766e", accent_dark="#5eead4", background="#f7f8f8")
 
-DELETE_NOTES = "notes:delete"  # in a team; its creator has it, because the project contains it in team_admin
-GRANTS = Grants(by="team_admin", grantable={DELETE_NOTES})  # what a team's admins may grant its members
+DELETE_NOTES = "notes:delete"  # a team permission; the creator of a team has it, because team_admin contains it
+GRANTS = Grants(by="team_admin", grantable={DELETE_NOTES})  # the permissions that a team's admins may grant to members
 anybody = Require(allow_anonymous=True)  # any signed-in user, also anonymous ones and those without a verified address
 admin = Require(permission="reports:read")  # in the project
 
@@ -48,7 +48,7 @@ webhooks = stack.webhooks("/webhooks/stack-auth")  # `notes.py` registers a hand
 
 
 async def client_of_caller(token: Annotated[SecretStr, Depends(RequireAccessToken(anybody))]) -> StackAuthClient:
-    """Return the auth server's API with the rights of the caller."""
+    """Return the client for the caller, with the caller's permissions."""
     return stack.client.as_user(token.get_secret_value())
 
 

@@ -1,11 +1,11 @@
-"""Security headers for every response, and a Content-Security-Policy that allows this app's own files alone."""
+"""Security headers for every response, and a Content-Security-Policy that only allows this app's own files."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 POLICY = f"{STRICT}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'"
-# Swagger UI and ReDoc start from a script within the page, and bring styles within it.
+# Swagger UI and ReDoc use inline scripts and styles.
 DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
 INLINE = "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 DOCS_POLICY = f"{STRICT}; {INLINE}; img-src 'self' data:; connect-src 'self'; worker-src blob:"
@@ -20,11 +20,11 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds security headers. Headers of a response stay, so that the library's pages keep their policy.
+    """Adds security headers. Existing headers of a response stay, so that the library's pages keep their policy.
 
     Args:
-        app: what it wraps.
-        https: the public address of the app; if it is https, browsers must use https.
+        app: The wrapped app.
+        https: The public URL of the app. If it is https, browsers must use https.
     """
 
     def __init__(self, app: ASGIApp, https: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The app, put together: `uvicorn example_app.main:app`."""
+"""The complete app: `uvicorn example_app.main:app`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ stack = auth.stack
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Notes are at hand while the app runs."""
+    """Open the notes while the app runs."""
     await notebooks.open()
     yield
     await notebooks.close()

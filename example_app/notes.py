@@ -1,4 +1,4 @@
-"""Private notes, and a live list of any notebook over a WebSocket."""
+"""Private notes, and a live list of a notebook over a WebSocket."""
 
 import asyncio
 from contextlib import suppress
@@ -42,12 +42,12 @@ async def live(websocket: WebSocket, watch: Watch) -> None:
 
 @webhooks.on("user.deleted")
 async def forget(event: UserDeletedEvent) -> None:
-    """Delete the private notes of a deleted user; the notes of teams stay."""
+    """Delete the private notes of a deleted user. The notes of teams stay."""
     await notebooks.forget(event.data.id)
 
 
 async def save_note(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
-    """Write a note, and lead back to its page."""
+    """Save a note, and redirect to its page."""
     written = await add_note(notebook, author, text)
     return RedirectResponse(path if written else f"{path}?error=note", 303)
 
@@ -62,14 +62,14 @@ async def add_note(notebook: Notebook, author: User, text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """What every database takes: without NUL, and without half a character (a lone surrogate)."""
+    """Return a text that every database accepts, without NUL and lone surrogates."""
     return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 async def show_live(
     websocket: WebSocket, watch: SessionWatch, notebook: Notebook, path: str, *, may_delete: bool
 ) -> None:
-    """Send the list anew after each change, until the page is left or the session ends."""
+    """Send the list again after each change, until the user leaves the page or the session ends."""
     listed = templates.get_template("list.html")
 
     async def send() -> None:
@@ -82,5 +82,5 @@ async def show_live(
     async with watch, asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(send())
         while (await websocket.receive())["type"] != "websocket.disconnect":
-            pass  # the page sends nothing; this ends when the user leaves it
+            pass  # the page sends nothing, so this ends when the user leaves it
         sending.cancel()

@@ -1,4 +1,4 @@
-"""What all pages of the app share: templates, the header bar, and a page for addresses that do not exist."""
+"""The shared parts of all pages: templates, the header bar, and a page for unknown URLs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +46,7 @@ async def home(page: Page) -> HTMLResponse:
 
 
 async def show_http_error(request: Request, error: Exception) -> Response:
-    """Show a page to browsers for addresses that do not exist; programs get JSON."""
+    """Show a page to browsers for unknown URLs. Programs get JSON."""
     if not isinstance(error, HTTPException):
         raise error
     if "text/html" not in request.headers.get("accept", ""):

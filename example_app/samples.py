@@ -23,7 +23,7 @@ NOTES = (
 
 
 async def write_notes() -> None:
-    """Put sample notes into an empty database."""
+    """Add sample notes to an empty database."""
     from example_app.storage import Notebook, notebooks  # noqa: PLC0415 - it reads the environment
 
     await notebooks.open()

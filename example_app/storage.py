@@ -1,6 +1,6 @@
 """Notes in a database: SQLite in a file, or the database of DATABASE_URL (`postgresql+asyncpg://...`).
 
-The ids of the auth server say who owns a note: the author, and the team for a team's note.
+The owner of a note is its author's id at the auth server, or the team's id for a team's note.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ SQLITE_SECONDS = 30
 
 
 class Base(DeclarativeBase):
-    """Every table."""
+    """Base class of all tables."""
 
 
 class Note(Base):
-    """One note."""
+    """A note."""
 
     __tablename__ = "notes"
     __table_args__ = ({"sqlite_autoincrement": True},)  # `Notebooks.state` needs ids that are never reused
@@ -48,7 +48,7 @@ class Notebook:
 
     @property
     def holds(self) -> ColumnElement[bool]:
-        """Which notes are in it."""
+        """Return the condition for the notes in this notebook."""
         if self.team_id is not None:
             return Note.team_id == self.team_id
         return (Note.author_id == self.author_id) & Note.team_id.is_(None)
@@ -60,7 +60,7 @@ class Notebooks:
     def __init__(self, url: str) -> None:
         self._engine = engine_for(url)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # of waiting readers
+        self._changed: WeakValueDictionary[Notebook, asyncio.Event] = WeakValueDictionary()  # for readers that wait
 
     async def open(self) -> None:
         """Create the tables if they do not exist."""
@@ -68,7 +68,7 @@ class Notebooks:
             try:
                 async with self._engine.begin() as connection:
                     await connection.run_sync(Base.metadata.create_all)
-            except DBAPIError:  # another worker, starting at the same moment, was quicker
+            except DBAPIError:  # another worker that started at the same time was faster
                 if last:
                     raise
                 await asyncio.sleep(0.5)
@@ -78,7 +78,7 @@ class Notebooks:
         await self._engine.dispose()
 
     async def newest(self, notebook: Notebook) -> list[Note]:
-        """The notes, newest first."""
+        """Return the notes, newest first."""
         wanted = select(Note).where(notebook.holds).order_by(Note.id.desc()).limit(NEWEST)
         async with self._session() as session:
             return list(await session.scalars(wanted))
@@ -92,7 +92,7 @@ class Notebooks:
         self._tell(notebook)
 
     async def remove(self, notebook: Notebook, note_id: int, *, author_id: str | None = None) -> bool:
-        """Remove a note; with `author_id`, only one of theirs. Whether there was one."""
+        """Delete a note, optionally only if `author_id` wrote it. Return whether there was one."""
         wanted = delete(Note).where(notebook.holds, Note.id == note_id)
         if author_id is not None:
             wanted = wanted.where(Note.author_id == author_id)
@@ -113,7 +113,7 @@ class Notebooks:
         return int(row[0]), int(row[1])
 
     async def state(self, notebook: Notebook) -> tuple[int, int]:
-        """What differs after every change: how many notes, and the newest one's id."""
+        """Return values that differ after every change: the number of notes and the newest one's id."""
         wanted = select(func.count(), func.coalesce(func.max(Note.id), 0)).where(notebook.holds)
         async with self._session() as session:
             row = (await session.execute(wanted)).one()
@@ -122,8 +122,8 @@ class Notebooks:
     async def changes(self, notebook: Notebook, *, every: float = 1.0) -> AsyncIterator[list[Note]]:
         """Yield the notes now, and again after each change.
 
-        A change of this worker is seen at once. Changes of other workers are found by a query every second, so
-        that any number of workers may serve the app, with nothing between them but the database.
+        Changes by this worker are detected immediately. A query every second finds changes by other workers, so any
+        number of workers can serve the app with only a shared database.
         """
         seen = None
         while True:
@@ -143,13 +143,13 @@ class Notebooks:
 
 
 def engine_for(url: str) -> AsyncEngine:
-    """A pool of connections; a plain `postgresql://` gets the driver that this app brings."""
+    """Return a connection pool. For a plain `postgresql://`, use the driver that this app installs."""
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername == "sqlite":
         parsed = parsed.set(drivername="sqlite+aiosqlite")
-    # SQLite has one writer at a time. On a busy machine five seconds, its default, are too short to wait for others.
+    # SQLite allows one writer at a time. On a busy machine, its default timeout of five seconds is too short.
     options = {"timeout": SQLITE_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
     return create_async_engine(parsed, pool_pre_ping=True, connect_args=options)
 

@@ -55,7 +55,7 @@ async def live(websocket: WebSocket, team_id: str, watch: WatchOfMember, caller:
 
 @router.get("/admin")
 async def admin(page: Page, _: Admin) -> HTMLResponse:
-    """What the app asks in its own name: with the secret key, which no page ever sees."""
+    """Calls that the app makes as the server, with the secret key, which no page ever receives."""
     users = (await anext(stack.client.as_server().users.list(limit=50).pages())).items
     written, authors = await notebooks.counts()
     return page("admin.html", users=users, written=written, authors=authors)

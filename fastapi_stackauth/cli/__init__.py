@@ -6,7 +6,7 @@ _EXTRA = ("typer", "click", "rich")
 
 
 def main() -> None:
-    """Run the command line; ends the process with an exit code (docs/cli.md)."""
+    """Run the command line, which ends the process with an exit code (docs/cli.md)."""
     try:
         from fastapi_stackauth.cli.app import app  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:

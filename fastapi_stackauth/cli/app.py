@@ -38,7 +38,7 @@ _NEVER_AN_ARGUMENT = (
 
 
 class _UsageError(typer.Exit):
-    """A mistake in how the command was called; it is printed to standard error."""
+    """An error in the arguments of the command, printed to standard error."""
 
     def __init__(self, message: str) -> None:
         typer.echo(f"fastapi-stackauth: {message}", err=True)
@@ -47,9 +47,9 @@ class _UsageError(typer.Exit):
 
 
 class _Commands(TyperGroup):
-    """The commands; an argument that looks like a token or key is rejected before anything repeats it.
+    """The commands. An argument that looks like a token or key is rejected before it could be printed.
 
-    For a wrong call, `doctor --json` prints a report too, beside the usual text on standard error.
+    For wrong arguments, `doctor --json` also prints a report, in addition to the text on standard error.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer brings its own click, or not
@@ -138,14 +138,14 @@ def doctor(
 
 
 def _examine(env_file: Path | None, *, token: bool) -> tuple[Report, int]:
-    """Return what `doctor` reports, and its exit code; every failure is a finding."""
+    """Return the report of `doctor` and its exit code. Every failure is a finding."""
     try:
         _load(env_file)
         text = _read_stdin() if token else None
         report = diagnosis.diagnose(asyncio.run(probes.gather(Settings(), text)))
     except _UsageError:
         raise
-    except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs read the report and not a traceback
+    except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - programs need a report, not a traceback
         report = diagnosis.report_failure(failure)
     return report, _AFTER_REPORT[report.status]
 
@@ -230,7 +230,7 @@ def _parse_time(text: str) -> float:
 
 
 def _read_stdin() -> str:
-    """Return the text on standard input; a terminal asks for it and does not show it."""
+    """Return the text on standard input. On a terminal, prompt for it without showing it."""
     if sys.stdin is None:
         raise _UsageError("standard input is closed: fastapi-stackauth explain < token.txt")
     if sys.stdin.isatty():

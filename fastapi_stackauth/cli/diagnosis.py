@@ -1,6 +1,6 @@
-"""`doctor`'s judgement as a whole: facts in, a report out. Pure.
+"""The complete diagnosis of `doctor`: turn facts into a report. Pure.
 
-Law: a finding names the cause and what to do. Nothing shows a key; texts of other systems go through `plain`.
+Law: a finding contains the cause and the fix. It never shows a key, and texts of other systems go through `plain`.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _CORRECT_IT = "Fix this setting: the app cannot start with its current value."
 
 
 def diagnose(facts: Facts) -> Report:
-    """Return everything that there is to say of a set-up."""
+    """Return all findings about a setup."""
     return Report.of(_findings(facts), facts.settings.base_url, facts.settings.project_id)
 
 
@@ -32,14 +32,14 @@ def _findings(facts: Facts) -> Iterator[Finding]:
 
 
 def report_usage(message: str) -> Report:
-    """Return a report of a mistake in how the command was called."""
+    """Return a report about wrong arguments of the command."""
     return Report.of([error("usage", message, "See fastapi-stackauth doctor --help.")])
 
 
 def report_failure(failure: BaseException) -> Report:
-    """Return a report of what kept `doctor` from its checks.
+    """Return a report about a failure that prevented the checks.
 
-    Values of settings are never shown, nor is the text of an unexpected exception, which may hold a key.
+    It never shows values of settings, nor the text of an unexpected exception, which may contain a key.
     """
     if isinstance(failure, ValidationError):
         faults = failure.errors(include_input=False, include_url=False, include_context=False)

@@ -124,7 +124,7 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
 
     Args:
         text: an access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
-        frame: what the token is checked against.
+        frame: The expected values.
         show_claims: show claims about the user instead of masking them.
     """
     try:
@@ -146,7 +146,7 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
 
 
 def _read_token(text: str) -> str:
-    """Read the token as an app reads its header (`credentials.py`)."""
+    """Read the token in the same way as an app reads its header (`credentials.py`)."""
     name, value = _to_header(text.strip())
     headers = [(name.encode(), value.encode("utf-8", "surrogateescape"))]
     credential = HeaderCredentials().read({"type": "http", "headers": headers}) if value else None
@@ -177,13 +177,13 @@ def _mask(name: str, value: object) -> object:
 
 
 class _Checks:
-    """Run the checks of one token and keep their outcomes."""
+    """Runs the checks of a token and stores their results."""
 
     def __init__(self) -> None:
         self.done = [Check(name="credential", status="pass", detail="read")]
 
     def run(self, token: str, frame: Frame) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run every check that can run; return header and claims, empty if they cannot be read."""
+        """Run all checks that can run. Return header and claims, which are empty if they cannot be decoded."""
         segments = self._try("form", lambda: split_token(token), "three segments") or []
         form = "canonical base64url, a JSON object"
         header = self._try("header", lambda: read_object(segments[0], "header"), form, "form") or {}
@@ -218,7 +218,7 @@ class _Checks:
     def _check_binding(self, claims: dict[str, Any], known: Binding | None) -> None:
         binding = known or _NO_PROJECT
         for name, error in check_binding(claims, binding):
-            if known is None and name != "required_claims":  # the only one that needs no project
+            if known is None and name != "required_claims":  # the only check that needs no project
                 self.done.append(_skip_check(name, "no project id is set"))
                 continue
             needs = ("payload", "required_claims", "issuer", "audience") if name == "kind" else ("payload",)
@@ -228,7 +228,7 @@ class _Checks:
                 self.done[-1] = self.done[-1].model_copy(update={"advice": advice})
 
     def _try(self, name: str, read: Callable[[], _Value], detail: str, *needs: str) -> _Value | None:
-        """Add the check that a part of the token can be read, and return that part."""
+        """Add the check that a part of the token can be decoded, and return this part."""
         value, error = None, None
         if all(map(self.has_passed, needs)):
             try:

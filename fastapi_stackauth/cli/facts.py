@@ -20,9 +20,9 @@ Cause = Literal[
 class NoResponse:
     """The reason why there was no response; `detail` has more.
 
-    Causes that do not explain themselves: `name`: it does not resolve; `broken`: the connection ended, or what came was
-    no HTTP; `unsent`: a setting cannot be sent; `login`: a wrong password; `extra`: a package is
-    missing; `proxy`, `authorities`: the proxy or the trusted certificates of the environment cannot be used.
+    Some causes need an explanation. `name`: the host name does not resolve. `broken`: the connection ended, or the
+    response was not HTTP. `unsent`: a setting cannot be sent. `login`: the password is wrong. `extra`: a package is
+    missing. `proxy`, `authorities`: the proxy or the trusted certificates of the environment cannot be used.
     """
 
     cause: Cause
@@ -34,22 +34,22 @@ Outcome = ApiResponse | NoResponse
 
 @dataclass
 class Facts:
-    """The collected facts. None: `doctor` did not ask.
+    """The collected facts. None means that `doctor` did not check.
 
     Attributes:
-        client: the answer to `GET /projects/current`, asked as a front end would.
-        server: the same, asked with the secret key.
-        keys: the key set's answer.
-        keys_seconds: how long that took, or how long `doctor` waited.
-        flags: which flags of the key set's query the server knows: `anonymous`, `restricted`.
-        fixed_keys: the ids of the keys that the settings fix; a text if they cannot be read.
-        skew: seconds by which this machine's clock is behind the server's.
-        at_odds: by setting, variables that hold different values, the one that counts first.
-        unread: variables that look like this library's, and are not.
-        names_itself: the origin that the server puts into its own links, and so into its tokens.
-        by_proxy: whether the environment has this address asked for through a proxy.
-        redis: whether Redis can be used, or why not.
-        token: what the verifier makes of a token that was given.
+        client: The response to `GET /projects/current` with client access, like a front end's.
+        server: The response to the same request with the secret key.
+        keys: The response with the key set.
+        keys_seconds: How long this took, or how long `doctor` waited.
+        flags: The query flags for the key set that the server supports: `anonymous`, `restricted`.
+        fixed_keys: The ids of the keys in the settings, or an error message.
+        skew: Seconds by which this machine's clock is behind the server's.
+        at_odds: Variables with different values, by setting. The one that is used comes first.
+        unread: Variables that look like settings of this library but are not.
+        names_itself: The origin that the server uses in its links, and therefore in its tokens.
+        by_proxy: Whether the environment sends requests to the server through a proxy.
+        redis: Whether Redis can be used, or the reason why not.
+        token: The verifier's result for a given token.
     """
 
     settings: Settings

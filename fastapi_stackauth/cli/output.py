@@ -1,6 +1,6 @@
 """Print reports: as text, colored on a terminal, or as JSON for programs.
 
-Law: rich decides about color (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`); no text is read as its markup.
+Law: rich decides about color (a terminal, `NO_COLOR`, `FORCE_COLOR`, `TERM=dumb`). Texts are never parsed as markup.
 """
 
 import io
@@ -28,7 +28,7 @@ class Printer:
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" is not a reason to fail
+            sys.stdout.reconfigure(errors="backslashreplace")  # do not fail in a locale without "…"
         self._console = Console(highlight=False, markup=False, emoji=False)
 
     def json(self, value: BaseModel) -> None:
@@ -38,7 +38,7 @@ class Printer:
         self._console.file.write(json.dumps(json.loads(text), indent=2) + "\n")
 
     def report(self, report: Report) -> None:
-        """The findings of `doctor`."""
+        """Print the findings of `doctor`."""
         for finding in report.findings:
             self._finding(finding)
         counts = {severity: sum(one.severity == severity for one in report.findings) for severity in SEVERITIES}
@@ -51,7 +51,7 @@ class Printer:
             self._block("", "", f"-> {finding.advice}")
 
     def explanation(self, explanation: Explanation) -> None:
-        """The findings of `explain`."""
+        """Print the findings of `explain`."""
         for check in explanation.checks:
             mark, style = _MARKS[check.status]
             self._block(mark, style, f"{check.name:<{_NAME}}{check.detail}", _CHECKED, hanging=_NAME)
@@ -65,11 +65,11 @@ class Printer:
         self._line(Text(_verdict(explanation), style=_VERDICTS[explanation.verdict]))
 
     def _block(self, mark: str, style: str, text: str, margin: int = _MARK, hanging: int = 0) -> None:
-        """A mark and a paragraph beside it: folded on a terminal, one line for a pipe."""
+        """Print a mark and a paragraph next to it, wrapped on a terminal and as one line for a pipe."""
         lines = [text]
         if self._console.is_terminal:
             width = max(min(self._console.width, _WIDEST) - margin, 40)
-            start = text[: len(text) - len(text.lstrip())]  # textwrap drops what a paragraph begins with
+            start = text[: len(text) - len(text.lstrip())]  # textwrap drops leading whitespace of a paragraph
             folded = textwrap.wrap(
                 text.lstrip(),
                 width,

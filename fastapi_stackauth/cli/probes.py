@@ -1,4 +1,4 @@
-"""The I/O of the command line: asks the auth server and Redis, and returns the results as facts.
+"""The I/O of the command line: calls the auth server and Redis, and returns the results as facts.
 
 Law: a failed probe is a fact, never an exception. The probes change nothing on the server, with one exception: they
 start an OAuth sign-in that never finishes, to learn which public URL the server has.
@@ -35,17 +35,18 @@ from fastapi_stackauth.settings import Settings, to_origin, variables_conflict, 
 from fastapi_stackauth.verification.claims import Binding
 from fastapi_stackauth.verification.keys import KeySet, read_key_set
 
-_LARGEST = 1_000_000  # bytes of an answer; a key set has 2,000
+_LARGEST = 1_000_000  # the maximum size of a response in bytes; a key set has 2,000
 _CURRENT = ApiRequest("GET", "/projects/current", rights="user")
-_NAMES_US = "x-stack-client-version"  # it has blanks, rightly
+_NAMES_US = "x-stack-client-version"  # it may contain spaces
 _FLAG_SETS = (("anonymous", "restricted"), ("anonymous",), ())
 _CALLBACK = "/auth/oauth/callback/"
 _REDIS_SECONDS = 3.0
 
 
 def open_client(seconds: float) -> httpx.AsyncClient | NoResponse:
-    """Return an HTTP client, or why the environment allows none."""
-    limits = httpx.Limits(max_keepalive_connections=0)  # a server that closes idle connections is not a finding
+    """Return an HTTP client, or the reason why the environment prevents one."""
+    # So that a server that closes idle connections causes no finding.
+    limits = httpx.Limits(max_keepalive_connections=0)
     try:
         return httpx.AsyncClient(timeout=seconds, follow_redirects=False, limits=limits)
     except OSError:
@@ -63,7 +64,7 @@ def _uses_proxy(url: str) -> bool:
 async def ask(
     http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None, seconds: float = 10.0
 ) -> Outcome:
-    """Return the response to a GET, or the reason why there is none; redirects are not followed."""
+    """Return the response to a GET, or the reason why there is none. Redirects are not followed."""
     try:
         async with (
             asyncio.timeout(seconds),
@@ -75,12 +76,12 @@ async def ask(
                 if len(body) > _LARGEST:
                     return NoResponse("broken", "the answer is too large")
             return ApiResponse.from_http(response.status_code, response.headers, body)
-    except Exception as failure:  # noqa: BLE001 - the law above; what fails under load has many types
+    except Exception as failure:  # noqa: BLE001 - see the law above; failures under load have many types
         return no_response(failure)
 
 
 def no_response(failure: BaseException) -> NoResponse:
-    """Derive from an exception and its causes why there is no response."""
+    """Return the reason for a missing response from an exception and its causes."""
     if isinstance(failure, httpx.ProtocolError):  # the response is not HTTP
         return _BROKEN
     causes = list(_causes(failure))
@@ -112,11 +113,11 @@ def _causes(failure: BaseException | None) -> Iterator[BaseException]:
 
 
 async def gather(settings: Settings, token: str | None = None, clock: Callable[[], float] = time.time) -> Facts:
-    """Gather everything that `doctor` judges.
+    """Collect all facts for `doctor`.
 
     Args:
         settings: the settings, from the environment.
-        token: a text with an access token to hold against them.
+        token: A text with an access token to check.
         clock: unix time in seconds.
     """
     facts = Facts(
@@ -161,15 +162,15 @@ class _Asking:
     settings: Settings
 
     async def current(self, caller: Caller) -> Outcome:
-        """Ask for the project, even without a project id."""
+        """Request the project, even without a project id."""
         access: AccessType = "server" if caller.as_server else "client"
         headers = build_headers(caller, _CURRENT, self.settings, access, None) if self.settings.project_id else {}
         sendable = all(is_sendable(value) for name, value in headers.items() if name != _NAMES_US)
         return await self._get("/projects/current", headers) if sendable else NoResponse("unsent")
 
     async def keys(self) -> tuple[Outcome, tuple[str, ...]]:
-        """Ask for the key set; return it, and which flags the server accepted."""
-        # It waits longer than the app, to distinguish a slow server from a broken one.
+        """Request the key set. Return it, and the flags that the server accepted."""
+        # It waits longer than an app would, to distinguish a slow server from a broken one.
         patience = max(self.settings.timeout, 2 * self.settings.jwks_timeout)
         path = f"/projects/{quote(self.settings.require_project_id(), safe='')}/.well-known/jwks.json"
         for flags in _FLAG_SETS:
@@ -185,14 +186,14 @@ class _Asking:
 
 
 def measure_skew(answer: ApiResponse, asked: float, answered: float) -> float | None:
-    """Return the seconds by which this machine's clock is behind the server's; negative if it is ahead.
+    """Return the seconds by which this machine's clock is behind the server's. Negative if it is ahead.
 
-    The Date header (RFC 9110 §6.6.1) has whole seconds, and was written at some moment between both times: what may be
-    due to that does not count. None if the server sends no time.
+    The Date header (RFC 9110 §6.6.1) has whole seconds and was set at some moment between both times. A difference that
+    this explains is ignored. None if the server sends no time.
     """
     try:
         moment = parsedate_to_datetime(answer.headers["date"]).timestamp()
-        moment += float(answer.headers.get("age", "0"))  # a cache on the way kept the answer so long (RFC 9111 §5.1)
+        moment += float(answer.headers.get("age", "0"))  # the age of a cached response (RFC 9111 §5.1)
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
     least, most = moment - answered, moment + 1 - asked
@@ -233,10 +234,10 @@ def _fixed_keys(source: dict[str, Any] | Path | None) -> frozenset[str] | str | 
 
 
 def read_keys(source: dict[str, Any] | Path) -> KeySet:
-    """Read the keys of a key set, or of a file that holds one.
+    """Read the keys of a key set, or of a file with one.
 
     Raises:
-        ValueError: the file cannot be read, or holds no usable key.
+        ValueError: The file cannot be read, or contains no usable key.
     """
     try:
         document = json.loads(source.read_text("utf-8")) if isinstance(source, Path) else source
@@ -275,7 +276,7 @@ async def _redis(url: SecretStr | None) -> NoResponse | Literal["connected"] | N
 
 
 def build_frame(settings: Settings, now: float, keys: KeySet | None, no_keys: str = "") -> Frame:
-    """Return what a token is checked against: these settings, at this time, with these keys."""
+    """Return the expected values of a token for these settings, this time and these keys."""
     binding = None
     if settings.project_id:
         binding = Binding(settings.project_id, settings.branch_id, settings.issuer_kinds, settings.audience_kinds)
@@ -283,7 +284,7 @@ def build_frame(settings: Settings, now: float, keys: KeySet | None, no_keys: st
 
 
 async def fetch_keys(settings: Settings) -> tuple[KeySet | None, str]:
-    """Return the server's keys, or None and why not."""
+    """Return the server's keys, or None and the reason."""
     if not settings.project_id:
         return None, "no project id is set, so no keys were fetched"
     outcome: Outcome | httpx.AsyncClient = open_client(settings.timeout)

@@ -1,4 +1,4 @@
-"""The findings of `doctor` as data, and foreign values as text that cannot move a terminal's cursor."""
+"""The findings of `doctor` as data, and foreign values as text that is safe to print on a terminal."""
 
 import json
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class Report(BaseModel):
 
     @classmethod
     def of(cls, findings: Iterable[Finding], server: str | None = None, project_id: str | None = None) -> "Report":
-        """A report of these findings."""
+        """Return a report of these findings."""
         found = tuple(findings)
         worst = max((finding.severity for finding in found), key=SEVERITIES.index, default="ok")
         return cls(status=worst, server=server, project_id=project_id, findings=found)

@@ -1,4 +1,4 @@
-"""`doctor`'s checks of the responses of the auth server and of Redis. Pure: facts in, findings out."""
+"""`doctor`'s checks of the responses from the auth server and Redis. Pure functions from facts to findings."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from fastapi_stackauth.models.account import ProjectConfig
 from fastapi_stackauth.settings import to_origin
 from fastapi_stackauth.verification.keys import read_key_set
 
-_SAME_TIME = 2.0  # seconds: servers write the Date header ahead, once a second
+_SAME_TIME = 2.0  # in seconds, because servers update the Date header once a second
 _PUBLISHABLE_KEY_CODES = ("PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT", "CLIENT_AUTHENTICATION_REQUIRED")
 _NO_PROJECT = ("CURRENT_PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND")
 _KEY_REJECTED = "The server rejects the {} key: it belongs to another project, or was revoked."
 
 
 def is_auth_server(outcome: Outcome) -> bool:
-    """Return whether the response is the auth server's, by its request id or its own codes."""
+    """Return whether the response comes from the auth server, judged by its request id or its codes."""
     return isinstance(outcome, ApiResponse) and bool(
         outcome.request_id or outcome.known_error or (outcome.status == 200 and find_project(outcome))
     )
@@ -50,7 +50,7 @@ def check_reachability(facts: Facts) -> Iterator[Finding]:
 
 
 def _not_reached(facts: Facts, outcome: NoResponse) -> Iterator[Finding]:
-    if outcome.cause != "unsent":  # else the setting has its own finding
+    if outcome.cause != "unsent":  # otherwise the setting has its own finding
         url = facts.settings.base_url
         detail = f" ({plain(outcome.detail)})" if outcome.detail else ""
         code, message, advice = _NOT_REACHED.get(outcome.cause, _NOT_REACHED["broken"])
@@ -217,7 +217,7 @@ def _keys_slow(facts: Facts, how: str) -> Finding:
 
 
 def fixed_keys_readable(facts: Facts) -> Iterator[Finding]:
-    """Check whether the keys that the settings fix can be read."""
+    """Check whether the keys in the settings can be read."""
     if isinstance(fixed := facts.fixed_keys, str):
         yield error("fixed_keys_unreadable", f"STACK_JWKS: {plain(fixed)}.", "Set it to a file with the key set.")
 
@@ -286,7 +286,7 @@ def _sign_in(facts: Facts) -> Iterator[Finding]:
 
 
 def trusted_domain(facts: Facts) -> Iterator[Finding]:
-    """Check whether the project trusts this app's URL; the server does not show whether it trusts loopback."""
+    """Check whether the project trusts this app's URL. The server does not reveal whether it trusts loopback."""
     settings, config = facts.settings, _config(facts)
     if config is None or settings.app_url is None or settings.app_url_is_loopback:
         return
@@ -298,7 +298,7 @@ def trusted_domain(facts: Facts) -> Iterator[Finding]:
 
 
 def _covers(domain: str, app_url: str) -> bool:
-    """Return whether a trusted domain, perhaps with wildcards, covers this origin."""
+    """Return whether a trusted domain, which may contain wildcards, covers this origin."""
     scheme, _, rest = domain.partition("://")
     host, own = rest.partition("/")[0].lower(), urlsplit(app_url)
     pattern = re.escape(host).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
@@ -308,7 +308,7 @@ def _covers(domain: str, app_url: str) -> bool:
 
 
 def redis(facts: Facts) -> Iterator[Finding]:
-    """Check whether Redis, if it is set, can be used."""
+    """Check whether Redis can be used, if it is configured."""
     if facts.redis is None or facts.settings.redis_url is None:
         return
     parts = urlsplit(facts.settings.redis_url.get_secret_value())

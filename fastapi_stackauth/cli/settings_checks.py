@@ -1,4 +1,4 @@
-"""`doctor`'s checks of the settings. Pure; one small function for each possible mistake."""
+"""`doctor`'s checks of the settings. Pure, with a small function for each possible mistake."""
 
 import difflib
 import re
@@ -133,7 +133,7 @@ def _other_origins(facts: Facts) -> Iterator[Finding]:
 
 
 def _site(host: str) -> str:
-    """Return the last two labels, a guess of the registrable domain; an address or a name without dots unchanged."""
+    """Return the last two labels, a guess of the registrable domain, or an IP address or a single label unchanged."""
     return host if _is_address(host) else ".".join(host.rsplit(".", 2)[-2:])
 
 

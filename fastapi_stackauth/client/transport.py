@@ -1,8 +1,8 @@
-"""The only path to the network: it sends a request, and returns a response or raises a typed error.
+"""The only module that uses the network. It sends a request, and returns a response or raises a typed error.
 
-Retries (design decision 13): a request that the server never had and a 429 for any request; other failures only if
-repeating does no harm. If an idle connection breaks, such a request is sent again at once, on a new connection.
-Redirects are never followed: headers with keys would follow them.
+Retries (design decision 13): any request is retried if the server never received it or returned 429, and after other
+failures only if it is safe to repeat. If an idle connection breaks, such a request is sent again immediately on a new
+connection. Redirects are never followed, because headers with keys would be sent along.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from fastapi_stackauth.runtime.spans import NO_SPAN, Span
 
 MAX_BODY = 16 * 1024 * 1024
 KEEPALIVE_EXPIRY = 4.0
-"""Seconds after which an idle connection is closed: less than the 5 s after which the auth server (Node) closes it."""
+"""Seconds after which an idle connection is closed, before the auth server (Node) closes it after 5 s."""
 _BROKE_OFF = (
     "The connection to the auth server broke before a response arrived. The auth server may have executed the request."
 )
@@ -49,11 +49,11 @@ _BACKOFF_BASE, _BACKOFF_CAP = 0.2, 3.0
 class Progress:
     """The progress of one attempt, from the trace events of httpcore, httpx's transport.
 
-    Another transport reports nothing. Its requests count as written, on a connection that was not used before.
+    Other transports report no events. Their requests count as sent, on a new connection.
 
     Attributes:
-        is_reused: the connection has carried another request before, so the server may have closed it as idle.
-        may_have_arrived: the whole request may have reached the server.
+        is_reused: Whether the connection was used before, so that the server may have closed it as idle.
+        may_have_arrived: Whether the complete request may have reached the server.
     """
 
     is_reused: bool = False
@@ -61,7 +61,7 @@ class Progress:
     _connected: bool = False
 
     async def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Take one event, such as ``http11.send_request_headers.started``."""
+        """Handle an event, such as ``http11.send_request_headers.started``."""
         step, _, state = event.partition(".")[2].rpartition(".")
         if step.startswith("connect_"):
             self._connected, self.may_have_arrived = True, False
@@ -69,7 +69,7 @@ class Progress:
             self.is_reused = not self._connected
             self.may_have_arrived = state != "failed"
         elif step == "send_request_body" and state == "failed":
-            # A body of ours is one piece. A server that has only the head has no request to execute.
+            # A body is sent in one piece. A server that has only received the headers cannot execute the request.
             self.may_have_arrived = False
 
 
@@ -78,11 +78,11 @@ class _Failure:
     """The failure of an attempt.
 
     Attributes:
-        error: what the caller gets if this was the last attempt.
-        is_sent: the request may have reached the server.
-        retry_after: the pause that the server asks for, in seconds.
-        is_final: another attempt would fail in the same way.
-        is_stale: an idle connection broke, so the request may be sent again.
+        error: The error for the caller if this was the last attempt.
+        is_sent: Whether the request may have reached the server.
+        retry_after: The pause that the server requests, in seconds.
+        is_final: Whether another attempt would fail in the same way.
+        is_stale: Whether an idle connection broke, so that the request may be sent again.
     """
 
     error: AuthServerError
@@ -104,9 +104,9 @@ class _Failure:
 
 @dataclass
 class _Delivery:
-    """The delivery of one request: what is sent, until when, and how far it got.
+    """The delivery of one request: the request, its deadline and its progress.
 
-    `fresh_attempts` counts those on a new connection after an idle one broke; they do not use up `attempts`.
+    `fresh_attempts` counts attempts on a new connection after an idle one broke. They do not use up `attempts`.
     """
 
     request: ApiRequest
@@ -120,25 +120,25 @@ class _Delivery:
     progress: Progress = field(default_factory=Progress)
 
     def timeout_error(self) -> AuthServerTimeout:
-        """Return the error of a request without a response in time."""
+        """Return the error for a request without a timely response."""
         unknown = self.progress.may_have_arrived and not self.request.repeatable
         operation = self.request.operation
         return AuthServerTimeout(_TOO_LATE if unknown else None, outcome_unknown=unknown, operation=operation)
 
 
 class Transport:
-    """Sends requests. One pooled `httpx.AsyncClient` for each event loop, opened on first use.
+    """Sends requests. Each event loop has its own pooled `httpx.AsyncClient`, which is opened on first use.
 
     Args:
-        base_url: the server's address without ``/api/v1``.
-        timeout: seconds a request may take in all, its retries included.
-        client: your own `AsyncClient` of httpx or httpx2; it is used as it is and stays yours to close.
-        transport: your own transport of httpx or httpx2, such as `httpx.ASGITransport`.
-        sleep: waits for a number of seconds.
-        jitter: a random number from 0 to 1.
-        clock: a monotonic clock, in seconds.
-        events: counts and reports each request.
-        keepalive_expiry: seconds after which an idle connection is closed.
+        base_url: The server's URL without ``/api/v1``.
+        timeout: The total time limit of a request in seconds, including retries.
+        client: Your own `AsyncClient` from httpx or httpx2. It is used unchanged, and you close it yourself.
+        transport: Your own transport from httpx or httpx2, such as `httpx.ASGITransport`.
+        sleep: Waits for a number of seconds.
+        jitter: Returns a random number from 0 to 1.
+        clock: A monotonic clock, in seconds.
+        events: Counts and reports each request.
+        keepalive_expiry: Seconds after which an idle connection is closed.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Transport:
         self._root = f"{base_url}/api/v1"
         self._timeout = timeout
         self._http = find_library(client, transport)
-        self._own = cast("httpx.AsyncClient | None", client)  # or httpx2's, which has the same methods
+        self._own = cast("httpx.AsyncClient | None", client)  # or the one of httpx2, which has the same methods
         self._transport = transport
         self._sleep = sleep
         self._jitter = jitter
@@ -169,14 +169,14 @@ class Transport:
 
     @property
     def server_time(self) -> float | None:
-        """Unix time at the server, by the `Date` of its last response (RFC 9110 §6.6.1); None if it sent none.
+        """The server's Unix time, from the `Date` of its last response (RFC 9110 §6.6.1). None if it sent none.
 
-        Exact to about a second. Between responses a monotonic clock advances it.
+        It is accurate to about a second. Between responses, a monotonic clock advances it.
         """
         return None if self._dated is None else self._dated[0] + self._clock() - self._dated[1]
 
     async def aclose(self) -> None:
-        """Close the running loop's pools; the next request opens another."""
+        """Close the pools of the running event loop. The next request opens a new one."""
         for pools in (self._pools, self._fresh):
             if (pool := pools.pop()) is not None:
                 await pool.aclose()
@@ -184,7 +184,7 @@ class Transport:
     def _open(self, keepalive_expiry: float) -> httpx.AsyncClient:
         http, idle = self._http, 20 if keepalive_expiry else 0
         limits = http.Limits(max_connections=100, max_keepalive_connections=idle, keepalive_expiry=keepalive_expiry)
-        # All callers share one pool: a cookie that the server sets for one must not travel with another's request.
+        # All callers share one pool, so a cookie that the server sets for one caller must not be sent for another.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         try:
             pool: httpx.AsyncClient = http.AsyncClient(
@@ -201,12 +201,12 @@ class Transport:
         """Send a request, with retries, and report the outcome as an event.
 
         Raises:
-            AuthServerError: any outcome but a success.
-            ConfigurationError: the environment names proxies or certificates that cannot be used.
+            AuthServerError: The request failed.
+            ConfigurationError: The environment has proxies or certificates that cannot be used.
         """
         path = encode_path(request.template, request.ids) if request.ids else request.template
         if self._own is None:
-            self._pools.get()  # before the clock starts: reading the trusted certificates is slow
+            self._pools.get()  # before the deadline starts, because reading the trusted certificates is slow
         start, timeout = self._clock(), request.timeout or self._timeout
         delivery = _Delivery(request, headers, path, start, start + timeout)
         with self._start_span(request) as span:
@@ -225,7 +225,7 @@ class Transport:
     def _start_span(self, request: ApiRequest) -> Span:
         """Return the span of a call, with the attributes of OpenTelemetry's conventions for HTTP clients.
 
-        There is no `url.full`: paths hold ids, and queries hold codes.
+        There is no `url.full`, because paths contain ids and queries contain codes.
         """
         tracer = self._events.tracer
         if tracer is None:
@@ -262,14 +262,14 @@ class Transport:
             delivery.attempts += 1
             outcome = await self._send_once(delivery, self._own or self._pools.get())
             if isinstance(outcome, _Failure) and outcome.is_stale and not delivery.fresh_attempts:
-                # The server may have closed more idle connections of the pool by now: use one that is new.
+                # The server may have closed more idle connections of the pool by now, so use a new one.
                 delivery.fresh_attempts += 1
                 outcome = await self._send_once(delivery, self._own or self._fresh.get())
             if isinstance(outcome, ApiResponse):
                 return outcome
             backoff = self._jitter() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**delivery.attempts)
             pause = max(outcome.retry_after, backoff)
-            # A pause that ends after the deadline would only replace a clear error by a timeout.
+            # A pause that ends after the deadline would only replace a clear error with a timeout.
             in_time = self._clock() + pause < delivery.deadline
             if delivery.attempts >= request.attempts or not in_time or not outcome.is_worth_repeating(request):
                 raise outcome.error
@@ -296,8 +296,8 @@ class Transport:
 
     def _build(self, delivery: _Delivery, pool: httpx.AsyncClient) -> httpx.Request:
         content, left = delivery.request.content, delivery.deadline - self._clock()
-        # Connecting ends before the deadline: a TLS handshake that is canceled leaves its socket open, one that times
-        # out does not.
+        # The time limit for connecting ends before the deadline, because a canceled TLS handshake leaves its socket
+        # open, but one that times out does not.
         http = self._http
         timeout = http.USE_CLIENT_DEFAULT if self._own else http.Timeout(left, connect=left / 4, pool=left / 4)
         request = pool.build_request(
@@ -309,7 +309,7 @@ class Transport:
             timeout=timeout,
             extensions={"trace": delivery.progress},
         )
-        if "cookie" not in pool.headers:  # those of your own client's jar: the server set them for another caller
+        if "cookie" not in pool.headers:  # cookies in your own client's jar, which the server set for another caller
             request.headers.pop("cookie", None)
         return request
 
@@ -324,8 +324,8 @@ async def _read(response: httpx.Response, request: ApiRequest) -> bytes:
     return b"".join(chunks)
 
 
-def _failure(http: Any, error: Exception, delivery: _Delivery) -> _Failure:  # noqa: ANN401 - the module `httpx`, or its like
-    """Return why an attempt got no response."""
+def _failure(http: Any, error: Exception, delivery: _Delivery) -> _Failure:  # noqa: ANN401 - the module `httpx` or `httpx2`
+    """Return the reason why an attempt has no response."""
     request, progress = delivery.request, delivery.progress
     operation = request.operation
     if isinstance(error, http.ConnectTimeout | http.PoolTimeout):
@@ -344,7 +344,7 @@ def _failure(http: Any, error: Exception, delivery: _Delivery) -> _Failure:  # n
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
-    """Whether the server's certificate is not trusted, so that another attempt is useless."""
+    """Whether the server's certificate is not trusted, so that there is no point in another attempt."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -1,6 +1,6 @@
-"""Access tokens: which claims say what about a user (contract/tokens.md section 1).
+"""Access tokens and their claims (contract/tokens.md section 1).
 
-Law: issuer, audience and the claims of kind always agree.
+Law: issuer, audience and the claims for the kind of user always agree.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ LIFETIME_SECONDS = 600
 
 
 def restricted_reason(project: Project, user: Row, primary: Row | None) -> dict[str, str] | None:
-    """Return why a user is restricted, or None; the first reason that holds."""
+    """Return the first reason why a user is restricted, or None."""
     if user["is_anonymous"]:
         return {"type": "anonymous"}
     if project.config["require_email_verification"] and not (primary and primary["is_verified"]):
@@ -27,19 +27,19 @@ def restricted_reason(project: Project, user: Row, primary: Row | None) -> dict[
 
 
 def find_kind(claims: dict[str, Any]) -> str:
-    """Return the kind of user that claims speak of."""
+    """Return the kind of user for claims."""
     if claims.get("is_anonymous"):
         return "anonymous"
     return "restricted" if claims.get("is_restricted") else "normal"
 
 
 class Tokens:
-    """Makes access tokens.
+    """Creates access tokens.
 
     Args:
-        store: where users and the server's secret are.
-        clock: gives the time of issue.
-        public_url: the address under which apps reach this server; issuers begin with its origin.
+        store: Contains users and the server's secret.
+        clock: The clock for the time of issue.
+        public_url: The URL under which apps reach this server. Issuers start with its origin.
         lifetime: seconds until a token expires.
     """
 
@@ -50,12 +50,12 @@ class Tokens:
         self.lifetime = lifetime
 
     def binding(self, claims: dict[str, Any]) -> tuple[str, str]:
-        """Return the issuer and audience that claims must have."""
+        """Return the required issuer and audience for claims."""
         kind, project_id = find_kind(claims), claims.get("project_id")
         return f"{self.origin}/api/v1/{keys.ISSUERS[kind]}/{project_id}", f"{project_id}{keys.SUFFIXES[kind]}"
 
     def claims(self, project: Project, user: Row, session_id: str) -> dict[str, Any]:
-        """Return the claims of a token issued now."""
+        """Return the claims for a token that is issued now."""
         primary = self._store.channels.primary(user["id"])
         reason = restricted_reason(project, user, primary)
         about: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""The addresses that a project trusts for redirects, and as origins of passkeys.
+"""The URLs that a project trusts for redirects and as origins of passkeys.
 
-Law: pure. The rule is the real server's (contract/tokens.md section 9).
+Law: pure. The rules are those of the real server (contract/tokens.md section 9).
 """
 
 import re
@@ -28,7 +28,7 @@ def parse_port(parts: SplitResult) -> int | None:
 def host_matches(host: str, wanted: str) -> bool:
     """Return whether a host matches a trusted domain: `*` matches text without dots, `**` any text.
 
-    It takes one pass over the host, however many wildcards there are.
+    This needs only one pass over the host, regardless of the number of wildcards.
     """
     parts = [part for part in re.split(r"(\*\*|\*|[^*])", wanted) if part]
     reached = _past_wildcards(parts, {0})
@@ -44,7 +44,7 @@ def _spans(part: str, character: str) -> bool:
 
 
 def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
-    """Return these positions, and those after the wildcards that start there: a wildcard may be empty."""
+    """Return these positions and those after wildcards that start there, because a wildcard may match nothing."""
     for at, part in enumerate(parts):
         if at in reached and part in ("*", "**"):
             reached.add(at + 1)
@@ -52,7 +52,7 @@ def _past_wildcards(parts: list[str], reached: set[int]) -> set[int]:
 
 
 def matches(address: SplitResult, domain: str) -> bool:
-    """Return whether an address lies in a trusted domain; its path does not matter."""
+    """Return whether a URL is in a trusted domain. Its path does not matter."""
     trusted = DOMAIN.fullmatch(domain)
     if trusted is None or trusted["scheme"].lower() != address.scheme:
         return False
@@ -63,7 +63,7 @@ def matches(address: SplitResult, domain: str) -> bool:
 
 
 def trusted_domains(server: "Server", project: Project) -> list[str]:
-    """Return the domains that a project trusts: its own, and the vendor's hosted pages for it."""
+    """Return the trusted domains of a project: its own, and those of its pages hosted by the vendor."""
     hosted = HOSTED_PAGES if server.profile.trusts_hosted_pages else ()
     return [
         *(item["domain"] for item in project.config["domains"]),
@@ -72,7 +72,7 @@ def trusted_domains(server: "Server", project: Project) -> list[str]:
 
 
 def is_trusted(server: "Server", project: Project, address: str, *, mobile: bool = False) -> bool:
-    """Return whether a project trusts an address; `mobile` lets the schemes of native apps through."""
+    """Return whether a project trusts a URL. `mobile` also allows the schemes of native apps."""
     try:
         parts = urlsplit(address)
         parse_port(parts)
@@ -80,7 +80,7 @@ def is_trusted(server: "Server", project: Project, address: str, *, mobile: bool
         return False
     if mobile and parts.scheme in MOBILE_SCHEMES:
         return True
-    if not parts.hostname or "\\" in address:  # which browsers read as a slash: the host would be another one
+    if not parts.hostname or "\\" in address:  # browsers treat it as a slash, so the host would differ
         return False
     if project.config["allow_localhost"] and LOCALHOST.fullmatch(parts.hostname):
         return True
@@ -88,7 +88,7 @@ def is_trusted(server: "Server", project: Project, address: str, *, mobile: bool
 
 
 def check_redirect(server: "Server", project: Project, address: str | None, *, mobile: bool = False) -> None:
-    """Reject an address that the project does not trust; None is fine."""
+    """Reject a URL that the project does not trust. None is allowed."""
     if address is not None and not is_trusted(server, project, address, mobile=mobile):
         details = {"redirect_url": address} if server.profile.names_rejected_redirect else {}
         raise KnownError("REDIRECT_URL_NOT_WHITELISTED", **details)

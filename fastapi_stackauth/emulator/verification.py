@@ -1,7 +1,7 @@
-"""One-time codes in flows: the checks that every kind has in common.
+"""The checks that all kinds of one-time codes share.
 
-Law: every attempt counts; a code is used up before its flow continues, so a flow that fails then
-has burnt it (contract/tokens.md section 7).
+Law: every attempt is counted. A code is used up before its flow continues, even if the flow then fails
+(contract/tokens.md section 7).
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ VALID = {"is_code_valid": True}
 
 
 def attempt_code(call: Call, kind: str) -> Row:
-    """Return the code of the body, after all checks; nothing is used up.
+    """Check the code in the body and return it, without using it up.
 
     Raises:
         KnownError: VERIFICATION_CODE_NOT_FOUND, _EXPIRED, _ALREADY_USED, _MAX_ATTEMPTS_REACHED, in this order.
@@ -35,12 +35,12 @@ def attempt_code(call: Call, kind: str) -> Row:
 
 
 def used_up(call: Call, row: Row) -> dict[str, Any]:
-    """Use a code up; return what it carries. Of two at once, one wins."""
+    """Use up a code, and return its data. Only one of two concurrent requests succeeds."""
     if not call.server.store.codes.use(row):
         raise KnownError("VERIFICATION_CODE_ALREADY_USED")
     return dict(row["data"])
 
 
 def consume_code(call: Call, kind: str) -> dict[str, Any]:
-    """Check the code of the body and use it up; return what it carries."""
+    """Check the code in the body, use it up, and return its data."""
     return used_up(call, attempt_code(call, kind))

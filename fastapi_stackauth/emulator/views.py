@@ -1,6 +1,6 @@
-"""The wire form of rows: users for client and server, channels, sessions, links, projects.
+"""Convert rows to JSON: users for client and server, channels, sessions, links and projects.
 
-Law: pure apart from reading what belongs to a user; no view shows a hash, a secret or a key.
+Law: pure, except for reading a user's data. The JSON never contains a hash, a secret or a key.
 """
 
 import json
@@ -37,7 +37,7 @@ def email_fields(primary: Row | None) -> dict[str, Any]:
 
 
 def sign_in_fields(store: Store, user: Row) -> dict[str, Any]:
-    """Return by which methods a user can sign in."""
+    """Return the sign-in methods of a user."""
     has_password = user["password_hash"] is not None
     return {
         "has_password": has_password,
@@ -66,7 +66,7 @@ def restriction_fields(project: Project, user: Row, primary: Row | None) -> dict
 
 
 def server_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
-    """Return a user as the project's own server sees them."""
+    """Return a user with the fields for the project's own server."""
     primary = store.channels.primary(user["id"])
     return {
         "id": user["id"],
@@ -88,7 +88,7 @@ def server_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
 
 
 def client_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
-    """Return a user as they see themselves."""
+    """Return a user with the fields for the user."""
     full = server_user(store, project, user)
     if full["selected_team"] is not None:
         full["selected_team"] = to_client_team(full["selected_team"])
@@ -96,7 +96,7 @@ def client_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
 
 
 def server_team(team: Row) -> dict[str, Any]:
-    """Return a team as the project's own server sees it."""
+    """Return a team with the fields for the project's own server."""
     return {
         "id": team["id"],
         "display_name": team["display_name"],
@@ -107,23 +107,23 @@ def server_team(team: Row) -> dict[str, Any]:
 
 
 def to_client_team(team: dict[str, Any]) -> dict[str, Any]:
-    """Return what a client sees of a server's view."""
+    """Return a team for the server without the fields that a client may not see."""
     return {name: value for name, value in team.items() if name not in ("created_at_millis", "server_metadata")}
 
 
 def client_team(team: Row) -> dict[str, Any]:
-    """Return a team as its members see it."""
+    """Return a team with the fields for its members."""
     return to_client_team(server_team(team))
 
 
 def selected_team(store: Store, project: Project, user: Row) -> dict[str, Any] | None:
-    """Return the team that a user works in."""
+    """Return the selected team of a user."""
     team = store.teams.get(project.id, user["selected_team_id"]) if user["selected_team_id"] else None
     return team and server_team(team)
 
 
 def team_member(store: Store, project: Project, held: Row, user: Row, *, for_client: bool) -> dict[str, Any]:
-    """Return a member of a team; what they have not set for the team is what they are elsewhere."""
+    """Return a member of a team. Fields that are not set for the team come from the user."""
     names = ("display_name", "profile_image_url")
     profile = {name: user[name] if held[name] is None else held[name] for name in names}
     whole = {} if for_client else {"user": server_user(store, project, user)}
@@ -137,7 +137,7 @@ def channel(row: Row) -> dict[str, Any]:
 
 
 def session(row: Row, current_id: str | None) -> dict[str, Any]:
-    """Return a session; the emulator knows no addresses of end users."""
+    """Return a session. The emulator does not store the addresses of end users."""
     seen = {} if row["last_used_at"] is None else {"last_used_at": row["last_used_at"]}
     return {
         "id": row["id"],
@@ -150,7 +150,7 @@ def session(row: Row, current_id: str | None) -> dict[str, Any]:
 
 
 def provider_link(row: Row, *, for_client: bool) -> dict[str, Any]:
-    """Return a linked provider account; only the server sees the account's id."""
+    """Return a linked provider account. Only the server sees the account's id."""
     email = {} if row["email"] is None else {"email": row["email"]}
     account_id = {} if for_client else {"account_id": row["account_id"]}
     return {
@@ -174,14 +174,14 @@ DEVELOPMENT_FIELDS: dict[str, Any] = {
 
 
 def development_project(row: Project) -> dict[str, Any]:
-    """Return a project as the newest servers show it."""
+    """Return a project with the fields of the newest servers."""
     view = project(row)
     config = {"allow_localhost": row.config["allow_localhost"], **dict.fromkeys(PROMOTIONS, False)}
     return {**view, **DEVELOPMENT_FIELDS, "config": {**view["config"], **config}}
 
 
 def project(row: Project) -> dict[str, Any]:
-    """Return a project as its own apps see it."""
+    """Return a project with the fields for its apps."""
     view = (
         "sign_up_enabled", "credential_enabled", "magic_link_enabled", "passkey_enabled",
         "client_team_creation_enabled", "client_user_deletion_enabled", "allow_user_api_keys", "allow_team_api_keys",

@@ -1,7 +1,7 @@
-"""Webhooks: events sent to a URL, signed as by the vendor, and kept for the dashboard and for resending.
+"""Webhooks: send events to a URL, signed like the vendor's, and store them for the dashboard and for resending.
 
-Law: the caller gets the response first; a message keeps its id in every attempt (contract/webhooks.md). Changes by a
-seed or by the control API send no webhook.
+Law: the server responds to the caller before it sends a message. A message has the same id in every attempt
+(contract/webhooks.md). Changes by a seed or by the control API send no webhooks.
 """
 
 import asyncio
@@ -23,30 +23,30 @@ from .clock import Chance, Clock
 logger = logging.getLogger("fastapi_stackauth.emulator")
 
 BACK_OFF = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)
-"""Seconds of the server's clock before each attempt, counted from the one before."""
+"""Seconds of the server's clock between an attempt and the previous one."""
 PATIENCE_SECONDS = 15.0
 HOST = re.compile(r"[\w.:-]+")
 KEPT = 500
-"""Messages kept to be looked at, in memory."""
-_LOOK_SECONDS = 0.2  # the server's clock may be moved at any time
+"""The maximum number of messages in memory, for the dashboard."""
+_LOOK_SECONDS = 0.2  # the server's clock may be changed at any time
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt: its time and the status of the response; None without a response."""
+    """An attempt: its time and the status of the response, or None without a response."""
 
     at: float
     status: int | None
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted the message."""
         return self.status is not None and 200 <= self.status < 300
 
 
 @dataclass(eq=False)
 class Message:
-    """A message; its body never changes."""
+    """A message. Its body never changes."""
 
     id: str
     project_id: str
@@ -60,7 +60,7 @@ class Message:
 
     @property
     def state(self) -> str:
-        """Whether the message is delivered, waiting for its next attempt, failed, or was not sent without a URL."""
+        """The state: delivered, waiting for the next attempt, failed, or not sent because there is no URL."""
         if any(attempt.is_delivered for attempt in self.attempts):
             return "delivered"
         if self.pending:
@@ -76,10 +76,10 @@ def signature(secret: str, message_id: str, seconds: int, body: bytes) -> str:
 
 
 def checked_url(url: str) -> str:
-    """Return an address that messages can be sent to.
+    """Check a URL for messages and return it.
 
     Raises:
-        ValueError: the secret has the wrong form.
+        ValueError: The URL is malformed.
     """
     try:
         parts = httpx.URL(url)
@@ -96,9 +96,9 @@ class Webhooks:
     """The webhooks of a server.
 
     Args:
-        clock: the server's time.
-        chance: ids of messages.
-        secret: from a project's id to what signs its messages.
+        clock: The server's clock.
+        chance: The source of randomness for ids.
+        secret: Returns the secret that signs a project's messages, by the project's id.
     """
 
     def __init__(self, clock: Clock, chance: Chance, secret: Callable[[str], str]) -> None:
@@ -119,7 +119,7 @@ class Webhooks:
         """Set the URL for a project's messages.
 
         Raises:
-            ValueError: that is not a URL.
+            ValueError: It is not a valid URL.
         """
         if url is None:
             self._urls.pop(project_id, None)
@@ -133,7 +133,7 @@ class Webhooks:
         return [message for message in reversed(self._messages) if message.project_id == project_id]
 
     def tell(self, project_id: str, type_: str, data: Mapping[str, Any]) -> None:
-        """Queue an event; it is sent after the response."""
+        """Queue an event, which is sent after the response."""
         body = json.dumps({"type": type_, "data": data}, separators=(",", ":"), ensure_ascii=False).encode()
         message = Message("msg_" + self._chance.code(27), project_id, type_, body, self._clock.now())
         self._messages.append(message)
@@ -141,10 +141,10 @@ class Webhooks:
             self._start(self._deliver(message))
 
     def resend(self, project_id: str, message_id: str) -> None:
-        """Send a message once more, now.
+        """Send a message again now.
 
         Raises:
-            ValueError: there is no such message, or nowhere to send it.
+            ValueError: There is no such message, or no URL.
         """
         message = next((each for each in self.messages(project_id) if each.id == message_id), None)
         if message is None:
@@ -154,7 +154,7 @@ class Webhooks:
         self._start(self._attempt(message))
 
     def clear(self, project_id: str) -> None:
-        """Forget a project's messages; what waits is sent no more."""
+        """Delete a project's messages, including those that wait for an attempt."""
         for message in self.messages(project_id):
             message.dropped = True
         kept = [message for message in self._messages if message.project_id != project_id]
@@ -167,7 +167,7 @@ class Webhooks:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Stop sending, and close what was opened for it."""
+        """Stop sending, and close the connections."""
         tasks = list(self._tasks)
         self.close()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -187,7 +187,7 @@ class Webhooks:
         try:
             for wait in BACK_OFF:
                 message.next_at = self._clock.now() + wait
-                while self._clock.now() < message.next_at:  # noqa: ASYNC110 - a clock that may be moved at any time
+                while self._clock.now() < message.next_at:  # noqa: ASYNC110 - the clock may be changed at any time
                     await asyncio.sleep(_LOOK_SECONDS)
                 if message.dropped or message.state == "delivered" or await self._attempt(message):
                     return
@@ -204,13 +204,13 @@ class Webhooks:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 headers = self._headers(message)
                 status = (await self._http().post(url, content=message.body, headers=headers)).status_code
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message was not taken
+        except Exception as error:  # noqa: BLE001 - after any error, the message was not delivered
             logger.debug("a webhook was not taken: %s", type(error).__name__)
         message.attempts.append(Attempt(at, status))
         return message.attempts[-1].is_delivered
 
     def _http(self) -> httpx.AsyncClient:
-        """Return one client for all messages; the environment's proxies are not used to reach this machine."""
+        """Return one client for all messages. It does not use the environment's proxies to reach this machine."""
         if self._client is None:
             limits = httpx.Limits(max_connections=10, max_keepalive_connections=0)
             self._client = httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False, limits=limits)

@@ -1,7 +1,7 @@
-"""Turn a request into a call: read the body, check the caller and the form, and call the operation.
+"""Turn a request into a call: read the body, check the caller and the schema, and call the operation.
 
-Law: the order of the checks is the real server's (contract/tokens.md section 5). An operation states its access
-types and forms when it registers; the handler gets values that fit.
+Law: the checks have the order of the real server (contract/tokens.md section 5). An operation declares its access types
+and schemas, so that its handler receives valid values.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +33,7 @@ Forms = Mapping[str, Check]
 
 @dataclass
 class Call:
-    """One request that passed every check."""
+    """A request that passed all checks."""
 
     server: "Server"
     request: Request
@@ -44,8 +44,8 @@ class Call:
 
     @property
     def project(self) -> Project:
-        """The project of the call."""
-        assert self.asker.project is not None  # noqa: S101 - only operations without a project lack one
+        """The project of the request."""
+        assert self.asker.project is not None  # noqa: S101 - only operations without a project have none
         return self.asker.project
 
     @property
@@ -55,7 +55,7 @@ class Call:
 
     @property
     def user(self) -> Row | None:
-        """The current user of the access token."""
+        """The current data of the access token's user."""
         return self.asker.user
 
     @property
@@ -70,11 +70,11 @@ class Call:
         return self.request.headers.get(f"x-stack-{name}")
 
     def tell(self, event: str, data: Mapping[str, Any]) -> None:
-        """Send an event to the project's webhook."""
+        """Send an event to the project's webhook URL."""
         self.server.webhooks.tell(self.project.id, event, data)
 
     def only_own(self, user_id: str | None, sentence: str) -> None:
-        """Reject a client without a user, and one that asks about another user."""
+        """Reject a client without a user, and a client's request about another user."""
         if not self.is_client:
             return
         if self.user is None:
@@ -88,7 +88,7 @@ Handler = Callable[[Call], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Operation:
-    """An endpoint: its path, access types, forms and function."""
+    """An endpoint: its path, access types, schemas and function."""
 
     method: str
     path: str
@@ -107,7 +107,7 @@ class Operation:
         return self.query(profile) if callable(self.query) else self.query
 
     def body_form(self, access: str | None) -> Record | None:
-        """Return the body's form for an access type; None where any body is ignored."""
+        """Return the schema of the body for an access type. None means that the body is ignored."""
         if self.body is None:
             return None
         forms = self.body.get(access or "", self.body) if "client" in self.body else self.body
@@ -128,7 +128,7 @@ def operation(method: str, path: str, **options: Any) -> Callable[[Handler], Han
 
 
 async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return the body, parsed by its content type; MISSING without a body."""
+    """Return the body, parsed according to its content type. MISSING without a body."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if request.method in ("GET", "HEAD") or kind == "":
         return MISSING
@@ -143,7 +143,7 @@ async def read_body(request: Request, profile: ServerProfile) -> Any:  # noqa: A
 
 
 def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
-    """Return JSON, or raise."""
+    """Parse JSON, or raise."""
     try:
         return parse_json(raw)
     except ValueError:
@@ -151,7 +151,7 @@ def read_json(raw: bytes) -> Any:  # noqa: ANN401 - JSON from outside
 
 
 def schema_error(request: Request, problems: list[str]) -> KnownError:
-    """Return SCHEMA_ERROR for these problems; no value of the request is repeated in it."""
+    """Return SCHEMA_ERROR for these problems, without repeating values of the request."""
     lines = "".join(f"\n  - {problem}" for problem in problems)
     message = f"{request.method} {request.url.path} cannot be answered:{lines}"
     return KnownError("SCHEMA_ERROR", message, message=message)
@@ -175,7 +175,7 @@ def read_forms(
     body: Any,  # noqa: ANN401 - JSON from outside
     profile: ServerProfile,
 ) -> list[dict[str, Any]]:
-    """Return path, query and body as the handler gets them."""
+    """Return path, query and body for the handler."""
     problems = Problems(me=asker.user["id"] if asker.user else None)
     form = operation.body_form(asker.access)
     body = {} if body is MISSING and operation.optional_body else body
@@ -193,7 +193,7 @@ def read_forms(
 
 
 async def dispatch(server: "Server", operation: Operation, request: Request) -> Response:
-    """Answer a request."""
+    """Serve a request."""
     try:
         body = await read_body(request, server.profile)
         asker = Asker() if operation.access == NOBODY else identify(server, request.headers)

@@ -1,4 +1,4 @@
-"""Help for testing apps that use this library, with pytest or without. See `docs/testing.md`.
+"""Helpers for testing apps that use this library, with or without pytest. See `docs/testing.md`.
 
 The package includes a pytest plugin that provides all of this as fixtures: `stack_user`, `stack_client` and so on.
 """

@@ -1,7 +1,7 @@
-"""httpx clients of an app in this process, signed in as a user.
+"""httpx clients for an app in this process, signed in as a user.
 
-Law: entering a client (`with`, `async with`) runs the app's lifespan; a client that is not entered works without it.
-The base URL is https, so that the client's cookie jar keeps Secure cookies, and `Origin` is the app's own.
+Law: a client in a `with` or `async with` block runs the app's lifespan, and also works without a block. The base URL is
+https, so that the client's cookie jar keeps Secure cookies, and `Origin` is the app's own.
 """
 
 import asyncio
@@ -50,13 +50,13 @@ class AppTransport(httpx.ASGITransport):
         await self._lifespan.leave()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the app's response, or raise what the app raises."""
+        """Return the app's response, or raise the app's exception."""
         _require_asyncio()
         return await super().handle_async_request(request)
 
 
 class SyncAppTransport(httpx.BaseTransport):
-    """The same for code that is not async: the app runs in an event loop on another thread."""
+    """A transport for sync code. The app runs in an event loop on another thread."""
 
     def __init__(self, lifespan: Lifespan, portal: Callable[[], BlockingPortal]) -> None:
         self._lifespan = lifespan
@@ -76,7 +76,7 @@ class SyncAppTransport(httpx.BaseTransport):
         self._portal().call(self._lifespan.leave)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the app's whole response, or raise what the app raises."""
+        """Return the app's complete response, or raise the app's exception."""
         request.read()
         return self._portal().call(self._exchange, request)
 
@@ -89,7 +89,7 @@ class SyncAppTransport(httpx.BaseTransport):
 
 
 class ClientDefaults(NamedTuple):
-    """Keyword arguments of httpx that sign a client in."""
+    """The keyword arguments for httpx that sign a client in."""
 
     base_url: str
     headers: dict[str, str]
@@ -97,7 +97,7 @@ class ClientDefaults(NamedTuple):
 
 
 def build_defaults(stack: StackAuth, user: KitUser | str | None, by: By) -> ClientDefaults:
-    """Return what signs a client in as a user, or as the user of a token.
+    """Return the keyword arguments that sign a client in as a user, or as the user of a token.
 
     Raises:
         ConfigurationError: `by` is ``cookie`` and `app_url` is missing.
@@ -122,7 +122,7 @@ def _tokens(user: KitUser | str | None) -> tuple[str, str]:
 
 
 class Clients:
-    """Creates `httpx.AsyncClient`s of an app.
+    """Creates instances of `httpx.AsyncClient` for an app.
 
     Example:
         >>> async with stack_client(stack_user()) as client:
@@ -145,7 +145,7 @@ class Clients:
         """Return a client that is signed in as this user, or as the user of this token.
 
         Args:
-            user: the caller; None for a caller who is not signed in.
+            user: The caller. None means that no user is signed in.
             by: whether the token travels in the `Authorization` header or in the app's session cookies.
             app: the app; the one under test by default.
             stack: the stack whose cookies are sent, if the app has several; the default one if None.
@@ -161,7 +161,7 @@ class Clients:
 
 
 class SyncClients:
-    """Creates `httpx.Client`s of an app, for tests that are not async. The app runs in an event loop on another thread.
+    """Creates instances of `httpx.Client` for sync tests. The app runs in an event loop on another thread.
 
     Example:
         >>> client = stack_sync_client(stack_user())
@@ -183,14 +183,14 @@ class SyncClients:
         stack: StackAuth | None = None,
         **options: Any,  # noqa: ANN401 - httpx's own
     ) -> httpx.Client:
-        """Return a client, as `Clients` does."""
+        """Return a client, like `Clients`."""
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
         defaults = _merge_options(build_defaults(stack or default_stack(chosen), user, by), options)
         return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **defaults})
 
     def _portal(self) -> BlockingPortal:
-        """Return the one event loop of all clients, so that they share what the app keeps per loop."""
+        """Return the event loop of all clients, so that they share the app's state for an event loop."""
         if self._running is None:
             self._running = self._blocks.enter_context(start_blocking_portal("asyncio"))
         return self._running
@@ -209,8 +209,8 @@ async def signed_in(
 
     Args:
         app: the app.
-        user: a `KitUser` of an app under `emulate`; a token, such as one of a `TokenFactory`; a `User`, who replaces
-            the caller as in `override_user`; None for a caller who is not signed in.
+        user: A `KitUser` of an app under `emulate`; a token, such as one from a `TokenFactory`; a `User`, who replaces
+            the caller as in `override_user`; or None for a caller who is not signed in.
         by: whether the token travels in the `Authorization` header or in the app's session cookies.
         stack: the stack whose cookies are sent, if the app has several; the default one if None.
         **options: further arguments of `httpx.AsyncClient`.

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
+    from fastapi_stackauth.emulator import Emulator  # this needs an extra, but a TokenFactory does not
 
 
 class Clock:
@@ -18,9 +18,9 @@ class Clock:
         return self._clock.now()
 
     def advance(self, by: float | timedelta) -> None:
-        """Advance by seconds or a timedelta; a negative value goes back.
+        """Advance by seconds or a timedelta. A negative value moves the clock back.
 
-        Access tokens live 600 seconds, and apps accept them for `leeway` (5 seconds) longer.
+        Access tokens are valid for 600 seconds, and apps accept them for another `leeway` (5 seconds).
         """
         self._clock.advance(by.total_seconds() if isinstance(by, timedelta) else by)
 

@@ -1,4 +1,4 @@
-"""Run an app under test against an emulator in this process instead of its auth server."""
+"""Run an app under test with an emulator in this process instead of its auth server."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,10 +22,10 @@ from fastapi_stackauth.testing.stacks import apps_under, stacks_under
 from fastapi_stackauth.testing.users import Users
 
 if TYPE_CHECKING:
-    from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
+    from fastapi_stackauth.emulator import Emulator  # this needs an extra, but a TokenFactory does not
 
 EMULATOR_URL = "https://stackauth.test"
-"""The auth server's address in tests, in issuers and links. Nothing listens there."""
+"""The auth server's URL in tests, for issuers and links. No server listens there."""
 NO_APP = (
     "There is no app. In conftest.py, override the fixture stack_app to return your FastAPI app; or set "
     'stack_app = "module:name" in the pytest settings; or pass app=... here.'
@@ -33,13 +33,13 @@ NO_APP = (
 
 
 class Kit:
-    """What a test works with in the block of `emulate`.
+    """The test kit in the block of `emulate`.
 
     Attributes:
-        emulator: the auth server; its default project is the app's.
+        emulator: The auth server. Its default project is the app's.
         user: creates users.
-        client: creates `httpx.AsyncClient`s of the app.
-        sync_client: creates `httpx.Client`s of the app.
+        client: Creates instances of `httpx.AsyncClient` for the app.
+        sync_client: Creates instances of `httpx.Client` for the app.
         outbox: the emails.
         clock: the clock of emulator and app.
     """
@@ -56,10 +56,10 @@ class Kit:
         self._use_project(emulator)
 
     def add(self, app: FastAPI) -> None:
-        """Connect one more app to the emulator until the end of the block.
+        """Connect another app to the emulator until the end of the block.
 
         Raises:
-            ConfigurationError: it has no `StackAuth`.
+            ConfigurationError: The app has no `StackAuth`.
         """
         if any(known is app for known in self._apps):
             return
@@ -79,7 +79,7 @@ class Kit:
         if id(stack) not in self._projects:
             raise ConfigurationError("This StackAuth is not installed on any app under test.")
         view = copy(self)
-        view._use_project(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view is of this very class
+        view._use_project(self._server.for_project(self._projects[id(stack)]))  # noqa: SLF001 - a view has the same class
         return view
 
     def _use_project(self, emulator: "Emulator") -> None:
@@ -88,7 +88,7 @@ class Kit:
         self.outbox = Outbox(emulator)
 
     def _connect(self, stack: StackAuth) -> None:
-        """Connect a stack to the emulator, under its own project id, so that several stacks keep separate projects."""
+        """Connect a stack to the emulator with its own project id, so that several stacks have separate projects."""
         emulator = self._server.for_project(stack.settings.project_id or self._server.project_id)
         options = overrides(stack.settings, emulator)
         transport = httpx.ASGITransport(emulator.app)
@@ -97,7 +97,7 @@ class Kit:
         self._projects[id(stack)] = emulator.project_id
         self._stacks.append(stack)
         if len(self._stacks) == 1:
-            self._use_project(self._server.for_project(emulator.project_id))  # a reset returns to the state of now
+            self._use_project(self._server.for_project(emulator.project_id))  # a reset returns to this state
 
     def _choose_app(self, app: FastAPI | None) -> FastAPI:
         if app is not None:
@@ -115,8 +115,8 @@ class Kit:
 def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
     """Return the settings that an app needs for the emulator.
 
-    Keys that the app has are replaced, and missing keys stay missing, so that its calls have the same access as in
-    production. An app without any settings gets all keys, and an `app_url`.
+    The keys of the app are replaced, and missing keys stay missing, so that the app has the same access as in
+    production. An app without any settings gets all keys and an `app_url`.
     """
     keys: Mapping[str, Any] = {
         "publishable_client_key": emulator.publishable_client_key,
@@ -137,7 +137,7 @@ def overrides(settings: Settings, emulator: "Emulator") -> dict[str, Any]:
 
 
 def _trust(emulator: "Emulator", settings: Settings) -> None:
-    """Add the app's origins to the trusted domains of its project, as in the dashboard."""
+    """Add the app's origins to the trusted domains of its project, as you would in the dashboard."""
     domains = list(emulator.project.config["domains"])
     wanted = [settings.app_url, *settings.trusted_origins, *settings.redirect_urls]
     origins = [to_origin(address) for address in wanted if address and address.startswith(("http://", "https://"))]
@@ -147,7 +147,7 @@ def _trust(emulator: "Emulator", settings: Settings) -> None:
 
 @contextmanager
 def _writing_cookies(app: Starlette) -> Iterator[None]:
-    """Within the block, add the middleware that `install` leaves out if there is no `app_url`."""
+    """Add the middleware that `install` leaves out without `app_url`, within the block."""
     factory: Any = CookieMiddleware
     wanted = any(stack.services.settings.cookies_possible for stack in find_installation(app).stacks)
     if not wanted or any(middleware.cls is factory for middleware in app.user_middleware):
@@ -155,7 +155,7 @@ def _writing_cookies(app: Starlette) -> Iterator[None]:
         return
     ours = Middleware(factory)
     app.user_middleware.insert(0, ours)
-    app.middleware_stack = None  # built anew with the next request
+    app.middleware_stack = None  # rebuilt for the next request
     try:
         yield
     finally:
@@ -182,15 +182,15 @@ def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
 
 @contextmanager
 def emulate(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any) -> Iterator[Kit]:  # noqa: ANN401 - see Emulator
-    """Within the block, connect these apps to an emulator in this process instead of their auth server.
+    """Connect these apps to an emulator in this process instead of their auth server, within the block.
 
-    The apps do not change: every `StackAuth` installed on them, or on an app mounted in them, uses the emulator, keeps
-    its other settings, and starts with empty caches. No port is opened.
+    The apps need no changes. Every `StackAuth` installed on them, or on an app mounted in them, uses the emulator,
+    keeps its other settings, and starts with empty caches. No port is opened.
 
     Args:
-        *apps: the apps under test; `Kit.client` calls the first.
-        emulator: an emulator of your own, which you close yourself; a new one by default.
-        **options: arguments of a new emulator, such as `config={"require_email_verification": True}` or
+        *apps: The apps under test. `Kit.client` calls the first one.
+        emulator: Your own emulator, which you close yourself. By default, a new one.
+        **options: Arguments for a new emulator, such as `config={"require_email_verification": True}` or
             `profile="april-2026"` (see `Emulator`).
 
     Raises:

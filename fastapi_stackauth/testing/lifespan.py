@@ -1,4 +1,4 @@
-"""The lifespan of an app (ASGI lifespan protocol 2.0), which runs while a client needs it."""
+"""Run the lifespan of an app (ASGI lifespan protocol 2.0) while a client needs it."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Lifespan:
-    """Starts an app for its first client and stops it after its last, in a task of its own, as a server does."""
+    """Starts an app for its first client and stops it after its last one, in a separate task, like a server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,7 +22,7 @@ class Lifespan:
         await self._app({**scope, "state": dict(self._state)}, receive, send)
 
     async def enter(self) -> None:
-        """Start the app for one more client; raise what the app raises at start-up."""
+        """Start the app for another client, or raise the app's exception at start-up."""
         self._clients += 1
         if self._clients == 1:
             self._started, self._stop = asyncio.get_running_loop().create_future(), asyncio.Event()
@@ -35,7 +35,7 @@ class Lifespan:
             raise
 
     async def leave(self) -> None:
-        """Release the app; the last client waits until it has stopped, and raises what it raises at shutdown."""
+        """Release the app. The last client waits until the app has stopped, or raises its exception at shutdown."""
         self._clients -= 1
         if self._clients == 0 and self._task is not None and self._stop is not None:
             self._stop.set()

@@ -8,10 +8,10 @@ from fastapi_stackauth.errors import ConfigurationError
 
 
 def load_app(name: str) -> FastAPI:
-    """Return the app of a name such as ``myapp.main:app``.
+    """Return the app with a name such as ``myapp.main:app``.
 
     Raises:
-        ConfigurationError: the name has another form, or does not name a FastAPI app.
+        ConfigurationError: The name has another form, or is not that of a FastAPI app.
         ImportError: there is no such module.
     """
     module, _, attribute = name.partition(":")

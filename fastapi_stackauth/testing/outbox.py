@@ -1,4 +1,4 @@
-"""The emails that the emulator would have sent."""
+"""The emails that the emulator collects instead of sending them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
+    from fastapi_stackauth.emulator import Emulator  # this needs an extra, but a TokenFactory does not
 
 
 @dataclass(frozen=True)
 class Email:
-    """One email. The repr shows neither link nor code.
+    """An email. The repr hides the link and the codes.
 
     Attributes:
         to: the recipient.
@@ -47,14 +47,14 @@ class Outbox:
         return len(self.emails())
 
     def emails(self, to: str | None = None, *, kind: str | None = None) -> list[Email]:
-        """Return the emails, newest first, of one recipient or kind if given."""
+        """Return the emails, newest first, optionally only those of a recipient or kind."""
         return [_read(email) for email in self._emulator.emails(to, kind)]
 
     def latest(self, to: str | None = None, *, kind: str | None = None) -> Email:
-        """Return the newest email, of one recipient or kind if given.
+        """Return the newest email, optionally only of a recipient or kind.
 
         Raises:
-            LookupError: there is no such email; the message lists those that exist.
+            LookupError: There is no such email. The message lists the existing ones.
         """
         found = self.emails(to, kind=kind)
         if not found:

@@ -1,4 +1,4 @@
-"""Replace the caller of an app by a user of the test's choice."""
+"""Replace the caller of an app with any user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from fastapi_stackauth.models import User
 
 @contextmanager
 def override_user(app: FastAPI, user: User | None) -> Iterator[User | None]:
-    """Within the block, make this user the caller of every request; with None, no caller is signed in.
+    """Make this user the caller of every request within the block. With None, no user is signed in.
 
-    This reaches `current_user` and all dependencies that derive from it: `optional_user`, `Require`, profiles, access
+    This applies to `current_user` and all dependencies based on it: `optional_user`, `Require`, profiles and access
     tokens. If the user does not meet the requirements of an endpoint, the response is still 401 or 403.
 
     Example:

@@ -13,12 +13,12 @@ from fastapi_stackauth.startup.routes import DeclaredRoute, iterate_routes
 def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:
     """Return the routes without any dependency of this library, such as ``GET /about``, sorted.
 
-    Included routers, mounted apps, WebSockets (``WEBSOCKET /feed``) and the pages of FastAPI's docs are in the list.
-    The library's own routes are not: they check their callers themselves (`docs/routes.md`).
+    The list includes included routers, mounted apps, WebSockets (``WEBSOCKET /feed``) and the pages of FastAPI's docs.
+    It omits the library's own routes, which check their callers themselves (`docs/routes.md`).
 
     Args:
         app: the app.
-        optional: also list routes that identify the caller with `OptionalUser` but respond to any caller.
+        optional: Also list routes with `OptionalUser`, which accept any caller.
 
     Example:
         >>> assert unguarded_routes(app) == ["GET /about", "GET /docs", "GET /openapi.json"]

@@ -10,7 +10,7 @@ from fastapi_stackauth.plugin import StackAuth
 
 
 def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
-    """Return every stack installed on this app and on apps mounted in it, the default one of each app first.
+    """Return all stacks installed on this app and on apps mounted in it, with the default of each app first.
 
     Raises:
         ConfigurationError: no stack is installed.
@@ -27,12 +27,12 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
 
 
 def apps_under(app: Starlette) -> Iterator[Starlette]:
-    """Yield this app and the apps mounted in it at any depth, also behind routers and middleware."""
+    """Yield this app and all apps mounted in it, also inside routers and middleware."""
     yield from _apps(app, set())
 
 
 def _apps(node: object, seen: set[int]) -> Iterator[Starlette]:
-    """Yield the apps in an app, a route or a middleware, by the attributes `app` and `routes`.
+    """Yield the apps inside an app, a route or a middleware, found by the attributes `app` and `routes`.
 
     FastAPI keeps an included router as `original_router`.
     """

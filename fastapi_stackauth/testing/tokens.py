@@ -1,6 +1,6 @@
-"""Signed access tokens of any kind, broken ones, and the key set that verifies them, without an auth server.
+"""Signed access tokens of any kind, invalid ones, and the key set that verifies them, without an auth server.
 
-The claims are those of the real server's tokens (contract/tokens.md §1).
+The tokens have the claims of the real server's tokens (contract/tokens.md §1).
 """
 
 import base64
@@ -28,13 +28,13 @@ _DAY = 86_400
 
 
 class TokenFactory:
-    """Creates access tokens as the auth server signs them, and broken ones for negative tests.
+    """Creates access tokens like those of the auth server, and invalid ones for negative tests.
 
     Args:
-        project_id: the project that the tokens are for; a random one by default.
-        base_url: the auth server that the tokens name as their issuer; no request is sent to it.
+        project_id: The project of the tokens. By default, a random one.
+        base_url: The auth server in the tokens' issuer. No request is sent to it.
         branch_id: the project's branch.
-        clock: unix time in seconds.
+        clock: Returns the Unix time in seconds.
 
     Example:
         >>> factory = TokenFactory()
@@ -61,7 +61,7 @@ class TokenFactory:
             "kind": "token_kind_mismatch",
         }
     )
-    """The faults that `broken` knows, and the code of the 401 for each."""
+    """The faults for `broken`, each with the code of the 401."""
 
     def __init__(
         self,
@@ -130,8 +130,8 @@ class TokenFactory:
 
         Args:
             kind: ``normal``, ``restricted`` or ``anonymous``.
-            expires_in: seconds until it expires; an app rejects those below minus `leeway` (-5).
-            **claims: claims that replace the usual ones, such as `sub`, `email` or `requires_totp_mfa`.
+            expires_in: Seconds until it expires. An app rejects the token if this is less than minus `leeway` (-5).
+            **claims: Claims that replace the default ones, such as `sub`, `email` or `requires_totp_mfa`.
 
         Raises:
             ValueError: the kind is unknown.
@@ -141,11 +141,11 @@ class TokenFactory:
         return self.sign({**self.claims(kind), **times, **claims})
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-        """Return a token with these claims and a correct signature; `header` replaces members of the usual header."""
+        """Return a token with these claims and a valid signature. `header` replaces members of the default header."""
         return self._sign({"alg": "ES256", "kid": self.key_id, **(header or {})}, claims, self._key)
 
     def broken(self, fault: str, **claims: Any) -> str:  # noqa: ANN401 - JSON
-        """Return a token that is valid except for one fault of `FAULTS`.
+        """Return a token that is valid except for one of the faults in `FAULTS`.
 
         Raises:
             ValueError: the fault is unknown.
@@ -165,9 +165,9 @@ class TokenFactory:
 
     @contextmanager
     def trusted_by(self, app: FastAPI) -> Iterator[None]:
-        """Within the block, make the app accept this factory's tokens and call no auth server.
+        """Make the app accept this factory's tokens and call no auth server, within the block.
 
-        A check that needs the auth server, such as a permission, raises an error: use `emulate` to test it.
+        A check that needs the auth server, such as a permission, raises an error. Use `emulate` to test it.
 
         Raises:
             ConfigurationError: no `StackAuth` is installed on the app.

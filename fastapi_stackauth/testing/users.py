@@ -1,4 +1,4 @@
-"""Users of a test, created in the emulator, with real signed tokens."""
+"""Users for tests, created in the emulator, with real signed tokens."""
 
 import base64
 import secrets
@@ -13,12 +13,12 @@ from fastapi_stackauth.kinds import TokenKind
 from fastapi_stackauth.models import AccessToken
 
 if TYPE_CHECKING:
-    from fastapi_stackauth.emulator import Emulator  # needs an extra, which a TokenFactory alone does without
+    from fastapi_stackauth.emulator import Emulator  # this needs an extra, but a TokenFactory does not
 
 
 @dataclass(frozen=True)
 class KitUser:
-    """A user with an account and a session. The repr shows no secret.
+    """A user with an account and a session. The repr hides secrets.
 
     Attributes:
         id: the user's id.
@@ -29,7 +29,7 @@ class KitUser:
         session_id: the id of the session.
         team_id: the team of `team=`, if any.
         password: the password, if any.
-        totp_secret: the secret in base 32, as authenticator apps take it, if `mfa=True`.
+        totp_secret: The secret in base 32, as for authenticator apps, if `mfa=True`.
     """
 
     id: str
@@ -76,27 +76,28 @@ class Users:
         claims: Mapping[str, Any] | None = None,
         **fields: Any,  # noqa: ANN401 - as a seed's user
     ) -> KitUser:
-        """Create a user, and sign them in.
+        """Create a user and sign them in.
 
         Args:
             kind: ``normal``, ``restricted`` (by an administrator) or ``anonymous``.
-            email: the primary address; one of example.com by default, none for anonymous users.
-            email_verified: whether the address is verified. If it is not, and the project requires it, the user is
+            email: The primary address. By default, one at example.com, and none for anonymous users.
+            email_verified: Whether the address is verified. If it is not but the project requires it, the user is
                 restricted.
-            password: a password to sign in with at the app's own routes; hashing takes some milliseconds.
-            permissions: permissions in the project; they are defined if necessary.
-            team: the name or id of a team to join; it is created if necessary. Its id is `KitUser.team_id`.
-            team_permissions: permissions in that team, beside those of every member.
+            password: A password for signing in with the app's own routes. Hashing it takes some milliseconds.
+            permissions: Permissions in the project, which are defined if necessary.
+            team: The name or id of a team to join, which is created if necessary. Its id is `KitUser.team_id`.
+            team_permissions: Permissions in that team, in addition to those of every member.
             select_team: whether the user has selected that team.
             mfa: whether two-factor authentication is enabled; see `totp`.
-            expires_in: seconds until the access token expires; an app rejects those below minus `leeway` (-5).
+            expires_in: Seconds until the access token expires. An app rejects it if this is less than minus `leeway`
+                (-5).
             claims: claims that replace the token's real ones, for tokens that no server would issue.
-            **fields: more fields of the account, as in a seed for the emulator: `id`, `display_name`,
+            **fields: Additional fields of the account, as in a seed for the emulator: `id`, `display_name`,
                 `client_metadata`, `oauth_providers`, ...
 
         Raises:
-            ValueError: the kind is unknown, a field has the wrong form, another user has the address, or
-                `team_permissions` or `select_team` is given without `team`.
+            ValueError: The kind is unknown, a field is not valid, another user has the address, or there is
+                `team_permissions` or `select_team` without `team`.
         """
         project_names, team_names = _names(permissions), _names(team_permissions)
         if team is None and (select_team or team_names):
@@ -122,7 +123,7 @@ class Users:
     def sign_in(
         self, user: KitUser, *, expires_in: float | None = None, claims: Mapping[str, Any] | None = None
     ) -> KitUser:
-        """Return the user with the tokens of a new session, whose claims are up to date.
+        """Return the user with the tokens of a new session, which have current claims.
 
         Raises:
             ValueError: the user was deleted.
@@ -144,8 +145,8 @@ class Users:
 
         Args:
             user: the user, or their id.
-            team: the name or id of the team; it is created if necessary.
-            permissions: permissions in the team, beside those of every member; they are defined if necessary.
+            team: The name or id of the team, which is created if necessary.
+            permissions: Permissions in the team, in addition to those of every member. They are defined if necessary.
 
         Raises:
             ValueError: the user is a member already, or was deleted.
@@ -158,7 +159,7 @@ class Users:
         return team_id
 
     def team(self, name: str) -> str:
-        """Return the id of the team with this name or id; create the team if necessary.
+        """Return the id of the team with this name or id, which is created if necessary.
 
         Raises:
             ValueError: the name is empty or too long.
@@ -171,15 +172,15 @@ class Users:
     def create_api_key(
         self, user: KitUser | str | None = None, *, team: str | None = None, expires_in: float | None = None
     ) -> str:
-        """Create an API key of a user or of a team, and return it, for the header `x-api-key`.
+        """Create an API key for a user or a team, and return it, for the header `x-api-key`.
 
         Args:
             user: the user, or their id.
-            team: the name or id of a team, instead of a user; it is created if necessary.
-            expires_in: seconds until the key expires, by the emulator's clock; negative for one that has expired.
+            team: The name or id of a team, instead of a user. It is created if necessary.
+            expires_in: Seconds until the key expires, by the emulator's clock. Negative for an expired key.
 
         Raises:
-            ValueError: not exactly one owner is given, or the user was deleted.
+            ValueError: There is not exactly one owner, or the user was deleted.
         """
         if (user is None) == (team is None):
             raise ValueError("an API key has one owner: pass a user, or team=...")
@@ -187,7 +188,7 @@ class Users:
         return self._emulator.add_api_key(owner_id, kind="user" if team is None else "team", expires_in=expires_in)
 
     def end_session(self, user: KitUser) -> None:
-        """End the user's session at the auth server; the access token stays valid until it expires."""
+        """End the user's session at the auth server. The access token stays valid until it expires."""
         self._emulator.store.sessions.delete(user.session_id)
 
     def totp(self, user: KitUser) -> str:
@@ -225,7 +226,7 @@ class Users:
 
 def _names(permissions: Iterable[str]) -> list[str]:
     if isinstance(permissions, str):
-        raise ValueError(f"permissions are a list: [{permissions!r}]")  # noqa: TRY004 - as for all other mistakes
+        raise ValueError(f"permissions are a list: [{permissions!r}]")  # noqa: TRY004 - the same exception as for all other mistakes
     return list(permissions)
 
 

@@ -1,4 +1,4 @@
-"""API keys of users and teams. A key is shown once; what stays is its hash and its last four characters."""
+"""API keys of users and teams. A key is shown once. The table only contains its hash and its last four characters."""
 
 import hashlib
 import zlib
@@ -25,10 +25,10 @@ class ApiKeys:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, kind: Kind, owner_id: str, fields: Row) -> tuple[Row, str]:
-        """Create a key; return its row and the key itself.
+        """Create a key, and return its row and the key itself.
 
         Raises:
-            sqlite3.IntegrityError: the owner is gone.
+            sqlite3.IntegrityError: The owner no longer exists.
         """
         key_id = self._chance.uuid()
         value = self._value(kind, key_id, public=bool(fields["is_public"]))
@@ -42,7 +42,7 @@ class ApiKeys:
         return made, value
 
     def _value(self, kind: Kind, key_id: str, *, public: bool) -> str:
-        """Return a key in the contract's form: prefix, secret, id, kind, marks for scanners, checksum."""
+        """Return a key in the format of the contract: prefix, secret, id, kind, marks for scanners and checksum."""
         body = f"{'pk' if public else 'sk'}_{self._chance.code()}{key_id.replace('-', '')}{kind}{SCANNER[public]}{MARK}"
         return f"{body}{zlib.crc32(body.encode()):08x}"
 
@@ -65,6 +65,6 @@ class ApiKeys:
         )
 
     def change(self, row: Row, changes: Row) -> Row:
-        """Change a key's description, or revoke it; the first revocation stands."""
+        """Change a key's description, or revoke it. Later revocations do not change the time of the first one."""
         self._database.update("api_keys", row["id"], changes)
         return {**row, **changes}

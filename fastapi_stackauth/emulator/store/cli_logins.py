@@ -1,4 +1,4 @@
-"""Sign-ins of command-line tools: each has a code to poll with and a code to complete it with."""
+"""Sign-ins of command-line tools. Each has a code for polling and a code for completing it."""
 
 from fastapi_stackauth.emulator.clock import Chance, Clock
 
@@ -18,7 +18,7 @@ class CliLogins:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, lifetime_millis: int, anonymous_token: str | None) -> Row:
-        """Start a sign-in, and forget those that are too old or too many."""
+        """Start a sign-in, and delete old ones if there are too many."""
         now = self._clock.millis()
         row: Row = {
             "id": self._chance.uuid(),
@@ -44,13 +44,13 @@ class CliLogins:
         return self._database.one("select * from cli_logins where project_id = ? and id = ?", project_id, login_id)
 
     def by_polling_code(self, project_id: str, code: str) -> Row | None:
-        """Return a sign-in by the code that the tool polls with, in any state."""
+        """Return a sign-in by its polling code, in any state."""
         return self._database.one(
             "select * from cli_logins where project_id = ? and polling_code = ?", project_id, code
         )
 
     def pending(self, project_id: str, login_code: str) -> Row | None:
-        """Return a sign-in by the code that the browser brings, if it can still be completed."""
+        """Return a sign-in by the browser's code, if it can still be completed."""
         return self._database.one(
             f"select * from cli_logins where project_id = ? and login_code = ? and {PENDING}",  # noqa: S608 - a constant
             project_id, login_code, self._clock.millis(),
@@ -77,7 +77,7 @@ class CliLogins:
         return "waiting" if row["refresh_token"] is None else "success"
 
     def complete(self, row: Row, refresh_token: str) -> bool:
-        """Set the refresh token that the tool receives; False if the sign-in is no longer pending."""
+        """Set the refresh token for the tool. Return False if the sign-in is no longer pending."""
         return (
             self._database.run(
                 f"update cli_logins set refresh_token = ?, anonymous_token = null where id = ? and {PENDING}",  # noqa: S608 - a constant
@@ -87,7 +87,7 @@ class CliLogins:
         )  # fmt: skip
 
     def take_anonymous_token(self, row: Row) -> bool:
-        """Detach the anonymous session; False if another request was first."""
+        """Detach the anonymous session. Return False if another request was first."""
         return row["anonymous_token"] is not None and (
             self._database.run(
                 f"update cli_logins set anonymous_token = null where id = ? and anonymous_token = ? and {PENDING}",  # noqa: S608 - a constant
@@ -97,7 +97,7 @@ class CliLogins:
         )  # fmt: skip
 
     def use(self, row: Row) -> bool:
-        """Mark a completed sign-in as used; False if another poll was first."""
+        """Mark a completed sign-in as used. Return False if another poll was first."""
         return (
             self._database.run(
                 "update cli_logins set used_at = ?"

@@ -23,13 +23,13 @@ LIFETIMES = {
 
 
 class Codes:
-    """The table of codes, 45 characters each, looked up by project, kind and code."""
+    """The table of codes. A code has 45 characters and is looked up by project, kind and code."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, kind: str, data: dict[str, Any]) -> str:
-        """Create a code that carries some data; return it."""
+        """Create and return a code with some data."""
         code = self._chance.code()
         expires_at = self._clock.millis() + LIFETIMES[kind]
         row = {"code": code, "kind": kind, "project_id": project_id, "data": json.dumps(data), "expires_at": expires_at}
@@ -37,12 +37,12 @@ class Codes:
         return code
 
     def attempt(self, project_id: str, kind: str, code: str) -> Row | None:
-        """Count an attempt on every code that shares this suffix; return the matching code as it was before."""
+        """Count an attempt for every code with this suffix, and return the matching code as it was before."""
         with self._database.transaction():
             found = self._database.one(
                 "select * from codes where project_id = ? and kind = ? and code = ?", project_id, kind, code
             )
-            self._database.run(  # from the 7th character on: after the six that the user types
+            self._database.run(  # from the 7th character on, after the six that the user types
                 "update codes set attempts = attempts + 1 where project_id = ? and substr(code, 7) = ?",
                 project_id,
                 code[OTP_LENGTH:],
@@ -59,7 +59,7 @@ class Codes:
         return [{**row, "data": json.loads(row["data"])} for row in rows]
 
     def delete(self, row: Row) -> None:
-        """Forget a code."""
+        """Delete a code."""
         self._database.run(
             "delete from codes where project_id = ? and kind = ? and code = ?",
             row["project_id"],
@@ -68,7 +68,7 @@ class Codes:
         )
 
     def use(self, row: Row) -> bool:
-        """Mark a code as used; False if another request was first."""
+        """Mark a code as used. Return False if another request was first."""
         return (
             self._database.run(
                 "update codes set used_at = ? where project_id = ? and kind = ? and code = ? and used_at is null",

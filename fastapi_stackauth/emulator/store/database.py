@@ -1,7 +1,7 @@
 """The SQLite connection: transactions, rows as dictionaries, and the schema.
 
-Law: a transaction never spans an `await`; one connection serves all, under one lock. What was committed survives
-the end of the process (write-ahead log, full synchronisation).
+Law: a transaction never spans an `await`. There is one connection with one lock. Committed data survives the end of the
+process (write-ahead log, full synchronization).
 """
 
 import sqlite3
@@ -126,11 +126,11 @@ class Database:
     """One SQLite database.
 
     Args:
-        path: the file; in memory when None. A new file gets the schema.
+        path: The file. None keeps the data in memory. The schema is created in a new file.
 
     Raises:
-        sqlite3.Error: the file cannot be opened, or is not a database.
-        ValueError: the file was written by another version of this schema.
+        sqlite3.Error: The file cannot be opened, or is not a database.
+        ValueError: The file has another version of the schema.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -156,7 +156,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all that happens inside, or nothing of it; an inner one joins the outer one."""
+        """Commit all changes within the block, or none of them. A nested transaction is part of the outer one."""
         with self._lock:
             if self._depth == 0:
                 self._connection.execute("begin immediate")
@@ -174,12 +174,12 @@ class Database:
             self._connection.execute(verb)
 
     def run(self, sql: str, *values: object) -> int:
-        """Execute one statement; return how many rows it changed."""
+        """Execute a statement, and return the number of changed rows."""
         with self._lock:
             return self._connection.execute(sql, values).rowcount
 
     def all(self, sql: str, *values: object) -> list[Row]:
-        """Return every row of a query."""
+        """Return all rows of a query."""
         with self._lock:
             return [dict(row) for row in self._connection.execute(sql, values).fetchall()]
 
@@ -189,16 +189,16 @@ class Database:
         return rows[0] if rows else None
 
     def insert(self, table: str, row: Row) -> None:
-        """Insert one row; its keys are column names written in this program.
+        """Insert a row. Its keys are column names, which always come from the code.
 
         Raises:
-            sqlite3.IntegrityError: a unique or foreign key forbids it.
+            sqlite3.IntegrityError: The row violates a unique or foreign key.
         """
         marks = ", ".join("?" * len(row))
         self.run(f"insert into {table} ({', '.join(row)}) values ({marks})", *row.values())  # noqa: S608 - names only
 
     def update(self, table: str, key: str, changes: Row) -> int:
-        """Change one row by its `id`; return 0 when it is gone."""
+        """Change a row by its `id`. Return 0 if it does not exist."""
         if not changes:
             return 1
         columns = ", ".join(f"{name} = ?" for name in changes)

@@ -12,7 +12,7 @@ class Mails:
         self._database, self._clock, self._chance = database, clock, chance
 
     def add(self, project_id: str, recipient: str, kind: str, content: Row) -> Row:
-        """Add an email; `content` has subject, body and optionally link, code and otp."""
+        """Add an email. `content` contains subject, body and optionally link, code and otp."""
         row: Row = {
             "id": self._chance.uuid(),
             "project_id": project_id,
@@ -25,7 +25,7 @@ class Mails:
         return row
 
     def find(self, project_id: str, to: str | None = None, kind: str | None = None) -> list[Row]:
-        """Return the emails of a project, newest first, of one recipient or kind if given."""
+        """Return the emails of a project, newest first, optionally only those of a recipient or kind."""
         return self._database.all(
             "select * from mails where project_id = ? and recipient = coalesce(?, recipient)"
             " and kind = coalesce(?, kind) order by number desc",
@@ -33,5 +33,5 @@ class Mails:
         )  # fmt: skip
 
     def clear(self, project_id: str) -> None:
-        """Empty a project's outbox."""
+        """Delete a project's emails."""
         self._database.run("delete from mails where project_id = ?", project_id)

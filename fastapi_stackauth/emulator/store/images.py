@@ -3,7 +3,7 @@
 from .database import Database
 
 KEPT = 200
-"""Images that a project keeps; the oldest ones go first."""
+"""The maximum number of images of a project. The oldest are deleted first."""
 
 
 class Images:
@@ -13,7 +13,7 @@ class Images:
         self._database = database
 
     def add(self, project_id: str, name: str, content: bytes) -> str:
-        """Store an image; return its name."""
+        """Store an image, and return its name."""
         with self._database.transaction():
             self._database.insert("images", {"name": name, "project_id": project_id, "content": content})
             self._database.run(

@@ -1,4 +1,4 @@
-"""OAuth: running flows, authorization codes, and the accounts at providers that users have linked."""
+"""OAuth: active flows, authorization codes, and users' linked accounts at providers."""
 
 import json
 from typing import Any
@@ -12,13 +12,13 @@ CODE_MILLIS = 5 * 60 * 1000
 
 
 class OAuthTable:
-    """The table of everything that OAuth sign-in needs."""
+    """The tables for OAuth sign-in."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
 
     def start(self, project_id: str, data: dict[str, Any]) -> str:
-        """Remember what an app asked for; return the state that the provider brings back."""
+        """Store an app's request, and return the state for the provider."""
         state = self._chance.code()
         expires_at = self._clock.millis() + FLOW_MILLIS
         row = {"state": state, "project_id": project_id, "data": json.dumps(data), "expires_at": expires_at}
@@ -26,17 +26,17 @@ class OAuthTable:
         return state
 
     def flow(self, state: str) -> Row | None:
-        """Return a flow by its state, expired or not."""
+        """Return a flow by its state, even if it has expired."""
         row = self._database.one("select * from oauth_flows where state = ?", state)
         return row and {**row, "data": json.loads(row["data"])}
 
     def mark_ended(self, flow: Row) -> None:
-        """Remember that a flow has ended: its state is known, but never works again."""
+        """Mark a flow as ended. Its state is still known, but no longer works."""
         data = json.dumps({**flow["data"], "has_ended": True})
         self._database.run("update oauth_flows set data = ? where state = ?", data, flow["state"])
 
     def end_flow(self, state: str) -> bool:
-        """Forget a flow; False when it had ended before."""
+        """Delete a flow. Return False if it had already ended."""
         return self._database.run("delete from oauth_flows where state = ?", state) == 1
 
     def issue_code(self, user: Row, data: dict[str, Any]) -> str:
@@ -57,11 +57,11 @@ class OAuthTable:
         return row and {**row, "data": json.loads(row["data"])}
 
     def burn_code(self, code: str) -> bool:
-        """Use up an authorization code; False if another request was first."""
+        """Use up an authorization code. Return False if another request was first."""
         return self._database.run("delete from authorization_codes where code = ?", code) == 1
 
     def link(self, user: Row, fields: Row) -> Row:
-        """Link a provider's account to a user; `fields` are columns."""
+        """Link a provider's account to a user. `fields` are columns."""
         ids = {"id": self._chance.uuid(), "project_id": user["project_id"], "user_id": user["id"]}
         row: Row = {**ids, "created_at": self._clock.millis(), "written": self._next_write(), **fields}
         self._database.insert("oauth_accounts", row)
@@ -72,7 +72,7 @@ class OAuthTable:
         return self._database.all("select * from oauth_accounts where user_id = ? order by created_at, rowid", user_id)
 
     def accounts_as_written(self, user_id: str) -> list[Row]:
-        """Return a user's accounts, the one that was changed last at the end."""
+        """Return a user's accounts, with the most recently changed one last."""
         return self._database.all("select * from oauth_accounts where user_id = ? order by written", user_id)
 
     def _next_write(self) -> int:
@@ -87,7 +87,7 @@ class OAuthTable:
         )
 
     def same_account(self, project_id: str, provider: str, account_id: str) -> list[Row]:
-        """Return the links of one provider account, of whichever user."""
+        """Return the links of a provider account to any user."""
         return self._database.all(
             "select * from oauth_accounts where project_id = ? and provider = ? and account_id = ?",
             project_id, provider, account_id,
@@ -104,10 +104,10 @@ class OAuthTable:
         self._database.run("delete from oauth_accounts where id = ?", account_id)
 
     def grant(self, account: Row, scopes: list[str]) -> None:
-        """Keep what a provider granted for an account."""
+        """Store the scopes and the token that a provider granted for an account."""
         row = {"account": account["id"], "scopes": " ".join(scopes), "access_token": f"mock_{self._chance.code()}"}
         self._database.insert("oauth_grants", row)
 
     def grants(self, account_id: str) -> list[Row]:
-        """Return what a provider granted for an account, newest first."""
+        """Return the provider's grants for an account, newest first."""
         return self._database.all("select * from oauth_grants where account = ? order by number desc", account_id)

@@ -13,7 +13,7 @@ SYSTEM: Mapping[str, str] = {
     "$invite_members": "Invite users to the team.",
     "$manage_api_keys": "Create and revoke the team's API keys.",
 }
-"""Permissions that the server itself looks at; they contain nothing and exist in every project."""
+"""The permissions that the server itself checks. They exist in every project and contain no other permissions."""
 
 
 class Permissions:
@@ -25,7 +25,7 @@ class Permissions:
     # --- what they are ---
 
     def definitions(self, project_id: str, scope: str | None = None) -> list[Row]:
-        """Return the definitions of a project in order of id; those for teams include the system's own."""
+        """Return the definitions of a project in order of id. Those for teams include the system permissions."""
         rows = self._database.all("select * from permission_definitions where project_id = ?", project_id)
         own = [{**row, "contained": json.loads(row["contained"])} for row in rows]
         system = [{"id": name, "scope": "team", "description": text, "contained": []} for name, text in SYSTEM.items()]
@@ -39,13 +39,13 @@ class Permissions:
         """Add a definition: `id`, `description`, `contained`.
 
         Raises:
-            sqlite3.IntegrityError: there is one of this id.
+            sqlite3.IntegrityError: There is already one with this id.
         """
         row = {**definition, "project_id": project_id, "scope": scope, "contained": json.dumps(definition["contained"])}
         self._database.insert("permission_definitions", row)
 
     def redefine(self, project_id: str, permission_id: str, definition: Row) -> None:
-        """Replace a definition; grants of the old id become grants of the new one."""
+        """Replace a definition. Grants of the old id become grants of the new one."""
         with self._database.transaction():
             self._database.run(
                 "update permission_definitions set id = ?, description = ?, contained = ?"
@@ -56,7 +56,7 @@ class Permissions:
             self._rename(project_id, permission_id, definition["id"])
 
     def undefine(self, project_id: str, permission_id: str) -> None:
-        """Remove a definition, its grants, and its place in other definitions."""
+        """Remove a definition, its grants, and references to it in other definitions."""
         with self._database.transaction():
             self._database.run(
                 "delete from permission_definitions where project_id = ? and id = ?", project_id, permission_id
@@ -85,7 +85,7 @@ class Permissions:
             self._database.run(f"update {table} set permission_id = ? {which}", new, old, project_id)  # noqa: S608 - likewise
 
     def with_contained(self, project_id: str, granted: Iterable[str]) -> set[str]:
-        """Return permissions with all that they contain, however deep."""
+        """Return permissions and all permissions that they contain, at any depth."""
         contained = {row["id"]: row["contained"] for row in self.definitions(project_id)}
         found: set[str] = set()
         waiting = list(granted)
@@ -99,7 +99,7 @@ class Permissions:
     # --- grants ---
 
     def grant_in_team(self, team_id: str, user_id: str, permission_id: str) -> bool:
-        """Grant a member a permission; False if they have it already."""
+        """Grant a member a permission. Return False if the member already has it."""
         return (
             self._database.run(
                 "insert or ignore into team_permissions values (?, ?, ?)", team_id, user_id, permission_id
@@ -115,14 +115,14 @@ class Permissions:
         ) == 1  # fmt: skip
 
     def in_team(self, team_id: str, user_id: str) -> list[str]:
-        """Return what a member was granted directly."""
+        """Return the permissions that were granted directly to a member."""
         rows = self._database.all(
             "select permission_id from team_permissions where team_id = ? and user_id = ?", team_id, user_id
         )
         return [row["permission_id"] for row in rows]
 
     def grant_in_project(self, user_id: str, permission_id: str) -> bool:
-        """Grant a user a permission; False if they have it already."""
+        """Grant a user a permission. Return False if the user already has it."""
         return (
             self._database.run("insert or ignore into project_permissions values (?, ?)", user_id, permission_id) == 1
         )
@@ -137,7 +137,7 @@ class Permissions:
         )
 
     def in_project(self, project_id: str) -> list[Row]:
-        """Return everything granted in a project: `user_id`, `permission_id`."""
+        """Return all grants in a project, as rows of `user_id` and `permission_id`."""
         return self._database.all(
             "select p.* from project_permissions p join users u on u.id = p.user_id where u.project_id = ?", project_id
         )

@@ -12,7 +12,7 @@ from fastapi_stackauth.emulator.schema import Flag, Items, Problems, Record, Tex
 
 from .database import Database, Row
 
-# What a project made through the vendor's API starts with (contract/endpoints.json, default_project_config).
+# The settings of a project created through the vendor's API (contract/endpoints.json, default_project_config).
 DEFAULTS: Mapping[str, Any] = {
     "credential_enabled": True,
     "magic_link_enabled": False,
@@ -32,7 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "create_personal_team_on_sign_up": False,
     "shared_oauth_access_tokens": False,
 }
-# What a newcomer wants to try, all switched on.
+# Settings for a first try, with everything enabled.
 FRIENDLY: Mapping[str, Any] = {
     **DEFAULTS,
     "magic_link_enabled": True,
@@ -78,7 +78,7 @@ DEFAULT_DEFINITIONS: tuple[Row, ...] = (
 
 @dataclass(frozen=True)
 class Project:
-    """One project as it stands; its keys never appear in a repr."""
+    """The current state of a project. The repr never shows its keys."""
 
     id: str
     display_name: str
@@ -92,16 +92,16 @@ class Project:
         return next((item for item in self.config["oauth_providers"] if item["id"] == name), None)
 
     def shares_keys(self, name: str) -> bool:
-        """Return whether an OAuth provider runs on keys that projects share."""
+        """Return whether an OAuth provider uses shared keys."""
         provider = self.provider(name)
         return provider is not None and provider.get("type", "shared") == "shared"
 
 
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration after a look at its form.
+    """Check a configuration and return it.
 
     Raises:
-        ValueError: a setting is unknown, or its value has the wrong form; the message names each.
+        ValueError: A setting is unknown or has an invalid value. The message lists all of them.
     """
     problems = Problems(me=None)
     read: dict[str, Any] = SETTINGS.read(dict(config), "config", problems)
@@ -117,23 +117,23 @@ class Projects:
         self._database, self._chance = database, chance
 
     def server_secret(self) -> str:
-        """Return the secret that signing keys come from; made on first use, kept from then on."""
+        """Return the secret from which signing keys are derived. It is created on first use and then stored."""
         self._database.run("insert or ignore into meta values ('server_secret', ?)", self._chance.code())
         row = self._database.one("select value from meta where name = 'server_secret'")
         assert row is not None  # noqa: S101 - written one line above
         return str(row["value"])
 
     def rotate_keys(self) -> None:
-        """Replace the server's secret: every signing key changes, no old token is accepted any more."""
+        """Replace the server's secret. All signing keys change, and old tokens become invalid."""
         self._database.run("insert or replace into meta values ('server_secret', ?)", self._chance.code())
 
     def default_id(self) -> str | None:
-        """Return the id of the project that this server was last started with."""
+        """Return the id of the default project at the last start."""
         row = self._database.one("select value from meta where name = 'default_project'")
         return str(row["value"]) if row else None
 
     def webhook_secret(self, project_id: str) -> str:
-        """Return what signs a project's webhooks; drawn once."""
+        """Return the secret that signs a project's webhooks. It is generated once."""
         name = f"webhook_secret:{project_id}"
         drawn = "whsec_" + base64.b64encode(self._chance.bytes(24)).decode()
         self._database.run("insert or ignore into meta values (?, ?)", name, drawn)
@@ -142,17 +142,17 @@ class Projects:
         return str(row["value"])
 
     def fix_webhook_secret(self, project_id: str, secret: str) -> None:
-        """Sign a project's webhooks with this from now on.
+        """Set the secret that signs a project's webhooks.
 
         Raises:
-            ValueError: it has not the form that is usual for it; the message does not repeat it.
+            ValueError: It is malformed. The message does not repeat it.
         """
         if not WEBHOOK_SECRET.fullmatch(secret):
             raise ValueError("webhook_secret must be whsec_ and the base64 of 16 bytes or more")
         self._database.run("insert or replace into meta values (?, ?)", f"webhook_secret:{project_id}", secret)
 
     def make_default(self, project_id: str) -> None:
-        """Remember a project as the one to start with."""
+        """Store a project as the default."""
         self._database.run("insert or replace into meta values ('default_project', ?)", project_id)
 
     def get(self, project_id: str) -> Project | None:
@@ -161,14 +161,14 @@ class Projects:
         return self._project(row) if row else None
 
     def all(self) -> list[Project]:
-        """Return every project."""
+        """Return all projects."""
         return [self._project(row) for row in self._database.all("select * from projects order by rowid")]
 
     def create(self, config: Mapping[str, Any], **fields: str | None) -> Project:
-        """Create a project; a missing id, name or key is generated.
+        """Create a project. A missing id, name or key is generated.
 
         Raises:
-            ValueError: the id is neither a UUID nor a simple name (it is in issuers and paths), or a setting is wrong.
+            ValueError: The id, which is part of issuers and paths, is not a UUID or simple name, or a setting is wrong.
         """
         given = {name: value for name, value in fields.items() if value is not None}
         project_id = given.get("id", self._chance.uuid())
@@ -192,7 +192,7 @@ class Projects:
             self._database.insert("permission_definitions", {"project_id": project_id, **definition})
 
     def restore(self, project: Project, config: Mapping[str, Any]) -> None:
-        """Give a project these settings, and the permissions that a new one has."""
+        """Restore the settings of a project, and the permissions of a new project."""
         with self._database.transaction():
             self._database.update("projects", project.id, {"config": json.dumps({**config})})
             self._database.run("delete from permission_definitions where project_id = ?", project.id)
@@ -209,10 +209,10 @@ class Projects:
         return changed
 
     def rekey(self, project: Project, keys: Mapping[str, str | None]) -> Project:
-        """Give a project the keys that are not None.
+        """Set the keys of a project that are not None.
 
         Raises:
-            ValueError: a key has not the form that is usual for it; the message does not repeat it.
+            ValueError: A key is malformed. The message does not repeat it.
         """
         given: dict[str, Any] = {name: key for name, key in keys.items() if key is not None}
         for name, key in given.items():
@@ -228,7 +228,7 @@ class Projects:
         return replace(project, display_name=display_name)
 
     def empty(self, project_id: str) -> None:
-        """Delete every user, code, email and sign-in of a project; keep its keys and settings."""
+        """Delete all users, codes, emails and sign-ins of a project. Its keys and settings stay."""
         with self._database.transaction():
             for table in (
                 "teams", "users", "codes", "cli_logins", "mails", "images", "oauth_flows", "authorization_codes",

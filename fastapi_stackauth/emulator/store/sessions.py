@@ -8,7 +8,7 @@ YEAR_MILLIS = 365 * 24 * 3600 * 1000
 
 
 class Sessions:
-    """The table of sessions. A refresh token is never rotated and lives a year, whether used or not."""
+    """The table of sessions. A refresh token is never rotated and is valid for a year, used or not."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
@@ -30,14 +30,14 @@ class Sessions:
         return row
 
     def by_token(self, project_id: str, refresh_token: str) -> Row | None:
-        """Return the running session of a refresh token."""
+        """Return the active session for a refresh token."""
         return self._database.one(
             "select * from sessions where project_id = ? and refresh_token = ? and expires_at > ?",
             project_id, refresh_token, self._clock.millis(),
         )  # fmt: skip
 
     def get(self, project_id: str, session_id: str) -> Row | None:
-        """Return a session by its id, expired or not."""
+        """Return a session by its id, even if it has expired."""
         return self._database.one("select * from sessions where project_id = ? and id = ?", project_id, session_id)
 
     def list_for_user(self, user_id: str) -> list[Row]:
@@ -54,16 +54,16 @@ class Sessions:
         )  # fmt: skip
 
     def touch(self, session: Row) -> None:
-        """Write down that a session, and its user, were active now."""
+        """Record that a session and its user are active now."""
         now = self._clock.millis()
         with self._database.transaction():
             self._database.update("sessions", session["id"], {"last_used_at": now})
             self._database.update("users", session["user_id"], {"last_active_at": now})
 
     def delete(self, session_id: str) -> bool:
-        """End a session; False when it had ended before."""
+        """End a session. Return False if it had already ended."""
         return self._database.run("delete from sessions where id = ?", session_id) == 1
 
     def delete_of_user(self, user_id: str, keep: str | None = None) -> None:
-        """End a user's sessions, all but the one with the refresh token to keep."""
+        """End a user's sessions, except for the one with the refresh token to keep."""
         self._database.run("delete from sessions where user_id = ? and refresh_token is not ?", user_id, keep)

@@ -1,4 +1,4 @@
-"""The store: one database, and a table for each kind of value."""
+"""The store: a database with a table for each kind of data."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +21,12 @@ from .users import Channels, Passkeys, Users
 
 
 class Store:
-    """Everything the server remembers.
+    """The server's data.
 
     Args:
-        path: the SQLite file; in memory when None.
-        clock: gives the times that are written.
-        chance: gives the ids and secrets that are written.
+        path: The SQLite file. None keeps the data in memory.
+        clock: The clock for stored times.
+        chance: The source of randomness for stored ids and secrets.
     """
 
     def __init__(self, path: Path | None, clock: Clock, chance: Chance) -> None:
@@ -47,7 +47,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all that happens inside, or nothing of it."""
+        """Commit all changes within the block, or none of them."""
         with self.database.transaction():
             yield
 

@@ -1,4 +1,4 @@
-"""Teams and memberships; a membership has the user's profile in the team."""
+"""Teams and memberships. A membership contains the user's profile in the team."""
 
 from fastapi_stackauth.emulator.clock import Chance, Clock
 
@@ -12,7 +12,7 @@ class Teams:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, fields: Row) -> Row:
-        """Create a team; `fields` are columns."""
+        """Create a team. `fields` are columns."""
         row = {"id": self._chance.uuid(), "created_at": self._clock.millis(), **fields, "project_id": project_id}
         self._database.insert("teams", row)
         team = self.get(project_id, row["id"])
@@ -20,7 +20,7 @@ class Teams:
         return team
 
     def get(self, project_id: str, team_id: str) -> Row | None:
-        """Return a team by id; capitals in the id do not matter."""
+        """Return a team by id, ignoring case."""
         return self._database.one("select * from teams where project_id = ? and id = ?", project_id, team_id.lower())
 
     def update(self, team_id: str, changes: Row) -> None:
@@ -28,11 +28,11 @@ class Teams:
         self._database.update("teams", team_id, changes)
 
     def delete(self, team_id: str) -> None:
-        """Remove a team with its memberships, permissions and keys."""
+        """Delete a team with its memberships, permissions and keys."""
         self._database.run("delete from teams where id = ?", team_id)
 
     def list_for_project(self, project_id: str) -> list[Row]:
-        """Return every team, oldest first."""
+        """Return all teams, oldest first."""
         return self._database.all("select * from teams where project_id = ? order by created_at, number", project_id)
 
     def list_for_user(self, project_id: str, user_id: str) -> list[Row]:
@@ -44,15 +44,15 @@ class Teams:
         )  # fmt: skip
 
     def join(self, team_id: str, user_id: str) -> None:
-        """Put a user into a team.
+        """Add a user to a team.
 
         Raises:
-            sqlite3.IntegrityError: they are in it already, or one of the two is gone.
+            sqlite3.IntegrityError: The user is already a member, or the user or team no longer exists.
         """
         self._database.insert("memberships", {"team_id": team_id, "user_id": user_id})
 
     def leave(self, team_id: str, user_id: str) -> None:
-        """Take a user out of a team, with what they were granted there."""
+        """Remove a user from a team, with the permissions granted there."""
         with self._database.transaction():
             self._database.run("delete from memberships where team_id = ? and user_id = ?", team_id, user_id)
             self._database.run(
@@ -64,7 +64,7 @@ class Teams:
         return self._database.one("select * from memberships where team_id = ? and user_id = ?", team_id, user_id)
 
     def members(self, project_id: str, team_id: str | None = None) -> list[Row]:
-        """Return the memberships of a team, or of all, in the order in which they began."""
+        """Return the memberships of a team or of all teams, oldest first."""
         return self._database.all(
             "select m.* from memberships m join teams t on t.id = m.team_id"
             " where t.project_id = ? and (? is null or m.team_id = ?) order by m.number",
@@ -72,7 +72,7 @@ class Teams:
         )  # fmt: skip
 
     def change_profile(self, membership: Row, changes: Row) -> None:
-        """Change what a user is called, and looks like, in a team."""
+        """Change a user's name and picture in a team."""
         for name, value in changes.items():
             self._database.run(
                 f"update memberships set {name} = ? where number = ?",  # noqa: S608 - a column's name

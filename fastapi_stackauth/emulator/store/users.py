@@ -16,7 +16,7 @@ class Users:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, project_id: str, fields: Row) -> Row:
-        """Create a user; `fields` are columns."""
+        """Create a user. `fields` are columns."""
         now = self._clock.millis()
         ids = {"id": self._chance.uuid(), "project_id": project_id}
         self._database.insert("users", {"signed_up_at": now, "last_active_at": now, **ids, **fields})
@@ -25,7 +25,7 @@ class Users:
         return user
 
     def get(self, project_id: str, user_id: str) -> Row | None:
-        """Return a user by id; capitals in the id do not matter."""
+        """Return a user by id, ignoring case."""
         return self._database.one("select * from users where project_id = ? and id = ?", project_id, user_id.lower())
 
     def update(self, user_id: str, changes: Row) -> None:
@@ -33,7 +33,7 @@ class Users:
         self._database.update("users", user_id, changes)
 
     def delete(self, user_id: str) -> None:
-        """Remove a user with all that is theirs."""
+        """Delete a user with all of the user's data."""
         self._database.run("delete from users where id = ?", user_id)
 
     def by_auth_email(self, project_id: str, email: str) -> Row | None:
@@ -45,7 +45,7 @@ class Users:
         )  # fmt: skip
 
     def in_order(self, project_id: str, order: str = "signed_up_at", *, descending: bool = False) -> list[Row]:
-        """Return every user of a project in order of sign-up, or of `last_active_at`."""
+        """Return all users of a project in order of sign-up or of `last_active_at`."""
         column, direction = ORDERS[order], "desc" if descending else "asc"
         return self._database.all(
             f"select * from users where project_id = ? order by {column} {direction}, id {direction}",  # noqa: S608 - words of this file
@@ -54,13 +54,13 @@ class Users:
 
 
 class Channels:
-    """The table of contact channels; the primary one is what the user's `primary_email` fields show."""
+    """The table of contact channels. The primary one is shown in the user's `primary_email` fields."""
 
     def __init__(self, database: Database, clock: Clock, chance: Chance) -> None:
         self._database, self._clock, self._chance = database, clock, chance
 
     def create(self, user: Row, value: str, flags: Row) -> Row:
-        """Add an email channel; `flags` are is_primary, is_verified, used_for_auth."""
+        """Add an email channel. `flags` are is_primary, is_verified and used_for_auth."""
         row: Row = {
             "id": self._chance.uuid(),
             "project_id": user["project_id"],
@@ -81,7 +81,7 @@ class Channels:
         return self._database.one("select * from contact_channels where user_id = ? and is_primary", user_id)
 
     def demote(self, user_id: str) -> None:
-        """Leave a user without a primary channel."""
+        """Make a user's primary channel a normal one."""
         self._database.run("update contact_channels set is_primary = 0 where user_id = ?", user_id)
 
     def get(self, project_id: str, channel_id: str) -> Row | None:
@@ -101,13 +101,13 @@ class Channels:
         )
 
     def list_for_project(self, project_id: str) -> list[Row]:
-        """Return every channel of a project, oldest first."""
+        """Return all channels of a project, oldest first."""
         return self._database.all(
             "select * from contact_channels where project_id = ? order by created_at, rowid", project_id
         )
 
     def update(self, channel: Row, changes: dict[str, Any]) -> Row:
-        """Change a channel; one made primary takes that place from the other."""
+        """Change a channel. A new primary channel replaces the previous one."""
         with self._database.transaction():
             if changes.get("is_primary"):
                 self.demote(channel["user_id"])
@@ -115,21 +115,21 @@ class Channels:
         return {**channel, **changes}
 
     def delete(self, channel_id: str) -> None:
-        """Remove a channel."""
+        """Delete a channel."""
         self._database.run("delete from contact_channels where id = ?", channel_id)
 
 
 class Passkeys:
-    """The table of passkeys, one a user."""
+    """The table of passkeys, with one per user."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def put(self, user: Row, credential_id: str, public_key: bytes, sign_count: int) -> None:
-        """Set a user's passkey, and replace the one before.
+        """Set a user's passkey, which replaces an earlier one.
 
         Raises:
-            sqlite3.IntegrityError: another user has this passkey.
+            sqlite3.IntegrityError: Another user has this passkey.
         """
         with self._database.transaction():
             self.delete(user["id"])
@@ -145,7 +145,7 @@ class Passkeys:
             )
 
     def by_credential(self, project_id: str, credential_id: str) -> Row | None:
-        """Return a passkey by the id that the authenticator gave it."""
+        """Return a passkey by its credential id."""
         return self._database.one(
             "select * from passkeys where project_id = ? and credential_id = ?", project_id, credential_id
         )
@@ -155,9 +155,9 @@ class Passkeys:
         return self._database.one("select * from passkeys where user_id = ?", user_id)
 
     def count(self, user_id: str, sign_count: int) -> None:
-        """Write down an authenticator's signature counter."""
+        """Store an authenticator's signature counter."""
         self._database.run("update passkeys set sign_count = ? where user_id = ?", sign_count, user_id)
 
     def delete(self, user_id: str) -> None:
-        """Take a user's passkey away."""
+        """Delete a user's passkey."""
         self._database.run("delete from passkeys where user_id = ?", user_id)
