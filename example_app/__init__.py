@@ -1,1 +1,1 @@
-"""A small app for team notes with fastapi-stackauth. `auth.py` contains the integration; all other files are the app."""
+"""A small app for team notes with fastapi-stackauth. `auth.py` contains the integration; all other files the app."""
