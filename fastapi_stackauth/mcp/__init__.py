@@ -1,4 +1,4 @@
-"""MCP: routes of the app as tools, for AI agents. Needs the extra `mcp`; nothing here is imported before it is used."""
+"""MCP: routes of the app as tools for AI agents. Needs the extra `mcp`, and is imported on first use."""
 
 from typing import TYPE_CHECKING
 

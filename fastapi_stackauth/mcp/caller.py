@@ -1,6 +1,6 @@
-"""The caller of an MCP server: read from `Authorization: Bearer` alone and verified once for each request.
+"""The caller of an MCP server, identified only by `Authorization: Bearer` and verified once for each request.
 
-Law: the caller belongs to one request. Nothing is kept between requests, and no other header and no cookie counts.
+Law: the caller belongs to one request. Nothing is stored between requests, and other headers and cookies are ignored.
 """
 
 from dataclasses import dataclass, field
@@ -38,12 +38,12 @@ class Caller:
     """The caller of an MCP server.
 
     Attributes:
-        services: those that have verified the caller.
-        credential: their access token or API key; None if they sent none.
-        user: the user of the token or the API key.
-        team: the team of the API key.
-        by_api_key: whether the credential is an API key.
-        by_resource_token: whether it is a token that is bound to the MCP server. It never leaves the server.
+        services: The services that verified the caller.
+        credential: The access token or API key. None if the caller sent none.
+        user: The user of the token or the API key.
+        team: The team of the API key.
+        by_api_key: Whether the credential is an API key.
+        by_resource_token: Whether it is a token bound to the MCP server. Such a token never leaves the server.
     """
 
     services: Services
@@ -54,11 +54,11 @@ class Caller:
     by_resource_token: bool = field(default=False, repr=False)
 
     def new_context(self, *, verified: bool) -> RequestContext[Services, Resolution]:
-        """Return the context of a call in process, in which the route finds the caller.
+        """Return the context for an in-process call, which contains the caller for the route.
 
         Args:
-            verified: whether the route takes the caller as verified. An app whose tests override `current_user`
-                decides itself.
+            verified: Whether the route treats the caller as verified. If a test overrides `current_user`, the override
+                decides.
         """
         context: RequestContext[Services, Resolution] = RequestContext()
         context.caller = InProcessCaller(None if self.by_resource_token else self.credential)
@@ -70,10 +70,10 @@ class Caller:
         return context
 
     def is_ruled_out_by(self, dependency: object, stack: Stack | None) -> bool:
-        """Whether a dependency of a route rejects this caller whatever the auth server says of their permissions.
+        """Whether a dependency of a route rejects this caller regardless of the caller's permissions.
 
         Args:
-            dependency: what the route depends on.
+            dependency: The dependency of the route.
             stack: the stack that has verified the caller. Dependencies of another one are left open; None: of none.
         """
         # A dependency of an app may have an attribute of this name, and decide by itself what it does with it.
@@ -94,7 +94,7 @@ class Caller:
 
 
 def is_decided_by_token(require: Require) -> bool:
-    """Whether the token alone says if a caller meets the requirements."""
+    """Whether the token is enough to decide if a caller meets the requirements."""
     asked = (each.field for each in REQUIREMENTS if each.check is not None)
     return _is_plain_require(require) and not any(getattr(require, field) for field in asked)
 
@@ -111,17 +111,18 @@ def _serves(dependency: Any, stack: Stack | None) -> bool:  # noqa: ANN401 - one
 async def identify(
     scope: Scope, services: Services, *, path: str = "", resource_tokens: ResourceTokens | None = None
 ) -> Caller:
-    """Read the bearer of a request and verify it.
+    """Read the bearer credential of a request and verify it.
 
     Args:
         scope: of the request.
         services: those of the stack that verifies callers.
-        path: the path of the server.
+        path: The path of the server.
         resource_tokens: the authorization server whose tokens count if they are bound to this server.
 
     Raises:
-        AuthError: 401, it is malformed or not accepted, or there are two.
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: it can be neither accepted nor rejected.
+        AuthError: 401: It is malformed or not accepted, or there are two.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
+            it.
     """
     headers = [(name, value) for name, value in scope["headers"] if name == b"authorization"]
     credential = _BEARER.read({"headers": headers})
@@ -144,10 +145,10 @@ async def identify(
 
 
 def check_resource_tokens(stack: Stack, resource_tokens: object, where: str) -> None:
-    """Reject an option `resource_tokens` that no token could meet, or that the project's own tokens would meet.
+    """Reject an invalid option `resource_tokens`, and one that would match the project's own tokens.
 
     Raises:
-        ConfigurationError: it is not a `ResourceTokens`, or its issuer is that of the project's access tokens.
+        ConfigurationError: It is not a `ResourceTokens`, or its issuer is that of the project's access tokens.
     """
     if resource_tokens is None:
         return
@@ -166,7 +167,7 @@ def check_resource_tokens(stack: Stack, resource_tokens: object, where: str) -> 
 
 
 def remember_caller(scope: Scope, caller: Caller) -> None:
-    """Keep the caller on the scope of their request, for its tools."""
+    """Store the caller on the scope of the request, for its tools."""
     scope[CALLER_KEY] = caller
 
 
@@ -177,7 +178,7 @@ def find_caller(scope: Scope) -> Caller | None:
 
 
 def find_address(scope: Scope, services: Services) -> tuple[str, int] | None:
-    """Return the address of the end user and the port, for the scope of a call in process."""
+    """Return the address and port of the end user, for the scope of an in-process call."""
     peer = scope.get("client")
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     proxies = services.settings.trusted_proxies

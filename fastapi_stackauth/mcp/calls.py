@@ -1,6 +1,7 @@
-"""A call of a route in process. It passes the app's whole middleware, as a request from the network does.
+"""In-process calls of routes. They pass through all of the app's middleware, like a request from the network.
 
-Law: the scope is made here. Nothing of the MCP request reaches it but the caller, their address and four headers.
+Law: this module creates the scope. From the MCP request it only takes the caller, the caller's address and four
+headers.
 """
 
 import asyncio
@@ -22,10 +23,10 @@ from fastapi_stackauth.services import Stack
 from fastapi_stackauth.sessions.context import CONTEXT_KEY
 
 MAX_RESPONSE = 1_000_000
-"""Bytes that the response of a tool may have."""
+"""The maximum size of a tool's response, in bytes."""
 _CHARSET = re.compile(r";\s*charset=\"?([A-Za-z0-9._-]+)", re.IGNORECASE)
 PASSED_ON = frozenset({b"accept", b"accept-language", b"user-agent", b"traceparent"})
-"""The headers of the MCP request that the route sees."""
+"""The headers of the MCP request that are passed on to the route."""
 _RESERVED = frozenset(
     {
         "authorization", "connection", "content-length", "content-type", "cookie", "forwarded", "host", "origin",
@@ -44,11 +45,11 @@ class RouteRequest:
     """A request to a route.
 
     Attributes:
-        method: the HTTP method.
-        target: the path and the query, percent-encoded.
-        headers: those that arguments of the tool have become, in lower case; reserved ones are dropped.
-        body: the body.
-        content_type: the type of the body; None without one.
+        method: The HTTP method.
+        target: The path and the query, percent-encoded.
+        headers: The headers from arguments of the tool, in lower case. Reserved ones are dropped.
+        body: The body.
+        content_type: The media type of the body. None without a body.
     """
 
     method: str
@@ -73,7 +74,7 @@ class RouteResponse:
 
     @property
     def text(self) -> str:
-        """The body as text, in the charset that its type names; UTF-8 otherwise."""
+        """The body as text, decoded with the charset of its media type or else UTF-8."""
         named = _CHARSET.search(self.headers.get("content-type", ""))
         try:
             return self.body.decode(named[1] if named else "utf-8", "replace")
@@ -82,13 +83,13 @@ class RouteResponse:
 
 
 def make_scope(request: RouteRequest, outer: Scope, caller: Caller, host: "ToolHost") -> Scope:
-    """Return the ASGI scope of a call.
+    """Create the ASGI scope for a call.
 
     Args:
         request: the request.
         outer: the scope of the MCP request.
         caller: the caller of the MCP request.
-        host: what the tools share.
+        host: The shared parts of the tools.
     """
     origin = urlsplit(caller.services.settings.require_app_url("MCP servers"))
     root = outer.get("root_path", "")
@@ -125,30 +126,30 @@ def _headers(request: RouteRequest, outer: Iterable[tuple[bytes, bytes]], host: 
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a header says who calls, from where or how, so that no argument of a tool may set it."""
+    """Whether a header identifies the caller or its connection, so that an argument of a tool must not set it."""
     return name in _RESERVED or name.startswith(_RESERVED_PREFIXES)
 
 
 class InProcessClient:
-    """Calls the routes of one app.
+    """Calls the routes of an app.
 
     Args:
-        app: the app.
-        seconds: how long a call may take.
+        app: The app.
+        seconds: The time limit of a call.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
         self._seconds = seconds
-        self._running: set[asyncio.Task[None]] = set()  # an event loop keeps weak references only
+        self._running: set[asyncio.Task[None]] = set()  # because an event loop only keeps weak references
 
     async def call(self, scope: Scope, body: bytes, events: AuthEvents) -> RouteResponse:
-        """Call a route and return its response. Background tasks of the response go on afterwards.
+        """Call a route and return its response. Background tasks of the response continue afterwards.
 
         Args:
-            scope: the scope of the call.
-            body: the body of the request.
-            events: log what the route raises.
+            scope: The scope of the call.
+            body: The body of the request.
+            events: Logs exceptions of the route.
 
         Raises:
             RequestError: `tool_timeout`, `tool_response_too_large`, `tool_failed`, or `tool_response_unsupported` for
@@ -171,7 +172,7 @@ class InProcessClient:
         return exchange.response
 
     async def aclose(self) -> None:
-        """Give the background tasks of responses the time that a call may take, then cancel them."""
+        """Wait for background tasks of responses, up to the time limit of a call, then cancel them."""
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=self._seconds)
             for task in late:
@@ -180,14 +181,14 @@ class InProcessClient:
 
 @dataclass(frozen=True)
 class ToolHost:
-    """What the tools of one MCP server share.
+    """The shared parts of the tools of an MCP server.
 
     Attributes:
-        app: the app, whose tests may override dependencies.
-        stack: the stack that verifies callers.
-        client: calls the routes.
-        table: finds the route that a path leads to.
-        state: the state of the app's lifespan.
+        app: The app. Tests may override its dependencies.
+        stack: The stack that verifies callers.
+        client: Calls the routes.
+        table: Finds the route for a path.
+        state: The state of the app's lifespan.
     """
 
     app: FastAPI
@@ -198,7 +199,7 @@ class ToolHost:
 
 
 class _Exchange:
-    """One request and its response."""
+    """A request and its response."""
 
     def __init__(self, body: bytes, events: AuthEvents) -> None:
         self._events = events
@@ -211,10 +212,10 @@ class _Exchange:
         self._size = 0
 
     async def serve(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the app. What it raises is logged, as a server does: the response is 500 by then."""
+        """Run the app. Log its exception, as a server does. The response is already 500 then."""
         try:
             await app(scope, self.receive, self.send)
-        except Exception as error:  # noqa: BLE001 - the app may raise anything, as it may under a server
+        except Exception as error:  # noqa: BLE001 - the app may raise any exception
             self._events.emit(TOOL_FAILED, exc_info=error, error=type(error).__name__)
         finally:
             if not self.complete and self.error is None:
@@ -230,10 +231,10 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take a part of the response.
+        """Receive a part of the response.
 
-        A server waits for its client here. Without a pause, a generator that never waits by itself would hold the event
-        loop, and neither a limit nor a cancelation would end it.
+        A server would wait for its client here. Without a pause, a generator that never awaits would block the event
+        loop, and neither a limit nor a cancellation could end it.
         """
         if self.ended.is_set() or message.get("more_body", False):
             await asyncio.sleep(0)

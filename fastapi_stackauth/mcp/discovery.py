@@ -1,4 +1,4 @@
-"""Discovery: the metadata of a protected resource (RFC 9728), and the challenge that leads to it. Pure."""
+"""Discovery: the metadata of a protected resource (RFC 9728), and the challenge with its URL. Pure."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ def is_plain_path(path: object) -> bool:
 
 
 def resource_url(settings: Settings, path: str) -> str:
-    """Return the identifier of an MCP server: `app_url` and its path, whatever the Host header says.
+    """Return the identifier of an MCP server: `app_url` and its path, regardless of the Host header.
 
     Raises:
         ConfigurationError: `app_url` is not set.
@@ -28,7 +28,7 @@ def resource_url(settings: Settings, path: str) -> str:
 
 
 def metadata_path(path: str) -> str:
-    """Return the path of the metadata: the well-known path, then that of the server (RFC 9728 §3.1)."""
+    """Return the path of the metadata: the well-known path and then the path of the server (RFC 9728 §3.1)."""
     return WELL_KNOWN + path
 
 
@@ -57,7 +57,7 @@ def describe_resource(
 
 
 def challenge_headers(error: StackAuthError, settings: Settings, path: str) -> dict[str, str]:
-    """Return the headers of an error; the challenge of a 401 names the metadata (RFC 9728 §5.1).
+    """Return the headers of an error. The challenge of a 401 contains the metadata's URL (RFC 9728 §5.1).
 
     Raises:
         ConfigurationError: `app_url` is not set.

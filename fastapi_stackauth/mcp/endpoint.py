@@ -1,4 +1,4 @@
-"""The endpoint of an MCP server: origin, caller and size are checked here, before FastMCP sees the request."""
+"""The endpoint of an MCP server. It checks origin, caller and size before FastMCP receives the request."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ from fastapi_stackauth.startup.configuration import declare_needs
 from fastapi_stackauth.verification.resource_tokens import ResourceTokens
 
 MAX_REQUEST = 1_000_000
-"""Bytes that the body of an MCP request may have."""
-_LONGEST_ORIGIN = 200  # characters of a header that a log line shows
+"""The maximum size of the body of an MCP request, in bytes."""
+_LONGEST_ORIGIN = 200  # the maximum number of characters of a header in a log line
 _NOT_STARTED = (
     "The MCP server has not started: FastMCP runs within the lifespan of the app. Serve the app itself, not mounted in "
     "another one, with a server that runs lifespans; in tests, use `async with app.router.lifespan_context(app):` or "
@@ -31,9 +31,9 @@ class McpEndpoint:
     """Serves an MCP server at one path.
 
     Args:
-        stack: verifies callers.
-        path: the path of the server.
-        allow_unauthenticated: whether requests without a credential pass; the routes then decide.
+        stack: Verifies callers.
+        path: The path of the server.
+        allow_unauthenticated: Whether to accept requests without a credential. The routes then decide.
         resource_tokens: the authorization server whose tokens count if they are bound to this server.
     """
 
@@ -52,21 +52,21 @@ class McpEndpoint:
         """Serve one request.
 
         Raises:
-            ConfigurationError: a setting is missing, or the lifespan of the app has not run.
+            ConfigurationError: A setting is missing, or the lifespan of the app has not run.
         """
         request = Request(scope, receive)
         services = self._stack.services
         try:
             bounded = await self._admit(request, services)
         except ConfigurationError:
-            raise  # the app's handler answers, and reports the setting
+            raise  # the app's handler responds, and reports the setting
         except StackAuthError as error:
             log_error_response(error, services.events)
             await self._reject(error, services)(scope, receive, send)
             return
         if self.server is None:
             raise ConfigurationError(_NOT_STARTED)
-        # A copy, because the app of FastMCP writes itself and its routes on the scope.
+        # A copy, because FastMCP's app stores itself and its routes in the scope.
         await self.server(dict(scope), _Replay(await bounded.body(), receive), send)
 
     async def _admit(self, request: Request, services: Services) -> Request:
@@ -87,7 +87,7 @@ class McpEndpoint:
 
 
 class MetadataEndpoint:
-    """Serves the metadata of an MCP server (RFC 9728 §3). It is public, and pages of any origin may read it.
+    """Serves the metadata of an MCP server (RFC 9728 §3), which is public and readable by pages of any origin.
 
     Args:
         stack: has the settings.
@@ -126,7 +126,7 @@ class MetadataEndpoint:
 
 
 class _Replay:
-    """Gives the body that was read, then what the connection has to tell."""
+    """Replays the body that was read, and then passes on the messages of the connection."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -140,7 +140,7 @@ class _Replay:
 
 
 def check_origin(scope: Scope, services: Services) -> None:
-    """Reject pages of other origins: a name that a page's author rebinds to this host is one (DNS rebinding).
+    """Reject pages of other origins, which also prevents DNS rebinding.
 
     Raises:
         AuthError: 403 `cross_site_request`.

@@ -1,4 +1,4 @@
-"""`stack.mount_mcp`: the MCP server of an app, made when the app starts."""
+"""`stack.mount_mcp`: the MCP server of an app, which is created when the app starts."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -32,10 +32,10 @@ def mount(
     resource_tokens: ResourceTokens | None,
     enrich: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
-    """Add an MCP server to an app; see `StackAuth.mount_mcp`.
+    """Add an MCP server to an app (see `StackAuth.mount_mcp`).
 
     Raises:
-        ConfigurationError: an argument is wrong, the stack is not installed on the app, or the extra is missing.
+        ConfigurationError: An argument is wrong, the stack is not installed on the app, or the extra is missing.
     """
     _check_arguments(stack, app, path, call_timeout)
     if not isinstance(allow_unauthenticated, bool):  # a text such as "false" would let all callers pass
@@ -45,7 +45,7 @@ def mount(
     endpoint = McpEndpoint(stack, path, allow_unauthenticated=allow_unauthenticated, resource_tokens=resource_tokens)
     metadata = MetadataEndpoint(stack, path, app.title, resource_tokens)
     # A `Route` serves the very path; a `Mount` would redirect to a path that ends with a slash.
-    app.router.add_route(metadata_path(path), metadata, include_in_schema=False)  # type: ignore[arg-type]  # Starlette takes ASGI apps, too
+    app.router.add_route(metadata_path(path), metadata, include_in_schema=False)  # type: ignore[arg-type]  # Starlette accepts ASGI apps too
     app.router.add_route(path, endpoint, include_in_schema=False)  # type: ignore[arg-type]  # as above
 
     def choose() -> tuple[dict[str, Any], RouteTable, list[ToolOperation]]:
@@ -58,10 +58,10 @@ def mount(
         client = InProcessClient(app, call_timeout)
         host = ToolHost(app, stack, client, table, state)
         server = mcp.build_server(app.title, app.version, schema, operations, host)
-        # The endpoint has checked the origin, against `app_url` instead of the Host header.
+        # The endpoint has already compared the origin with `app_url` instead of the Host header.
         served = server.http_app(path=path, json_response=True, stateless_http=True, host_origin_protection=False)
         async with served.router.lifespan_context(served):
-            outer, endpoint.server = endpoint.server, served  # tests may run the lifespan within itself
+            outer, endpoint.server = endpoint.server, served  # tests may nest the lifespan
             try:
                 yield
             finally:

@@ -1,7 +1,6 @@
-"""For apps that write their own FastMCP server: its `auth=`, and the caller inside a tool.
+"""The `auth=` of an app's own FastMCP server, and the caller inside its tools.
 
-Law: an outage is 503, never "unauthenticated", so FastMCP's own check of tokens, which knows yes and no alone, is not
-used.
+Law: an outage is 503, never 401. So FastMCP's own check of tokens, which only returns yes or no, is not used.
 """
 
 import json
@@ -54,9 +53,9 @@ class StackAuthProvider(TokenVerifier):
     """The `auth=` of a FastMCP server: access tokens of the project, and API keys if there is a secret key.
 
     Args:
-        stack: verifies callers.
-        path: the public path of the server, such as ``/mcp``; its identifier is `app_url` and this path.
-        name: the name of the server in its metadata.
+        stack: Verifies callers.
+        path: The public path of the server, such as ``/mcp``. Its identifier is `app_url` plus this path.
+        name: The name of the server in its metadata.
         resource_tokens: an authorization server whose tokens count, too, if they are bound to this server.
 
     FastMCP serves the metadata (RFC 9728) with its own app. If that app is mounted in another one, add
@@ -84,10 +83,10 @@ class StackAuthProvider(TokenVerifier):
         remember(self._app, stack, default=True)
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Verify a token outside of a request, as FastMCP's own code may.
+        """Verify a token outside of a request, for FastMCP's own code.
 
         Raises:
-            TokenVerificationError: it can be neither accepted nor rejected.
+            TokenVerificationError: The library can neither accept nor reject it.
         """
         scope = {"headers": [(b"authorization", b"Bearer " + token.encode("utf-8", "replace"))]}
         try:
@@ -107,7 +106,7 @@ class StackAuthProvider(TokenVerifier):
         keeping: Any = AuthContextMiddleware
         return [Middleware(identifying, provider=self, stack=self._stack, app_of_stack=self._app), Middleware(keeping)]
 
-    def get_routes(self, mcp_path: str | None = None) -> list[Route]:  # noqa: ARG002 - FastMCP knows its inner path alone
+    def get_routes(self, mcp_path: str | None = None) -> list[Route]:  # noqa: ARG002 - FastMCP only knows its inner path
         """Return the route of the metadata."""
         endpoint: Any = MetadataEndpoint(self._stack, self.path, self._name, self._resource_tokens)
         return [Route(metadata_path(self.path), endpoint)]
@@ -201,9 +200,9 @@ class _AppOfStack(Starlette):
 
 
 class _IdentifyCaller:
-    """Middleware that identifies the caller, except for the metadata, which is public.
+    """Middleware that identifies the caller, except for requests to the public metadata.
 
-    It leaves the 401 to FastMCP, which names the metadata.
+    FastMCP sends the 401, with the URL of the metadata.
     """
 
     def __init__(self, app: ASGIApp, provider: StackAuthProvider, stack: Stack, app_of_stack: _AppOfStack) -> None:
@@ -237,7 +236,7 @@ class _IdentifyCaller:
 
 
 def _describe_caller(caller: Caller) -> AccessToken | None:
-    """Return what FastMCP keeps of a caller. It has no token, because its repr would show it."""
+    """Return the caller in FastMCP's form, without the token, because the repr would show it."""
     owner = caller.user or caller.team
     if owner is None:
         return None

@@ -1,4 +1,4 @@
-"""What a tool error carries. Pure."""
+"""The content of tool errors. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ _RETRYABLE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAIL
 
 
 def describe_error(status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> dict[str, Any]:
-    """Return a problem document that also says whether the same call may succeed later.
+    """Return a problem document that also shows whether the same call may succeed later.
 
     Args:
         status: the HTTP status.
         problem: the problem document.
-        retry_after: seconds after which the caller may try again, if they are known.
+        retry_after: Seconds after which the caller may try again, if known.
     """
-    document = {**problem, "status": status}  # an app's own errors may have a member of this name for other things
+    document = {**problem, "status": status}  # an app's own errors may use a member of this name for other purposes
     if status in _RETRYABLE:
         document["retryable"] = True
         if retry_after is not None:

@@ -1,6 +1,6 @@
-"""Which routes of an app are tools, and which route a path leads to.
+"""Select the routes of an app that are tools, and find the route for a path.
 
-Law: a tool reaches its own route and no other, and no route of this library is a tool, whatever its tags.
+Law: a tool only reaches its own route, and no route of this library is a tool, whatever its tags.
 """
 
 import re
@@ -33,10 +33,10 @@ class Selection:
 
     @classmethod
     def check(cls, tags: object, operations: object) -> "Selection":
-        """Make a selection from the arguments of `mount_mcp`.
+        """Create a selection from the arguments of `mount_mcp`.
 
         Raises:
-            ConfigurationError: both are empty, or one is not a collection of texts.
+            ConfigurationError: Both are empty, or one is not a collection of strings.
         """
         selection = cls(_to_names("include_tags", tags), _to_names("include_operations", operations))
         if not selection.tags and not selection.operations:
@@ -49,7 +49,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class ToolOperation:
-    """An operation of the app that is a tool.
+    """An operation of the app that becomes a tool.
 
     Attributes:
         path: its path in the OpenAPI document.
@@ -67,7 +67,7 @@ class ToolOperation:
         return frozenset(compile_path(self.route.path)[2])
 
     def dependencies(self) -> Iterator[object]:
-        """Iterate over everything that the route depends on."""
+        """Iterate over all dependencies of the route."""
         waiting = list(self.route.dependant.dependencies)
         while waiting:
             dependant = waiting.pop()
@@ -91,7 +91,7 @@ class RouteTable:
         ]
 
     def find(self, method: str, path: str, host: str = "") -> Any:  # noqa: ANN401 - a route, or FastAPI's view of one
-        """Return the route that serves this method and path at a host; None if there is none."""
+        """Return the route for this method, path and host, or None."""
         for host_pattern, pattern, methods, route in self._routes:
             if host_pattern is not None:
                 if host_pattern.match(host):
@@ -105,16 +105,16 @@ class RouteTable:
 
 
 def make_schema(app: FastAPI) -> dict[str, Any]:
-    """Return an OpenAPI document of the app as it is now. It leaves `app.openapi()` and its cache alone."""
+    """Return a current OpenAPI document of the app, without changing the cache of `app.openapi()`."""
     return get_openapi(title=app.title, version=app.version, routes=app.routes)
 
 
 def choose_operations(schema: dict[str, Any], table: RouteTable, selection: Selection) -> list[ToolOperation]:
-    """Return the operations that a selection makes tools.
+    """Return the operations in a selection.
 
     Raises:
-        ConfigurationError: it names an operation or a tag that no route has, a route of this library, or a route that
-            no request reaches.
+        ConfigurationError: The selection contains an unknown operation or tag, a route of this library, or a route that
+            no request can reach.
     """
     routes = {(compile_path(route.path)[1], method): route for route in table for method in _methods(route)}
     chosen: list[ToolOperation] = []
@@ -136,14 +136,14 @@ def choose_operations(schema: dict[str, Any], table: RouteTable, selection: Sele
 
 
 def _reasons(method: str, operation: dict[str, Any], selection: Selection) -> set[str]:
-    """Return the names of the selection that choose an operation."""
+    """Return the names in the selection that match an operation."""
     by_id = {operation.get("operationId", "")} & selection.operations
     by_tag = set(operation.get("tags", ())) & selection.tags if method == "get" else set()
     return {f"operation {name!r}" for name in by_id} | {f"tag {name!r}" for name in by_tag}
 
 
 def _check_reached(route: Any, method: str, path: str, table: RouteTable) -> None:  # noqa: ANN401 - as below
-    """Reject a route that is shadowed by an earlier one: each of its calls would be rejected."""
+    """Reject a route that is shadowed by an earlier one, because all of its calls would be rejected."""
     first = table.find(method, path)
     if first is not None and first is not route:
         raise ConfigurationError(

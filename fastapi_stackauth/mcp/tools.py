@@ -1,6 +1,6 @@
-"""The tools of FastMCP that routes become, and the server that holds them.
+"""The FastMCP tools for routes, and the server with these tools.
 
-Law: a tool decides nothing. It turns arguments into a request, and the response of the route into a result.
+Law: a tool makes no decisions. It turns arguments into a request, and the route's response into a result.
 """
 
 import json
@@ -31,8 +31,8 @@ from fastapi_stackauth.mcp.results import describe_error
 from fastapi_stackauth.mcp.selection import ToolOperation
 
 MAX_NAME = 64
-"""Characters of a tool's name: clients reject longer ones."""
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # the characters that the MCP specification allows
+"""The maximum length of a tool's name. Clients reject longer ones."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # the characters allowed by the MCP specification
 _LONGEST_NUMBER = 10  # digits of a Retry-After
 _ANNOTATIONS: Mapping[str, ToolAnnotations] = {
     "GET": ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True),
@@ -43,7 +43,7 @@ _ANNOTATIONS: Mapping[str, ToolAnnotations] = {
     "PATCH": ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False),
     "DELETE": ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True),
 }
-_LONGEST_TEXT = 1000  # characters of a foreign error's body
+_LONGEST_TEXT = 1000  # the maximum number of characters of another error's body
 
 
 class RouteTool(Tool):
@@ -56,7 +56,7 @@ class RouteTool(Tool):
 
     @classmethod
     def make(cls, operation: ToolOperation, definition: HTTPRoute, director: RequestDirector, host: ToolHost) -> Tool:
-        """Make the tool of an operation."""
+        """Create the tool for an operation."""
         tool = cls(
             name=definition.operation_id or "",
             title=definition.summary,
@@ -69,7 +69,7 @@ class RouteTool(Tool):
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        """Call the route with these arguments, as the caller of the MCP request."""
+        """Call the route with these arguments as the caller of the MCP request."""
         outer = get_http_request().scope
         caller = find_caller(outer)
         if caller is None:
@@ -85,7 +85,7 @@ class RouteTool(Tool):
             return _to_error(error.status_code, problem_document(error, instance=error.instance, docs_url=docs_url))
 
     def is_hidden_from(self, caller: Caller) -> bool:
-        """Whether the route rejects this caller in any case. In tests with overrides, no tool is hidden."""
+        """Whether the route always rejects this caller. In tests with overrides, no tool is hidden."""
         return not self._host.app.dependency_overrides and any(
             caller.is_ruled_out_by(each, self._host.stack) for each in self._operation.dependencies()
         )
@@ -97,7 +97,7 @@ class RouteTool(Tool):
             built = self._director.build(self._definition, known, "http://route")
             target = built.url.raw_path.decode("ascii")
             body = built.read()
-        except Exception:  # noqa: BLE001 - arguments may be anything, and their text must not be repeated
+        except Exception:  # noqa: BLE001 - arguments may have any form, and the error must not repeat them
             raise RequestInvalid((("arguments", "Do not fit the schema of this tool"),)) from None
         path = unquote(target.partition("?")[0])
         host = urlsplit(self._host.stack.services.settings.app_url or "").hostname or ""
@@ -108,10 +108,10 @@ class RouteTool(Tool):
         return RouteRequest(self._operation.method, target, headers, body, built.headers.get("content-type"))
 
     def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Reject what FastMCP would turn into other parameters than those of the route, or into several headers.
+        """Reject arguments that FastMCP would turn into other parameters or into several headers.
 
         Raises:
-            ValueError: an object outside of the body, or a header with control characters.
+            ValueError: There is an object outside of the body, or a header with control characters.
         """
         for name, value in arguments.items():
             location = self._definition.parameter_map[name]["location"]
@@ -122,12 +122,12 @@ class RouteTool(Tool):
 
 
 class HideTools(Middleware):
-    """Leaves out tools that reject the caller in any case. It does not protect: the routes check each call."""
+    """Hides tools that always reject the caller. This does not protect them; the routes check each call."""
 
     async def on_list_tools(
         self, context: MiddlewareContext[ListToolsRequest], call_next: CallNext[ListToolsRequest, Sequence[Tool]]
     ) -> Sequence[Tool]:
-        """Return the tools that this caller may be able to use."""
+        """Return the tools, without those that always reject this caller."""
         tools = await call_next(context)
         caller = find_caller(get_http_request().scope)
         if caller is None:
@@ -141,11 +141,11 @@ def build_server(
     """Return a FastMCP server with a tool for each operation.
 
     Args:
-        name: of the app.
-        version: of the app.
-        schema: the OpenAPI document of the app.
-        operations: the routes that are tools.
-        host: what the tools share.
+        name: The name of the app.
+        version: The version of the app.
+        schema: The OpenAPI document of the app.
+        operations: The operations that become tools.
+        host: The shared parts of the tools.
 
     Raises:
         ConfigurationError: clients would reject the name of a tool, two tools have the same name, or a route requires
@@ -171,7 +171,7 @@ def build_server(
 
 
 def _without_reserved(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the operations of a path without the parameters that no argument may set: credentials and cookies."""
+    """Return the operations of a path without parameters that arguments must not set: credentials and cookies."""
     return {method: {**operation, "parameters": _own_parameters(operation)} for method, operation in item.items()}
 
 
@@ -250,7 +250,7 @@ def _to_result(response: RouteResponse) -> ToolResult:
 
 
 def _to_error(status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> ToolResult:
-    """Return a tool error that carries a problem document."""
+    """Return a tool error with a problem document."""
     document = describe_error(status, problem, retry_after)
     return ToolResult(content=json.dumps(document), structured_content=document, is_error=True)
 
@@ -261,7 +261,7 @@ def _read_retry_after(response: RouteResponse) -> float | None:
 
 
 def _read_problem(response: RouteResponse) -> Mapping[str, Any]:
-    """Return the problem document of a response; one that holds its text if the app has errors of its own form."""
+    """Return the problem document of a response. If the app has errors of another form, it contains their text."""
     value = _read_json(response)
     if isinstance(value, dict):
         return value
@@ -275,7 +275,7 @@ _NOT_JSON = object()
 
 
 def _read_json(response: RouteResponse) -> Any:  # noqa: ANN401 - any JSON
-    """Return the JSON of a response, if FastMCP can send it on: UTF-8, not nested too deep, and no NaN."""
+    """Return the JSON of a response if FastMCP can forward it: it is UTF-8, not nested too deeply, and has no NaN."""
     if response.media_type != "application/json" and not response.media_type.endswith("+json"):
         return _NOT_JSON
     try:
