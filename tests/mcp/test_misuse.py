@@ -238,7 +238,7 @@ async def test_parameters_of_openapi_extra_do_not_stop_the_start():
         assert tool.input_schema["properties"] == {}
 
 
-async def test_a_route_that_requires_a_credential_itself_stops_the_start():
+async def test_a_route_that_requires_a_credential_stops_the_start():
     """Each call of such a tool would be rejected, because no argument sets a cookie or a header of a credential."""
 
     async def by_header(authorization: Annotated[str, Header()]) -> None: ...
