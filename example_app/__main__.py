@@ -33,7 +33,7 @@ def port_from(name: str, default: int) -> int:
 
 
 def listener(name: str, default: int) -> tuple[int, socket]:
-    """Bind a port, still without an app."""
+    """Bind a port and return its socket."""
     port = port_from(name, default)
     try:
         return port, bind(LOOPBACK, port)

@@ -15,7 +15,7 @@ router = APIRouter()
 
 
 class Greeting(BaseModel):
-    """What to say to a visitor."""
+    """A greeting for a visitor."""
 
     message: str = Field(description="The greeting.", examples=["Hello, Ada!"])
 
@@ -37,7 +37,7 @@ class WrittenNote(BaseModel):
 
     @classmethod
     def from_note(cls, note: Note) -> "WrittenNote":
-        """Return a note in the form for programs."""
+        """Return the JSON model of a note."""
         return cls(id=note.id, text=note.text, written_at=note.written_at)
 
 
@@ -81,7 +81,7 @@ async def write_note(user: AnybodyOrKey, note: NoteText) -> list[WrittenNote]:
     """Write a private note, and return the caller's notes, newest first."""
     notebook = Notebook(author_id=user.id)
     if not await add_note(notebook, user, note.text):
-        raise HTTPException(422, "A note needs a text.")
+        raise HTTPException(422, "A note must contain text.")
     return [WrittenNote.from_note(each) for each in await notebooks.newest(notebook)]
 
 

@@ -56,7 +56,7 @@ class StackAuth(MountsRouters):
         sources: The places of access tokens, in this order. By default, the headers and, with `sdk_cookies=True`, the
             JavaScript SDK's cookies.
         http_client: An `AsyncClient` from httpx or httpx2 for calls to the auth server. You must close it yourself.
-        transport: a transport of httpx or httpx2 for them.
+        transport: A transport of httpx or httpx2 for them.
         clock: Returns the Unix time in seconds, for tests of expiry.
         tracer_provider: The OpenTelemetry provider for spans. By default, the one set when the app starts.
         meter_provider: The OpenTelemetry provider for metrics, with the same default.
@@ -154,7 +154,7 @@ class StackAuth(MountsRouters):
         Call it before the first request. It keeps the app's own lifespan and `openapi()`.
 
         Args:
-            app: the app; a mounted FastAPI app needs its own `install`.
+            app: The app; a mounted FastAPI app needs its own `install`.
             default: Whether dependencies without a stack, such as `current_user`, use this one.
 
         Raises:
@@ -205,27 +205,27 @@ class StackAuth(MountsRouters):
     ) -> None:
         """Serve chosen routes of the app as MCP tools at this path, for AI agents. Needs the extra `mcp`.
 
-        Each call runs its route in process: `CurrentUser`, `Require(...)`, API keys and rate limits mean what they mean
-        over HTTP. Callers send an access token or an API key as `Authorization: Bearer`, which alone counts. The tools
-        are made when the app starts. Routes of this library are never tools. Needs `app_url`.
+        Each call runs its route in the same process. `CurrentUser`, `Require(...)`, API keys and rate limits work as
+        they do over HTTP. Callers send an access token or an API key as `Authorization: Bearer`; other credentials are
+        ignored. The tools are created when the app starts. Routes of this library are never tools. Needs `app_url`.
 
         Args:
-            app: the app, on which this stack is installed.
-            path: the path of the server, such as ``/mcp``. Its identifier is `app_url` and this path.
+            app: The app, on which this stack is installed.
+            path: The path of the server, such as ``/mcp``. Its identifier is `app_url` plus this path.
             include_tags: GET routes with one of these tags are tools.
-            include_operations: routes with one of these operation ids are tools, whatever their method.
-            allow_unauthenticated: let requests without a credential pass to the tools, whose routes then decide.
-            call_timeout: seconds that one call of a tool may take.
-            resource_tokens: an OAuth authorization server whose tokens count, too, if they are bound to this server
-                (RFC 8707). Needs `secret_server_key`.
+            include_operations: Routes with one of these operation ids are tools, whatever their method.
+            allow_unauthenticated: Accept requests without a credential. The routes of the tools then decide.
+            call_timeout: The time limit of a tool call, in seconds.
+            resource_tokens: An OAuth authorization server. Its tokens are also accepted if they are bound to this
+                server (RFC 8707). Needs `secret_server_key`.
 
         Example:
             >>> stack.install(app)
             >>> stack.mount_mcp(app, "/mcp", include_tags={"notes"})
 
         Raises:
-            ConfigurationError: no route is chosen, an argument is wrong, the stack is not installed on the app, the
-                extra is missing; when the app starts, if a chosen route does not exist or cannot be a tool.
+            ConfigurationError: No route is chosen, an argument is wrong, the stack is not installed on the app, or the
+                extra is missing. Raised when the app starts if a chosen route does not exist or cannot be a tool.
         """
         mcp.mount(
             self,
@@ -252,22 +252,24 @@ class StackAuth(MountsRouters):
     ) -> APIRouter:
         """Return prebuilt HTML pages for sign-in, accounts and links in emails, for `app.include_router(...)`.
 
-        The pages show what the project has enabled, and bring their own form handlers. They need the extra `pages` and
-        `app_url`, and work without `stack.router()`. Links in emails lead to them unless `pages=` of a router names
-        another page, and browsers without a session are sent to their sign-in page unless `sign_in_url` is set.
+        The pages show the methods that the project has enabled, and have their own form handlers. They need the extra
+        `pages` and `app_url`, and work without `stack.router()`. Links in emails open these pages unless `pages=` of a
+        router has another page. Browsers without a session are redirected to the sign-in page unless `sign_in_url` is
+        set.
 
         Args:
-            prefix: where the pages are, such as ``/handler``. Include the router without a further prefix.
-            theme: how they look.
-            templates: a folder with Jinja2 templates of your own, which extend or replace those of the library.
-            languages: the tags of the languages that they have, the default first. A browser gets the one that the
-                user chose (the cookie `stackauth_language`), else the best by its header `Accept-Language`.
-            catalogs: a folder with gettext catalogs that add a language or replace texts.
-            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
-            create_team: what a user needs to create a team, besides the setting of the project, as for `teams_router`.
+            prefix: The prefix of the pages, such as ``/handler``. Include the router without another prefix.
+            theme: The look of the pages.
+            templates: A folder with your own Jinja2 templates, which extend or replace those of the library.
+            languages: The language tags of the pages, with the default first. A browser gets the language that the user
+                chose (the cookie `stackauth_language`), or the best match for its header `Accept-Language`.
+            catalogs: A folder with gettext catalogs that add a language or replace texts.
+            oauth_scopes: Additional scopes to request at each sign-in, by provider, separated by spaces.
+            create_team: The requirements for creating a team, in addition to the project's setting, as for
+                `teams_router`.
 
         Raises:
-            ConfigurationError: the prefix is not a path, the theme or `create_team` is something else, a template has
+            ConfigurationError: The prefix is not a path, the theme or `create_team` has the wrong type, a template has
                 a mistake, a language has no catalog, the extra is not installed, the stack has pages under another
                 prefix, or browsers would not store cookies for `app_url`.
         """
@@ -302,8 +304,8 @@ class StackAuth(MountsRouters):
         """Fetch the signing keys now, so that the first request does not wait. Call it in the app's lifespan.
 
         Raises:
-            VerificationUnavailable: the fetch failed; the app may start anyway.
-            ConfigurationError: no project id is set.
+            VerificationUnavailable: The fetch failed; the app may start anyway.
+            ConfigurationError: No project id is set.
         """
         await self.verifier.warm_up()
 
@@ -325,12 +327,12 @@ class StackAuth(MountsRouters):
         such as whether the app has cookies. `fastapi_stackauth.testing.emulate` uses it for a whole app.
 
         Args:
-            transport: a transport of httpx or httpx2 for calls to the auth server; `http_client` is not used meanwhile.
+            transport: A transport of httpx or httpx2 for calls to the auth server; `http_client` is not used meanwhile.
             clock: Returns the Unix time in seconds.
             **options: The settings to change. All others keep their values, whatever is in the environment.
 
         Raises:
-            ConfigurationError: a setting is wrong.
+            ConfigurationError: A setting is wrong.
         """
         before = self.services
         kept: dict[str, Any] = {name: getattr(before.settings, name) for name in Settings.model_fields}

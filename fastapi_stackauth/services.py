@@ -33,7 +33,7 @@ class Services:
     """The parts of one `StackAuth`.
 
     Attributes:
-        settings: all settings.
+        settings: All settings.
         events: Counts and logs events, and calls hooks.
         clock: Returns the Unix time in seconds.
         client: The auth server's API.
@@ -127,7 +127,7 @@ class PrebuiltPages(Protocol):
     """The prebuilt pages of a stack, for code outside of their router.
 
     Attributes:
-        prefix: the prefix of their paths.
+        prefix: The prefix of their paths.
     """
 
     prefix: str

@@ -24,7 +24,7 @@ class Accounts:
     Args:
         settings: `authorization_ttl`.
         client: Calls the auth server. It needs the secret key.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     def __init__(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float] = time.time) -> None:
@@ -38,9 +38,9 @@ class Accounts:
 
         Raises:
             AuthError: 401 `user_deleted`: There is no such user.
-            VerificationUnavailable: the auth server is unavailable.
-            AuthServerMisconfigured: the auth server rejects this app.
-            ConfigurationError: no secret key is set.
+            VerificationUnavailable: The auth server is unavailable.
+            AuthServerMisconfigured: The auth server rejects this app.
+            ConfigurationError: No secret key is set.
         """
         known = self._users.get(user_id)
         try:

@@ -49,7 +49,7 @@ class ApiKeys:
         settings: `api_key_ttl` and `api_key_concurrency`.
         client: Calls the auth server. It needs the secret key.
         storage: Shares results with the other workers.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class ApiKeys:
 
         Raises:
             AuthError: 401 `api_key_invalid`.
-            VerificationUnavailable: the auth server is unavailable, or too many keys are being checked.
-            AuthServerMisconfigured: the auth server rejects this app.
-            ConfigurationError: no secret key is set.
+            VerificationUnavailable: The auth server is unavailable, or too many keys are being checked.
+            AuthServerMisconfigured: The auth server rejects this app.
+            ConfigurationError: No secret key is set.
         """
         owner = await self._owner(("user",), key)
         assert isinstance(owner, User)  # noqa: S101 - `_owner` returns the kind that it gets

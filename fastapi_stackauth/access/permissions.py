@@ -37,7 +37,7 @@ class Authorization:
     Args:
         settings: `authorization_ttl`, `unknown_team` and the secret key, if there is one.
         client: Calls the auth server.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     def __init__(self, settings: Settings, client: StackAuthClient, clock: Callable[[], float] = time.time) -> None:

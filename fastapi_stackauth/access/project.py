@@ -15,7 +15,7 @@ class CurrentProject:
 
     Args:
         client: Calls the auth server.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     def __init__(self, client: StackAuthClient, clock: Callable[[], float] = time.time) -> None:

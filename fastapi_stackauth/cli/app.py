@@ -238,7 +238,7 @@ def _read_stdin() -> str:
     else:
         text = sys.stdin.buffer.read(_MOST_INPUT + 1).decode("utf-8", "surrogateescape")
     if len(text) > _MOST_INPUT:
-        raise _UsageError("standard input holds far more than an access token.")
+        raise _UsageError("standard input contains far more than an access token.")
     if not text.strip():
         raise _UsageError("no token came on standard input: fastapi-stackauth explain < token.txt")
     return text

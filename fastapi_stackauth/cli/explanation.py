@@ -54,13 +54,13 @@ _Value = TypeVar("_Value")
 
 _WHAT_TO_DO = {
     "authentication_required": "The SDK's bundle contains no token. Sign in first.",
-    "credentials_malformed": "Pass the token, the header's value or the whole header line, and nothing else.",
+    "credentials_malformed": "Pass only the token, the value of the header, or the complete header line.",
     "credentials_too_large": "This is not an access token of the auth server, which has about 1,000 characters.",
     "token_malformed": "Pass the whole access token. A refresh token is not an access token.",
-    "token_algorithm_not_allowed": "The auth server signs with ES256 only, so this token is not from it.",
+    "token_algorithm_not_allowed": "The auth server only signs with ES256, so it did not issue this token.",
     "token_key_unknown": "The token is from another project or server, or its key was rotated. Sign in again.",
     "token_signature_invalid": "The token was modified after signing, or truncated. Copy it again.",
-    "token_claims_missing": "The auth server always sets these claims, so this token is not from it.",
+    "token_claims_missing": "The auth server always sets these claims, so it did not issue this token.",
     "token_issuer_not_allowed": "If this is a URL of your own auth server, add its origin to STACK_ISSUERS.",
     "token_audience_not_allowed": "Set STACK_PROJECT_ID to the project that the token is for, or use a token of this "
     "project.",
@@ -105,11 +105,11 @@ class Frame:
     """The expected values of a token.
 
     Attributes:
-        now: unix time in seconds.
-        leeway: seconds by which clocks may differ.
-        binding: the project; None if it is unknown.
-        keys: the keys; None if there are none.
-        no_keys: the reason why there are none.
+        now: Unix time in seconds.
+        leeway: Seconds by which clocks may differ.
+        binding: The project; None if it is unknown.
+        keys: The keys; None if there are none.
+        no_keys: The reason why there are none.
     """
 
     now: float
@@ -123,9 +123,9 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
     """Run the verifier's checks on the token in a text.
 
     Args:
-        text: an access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
+        text: An access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
         frame: The expected values.
-        show_claims: show claims about the user instead of masking them.
+        show_claims: Show claims about the user instead of masking them.
     """
     try:
         token = _read_token(text)

@@ -116,9 +116,9 @@ async def gather(settings: Settings, token: str | None = None, clock: Callable[[
     """Collect all facts for `doctor`.
 
     Args:
-        settings: the settings, from the environment.
+        settings: The settings, from the environment.
         token: A text with an access token to check.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
     facts = Facts(
         settings,

@@ -139,8 +139,8 @@ class ApiCaller:
         """Return the user's access token. If the client is bound to a session, refresh the token before it expires.
 
         Raises:
-            SessionEnded: the session has ended.
-            AuthServerError: the refresh failed for another reason.
+            SessionEnded: The session has ended.
+            AuthServerError: The refresh failed for another reason.
         """
         source = self._caller.token_source
         return await source.access_token() if source else self._caller.access_token

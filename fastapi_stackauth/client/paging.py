@@ -51,7 +51,7 @@ class Listing(Generic[T]):
         """Return the first page, or the page at a cursor, which is the `next_cursor` of the page before it.
 
         Raises:
-            AuthServerError: the page cannot be read.
+            AuthServerError: The page cannot be read.
         """
         return await self._fetch(cursor)
 
@@ -76,7 +76,7 @@ class Listing(Generic[T]):
         """Iterate over the items of all pages.
 
         Raises:
-            AuthServerError: a page cannot be read.
+            AuthServerError: A page cannot be read.
         """
         async for page in self.pages():
             for item in page.items:

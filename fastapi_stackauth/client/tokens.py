@@ -70,8 +70,8 @@ class TokenSource:
         """Return an access token that is valid for more than 20 seconds.
 
         Raises:
-            SessionEnded: the session has ended.
-            AuthServerError: the refresh failed for another reason.
+            SessionEnded: The session has ended.
+            AuthServerError: The refresh failed for another reason.
         """
         token, now = self.tokens.access_token, self._clock()
         if self._issued is not None:
@@ -85,8 +85,8 @@ class TokenSource:
         """Replace an access token that the auth server rejected or that is about to expire, and return the new one.
 
         Raises:
-            SessionEnded: the session has ended.
-            AuthServerError: the refresh failed for another reason.
+            SessionEnded: The session has ended.
+            AuthServerError: The refresh failed for another reason.
         """
         if self.tokens.access_token != access_token:
             return self.tokens.access_token

@@ -47,7 +47,7 @@ class LoadProfile(Secured, Generic[M]):
     Attributes:
         metadata: Your model for `client_metadata`. The endpoint then receives a `Profile` of this model; users without
             metadata get the model's defaults. Without a model, `client_metadata` is JSON.
-        require: the requirements that the user must meet first.
+        require: The requirements that the user must meet first.
 
     Example:
         >>> class Preferences(BaseModel):
@@ -58,8 +58,8 @@ class LoadProfile(Secured, Generic[M]):
 
     Raises:
         RequestError: 409, if the stored metadata does not fit the model.
-        AuthError: as `require` does; 401 `user_deleted` if the account was deleted.
-        AuthServerError: if the account cannot be read.
+        AuthError: As `require` does; 401 `user_deleted` if the account was deleted.
+        AuthServerError: If the account cannot be read.
     """
 
     _use: ClassVar[str] = (
@@ -80,7 +80,7 @@ class LoadProfile(Secured, Generic[M]):
         if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise ConfigurationError(
                 f"LoadProfile(metadata=...) must be a pydantic model; got {model!r}. "
-                "Write LoadProfile(Preferences), and LoadProfile(require=Require(...)) for what the user must be."
+                "Write LoadProfile(Preferences), and LoadProfile(require=Require(...)) for requirements."
             )
 
     def describe(self) -> Documentation:
@@ -110,7 +110,7 @@ class RequireAccessToken(Secured):
     """Return the caller's verified access token, for calls to the auth server on their behalf.
 
     Attributes:
-        require: the requirements that the user must meet first.
+        require: The requirements that the user must meet first.
 
     Example:
         >>> @app.get("/teams")
@@ -145,7 +145,7 @@ class RequireTeam(Secured):
     Attributes:
         team: The source of the team's id, as for `Require`: the name of a path parameter, ``query:name``,
             ``header:name``, or ``selected``.
-        require: the requirements that the user must meet first.
+        require: The requirements that the user must meet first.
 
     Example:
         >>> @app.get("/teams/{team_id}")
@@ -153,9 +153,9 @@ class RequireTeam(Secured):
         >>> Selected = Annotated[Team, Depends(RequireTeam("selected"))]
 
     Raises:
-        AuthError: as `require` does; 403 `permission_missing`, or 404 `team_not_found`, unless the user is a member.
+        AuthError: As `require` does; 403 `permission_missing`, or 404 `team_not_found`, unless the user is a member.
         RequestInvalid: 400, if the team's id is missing or given twice.
-        AuthServerError: the team cannot be read.
+        AuthServerError: The team cannot be read.
         ConfigurationError: The source is not valid.
     """
 

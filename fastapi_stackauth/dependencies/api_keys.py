@@ -65,7 +65,7 @@ class RequireTeamApiKey(Secured):
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`.
         VerificationUnavailable: 503, if the auth server cannot be reached.
-        ConfigurationError: no secret key is set.
+        ConfigurationError: No secret key is set.
     """
 
     _use: ClassVar[str] = "`team: ApiKeyTeam`, or `team: Annotated[Team, Depends({name}(...))]`"
@@ -101,7 +101,7 @@ def reject_scopes(scopes: SecurityScopes) -> None:
     if scopes.scopes:
         raise ConfigurationError(
             "Security(..., scopes=[...]) is not supported by this dependency: scopes would be ignored. "
-            "Use Depends(...), and Require(...) for what the user must be."
+            "Use Depends(...), and Require(...) for requirements."
         )
 
 

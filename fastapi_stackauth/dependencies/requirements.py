@@ -87,7 +87,7 @@ class Requirement:
     """A requirement.
 
     Attributes:
-        field: the field that states it.
+        field: The field that states it.
         document: Returns its documentation in OpenAPI.
         find_error: Returns the error for a user, judged only by the token.
         check: Calls the auth server, and raises if the requirement is not met.

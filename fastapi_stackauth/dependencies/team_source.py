@@ -18,7 +18,7 @@ def check_source(source: str) -> None:
     kind, separator, name = source.partition(":") if isinstance(source, str) else ("", "", "")
     if not kind or (separator and (kind not in ("query", "header") or not name)):
         raise ConfigurationError(
-            f'team={source!r} names no place: say "team_id" for a path parameter, "query:team_id", '
+            f'team={source!r} is not a valid source: write "team_id" for a path parameter, "query:team_id", '
             f'"header:x-team-id" or "{SELECTED}".'
         )
 
@@ -35,14 +35,14 @@ def find_team_id(connection: HTTPConnection, source: str, user: User) -> str:
     """Return the team id of a request.
 
     Args:
-        connection: the request or WebSocket.
+        connection: The request or WebSocket.
         source: The source of the id, see `check_source`.
         user: The user, for the source ``selected``.
 
     Raises:
         RequestInvalid: 400, the value is missing, repeated or not a valid id.
         AuthError: 403 `permission_missing`: the user has not selected a team.
-        ConfigurationError: the route's path does not have this parameter.
+        ConfigurationError: The route's path does not have this parameter.
     """
     if source == SELECTED:
         if user.selected_team_id is None:

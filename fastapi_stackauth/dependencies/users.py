@@ -201,7 +201,7 @@ class IdentifyUser(_UserDependency):
         AuthError: 401 or 403, as above; not with `display_only`.
         VerificationUnavailable: 503, if the token can be neither accepted nor rejected; likewise.
         AuthServerMisconfigured: 502, if the auth server rejects this app; likewise.
-        ConfigurationError: no `StackAuth` is installed, scopes are given, or a setting is missing.
+        ConfigurationError: No `StackAuth` is installed, scopes are given, or a setting is missing.
     """
 
     _use: ClassVar[str] = "`user: OptionalUser`, or `user: Annotated[User | None, Depends({name}(...))]`"
@@ -237,14 +237,15 @@ class IdentifyUser(_UserDependency):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequireUserApiKey(_UserDependency):
-    """Return the user that the caller's API key belongs to; without a key 401, even if there are other credentials.
+    """Return the user that the caller's API key belongs to. A request without a key gets 401.
 
-    Like `Require`, it rejects anonymous and restricted users. The user has no session and no claims.
+    Other credentials of the request are ignored. Like `Require`, this dependency rejects anonymous and restricted
+    users. The user has no session and no claims.
 
     Raises:
         AuthError: 401 `authentication_required`, `api_key_invalid` or `credentials_conflict`; 403.
         VerificationUnavailable: 503, if the auth server cannot be reached.
-        ConfigurationError: no secret key is set.
+        ConfigurationError: No secret key is set.
     """
 
     _use: ClassVar[str] = "`user: ApiKeyUser`, or `user: Annotated[User, Depends({name}(...))]`"
@@ -307,7 +308,7 @@ async def resolve_with_user(
     counts as signed out. Only a test that overrides `current_user` may supply a user without a token.
 
     Raises:
-        AuthError: as `require` does; 401 if the request has no credential that was verified.
+        AuthError: As `require` does; 401 if the request has no credential that was verified.
     """
     user = await require(connection, scopes)
     resolution: Resolution | None = get_context(connection.scope).resolution

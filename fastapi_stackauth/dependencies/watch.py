@@ -65,7 +65,7 @@ class WatchSession(Secured):
         ...             await websocket.send_text(f"{watch.user.id}: {text}")
 
     Raises:
-        AuthError, VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: as `require` does.
+        AuthError, VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: As `require` does.
     """
 
     _use: ClassVar[str] = "`watch: Annotated[SessionWatch, Depends({name}(...))]`"
@@ -102,7 +102,7 @@ class SessionWatch(Guarded):
     connection and cannot be used twice at the same time.
 
     Attributes:
-        user: the user of the session.
+        user: The user of the session.
         ended: The reason why the watch ended. None until then.
     """
 

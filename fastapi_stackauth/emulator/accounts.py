@@ -99,8 +99,8 @@ def with_own_team(server: Server, project: Project, user: Row, *, renamed: bool 
     """Return a new user, after creating a personal team if the project has enabled that.
 
     Args:
-        server: the server's parts.
-        project: the user's project.
+        server: The server's parts.
+        project: The user's project.
         user: The user, with an address that is already stored.
         renamed: Whether the user was anonymous before, so that their team gets a new name.
     """
@@ -127,7 +127,7 @@ def set_primary_email(server: Server, user: Row, email: str, flags: dict[str, bo
     """Make an address the user's primary one. An existing channel with this address is kept.
 
     Raises:
-        sqlite3.IntegrityError: another user signs in with it.
+        sqlite3.IntegrityError: Another user signs in with it.
     """
     channels = server.store.channels
     held = channels.with_value(user["id"], email)

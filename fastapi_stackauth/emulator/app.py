@@ -28,7 +28,7 @@ def create_app(server: Server, default_project: str, dashboard_token: str | None
     """Return the app of a server. Its control API and pages use `default_project` unless a request selects another.
 
     Args:
-        server: the server's parts.
+        server: The server's parts.
         default_project: The id of this project.
         dashboard_token: Lets other machines use the pages and the control API. Without it, only this machine can.
     """

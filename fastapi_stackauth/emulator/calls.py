@@ -30,7 +30,7 @@ ERROR_CODE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")  # codes for signing in conta
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call of the API, masked."""
+    """An API call with masked secrets."""
 
     at: float
     method: str

@@ -205,7 +205,7 @@ def clear_faults(order: Order) -> None:
 
 
 def mail_view(mail: Row) -> dict[str, Any]:
-    """Return an email in the form for the outbox."""
+    """Return an email as JSON for the outbox."""
     names = ("id", "project_id", "kind", "subject", "body", "link", "code", "otp")
     return {"to": mail["recipient"], "sent_at_millis": mail["sent_at"], **{name: mail[name] for name in names}}
 
@@ -224,7 +224,7 @@ def empty_outbox(order: Order) -> None:
 
 
 def message_view(message: Message) -> dict[str, Any]:
-    """Return a webhook message in the form for the list."""
+    """Return a webhook message as JSON for the list."""
     attempts = [{"at": attempt.at, "status": attempt.status} for attempt in message.attempts]
     view = {"id": message.id, "type": message.type, "state": message.state, "next_attempt_at": message.next_at}
     return {**view, "attempts": attempts, "body": json.loads(message.body)}

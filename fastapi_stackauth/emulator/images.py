@@ -33,8 +33,8 @@ def image_columns(server: Server, project: Project, body: Mapping[str, Any], fol
     """Return the column for a body's `profile_image_url`. A data URL becomes the URL of the stored image.
 
     Args:
-        server: the server's parts.
-        project: the project of the image.
+        server: The server's parts.
+        project: The project of the image.
         body: The body of the request, or an entry of a seed.
         folder: The folder of the image in its URL.
 

@@ -38,8 +38,8 @@ def issue(
     """Return tokens of a new session.
 
     Args:
-        server: the server that signs.
-        project: the project of the user.
+        server: The server that signs.
+        project: The project of the user.
         user_id: The id of the user. None creates a user of `kind`.
         kind: `normal`, `restricted` or `anonymous`. Ignored for an existing user.
         expires_in: Seconds until the access token expires. Negative for an expired token.
@@ -53,7 +53,7 @@ def issue(
     if user is None:
         raise ValueError("there is no such user")
     if type((claims or {}).get("aud", "")) is not str:
-        raise ValueError("the claim aud must be a text")
+        raise ValueError("the claim aud must be a string")
     session = store.sessions.create(user)
     real = server.tokens.claims(project, user, session["id"])
     if expires_in is not None:

@@ -108,8 +108,8 @@ def plant(server: Server, project: Project, seed: dict[str, Any], hashes: list[s
     """Fill a project. Users with an existing sign-in address do not change.
 
     Args:
-        server: the server of the project.
-        project: the project to fill.
+        server: The server of the project.
+        project: The project to fill.
         seed: The result of `read_seed`.
         hashes: The result of `password_hashes` for it.
 

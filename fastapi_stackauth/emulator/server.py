@@ -23,7 +23,7 @@ class Server:
         data: The SQLite file. None keeps the data in memory.
         clock: The clock. By default, the system's.
         chance: The source of randomness. By default, the system's.
-        token_lifetime: seconds until an access token expires.
+        token_lifetime: Seconds until an access token expires.
         profile: The version of the real auth server to emulate.
         fast_hashes: Use the cheapest password hashes.
     """

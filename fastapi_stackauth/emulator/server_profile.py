@@ -15,7 +15,7 @@ class ServerProfile:
 
     Attributes:
         name: The name for the command line and for `Emulator(profile=...)`.
-        uses_hexclave_headers: requests may carry `x-hexclave-*` headers, and responses carry both families.
+        uses_hexclave_headers: Requests may carry `x-hexclave-*` headers, and responses carry both families.
         allows_head: A path with GET also responds to HEAD. Otherwise every HEAD is 405.
         reads_compressed_bodies: Bodies with `Content-Encoding: gzip` or `deflate` are decompressed. Otherwise the
             header is ignored.
@@ -26,11 +26,11 @@ class ServerProfile:
         excludes_email_domains: A list of users accepts `excluded_email_domains`.
         names_rejected_redirect: REDIRECT_URL_NOT_WHITELISTED repeats the URL as `details.redirect_url`.
         shows_development_fields: `projects/current` has the six fields that the newest JavaScript SDK reads.
-        trusts_hosted_pages: every project trusts the origins of the vendor's hosted pages for it.
+        trusts_hosted_pages: Every project trusts the origins of the vendor's hosted pages for it.
         cli_login_millis: The default lifetime of a command-line sign-in.
         longest_cli_login_millis: The maximum lifetime that a request may set.
-        expired_before_used: a poll for a command-line sign-in that is both used and expired returns `expired`.
-        cli_needs_full_user: a session of a restricted or anonymous user cannot complete a command-line sign-in.
+        expired_before_used: A poll for a command-line sign-in that is both used and expired returns `expired`.
+        cli_needs_full_user: A session of a restricted or anonymous user cannot complete a command-line sign-in.
     """
 
     name: str
@@ -100,7 +100,7 @@ def find_profile(profile: ServerProfile | str) -> ServerProfile:
     """Return the profile with a name, or the given profile.
 
     Raises:
-        ValueError: no profile has this name.
+        ValueError: No profile has this name.
     """
     if isinstance(profile, ServerProfile):
         return profile

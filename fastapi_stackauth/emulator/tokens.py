@@ -40,7 +40,7 @@ class Tokens:
         store: Contains users and the server's secret.
         clock: The clock for the time of issue.
         public_url: The URL under which apps reach this server. Issuers start with its origin.
-        lifetime: seconds until a token expires.
+        lifetime: Seconds until a token expires.
     """
 
     def __init__(self, store: Store, clock: Clock, public_url: str, lifetime: int = LIFETIME_SECONDS) -> None:

@@ -78,7 +78,7 @@ async def read_form_with_file(request: Request, name: str) -> tuple[dict[str, st
     """Parse the body that `read_body` has read as a form that may have one file.
 
     Args:
-        request: the request.
+        request: The request.
         name: The name of the file's field.
 
     Returns:

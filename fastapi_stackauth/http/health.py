@@ -57,7 +57,7 @@ class HealthReport(BaseModel):
     )
     missing_settings: tuple[str, ...] = Field(
         default=(),
-        description="Missing settings that routes of this app need: those routes return 500.",
+        description="Missing settings that routes of this app need. Those routes return 500.",
         examples=[["app_url"]],
     )
     revocations_unpublished: int = Field(

@@ -126,7 +126,7 @@ def check_cookie_name(stack: Stack, others: Iterable[Stack]) -> None:
     """Reject a second stack if its cookies or operation ids are the same as those of another stack of the app.
 
     Raises:
-        ConfigurationError: both can set cookies, or both have a router, under the same name.
+        ConfigurationError: Both can set cookies, or both have a router, under the same name.
     """
     settings = stack.services.settings
     for other in others:

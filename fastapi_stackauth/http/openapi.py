@@ -84,9 +84,9 @@ def enrich(schema: Schema, shape: str = "problem", cookie: str | None = None, *,
 
     Args:
         schema: FastAPI's schema, which is not modified.
-        shape: the format of errors, ``problem`` or ``detail``.
+        shape: The format of errors, ``problem`` or ``detail``.
         cookie: The name of the session cookie, if the app uses one.
-        hidden_teams: whether `unknown_team` is ``permission_missing``.
+        hidden_teams: Whether `unknown_team` is ``permission_missing``.
     """
     enriched = deepcopy(schema)
     components = enriched.setdefault("components", {})
@@ -154,7 +154,7 @@ def install_openapi(app: FastAPI, enriched: Callable[[Schema], Schema] = enrich)
     """Enrich the schema of `app.openapi()`. Further calls have no effect.
 
     Args:
-        app: the app.
+        app: The app.
         enriched: `enrich` with the options of this app.
     """
     if not isinstance(app.openapi, EnrichedOpenApi):

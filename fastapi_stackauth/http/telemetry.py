@@ -50,10 +50,10 @@ def start_telemetry(
     Call it again if a provider was set later.
 
     Args:
-        events: what is counted, and where the tracer is found.
-        redaction: knows the query parameters that are secrets.
-        tracer_provider: the provider of spans.
-        meter_provider: the provider of metrics.
+        events: The events to count, and the place of the tracer.
+        redaction: Knows the query parameters that are secrets.
+        tracer_provider: The provider of spans.
+        meter_provider: The provider of metrics.
     """
     tracers = tracer_provider or trace.get_tracer_provider()
     if events.tracer is None and not isinstance(tracers, NoOpTracerProvider | ProxyTracerProvider):

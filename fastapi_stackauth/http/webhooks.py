@@ -135,7 +135,7 @@ class _Receiver:
 
         Raises:
             WebhookInvalid, RequestInvalid, RequestError.
-            ConfigurationError: no secret is set.
+            ConfigurationError: No secret is set.
         """
         keys = self._stack.services.settings.require_webhook_keys()
         try:

@@ -74,7 +74,7 @@ class Caller:
 
         Args:
             dependency: The dependency of the route.
-            stack: the stack that has verified the caller. Dependencies of another one are left open; None: of none.
+            stack: The stack that has verified the caller. Dependencies of another one are left open; None: of none.
         """
         # A dependency of an app may have an attribute of this name, and decide by itself what it does with it.
         require: Any = getattr(dependency, "require", dependency) if isinstance(dependency, Secured) else dependency
@@ -114,10 +114,10 @@ async def identify(
     """Read the bearer credential of a request and verify it.
 
     Args:
-        scope: of the request.
-        services: those of the stack that verifies callers.
+        scope: The scope of the request.
+        services: The services of the stack that verifies callers.
         path: The path of the server.
-        resource_tokens: the authorization server whose tokens count if they are bound to this server.
+        resource_tokens: The authorization server. Its tokens are accepted if they are bound to this server.
 
     Raises:
         AuthError: 401: It is malformed or not accepted, or there are two.

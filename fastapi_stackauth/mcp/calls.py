@@ -86,9 +86,9 @@ def make_scope(request: RouteRequest, outer: Scope, caller: Caller, host: "ToolH
     """Create the ASGI scope for a call.
 
     Args:
-        request: the request.
-        outer: the scope of the MCP request.
-        caller: the caller of the MCP request.
+        request: The request.
+        outer: The scope of the MCP request.
+        caller: The caller of the MCP request.
         host: The shared parts of the tools.
     """
     origin = urlsplit(caller.services.settings.require_app_url("MCP servers"))

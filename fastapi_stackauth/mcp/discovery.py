@@ -39,9 +39,9 @@ def describe_resource(
 
     Args:
         settings: `app_url` and `authorization_servers`.
-        path: the path of the server.
-        name: the name of the server.
-        resource_tokens: the authorization server whose tokens are bound to this server; it comes first.
+        path: The path of the server.
+        name: The name of the server.
+        resource_tokens: The authorization server for tokens bound to this server. It comes first in the list.
 
     Raises:
         ConfigurationError: `app_url` is not set.

@@ -34,7 +34,7 @@ class McpEndpoint:
         stack: Verifies callers.
         path: The path of the server.
         allow_unauthenticated: Whether to accept requests without a credential. The routes then decide.
-        resource_tokens: the authorization server whose tokens count if they are bound to this server.
+        resource_tokens: The authorization server. Its tokens are accepted if they are bound to this server.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class MetadataEndpoint:
     """Serves the metadata of an MCP server (RFC 9728 §3), which is public and readable by pages of any origin.
 
     Args:
-        stack: has the settings.
-        path: the path of the server.
-        name: the name of the app.
-        resource_tokens: the authorization server whose tokens are bound to the server.
+        stack: The stack with the settings.
+        path: The path of the server.
+        name: The name of the app.
+        resource_tokens: The authorization server for tokens bound to the server.
     """
 
     def __init__(self, stack: Stack, path: str, name: str, resource_tokens: ResourceTokens | None = None) -> None:

@@ -56,7 +56,7 @@ class StackAuthProvider(TokenVerifier):
         stack: Verifies callers.
         path: The public path of the server, such as ``/mcp``. Its identifier is `app_url` plus this path.
         name: The name of the server in its metadata.
-        resource_tokens: an authorization server whose tokens count, too, if they are bound to this server.
+        resource_tokens: An authorization server. Its tokens are also accepted if they are bound to this server.
 
     FastMCP serves the metadata (RFC 9728) with its own app. If that app is mounted in another one, add
     `provider.get_well_known_routes()` to the routes of the outer app.
@@ -120,8 +120,8 @@ async def get_current_user(require: Require = current_user, **path_params: str) 
     """Return the caller of a FastMCP tool, resource or prompt, if they meet the requirements.
 
     Args:
-        require: the requirements; those of `current_user` by default.
-        path_params: the values of the path parameters that the requirements name, such as the id of a team.
+        require: The requirements; those of `current_user` by default.
+        path_params: The values of the path parameters that the requirements name, such as the id of a team.
 
     Example:
         >>> MAY_DELETE = Require(team_permission="posts:delete", team="team_id")
@@ -131,8 +131,8 @@ async def get_current_user(require: Require = current_user, **path_params: str) 
         ...     return user.id
 
     Raises:
-        ToolError: they do not; it carries the problem document.
-        ConfigurationError: there is no request to a server with `StackAuthProvider`.
+        ToolError: They do not; it carries the problem document.
+        ConfigurationError: There is no request to a server with `StackAuthProvider`.
     """
     outer = get_http_request().scope
     caller, app = find_caller(outer), outer.get(_APP_KEY)
@@ -173,7 +173,7 @@ def requires(require: Require) -> AuthCheck:
         ...     return user.id
 
     Raises:
-        ConfigurationError: it is no `Require`, or it has requirements that a token alone cannot meet.
+        ConfigurationError: It is no `Require`, or it has requirements that a token alone cannot meet.
     """
     if not isinstance(require, Require):
         raise ConfigurationError("requires(...) takes an instance of Require. Write requires(Require(...)).")

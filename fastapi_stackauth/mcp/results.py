@@ -12,8 +12,8 @@ def describe_error(status: int, problem: Mapping[str, Any], retry_after: float |
     """Return a problem document that also shows whether the same call may succeed later.
 
     Args:
-        status: the HTTP status.
-        problem: the problem document.
+        status: The HTTP status.
+        problem: The problem document.
         retry_after: Seconds after which the caller may try again, if known.
     """
     document = {**problem, "status": status}  # an app's own errors may use a member of this name for other purposes

@@ -25,7 +25,7 @@ class Selection:
 
     Attributes:
         tags: GET routes with one of these tags are tools.
-        operations: routes with one of these operation ids are tools, whatever their method.
+        operations: Routes with one of these operation ids are tools, whatever their method.
     """
 
     tags: frozenset[str] = frozenset()
@@ -52,9 +52,9 @@ class ToolOperation:
     """An operation of the app that becomes a tool.
 
     Attributes:
-        path: its path in the OpenAPI document.
-        method: its HTTP method, in upper case.
-        route: the route, or FastAPI's view of one.
+        path: Its path in the OpenAPI document.
+        method: Its HTTP method, in upper case.
+        route: The route, or FastAPI's view of one.
     """
 
     path: str
@@ -193,5 +193,5 @@ def _pattern(route: Any) -> str:  # noqa: ANN401 - a route, or FastAPI's view of
 def _to_names(argument: str, value: object) -> frozenset[str]:
     given = value if isinstance(value, Collection) else (value,)
     if isinstance(value, str) or any(not isinstance(name, str) or not name for name in given):
-        raise ConfigurationError(f'mount_mcp({argument}=...) must be a set of texts. Write {argument}={{"notes"}}.')
+        raise ConfigurationError(f'mount_mcp({argument}=...) must be a set of strings. Write {argument}={{"notes"}}.')
     return frozenset(given)

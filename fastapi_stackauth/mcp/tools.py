@@ -148,7 +148,7 @@ def build_server(
         host: The shared parts of the tools.
 
     Raises:
-        ConfigurationError: clients would reject the name of a tool, two tools have the same name, or a route requires
+        ConfigurationError: Clients would reject the name of a tool, two tools have the same name, or a route requires
             what no argument may set.
     """
     paths: dict[str, Any] = {}
@@ -232,7 +232,7 @@ def _to_result(response: RouteResponse) -> ToolResult:
     """Return the result of a call.
 
     Raises:
-        RequestError: the response is neither JSON nor text.
+        RequestError: The response is neither JSON nor text.
     """
     if not 200 <= response.status < 300:
         return _to_error(response.status, _read_problem(response), _read_retry_after(response))

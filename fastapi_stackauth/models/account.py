@@ -46,26 +46,30 @@ class CurrentUserProfile(ApiModel):
 
     id: str = Field(description="The user's id.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     primary_email: str | None = Field(
-        default=None, description="The address to write to.", examples=["ada@example.com"]
+        default=None, description="The primary email address.", examples=["ada@example.com"]
     )
     primary_email_verified: bool = Field(
         default=False, description="Whether the primary email address is verified.", examples=[True]
     )
-    display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(default=None, description="The display name.", examples=["Ada Lovelace"])
     client_metadata: JsonValue = Field(
-        default=None, description="What the user may write.", examples=[{"theme": "dark"}]
+        default=None, description="JSON that the user may write.", examples=[{"theme": "dark"}]
     )
-    client_read_only_metadata: JsonValue = Field(default=None, description="What the user may read.", examples=[None])
+    client_read_only_metadata: JsonValue = Field(
+        default=None, description="JSON that the user may only read.", examples=[None]
+    )
     profile_image_url: str | None = Field(default=None, description="The user's picture.", examples=[None])
     signed_up_at_millis: Millis | None = Field(
         default=None, description="When the account was created.", examples=[1762333949000]
     )
-    has_password: bool = Field(default=False, description="Whether a password signs in.", examples=[True])
+    has_password: bool = Field(
+        default=False, description="Whether the user can sign in with a password.", examples=[True]
+    )
     auth_with_email: bool = Field(
         default=False, description="Whether the user can sign in with the email address.", examples=[True]
     )
     oauth_providers: tuple[ConnectedProvider, ...] = Field(
-        default=(), description="The OAuth provider accounts that can sign in.", examples=[[]]
+        default=(), description="The OAuth provider accounts with which the user can sign in.", examples=[[]]
     )
     selected_team_id: str | None = Field(
         default=None, description="The team last selected.", examples=["9a3c8f8e-2b0b-4f0e-8c5d-8f1f6c3a7b11"]
@@ -77,15 +81,17 @@ class CurrentUserProfile(ApiModel):
     otp_auth_enabled: bool = Field(
         default=False, description="Whether the user can sign in with a code by email.", examples=[True]
     )
-    passkey_auth_enabled: bool = Field(default=False, description="Whether a passkey signs in.", examples=[False])
+    passkey_auth_enabled: bool = Field(
+        default=False, description="Whether the user can sign in with a passkey.", examples=[False]
+    )
     is_anonymous: bool = Field(default=False, description="Whether the user is anonymous.", examples=[False])
     is_restricted: bool = Field(default=False, description="Whether the account is restricted.", examples=[False])
     restricted_reason: RestrictedReason | None = Field(default=None, description="Why, if it is.", examples=[None])
     restricted_by_admin: bool = Field(
-        default=False, description="Whether an administrator restricted it.", examples=[False]
+        default=False, description="Whether an administrator restricted the account.", examples=[False]
     )
     restricted_by_admin_reason: str | None = Field(
-        default=None, description="The administrator's reason for that.", examples=[None]
+        default=None, description="The administrator's reason for the restriction.", examples=[None]
     )
 
 

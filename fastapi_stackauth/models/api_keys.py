@@ -18,10 +18,10 @@ class _ApiKeyFields(ApiModel):
     id: str = Field(description="The key's id; not a secret.", examples=["378f9b70-e609-401e-83f9-6bd71db14249"])
     description: str = Field(description="What the key is for.", examples=["backup script"])
     type: str = Field(description="The kind of owner: `user` or `team`.", examples=["user"])
-    is_public: bool = Field(default=False, description="Whether it may be published.", examples=[False])
+    is_public: bool = Field(default=False, description="Whether the key may be published.", examples=[False])
     created_at_millis: Millis = Field(description="When it was created.", examples=[1762333949000])
     expires_at_millis: Millis | None = Field(
-        default=None, description="When it expires; if absent, it never does.", examples=[1770109949000]
+        default=None, description="When the key expires. If absent, it never expires.", examples=[1770109949000]
     )
     manually_revoked_at_millis: Millis | None = Field(default=None, description="When it was revoked.", examples=[None])
 

@@ -8,7 +8,7 @@ from fastapi_stackauth.models.base import ApiModel, ApiRequestBody
 
 
 class ContactChannel(ApiModel):
-    """One address of a user."""
+    """An email address of a user."""
 
     id: str = Field(description="The channel's id.", examples=["0c6ee3ad-6c53-4c0b-8d4c-2c4c2f8e1a55"])
     user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])

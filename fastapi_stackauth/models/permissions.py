@@ -9,7 +9,7 @@ class ProjectPermission(ApiModel):
     """A permission in the whole project."""
 
     id: str = Field(description="The permission's id.", examples=["notes:delete"])
-    user_id: str = Field(description="The user who has it.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
+    user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
 
 
 class TeamPermission(ProjectPermission):

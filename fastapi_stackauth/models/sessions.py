@@ -52,11 +52,11 @@ class Session(ApiModel):
     user_id: str = Field(description="The id of the user.", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     created_at: Millis = Field(description="The time of the sign-in.", examples=[1762333949000])
     is_impersonation: bool = Field(
-        default=False, description="Whether an administrator acts as the user.", examples=[False]
+        default=False, description="Whether this is an impersonation by an administrator.", examples=[False]
     )
     last_used_at: Millis | None = Field(default=None, description="When it was last used.", examples=[1762337549000])
     is_current_session: bool | None = Field(
-        default=None, description="Whether the access token in use belongs to it.", examples=[True]
+        default=None, description="Whether the current access token belongs to this session.", examples=[True]
     )
     last_used_at_end_user_ip_info: IpInfo | None = Field(
         default=None, description="The location of its last use, if known.", examples=[None]

@@ -66,7 +66,7 @@ class SignIn(TokenPair):
 
     user_id: str = Field(description="The user's id.")
     is_new_user: bool | None = Field(
-        default=None, description="Whether this call created the account, if the server says so."
+        default=None, description="Whether this call created the account, if the server reports it."
     )
 
 
@@ -74,7 +74,7 @@ class OAuthRefresh(AccessToken):
     """The response of OAuth's token endpoint to a refresh token (RFC 6749 §5.1)."""
 
     token_type: str | None = None
-    expires_in: int | float | None = Field(default=None, description="Wrong on real servers: see `expires_at`.")
+    expires_in: int | float | None = Field(default=None, description="Not reliable on real servers. Use `expires_at`.")
     scope: str | None = None
     after_callback_redirect_url: str | None = None
 

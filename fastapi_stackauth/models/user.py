@@ -24,7 +24,7 @@ class User(TrustedModel, BaseModel):
     id: str = Field(description="The user's id (`sub`).", examples=["f7383500-3cc7-45ea-b3c1-50d16bdbdf35"])
     email: str | None = Field(default=None, description="The primary email address.", examples=["ada@example.com"])
     email_verified: bool = Field(default=False, description="Whether the address is verified.", examples=[True])
-    display_name: str | None = Field(default=None, description="The name to greet with.", examples=["Ada Lovelace"])
+    display_name: str | None = Field(default=None, description="The display name.", examples=["Ada Lovelace"])
     kind: TokenKind = Field(
         default=TokenKind.NORMAL,
         description="The kind of user: full, restricted or anonymous.",
@@ -40,7 +40,7 @@ class User(TrustedModel, BaseModel):
         default=None, description="The session's id; not a secret.", examples=["d2275522-0e8a-4083-b64d-336f0f45a404"]
     )
     selected_team_id: str | None = Field(
-        default=None, description="The team that the user last selected, if any.", examples=[None]
+        default=None, description="The id of the team that the user last selected, if any.", examples=[None]
     )
     mfa_required: bool = Field(
         default=False, description="Whether signing in requires a second factor.", examples=[False]

@@ -48,7 +48,7 @@ class _Folder(Protocol):
 
 @dataclass(frozen=True)
 class Language:
-    """One language of the pages.
+    """A language of the pages.
 
     Attributes:
         tag: The language tag (RFC 5646), such as ``de`` or ``pt-BR``.

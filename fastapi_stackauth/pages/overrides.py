@@ -128,7 +128,7 @@ class _Checker:
         known = {*self._own, *self._list_library(), *(f"{_ORIGINALS}/{each}" for each in self._list_library())}
         for other in meta.find_referenced_templates(self._parse(name)):
             if other is None:
-                raise _mistake(name, "it names another template by an expression", "Write its name as a text")
+                raise _mistake(name, "it names another template by an expression", "Write its name as a string")
             if other not in known:
                 raise _mistake(name, f'there is no template "{other}"', _suggest(other, known))
 

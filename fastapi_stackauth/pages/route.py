@@ -52,7 +52,7 @@ class PageDeclaration(Declaration):
         show_result: Returns the response after the form instead, such as a page with a new key. Without either, the
             handler returns the response.
         confirmation: The field that the form must contain, because its action cannot be undone.
-        uploads: whether the form has a picture.
+        uploads: Whether the form has a picture.
         for_cli: Whether it is for `stack.cli_router()`.
         origin: The path of the form's page, to which users return if they must sign in first.
     """
@@ -109,8 +109,8 @@ class PageRoutes:
             next_page: Returns the URL of the next page.
             show_result: Returns the response instead, from the result of the handler.
             confirmation: The field that the form must contain.
-            uploads: whether it has a picture.
-            origin: the path of the form's page, if it is for signed-in users.
+            uploads: Whether it has a picture.
+            origin: The path of the form's page, if it is for signed-in users.
         """
         declared = next(each for each in routes.declarations if each.handler is handler)
         more: dict[str, Any] = {"view": view, "next_page": next_page, "show_result": show_result}

@@ -53,7 +53,7 @@ def build_pages_router(
     """Return a router with the pages of a stack, for `app.include_router` without a prefix.
 
     Raises:
-        ConfigurationError: the prefix is not a path, the stack has pages under another prefix, the theme is something
+        ConfigurationError: The prefix is not a path, the stack has pages under another prefix, the theme is something
             else, a template has a mistake, a language has no catalog, `create_team` is not a requirement for users, the
             extra `pages` is not installed, or browsers would not store cookies for `app_url`.
     """

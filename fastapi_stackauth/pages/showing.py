@@ -63,7 +63,7 @@ def keep_return_to(context: RouteContext) -> str:
 
 
 def find_return_to(context: RouteContext) -> str:
-    """Return the URL after the pages: the checked `return_to`, or the setting `after_sign_in`."""
+    """Return the URL to redirect to after the pages: the checked `return_to`, or the setting `after_sign_in`."""
     return keep_return_to(context) or context.settings.after_sign_in
 
 

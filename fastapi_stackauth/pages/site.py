@@ -53,10 +53,10 @@ class Site:
         prefix: The prefix of their paths.
         theme: The theme.
         languages: The languages. By default, those of the library.
-        templates: the folder with the app's own templates.
+        templates: The folder with the app's own templates.
 
     Raises:
-        ConfigurationError: the extra `pages` is not installed, or a template has a mistake.
+        ConfigurationError: The extra `pages` is not installed, or a template has a mistake.
     """
 
     def __init__(self, prefix: str, theme: Theme, languages: Languages | None = None, templates: object = None) -> None:

@@ -31,13 +31,13 @@ class MountsRouters(Stack):
             include: Mount only these features: ``password``, ``sign_up`` (with a password), ``otp``, ``oauth``,
                 ``passkey``, ``anonymous``, ``mfa``, ``sessions``, ``account``, ``account_deletion``,
                 ``contact_channels``, ``connected_accounts``. `GET /methods`, refresh and sign-out are always mounted.
-            exclude: mount all features but these.
+            exclude: Mount all features but these.
             pages: Your own pages, as paths or URLs, which links in emails open instead of the router's pages:
                 ``password_reset``, ``verify_email``, ``magic_link``. They get the code as ``?code=``.
-            oauth_scopes: by provider, more scopes to ask for at each sign-in, separated by spaces.
+            oauth_scopes: Additional scopes to request at each sign-in, by provider, separated by spaces.
 
         Raises:
-            ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
+            ConfigurationError: The delivery, a feature or a page does not exist, browsers would not store cookies for
                 `app_url`, or another stack of the app has the same `cookie_name`.
         """
         add_router(self)
@@ -58,16 +58,16 @@ class MountsRouters(Stack):
         """Return the routes for teams, members, profiles and invitations, for `app.include_router(..., prefix=...)`.
 
         Args:
-            delivery: as for `router`.
-            include: mount these features and no others: ``teams``, ``team_creation``, ``team_deletion``, ``members``,
+            delivery: As for `router`.
+            include: Mount these features and no others: ``teams``, ``team_creation``, ``team_deletion``, ``members``,
                 ``profiles``, ``permissions``, ``invitations``.
-            exclude: mount all features but these.
-            pages: the app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
+            exclude: Mount all features but these.
+            pages: The app's own page that links of invitations open: ``team_invitation``. It gets ``?code=``.
             create: The requirements for creating a team, in addition to the project's setting.
             manage_permissions: The permissions that members may grant and revoke. Needs a secret key.
 
         Raises:
-            ConfigurationError: the delivery, a feature or a page does not exist; `create` or `manage_permissions` is
+            ConfigurationError: The delivery, a feature or a page does not exist; `create` or `manage_permissions` is
                 something else.
         """
         add_router(self)
@@ -92,14 +92,14 @@ class MountsRouters(Stack):
         """Return the routes for API keys of users and their teams, for `app.include_router(..., prefix=...)`.
 
         Args:
-            delivery: as for `router`.
-            include: mount these features and no others: ``user_api_keys``, ``team_api_keys``.
-            exclude: mount all features but these.
-            max_age: the sign-in must be younger than this to create a key; None for any sign-in. Revoking a key never
+            delivery: As for `router`.
+            include: Mount these features and no others: ``user_api_keys``, ``team_api_keys``.
+            exclude: Mount all features but these.
+            max_age: The sign-in must be younger than this to create a key; None for any sign-in. Revoking a key never
                 needs a recent sign-in.
 
         Raises:
-            ConfigurationError: the delivery or a feature does not exist; `max_age` is not a positive timedelta.
+            ConfigurationError: The delivery or a feature does not exist; `max_age` is not a positive timedelta.
         """
         add_router(self)
         return routers.build_api_keys_router(self, delivery=delivery, include=include, exclude=exclude, max_age=max_age)
@@ -119,13 +119,13 @@ class MountsRouters(Stack):
         Args:
             delivery: As for `router`, for the session of the user who confirms. The tool always gets its tokens in the
                 body.
-            pages: the app's own page on which users type the code: ``device``. Needed for ``body``.
+            pages: The app's own page on which users type the code: ``device``. Needed for ``body``.
             share_browser_session: Give the tool the session of the confirming browser instead of a separate one. This
                 needs no secret key, but signing out in one of them also signs out the other, and the session no longer
                 counts as a recent sign-in.
 
         Raises:
-            ConfigurationError: the delivery or the page does not exist; ``body`` has no page, or would share a session.
+            ConfigurationError: The delivery or the page does not exist; ``body`` has no page, or would share a session.
         """
         add_router(self)
         return routers.build_cli_router(

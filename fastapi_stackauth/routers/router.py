@@ -83,7 +83,7 @@ def build_router(
             'Write oauth_scopes={"github": "repo read:org"}.'
         )
     if strange := [provider for provider, scopes in (oauth_scopes or {}).items() if not isinstance(scopes, str)]:
-        raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be text, with scopes separated by spaces.")
+        raise ConfigurationError(f"oauth_scopes: {', '.join(strange)} must be a string with space-separated scopes.")
     router, mount = APIRouter(), Mount(delivery, dict(pages or {}), dict(oauth_scopes or {}), features=features)
     for module in _MODULES:
         add_routes(router, module.routes, stack, mount)

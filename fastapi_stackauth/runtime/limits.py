@@ -125,7 +125,7 @@ class AttemptCounters:
         amount: The number of attempts allowed within a window.
         window: The length of the window in seconds.
         most: The maximum number of counters. By default, as many as the memory limit of this module allows.
-        clock: a monotonic clock in seconds.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class StorageUnavailable(Exception):
 Entries = Mapping[str, float]
 """Entries of a set and the Unix time at which each expires."""
 Phase = Literal["start", "part", "whole", "news"]
-"""What `Storage.follow` yields: the beginning of the set, a part of it, its end, or new entries."""
+"""The events of `Storage.follow`: the beginning of the set, a part of it, its end, or new entries."""
 
 
 class Storage(Protocol):
@@ -99,7 +99,7 @@ class MemoryStorage(Storage):
     So callers who add many values of one kind cannot evict values of another kind.
 
     Args:
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     is_shared = False
@@ -155,7 +155,7 @@ class RedisStorage(Storage):
     Args:
         url: The URL of the Redis server.
         prefix: The prefix of all keys, so that apps and projects do not share keys.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
         events: Counts and logs when Redis is unavailable.
 
     Raises:

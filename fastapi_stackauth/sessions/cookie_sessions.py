@@ -46,7 +46,7 @@ class Sessions:
         settings: `app_url`, and the names and attributes of the cookies.
         client: Refreshes and ends sessions.
         verifier: Verifies access tokens.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
 
     Attributes:
         tokens: Refreshes and ends sessions by their refresh tokens.
@@ -134,7 +134,7 @@ class Sessions:
 
         Raises:
             AuthError: 401 `authentication_required` if there is no session or it has ended; 403 `cross_site_request`.
-            AuthServerError: the refresh failed.
+            AuthServerError: The refresh failed.
         """
         self.site.check(connection.scope)
         await self._replace(connection, self._refresh_token(connection), None)
@@ -152,7 +152,7 @@ class Sessions:
             VerificationUnavailable: The old token has expired, and either the auth server is down or this worker does
                 not have the key of the new token yet.
             ClockSkew: The times of the new token are not valid. The cookies stay.
-            AuthServerMisconfigured: the auth server rejects this app.
+            AuthServerMisconfigured: The auth server rejects this app.
             AuthError: 401: The verifier rejects the new token for another reason.
         """
         get_cookies(connection.scope).private = True
@@ -176,7 +176,7 @@ class Sessions:
 
         Raises:
             AuthError: 401 `authentication_required`: the session has ended.
-            AuthServerError: the refresh failed.
+            AuthServerError: The refresh failed.
         """
         await self._replace(connection, credential.refresh_token, credential.token)
 

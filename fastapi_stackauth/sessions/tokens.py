@@ -35,7 +35,7 @@ class SessionTokens:
     Args:
         client: Refreshes and ends sessions.
         verifier: Verifies new tokens and rejects those of ended sessions.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
     """
 
     def __init__(self, client: StackAuthClient, verifier: Verifier, clock: Callable[[], float] = time.time) -> None:
@@ -52,7 +52,7 @@ class SessionTokens:
             delivery: `cookie` or `body`, as a label of the event that reports the result. None emits no event.
 
         Raises:
-            SessionEnded: the session has ended.
+            SessionEnded: The session has ended.
             AuthServerError: The refresh failed for another reason.
         """
         with self._client.events.span("stackauth.refresh") as span:
@@ -80,8 +80,8 @@ class SessionTokens:
         fetched keys since; otherwise the verifier would reject the new token as well.
 
         Raises:
-            SessionEnded, AuthServerError: as `refresh`.
-            AuthError: the verifier rejects the new token.
+            SessionEnded, AuthServerError: As `refresh`.
+            AuthError: The verifier rejects the new token.
         """
         refreshed = await self._get(refresh_token, "cookie")
         token = refreshed.issued.token
@@ -99,7 +99,7 @@ class SessionTokens:
         Without a rejected token, replace every cached one.
 
         Raises:
-            SessionEnded, AuthServerError: as `refresh`.
+            SessionEnded, AuthServerError: As `refresh`.
         """
         digest = _digest(refresh_token)
         cached = self._cache.get(digest)

@@ -98,8 +98,8 @@ def _read_file(path: str) -> str:
     """Return the text of a file without the white space around it.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is too long, or not UTF-8.
+        OSError: The file cannot be read.
+        ValueError: It is too long, or not UTF-8.
     """
     with Path(path).open("rb") as file:
         content = file.read(_LONGEST_SECRET + 1)

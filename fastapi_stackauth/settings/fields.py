@@ -61,12 +61,12 @@ class Settings(BaseSettings):
     )
     branch_id: str = Field(default="main", description="The project's branch that tokens must belong to.")
     base_url: BaseUrl = Field(
-        default="https://api.stack-auth.com", description="Where this app reaches the auth server, without `/api/v1`."
+        default="https://api.stack-auth.com", description="The auth server's URL for this app, without `/api/v1`."
     )
     issuers: Origins = Field(
         default=(),
-        description="More origins of the auth server that its tokens may name as issuer, such as the public one if "
-        "`base_url` is internal. Browsers that must go to the auth server are sent to the first one.",
+        description="More origins of the auth server to accept as issuers of tokens, such as the public one if "
+        "`base_url` is internal. Browsers are redirected to the first one.",
     )
     app_url: AppUrl = Field(
         default=None, description="The public origin of this app. Cookies, links in emails and the CSRF check need it."
@@ -74,17 +74,17 @@ class Settings(BaseSettings):
     cookie_name: str = Field(
         default=COOKIE_NAME,
         pattern=r"^[A-Za-z0-9_]{1,40}$",
-        description="The beginning of cookie names, and of the routes' operation ids if it is not the default. Each "
-        "further `StackAuth` of an app needs its own.",
+        description="The prefix of cookie names and, unless it is the default, of the routes' operation ids. Each "
+        "additional `StackAuth` of an app needs its own.",
     )
     cookie_domain: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9.-]+$",
-        description="A domain whose hosts share the cookies. Without it, they belong to this app's host alone.",
+        description="A domain, if its hosts share the cookies. Without it, the cookies belong to this app's host only.",
     )
     insecure_cookies: bool = Field(
         default=False,
-        description="Cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari on localhost.",
+        description="Set cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari on localhost.",
     )
     session_max_age: int | None = Field(
         default=31_536_000,
@@ -95,15 +95,13 @@ class Settings(BaseSettings):
         default=2_592_000,
         gt=0,
         le=31_708_800,
-        description="Seconds that the session of a command-line tool lives, at most 367 days.",
+        description="The lifetime of a command-line tool's session in seconds, at most 367 days.",
     )
-    after_sign_in: Destination = Field(
-        default="/", description="Where the browser goes after a sign-in without `return_to`."
-    )
+    after_sign_in: Destination = Field(default="/", description="The URL after a sign-in without `return_to`.")
     after_sign_out: Page = Field(
         default=None,
-        description="Where the prebuilt pages lead after a sign-out without `return_to`. If unset, a page says that "
-        "the user is signed out.",
+        description="The URL after a sign-out without `return_to` on the prebuilt pages. If unset, a page confirms "
+        "the sign-out.",
     )
     sign_in_url: Page = Field(
         default=None,
@@ -112,8 +110,8 @@ class Settings(BaseSettings):
     )
     redirect_urls: RedirectUrls = Field(
         default=(),
-        description="Where redirects may lead, beside `app_url` and `trusted_origins`: origins, or full prefixes of "
-        "custom app schemes such as `myapp://auth/`.",
+        description="Allowed redirect targets in addition to `app_url` and `trusted_origins`: origins, or full "
+        "prefixes of custom app schemes such as `myapp://auth/`.",
     )
     rate_limit_address: str | None = Field(
         default="60/minute", description="Sign-in attempts for each client address; None for no limit."
@@ -134,12 +132,12 @@ class Settings(BaseSettings):
         "revocations, API keys, webhooks and sign-in attempts. Without it, each worker has its own.",
     )
     trusted_origins: Origins = Field(
-        default=(), description="Other origins whose pages may send this app's cookies with unsafe requests."
+        default=(), description="Other origins that may send unsafe requests with this app's cookies."
     )
     trusted_proxies: Networks = Field(
         default=(),
-        description="Addresses and networks of the proxies in front of this app. With them, the auth server learns the "
-        "end user's address.",
+        description="Addresses and networks of the proxies in front of this app. If set, the end user's address is "
+        "sent to the auth server.",
     )
     authorization_servers: AuthorizationServers = Field(
         default=(),
@@ -154,11 +152,12 @@ class Settings(BaseSettings):
         default=4.0,
         ge=0,
         le=300,
-        description="Seconds after which an idle connection to the auth server is closed; 0 uses each for one call. "
-        "Keep it below the time after which the auth server, or a proxy before it, closes them: Node's is 5 seconds.",
+        description="Seconds after which an idle connection to the auth server is closed; 0 uses each connection "
+        "once. Keep it below the keep-alive time of the auth server or a proxy in front of it: Node's is 5 seconds.",
     )
     optional_invalid: Literal["none", "error"] = Field(
-        default="none", description="What `optional_user` makes of an invalid token: None (`none`), or 401 (`error`)."
+        default="none",
+        description="The result of `optional_user` for an invalid token: None (`none`) or 401 (`error`).",
     )
     error_docs_url: str | None = Field(
         default=None,
@@ -171,7 +170,7 @@ class Settings(BaseSettings):
     sdk_cookies: bool = Field(default=False, description="Also read the JavaScript SDK's cookies. Needs `app_url`.")
     token_cache_size: int = Field(default=10_000, ge=0, description="How many verified tokens are cached.")
     jwks: dict[str, Any] | Path | None = Field(
-        default=None, description="A key set, or a file that holds one. The library then never fetches keys."
+        default=None, description="A key set, or a file with one. The library then never fetches keys."
     )
     jwks_max_age: float = Field(
         default=3600.0, ge=60, le=86_400, description="The maximum number of seconds before keys are fetched again."
@@ -195,8 +194,8 @@ class Settings(BaseSettings):
     )
     unknown_team: Literal["permission_missing", "not_found"] = Field(
         default="permission_missing",
-        description="The error for users who are not in a team: 403 as if a permission were missing, so that teams "
-        "cannot be probed, or 404.",
+        description="The error for users who are not members of a team: 403 as for a missing permission, which hides "
+        "whether the team exists, or 404.",
     )
     api_key_ttl: float = Field(
         default=10.0,
@@ -208,7 +207,9 @@ class Settings(BaseSettings):
         default=8, ge=1, description="How many API keys may be checked concurrently at the auth server."
     )
     revocation_ttl: float = Field(
-        default=3600.0, ge=900, description="Seconds that a revocation is kept; longer than the lifetime of a token."
+        default=3600.0,
+        ge=900,
+        description="Seconds for which a revocation is stored; longer than the lifetime of a token.",
     )
     revocation_outage: Literal["serve", "error"] = Field(
         default="serve",
@@ -224,12 +225,12 @@ class Settings(BaseSettings):
         description="How many tokens may be checked concurrently at `/users/me` while the keys are unavailable.",
     )
     fallback_ttl: float = Field(
-        default=10.0, ge=0, le=60, description="How long to cache the response of `/users/me` to a token, in seconds."
+        default=10.0, ge=0, le=60, description="How long to cache the result of `/users/me` for a token, in seconds."
     )
     telemetry: bool = Field(
         default=True,
-        description="Make OpenTelemetry spans and metrics, if a provider is set when the app starts. Spans name the "
-        "user by id.",
+        description="Create OpenTelemetry spans and metrics, if a provider is set when the app starts. Spans contain "
+        "the user's id.",
     )
 
     if TYPE_CHECKING:  # a type checker without pydantic's plugin would require the fields' types for the arguments
@@ -250,9 +251,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
         if self.sdk_cookies and not self.app_url:
-            raise ValueError("sdk_cookies needs app_url, to tell this site's requests from others'")
+            raise ValueError("sdk_cookies needs app_url, to distinguish this site's requests from others")
         if self.insecure_cookies and not (self.app_url_is_loopback and urlsplit(self.app_url or "").scheme == "http"):
-            raise ValueError("insecure_cookies is for an http app_url on loopback alone")
+            raise ValueError("insecure_cookies is only for an http app_url on loopback")
         return self
 
     @classmethod
@@ -276,7 +277,7 @@ class Settings(BaseSettings):
         """Return the project's id.
 
         Raises:
-            ConfigurationError: it is not set.
+            ConfigurationError: It is not set.
         """
         if not self.project_id:
             raise ConfigurationError(

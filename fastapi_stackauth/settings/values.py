@@ -39,7 +39,7 @@ def _to_sent_origin(url: str) -> str:
     """Return the origin of a URL that browsers send; their `Origin` header is ASCII (RFC 6454 §6.2).
 
     Raises:
-        ValueError: it is not an http or https URL, or its host has other characters.
+        ValueError: It is not an http or https URL, or its host has other characters.
     """
     origin = to_origin(url)
     if not origin.isascii() or not origin.isprintable() or " " in origin:
@@ -60,7 +60,7 @@ def signing_key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         raise ValueError("must be base64 after whsec_") from None
     if len(key) < 16:
-        raise ValueError("must hold at least 16 bytes")
+        raise ValueError("must contain at least 16 bytes")
     return key
 
 
@@ -87,7 +87,7 @@ def _clean_base_url(value: str) -> str:
     _check_scheme(value, f"Set {documented_name('base_url')} to the address of the auth server")
     to_origin(value)
     if "@" in urlsplit(value).netloc:
-        raise ValueError("must not hold a user name or password: addresses are logged and shown")
+        raise ValueError("must not contain a user name or password, because addresses are logged and shown")
     return value.rstrip("/").removesuffix("/api/v1").rstrip("/")
 
 
@@ -128,9 +128,9 @@ def check_issuer(address: str) -> None:
     loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
     to_origin(address)
     if parts.scheme != "https" and not loopback:
-        raise ValueError("must be https addresses; http is for loopback alone")
+        raise ValueError("must be https addresses; http is only allowed on loopback")
     if parts.query or parts.fragment or "@" in parts.netloc or not address.isprintable() or " " in address:
-        raise ValueError("must not hold a query, a fragment or a user name")
+        raise ValueError("must not contain a query, a fragment or a user name")
 
 
 def _check_authorization_servers(value: tuple[str, ...]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def find_missing(app: FastAPI, stack: Stack, *, default: bool) -> tuple[MissingS
 
     Args:
         app: The app. Mounted apps are not included.
-        stack: the stack with the settings.
+        stack: The stack with the settings.
         default: Whether dependencies without a stack use this one.
     """
     absent = [name for name in CHECKED if not getattr(stack.services.settings, name)]

@@ -29,7 +29,7 @@ class _Misused(inspect.Signature):
         """Raise.
 
         Raises:
-            MisuseError: always.
+            MisuseError: Always.
         """
         raise MisuseError(self._message)
 
@@ -77,7 +77,7 @@ class Guarded:
         """Raise, because FastAPI would read a parameter of this type from the request without checking the caller.
 
         Raises:
-            MisuseError: always.
+            MisuseError: Always.
         """
         raise MisuseError(
             f"{cls.__name__} is in an annotation without Depends(...), so FastAPI reads a value from the request "

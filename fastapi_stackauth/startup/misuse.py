@@ -35,7 +35,7 @@ def check_routes(app: FastAPI, *, whole_paths: bool = False) -> None:
     """Check how the routes of an app and of its mounted apps use this library.
 
     Args:
-        app: the app.
+        app: The app.
         whole_paths: Whether a server runs `app` itself, so that no mount around it can add path parameters.
 
     Raises:
@@ -128,7 +128,7 @@ def _dependency_faults(dependant: Dependant) -> Iterator[str]:
         if scopes := [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]:
             yield (
                 f"Security(..., scopes={scopes}) reaches {_describe(call)}, but tokens of Stack Auth have no scopes. "
-                "Write Depends(...), and Require(permission=...) for what the user must be allowed to do."
+                "Write Depends(...), and Require(permission=...) for permissions."
             )
     elif model := _class_in(call, TrustedModel):
         yield f"Depends({model.__name__}) lets the caller choose it. Write {model.correct_use(name)}."
@@ -205,7 +205,8 @@ def _parameter_fault(parameter: inspect.Parameter, names: Mapping[str, Any]) -> 
     for field, meant in _ignored_in(parts, names, set()):
         return (
             f"contains {_describe(meant)} in `{field}`, where FastAPI ignores it. If the class is a dependency, write "
-            f"`{parameter.name}: Annotated[{field.partition('.')[0]}, Depends()]`; else take the value beside it."
+            f"`{parameter.name}: Annotated[{field.partition('.')[0]}, Depends()]`; otherwise make the value a separate "
+            f"parameter."
         )
     for model in filter(None, (_class_in(part, TrustedModel) for part in parts)):
         return None if _has_explicit_body(parameter) else _model_fault(model, parameter.name)
@@ -319,7 +320,7 @@ def _may_give_none(call: object) -> bool:
 
 
 def _is_asynchronous(function: Any) -> bool:  # noqa: ANN401 - a function, perhaps decorated
-    """Whether FastAPI awaits what a function returns, or enters it as a context manager."""
+    """Whether FastAPI awaits a function's result or enters it as a context manager."""
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     return any(kind(inspect.unwrap(function)) for kind in kinds)
 

@@ -15,7 +15,7 @@ _PARAMETER = re.compile(r"{([a-zA-Z_][a-zA-Z0-9_]*)(?::[^}]*)?}")
 
 
 class DeclaredRoute(NamedTuple):
-    """One route, as the app declares it.
+    """A declared route of an app.
 
     Attributes:
         methods: The HTTP methods, sorted. `WEBSOCKET` for a WebSocket, `*` for a mounted app without routes.

@@ -146,13 +146,13 @@ class Clients:
 
         Args:
             user: The caller. None means that no user is signed in.
-            by: whether the token travels in the `Authorization` header or in the app's session cookies.
-            app: the app; the one under test by default.
-            stack: the stack whose cookies are sent, if the app has several; the default one if None.
-            **options: further arguments of `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
+            by: Whether the token travels in the `Authorization` header or in the app's session cookies.
+            app: The app; the one under test by default.
+            stack: The stack whose cookies are sent, if the app has several; the default one if None.
+            **options: Further arguments of `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
 
         Raises:
-            ConfigurationError: there is no app, it has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
+            ConfigurationError: There is no app, it has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
         """
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
@@ -208,15 +208,15 @@ async def signed_in(
     """Yield a client of an app, signed in as a user, while the app's lifespan runs.
 
     Args:
-        app: the app.
+        app: The app.
         user: A `KitUser` of an app under `emulate`; a token, such as one from a `TokenFactory`; a `User`, who replaces
             the caller as in `override_user`; or None for a caller who is not signed in.
-        by: whether the token travels in the `Authorization` header or in the app's session cookies.
-        stack: the stack whose cookies are sent, if the app has several; the default one if None.
-        **options: further arguments of `httpx.AsyncClient`.
+        by: Whether the token travels in the `Authorization` header or in the app's session cookies.
+        stack: The stack whose cookies are sent, if the app has several; the default one if None.
+        **options: Further arguments of `httpx.AsyncClient`.
 
     Raises:
-        ConfigurationError: the app has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
+        ConfigurationError: The app has no `StackAuth`, or `by` is ``cookie`` and `app_url` is missing.
 
     Example:
         >>> async with signed_in(app, User(id="ada")) as client:

@@ -37,11 +37,11 @@ class Kit:
 
     Attributes:
         emulator: The auth server. Its default project is the app's.
-        user: creates users.
+        user: Creates users.
         client: Creates instances of `httpx.AsyncClient` for the app.
         sync_client: Creates instances of `httpx.Client` for the app.
-        outbox: the emails.
-        clock: the clock of emulator and app.
+        outbox: The emails.
+        clock: The clock of emulator and app.
     """
 
     def __init__(self, emulator: "Emulator", blocks: ExitStack) -> None:
@@ -74,7 +74,7 @@ class Kit:
         """Return a kit with the users, emails and emulator of another stack's project, for an app with several stacks.
 
         Raises:
-            ConfigurationError: the stack is not installed on an app under test.
+            ConfigurationError: The stack is not installed on an app under test.
         """
         if id(stack) not in self._projects:
             raise ConfigurationError("This StackAuth is not installed on any app under test.")
@@ -167,7 +167,7 @@ def new_emulator(**options: Any) -> "Emulator":  # noqa: ANN401 - see Emulator
     """Create an emulator without a port.
 
     Raises:
-        ConfigurationError: the extra `emulator` is not installed.
+        ConfigurationError: The extra `emulator` is not installed.
     """
     try:
         from fastapi_stackauth.emulator import Emulator  # noqa: PLC0415 - needs an extra
@@ -194,7 +194,7 @@ def emulate(*apps: FastAPI, emulator: "Emulator | None" = None, **options: Any) 
             `profile="april-2026"` (see `Emulator`).
 
     Raises:
-        ConfigurationError: an app has no `StackAuth`, or the extra `emulator` is not installed.
+        ConfigurationError: An app has no `StackAuth`, or the extra `emulator` is not installed.
 
     Example:
         >>> with emulate(app) as kit:

@@ -12,7 +12,7 @@ def load_app(name: str) -> FastAPI:
 
     Raises:
         ConfigurationError: The name has another form, or is not that of a FastAPI app.
-        ImportError: there is no such module.
+        ImportError: There is no such module.
     """
     module, _, attribute = name.partition(":")
     if not module or not attribute:

@@ -14,14 +14,14 @@ class Email:
     """An email. The repr hides the link and the codes.
 
     Attributes:
-        to: the recipient.
+        to: The recipient.
         kind: ``sign_in``, ``email_verification``, ``password_reset`` or ``team_invitation``.
-        subject: the subject.
-        sent_at: the time by the emulator's clock.
-        body: the text.
-        link: the link in the text.
-        code: the code in the link.
-        otp: the short code to type, in sign-in emails.
+        subject: The subject.
+        sent_at: The time by the emulator's clock.
+        body: The text.
+        link: The link in the text.
+        code: The code in the link.
+        otp: The short code to type, in sign-in emails.
     """
 
     to: str

@@ -17,7 +17,7 @@ def unguarded_routes(app: Starlette, *, optional: bool = False) -> list[str]:
     It omits the library's own routes, which check their callers themselves (`docs/routes.md`).
 
     Args:
-        app: the app.
+        app: The app.
         optional: Also list routes with `OptionalUser`, which accept any caller.
 
     Example:

@@ -13,7 +13,7 @@ def stacks_under(app: Starlette) -> tuple[StackAuth, ...]:
     """Return all stacks installed on this app and on apps mounted in it, with the default of each app first.
 
     Raises:
-        ConfigurationError: no stack is installed.
+        ConfigurationError: No stack is installed.
     """
     found: dict[int, StackAuth] = {}
     for each in apps_under(app):
@@ -52,6 +52,6 @@ def default_stack(app: Starlette) -> StackAuth:
     """Return the default stack of this app, or the first one if there is no default.
 
     Raises:
-        ConfigurationError: no stack is installed.
+        ConfigurationError: No stack is installed.
     """
     return stacks_under(app)[0]

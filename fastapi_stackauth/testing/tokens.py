@@ -33,7 +33,7 @@ class TokenFactory:
     Args:
         project_id: The project of the tokens. By default, a random one.
         base_url: The auth server in the tokens' issuer. No request is sent to it.
-        branch_id: the project's branch.
+        branch_id: The project's branch.
         clock: Returns the Unix time in seconds.
 
     Example:
@@ -92,7 +92,7 @@ class TokenFactory:
         """Return the claims of a valid token of this kind (``normal``, ``restricted``, ``anonymous``), with changes.
 
         Raises:
-            ValueError: the kind is unknown.
+            ValueError: The kind is unknown.
         """
         kind, now = TokenKind(kind), int(self.clock())
         anonymous, normal = kind is TokenKind.ANONYMOUS, kind is TokenKind.NORMAL
@@ -134,7 +134,7 @@ class TokenFactory:
             **claims: Claims that replace the default ones, such as `sub`, `email` or `requires_totp_mfa`.
 
         Raises:
-            ValueError: the kind is unknown.
+            ValueError: The kind is unknown.
         """
         now = int(self.clock())
         times = {"exp": now + int(expires_in), "iat": now + min(0, int(expires_in) - LIFETIME)}
@@ -148,7 +148,7 @@ class TokenFactory:
         """Return a token that is valid except for one of the faults in `FAULTS`.
 
         Raises:
-            ValueError: the fault is unknown.
+            ValueError: The fault is unknown.
         """
         makers: dict[str, Callable[[dict[str, Any]], str]] = {
             "signature": self._foreign,
@@ -170,7 +170,7 @@ class TokenFactory:
         A check that needs the auth server, such as a permission, raises an error. Use `emulate` to test it.
 
         Raises:
-            ConfigurationError: no `StackAuth` is installed on the app.
+            ConfigurationError: No `StackAuth` is installed on the app.
         """
         with ExitStack() as blocks:
             for stack in stacks_under(app):

@@ -21,14 +21,14 @@ class KitUser:
     """A user with an account and a session. The repr hides secrets.
 
     Attributes:
-        id: the user's id.
-        kind: the kind of the access token: normal, restricted or anonymous.
-        email: the primary address; None for anonymous users.
-        access_token: the access token, signed by the emulator.
-        refresh_token: the refresh token of the session.
-        session_id: the id of the session.
-        team_id: the team of `team=`, if any.
-        password: the password, if any.
+        id: The user's id.
+        kind: The kind of the access token: normal, restricted or anonymous.
+        email: The primary address; None for anonymous users.
+        access_token: The access token, signed by the emulator.
+        refresh_token: The refresh token of the session.
+        session_id: The id of the session.
+        team_id: The team of `team=`, if any.
+        password: The password, if any.
         totp_secret: The secret in base 32, as for authenticator apps, if `mfa=True`.
     """
 
@@ -87,11 +87,11 @@ class Users:
             permissions: Permissions in the project, which are defined if necessary.
             team: The name or id of a team to join, which is created if necessary. Its id is `KitUser.team_id`.
             team_permissions: Permissions in that team, in addition to those of every member.
-            select_team: whether the user has selected that team.
-            mfa: whether two-factor authentication is enabled; see `totp`.
+            select_team: Whether the user has selected that team.
+            mfa: Whether two-factor authentication is enabled; see `totp`.
             expires_in: Seconds until the access token expires. An app rejects it if this is less than minus `leeway`
                 (-5).
-            claims: claims that replace the token's real ones, for tokens that no server would issue.
+            claims: Claims that replace the token's real ones, for tokens that no server would issue.
             **fields: Additional fields of the account, as in a seed for the emulator: `id`, `display_name`,
                 `client_metadata`, `oauth_providers`, ...
 
@@ -126,7 +126,7 @@ class Users:
         """Return the user with the tokens of a new session, which have current claims.
 
         Raises:
-            ValueError: the user was deleted.
+            ValueError: The user was deleted.
         """
         seconds = None if expires_in is None else int(expires_in)
         tokens = self._emulator.issue_token(user_id=user.id, expires_in=seconds, claims=dict(claims or {}))
@@ -144,12 +144,12 @@ class Users:
         """Add a user to a team, and return the team's id.
 
         Args:
-            user: the user, or their id.
+            user: The user, or their id.
             team: The name or id of the team, which is created if necessary.
             permissions: Permissions in the team, in addition to those of every member. They are defined if necessary.
 
         Raises:
-            ValueError: the user is a member already, or was deleted.
+            ValueError: The user is a member already, or was deleted.
         """
         user_id, names = user if isinstance(user, str) else user.id, _names(permissions)
         self._define(names, "team")
@@ -162,7 +162,7 @@ class Users:
         """Return the id of the team with this name or id, which is created if necessary.
 
         Raises:
-            ValueError: the name is empty or too long.
+            ValueError: The name is empty or too long.
         """
         for team in self._emulator.store.teams.list_for_project(self._emulator.project_id):
             if name in (team["display_name"], team["id"]):
@@ -175,7 +175,7 @@ class Users:
         """Create an API key for a user or a team, and return it, for the header `x-api-key`.
 
         Args:
-            user: the user, or their id.
+            user: The user, or their id.
             team: The name or id of a team, instead of a user. It is created if necessary.
             expires_in: Seconds until the key expires, by the emulator's clock. Negative for an expired key.
 
@@ -195,7 +195,7 @@ class Users:
         """Return the code that an authenticator app shows now, by the emulator's clock (RFC 6238).
 
         Raises:
-            ValueError: the user has not enabled two-factor authentication.
+            ValueError: The user has not enabled two-factor authentication.
         """
         if user.totp_secret is None:
             raise ValueError("this user has no TOTP secret: create the user with mfa=True")

@@ -60,7 +60,7 @@ class Entries:
 
         Args:
             now: Unix time in seconds.
-            added: the number of entries since the last call.
+            added: The number of entries since the last call.
         """
         for _ in range(min(_PARTS, 1 + 2 * added * _PARTS // max(len(self), 1))):
             part, self._next = self._parts[self._next], (self._next + 1) % _PARTS

@@ -29,7 +29,7 @@ class Fallback:
         fetch_user_id: Returns the id of an access token's user.
         concurrency: The maximum number of concurrent calls.
         ttl: Seconds for which a result is cached.
-        clock: a monotonic clock, in seconds.
+        clock: A monotonic clock, in seconds.
         events: Counts and logs the calls.
     """
 
@@ -52,15 +52,15 @@ class Fallback:
         """Check that the auth server accepts the token for this subject.
 
         Args:
-            token: the raw token.
-            digest: its SHA-256, the key of the cache.
-            subject: the `sub` claim.
-            retry_after: seconds after which the caller may try again if the auth server is unavailable.
+            token: The raw token.
+            digest: Its SHA-256, the key of the cache.
+            subject: The `sub` claim.
+            retry_after: Seconds after which the caller may try again if the auth server is unavailable.
 
         Raises:
-            AuthError: the auth server rejects the token, or it belongs to another user.
-            AuthServerMisconfigured: the auth server rejects this app.
-            VerificationUnavailable: the auth server is unavailable.
+            AuthError: The auth server rejects the token, or it belongs to another user.
+            AuthServerMisconfigured: The auth server rejects this app.
+            VerificationUnavailable: The auth server is unavailable.
         """
         known = self._outcomes.get(digest)
         outcome = known.value if known else await self._ask(token, digest, retry_after)

@@ -45,9 +45,9 @@ class KeyStore:
     """The project's keys by their id.
 
     Args:
-        fetch: fetches the keys from the server.
+        fetch: Fetches the keys from the server.
         settings: Max age, cool-down and stale limit, in seconds. If they contain fixed keys, only those are used.
-        clock: a monotonic clock, in seconds.
+        clock: A monotonic clock, in seconds.
         events: Counts and logs the fetches.
 
     Attributes:
@@ -107,7 +107,7 @@ class KeyStore:
 
         Raises:
             AuthError: `token_key_unknown`: a recently fetched key set does not contain this key.
-            KeysUnavailable: the server is unavailable.
+            KeysUnavailable: The server is unavailable.
         """
         if self._clock() < self.refresh_at and (key := self._keys.get(key_id)):
             return key
@@ -121,7 +121,7 @@ class KeyStore:
         """Fetch the keys now, so that the first request does not wait.
 
         Raises:
-            KeysUnavailable: the fetch failed.
+            KeysUnavailable: The fetch failed.
         """
         if math.isinf(self._fetched_at) and self._fetched_at > 0:
             return

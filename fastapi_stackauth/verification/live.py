@@ -31,7 +31,7 @@ class SharedCheck:
     a random moment of the interval, so that connections that open together do not ask together.
 
     Args:
-        every: the interval, in seconds.
+        every: The interval, in seconds.
     """
 
     def __init__(self, every: float) -> None:
@@ -49,7 +49,7 @@ class SharedCheck:
 
         Raises:
             AuthError: 401 `session_revoked`, or `ask` raises another one.
-            AuthServerError: as `ask` does; the other watches wait for the next interval.
+            AuthServerError: As `ask` does; the other watches wait for the next interval.
         """
         async with self._asking:
             if self._revoked:
@@ -76,7 +76,7 @@ class LiveSessions:
     Args:
         sessions: Returns the ids and the start times of the current sessions of an access token's user.
         storage: Stores which sessions belong to terminals.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
         events: Counts and logs failures.
     """
 
@@ -99,9 +99,9 @@ class LiveSessions:
         """Return the check that all watches of a session share; it exists while one of them does.
 
         Args:
-            check: what asks.
-            session_id: the session; without one there is nothing to share.
-            every: the interval, in seconds.
+            check: The function that calls the auth server.
+            session_id: The session; without one there is nothing to share.
+            every: The interval, in seconds.
         """
         shared, key = self._shared.get(), (id(check), session_id, every)
         found = shared.get(key) if session_id else None
@@ -116,8 +116,8 @@ class LiveSessions:
 
         Raises:
             AuthError: 401 `session_revoked`, or the error for a token that the auth server rejects.
-            VerificationUnavailable: the auth server is unavailable.
-            AuthServerMisconfigured: the auth server rejects this app.
+            VerificationUnavailable: The auth server is unavailable.
+            AuthServerMisconfigured: The auth server rejects this app.
         """
         await self._fetch_start(token, user)
 
@@ -128,7 +128,7 @@ class LiveSessions:
 
         Raises:
             AuthError: 401 `reauthentication_required` (RFC 9470), or an error of `check`.
-            VerificationUnavailable, AuthServerMisconfigured: as `check`.
+            VerificationUnavailable, AuthServerMisconfigured: The same as for `check`.
         """
         known = self._began.get(user.session_id or "")
         began = known.value if known else await self._fetch_start(token, user)

@@ -53,8 +53,8 @@ def require_rejection(error: AuthServerError, events: AuthEvents, about: str) ->
         about: What the call was about: a `token`, `permission`, `session`, `api_key` or `user`.
 
     Raises:
-        AuthServerMisconfigured: the auth server rejects this app.
-        VerificationUnavailable: any other error that is not about the token.
+        AuthServerMisconfigured: The auth server rejects this app.
+        VerificationUnavailable: Any other error that is not about the token.
     """
     if rejection := find_rejection(error):
         return rejection

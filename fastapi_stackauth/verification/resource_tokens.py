@@ -47,7 +47,7 @@ class ResourceTokens:
     `resource`, or both if both are present, must contain the MCP server and nothing else.
 
     Attributes:
-        issuer: the issuer that its tokens name, such as
+        issuer: The issuer that its tokens name, such as
             ``https://api.hexclave.com/api/v1/projects/<project id>/oidc``.
         jwks_url: The URL of its key set; ``/.well-known/jwks.json`` below the issuer by default.
 
@@ -63,7 +63,7 @@ class ResourceTokens:
             if value is None and name == "jwks_url":
                 continue
             if not isinstance(value, str):
-                raise ConfigurationError(f"ResourceTokens({name}=...) must be a text; got {type(value).__name__}.")
+                raise ConfigurationError(f"ResourceTokens({name}=...) must be a string; got {type(value).__name__}.")
             try:
                 check_issuer(value)
             except ValueError as error:
@@ -86,8 +86,8 @@ class ResourceTokenVerifier:
         client: Fetches the keys.
         accounts: Finds the users.
         revocations: Revoked users, whose tokens are rejected.
-        clock: unix time in seconds.
-        monotonic: a monotonic clock in seconds.
+        clock: Unix time in seconds.
+        monotonic: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class ResourceTokenVerifier:
         """Return the user for a token: the current account at the auth server, with the claims of the token.
 
         Args:
-            token: the raw token.
+            token: The raw token.
             accepted: The authorization server.
             resource: The resource that the token must be bound to.
 
@@ -120,9 +120,9 @@ class ResourceTokenVerifier:
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
-            VerificationUnavailable: the keys or the user cannot be fetched.
-            AuthServerMisconfigured: the auth server rejects this app.
-            ConfigurationError: no secret key is set.
+            VerificationUnavailable: The keys or the user cannot be fetched.
+            AuthServerMisconfigured: The auth server rejects this app.
+            ConfigurationError: No secret key is set.
         """
         unverified = _parse(token)
         if unverified is None or unverified.claims.get("iss") != accepted.issuer:

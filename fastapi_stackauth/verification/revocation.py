@@ -63,7 +63,7 @@ class Revocations:
     Args:
         settings: `revocation_ttl` and `revocation_outage`.
         storage: Publishes entries to the other workers and receives theirs.
-        clock: unix time in seconds.
+        clock: Unix time in seconds.
         events: Counts and logs entries, and the state of the connection.
 
     Attributes:

@@ -94,8 +94,8 @@ class Verifier:
     Args:
         settings: The project, its issuers, the leeway and the limits.
         client: Fetches keys and, if this fails, asks the auth server about tokens.
-        clock: unix time in seconds.
-        monotonic: a monotonic clock in seconds.
+        clock: Unix time in seconds.
+        monotonic: A monotonic clock in seconds.
         revocations: Revoked sessions and users, whose tokens are rejected. By default, a new list.
     """
 
@@ -142,15 +142,15 @@ class Verifier:
         """Return the user of a token.
 
         Args:
-            token: the raw token.
+            token: The raw token.
             min_left: The minimum number of seconds before the expiry of a token that is not in the cache.
 
         Raises:
             AuthError: 401, with the code of the first check that failed.
             TokenEndsSoon: The token expires in less than `min_left` seconds.
             VerificationUnavailable: Neither the keys nor the fallback are available.
-            AuthServerMisconfigured: the auth server rejects this app.
-            ConfigurationError: no project id is set.
+            AuthServerMisconfigured: The auth server rejects this app.
+            ConfigurationError: No project id is set.
         """
         tracer = self._events.tracer
         return self._verify(token, min_left) if tracer is None else self._trace(tracer, token, min_left)
@@ -209,7 +209,7 @@ class Verifier:
 
         Raises:
             VerificationUnavailable: The fetch failed. The message gives the reason.
-            ConfigurationError: no project id is set.
+            ConfigurationError: No project id is set.
         """
         try:
             await self.keys.warm_up()

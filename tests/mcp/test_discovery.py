@@ -170,7 +170,7 @@ async def test_a_body_that_is_too_large_is_413():
      "https://user:pw@a.example", "ftp://a.example"],
 )  # fmt: skip
 def test_an_issuer_must_be_an_https_address(value: str):
-    """RFC 8414 §2: an issuer has no query and no fragment, and http is for loopback alone."""
+    """RFC 8414 §2: an issuer has no query and no fragment, and http is only allowed on loopback."""
     with pytest.raises(ConfigurationError, match="authorization_servers"):
         StackAuth(authorization_servers=[value])
 

@@ -346,5 +346,5 @@ def test_names_may_be_any_collection():
     """The keys of a table are a collection of texts, as sets and lists are."""
     names = {"me": 1}
     assert Selection.check((), names.keys()).operations == {"me"}
-    with pytest.raises(ConfigurationError, match="set of texts"):
+    with pytest.raises(ConfigurationError, match="set of strings"):
         Selection.check((), b"me")

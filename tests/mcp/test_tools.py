@@ -449,8 +449,8 @@ async def test_background_tasks_finish_after_the_result():
     ("options", "message"),
     [
         ({"include_tags": set()}, "No route is a tool unless you choose it"),
-        ({"include_tags": "tools"}, "must be a set of texts"),
-        ({"include_operations": [1]}, "must be a set of texts"),
+        ({"include_tags": "tools"}, "must be a set of strings"),
+        ({"include_operations": [1]}, "must be a set of strings"),
         ({"call_timeout": 0}, "call_timeout"),
         ({"call_timeout": float("nan")}, "call_timeout"),
         ({"call_timeout": True}, "call_timeout"),

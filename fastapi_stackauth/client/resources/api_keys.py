@@ -40,7 +40,7 @@ class UserApiKeysApi(Resource):
         """Return a key by its id.
 
         Raises:
-            ApiKeyNotValid: there is no such key.
+            ApiKeyNotValid: There is no such key.
         """
         request = ApiRequest("GET", _USER_ONE, (api_key_id,), params={"user_id": user_id})
         return await self._client.fetch(request, UserApiKey)
@@ -49,7 +49,7 @@ class UserApiKeysApi(Resource):
         """Change or revoke a key.
 
         Raises:
-            ApiKeyNotValid: there is no such key.
+            ApiKeyNotValid: There is no such key.
         """
         request = ApiRequest("PATCH", _USER_ONE, (api_key_id,), params={"user_id": user_id}, json=change)
         return await self._client.fetch(request, UserApiKey)
@@ -85,7 +85,7 @@ class TeamApiKeysApi(Resource):
         """Return a key by its id.
 
         Raises:
-            ApiKeyNotValid: there is no such key.
+            ApiKeyNotValid: There is no such key.
         """
         request = ApiRequest("GET", _TEAM_ONE, (api_key_id,), params={"team_id": team_id})
         return await self._client.fetch(request, TeamApiKey)
@@ -94,7 +94,7 @@ class TeamApiKeysApi(Resource):
         """Change or revoke a key.
 
         Raises:
-            ApiKeyNotValid: there is no such key.
+            ApiKeyNotValid: There is no such key.
         """
         request = ApiRequest("PATCH", _TEAM_ONE, (api_key_id,), params={"team_id": team_id}, json=change)
         return await self._client.fetch(request, TeamApiKey)

@@ -17,8 +17,8 @@ class ConnectedAccountsApi(Resource):
         """List a user's connected accounts.
 
         Raises:
-            SignInRequired: no user is signed in.
-            UserNotFound: there is no such user.
+            SignInRequired: No user is signed in.
+            UserNotFound: There is no such user.
             UnexpectedResponse: Status 403: the accounts belong to another user.
         """
         return await self._list(
@@ -39,7 +39,7 @@ class ConnectedAccountsApi(Resource):
         Raises:
             OAuthConnectionError: The account is not connected, or is connected without this scope.
             MethodNotEnabled: The project does not have this provider.
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
         """
         ids = (user_id, provider_id) if provider_account_id is None else (user_id, provider_id, provider_account_id)
         template = _TOKEN if provider_account_id is None else _ACCOUNT_TOKEN

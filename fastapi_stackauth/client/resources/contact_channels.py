@@ -28,8 +28,8 @@ class ContactChannelsApi(Resource):
         """Add an address.
 
         Raises:
-            EmailAlreadyExists: another user signs in with it.
-            SignInRequired: no user is signed in.
+            EmailAlreadyExists: Another user signs in with it.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 400: the user already has this address.
         """
         body = {"user_id": user_id, **channel.to_json()}
@@ -40,7 +40,7 @@ class ContactChannelsApi(Resource):
         """Return one address.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 404: there is no such address.
         """
         request = ApiRequest("GET", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
@@ -50,8 +50,8 @@ class ContactChannelsApi(Resource):
         """Change an address. A new value is unverified; a new primary address replaces the old one.
 
         Raises:
-            EmailAlreadyExists: another user signs in with it.
-            SignInRequired: no user is signed in.
+            EmailAlreadyExists: Another user signs in with it.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 400: there is no such address.
         """
         ids = (user_id, contact_channel_id)
@@ -62,7 +62,7 @@ class ContactChannelsApi(Resource):
         """Delete an address.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 400: there is no such address.
         """
         request = ApiRequest("DELETE", _ONE, (user_id, contact_channel_id), rights=rights_over(user_id))
@@ -77,8 +77,8 @@ class ContactChannelsApi(Resource):
             user_id: The id of the user.
 
         Raises:
-            RedirectUrlNotAllowed: the project does not trust the URL.
-            SignInRequired: no user is signed in.
+            RedirectUrlNotAllowed: The project does not trust the URL.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 404 if there is no such address; 400 if it belongs to another user.
             KnownApiError: `EMAIL_ALREADY_VERIFIED`.
         """
@@ -96,8 +96,8 @@ class ContactChannelsApi(Resource):
         """Send the email that verifies the primary address. The auth server has deprecated this operation.
 
         Raises:
-            RedirectUrlNotAllowed: the project does not trust the URL.
-            SignInRequired: no user is signed in.
+            RedirectUrlNotAllowed: The project does not trust the URL.
+            SignInRequired: No user is signed in.
             KnownApiError: `EMAIL_ALREADY_VERIFIED`, `EMAIL_IS_NOT_PRIMARY_EMAIL`.
         """
         await self._post(f"{_ALL}/send-verification-code", Done, email=email, callback_url=callback_url)

@@ -32,7 +32,7 @@ class KeysApi(Resource):
             timeout: The time limit of the attempt, in seconds.
 
         Raises:
-            AuthServerError: the keys cannot be fetched.
+            AuthServerError: The keys cannot be fetched.
         """
         if url is not None:
             request = ApiRequest("GET", "/jwks_uri", attempts=1, timeout=timeout, rights="none", url=url)

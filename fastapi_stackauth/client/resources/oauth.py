@@ -40,13 +40,13 @@ class OAuthApi(Resource):
             link: Add the provider's account to the client's user.
             provider_scope: Additional scopes to request from the provider. Not available with shared keys.
             error_redirect_uri: The URL for errors if `redirect_uri` is not trusted.
-            after_callback_redirect_url: returned with the tokens.
+            after_callback_redirect_url: Returned with the tokens.
             bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
             MethodNotEnabled: The project does not have this provider, or has disabled it.
             OAuthConnectionError: The user's account at the provider does not allow this.
-            AuthServerMisconfigured: the server rejects the app's keys.
+            AuthServerMisconfigured: The server rejects the app's keys.
             KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         query = self._build_query(
@@ -111,8 +111,8 @@ class OAuthApi(Resource):
             code_verifier: The PKCE verifier for the challenge that you passed to `authorize`.
 
         Raises:
-            MfaRequired: the sign-in needs a TOTP code to finish.
-            AuthServerMisconfigured: the server rejects the app's keys.
+            MfaRequired: The sign-in needs a TOTP code to finish.
+            AuthServerMisconfigured: The server rejects the app's keys.
             OAuthTokenError: The token endpoint returned an OAuth error.
             KnownApiError: `INVALID_AUTHORIZATION_CODE`.
         """
@@ -129,7 +129,7 @@ class OAuthApi(Resource):
         """Return a new access token from OAuth's token endpoint. `sessions.refresh` needs no publishable key for this.
 
         Raises:
-            SessionEnded: the session has ended.
+            SessionEnded: The session has ended.
             AuthServerMisconfigured: The project requires a publishable key, and none is configured.
         """
         body = {"grant_type": "refresh_token", **self._client_credentials(), "refresh_token": refresh_token}
@@ -140,8 +140,8 @@ class OAuthApi(Resource):
         """Sign in with the identity token that a native app received from Apple.
 
         Raises:
-            MethodNotEnabled: the project has not enabled this method.
-            EmailAlreadyExists: another account has this email address.
+            MethodNotEnabled: The project has not enabled this method.
+            EmailAlreadyExists: Another account has this email address.
             SignUpNotEnabled: The project does not allow sign-up.
             KnownApiError: `SIGN_UP_REJECTED`, `INVALID_APPLE_CREDENTIALS`, `APPLE_BUNDLE_ID_NOT_CONFIGURED`.
         """
@@ -162,13 +162,13 @@ class OAuthApi(Resource):
             refresh_token: The refresh token of the session that the access token belongs to.
             redirect_uri: The URL on the other domain. The project must trust it.
             state: Returned with the code; at most 512 characters.
-            code_challenge: the S256 challenge for the PKCE verifier.
-            after_callback_redirect_url: returned with the tokens.
+            code_challenge: The S256 challenge for the PKCE verifier.
+            after_callback_redirect_url: Returned with the tokens.
 
         Raises:
-            SignInRequired: no user is signed in.
-            RedirectUrlNotAllowed: the project does not trust the URL.
-            AuthServerMisconfigured: the server rejects the app's keys.
+            SignInRequired: No user is signed in.
+            RedirectUrlNotAllowed: The project does not trust the URL.
+            AuthServerMisconfigured: The server rejects the app's keys.
             UnexpectedResponse: Status 400 or 401: the two tokens do not belong to the same session.
         """
         body = build_query(

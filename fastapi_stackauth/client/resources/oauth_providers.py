@@ -25,8 +25,8 @@ class OAuthProvidersApi(Resource):
         """Add an account to a user, as server.
 
         Raises:
-            UserNotFound: there is no such user.
-            OAuthConnectionError: another user signs in with it.
+            UserNotFound: There is no such user.
+            OAuthConnectionError: Another user signs in with it.
             UnexpectedResponse: Status 404 if the project does not have this provider; 400 if the user already has the
                 account.
         """

@@ -24,14 +24,14 @@ class OtpApi(Resource):
         """Send the email.
 
         Args:
-            email: the address.
+            email: The address.
             callback_url: The URL that the link in the email opens. The project must trust its domain.
             bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
-            EmailAlreadyExists: another account has this email address.
+            EmailAlreadyExists: Another account has this email address.
             SignUpNotEnabled: The project does not allow sign-up.
-            RedirectUrlNotAllowed: the project does not trust the URL.
+            RedirectUrlNotAllowed: The project does not trust the URL.
             UnexpectedResponse: Status 403: the project has not enabled this method.
             KnownApiError: `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
@@ -47,9 +47,9 @@ class OtpApi(Resource):
                 characters.
 
         Raises:
-            EmailAlreadyExists: another account has this email address.
+            EmailAlreadyExists: Another account has this email address.
             SignUpNotEnabled: The project does not allow sign-up.
-            MfaRequired: the sign-in needs a TOTP code to finish.
+            MfaRequired: The sign-in needs a TOTP code to finish.
             KnownApiError: `SIGN_UP_REJECTED`.
         """
         return await self._post("/auth/otp/sign-in", SignIn, code=code)

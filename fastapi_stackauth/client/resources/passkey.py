@@ -19,7 +19,7 @@ class PasskeyApi(Resource):
     """
 
     async def initiate_registration(self) -> PasskeyChallenge:
-        """Start to register a passkey for the client's user."""
+        """Start the registration of a passkey for the client's user."""
         return await self._post("/auth/passkey/initiate-passkey-registration", PasskeyChallenge)
 
     async def register(self, *, code: str, credential: Mapping[str, object]) -> PasskeyRegistration:
@@ -51,7 +51,7 @@ class PasskeyApi(Resource):
         Raises:
             PasskeyFailed: The server does not accept the passkey. Start again.
             VerificationCodeError: The code is wrong, expired, already used or was tried too often.
-            MfaRequired: the sign-in needs a TOTP code to finish.
+            MfaRequired: The sign-in needs a TOTP code to finish.
         """
         body = {"code": code, "authentication_response": dict(authentication_response)}
         request = ApiRequest("POST", "/auth/passkey/sign-in", json=body, rights="any", translate=_sign_in_failed)

@@ -23,17 +23,17 @@ class PasswordApi(Resource):
         """Create an account and sign in. An anonymous user keeps their id.
 
         Args:
-            email: the address, at most 256 characters.
+            email: The address, at most 256 characters.
             password: 8 to 70 characters.
             verification_callback_url: The URL that the link in the verification email opens. Without it, no email is
                 sent.
             bot_challenge: The result of a bot challenge in the browser, if the server requires one.
 
         Raises:
-            EmailAlreadyExists: another account has this email address.
+            EmailAlreadyExists: Another account has this email address.
             SignUpNotEnabled: The project does not allow sign-up.
-            RedirectUrlNotAllowed: the project does not trust the URL.
-            MfaRequired: the sign-in needs a TOTP code to finish.
+            RedirectUrlNotAllowed: The project does not trust the URL.
+            MfaRequired: The sign-in needs a TOTP code to finish.
             KnownApiError: `SIGN_UP_REJECTED`, `BOT_CHALLENGE_REQUIRED` or `BOT_CHALLENGE_FAILED`.
         """
         return await self._post(
@@ -49,8 +49,8 @@ class PasswordApi(Resource):
         """Sign in to an account.
 
         Raises:
-            EmailPasswordMismatch: the email address or the password is wrong.
-            MfaRequired: the sign-in needs a TOTP code to finish.
+            EmailPasswordMismatch: The email address or the password is wrong.
+            MfaRequired: The sign-in needs a TOTP code to finish.
         """
         return await self._post("/auth/password/sign-in", SignIn, email=email, password=password)
 
@@ -58,7 +58,7 @@ class PasswordApi(Resource):
         """Set a first password for the client's user.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 400: the account already has a password.
         """
         await self._post("/auth/password/set", Done, password=password)
@@ -67,12 +67,12 @@ class PasswordApi(Resource):
         """Change the password of the client's user. This ends the user's other sessions.
 
         Args:
-            old_password: the current password.
+            old_password: The current password.
             new_password: 8 to 70 characters.
             refresh_token: The refresh token of a session that stays signed in.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             KnownApiError: `PASSWORD_CONFIRMATION_MISMATCH` or `USER_DOES_NOT_HAVE_PASSWORD`.
         """
         body = {"old_password": old_password, "new_password": new_password}
@@ -83,11 +83,11 @@ class PasswordApi(Resource):
         """Send an email with a link to reset the password. This also succeeds for unknown addresses.
 
         Args:
-            email: the address.
+            email: The address.
             callback_url: The URL that the link in the email opens. The project must trust its domain.
 
         Raises:
-            RedirectUrlNotAllowed: the project does not trust the URL.
+            RedirectUrlNotAllowed: The project does not trust the URL.
         """
         await self._post("/auth/password/send-reset-code", Done, email=email, callback_url=callback_url)
 

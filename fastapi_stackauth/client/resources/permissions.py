@@ -25,14 +25,14 @@ class TeamPermissionsApi(Resource):
         """List the permissions of a user. As server, pass None for those of all users.
 
         Args:
-            team_id: only in this team.
+            team_id: Only in this team.
             user_id: The id of the user.
-            permission_id: only this permission.
+            permission_id: Only this permission.
             recursive: Include the permissions that are contained in others.
 
         Raises:
-            SignInRequired: no user is signed in.
-            SchemaError: no permission can have this id.
+            SignInRequired: No user is signed in.
+            SchemaError: No permission can have this id.
             UnexpectedResponse: Status 403: the permissions belong to another user.
         """
         params = build_query(team_id=team_id, user_id=user_id, permission_id=permission_id, recursive=recursive)
@@ -47,8 +47,8 @@ class TeamPermissionsApi(Resource):
         """Grant a permission to a member, as server.
 
         Raises:
-            TeamNotFound: there is no such team, or the user is not in it.
-            UserNotFound: there is no such user.
+            TeamNotFound: There is no such team, or the user is not in it.
+            UserNotFound: There is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
         """
         request = ApiRequest("POST", _TEAM_ONE, (team_id, user_id, permission_id), json={}, rights="server")
@@ -58,8 +58,8 @@ class TeamPermissionsApi(Resource):
         """Revoke a member's permission, as server.
 
         Raises:
-            PermissionMissing: the member has no such permission.
-            TeamNotFound: there is no such team, or the user is not in it.
+            PermissionMissing: The member has no such permission.
+            TeamNotFound: There is no such team, or the user is not in it.
         """
         await self._client.fetch(
             ApiRequest("DELETE", _TEAM_ONE, (team_id, user_id, permission_id), rights="server"), Done
@@ -76,12 +76,12 @@ class ProjectPermissionsApi(Resource):
 
         Args:
             user_id: The id of the user.
-            permission_id: only this permission.
+            permission_id: Only this permission.
             recursive: Include the permissions that are contained in others.
 
         Raises:
-            SignInRequired: no user is signed in.
-            SchemaError: no permission can have this id.
+            SignInRequired: No user is signed in.
+            SchemaError: No permission can have this id.
             UnexpectedResponse: Status 403: the permissions belong to another user.
         """
         params = build_query(user_id=user_id, permission_id=permission_id, recursive=recursive)
@@ -96,7 +96,7 @@ class ProjectPermissionsApi(Resource):
         """Grant a permission to a user, as server.
 
         Raises:
-            UserNotFound: there is no such user.
+            UserNotFound: There is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`, `WRONG_PERMISSION_SCOPE`.
         """
         request = ApiRequest("POST", _PROJECT_ONE, (user_id, permission_id), json={}, rights="server")
@@ -106,7 +106,7 @@ class ProjectPermissionsApi(Resource):
         """Revoke a user's permission, as server.
 
         Raises:
-            UserNotFound: there is no such user.
+            UserNotFound: There is no such user.
             KnownApiError: `PERMISSION_NOT_FOUND`.
         """
         await self._client.fetch(ApiRequest("DELETE", _PROJECT_ONE, (user_id, permission_id), rights="server"), Done)

@@ -27,7 +27,7 @@ class SessionsApi(Resource):
         The client does not send its access token, because the server would reject an expired one.
 
         Raises:
-            SessionEnded: the session has ended.
+            SessionEnded: The session has ended.
         """
         request = ApiRequest(
             "POST",
@@ -67,7 +67,7 @@ class SessionsApi(Resource):
         """List a user's sessions, newest first. The list may include expired sessions, but no impersonations.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 403: the sessions belong to another user.
         """
         request = ApiRequest("GET", "/auth/sessions", params={"user_id": user_id}, rights=rights_over(user_id))
@@ -78,7 +78,7 @@ class SessionsApi(Resource):
 
         Raises:
             KnownApiError: `CANNOT_DELETE_CURRENT_SESSION`: this is the current session; sign out instead.
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 404: there is no such session.
         """
         if session_id == "current":  # this path is the one of sign-out
@@ -101,7 +101,7 @@ class SessionsApi(Resource):
             is_impersonation: Mark the session as one in which an administrator acts as the user.
 
         Raises:
-            UserNotFound: there is no such user.
+            UserNotFound: There is no such user.
             ValueError: The lifetime is not positive, for which the server would return 500.
         """
         body: dict[str, object] = {"user_id": user_id, "is_impersonation": is_impersonation}

@@ -31,13 +31,13 @@ class TeamInvitationsApi(Resource):
         """Send an invitation by email.
 
         Args:
-            team_id: the team to join.
-            email: the address.
+            team_id: The team to join.
+            email: The address.
             callback_url: The URL that the link in the email opens. The project must trust its domain.
 
         Raises:
             PermissionMissing: `$invite_members`.
-            RedirectUrlNotAllowed: the project does not trust the URL.
+            RedirectUrlNotAllowed: The project does not trust the URL.
         """
         body = {"team_id": team_id, "email": email, "callback_url": callback_url}
         return await self._client.fetch(ApiRequest("POST", f"{_ALL}/send-code", json=body), SentInvitation)

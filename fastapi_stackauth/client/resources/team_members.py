@@ -20,8 +20,8 @@ class TeamMembersApi(Resource):
         """Add a user to a team, as server.
 
         Raises:
-            UserNotFound: there is no such user.
-            TeamNotFound: there is no such team, or the user is not in it.
+            UserNotFound: There is no such user.
+            TeamNotFound: There is no such team, or the user is not in it.
             KnownApiError: `TEAM_MEMBERSHIP_ALREADY_EXISTS`.
         """
         request = ApiRequest("POST", _MEMBERSHIP, (team_id, user_id), json={}, rights="server")
@@ -36,7 +36,7 @@ class TeamMembersApi(Resource):
 
         Raises:
             PermissionMissing: `$read_members`.
-            UnexpectedResponse: the server rejects a value.
+            UnexpectedResponse: The server rejects a value.
         """
         params = build_query(team_id=team_id, user_id=user_id)
         return await self._list(ApiRequest("GET", "/team-member-profiles", params=params), Page[TeamMemberProfile])
@@ -49,8 +49,8 @@ class TeamMembersApi(Resource):
         """Change the profile of the client's user in a team.
 
         Raises:
-            TeamNotFound: there is no such team, or the user is not in it.
-            SignInRequired: no user is signed in.
+            TeamNotFound: There is no such team, or the user is not in it.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 403: the profile belongs to another member.
         """
         request = ApiRequest("PATCH", _PROFILE, (team_id, user_id), json=change)

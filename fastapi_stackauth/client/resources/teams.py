@@ -22,7 +22,7 @@ class TeamsApi(Resource):
         """List a user's teams, oldest first. As server, pass None for all teams.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 403: the teams belong to another user.
         """
         return await self._list(ApiRequest("GET", _ALL, params=build_query(user_id=user_id)), Page[Team])
@@ -31,8 +31,8 @@ class TeamsApi(Resource):
         """Create a team. The client's user becomes its first member.
 
         Raises:
-            SignInRequired: no user is signed in.
-            UserNotFound: the creator does not exist.
+            SignInRequired: No user is signed in.
+            UserNotFound: The creator does not exist.
             UnexpectedResponse: Status 400 or 403: the project does not let users create teams, or the server rejects a
                 value.
         """

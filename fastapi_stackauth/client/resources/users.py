@@ -28,8 +28,8 @@ class UsersApi(Resource):
         """Return the current account of the client's user.
 
         Raises:
-            SignInRequired: no user is signed in, or the account was deleted.
-            AccessTokenRejected: the server does not accept the access token.
+            SignInRequired: No user is signed in, or the account was deleted.
+            AccessTokenRejected: The server does not accept the access token.
         """
         request = ApiRequest("GET", _ME, attempts=attempts, rights="any", translate=to_own_user_error)
         return await self._client.fetch(request, CurrentUserProfile)
@@ -38,10 +38,10 @@ class UsersApi(Resource):
         """Change the account of the client's user.
 
         Raises:
-            SignInRequired: no user is signed in.
-            EmailAlreadyExists: another account has this email address.
-            TeamNotFound: there is no such team, or the user is not in it.
-            SchemaError: a value does not have the expected form.
+            SignInRequired: No user is signed in.
+            EmailAlreadyExists: Another account has this email address.
+            TeamNotFound: There is no such team, or the user is not in it.
+            SchemaError: A value does not have the expected form.
             UnexpectedResponse: Status 400: the server rejects a value without an error code, such as an unreadable
                 image.
         """
@@ -52,7 +52,7 @@ class UsersApi(Resource):
         """Delete the account of the client's user, if the project lets users do so.
 
         Raises:
-            SignInRequired: no user is signed in.
+            SignInRequired: No user is signed in.
             UnexpectedResponse: Status 400: the project does not let users delete their accounts.
         """
         if self._client.uses_secret_key_for_users:
@@ -82,11 +82,11 @@ class UsersApi(Resource):
 
         Args:
             query: Part of a name or an email address, or a complete id.
-            team_id: only members of this team.
-            newest_first: reverse the order.
-            include_anonymous: include anonymous and restricted users.
-            only_anonymous: only anonymous users.
-            include_restricted: include restricted users.
+            team_id: Only members of this team.
+            newest_first: Reverse the order.
+            include_anonymous: Include anonymous and restricted users.
+            only_anonymous: Only anonymous users.
+            include_restricted: Include restricted users.
             limit: The number of users on a page, from 1 to 1000. The list itself continues over all pages.
 
         Raises:
@@ -120,9 +120,9 @@ class UsersApi(Resource):
         """Create a user, as server. This works even if the project does not allow sign-up.
 
         Raises:
-            EmailAlreadyExists: another account has this email address.
-            SchemaError: a value does not have the expected form.
-            UnexpectedResponse: the server rejects a value.
+            EmailAlreadyExists: Another account has this email address.
+            SchemaError: A value does not have the expected form.
+            UnexpectedResponse: The server rejects a value.
         """
         return await self._client.fetch(ApiRequest("POST", "/users", json=user, rights="server"), ServerUser)
 
@@ -130,11 +130,11 @@ class UsersApi(Resource):
         """Change a user, as server.
 
         Raises:
-            UserNotFound: there is no such user.
-            EmailAlreadyExists: another account has this email address.
-            TeamNotFound: there is no such team, or the user is not in it.
-            SchemaError: a value does not have the expected form.
-            UnexpectedResponse: the server rejects a value.
+            UserNotFound: There is no such user.
+            EmailAlreadyExists: Another account has this email address.
+            TeamNotFound: There is no such team, or the user is not in it.
+            SchemaError: A value does not have the expected form.
+            UnexpectedResponse: The server rejects a value.
         """
         return await self._client.fetch(ApiRequest("PATCH", _ONE, (user_id,), json=change, rights="server"), ServerUser)
 

@@ -62,7 +62,7 @@ class Dashboard:
     """The dashboard of a server.
 
     Args:
-        server: the server's parts.
+        server: The server's parts.
         project_id: The project to show.
         api: Serves the API's paths, without injected faults or the call log.
     """
@@ -164,7 +164,7 @@ class Dashboard:
     # --- what several pages show ---
 
     def person(self, user: Row) -> dict[str, Any]:
-        """Return a user in the form for lists."""
+        """Return the values of a user for lists."""
         primary = self.server.store.channels.primary(user["id"])
         reason = restricted_reason(self.project, user, primary)
         return {
@@ -184,7 +184,7 @@ class Dashboard:
         return [self.person(row) for row in rows[:SHOWN]]
 
     def sessions(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """Return sessions in the form for lists."""
+        """Return the values of sessions for lists."""
         users = {row["id"]: row for row in self.server.store.users.in_order(self._project_id)}
         return [
             {
@@ -197,7 +197,7 @@ class Dashboard:
         ]
 
     def api_keys(self, kind: Literal["user", "team"], owner_id: str) -> list[dict[str, Any]]:
-        """Return the API keys of a user or a team in the form for lists."""
+        """Return the values of a user's or a team's API keys for lists."""
         return [
             {
                 **{name: row[name] for name in ("id", "description", "last_four", "is_public")},
@@ -244,7 +244,7 @@ def segment(form: Form, name: str) -> str:
     """Return a field as a segment of a path.
 
     Raises:
-        ValueError: it is empty or has more than one segment.
+        ValueError: It is empty or has more than one segment.
     """
     value = form.get(name, "")
     if not value or not value.isascii() or not value.isprintable() or set(value) & set("/\\?#%. "):

@@ -48,7 +48,7 @@ def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - J
     """Return the origin of an authenticator's response and its host. Raise if the origin is not trusted.
 
     Raises:
-        ValueError: the origin is not trusted.
+        ValueError: The origin is not trusted.
         Exception: The response has no valid origin.
     """
     origin = json.loads(base64url_to_bytes(response["response"]["clientDataJSON"]))["origin"]

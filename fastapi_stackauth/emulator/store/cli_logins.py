@@ -66,8 +66,8 @@ class CliLogins:
         """Return `waiting`, `success`, `used` or `expired`.
 
         Args:
-            row: the sign-in.
-            expired_first: an expired sign-in is `expired` even if it was used.
+            row: The sign-in.
+            expired_first: An expired sign-in is `expired` even if it was used.
         """
         is_expired = row["expires_at"] <= self._clock.millis()
         if row["used_at"] is not None and not (is_expired and expired_first):

@@ -123,7 +123,7 @@ VERSION = 4
 
 
 class Database:
-    """One SQLite database.
+    """A connection to a SQLite database.
 
     Args:
         path: The file. None keeps the data in memory. The schema is created in a new file.

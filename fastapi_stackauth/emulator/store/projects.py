@@ -70,7 +70,7 @@ SETTINGS = Record(
 DEFAULT_DEFINITIONS: tuple[Row, ...] = (
     {"id": "team_admin", "scope": "team", "description": "Everything in the team.", "contained": json.dumps(
         ["$delete_team", "$invite_members", "$manage_api_keys", "$read_members", "$remove_members", "$update_team"])},
-    {"id": "team_member", "scope": "team", "description": "What every member may do.", "contained": json.dumps(
+    {"id": "team_member", "scope": "team", "description": "The permissions of every member.", "contained": json.dumps(
         ["$invite_members", "$read_members"])},
 )  # fmt: skip
 """The permissions of a new project: the first for the creator of a team, the second for new members."""

@@ -207,7 +207,7 @@ async def _find(context: RouteContext, user: User, body: DeviceCodeRequest) -> P
 
 @asynccontextmanager
 async def _deciding(context: RouteContext, device: PendingDevice) -> AsyncIterator[DeviceCodes]:
-    """Make sure that a decision is made only once. If it fails, the user may try again."""
+    """Allow only one decision about a device. If it fails, the user may try again."""
     codes = DeviceCodes(context.services)
     await codes.claim_decision(device)
     try:

@@ -58,7 +58,9 @@ class DeviceAuthorizationResponse(BaseModel):
 
     device_code: str = Field(repr=False, description="A secret of the device.", examples=[_DEVICE_CODE])
     user_code: str = Field(repr=False, description="The code that the user types.", examples=["WDJB-MJHT"])
-    verification_uri: str = Field(description="Where they type it.", examples=["https://app.example.com/auth/device"])
+    verification_uri: str = Field(
+        description="The URL at which the user types the code.", examples=["https://app.example.com/auth/device"]
+    )
     verification_uri_complete: str = Field(
         description="The same URL with the first four letters of the code, for a QR code. The user types the others.",
         examples=["https://app.example.com/auth/device?code=WDJB"],

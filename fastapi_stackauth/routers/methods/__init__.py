@@ -1,1 +1,1 @@
-"""One file for each sign-in method."""
+"""The sign-in methods, with a file for each."""

@@ -245,7 +245,7 @@ async def _begin(
     """Start a flow, store it in the browser, and return the URL for the browser.
 
     Raises:
-        UnexpectedResponse: the auth server returned something that is not a web address.
+        UnexpectedResponse: The auth server returned something that is not a web address.
     """
     flow = Flow(secrets.token_urlsafe(32), secrets.token_urlsafe(48), provider, kind, return_to or "")
     query: _Query = {

@@ -58,7 +58,7 @@ async def exchange_code(context: RouteContext, code: str, redirect_uri: str, cod
     """Exchange the code of a flow for tokens, and return the user id from the access token.
 
     Raises:
-        UnexpectedResponse: it is not a token.
+        UnexpectedResponse: It is not a token.
     """
     tokens = await context.client.oauth.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
     if not (claims := tokens.claims):

@@ -16,7 +16,7 @@ def check_mount(stack: Stack, delivery: Delivery, pages: Mapping[Any, str], know
     """Check the delivery and the pages of a router.
 
     Raises:
-        ConfigurationError: the delivery or a page does not exist, a page is not a path or URL, or browsers would not
+        ConfigurationError: The delivery or a page does not exist, a page is not a path or URL, or browsers would not
             store cookies for `app_url`.
     """
     _check("delivery", [delivery], get_args(Delivery))

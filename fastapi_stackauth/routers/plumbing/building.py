@@ -77,9 +77,9 @@ def add_route(
     """Add a route to a router.
 
     Args:
-        router: the router.
+        router: The router.
         declaration: The route.
-        stack: the stack that the router belongs to.
+        stack: The stack that the router belongs to.
         mount: The options of the router.
         route_class: The class of the route.
     """

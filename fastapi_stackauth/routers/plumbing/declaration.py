@@ -132,13 +132,13 @@ class Declaration:
 
     Attributes:
         handler: The function that returns the response.
-        method: its HTTP method.
-        path: its path, without the router's prefix.
+        method: Its HTTP method.
+        path: Its path, without the router's prefix.
         tag: The group of the route in OpenAPI. For a route that signs in, also the method in events.
-        summary: for OpenAPI.
-        options: the other arguments of the decorator.
-        attempt: the action whose attempts are limited.
-        signs_in: whether it delivers the tokens of a sign-in.
+        summary: The summary for OpenAPI.
+        options: The other arguments of the decorator.
+        attempt: The action whose attempts are limited.
+        signs_in: Whether it delivers the tokens of a sign-in.
         second_factor: Whether its response may require a second factor.
         page_errors: The error statuses of a page with their descriptions. None if the route is not a page.
         features: The features that the route belongs to. Any of them mounts it; a route without a feature is always

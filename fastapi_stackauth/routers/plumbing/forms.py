@@ -70,8 +70,8 @@ def convert_to_json(request: Request, form: Mapping[str, str], annotation: objec
     An empty field becomes null, or false for a checkbox. A checked checkbox becomes true, and digits become a number.
 
     Args:
-        request: the request.
-        form: the fields of its form.
+        request: The request.
+        form: The fields of its form.
         annotation: The type of the body. The fields of a model show which inputs are checkboxes and numbers.
     """
     known = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}

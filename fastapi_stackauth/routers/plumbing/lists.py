@@ -23,7 +23,7 @@ L = TypeVar("L", bound=Listed)
 
 
 class ListResponse(BaseModel, Generic[T]):
-    """One page of a list."""
+    """A page of a list."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -35,7 +35,7 @@ def oauth_error_response(error: StackAuthError, docs_url: str | None) -> Respons
     """Return the error response for an OAuth client.
 
     Args:
-        error: any error of this library.
+        error: Any error of this library.
         docs_url: The URL of a page about errors, to which the code is appended.
     """
     body = _to_body(error) | ({"error_uri": docs_url + error.code} if docs_url else {})

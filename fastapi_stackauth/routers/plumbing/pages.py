@@ -138,7 +138,7 @@ def onward_page(address: str) -> HTMLResponse:
     a redirect to a provider. It does not apply to a URL that a new page opens.
 
     Args:
-        address: an http or https address.
+        address: An http or https address.
     """
     address = quote(address, safe=_URL_SAFE)  # a header may only contain ASCII
     link = _LINK.substitute(address=escape(address), label="Continue")

@@ -75,8 +75,8 @@ class Transport:
     """Tokens and flows in request and response bodies, for callers that store them. See also `CookieTransport`.
 
     Args:
-        request: the request.
-        services: those of the stack that the router belongs to.
+        request: The request.
+        services: The services of the router's stack.
     """
 
     delivery: ClassVar[Delivery] = "body"

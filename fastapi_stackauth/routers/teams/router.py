@@ -32,7 +32,7 @@ def build_teams_router(
     """Return a router with the team routes of a stack, for `app.include_router`.
 
     Raises:
-        ConfigurationError: the delivery, a feature or a page does not exist, browsers would not store cookies for
+        ConfigurationError: The delivery, a feature or a page does not exist, browsers would not store cookies for
             `app_url`, `create` is not a `Require` or allows API keys, or `manage_permissions` is not a `Grants`.
     """
     given = {
