@@ -184,7 +184,7 @@ def plant_member(server: Server, project: Project, team: Row, fields: Row) -> No
     """Add a seeded member to a team. Without permissions, the member gets those of every member."""
     user = server.store.users.by_auth_email(project.id, normalize(fields["email"]))
     if user is None:
-        raise ValueError("a seeded team has a member whose email address belongs to no user")
+        raise ValueError("a seeded team has a member with an email address that belongs to no user")
     join(server, project, team["id"], user["id"], fields.get("permissions", ["team_member"]))
     if "display_name" in fields:
         held = server.store.teams.membership(team["id"], user["id"])

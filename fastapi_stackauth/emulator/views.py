@@ -88,7 +88,7 @@ def server_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
 
 
 def client_user(store: Store, project: Project, user: Row) -> dict[str, Any]:
-    """Return a user with the fields for the user."""
+    """Return a user with the fields that the user may see."""
     full = server_user(store, project, user)
     if full["selected_team"] is not None:
         full["selected_team"] = to_client_team(full["selected_team"])

@@ -157,8 +157,8 @@ class PageRoute(AuthRoute):
         mounted_at = root_path.removeprefix(request.scope.get("app_root_path", root_path))
         if mounted_at:  # a check at start-up cannot detect this if this library is not installed on the outer app
             raise ConfigurationError(
-                f'The app with the prebuilt pages is mounted at "{mounted_at}", and their links do not lead there. '
-                "Include the router of pages_router on the outer app, without a further prefix, and call "
+                f'The app with the prebuilt pages is mounted at "{mounted_at}", which is missing in their links. '
+                "Include the router of pages_router on the outer app, without another prefix, and call "
                 "stack.install on it."
             )
         context = super()._open(request)

@@ -70,7 +70,7 @@ class Storage(Protocol):
         """Store a value."""
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; return False if it is claimed already."""
+        """Claim a key. Return False if it is already claimed."""
 
     async def remove(self, key: str) -> None:
         """Remove a value or a claim."""
@@ -119,7 +119,7 @@ class MemoryStorage(Storage):
         self._kind(key).put(key, value, self._clock() + seconds)
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; return False if it is claimed already."""
+        """Claim a key. Return False if it is already claimed."""
         with self._lock:  # another thread may claim the key in between
             if self._kind(key).get(key):
                 return False
@@ -193,7 +193,7 @@ class RedisStorage(Storage):
             await self._redis().set(self._prefix + key, value, px=max(1, int(seconds * 1000)))
 
     async def add(self, key: str, seconds: float) -> bool:
-        """Claim a key; return False if it is claimed already."""
+        """Claim a key. Return False if it is already claimed."""
         name, own = self._prefix + key, secrets.token_hex(8)
         with _translate():
             if await self._redis().set(name, own, px=max(1, int(seconds * 1000)), nx=True):

@@ -1,6 +1,6 @@
-"""`Entries`: texts and the time until which each holds, in many small dicts.
+"""`Entries`: strings and their expiry, stored in many small dicts.
 
-One large dict would stop the event loop while it grows or is copied: a tenth of a second for a million entries.
+Growing or copying one large dict would block the event loop: for a tenth of a second with a million entries.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ _PARTS = 256
 
 
 class Entries:
-    """Entries, and the unix time until which each holds.
+    """Entries and their expiry in Unix time.
 
     Attributes:
         filled: False if there are no entries. After a removal other than `sweep` it may still be True.
@@ -30,7 +30,7 @@ class Entries:
         return self._parts[hash(entry) % _PARTS]
 
     def get(self, entry: str) -> float | None:
-        """Return the time until which an entry holds, or None."""
+        """Return the expiry of an entry, or None."""
         return self._parts[hash(entry) % _PARTS].get(entry)
 
     def put(self, entry: str, until: float) -> None:
@@ -40,13 +40,13 @@ class Entries:
         self.filled = True
 
     def discard(self, entry: str, until: float) -> None:
-        """Remove an entry if it holds until this time, and no later."""
+        """Remove an entry if it expires at this time or earlier."""
         part = self._find_part(entry)
         if part.get(entry) == until:
             part.pop(entry, None)
 
     def discard_all(self, entries: Iterable[str]) -> None:
-        """Remove these entries, whenever they expire."""
+        """Remove these entries, whatever their expiry."""
         for entry in entries:
             self._find_part(entry).pop(entry, None)
 
@@ -56,7 +56,7 @@ class Entries:
             yield list(part.items())
 
     def sweep(self, now: float, added: int) -> None:
-        """Remove expired entries of some parts, so that all parts have had their turn once the list could double.
+        """Remove expired entries from some parts, so that each part is cleaned before the list can double in size.
 
         Args:
             now: Unix time in seconds.

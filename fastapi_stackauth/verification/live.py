@@ -45,11 +45,11 @@ class SharedCheck:
         return self._due - asyncio.get_running_loop().time()
 
     async def run(self, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask whether the session still exists, unless another watch has just done it.
+        """Check that the session still exists, unless another watch has just checked it.
 
         Raises:
             AuthError: 401 `session_revoked`, or `ask` raises another one.
-            AuthServerError: As `ask` does; the other watches wait for the next interval.
+            AuthServerError: The error of `ask`. The other watches wait for the next interval.
         """
         async with self._asking:
             if self._revoked:
@@ -96,11 +96,11 @@ class LiveSessions:
         self._shared: PerLoop[WeakValueDictionary[Hashable, SharedCheck]] = PerLoop(WeakValueDictionary)
 
     def share(self, check: object, session_id: str | None, every: float) -> SharedCheck:
-        """Return the check that all watches of a session share; it exists while one of them does.
+        """Return the check that all watches of a session share. It exists as long as one of them.
 
         Args:
             check: The function that calls the auth server.
-            session_id: The session; without one there is nothing to share.
+            session_id: The id of the session. Without one, the check is not shared.
             every: The interval, in seconds.
         """
         shared, key = self._shared.get(), (id(check), session_id, every)

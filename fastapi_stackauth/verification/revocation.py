@@ -42,7 +42,7 @@ _FORGET_SECONDS = 600.0
 """Seconds for which workers remember that a cached value is outdated. No cache keeps a value longer than this."""
 _SWEEP_EVERY = 16
 _SLICE = 1_000
-"""Entries that the worker handles before other tasks of the event loop get their turn."""
+"""The number of entries that the worker handles before it lets other tasks of the event loop run."""
 
 LinkState = Literal["memory", "idle", "connected", "degraded"]
 
@@ -199,7 +199,7 @@ class Revocations:
         return until is not None and until > self._clock()
 
     def learn(self, news: Mapping[str, float]) -> None:
-        """Add a few entries with their expiry, here only. An earlier expiry never replaces a later one."""
+        """Add a few entries with their expiry in this worker only. An earlier expiry never replaces a later one."""
         for entry, until in news.items():
             new = not self._has(entry)
             self.entries.put(entry, until)
@@ -211,7 +211,7 @@ class Revocations:
             self._added = 0
 
     async def _learn(self, news: Mapping[str, float]) -> None:
-        """Add any number of entries; other tasks run in between."""
+        """Add any number of entries, and let other tasks run in between."""
         for piece in in_slices(news.items(), _SLICE):
             self.learn(piece)
             if len(news) > _SLICE:
@@ -279,7 +279,7 @@ class Revocations:
             follower.attempts += 1
 
     async def _receive(self, stream: AsyncIterable[tuple[Mapping[str, float], Phase]], follower: _Follower) -> None:
-        """Learn the entries of the other workers, and publish what Redis does not have."""
+        """Add the entries of the other workers, and publish entries that are missing in Redis."""
         missing, compare_at = Entries(), 0.0
         async for entries, phase in stream:
             await self._learn(entries)
@@ -312,7 +312,7 @@ class Revocations:
             self._publishing.start(NAME, self._keep_publishing)
 
     async def _copy_live(self) -> Entries:
-        """Return the entries that have not expired; other tasks run in between."""
+        """Return the entries that have not expired, and let other tasks run in between."""
         copied, now = Entries(), self._clock()
         for piece in self.entries.pieces():
             for entry, until in piece:
