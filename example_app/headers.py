@@ -7,8 +7,9 @@ STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 POLICY = f"{STRICT}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'"
 # Swagger UI and ReDoc use inline scripts and styles.
 DOCS = ("/docs", "/docs/oauth2-redirect", "/redoc")
-INLINE = "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
-DOCS_POLICY = f"{STRICT}; {INLINE}; img-src 'self' data:; connect-src 'self'; worker-src blob:"
+DOCS_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'; worker-src blob:").replace(
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+)
 HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

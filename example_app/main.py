@@ -7,7 +7,6 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
 
 from example_app import api, auth, notes, pages, teams
 from example_app.headers import SecurityHeaders
@@ -31,7 +30,6 @@ app = FastAPIOffline(  # a FastAPI app whose /docs and /redoc load no files from
 )
 auth.install(app)
 app.add_middleware(SecurityHeaders, https=stack.settings.app_url)
-app.add_exception_handler(HTTPException, pages.show_http_error)
 for router in (api.router, pages.router, notes.router, teams.router):
     app.include_router(router)
 stack.mount_mcp(app, "/mcp", include_tags={"notes"}, include_operations={"write_note"})  # for AI agents

@@ -21,7 +21,8 @@ Text = Annotated[str, Form()]
 @router.get("/notes")
 async def mine(page: Page, user: Anybody, error: str = "") -> HTMLResponse:
     notes = await notebooks.newest(Notebook(author_id=user.id))
-    return page("notes.html", notes=notes, path="/notes", me=user.id, may_delete=True, failed=bool(error))
+    shown = {"title": "My notes", "path": "/notes", "notes": notes, "me": user.id, "may_delete": True, "failed": error}
+    return page("notebook.html", **shown)
 
 
 @router.post("/notes")
@@ -48,8 +49,7 @@ async def forget(event: UserDeletedEvent) -> None:
 
 async def save_note(notebook: Notebook, author: User, text: str, path: str) -> RedirectResponse:
     """Save a note, and redirect to its page."""
-    written = await add_note(notebook, author, text)
-    return RedirectResponse(path if written else f"{path}?error=note", 303)
+    return RedirectResponse(path if await add_note(notebook, author, text) else f"{path}?error=note", 303)
 
 
 async def add_note(notebook: Notebook, author: User, text: str) -> bool:

@@ -1,15 +1,12 @@
-"""The shared parts of all pages: templates, the header bar, and a page for unknown URLs."""
+"""What all pages of the app share: templates and the header bar."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from example_app.auth import MaybeAnybody, SeesAdminPage
 from fastapi_stackauth import User
@@ -25,14 +22,12 @@ def display_name(user: User | None) -> str:
     return user.display_name or user.email or ("Guest" if user.is_anonymous else "Somebody")
 
 
-templates.env.globals.update(display_name=display_name)
-
-
 async def renderer(request: Request, user: MaybeAnybody, is_admin: SeesAdminPage) -> Callable[..., HTMLResponse]:
     """Return a function that renders a template with the header bar of the caller."""
 
     def render(name: str, **values: Any) -> HTMLResponse:  # noqa: ANN401 - any template's
-        return templates.TemplateResponse(request, name, {"user": user, "is_admin": is_admin, **values})
+        shared = {"user": user, "user_name": display_name(user), "is_admin": is_admin}
+        return templates.TemplateResponse(request, name, {**shared, **values})
 
     return render
 
@@ -43,12 +38,3 @@ Page = Annotated[Callable[..., HTMLResponse], Depends(renderer)]
 @router.get("/")
 async def home(page: Page) -> HTMLResponse:
     return page("home.html")
-
-
-async def show_http_error(request: Request, error: Exception) -> Response:
-    """Show a page to browsers for unknown URLs. Programs get JSON."""
-    if not isinstance(error, HTTPException):
-        raise error
-    if "text/html" not in request.headers.get("accept", ""):
-        return await http_exception_handler(request, error)
-    return templates.TemplateResponse(request, "error.html", {"user": None}, error.status_code, error.headers)

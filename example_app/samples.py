@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 SEED: dict[str, Any] = json.loads(Path(__file__).with_name("seed.json").read_text("utf-8"))
-USERS = {user["primary_email"]: user for user in SEED["users"]}
-GRACE, ALAN, MARY = USERS.values()
+GRACE, ALAN, _ = SEED["users"]
 PASSWORD: str = GRACE["password"]
 TEAM_ID: str = SEED["teams"][0]["id"]
 ABOUT = {

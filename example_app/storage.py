@@ -6,19 +6,18 @@ The owner of a note is its author's id at the auth server, or the team's id for 
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
-from sqlalchemy import ColumnElement, DateTime, String, Text, delete, func, make_url, select
+from sqlalchemy import ColumnElement, DateTime, Select, String, Text, delete, func, make_url, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 DEFAULT_URL = "sqlite+aiosqlite:///notes.sqlite3"
-LONGEST_NOTE = 2_000
-NEWEST = 200
-SQLITE_SECONDS = 30
+LONGEST_NOTE, NEWEST = 2_000, 200
 
 
 class Base(DeclarativeBase):
@@ -49,9 +48,8 @@ class Notebook:
     @property
     def holds(self) -> ColumnElement[bool]:
         """Return the condition for the notes in this notebook."""
-        if self.team_id is not None:
-            return Note.team_id == self.team_id
-        return (Note.author_id == self.author_id) & Note.team_id.is_(None)
+        private = (Note.author_id == self.author_id) & Note.team_id.is_(None)
+        return private if self.team_id is None else Note.team_id == self.team_id
 
 
 class Notebooks:
@@ -108,22 +106,21 @@ class Notebooks:
 
     async def counts(self) -> tuple[int, int]:
         """Return the number of notes and of their authors."""
-        async with self._session() as session:
-            row = (await session.execute(select(func.count(), func.count(Note.author_id.distinct())))).one()
-        return int(row[0]), int(row[1])
+        return await self._pair(select(func.count(), func.count(Note.author_id.distinct())))
 
     async def state(self, notebook: Notebook) -> tuple[int, int]:
         """Return values that differ after every change: the number of notes and the newest one's id."""
-        wanted = select(func.count(), func.coalesce(func.max(Note.id), 0)).where(notebook.holds)
+        return await self._pair(select(func.count(), func.coalesce(func.max(Note.id), 0)).where(notebook.holds))
+
+    async def _pair(self, wanted: Select[int, int]) -> tuple[int, int]:
         async with self._session() as session:
             row = (await session.execute(wanted)).one()
-        return int(row[0]), int(row[1])
+        return row[0], row[1]
 
     async def changes(self, notebook: Notebook, *, every: float = 1.0) -> AsyncIterator[list[Note]]:
         """Yield the notes now, and again after each change.
 
-        Changes by this worker are detected immediately. A query every second finds changes by other workers, so any
-        number of workers can serve the app with only a shared database.
+        A change of this worker is seen at once, and those of other workers by a query every second.
         """
         seen = None
         while True:
@@ -132,10 +129,8 @@ class Notebooks:
             if state != seen:
                 seen = state
                 yield await self.newest(notebook)
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), every)
-            except TimeoutError:
-                continue
 
     def _tell(self, notebook: Notebook) -> None:
         if changed := self._changed.pop(notebook, None):
@@ -149,8 +144,7 @@ def engine_for(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername="postgresql+asyncpg")
     if parsed.drivername == "sqlite":
         parsed = parsed.set(drivername="sqlite+aiosqlite")
-    # SQLite allows one writer at a time. On a busy machine, its default timeout of five seconds is too short.
-    options = {"timeout": SQLITE_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
+    options = {"timeout": 30} if parsed.get_backend_name() == "sqlite" else {}  # it has one writer at a time
     return create_async_engine(parsed, pool_pre_ping=True, connect_args=options)
 
 

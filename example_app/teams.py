@@ -19,15 +19,10 @@ async def mine(page: Page, _: CurrentUser, caller: Caller) -> HTMLResponse:
 
 @router.get("/teams/{team_id}")
 async def notes(page: Page, team: TeamOfMember, user: CurrentUser, caller: Caller, error: str = "") -> HTMLResponse:
-    return page(
-        "team.html",
-        team=team,
-        notes=await notebooks.newest(Notebook(team_id=team.id)),
-        path=f"/teams/{team.id}",
-        me=user.id,
-        may_delete=await caller.team_permissions.check(DELETE_NOTES, team_id=team.id),
-        failed=bool(error),
-    )
+    shown = {"title": team.display_name, "team": team, "path": f"/teams/{team.id}", "me": user.id, "failed": error}
+    may_delete = await caller.team_permissions.check(DELETE_NOTES, team_id=team.id)
+    newest = await notebooks.newest(Notebook(team_id=team.id))
+    return page("notebook.html", notes=newest, may_delete=may_delete, **shown)
 
 
 @router.post("/teams/{team_id}/notes")

@@ -63,7 +63,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("fastapi_stackauth/routers/methods/otp.py", "as a guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/home.html", "You are a guest", "how a page speaks to an anonymous user"),
     Allowed("example_app/templates/home.html", "Try it as a guest", "how a page speaks to an anonymous user"),
-    Allowed("example_app/templates/notes.html", "You are a guest", "how a page speaks to an anonymous user"),
+    Allowed("example_app/templates/notebook.html", "You are a guest", "how a page speaks to an anonymous user"),
     Allowed("fastapi_stackauth/emulator/store/database.py", "table mails", "the table's name in users' data files"),
     Allowed("fastapi_stackauth/emulator/store/emails.py", "from mails", "the table's name in users' data files"),
     Allowed(

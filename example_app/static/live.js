@@ -22,8 +22,7 @@ function connect() {
   });
 }
 
-// A browser does not tell a script why a WebSocket is refused; mostly the session is over. Who is still signed in is
-// led back by the link.
+// A script does not learn why a WebSocket is refused; mostly the session is over. Signed-in users come back by the link.
 function giveUp() {
   const link = document.createElement("a");
   link.href = `/handler/sign-in?return_to=${encodeURIComponent(location.pathname)}`;
@@ -45,8 +44,7 @@ function show(html) {
   const ids = new Set(wanted.map((item) => item.id));
   for (const item of [...list.children]) if (!item.id || !ids.has(item.id)) item.remove();
   wanted.forEach((item, index) => {
-    const there = item.id && document.getElementById(item.id);
-    if (!there) list.insertBefore(item, list.children[index] ?? null);
+    if (!item.id || !document.getElementById(item.id)) list.insertBefore(item, list.children[index] ?? null);
   });
 }
 
@@ -58,14 +56,11 @@ form.addEventListener("submit", async (event) => {
   const body = new URLSearchParams(new FormData(form));
   const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
   delete form.dataset.sent;
-  if (!answer) {
-    state.textContent = "The note could not be saved. Try again.";
-  } else if (answer.ok && !new URL(answer.url).searchParams.has("error")) {
-    form.reset();
-    form.elements.text.focus();
-  } else {
-    location.assign(answer.redirected ? answer.url : location.href);
-  }
+  if (!answer) return (state.textContent = "The note could not be saved. Try again.");
+  if (!answer.ok || new URL(answer.url).searchParams.has("error"))
+    return location.assign(answer.redirected ? answer.url : location.href);
+  form.reset();
+  form.elements.text.focus();
 });
 
 connect();

@@ -73,7 +73,7 @@ def table(results: dict[str, Any]) -> str:
         "memory": _memory,
         "growth": _growth,
         "watches": _watches,
-        "revoked": _revoked,
+        "revoked": _format_revoked,
         "imports": _imports,
     }
     parts += [writer(results[name]) for name, writer in writers.items() if name in results]
@@ -212,7 +212,7 @@ def _watches(results: dict[str, Any]) -> str:
     )
 
 
-def _revoked(results: dict[str, Any]) -> str:
+def _format_revoked(results: dict[str, Any]) -> str:
     waits, size = results["waits_ms"], results["entries"]
     lines = [f"- {_WAITS[name]}: {wait:.0f} ms ({_verdict(MAX_WAIT_MS, wait)})" for name, wait in waits.items()]
     return (

@@ -32,11 +32,11 @@ async def test_the_tool_of_the_guide_gets_tokens(visitor: Visitor, demo: Demo, c
     assert shown is not None
     await visitor.open(shown[1])
     await visitor.sees(email)
-    await visitor.fill(The_code=shown[2].lower())
+    await visitor.fill(Code=shown[2].lower())
     await visitor.press("Continue")
     await visitor.sees("Its name is not verified")
     await visitor.press("Allow")
-    await visitor.sees("The device is signed in")
+    await visitor.sees("You can close this page.")
     allowed.set()
     client = await tool
     with client:
@@ -45,4 +45,4 @@ async def test_the_tool_of_the_guide_gets_tokens(visitor: Visitor, demo: Demo, c
         before = client.token["access_token"]
         client.refresh_token(f"{demo.app}/auth/device/token", client.token["refresh_token"])
         assert client.token["access_token"] != before
-    await visitor.open("/account")
+    await visitor.open("/handler/account-settings")

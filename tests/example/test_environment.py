@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from example_app.__main__ import start_emulator
+from example_app.__main__ import make_auth_server
 from fastapi_stackauth import Settings
 from tests.support.redis_server import free_port
 
@@ -18,9 +18,8 @@ def test_the_app_asks_the_embedded_server_whatever_is_set(
     (tmp_path / "secret").write_text("http://other.example", "utf-8")
     value = str(tmp_path / "secret") if suffix else "http://other.example"
     port = free_port()
-    monkeypatch.setattr(os, "environ", {"EMULATOR_PORT": str(port), name + suffix: value})
-    url, (_, listener) = start_emulator(8000)
-    listener.close()
+    monkeypatch.setattr(os, "environ", {name + suffix: value})
+    url = make_auth_server(port, 8000).url
     settings = Settings()
     assert settings.base_url == url == f"http://localhost:{port}"
     assert settings.secret_server_key is not None

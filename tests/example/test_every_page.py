@@ -115,10 +115,3 @@ async def test_a_program_gets_problems_where_a_person_gets_pages(demo: Demo):
     assert (person.status_code, person.headers["location"]) == (303, "/handler/sign-in?return_to=%2Fteams")
     assert missing.json() == {"detail": "Not Found"}
     assert program.headers["content-type"] == "application/problem+json"
-
-
-async def test_what_cannot_be_done_here_is_a_page_that_says_what_can(demo: Demo):
-    async with httpx.AsyncClient(base_url=demo.app, headers={"accept": "text/html"}) as client:
-        refused = await client.put("/notes")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
-    assert "<h1>" in refused.text

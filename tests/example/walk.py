@@ -49,7 +49,6 @@ STOPS = (
     Stop("team", f"/teams/{TEAM_ID}", "grace@example.com"),
     Stop("admin", "/admin", "grace@example.com"),
     Stop("refused", "/admin", "mary@example.com"),
-    Stop("missing", "/nowhere"),
 )
 """The pages of the app."""
 

@@ -9,7 +9,7 @@ from fastapi_stackauth.verification.entries import Entries
 from fastapi_stackauth.verification.revocation import Revocations
 
 
-def filled(size: int, until: float = 100.0) -> Entries:
+def make_entries(size: int, until: float = 100.0) -> Entries:
     entries = Entries()
     for number in range(size):
         entries.put(f"s:{number}", until)
@@ -18,13 +18,13 @@ def filled(size: int, until: float = 100.0) -> Entries:
 
 def test_no_piece_is_large():
     """The event loop waits for one piece at most."""
-    sizes = [len(piece) for piece in filled(100_000).pieces()]
+    sizes = [len(piece) for piece in make_entries(100_000).pieces()]
     assert sum(sizes) == 100_000
     assert max(sizes) < 1_000
 
 
 def test_an_earlier_time_never_replaces_a_later_one():
-    entries = filled(1, until=100.0)
+    entries = make_entries(1, until=100.0)
     entries.put("s:0", 50.0)
     assert entries.get("s:0") == 100.0
     entries.discard("s:0", 50.0)
@@ -34,7 +34,7 @@ def test_an_earlier_time_never_replaces_a_later_one():
 
 
 def test_sweeping_removes_what_has_expired_and_nothing_else():
-    entries = filled(1_000, until=100.0)
+    entries = make_entries(1_000, until=100.0)
     entries.put("s:later", 300.0)
     entries.sweep(200.0, 1_000)
     assert (len(entries), entries.filled) == (1, True)
