@@ -30,7 +30,7 @@ def to_json(row: Row) -> dict[str, Any]:
 def read_definition(call: Call, scope: str, permission_id: str) -> Row:
     """Return the definition in the body, or raise. Missing fields are cleared."""
     if not OWN_ID.fullmatch(permission_id):
-        raise schema_error(call.request, ["body.id must have small letters, digits, ':' and '_' only"])
+        raise schema_error(call.request, ["body.id must only contain lowercase letters, digits, ':' and '_'"])
     contained = call.body.get("contained_permission_ids", [])
     for name in contained:
         known = call.server.store.permissions.definition(call.project.id, name)

@@ -27,7 +27,7 @@ _MEMBER = {"team_id": TEAM_ID, "user_id": USER_ID, "display_name": "Ada Lovelace
 
 
 class TeamMemberResponse(BaseModel):
-    """A member of a team, as the team sees them."""
+    """A member of a team, with their profile in the team."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
