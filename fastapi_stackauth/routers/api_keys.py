@@ -116,7 +116,7 @@ class ApiKeyUpdateRequest(RequestBody):
 
 @user_routes.get("/api-keys", "List your API keys", errors=(_OFF,), example=list_example(_KEY))
 async def api_keys_list(client: UserClient) -> UserApiKeyList:
-    """List your API keys, newest first, with those that have expired or are revoked."""
+    """List your API keys, newest first, including expired and revoked ones."""
     return UserApiKeyList(items=await client.user_api_keys.list())
 
 
@@ -131,7 +131,7 @@ async def api_keys_list(client: UserClient) -> UserApiKeyList:
     requirement="create_api_key",
 )
 async def api_keys_create(body: ApiKeyCreateRequest, context: Context, client: UserClient) -> NewUserApiKey | Response:
-    """Create an API key, which acts for you. Its `value` is shown now and never again.
+    """Create an API key, which acts for you. Only this response contains its `value`.
 
     A form gets a page that shows it.
     """
@@ -149,7 +149,7 @@ async def api_keys_update(api_key_id: ApiKeyId, body: ApiKeyUpdateRequest, clien
 
 @user_routes.delete("/api-keys/{api_key_id}", "Revoke an API key", errors=(_OFF, _NOT_FOUND))
 async def api_keys_revoke(api_key_id: ApiKeyId, context: Context, user: SignedInUser, client: UserClient) -> None:
-    """Revoke one of your API keys. This cannot be undone, and may be repeated.
+    """Revoke one of your API keys. This cannot be undone. Repeating it has no effect.
 
     This app rejects the key from then on.
     """
@@ -186,7 +186,7 @@ async def team_api_keys_list(team_id: TeamId, client: UserClient) -> TeamApiKeyL
 async def team_api_keys_create(
     team_id: TeamId, body: ApiKeyCreateRequest, context: Context, client: UserClient
 ) -> NewTeamApiKey | Response:
-    """Create an API key, which acts for a team. Its `value` is shown now and never again.
+    """Create an API key, which acts for a team. Only this response contains its `value`.
 
     This needs the permission `$manage_api_keys` in the team. A form gets a page that shows the key.
     """
@@ -219,7 +219,7 @@ async def team_api_keys_update(
     errors=(_OFF, needs_permission(_MANAGE), _NOT_FOUND),
 )
 async def team_api_keys_revoke(team_id: TeamId, api_key_id: ApiKeyId, context: Context, client: UserClient) -> None:
-    """Revoke an API key of a team. This cannot be undone, and may be repeated.
+    """Revoke an API key of a team. This cannot be undone. Repeating it has no effect.
 
     This needs the permission `$manage_api_keys` in the team. This app rejects the key from then on.
     """

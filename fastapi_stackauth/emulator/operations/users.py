@@ -17,7 +17,7 @@ OPTIONAL = Text(required=False)
 
 
 def query_fields(profile: ServerProfile) -> dict[str, Check]:
-    """Return the query fields. For a single user, the real server also accepts the fields of the list and ignores them."""
+    """Return the query fields. For a single user, the real server also accepts those of the list, and ignores them."""
     return {
         "team_id": Text(required=False, form="uuid"),
         "limit": Number(required=False, least=1, most=profile.user_page_limit, whole=True),

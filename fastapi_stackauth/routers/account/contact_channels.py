@@ -74,9 +74,9 @@ async def contact_channels_delete(channel_id: ChannelId, client: UserClient) -> 
     example=CHANNEL,
 )
 async def contact_channels_make_primary(channel_id: ChannelId, client: UserClient) -> ContactChannel:
-    """Make an address the account's primary address.
+    """Make an email address the primary address of the account.
 
-    Access tokens have the new address once they are refreshed (`/session/refresh`).
+    Access tokens contain the new address after a refresh (`/session/refresh`).
 
     Returns:
         The primary email address.
@@ -122,8 +122,8 @@ class VerifyEmailRequest(RequestBody):
 async def verify_email(body: VerifyEmailRequest, context: Context) -> Response | None:
     """Verify an email address with the code of the link in the email. The caller does not have to be signed in.
 
-    Access tokens have the change once they are refreshed (`/session/refresh`). The form of this router's page posts
-    here too, and gets a page as the response.
+    Access tokens contain the change after a refresh (`/session/refresh`). The form of this router's page posts here
+    too, and gets a page as the response.
 
     Returns:
         The email address is verified.

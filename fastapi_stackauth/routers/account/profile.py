@@ -57,7 +57,7 @@ class AccountUpdateRequest(RequestBody):
     "/me", "Update your account", errors=("TEAM_MEMBERSHIP_NOT_FOUND", 400), example=ACCOUNT, max_body=PICTURE
 )
 async def me_update(body: AccountUpdateRequest, client: UserClient) -> CurrentUserProfile:
-    """Update your account. Access tokens have the changes once they are refreshed (`/session/refresh`).
+    """Update your account. Access tokens contain the changes after a refresh (`/session/refresh`).
 
     Returns:
         The updated account.

@@ -106,10 +106,10 @@ async def device_page(
     user: RecentUser,
     code: Annotated[str, Query(max_length=40, description="The first four letters of the code.")] = "",
 ) -> HTMLResponse | RedirectResponse:
-    """Show the account that the browser is signed in as, and a field for the code that a device shows.
+    """Show the account of the browser, and a field for the code that a device shows.
 
-    The sign-in must be younger than ten minutes. Otherwise the browser is sent to `sign_in_url`, if that is set, and
-    comes back.
+    The user must have signed in within the last ten minutes. Otherwise the browser is redirected to `sign_in_url`, if
+    it is set, and back after the sign-in.
     """
     start = code.upper() if len(code) == HALF and set(code.upper()) <= set(LETTERS) else ""
     text = "Type the code that your command-line tool or device shows."
@@ -130,7 +130,7 @@ async def device_page(
 )
 @needs("project_id", "app_url", "secret_server_key", unless_page="device")
 async def device_verify(body: DeviceCodeRequest, context: Context, user: RecentUser) -> Device | Response:
-    """Return the device that shows a code, for its user to decide about. The page's form gets a page."""
+    """Return the device with a code, so that its user can decide about it. The form of the page gets a page."""
     device = await _find(context, user, body)
     requested_at = datetime.fromtimestamp(device.requested_at, UTC)
     if not context.is_page_form:
@@ -158,7 +158,7 @@ async def device_verify(body: DeviceCodeRequest, context: Context, user: RecentU
 async def device_confirm(
     body: DeviceCodeRequest, context: Context, user: RecentUser, client: UserClient
 ) -> Response | None:
-    """Let a device act for the user, in a session of its own, which is listed and can be revoked like any other.
+    """Let a device act for the user, in a separate session, which is listed and can be revoked like any other.
 
     That session never counts as a recent sign-in.
 
@@ -186,7 +186,7 @@ async def device_deny(body: DeviceCodeRequest, context: Context, user: RecentUse
     """Deny a device access. Its code cannot be used again.
 
     Returns:
-        The device learns of it with its next request.
+        The next request of the device gets an error.
     """
     device = await _find(context, user, body)
     async with _deciding(context, device) as codes:

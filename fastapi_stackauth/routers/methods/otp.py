@@ -72,7 +72,7 @@ class OtpSendRequest(TokenOtpSendRequest):
     return_to: str | None = Field(
         default=None,
         max_length=MAX_ADDRESS,
-        description="Where the link in the email leads after the sign-in, in this browser: a path of the app, or an "
+        description="The URL after a sign-in with the link in the email, in this browser: a path of the app, or an "
         "allowed URL. By default, the setting `after_sign_in`.",
         examples=["/notes"],
     )
@@ -109,7 +109,7 @@ async def otp_send(
     """Send an email with a code and a link that sign in.
 
     Cookie delivery: Then ask the user for the six characters of the code; an HttpOnly cookie keeps the rest. In this
-    browser the link signs in at once, in any other after a click on a button.
+    browser, the link signs in immediately; in any other, the user must click a button.
 
     Body delivery: Then ask the user for the six characters of the code, and send them with the nonce.
 

@@ -123,7 +123,7 @@ class PasswordGrant(BaseModel):
 async def password_grant(body: Annotated[PasswordGrant, Form()], context: Context) -> SignInResult:
     """Sign in with an email address and a password, sent as a form (RFC 6749 §4.3).
 
-    It is for tools, such as the “Authorize” button of the API docs. Its errors are those of `/password/sign-in`.
+    It is for tools such as the “Authorize” button of the API docs. Its errors are those of `/password/sign-in`.
     """
     return await _sign_in(context, body.username, body.password)
 

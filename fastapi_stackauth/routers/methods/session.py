@@ -72,7 +72,7 @@ async def sign_out(context: Context) -> None:
 
 @routes.post("/sign-out", "Sign out", only="body")
 async def token_sign_out(body: RefreshTokenRequest, context: Context) -> None:
-    """End the session of this refresh token, and that of the bearer token if it is another.
+    """End the session of this refresh token, and also that of the bearer token if they differ.
 
     You may repeat it: a session that has already ended is not an error. From then on, this app rejects the access
     tokens of the session.

@@ -78,7 +78,7 @@ class TeamInvitationSendRequest(RequestBody):
 
 
 class TeamInvitationSent(BaseModel):
-    """An invitation that is on its way. Only the email contains its code."""
+    """An invitation that was sent. Only the email contains its code."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -98,11 +98,11 @@ async def team_invitations_send(
 ) -> TeamInvitationSent:
     """Send an email with a link that lets its reader join a team. This needs the permission `$invite_members` there.
 
-    The link opens this router's page, or your own: `pages={"team_invitation": ...}`. Invitations are limited for each
-    user, for each team, and for each address over all teams.
+    The link opens this router's page, or your own: `pages={"team_invitation": ...}`. The number of invitations is
+    limited per user, per team, and per address in all teams.
 
     Returns:
-        The email is on its way.
+        The email has been sent.
     """
     await context.count_account(user.id)
     await check_full_user(client)
@@ -169,7 +169,7 @@ async def invitations_list(client: UserClient) -> TeamInvitationList:
 async def invitations_accept_by_id(
     invitation_id: InvitationId, context: Context, user: FullUser, client: UserClient
 ) -> InvitedTo:
-    """Join the team of one of your own invitations, as `/invitations` lists them."""
+    """Join the team of one of your own invitations, which `/invitations` lists."""
     found = find_listed(await client.team_invitations.list_for_user(), invitation_id, _NOT_FOUND)
     async with changing(context, team_id=found.team_id, user_id=user.id):
         await client.team_invitations.accept_by_id(found.id)
@@ -192,7 +192,7 @@ class InvitationCodeRequest(RequestBody):
 async def invitations_details(
     body: InvitationCodeRequest, context: Context, _: FullUser, client: UserClient
 ) -> InvitedTo:
-    """Get the team that the link of an invitation leads to. Show it with the account that would join, and ask the user.
+    """Get the team of an invitation link. Show it with the account that would join, and ask the user to confirm.
 
     Each request is one of the code's 20 attempts.
     """
@@ -237,9 +237,9 @@ async def invitations_accept(
 async def invitations_accept_page(
     code: LinkCode, context: Context, user: FullUser, client: UserClient
 ) -> HTMLResponse | RedirectResponse:
-    """Show the team that an invitation leads to, the account that joins it, and a button.
+    """Show the team of an invitation, the account that joins it, and a button.
 
-    If no user is signed in, the browser is sent to `sign_in_url`, if that is set, and comes back.
+    If no user is signed in and `sign_in_url` is set, the browser is redirected there, and back after the sign-in.
     """
     if context.request.method == "HEAD":  # HEAD only checks whether there is a page, because a code has few attempts
         return message_page("Join a team", "Open this link in a browser.")

@@ -83,7 +83,7 @@ async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberRes
 
 
 class TeamProfileUpdateRequest(RequestBody):
-    """The fields to change; a missing field does not change. Null clears the picture, but never the name."""
+    """The fields to change. Missing fields do not change. Null clears the picture, but never the name."""
 
     display_name: str | None = Field(
         default=None, max_length=256, description="Your name there.", examples=["Ada Lovelace"]
@@ -118,7 +118,7 @@ class TeamPermissionList(ListResponse[TeamPermission]):
     example=list_example({"id": "notes:delete", "user_id": USER_ID, "team_id": TEAM_ID}),
 )
 async def team_permissions_list(team_id: TeamId, client: UserClient) -> TeamPermissionList:
-    """List your permissions in a team, with those that they contain; none in a team that you are not in."""
+    """List your permissions in a team, including those that they contain. Empty if you are not a member of the team."""
     return TeamPermissionList(items=await client.team_permissions.list(team_id=team_id, recursive=True))
 
 

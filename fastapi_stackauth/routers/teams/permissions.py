@@ -70,7 +70,7 @@ async def team_permissions_grant(
     user: GrantingUser,
     client: UserClient,
 ) -> TeamPermission:
-    """Grant a member of a team a permission that you have there yourself. Granting it again changes nothing.
+    """Grant a member of a team a permission that you have in the team yourself. Repeating this has no effect.
 
     The app decides which permissions can be granted, and which permission you need to grant them.
     """
@@ -96,9 +96,9 @@ async def team_permissions_revoke(
     user: GrantingUser,
     client: UserClient,
 ) -> None:
-    """Revoke a permission that was granted to a member of a team. A member keeps it if another of theirs contains it.
+    """Revoke a member's permission in a team. The member keeps it if another of their permissions contains it.
 
-    You need the same permissions as to grant it.
+    You need the same permissions as for granting it.
     """
     await _authorize(context, user, client, team_id, user_id, permission_id)
     async with _one_at_a_time(context, team_id):

@@ -115,12 +115,12 @@ async def teams_create(body: TeamCreateRequest, client: UserClient) -> TeamRespo
 
 @routes.get("/teams/{team_id}", "Get a team", errors=(NOT_IN_TEAM,), example=_TEAM)
 async def teams_get(team_id: TeamId, client: UserClient) -> TeamResponse:
-    """Get a team that you are in."""
+    """Get a team of which you are a member."""
     return _as_members_see(await client.teams.get(team_id))
 
 
 class TeamUpdateRequest(RequestBody):
-    """The fields to change; a missing field does not change. Null clears the picture or metadata, never the name."""
+    """The fields to change. Missing fields do not change. Null clears the picture or metadata, but never the name."""
 
     display_name: TeamName | None = Field(
         default=None, description="The team's name. It may not contain a web address.", examples=["Red team"]
@@ -157,7 +157,7 @@ async def teams_delete(team_id: TeamId, context: Context, client: UserClient) ->
 
 @routes.post("/teams/{team_id}/select", "Select a team", errors=(NOT_IN_TEAM,))
 async def teams_select(team_id: TeamId, client: UserClient) -> None:
-    """Select the team that you are working in. Access tokens name it once they are refreshed (`/session/refresh`)."""
+    """Select the team that you are working in. Access tokens contain it after a refresh (`/session/refresh`)."""
     await client.users.update_me(CurrentUserUpdate(selected_team_id=team_id))
 
 
