@@ -12,7 +12,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"),
 NEEDED = {
     "check", "test", "test-lowest", "test-newest", "coverage", "dist-check", "interop", "docs", "audit",
     "release-check",
-    "sbom",
+    "sbom", "mcp-mix",
 }  # fmt: skip
 VERSIONED = re.compile(r"[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})")
 
