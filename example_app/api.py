@@ -37,7 +37,7 @@ class WrittenNote(BaseModel):
 
 @router.get("/api/me", tags=["example"], summary="Get the signed-in user")
 async def me(user: CurrentUser) -> User:
-    """Return the signed-in user, by the access token. Without a token the response is 401."""
+    """Return the signed-in user from the access token. Without a token, the response is 401."""
     return user
 
 

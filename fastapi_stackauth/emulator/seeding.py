@@ -177,7 +177,7 @@ def add_team(server: Server, project: Project, fields: Row) -> Row:
     try:
         return server.store.teams.create(project.id, {"display_name": fields["display_name"], **given, **metadata})
     except sqlite3.IntegrityError:
-        raise ValueError("there is a team of this id already") from None
+        raise ValueError("there is already a team with this id") from None
 
 
 def plant_member(server: Server, project: Project, team: Row, fields: Row) -> None:

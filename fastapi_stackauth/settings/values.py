@@ -36,10 +36,10 @@ def to_origin(url: str) -> str:
 
 
 def _to_sent_origin(url: str) -> str:
-    """Return the origin of a URL that browsers send; their `Origin` header is ASCII (RFC 6454 §6.2).
+    """Return the origin of a URL as browsers send it in the `Origin` header, which is ASCII (RFC 6454 §6.2).
 
     Raises:
-        ValueError: It is not an http or https URL, or its host has other characters.
+        ValueError: It is not an http or https URL, or its host is not ASCII.
     """
     origin = to_origin(url)
     if not origin.isascii() or not origin.isprintable() or " " in origin:

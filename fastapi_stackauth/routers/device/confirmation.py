@@ -43,8 +43,7 @@ _ERRORS = (
     AuthError("restricted_not_allowed", details={"restricted_reason": "email_not_verified"}),
 )  # listed here, so that they can be pages too
 _PAGE_ERRORS = {
-    401: "No user is signed in, or the sign-in is too long ago. If the setting `sign_in_url` is set, the browser is "
-    "sent there instead.",
+    401: "No user is signed in, or the sign-in is not recent. If `sign_in_url` is set, the browser is redirected.",
     403: "Anonymous and restricted users cannot sign in devices.",
     502: "The auth server does not accept this app's configuration, or its response cannot be read.",
     503: "The auth server cannot be reached right now.",

@@ -54,7 +54,7 @@ _CODE_ERRORS = (*VERIFICATION_CODE_ERRORS, "TEAM_NOT_FOUND", _RESTRICTED)
 _NOT_FOUND = "VERIFICATION_CODE_NOT_FOUND"
 _PAGE_ERRORS = {
     400: "The invitation has expired, or has been opened too many times.",
-    401: "No user is signed in. If the setting `sign_in_url` is set, the browser is sent there instead.",
+    401: "No user is signed in. If `sign_in_url` is set, the browser is redirected there instead.",
     403: "Anonymous and restricted users cannot join teams.",
     404: "There is no such invitation, or its team was deleted.",
     409: "The invitation has been accepted already.",
