@@ -81,7 +81,7 @@ class ApiKeys:
         """Return the team that owns a key.
 
         Raises:
-            As `user` does.
+            Raises the same errors as `user`.
         """
         owner = await self._owner(("team",), key)
         assert isinstance(owner, Team)  # noqa: S101 - `_owner` returns the kind that it gets
@@ -91,7 +91,7 @@ class ApiKeys:
         """Return the user or the team that owns a key.
 
         Raises:
-            As `user` does.
+            Raises the same errors as `user`.
         """
         return await self._owner(("user", "team"), key)
 

@@ -1,4 +1,4 @@
-"""Run every check of the verifier on one token. Pure: the clock and the keys are arguments.
+"""Run all of the verifier's checks on one token. Pure: the clock and the keys are arguments.
 
 Law: each check is the verifier's own function, run in the verifier's order, so the first one that fails is the code
 that an app would return. The output never contains the token; personal claims are masked unless requested.
@@ -72,7 +72,7 @@ _WHAT_TO_DO = {
 
 
 class Check(BaseModel):
-    """A check of the verifier."""
+    """One of the verifier's checks, and its result."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,9 +91,11 @@ class Explanation(BaseModel):
     verdict: Verdict = Field(
         description="`accepted`; `rejected`; `undecided`: nothing failed, but not everything could be checked."
     )
-    code: str | None = Field(default=None, description="The code that an app returns: that of the first failed check.")
-    kind: TokenKind | None = Field(default=None, description="The kind of user, if the checks for it passed.")
-    checks: tuple[Check, ...] = Field(description="Every check, in the verifier's order.")
+    code: str | None = Field(
+        default=None, description="The error code that an app would return, from the first failed check."
+    )
+    kind: TokenKind | None = Field(default=None, description="The kind of user. Null if the check `kind` did not pass.")
+    checks: tuple[Check, ...] = Field(description="All checks, in the order in which the verifier runs them.")
     header: Mapping[str, Any] = Field(default_factory=dict, description="The token's `alg` and `kid`.")
     claims: Mapping[str, Any] = Field(
         default_factory=dict, description="The claims; personal ones are masked unless requested."
@@ -102,14 +104,14 @@ class Explanation(BaseModel):
 
 @dataclass(frozen=True)
 class Frame:
-    """The expected values of a token.
+    """The values that the checks compare with a token.
 
     Attributes:
-        now: Unix time in seconds.
-        leeway: Seconds by which clocks may differ.
-        binding: The project; None if it is unknown.
-        keys: The keys; None if there are none.
-        no_keys: The reason why there are none.
+        now: The current Unix time in seconds.
+        leeway: How many seconds the clocks may differ.
+        binding: What the project accepts. None if the project is unknown.
+        keys: The public keys. None if none are available.
+        no_keys: Why no keys are available.
     """
 
     now: float
@@ -123,8 +125,8 @@ def explain(text: str, frame: Frame, *, show_claims: bool = False) -> Explanatio
     """Run the verifier's checks on the token in a text.
 
     Args:
-        text: An access token alone, after `Bearer`, in the SDK's bundle, or with the header line around it.
-        frame: The expected values.
+        text: An access token alone, after `Bearer`, in the SDK's bundle, or in a complete header line.
+        frame: The values to compare with the token.
         show_claims: Show claims about the user instead of masking them.
     """
     try:
@@ -177,7 +179,7 @@ def _mask(name: str, value: object) -> object:
 
 
 class _Checks:
-    """Runs the checks of a token and stores their results."""
+    """Runs the checks on a token and stores their results."""
 
     def __init__(self) -> None:
         self.done = [Check(name="credential", status="pass", detail="read")]

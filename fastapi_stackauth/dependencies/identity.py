@@ -35,8 +35,8 @@ async def resolve(
         override: A test's override of `current_user`.
 
     Raises:
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
-            the token.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library cannot determine
+            whether the token is valid.
     """
     scope = connection.scope
     context: RequestContext = scope.get(CONTEXT_KEY) or get_context(scope)
@@ -71,8 +71,8 @@ async def resolve_api_key(connection: HTTPConnection, services: Services, key: s
 
     Raises:
         AuthError: 401 `api_key_invalid`, or `user_deleted`.
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
-            the key.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library cannot determine
+            whether the key is valid.
     """
     context: RequestContext = get_context(connection.scope)
     connection.scope.setdefault("state", {})["credential"] = None

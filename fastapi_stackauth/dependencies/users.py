@@ -52,7 +52,7 @@ class _UserDependency(Secured):
         return resolve(connection, services, override)
 
     def describe(self) -> Documentation:
-        """Return the OpenAPI documentation of its routes: the kinds of users that it rejects."""
+        """Return the OpenAPI documentation for its routes: an error for each kind of user that it rejects."""
         return Documentation(errors=self._document_kinds())
 
     def _document_kinds(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
@@ -108,7 +108,7 @@ class Require(RequirementFields, _UserDependency):
     Raises:
         AuthError: 401 or 403; 404 `team_not_found`, depending on the setting `unknown_team`.
         RequestInvalid: 400, if the team's id is missing or given twice.
-        VerificationUnavailable: 503, if the library can neither accept nor reject the token.
+        VerificationUnavailable: 503, if the library cannot determine whether the token is valid.
         AuthServerMisconfigured: 502, if the auth server rejects this app.
         ConfigurationError: No `StackAuth` is installed, or there are scopes. At construction, if the requirements are
             not valid.
@@ -121,7 +121,7 @@ class Require(RequirementFields, _UserDependency):
         super().__post_init__()
 
     def describe(self) -> Documentation:
-        """Return the OpenAPI documentation of its routes: a code for each requirement, and the names of permissions."""
+        """Return the OpenAPI documentation for its routes: errors for the requirements, and the permissions' names."""
         docs = [requirement.document(self) for requirement in self._requirements]
         errors = (*self._document_kinds(), *((doc.code, doc.details) for doc in docs))
         if self.team_permission or self.team_member:
@@ -199,7 +199,7 @@ class IdentifyUser(_UserDependency):
 
     Raises:
         AuthError: 401 or 403, as above; not with `display_only`.
-        VerificationUnavailable: 503, if the token can be neither accepted nor rejected; likewise.
+        VerificationUnavailable: 503, if the library cannot determine whether the token is valid; likewise.
         AuthServerMisconfigured: 502, if the auth server rejects this app; likewise.
         ConfigurationError: No `StackAuth` is installed, scopes are given, or a setting is missing.
     """
@@ -308,7 +308,7 @@ async def resolve_with_user(
     counts as signed out. Only a test that overrides `current_user` may supply a user without a token.
 
     Raises:
-        AuthError: As `require` does; 401 if the request has no credential that was verified.
+        AuthError: The same errors as `require`; also 401 if the request has no credential that was verified.
     """
     user = await require(connection, scopes)
     resolution: Resolution | None = get_context(connection.scope).resolution
@@ -322,10 +322,10 @@ async def resolve_with_user(
 async def resolve_with_token(
     require: Require, connection: HTTPConnection, scopes: SecurityScopes
 ) -> tuple[User, Resolution]:
-    """Do the same for a dependency that sends the token to the auth server, or that needs the session.
+    """Like `resolve_with_user`, but for a dependency that needs the session or sends the token to the auth server.
 
     Raises:
-        AuthError: As `resolve_with_user` does. Also 401 if the caller's token is bound to a resource, because such a
+        AuthError: The same errors as `resolve_with_user`; also 401 if the token is bound to a resource, because such a
             token must not be passed on and the auth server does not accept it.
     """
     user, resolution = await resolve_with_user(require, connection, scopes)

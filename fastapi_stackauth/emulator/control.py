@@ -107,7 +107,7 @@ def undefine_permission(order: Order) -> None:
 
 @control("POST", "/tokens", TOKEN)
 def tokens(order: Order) -> dict[str, str]:
-    """Issue tokens of a new session, of any kind and with any expiry."""
+    """Issue tokens for a new session, of any kind and with any expiry."""
     body, seconds = order.body, order.body.get("expires_in_seconds")
     return issuing.issue(
         order.server,
@@ -240,7 +240,7 @@ def webhooks(order: Order) -> dict[str, Any]:
 
 @control("PUT", "/webhooks.json", {**PROJECT_ID, "url": Text(nullable=True)})
 def point_webhooks(order: Order) -> None:
-    """Change or remove the URL for webhooks."""
+    """Change or remove the webhook URL."""
     order.server.webhooks.point(order.project.id, order.body["url"])
 
 

@@ -36,7 +36,7 @@ def email_taken_error(email: str, *, would_work_if_verified: bool) -> KnownError
 
 
 def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tuple[Row, bool]:
-    """Return the user of an identity, and whether they are new.
+    """Return the user linked to an identity, and whether the user was just created.
 
     Raises:
         KnownError: Another user has the identity or its address, or the project does not allow sign-up.
@@ -55,7 +55,7 @@ def connect_account(call: Call, identity: Identity, flow: dict[str, Any]) -> tup
 
 
 def find_links(call: Call, identity: Identity) -> list[Row]:
-    """Return the links of a provider's account."""
+    """Return the links to an account at a provider."""
     return call.server.store.oauth.same_account(call.project.id, identity.provider, identity.account_id)
 
 

@@ -63,7 +63,7 @@ RESTRICTION = ("restricted_by_admin_reason", "restricted_by_admin_private_detail
 
 
 def find_restriction_errors(body: dict[str, Any]) -> list[str]:
-    """Return the errors for a reason or details without a restriction."""
+    """Return the errors for a restriction's reason or details if the user is not restricted."""
     if body.get("restricted_by_admin") is True:
         return []
     return [f"{name} must be null" for name in RESTRICTION if body.get(name) is not None]
@@ -81,7 +81,7 @@ def contradiction(body: dict[str, Any]) -> str | None:
 
 
 def flag_without_email(body: dict[str, Any]) -> str | None:
-    """Return the error for a flag of an address without an address."""
+    """Return the error for an address flag that is set without an address."""
     for name in ("primary_email_auth_enabled", "primary_email_verified"):
         if body.get(name) and body.get("primary_email") is None:
             return f"{name} cannot be true without primary_email."
@@ -89,7 +89,7 @@ def flag_without_email(body: dict[str, Any]) -> str | None:
 
 
 def check_restriction(call: Call) -> None:
-    """Reject a reason or details without a restriction."""
+    """Reject a restriction's reason or details if the user is not restricted."""
     without = find_restriction_errors(call.body)
     if without:
         raise schema_error(call.request, [f"body.{sentence}" for sentence in without])
@@ -244,7 +244,7 @@ def change_flags(call: Call, primary: Row | None, flags: dict[str, Any]) -> None
     if primary is not None:
         call.server.store.channels.update(primary, {name: int(flag) for name, flag in flags.items()})
     elif any(flags.values()):
-        raise PlainError(400, "A primary email address is required to verify it or to sign in with it.")
+        raise PlainError(400, "Set a primary email address before you mark it as verified or allow sign-in with it.")
 
 
 def delete(call: Call, user: Row) -> None:

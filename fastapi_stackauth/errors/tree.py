@@ -1,4 +1,4 @@
-"""The errors of this library: mistakes of the app, mistakes of the caller, and failures of the auth server.
+"""The errors that this library raises: for the app's mistakes, the caller's mistakes, and the auth server's failures.
 
 Law: no error shows a token, code, password or key in its message or repr.
 """
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class StackAuthError(Exception):
-    """Base class of the errors of this library.
+    """Base class of all errors that this library raises.
 
     Attributes:
         status_code: The HTTP status of the response.
@@ -119,7 +119,7 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
     "expired_token": (400, "The device code has expired. Start again."),
     "invalid_grant": (400, "This code or token is unknown, already used or revoked, or belongs to another client."),
     "unsupported_grant_type": (400, "This grant type is not supported."),
-    "user_code_invalid": (404, "There is no such code, or it has expired."),
+    "user_code_invalid": (404, "The code is invalid or has expired."),
     "webhook_invalid": (400, "This message could not be verified."),
     "webhook_in_progress": (409, "Another request is handling this message."),
     # a call of an MCP tool that has no usable response
@@ -131,7 +131,7 @@ _REQUEST_CODES: Mapping[str, tuple[int, str]] = {
 
 
 class RequestError(StackAuthError):
-    """The library cannot serve this request, because of its caller, form, size, rate or the stored data of its user.
+    """The library cannot serve this request, because of its caller, form, size or rate, or its user's stored data.
 
     Args:
         code: A code from docs/errors.md.
@@ -209,7 +209,7 @@ class Exchange(TypedDict, total=False):
 
 
 class AuthServerError(StackAuthError):
-    """The auth server or the connection to it failed. By default, `message` is that of the class."""
+    """The auth server or the connection to it failed. By default, `message` is the class's message."""
 
     status_code = 502
     code = "auth_server_error"
@@ -227,7 +227,7 @@ class AuthServerError(StackAuthError):
 
 
 class UnexpectedResponse(AuthServerError):
-    """The response has no error code of the server (a plain-text 4xx), or cannot be read (502)."""
+    """The auth server's response has no error code (a plain-text 4xx) or cannot be parsed (502)."""
 
     code = "auth_server_unexpected_response"
     message = "The auth server's response cannot be read."

@@ -35,7 +35,7 @@ except ImportError:  # with an older FastAPI, a request only has a span if the a
 SCOPE = "fastapi_stackauth"
 _STEPS = ("fastapi.dependencies", "fastapi.endpoint")
 _URL_ATTRIBUTES = {"url.query", "url.full", "http.url", "http.target"}
-"""Attributes that contain the query of a request, in FastAPI and in other instrumentation."""
+"""Attributes that contain a request's query, in FastAPI and in other instrumentation."""
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
@@ -45,12 +45,12 @@ def start_telemetry(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> None:
-    """Start to record spans and count events, if there is a provider: the given one, or that of the process.
+    """Start to record spans and count events, if there is a provider: the given one, or the process's.
 
     Call it again if a provider was set later.
 
     Args:
-        events: The events to count, and the place of the tracer.
+        events: Counts the events, and stores the tracer.
         redaction: Knows the query parameters that are secrets.
         tracer_provider: The provider of spans.
         meter_provider: The provider of metrics.
@@ -96,14 +96,14 @@ def _count(events: AuthEvents, meters: MeterProvider) -> None:
 
 
 def _annotate(event: AuthEvent) -> None:
-    """Set the code and the instance of an error response on the span of the request."""
+    """Set the error response's code and instance on the request's span."""
     span = trace.get_current_span()
     span.set_attribute("stackauth.code", event.labels["code"])
     span.set_attribute("stackauth.instance", str(event.fields["instance"]))
 
 
 class _Tracer:
-    """Starts spans of one `StackAuth`."""
+    """Starts tracing spans for one `StackAuth` instance."""
 
     def __init__(self, tracer: trace.Tracer, redaction: RedactingFilter) -> None:
         self._tracer = tracer
@@ -125,7 +125,7 @@ class _Tracer:
     def mark_rejection(self, error: StackAuthError) -> None:
         """Set the status of FastAPI's own span to OK, which is final.
 
-        FastAPI treats every exception except its own as an error of the app. In OpenTelemetry, the status OK overrides
+        FastAPI treats every exception except its own as an application error. In OpenTelemetry, the status OK overrides
         this. Other spans do not change.
         """
         span = trace.get_current_span()
@@ -181,7 +181,7 @@ class _RecordedSpan(Span):
 
 
 def _is_failure(error: StackAuthError) -> bool:
-    """Whether an error is an outage or a mistake of the app, not of the caller."""
+    """Whether an error is an outage or the app's mistake, not the caller's."""
     return error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -121,8 +121,8 @@ async def identify(
 
     Raises:
         AuthError: 401: It is malformed or not accepted, or there are two.
-        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library can neither accept nor reject
-            it.
+        VerificationUnavailable, AuthServerMisconfigured, ConfigurationError: The library cannot determine
+            whether the token is valid.
     """
     headers = [(name, value) for name, value in scope["headers"] if name == b"authorization"]
     credential = _BEARER.read({"headers": headers})
@@ -178,7 +178,7 @@ def find_caller(scope: Scope) -> Caller | None:
 
 
 def find_address(scope: Scope, services: Services) -> tuple[str, int] | None:
-    """Return the address and port of the end user, for the scope of an in-process call."""
+    """Return the end user's address and port, for the scope of an in-process call."""
     peer = scope.get("client")
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     proxies = services.settings.trusted_proxies

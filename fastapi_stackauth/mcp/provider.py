@@ -50,7 +50,7 @@ _NO_CALLER = (
 
 
 class StackAuthProvider(TokenVerifier):
-    """The `auth=` of a FastMCP server: access tokens of the project, and API keys if there is a secret key.
+    """The `auth=` of a FastMCP server: accepts the project's access tokens, and API keys if there is a secret key.
 
     Args:
         stack: Verifies callers.
@@ -86,7 +86,7 @@ class StackAuthProvider(TokenVerifier):
         """Verify a token outside of a request, for FastMCP's own code.
 
         Raises:
-            TokenVerificationError: The library can neither accept nor reject it.
+            TokenVerificationError: The library cannot determine whether the token is valid.
         """
         scope = {"headers": [(b"authorization", b"Bearer " + token.encode("utf-8", "replace"))]}
         try:
@@ -120,8 +120,8 @@ async def get_current_user(require: Require = current_user, **path_params: str) 
     """Return the caller of a FastMCP tool, resource or prompt, if they meet the requirements.
 
     Args:
-        require: The requirements; those of `current_user` by default.
-        path_params: The values of the path parameters that the requirements name, such as the id of a team.
+        require: The requirements. By default, the same as for `current_user`.
+        path_params: The values of the path parameters that the requirements name, such as a team's id.
 
     Example:
         >>> MAY_DELETE = Require(team_permission="posts:delete", team="team_id")

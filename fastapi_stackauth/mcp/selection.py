@@ -52,9 +52,9 @@ class ToolOperation:
     """An operation of the app that becomes a tool.
 
     Attributes:
-        path: Its path in the OpenAPI document.
-        method: Its HTTP method, in upper case.
-        route: The route, or FastAPI's view of one.
+        path: The operation's path in the OpenAPI document.
+        method: The HTTP method, in upper case.
+        route: The route, or FastAPI's wrapper around it.
     """
 
     path: str
@@ -63,7 +63,7 @@ class ToolOperation:
 
     @property
     def path_parameters(self) -> frozenset[str]:
-        """The names of the parameters in its path."""
+        """The names of the parameters in the operation's path."""
         return frozenset(compile_path(self.route.path)[2])
 
     def dependencies(self) -> Iterator[object]:
@@ -105,7 +105,7 @@ class RouteTable:
 
 
 def make_schema(app: FastAPI) -> dict[str, Any]:
-    """Return a current OpenAPI document of the app, without changing the cache of `app.openapi()`."""
+    """Return the app's current OpenAPI document, without changing the cache of `app.openapi()`."""
     return get_openapi(title=app.title, version=app.version, routes=app.routes)
 
 

@@ -143,7 +143,7 @@ OF_TEAMS: Mapping[str, str] = {
     "display_name": "Enter a name of 1 to 100 characters, without a web address.",
     "confirm": "Tick the box first: this cannot be undone.",
 }
-"""Texts of the form that changes a team, and of the forms that delete one."""
+"""Texts of the forms that change or delete a team."""
 
 OF_INVITATIONS: Mapping[str, str] = {
     "TEAM_NOT_FOUND": "This team no longer exists.",
@@ -158,7 +158,7 @@ OF_DEVICES: Mapping[str, str] = {
     "user_code": "Enter the code that the device shows.",
     "user_code_invalid": "There is no such code. It may have expired or been used.",
 }
-"""Texts of the page for the code of a device."""
+"""Texts of the page where users enter a device's code."""
 
 DEVICE_NOTICES = ("device-allowed", "device-denied")
 """The notices after which that page has no form."""
@@ -235,7 +235,7 @@ SCRIPT_TEXTS: Mapping[str, str] = {
 
 
 def collect_texts() -> tuple[str, ...]:
-    """Return all texts of this module that pages show, for the catalogs."""
+    """Return all texts in this module that appear on pages, so that the catalogs contain them."""
     codes = {code: text for code, text in _find_texts().items() if code not in MESSAGES}
     of_pages = (OF_TEAMS, OF_INVITATIONS, OF_DEVICES)
     tables = (NOTICES, MESSAGES, INVALID_FIELDS, *of_pages, HEADINGS, SCRIPT_TEXTS, codes)

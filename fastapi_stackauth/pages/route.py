@@ -35,7 +35,7 @@ View = Callable[[RouteContext], Awaitable[Response]]
 NextPage = Callable[[RouteContext], str]
 """A function that returns the URL of the page after a form."""
 ShowResult = Callable[[RouteContext, Any], Awaitable[Response]]
-"""A function that returns a page for the result of a form's handler. The result is that of the JSON route, or None."""
+"""A function that returns a page for the result of a form's handler, which is the JSON route's result or None."""
 
 V = TypeVar("V", bound=Callable[..., Any])
 _UNAUTHORIZED = 401
@@ -47,14 +47,14 @@ class PageDeclaration(Declaration):
     """A page or a form of a page.
 
     Attributes:
-        view: Shows the page again after an error. None if errors have a separate page.
-        next_page: Returns the URL of the page after the form.
-        show_result: Returns the response after the form instead, such as a page with a new key. Without either, the
-            handler returns the response.
-        confirmation: The field that the form must contain, because its action cannot be undone.
-        uploads: Whether the form has a picture.
-        for_cli: Whether it is for `stack.cli_router()`.
-        origin: The path of the form's page, to which users return if they must sign in first.
+        view: The function that shows the page again after an error. None if errors are shown on a separate page.
+        next_page: The function that returns the URL to redirect to after the form is handled.
+        show_result: The function that returns a page instead of a redirect, such as a page with a new key. If neither
+            is set, the handler returns the response.
+        confirmation: The name of the field that confirms an action that cannot be undone. The form must contain it.
+        uploads: Whether the form can contain a picture.
+        for_cli: Whether the route belongs to `stack.cli_router()`.
+        origin: The path of the page with the form. Users who must sign in first return to it.
     """
 
     view: View | None = None
@@ -67,10 +67,10 @@ class PageDeclaration(Declaration):
 
 
 class PageRoutes:
-    """The routes of a module of pages.
+    """The page routes that a module declares.
 
     Args:
-        for_cli: Whether they are for `stack.cli_router()`, and missing without it.
+        for_cli: Whether the routes belong to `stack.cli_router()`. They exist only in apps that use it.
     """
 
     def __init__(self, *, for_cli: bool = False) -> None:
@@ -105,11 +105,11 @@ class PageRoutes:
             path: The target of the form. Declare a page there too, for browsers that reload it.
             routes: The routes of the JSON route's module.
             handler: The handler of the JSON route.
-            view: Shows the page again after an error.
-            next_page: Returns the URL of the next page.
-            show_result: Returns the response instead, from the result of the handler.
-            confirmation: The field that the form must contain.
-            uploads: Whether it has a picture.
+            view: The function that shows the page again after an error.
+            next_page: The function that returns the URL of the next page.
+            show_result: The function that turns the handler's result into a page, instead of a redirect.
+            confirmation: The name of the field that the form must contain.
+            uploads: Whether the form can contain a picture.
             origin: The path of the form's page, if it is for signed-in users.
         """
         declared = next(each for each in routes.declarations if each.handler is handler)

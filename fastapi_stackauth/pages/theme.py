@@ -31,7 +31,7 @@ class Theme:
     """The look of the prebuilt pages. Every value is optional.
 
     Attributes:
-        name: The name of the app. By default, that of the project.
+        name: The app's name. By default, the project's name.
         logo: The URL of an image: a path of the app, or an https URL.
         logo_dark: The image for dark mode. By default, `logo`.
         accent: The color of buttons and links, such as ``#0f766e``. Text on it is black or white, whichever is easier
@@ -41,9 +41,9 @@ class Theme:
         background_dark: The background color in dark mode.
         radius: The radius of corners: a length such as ``8px`` or ``0.5rem``.
         font: Font families, separated by commas.
-        terms_url: The URL of the terms of service, for a link on every page.
-        privacy_url: The URL of the privacy policy, for a link on every page.
-        stylesheet: Your own stylesheet, loaded after that of the pages: a path of the app, or an https URL.
+        terms_url: The URL of your terms of service. Every page links to it.
+        privacy_url: The URL of your privacy policy. Every page links to it.
+        stylesheet: Your own stylesheet, loaded after the pages' own: a path of the app, or an https URL.
 
     Raises:
         ConfigurationError: A value is not valid, or text on a background would be unreadable.
@@ -85,7 +85,7 @@ class Theme:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The other sites of its images and its stylesheet, for the Content-Security-Policy."""
+        """The other origins that serve the images and the stylesheet, for the Content-Security-Policy."""
         addresses = (self.logo, self.logo_dark, self.stylesheet)
         parts = [urlsplit(address) for address in addresses if address and address.startswith("https://")]
         return tuple(sorted({f"https://{each.netloc}" for each in parts}))
@@ -136,6 +136,6 @@ def _check_contrast(name: str, background: str, text: str) -> None:
     if contrast < READABLE:
         kind = "light" if name == "background" else "dark"
         raise ConfigurationError(
-            f"Theme: text on {name}={background!r} has a contrast of {contrast:.1f} and needs {READABLE} "
-            f"(WCAG 2.2). Choose a {'lighter' if kind == 'light' else 'darker'} color: it is for {kind} mode."
+            f"Theme: text on {name}={background!r} has a contrast ratio of {contrast:.1f}, but it must be at least "
+            f"{READABLE} (WCAG 2.2). Choose a {'lighter' if kind == 'light' else 'darker'} color for {kind} mode."
         )

@@ -80,7 +80,7 @@ class Cache(Generic[K, V]):
             load: Fetches the value and its expiry.
 
         Raises:
-            Exception: The exception of `load`. Nothing is cached.
+            Exception: Any exception that `load` raises. In that case, nothing is cached.
         """
         return await self._flight.run(key, lambda: self._load(key, load))
 

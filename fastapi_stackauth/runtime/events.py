@@ -32,11 +32,11 @@ class Kind:
     """A kind of event.
 
     Attributes:
-        name: The name of the event and the first word of its log line.
+        name: The event's name, which is also the first word of its log line.
         area: The last part of its logger's name, after ``fastapi_stackauth``.
         levels: The levels of its log lines, the usual one first. Empty if it is never logged.
         labels: The fields by which it is counted.
-        fields: Its other fields.
+        fields: The event's other fields.
     """
 
     name: str
@@ -271,7 +271,7 @@ class AuthEvents:
         return NO_SPAN if self.tracer is None else self.tracer.start(name)
 
     def mark_rejection(self, error: StackAuthError) -> None:
-        """If an error is the caller's, make sure that traces do not count it as an error of the app."""
+        """Keep client errors from being recorded as application errors in traces."""
         if self.tracer is not None:
             self.tracer.mark_rejection(error)
 

@@ -97,7 +97,10 @@ class AttemptLimiter:
                 raise error
 
     async def _hit_shared(self, pool: "ConnectionPool", limit: RateLimitItem, *key: str) -> float | None:
-        """Count one attempt together with the other workers. Return the seconds to wait, or None without Redis."""
+        """Count one attempt against the limit that all workers share through Redis.
+
+        Return the seconds to wait, or None if Redis is unavailable.
+        """
         options: dict[str, Any] = {"connection_pool": pool}  # `limits` documents this but its types are too narrow
         storage = RedisStorage(
             "redis://", wrap_exceptions=True, implementation="redispy", key_prefix="stackauth:attempts", **options

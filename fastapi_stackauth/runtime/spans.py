@@ -52,5 +52,5 @@ class Tracer(Protocol):
         ...
 
     def mark_rejection(self, error: StackAuthError) -> None:
-        """Record that the error to be raised is the caller's mistake, not an error of the app."""
+        """Record that the error to be raised is a client error, not an application error."""
         ...

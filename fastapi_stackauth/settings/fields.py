@@ -54,10 +54,10 @@ class Settings(BaseSettings):
 
     project_id: ProjectId = Field(default=None, description="The project's id, from the auth server's dashboard.")
     publishable_client_key: Key = Field(
-        default=None, description="The `pck_` key. Optional unless the project requires it."
+        default=None, description="The project's `pck_` key. It is only needed if the project requires it."
     )
     secret_server_key: Key = Field(
-        default=None, description="The `ssk_` key. Only needed for calls that the app makes as the server."
+        default=None, description="The project's `ssk_` key. Only calls that the app makes as the server need it."
     )
     branch_id: str = Field(default="main", description="The project's branch that tokens must belong to.")
     base_url: BaseUrl = Field(
@@ -80,11 +80,12 @@ class Settings(BaseSettings):
     cookie_domain: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9.-]+$",
-        description="A domain, if its hosts share the cookies. Without it, the cookies belong to this app's host only.",
+        description="The domain whose hosts share the cookies. If unset, only this app's own host receives them.",
     )
     insecure_cookies: bool = Field(
         default=False,
-        description="Set cookies without `Secure`, for an http `app_url` on loopback: HTTP tests, Safari on localhost.",
+        description="Set cookies without `Secure`, as tests over HTTP and Safari on localhost require. Only allowed "
+        "if `app_url` is http on loopback.",
     )
     session_max_age: int | None = Field(
         default=31_536_000,
@@ -97,11 +98,13 @@ class Settings(BaseSettings):
         le=31_708_800,
         description="The lifetime of a command-line tool's session in seconds, at most 367 days.",
     )
-    after_sign_in: Destination = Field(default="/", description="The URL after a sign-in without `return_to`.")
+    after_sign_in: Destination = Field(
+        default="/", description="Where browsers are redirected after signing in, unless there is a `return_to`."
+    )
     after_sign_out: Page = Field(
         default=None,
-        description="The URL after a sign-out without `return_to` on the prebuilt pages. If unset, a page confirms "
-        "the sign-out.",
+        description="Where the prebuilt pages redirect browsers after signing out, unless there is a `return_to`. If "
+        "unset, a page confirms the sign-out.",
     )
     sign_in_url: Page = Field(
         default=None,
@@ -114,10 +117,10 @@ class Settings(BaseSettings):
         "prefixes of custom app schemes such as `myapp://auth/`.",
     )
     rate_limit_address: str | None = Field(
-        default="60/minute", description="Sign-in attempts for each client address; None for no limit."
+        default="60/minute", description="How many sign-in attempts each client address may make. None means no limit."
     )
     rate_limit_account: str | None = Field(
-        default="10/minute", description="Sign-in attempts for each account; None for no limit."
+        default="10/minute", description="How many sign-in attempts are allowed for each account. None means no limit."
     )
     max_body_size: int = Field(
         default=0,
@@ -128,8 +131,8 @@ class Settings(BaseSettings):
     )
     redis_url: RedisUrl = Field(
         default=None,
-        description="A Redis server that the workers of this app share, such as `redis://localhost:6379/0`: for "
-        "revocations, API keys, webhooks and sign-in attempts. Without it, each worker has its own.",
+        description="The URL of a Redis server, such as `redis://localhost:6379/0`, through which this app's workers "
+        "share revocations, API keys, webhooks and sign-in attempts. If unset, each worker keeps its own.",
     )
     trusted_origins: Origins = Field(
         default=(), description="Other origins that may send unsafe requests with this app's cookies."
@@ -141,10 +144,10 @@ class Settings(BaseSettings):
     )
     authorization_servers: AuthorizationServers = Field(
         default=(),
-        description="Issuers of OAuth authorization servers that hand out this project's access tokens, for the "
-        "metadata of MCP servers (RFC 9728).",
+        description="Issuers of the OAuth authorization servers that issue this project's access tokens. MCP servers "
+        "list them in their metadata (RFC 9728).",
     )
-    leeway: float = Field(default=5.0, ge=0, le=60, description="The clock difference that is tolerated, in seconds.")
+    leeway: float = Field(default=5.0, ge=0, le=60, description="How many seconds clocks may differ.")
     timeout: float = Field(
         default=10.0, gt=0, description="The total time that one call to the auth server may take, in seconds."
     )
@@ -152,25 +155,27 @@ class Settings(BaseSettings):
         default=4.0,
         ge=0,
         le=300,
-        description="Seconds after which an idle connection to the auth server is closed; 0 uses each connection "
+        description="How many seconds an idle connection to the auth server stays open; 0 uses each connection "
         "once. Keep it below the keep-alive time of the auth server or a proxy in front of it: Node's is 5 seconds.",
     )
     optional_invalid: Literal["none", "error"] = Field(
         default="none",
-        description="The result of `optional_user` for an invalid token: None (`none`) or 401 (`error`).",
+        description="What `optional_user` does with an invalid token: return None (`none`), or respond with 401 "
+        "(`error`).",
     )
     error_docs_url: str | None = Field(
         default=None,
-        description="The URL of a page about errors, such as `https://docs.example.com/errors#`: the `type` of a "
-        "problem is this address and the code. A URN by default.",
+        description="The URL of a page about errors, such as `https://docs.example.com/errors#`. The `type` of a "
+        "problem is this URL followed by the code. If unset, it is a URN.",
     )
     error_format: Literal["problem", "detail"] = Field(
-        default="problem", description="Errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape."
+        default="problem",
+        description="Return errors as RFC 9457 problem documents, or in FastAPI's own `detail` shape.",
     )
     sdk_cookies: bool = Field(default=False, description="Also read the JavaScript SDK's cookies. Needs `app_url`.")
     token_cache_size: int = Field(default=10_000, ge=0, description="How many verified tokens are cached.")
     jwks: dict[str, Any] | Path | None = Field(
-        default=None, description="A key set, or a file with one. The library then never fetches keys."
+        default=None, description="A key set, or a file that contains one. If set, the library never fetches keys."
     )
     jwks_max_age: float = Field(
         default=3600.0, ge=60, le=86_400, description="The maximum number of seconds before keys are fetched again."
@@ -181,7 +186,7 @@ class Settings(BaseSettings):
         description="The minimum number of seconds between fetches caused by unknown keys or failures.",
     )
     jwks_stale_limit: float = Field(
-        default=86_400.0, ge=0, description="Seconds that fetched keys stay in use while the key server is down."
+        default=86_400.0, ge=0, description="How many seconds fetched keys stay in use while the key server is down."
     )
     jwks_timeout: float = Field(
         default=5.0, gt=0, description="The total time that fetching the keys may take, in seconds."
@@ -190,7 +195,7 @@ class Settings(BaseSettings):
         default=10.0,
         ge=0,
         le=300,
-        description="Seconds that permissions and teams are cached, and the users of tokens bound to an MCP server.",
+        description="How many seconds permissions, teams and the users of tokens bound to an MCP server are cached.",
     )
     unknown_team: Literal["permission_missing", "not_found"] = Field(
         default="permission_missing",
@@ -201,7 +206,7 @@ class Settings(BaseSettings):
         default=10.0,
         ge=0,
         le=300,
-        description='Seconds that the owner of an API key is cached, including "no such key".',
+        description='How many seconds the owner of an API key is cached, including "no such key".',
     )
     api_key_concurrency: int = Field(
         default=8, ge=1, description="How many API keys may be checked concurrently at the auth server."
@@ -209,15 +214,16 @@ class Settings(BaseSettings):
     revocation_ttl: float = Field(
         default=3600.0,
         ge=900,
-        description="Seconds for which a revocation is stored; longer than the lifetime of a token.",
+        description="How many seconds a revocation is stored. This must be longer than the lifetime of a token.",
     )
     revocation_outage: Literal["serve", "error"] = Field(
         default="serve",
-        description="With `redis_url`, while Redis is unavailable: continue with the known revocations (`serve`), or "
-        "return 503 (`error`).",
+        description="What to do while the Redis server of `redis_url` is unavailable: continue with the known "
+        "revocations (`serve`), or return 503 (`error`).",
     )
     webhook_secrets: WebhookSecrets = Field(
-        default=(), description="The `whsec_` secrets of the project's webhook endpoint; several while one is replaced."
+        default=(),
+        description="The `whsec_` secrets of the project's webhook endpoint. Set both while you replace one.",
     )
     fallback_concurrency: int = Field(
         default=8,

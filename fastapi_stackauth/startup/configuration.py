@@ -30,7 +30,7 @@ class Needs:
 
     Attributes:
         settings: The names of the settings.
-        unless_page: A page of the router. If the app has its own page with a complete URL, `app_url` is not needed.
+        unless_page: One of the router's pages. If the app has its own page with a full URL, `app_url` is not needed.
         stack: The stack with the settings. None means the stack of the route, or the app's default.
     """
 

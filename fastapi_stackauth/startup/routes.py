@@ -20,7 +20,7 @@ class DeclaredRoute(NamedTuple):
     Attributes:
         methods: The HTTP methods, sorted. `WEBSOCKET` for a WebSocket, `*` for a mounted app without routes.
         path: The path, with the prefixes of the routers and mounts around it.
-        path_parameters: The names of the parameters of the path, and of the mounts and hosts around it.
+        path_parameters: The names of the parameters in the path, and in the mounts and hosts around it.
         endpoint: The endpoint.
         dependant: FastAPI's analysis of its parameters. None for a route that FastAPI does not serve.
     """
@@ -117,13 +117,13 @@ def _to_declared_route(route: Any, place: _Place, *, websocket: bool) -> Declare
 
 
 def flatten_routes(routes: Any) -> Iterator[Any]:  # noqa: ANN401 - routes, or FastAPI's views of them
-    """Iterate over routes and those of included routers, which older FastAPI copies and newer FastAPI wraps."""
+    """Iterate over routes, including those of included routers, which older FastAPI copies and newer FastAPI wraps."""
     iterate = getattr(fastapi.routing, "iter_route_contexts", iter)
     yield from iterate(routes)
 
 
 def _app_behind_middleware(app: object) -> object:
-    """Return the app inside middleware: follow the attribute `app` until an object has routes or no such attribute."""
+    """Return the app that middleware wraps, which is the first object in the chain of `app` attributes with routes."""
     seen: list[object] = []
     while not hasattr(app, "routes") and hasattr(app, "app") and all(app is not other for other in seen):
         seen.append(app)
@@ -136,7 +136,7 @@ def expect_path(endpoint: object, path: str, origin: str) -> None:
 
     Args:
         endpoint: The endpoint.
-        path: Its full path.
+        path: The endpoint's full path.
         origin: The call that creates the router, for the error message.
     """
     setattr(endpoint, _EXPECTED_PATH, (path, origin))
@@ -148,18 +148,18 @@ def describe_misplacement(route: DeclaredRoute) -> str | None:
     if expected is None or route.path == expected[0]:
         return None
     return (
-        f"{expected[1]} makes pages for {expected[0]}, and links in emails lead there. Pass the whole prefix to "
+        f"{expected[1]} creates pages for {expected[0]}, and links in emails lead there. Pass the whole prefix to "
         "pages_router, and call app.include_router(...) without a prefix, on the app that serves app_url."
     )
 
 
 def find_hidden_pages(routes: Iterable[DeclaredRoute]) -> Iterator[str]:
-    """Iterate over what is wrong with pages of two routers at one path: requests reach those of the first alone."""
+    """Return an error for each path at which two routers have pages. Requests reach only the first router's page."""
     first: dict[tuple[tuple[str, ...], str], object] = {}
     for route in routes:
         expected: tuple[str, str] | None = getattr(route.endpoint, _EXPECTED_PATH, None)
         if expected and first.setdefault((route.methods, route.path), route.endpoint) is not route.endpoint:
             yield (
-                f"{route}: there are pages at this path already, so links of {expected[1]} open those. Include one "
-                "router of pages for each StackAuth, each with a prefix of its own."
+                f"{route}: another router already has pages at this path, so links from {expected[1]} open "
+                "those. Include one router with pages for each StackAuth, each with its own prefix."
             )

@@ -147,8 +147,8 @@ class Clients:
         Args:
             user: The caller. None means that no user is signed in.
             by: Whether the token travels in the `Authorization` header or in the app's session cookies.
-            app: The app; the one under test by default.
-            stack: The stack whose cookies are sent, if the app has several; the default one if None.
+            app: The app. By default, the app under test.
+            stack: The `StackAuth` whose cookies are sent, if the app has several. By default, the app's default one.
             **options: Further arguments of `httpx.AsyncClient`, such as `headers` or `follow_redirects`.
 
         Raises:
@@ -183,14 +183,14 @@ class SyncClients:
         stack: StackAuth | None = None,
         **options: Any,  # noqa: ANN401 - httpx's own
     ) -> httpx.Client:
-        """Return a client, like `Clients`."""
+        """Return a sync client for a user. The arguments and errors are the same as for `Clients`."""
         chosen = self._app(app)
         lifespan = self._lifespans.setdefault(id(chosen), Lifespan(chosen))
         defaults = _merge_options(build_defaults(stack or default_stack(chosen), user, by), options)
         return httpx.Client(**{"transport": SyncAppTransport(lifespan, self._portal), **defaults})
 
     def _portal(self) -> BlockingPortal:
-        """Return the event loop of all clients, so that they share the app's state for an event loop."""
+        """Return the event loop that all clients share, because the app keeps separate state for each event loop."""
         if self._running is None:
             self._running = self._blocks.enter_context(start_blocking_portal("asyncio"))
         return self._running
@@ -212,7 +212,7 @@ async def signed_in(
         user: A `KitUser` of an app under `emulate`; a token, such as one from a `TokenFactory`; a `User`, who replaces
             the caller as in `override_user`; or None for a caller who is not signed in.
         by: Whether the token travels in the `Authorization` header or in the app's session cookies.
-        stack: The stack whose cookies are sent, if the app has several; the default one if None.
+        stack: The `StackAuth` whose cookies are sent, if the app has several. By default, the app's default one.
         **options: Further arguments of `httpx.AsyncClient`.
 
     Raises:

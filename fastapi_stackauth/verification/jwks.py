@@ -21,14 +21,14 @@ from fastapi_stackauth.settings import Settings
 from fastapi_stackauth.verification.keys import KeySet, VerificationKey, read_key_set
 
 MIN_MAX_AGE = 60.0
-"""Seconds that keys are kept even if the server sends `no-store`, as servers before September 2025 do."""
+"""How many seconds keys are kept even if the server sends `no-store`, as servers before September 2025 do."""
 KeyState = Literal["fresh", "stale", "fixed", "none"]
 _PATIENCE = 0.5  # seconds that a request waits for the refresh of an expired key set before it uses the old key
 _REFRESH_AHEAD = 0.8  # the part of a key set's lifetime after which a busy app refreshes it in the background
 
 
 class KeysUnavailable(Exception):
-    """There is no usable key, so the verifier can neither accept nor reject the token. `retry_after` is in seconds."""
+    """There is no usable key, so no token can be verified. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = max(1.0, retry_after)

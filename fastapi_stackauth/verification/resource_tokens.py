@@ -1,7 +1,7 @@
 """Access tokens from an OAuth authorization server, bound to one resource (RFC 8707), for MCP servers.
 
 They have their own issuer and keys, and no session. The token identifies the user; the auth server decides what the
-user may do. Law: a resource token is never accepted as an access token of the project, nor the reverse. The token's
+user may do. Law: a resource token is never accepted as the project's access token, or vice versa. The token's
 issuer selects one verifier, and no other verifier is tried.
 """
 

@@ -33,13 +33,13 @@ from fastapi_stackauth.verification.entries import Entries, in_slices
 NAME = "revoked"
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _PUBLISH_SECONDS = 0.7
-"""Seconds that a revocation waits until the other workers have received it."""
+"""How many seconds a revocation waits until the other workers have received it."""
 _COMPARE_SECONDS = 60.0
 """Seconds after which a worker checks that Redis still has all its entries."""
 _FIRST_READ_SECONDS = 1.0
-"""Seconds that the first requests of a worker wait for the entries of the other workers."""
+"""How many seconds a worker's first requests wait for the other workers' entries."""
 _FORGET_SECONDS = 600.0
-"""Seconds for which workers remember that a cached value is outdated. No cache keeps a value longer than this."""
+"""How many seconds workers remember that a cached value is outdated. No cache keeps a value longer than this."""
 _SWEEP_EVERY = 16
 _SLICE = 1_000
 """The number of entries that the worker handles before it lets other tasks of the event loop run."""
@@ -69,7 +69,7 @@ class Revocations:
     Attributes:
         is_shared: Whether the workers share the list.
         entries: The expiry of each entry. Only this class changes it.
-        on_forget: Called when cached values are outdated, with the id of a user and of a team. Either may be empty.
+        on_forget: Called when cached values are outdated, with a user's id and a team's id. Either may be empty.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Revocations:
         self.check_here(user)
 
     def check_here(self, user: User) -> None:
-        """Do the same with only this worker's entries, which takes two lookups.
+        """Like `check`, but look up only this worker's entries.
 
         Raises:
             AuthError: 401 `session_revoked` or `user_deleted`.
@@ -251,7 +251,7 @@ class Revocations:
                     self._unpublished.discard(entry, until)
 
     async def _keep_publishing(self) -> None:
-        """Publish, with retries, until the other workers have all entries."""
+        """Publish the pending entries, and retry until the other workers have all of them."""
         attempt = 0
         while len(self._unpublished):
             try:

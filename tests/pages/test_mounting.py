@@ -58,7 +58,7 @@ async def test_pages_of_two_stacks_need_two_prefixes():
     second.install(app, default=False)
     for stack in (first, second):
         app.include_router(stack.pages_router(prefix="/handler"))
-    with pytest.raises(MisuseError, match=r"/handler/sign-in: there are pages at this path already"):
+    with pytest.raises(MisuseError, match=r"/handler/sign-in: another router already has pages at this path"):
         async with app.router.lifespan_context(app):
             pass
 

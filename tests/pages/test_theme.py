@@ -49,7 +49,7 @@ def test_a_value_of_another_form_is_an_error_that_names_it(name: str, value: obj
 
 @rows("name, color", [("background", "#444444"), ("background_dark", "#999999")])
 def test_a_background_on_which_text_is_unreadable_is_an_error(name: str, color: str):
-    with pytest.raises(ConfigurationError, match="has a contrast of"):
+    with pytest.raises(ConfigurationError, match="has a contrast ratio of"):
         Theme(**{name: color})
 
 

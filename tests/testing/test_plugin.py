@@ -116,7 +116,7 @@ def test_workers_of_xdist_have_emulators_of_their_own(project: pytest.Pytester, 
     ("named", "complaint"),
     [
         ("", "override the fixture stack_app"),
-        ("myapp", "must be like"),
+        ("myapp", "must be an import string"),
         ("myapp:stack", "is not a FastAPI app"),
         ("nowhere:app", "No module named 'nowhere'"),
     ],

@@ -49,7 +49,7 @@ async def webhooks(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 @action("/dashboard/webhooks/point")
 async def point_webhooks(dashboard: Dashboard, form: Form) -> str:
-    """Change or remove the URL for webhooks."""
+    """Change or remove the webhook URL."""
     dashboard.server.webhooks.point(dashboard.project.id, form.get("url") or None)
     return "/dashboard/webhooks"
 

@@ -24,7 +24,7 @@ async def cli_logins(dashboard: Dashboard, _request: Request) -> dict[str, Any]:
 
 
 def to_view(dashboard: Dashboard, row: Row) -> dict[str, Any]:
-    """Return the values of a sign-in for the list, without its codes."""
+    """Return the list row for a CLI sign-in, without its codes."""
     expired_first = dashboard.server.profile.expired_before_used
     state = dashboard.server.store.cli_logins.find_state(row, expired_first=expired_first)
     return {

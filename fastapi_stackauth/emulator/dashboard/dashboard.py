@@ -31,15 +31,15 @@ Action = Callable[["Dashboard", Form], Awaitable[str]]
 VIEWS: list[tuple[str, str, View]] = []
 ACTIONS: list[tuple[str, Action]] = []
 SHOWN = 200
-"""The maximum number of rows of a list."""
+"""The maximum number of rows in a list."""
 
 
 class Refused(Exception):
-    """The action of a form failed; the text has the reason."""
+    """The form could not be handled. The message contains the reason."""
 
 
 def view(path: str, template: str) -> Callable[[View], View]:
-    """Register a page."""
+    """Register the function that returns the values for a page's template."""
 
     def register(handler: View) -> View:
         VIEWS.append((path, template, handler))
@@ -49,7 +49,7 @@ def view(path: str, template: str) -> Callable[[View], View]:
 
 
 def action(path: str) -> Callable[[Action], Action]:
-    """Register the action of a form. It returns the URL of the next page."""
+    """Register the function that handles a form. The function returns the URL of the next page."""
 
     def register(handler: Action) -> Action:
         ACTIONS.append((path, handler))
@@ -88,11 +88,7 @@ class Dashboard:
         return project
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Call the API as the project's server.
-
-        Raises:
-            ActionFailed: The call was not successful.
-        """
+        """Call the API as the project's server. Raise if the call fails."""
         headers = {
             "x-stack-access-type": "server",
             "x-stack-project-id": self._project_id,

@@ -1,4 +1,4 @@
-"""The page of the project's settings, its signing keys and the clock."""
+"""The settings page, which shows the project's settings, its signing keys and the clock."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ SWITCHES = {
     "passkey_enabled": "Sign-in with a passkey",
     "sign_up_enabled": "New users may sign up",
     "require_email_verification": "Users without a verified address are restricted",
-    "require_publishable_client_key": "Clients must show the publishable key",
-    "allow_localhost": "Links and redirects may lead to localhost",
+    "require_publishable_client_key": "Clients must send the publishable key",
+    "allow_localhost": "Allow localhost in links and redirects",
     "client_user_deletion_enabled": "Users may delete their own account",
-    "client_team_creation_enabled": "Users may make teams",
+    "client_team_creation_enabled": "Users may create teams",
     "create_personal_team_on_sign_up": "New users get a team of their own",
-    "allow_user_api_keys": "Users may make API keys",
+    "allow_user_api_keys": "Users may create API keys",
     "allow_team_api_keys": "Teams may have API keys",
     "shared_oauth_access_tokens": "Providers with shared keys give access tokens",
 }
@@ -65,7 +65,7 @@ async def change_settings(dashboard: Dashboard, form: Form) -> str:
 
 
 def parse_rule(line: str) -> dict[str, str]:
-    """Return the sign-up rule of a line such as `reject @example.com`."""
+    """Parse a sign-up rule from a line such as `reject @example.com`."""
     does, _, contains = line.strip().partition(" ")
     return {"action": does, "contains": contains.strip()}
 

@@ -38,7 +38,7 @@ def check_enabled(project: Project) -> None:
 
 
 def challenge_code(call: Call, kind: str, user_id: str | None) -> tuple[str, str]:
-    """Return a new challenge and its code."""
+    """Return a new challenge, and the code under which it is stored."""
     challenge = bytes_to_base64url(call.server.chance.challenge())
     code = call.server.store.codes.create(call.project.id, kind, {"challenge": challenge, "user_id": user_id})
     return challenge, code
@@ -59,7 +59,10 @@ def to_origin(call: Call, response: Any) -> tuple[str, str]:  # noqa: ANN401 - J
 
 @operation("POST", "/auth/passkey/initiate-passkey-registration")
 async def initiate_registration(call: Call) -> dict[str, Any]:
-    """Return options for `navigator.credentials.create`, and their code."""
+    """Return options for `navigator.credentials.create`, and the code that completes the registration.
+
+    The client sends this code back with the authenticator's response.
+    """
     user = call.signed_in
     check_enabled(call.project)
     challenge, code = challenge_code(call, "passkey_registration", user["id"])
@@ -121,7 +124,7 @@ def verify_registration(call: Call, credential: Any, challenge: str) -> Any:  # 
 
 @operation("POST", "/auth/passkey/initiate-passkey-authentication")
 async def initiate_sign_in(call: Call) -> dict[str, Any]:
-    """Return options for `navigator.credentials.get`, and their code."""
+    """Return options for `navigator.credentials.get`, and the code that the client sends back to sign in."""
     check_enabled(call.project)
     challenge, code = challenge_code(call, "passkey_sign_in", None)
     options = {

@@ -54,7 +54,7 @@ _SIGN_IN_ERRORS = (
     "SIGN_UP_REJECTED",
     "BOT_CHALLENGE_FAILED",
 )
-_PAGE_ERRORS = {403: "A second factor is needed, or the account is rejected.", 404: "The code is wrong."}
+_PAGE_ERRORS = {403: "A second factor is required, or the account is rejected.", 404: "The code is wrong."}
 
 
 # --- sending ---
@@ -67,13 +67,13 @@ class TokenOtpSendRequest(ChallengedBody):
 
 
 class OtpSendRequest(TokenOtpSendRequest):
-    """The address to send a code to, and the final target of the link in the email."""
+    """The address to send a code to, and the URL to open after a sign-in with the link in the email."""
 
     return_to: str | None = Field(
         default=None,
         max_length=MAX_ADDRESS,
-        description="The URL after a sign-in with the link in the email, in this browser: a path of the app, or an "
-        "allowed URL. By default, the setting `after_sign_in`.",
+        description="Where to redirect this browser after a sign-in with the link in the email: a path of the app, or "
+        "an allowed URL. The default is the setting `after_sign_in`.",
         examples=["/notes"],
     )
 
@@ -89,7 +89,7 @@ class OtpSendResponse(BaseModel):
 
 
 class TokenOtpSendResponse(OtpSendResponse):
-    """How long the code is valid, and the nonce that completes it."""
+    """How long the code is valid, and the nonce to send with it."""
 
     nonce: str = Field(
         repr=False, description="Send it with the six characters from the email.", examples=[_EXAMPLE_NONCE]
@@ -165,7 +165,7 @@ class OtpSignInRequest(RequestBody):
     code: SecretStr = Field(
         min_length=TYPED,
         max_length=WHOLE,
-        description="The six characters in the email, in upper or lower case; or the whole code of the link.",
+        description="The six characters in the email, in upper or lower case; or the whole code from the link.",
         examples=["7BD52H"],
     )
 
@@ -314,9 +314,9 @@ async def _describe_account(context: RouteContext) -> str:
 
 
 class MagicLinkForm(RequestBody):
-    """The form of the page's button."""
+    """The form that the page's button submits."""
 
-    code: str = Field(repr=False, max_length=200, description="The code of the link.", examples=[EXAMPLE_CODE])
+    code: str = Field(repr=False, max_length=200, description="The code from the link.", examples=[EXAMPLE_CODE])
 
 
 @routes.page(

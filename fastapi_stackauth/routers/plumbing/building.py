@@ -1,4 +1,4 @@
-"""Build the routes of a router from their declarations, with the documentation of their responses."""
+"""Build a router's routes from their declarations, and document their responses."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -114,7 +114,7 @@ def add_route(
 
 
 def _mark_rejections(handler: Callable[..., Awaitable[Any]], stack: Stack) -> Callable[..., Awaitable[Any]]:
-    """Wrap a handler, so that traces do not count a caller's mistake as an error of the app."""
+    """Wrap a handler, so that traces do not record client errors as application errors."""
 
     @wraps(handler)
     async def endpoint(**arguments: Any) -> Any:  # noqa: ANN401 - the parameters of the handler

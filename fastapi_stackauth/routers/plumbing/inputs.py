@@ -117,21 +117,26 @@ OneTimeCode = Annotated[
     Field(
         min_length=CODE_LENGTH,
         max_length=CODE_LENGTH,
-        description="The code of the link in the email.",
+        description="The code from the link in the email.",
         examples=[EXAMPLE_CODE],
     ),
 ]
-"""The code of a link in an email."""
+"""The code from a link in an email."""
 Password = Annotated[
     SecretStr,
     Field(max_length=MAX_PASSWORD, description="8 to 70 characters.", examples=["correct horse battery staple"]),
 ]
-LinkCode = Annotated[str, Query(max_length=200, description="The code of the link.")]
+LinkCode = Annotated[str, Query(max_length=200, description="The code from the link.")]
 """The code in the URL of a page; the auth server checks it."""
 RefreshToken = Annotated[
     SecretStr,
     AfterValidator(_check_refresh_token),
-    Field(min_length=1, max_length=512, description="The refresh token of the sign-in.", examples=[EXAMPLE_CODE]),
+    Field(
+        min_length=1,
+        max_length=512,
+        description="The refresh token that was returned at sign-in.",
+        examples=[EXAMPLE_CODE],
+    ),
 ]
 
 
@@ -143,9 +148,12 @@ class RequestBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _reject_other_fields(cls, body: object) -> object:
-        """Reject unknown fields with a single error, because there may be many and errors must not repeat names."""
+        """Reject unknown fields with a single error.
+
+        There may be many of them, and an error must not echo field names sent by the client.
+        """
         if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
-            raise ValueError(f"must have no other fields than {', '.join(cls.model_fields)}")
+            raise ValueError(f"must have no other fields, only {', '.join(cls.model_fields)}")
         return body
 
 

@@ -43,7 +43,7 @@ def oauth_error_response(error: StackAuthError, docs_url: str | None) -> Respons
 
 
 def oauth_status(error: StackAuthError) -> int:
-    """Return the status: 400 for an invalid request, or else that of the error."""
+    """Return the status: 400 for an invalid request, otherwise the error's own."""
     return HTTPStatus.BAD_REQUEST if error.status_code == HTTPStatus.UNPROCESSABLE_ENTITY else error.status_code
 
 
@@ -51,7 +51,7 @@ def document_oauth_errors(description: str, errors: Iterable[StackAuthError]) ->
     """Return the OpenAPI documentation of errors with the same status, with one example for each code."""
     bodies = [_to_body(error) for error in errors]
     examples = {body["error"]: {"summary": body["error_description"], "value": body} for body in bodies}
-    code = {"type": "string", "enum": sorted(examples), "description": "An OAuth error code, for programs."}
+    code = {"type": "string", "enum": sorted(examples), "description": "A machine-readable OAuth error code."}
     schema = {**_SCHEMA, "properties": {"error": code, **_SCHEMA["properties"]}}
     return {"description": description, "content": {"application/json": {"schema": schema, "examples": examples}}}
 

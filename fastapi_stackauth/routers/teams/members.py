@@ -78,15 +78,15 @@ async def team_members_remove(team_id: TeamId, user_id: MemberId, context: Conte
     features=("profiles",),
 )
 async def team_profile_get(team_id: TeamId, client: UserClient) -> TeamMemberResponse:
-    """Get your profile in a team: how its members see you."""
+    """Get your profile in a team, as its members see it."""
     return _as_members_see(await client.team_members.get(team_id))
 
 
 class TeamProfileUpdateRequest(RequestBody):
-    """The fields to change. Missing fields do not change. Null clears the picture, but never the name."""
+    """The fields to change. Omitted fields do not change. Null removes the picture, and does not change the name."""
 
     display_name: str | None = Field(
-        default=None, max_length=256, description="Your name there.", examples=["Ada Lovelace"]
+        default=None, max_length=256, description="Your name in the team.", examples=["Ada Lovelace"]
     )
     profile_image_url: Picture = None
 

@@ -377,7 +377,7 @@ async def test_a_page_without_a_link_takes_the_whole_code(browser: tuple[Company
         assert page.status_code == 200
         assert 'type="hidden"' not in page.text
     wrong = await submit(boss, "/device/verify", {"user_code": "BBBB-BBBB"})
-    assert (wrong.status_code, "There is no such code" in wrong.text) == (404, True)
+    assert (wrong.status_code, "The code is invalid or has expired." in wrong.text) == (404, True)
     assert (await submit(boss, "/device/verify", {"user_code": ""})).status_code == 422
     denied = await submit(boss, "/device/deny", {"user_code": codes["user_code"]})
     assert "Access was denied" in denied.text
