@@ -88,7 +88,8 @@ def is_same(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     reader = read_mo if path.suffix == ".mo" else read_po
     written, wanted = [reader(BytesIO(each)) for each in (path.read_bytes(), content)]
-    return [(each.id, each.string) for each in written] == [(each.id, each.string) for each in wanted]
+    texts = [[(each.id, each.string) for each in catalog if each.id] for catalog in (written, wanted)]
+    return texts[0] == texts[1]
 
 
 def write_compiled(folder: Path, tag: str, texts: dict[str, str]) -> None:
