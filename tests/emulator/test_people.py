@@ -38,7 +38,7 @@ def test_who_or_what_is_missing_or_there_already_is_named(emulator: Emulator, te
         emulator.join(red, ada)
     with pytest.raises(ValueError, match="another user"):
         emulator.add_user(primary_email="ada@example.com")
-    with pytest.raises(ValueError, match="team of this id"):
+    with pytest.raises(ValueError, match="team with this id"):
         emulator.add_team("Blue", id=red)
     with pytest.raises(ValueError, match="not defined"):
         emulator.join(red, emulator.add_user(is_anonymous=True), ["nope"])
