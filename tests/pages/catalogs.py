@@ -15,11 +15,12 @@ from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
+from fastapi_stackauth import pages
 from fastapi_stackauth.pages.languages import CATALOG, LANGUAGES
 from fastapi_stackauth.pages.messages import collect_texts
 
-FOLDER = Path("fastapi_stackauth/pages/locale")
-TEMPLATES = Path("fastapi_stackauth/pages/templates")
+PAGES = Path(pages.__file__).parent  # of the installed package, if the tests run without the source tree
+FOLDER, TEMPLATES = PAGES / "locale", PAGES / "templates"
 DOMAIN = CATALOG.removesuffix(".mo")
 TRANSLATED = tuple(tag for tag in LANGUAGES if tag != "en")
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)  # files with the same texts are the same files
